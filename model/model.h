@@ -1,0 +1,145 @@
+/* The law of spec/etalon.md as a pure state machine: no clock, no I/O, no allocation, no pointer.
+ *
+ * The driver performs each call on the model and on the subject, and tells the model what the subject is
+ * seen to do. An observation is answered with NULL, or with the number of the clause that it breaks
+ * (model.why then holds a sentence). Where the law leaves a choice, the model accepts every lawful
+ * one and remembers what is still owed. `struct model` is plain data: it can be copied and compared. */
+#ifndef ETALON_MODEL_H
+#define ETALON_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../src/etalon_vocabulary.h"
+
+#define MODEL_COMPLETIONS 16
+#define MODEL_REPORTS 32 /* reports that one wait can deliver */
+#define MODEL_NONE 0xff  /* no completion: a null pointer, or "not known which" */
+#define MODEL_RUNS 1     /* model_tick: the call makes rounds; observations follow, then model_tick_end */
+#define MODEL_WAIT_FOREVER (-1)
+#define MODEL_NEVER_REACHED UINT64_MAX /* the `callbacks` of run(UNTIL_DONE) */
+
+/* What the caller filled in. For a waiting operation, close and shutdown: the descriptor's number. */
+struct model_description {
+    uint8_t operation; /* enum et_operation; a larger number is an unknown operation */
+    uint8_t target;    /* of a cancel: completion, or MODEL_NONE */
+    bool pool_mark;
+    bool has_callback; /* false: the callback pointer is null */
+    int fd;
+    uint32_t events;   /* of a poll */
+    uint32_t userdata; /* a token: what the callback must be called with */
+    uint64_t delay_ms; /* of a timer */
+};
+
+/* Everything below that the driver compares with the subject: state, the queues, active, now_ms, stopped. */
+struct model_completion {
+    uint8_t state; /* enum et_state */
+    uint8_t operation; /* of this episode: as it was when the completion left dead */
+    struct model_description description;
+    uint64_t deadline_ms; /* of a timer that is adding or active */
+    uint64_t order;       /* the order of starting, while active */
+    uint8_t carrier;      /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
+    uint8_t carries;      /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
+    bool is_carrier;      /* from timer_reset until dead, even when the reset was dropped or moved */
+    /* the model's author may add fields here */
+    uint8_t flags;
+    uint64_t mark;
+};
+
+struct model_queue {
+    uint8_t item[MODEL_COMPLETIONS]; /* item[0] is the head */
+    uint8_t count;
+};
+
+struct model_report {
+    int fd;
+    uint32_t events;
+    bool stale; /* what is registered is no longer what the number names: may be served, is not owed */
+    bool in_owed, out_owed;
+    uint32_t polls_owed; /* bit i: completion i */
+    bool in_allowed, out_allowed;
+};
+
+struct model {
+    struct model_completion completion[MODEL_COMPLETIONS];
+    uint8_t completions; /* how many of them exist */
+    struct model_queue submissions;
+    struct model_queue deletions;
+    uint32_t active;
+    uint64_t now_ms;
+    bool stopped;
+    bool dead;            /* deinitialised */
+    bool in_tick;
+    uint8_t in_callback;  /* the completion whose callback runs, or MODEL_NONE */
+    int descriptors_max;  /* the limit that init was given */
+    bool has_pool;        /* always false in this version */
+    uint64_t clock_ns;    /* where the monotonic clock stands */
+    const char *why;      /* after a broken clause: what was expected, in one static sentence */
+    /* the model's author adds what else is needed to know where in a tick the subject is and what is owed */
+    struct model_report report[MODEL_REPORTS];
+    uint8_t reports;
+    struct model_tick_state {
+        uint8_t phase;
+        uint64_t asked, called; /* callbacks asked for, called so far in this tick */
+        uint8_t words[64];
+        uint64_t numbers[16];
+    } tick;
+};
+
+/* ---- set-up ---- */
+void model_init(struct model *m, unsigned completions, int descriptors_max, uint64_t clock_ns);
+
+/* The monotonic clock now stands at clock_ns (the environment moved it; this alone updates no loop time). */
+void model_clock(struct model *m, uint64_t clock_ns);
+
+/* The caller fills in a description. Called only while the completion is dead. */
+void model_describe(struct model *m, unsigned c, const struct model_description *description);
+
+/* The caller zeroes the memory of a dead completion: a new, zero-initialised completion. */
+void model_forget(struct model *m, unsigned c);
+
+/* ---- calls: return what the interface must return ---- */
+int model_add(struct model *m, unsigned c);
+int model_delete(struct model *m, unsigned c);
+int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback, uint32_t userdata);
+int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms, bool has_callback,
+                uint32_t userdata); /* carrier may be MODEL_NONE: a null pointer */
+int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback, uint32_t userdata);
+void model_stop(struct model *m);
+void model_update_now(struct model *m);
+int model_deinit(struct model *m);
+/* tick(callbacks); run(NO_WAIT) is 0, run(ONCE) 1, run(UNTIL_DONE) MODEL_NEVER_REACHED. Returns what the call returns at once
+ * (0 or negative), or MODEL_RUNS. */
+int model_tick(struct model *m, uint64_t callbacks);
+
+/* ---- observations during a tick, in the order in which they happen ----
+ * NULL: lawful. Otherwise the broken clause, such as "ET-EVENT-1". */
+
+/* A try of operation `operation` on fd was made. result >= 0, or a negative errno (unanswered ones too). c is the completion, or
+ * MODEL_NONE when it cannot be told from the call (close, shutdown, the second step of a connect): then the model
+ * finds the one completion for which this is lawful now. */
+const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result);
+
+/* The kernel finally refused to register fd (ENOENT after a modification and EEXIST after an addition are not final, and
+ * not told). What stays registered for it: `kept` (epoll events), or 0 when nothing is registered. */
+const char *model_refused(struct model *m, int fd, int error, uint32_t kept);
+
+/* The kernel is asked: 0 does not wait, MODEL_WAIT_FOREVER waits without limit. */
+const char *model_wait(struct model *m, int64_t timeout_ns);
+
+/* The wait has ended; model_clock has been told the new time before. error: 0, or a positive errno. */
+const char *model_woken(struct model *m, int error);
+
+/* One report of that wait; called after model_woken, before anything is delivered. */
+const char *model_report(struct model *m, int fd, uint32_t events, bool stale);
+
+/* The callback of c is called with result; from here to model_returned the driver may make any call. */
+const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t userdata);
+
+/* That callback returned action. */
+const char *model_returned(struct model *m, enum et_action action);
+
+/* tick or run returned result: nothing that the law demands may be missing. */
+const char *model_tick_end(struct model *m, int result);
+
+#endif

@@ -1,0 +1,135 @@
+/* A program: the commands that a case, a fuzz input or a counterexample performs, and its two notations.
+ *
+ * Every byte string decodes to a program; every program has a text (spec/trace-format.md) and that text reads
+ * back into an equal program. Pure data; knows neither loop nor kernel. */
+#ifndef ETALON_PROGRAM_H
+#define ETALON_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define PROGRAM_COMPLETIONS 8 /* c0 … c7 */
+#define PROGRAM_HANDLES 8     /* d0 … d7: descriptors of the program's world */
+#define PROGRAM_BODIES 8      /* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
+#define PROGRAM_BODY_WORLD 7
+#define PROGRAM_COMMANDS_MAX 512
+#define PROGRAM_RECORD 4 /* bytes of one command in the binary notation */
+
+enum command_kind {
+    /* calls on the loop */
+    COMMAND_SUBMIT,   /* describe completion `c` if it is dead, then add it */
+    COMMAND_ADD,      /* add c, as it is described */
+    COMMAND_DELETE,   /* delete c */
+    COMMAND_TIMER,    /* timer c value=delay_ms body */
+    COMMAND_RESET,    /* timer_reset c, carrier other, value=delay_ms, body */
+    COMMAND_CANCEL,   /* cancel target other, by the cancel completion c, body */
+    COMMAND_TICK,     /* tick value=callbacks */
+    COMMAND_RUN,      /* run value=enum et_run_mode */
+    COMMAND_STOP,
+    COMMAND_UPDATE_NOW,
+    COMMAND_DEINIT,   /* at top level: deinit, then init again; in a callback: must be refused */
+    COMMAND_FORGET,   /* when c is dead: its memory is freed, c is a new zero-initialised completion */
+    COMMAND_DESCRIBE, /* as SUBMIT without the add */
+    COMMAND_RETURN,   /* ends a callback body: value = enum et_action */
+    /* the world: also allowed in body 7 */
+    COMMAND_WAKEUP,
+    COMMAND_OPEN,       /* d: open a descriptor of kind value=enum world_kind, unless d is open */
+    COMMAND_CLOSE,      /* d: close it behind the loop's back */
+    COMMAND_DUP,        /* d2 becomes a duplicate of d (d2 is closed first if open): other = d2 */
+    COMMAND_PEER_WRITE, /* d: the other end writes value bytes */
+    COMMAND_PEER_READ,  /* d: the other end reads up to value bytes */
+    COMMAND_PEER_CLOSE,
+    COMMAND_PEER_SHUTDOWN, /* d: the other end shuts down its sending side */
+    COMMAND_PEER_CONNECT,  /* d, a listener: a client connects to it */
+    COMMAND_ADVANCE,    /* the clock moves forward by value microseconds */
+    COMMAND_FAIL,       /* the value-th next system call of `call` fails with `error` */
+    COMMAND_SPURIOUS,   /* the next wait also reports d with value=epoll events, if d is registered */
+    COMMAND_ORDER,      /* the order within a batch: 0 as it became ready, 1 reversed, else a permutation with that seed */
+    COMMAND_BATCH,      /* a wait reports at most value descriptors (0: no limit) */
+    COMMAND_KINDS
+};
+#define COMMAND_FIRST_OF_WORLD COMMAND_WAKEUP
+
+enum world_kind {
+    WORLD_PIPE_READER, /* the read end; the peer is the write end */
+    WORLD_PIPE_WRITER,
+    WORLD_STREAM,      /* one end of a connected stream socket pair */
+    WORLD_DATAGRAM,    /* one end of a connected datagram socket pair */
+    WORLD_LISTENER,    /* a listening stream socket */
+    WORLD_SOCKET,      /* a fresh stream socket, to connect to a listener */
+    WORLD_EVENTFD,     /* peer_write adds value to its counter */
+    WORLD_TIMERFD,     /* peer_write arms it: it expires after value microseconds */
+    WORLD_FILE,        /* a regular file of 64 bytes */
+    WORLD_KINDS
+};
+
+enum faulty_call { /* what COMMAND_FAIL can name */
+    FAULTY_EPOLL_CTL, FAULTY_EPOLL_WAIT, FAULTY_READ, FAULTY_WRITE, FAULTY_PREAD, FAULTY_PWRITE, FAULTY_SEND, FAULTY_RECV,
+    FAULTY_SENDMSG, FAULTY_RECVMSG, FAULTY_ACCEPT, FAULTY_CONNECT, FAULTY_GETSOCKOPT, FAULTY_SHUTDOWN, FAULTY_CLOSE,
+    FAULTY_EPOLL_CREATE, FAULTY_CALLS
+};
+
+struct command {
+    uint8_t kind;      /* enum command_kind */
+    uint8_t c;         /* completion, 0 … 7 */
+    uint8_t other;     /* second completion (carrier, target) or second handle (accept's "into", connect's listener, dup's copy) */
+    uint8_t d;         /* handle, 0 … 7; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number above the loop's limit */
+    uint8_t body;      /* the body that the callback runs: 0 none (a null callback), 1 … 6 */
+    uint8_t operation; /* of SUBMIT and DESCRIBE: enum et_operation */
+    uint8_t call;      /* of FAIL: enum faulty_call */
+    uint8_t pool;      /* of SUBMIT and DESCRIBE: 1 when marked for the pool */
+    uint16_t error;    /* of FAIL: a positive errno */
+    uint64_t value;    /* delay, count, bytes, flags, events, action … */
+};
+/* Fields that a kind does not use are 0, so that equal programs compare equal with memcmp. */
+
+struct program {
+    uint16_t first[PROGRAM_BODIES]; /* body b is command[first[b]] … [first[b] + count[b] - 1] */
+    uint16_t count[PROGRAM_BODIES];
+    uint16_t commands; /* all bodies together, in the order of the bodies */
+    struct command command[PROGRAM_COMMANDS_MAX];
+};
+
+/* Decodes any byte string. A record of PROGRAM_RECORD bytes is one command; a trailing piece of a record is ignored,
+ * and so is what exceeds PROGRAM_COMMANDS_MAX. */
+void program_decode(struct program *p, const uint8_t *bytes, size_t size);
+
+/* Encodes as far as the binary notation can (delays and counts become the nearest that it has). Returns the bytes
+ * written, at most PROGRAM_COMMANDS_MAX * PROGRAM_RECORD. */
+size_t program_encode(const struct program *p, uint8_t *bytes, size_t size);
+
+/* ---- the text notation ---- */
+
+#define TRACE_CLAUSES_MAX 24
+#define TRACE_OBSERVATIONS_MAX 2048
+
+struct trace {
+    char title[160];
+    char clause[TRACE_CLAUSES_MAX][24];
+    unsigned clauses;
+    bool simulated_only; /* uses what only a simulated kernel can do */
+    struct program program;
+    /* observation lines, in order, each without leading blanks and the '>' mark: what must be seen when the program runs.
+     * A trace without observations demands nothing but agreement with the model. */
+    char (*observed)[96];
+    unsigned observations; /* in use of TRACE_OBSERVATIONS_MAX, allocated by trace_read */
+};
+
+/* Reads a trace. 0, or -1 with one line "line N: what is wrong" in error. Never crashes, whatever the bytes are.
+ * trace_free releases what it allocated (also after an error; safe on a zeroed struct). */
+int trace_read(struct trace *t, const char *text, size_t size, char *error, size_t error_size);
+void trace_free(struct trace *t);
+
+/* Writes the program as text: header, bodies, main sequence. */
+void trace_write(FILE *out, const struct trace *t);
+
+/* One command as text, without newline, e.g. "submit c0 read d1 16 do b2". */
+void command_write(FILE *out, const struct command *command);
+
+const char *operation_name(unsigned operation); /* "noop" … "timer", or "unknown" */
+const char *errno_name(int error);              /* "EBUSY", or "E???" */
+int errno_number(const char *name, size_t length); /* 0 when unknown */
+
+#endif

@@ -1,0 +1,178 @@
+/* etalon.h: a small completion-based event loop for Linux, held against the Etalon specification.
+ *
+ *   loop          et_loop_init  et_loop_deinit  et_loop_run  et_loop_tick  et_loop_stop  et_loop_stopped
+ *   time          et_loop_now  et_loop_update_now
+ *   completions   et_loop_add  et_loop_delete  et_completion_state
+ *   timers        et_loop_timer  et_loop_timer_reset
+ *   cancelling    et_loop_cancel
+ *   other threads et_loop_wakeup
+ *
+ * Threads: one thread drives a loop and makes every call on it; et_loop_wakeup alone may be called by any thread
+ * and by a signal handler. Functions that return int return 0 or a negated errno, and change nothing when they return
+ * a negative value. On a loop that is zeroed or deinitialised they return -EINVAL (ET-DEINIT-4), as they do for a null
+ * loop or completion. Times are milliseconds of CLOCK_MONOTONIC. ET-… are clauses of spec/etalon.md. */
+#ifndef ETALON_H
+#define ETALON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "etalon_vocabulary.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- completions ------------------------------------------------------------------------------------ */
+
+struct et_loop;
+struct et_completion;
+
+/* What the loop calls when an operation has ended. The completion is dead by then: the callback may free it, describe it anew,
+ * add it again. result: >= 0 the operation's value (bytes, an accepted descriptor, the poll events; 0 is the end of a
+ * stream for reads, and success for the others), < 0 the negated errno (-ECANCELED: cancelled).
+ * Returns ET_DISARM (the loop does not touch the completion any more) or ET_REARM (as et_loop_add, ET-CALL-3). */
+typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion *completion, int64_t result,
+                                      void *userdata);
+
+/* The loop's own part of a completion. The caller zeroes it once and never looks into it. */
+struct et_private {
+    struct et_loop *loop;
+    struct et_completion *next, *previous;                 /* in the submissions */
+    struct et_completion *deletion_next, *deletion_previous; /* in the deletions */
+    struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, or in the timer heap */
+    struct et_completion *partner;                         /* of a timer: its carrier; of a carrier: its timer */
+    uint64_t deadline_ms;
+    uint64_t order; /* of starting */
+    uint32_t round; /* in which it joined the submissions */
+    int fd;
+    uint32_t events;
+    uint8_t state, operation, place, kept;
+};
+
+/* One asynchronous operation, in memory the caller owns. Zero-initialised it is a dead, valid noop (ET-STATE-1). Fill in the
+ * description (everything above `internal`) while it is dead, add it, and leave it alone until it is dead again.
+ * The buffers and addresses that it names stay valid for as long. */
+struct et_completion {
+    uint8_t operation; /* enum et_operation */
+    bool on_pool;      /* read, pread, write, pwrite, close: run by the thread pool; -EOPNOTSUPP without a pool */
+    int fd;            /* of all but noop, cancel and timer; in non-blocking mode, unless only send… and recv… use it */
+    et_callback callback; /* may be null: as one that returns ET_DISARM */
+    void *userdata;
+    union {
+        struct { struct et_completion *target; } cancel;
+        struct { struct sockaddr *address; socklen_t *address_length; int flags; } accept; /* as accept4(2); address may be null */
+        struct { const struct sockaddr *address; socklen_t address_length; } connect;
+        struct { uint32_t events; } poll; /* POLLIN, POLLOUT, POLLPRI, POLLRDHUP; the result holds poll(2)'s bits */
+        struct { void *buffer; size_t length; } read;
+        struct { void *buffer; size_t length; int64_t offset; } pread;
+        struct { const void *buffer; size_t length; } write;
+        struct { const void *buffer; size_t length; int64_t offset; } pwrite;
+        struct { void *buffer; size_t length; int flags; } recv;       /* flags: MSG_…; MSG_DONTWAIT is always added */
+        struct { const void *buffer; size_t length; int flags; } send; /* MSG_DONTWAIT and MSG_NOSIGNAL are always added */
+        struct { struct msghdr *message; int flags; } recvmsg;
+        struct { const struct msghdr *message; int flags; } sendmsg;
+        struct { int how; } shutdown; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
+        struct { uint64_t delay_ms; } timer;
+    };
+    struct et_private internal;
+};
+
+/* The state of a completion; a null pointer is dead. (ET-STATE-2) */
+enum et_state et_completion_state(const struct et_completion *completion);
+
+/* ---- the loop ---------------------------------------------------------------------------------------- */
+
+struct et_descriptor; /* what the loop knows of one descriptor number */
+
+struct et_options {
+    /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5). The loop allocates its table
+     * of descriptors, 64 bytes each, once. 0: the soft RLIMIT_NOFILE at the time of the call, at most 1,048,576. */
+    unsigned descriptors_max;
+};
+
+/* Its fields are private. It must not move in memory while it is in use. */
+struct et_loop {
+    struct et_completion *submissions_head, *submissions_tail;
+    struct et_completion *deletions_head, *deletions_tail;
+    struct et_completion *timers;  /* the heap's root: the earliest */
+    struct et_completion *expired; /* taken out of the heap to fire in this timer phase, in order */
+    struct et_completion *current; /* the cancel or close that is being carried out */
+    struct et_descriptor *descriptors;
+    uint64_t now_ns;
+    uint64_t order; /* of the next start */
+    uint64_t called; /* callbacks in this tick */
+    uint32_t active;
+    uint32_t round;
+    int descriptors_max;
+    int changed; /* list of descriptors whose registration may need a change; -1: none */
+    int epoll;
+    int wakeup;
+    bool stopped, in_callback, in_tick, epoll_stale, no_pwait2;
+};
+
+/* Makes *loop ready for use: one allocation, the last one (ET-STATE-8), an epoll instance and an eventfd. options may
+ * be null. Errors: -EINVAL (null loop), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
+int et_loop_init(struct et_loop *loop, const struct et_options *options);
+
+/* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors of the caller stay
+ * open. Errors: -EBUSY inside a callback of this loop. (ET-DEINIT-1 … 4) */
+int et_loop_deinit(struct et_loop *loop);
+
+/* Runs the loop: ET_RUN_NO_WAIT one round, ET_RUN_ONCE until a callback was called, ET_RUN_UNTIL_DONE until nothing is left
+ * (all: or stopped). Errors: -EINVAL (unknown mode), -EBUSY inside a callback of this loop, or what
+ * epoll_pwait2(2) reports except EINTR; the loop can be run again after that. (ET-RUN-1 … 4, ET-TICK-6) */
+int et_loop_run(struct et_loop *loop, enum et_run_mode mode);
+
+/* Runs rounds until `callbacks` callbacks were called, or nothing is active and both queues are empty, or the loop is
+ * stopped; 0: one round that does not wait. Errors: as et_loop_run. (ET-TICK-1 … 7) */
+int et_loop_tick(struct et_loop *loop, unsigned callbacks);
+
+/* Stops the loop for good: the phase in progress is completed, nothing after it runs. (ET-STOP-1 … 3) */
+void et_loop_stop(struct et_loop *loop);
+bool et_loop_stopped(const struct et_loop *loop);
+
+/* The loop time in milliseconds, as of the last update; 0 for a loop that is not initialised. (ET-TIME-1, -2) */
+uint64_t et_loop_now(const struct et_loop *loop);
+
+/* Reads the clock: for a callback that takes long and then sets timers. (ET-TIME-1) */
+void et_loop_update_now(struct et_loop *loop);
+
+/* Ends the wait in progress, or else the next one. Any thread; async-signal-safe; errno is preserved. (ET-WAKE-1, -2) */
+void et_loop_wakeup(struct et_loop *loop);
+
+/* ---- submitting -------------------------------------------------------------------------------------- */
+
+/* Submits a completion as it is described; its operation starts in the next round. 0 when it is adding already.
+ * Errors: -EBUSY (active), -EINVAL (not a valid description, or in use by another loop), -EOPNOTSUPP (a pool mark without a pool). (ET-ADD-1 … 7) */
+int et_loop_add(struct et_loop *loop, struct et_completion *completion);
+
+/* Ends a completion silently: its callback is not called after this has returned. The memory is the caller's when the
+ * completion is dead, at the latest after the next round's second phase. 0 in every state. (ET-DELETE-1 … 4) */
+int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
+
+/* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place. The deadline is
+ * et_loop_now plus delay_ms. Errors: -EBUSY (active, or adding and no timer). (ET-TIMER-1 … 4) */
+int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms, et_callback callback,
+                  void *userdata);
+
+/* Moves a timer to a new deadline: et_loop_now plus delay_ms. An active one is moved in the next round by `carrier`, a completion that
+ * is adding until then, has no callback, and can serve again afterwards; until then the timer does not fire. On a timer that is
+ * not active this is et_loop_timer. Errors: -EINVAL (active and no timer; carrier null or the timer itself),
+ * -EBUSY (carrier at other work; adding and no timer). (ET-RESET-1 … 11) */
+int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion, struct et_completion *carrier,
+                        uint64_t delay_ms, et_callback callback, void *userdata);
+
+/* Submits `cancel`, which in the next round ends `target`: the target's callback gets -ECANCELED, then the cancel's gets 0; or
+ * -ENOENT when there was nothing to cancel. The target stays valid memory until the cancel is dead. Errors: -EBUSY (the cancel
+ * completion is in use), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8) */
+int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
+                   et_callback callback, void *userdata);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
