@@ -42,14 +42,15 @@ struct et_private {
     struct et_loop *loop;
     struct et_completion *next, *previous;                 /* in the submissions */
     struct et_completion *deletion_next, *deletion_previous; /* in the deletions */
-    struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, or in the timer heap */
-    struct et_completion *partner;                         /* of a timer: its carrier; of a carrier: its timer */
+    struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, the heap, or `expired` */
+    struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
     uint64_t deadline_ms;
-    uint64_t order; /* of starting */
-    uint32_t round; /* in which it joined the submissions */
+    uint64_t order;  /* of starting */
+    uint32_t round;  /* in which it joined the submissions */
+    uint32_t events; /* of a poll */
     int fd;
-    uint32_t events;
-    uint8_t state, operation, place, kept;
+    uint8_t state, operation, place;
+    bool rearmed;
 };
 
 /* One asynchronous operation, in memory the caller owns. Zero-initialised it is a dead, valid noop (ET-STATE-1). Fill in the
@@ -107,10 +108,11 @@ struct et_loop {
     uint32_t active;
     uint32_t round;
     int descriptors_max;
-    int changed; /* list of descriptors whose registration may need a change; -1: none */
+    int descriptors_used; /* numbers from this on have never been waited on */
+    int changed;          /* list of descriptors whose registration has to be looked at; -1: none */
     int epoll;
     int wakeup;
-    bool stopped, in_callback, in_tick, epoll_stale, no_pwait2;
+    bool stopped, in_callback, epoll_stale, no_pwait2;
 };
 
 /* Makes *loop ready for use: one allocation, the last one (ET-STATE-8), an epoll instance and an eventfd. options may

@@ -1,0 +1,103 @@
+/* The fuzz target: every input is a program, which must run on the loop and on the model without a difference. One source for
+ * libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and, with -DETALON_REPLAY, for replaying files or folders. */
+#include "../model/lockstep.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static uint64_t executions, commands, differences;
+static struct timespec started;
+
+/* fuzz/run.sh reads this line. */
+static void print_totals(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double seconds = (double)(now.tv_sec - started.tv_sec) + (double)(now.tv_nsec - started.tv_nsec) / 1e9;
+    fprintf(stderr, "etalon-fuzz: executions=%llu commands=%llu seconds=%.3f differences=%llu\n",
+            (unsigned long long)executions, (unsigned long long)commands, seconds, (unsigned long long)differences);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    (void)argc;
+    (void)argv;
+    clock_gettime(CLOCK_MONOTONIC, &started);
+    atexit(print_totals);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static struct program program;
+    struct lockstep_report report;
+    program_decode(&program, data, size);
+    lockstep_run(&program, &world_simulated, NULL, NULL, &report);
+    executions++;
+    commands += report.commands;
+    if (report.differs) {
+        differences++;
+        fprintf(stderr, "etalon-fuzz: difference: %s: %s\n", report.clause, report.what);
+        print_totals();
+        abort(); /* the fuzzers keep the input of a crash */
+    }
+    return 0;
+}
+
+#ifdef ETALON_REPLAY
+
+static bool replay_file(const char *path) {
+    static uint8_t bytes[1 << 20];
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        fprintf(stderr, "replay: %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    bool complete = ferror(file) == 0;
+    fclose(file);
+    if (!complete) {
+        fprintf(stderr, "replay: %s: cannot be read\n", path);
+        return false;
+    }
+    /* A copy of the exact size, so that AddressSanitizer sees a read beyond the input. */
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, bytes, size);
+    LLVMFuzzerTestOneInput(copy, size);
+    free(copy);
+    return true;
+}
+
+static bool replay_folder(DIR *folder, const char *path) {
+    bool read_all = true;
+    struct dirent *entry;
+    while ((entry = readdir(folder)) != NULL) {
+        char name[4096];
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
+        read_all = replay_file(name) && read_all;
+    }
+    closedir(folder);
+    return read_all;
+}
+
+int main(int argc, char **argv) {
+    bool read_all = argc > 1;
+    LLVMFuzzerInitialize(&argc, &argv);
+    if (argc < 2)
+        fprintf(stderr, "usage: %s FILE-OR-FOLDER...\n", argv[0]);
+    for (int i = 1; i < argc; i++) {
+        DIR *folder = opendir(argv[i]);
+        read_all = (folder != NULL ? replay_folder(folder, argv[i]) : replay_file(argv[i])) && read_all;
+    }
+    return read_all ? 0 : 2;
+}
+
+#endif

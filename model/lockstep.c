@@ -1,0 +1,715 @@
+/* The lockstep driver (lockstep.h). Every call is made on the model and on the loop and compared; whatever the loop asks of the
+ * kernel, and every callback, is put before the model at once. After each of these the abstraction of the
+ * loop must equal the model: states, deadlines, both queues in order, the active count, the time. */
+#include "lockstep.h"
+
+#include "../src/internal.h"
+#include "model.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAS_ADDRESS_SANITIZER
+#endif
+
+#ifdef HAS_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#define POISON(memory, size)   ASAN_POISON_MEMORY_REGION(memory, size)
+#define UNPOISON(memory, size) ASAN_UNPOISON_MEMORY_REGION(memory, size)
+#else
+#define POISON(memory, size)   memset(memory, 0xa5, size)
+#define UNPOISON(memory, size) ((void)0)
+#endif
+
+#define COUNT           PROGRAM_COMPLETIONS
+#define DESCRIPTORS_MAX 64
+#define HUGE_DESCRIPTOR 1000
+#define BUFFER          4096
+#define CLOCK_START_NS  UINT64_C(1000000700000) /* not a whole millisecond: rounding errors must show */
+#define CALLBACKS_MAX   400  /* then the loop is stopped: a program may rearm for ever */
+#define COMMANDS_MAX    4000
+#define IDLE_WAITS_MAX  64   /* in a row, without a callback, a report that is owed anything, or the clock moving */
+
+uint64_t lockstep_allocations;
+
+/* What the driver keeps for one completion of the program. */
+struct slot {
+    unsigned generation;   /* which of the two memories is in use */
+    uint32_t body;         /* that the callback runs */
+    uint8_t into;          /* of an accept: the handle that the accepted descriptor becomes */
+    uint64_t installed;    /* the file behind the descriptor when the operation was first seen waiting; 0: not yet seen */
+    struct sockaddr_storage address;
+    socklen_t address_length;
+    struct iovec iov[2];
+    struct msghdr message;
+};
+
+static struct lockstep {
+    struct et_loop loop;
+    struct et_completion memory[2][COUNT];
+    struct slot slot[COUNT];
+    char buffer[COUNT][BUFFER];
+    struct model model;
+    const struct program *program;
+    const struct world_kind_functions *world;
+    struct lockstep_report *report;
+    lockstep_log log;
+    void *log_self;
+    uint32_t serial; /* makes each userdata unique */
+    unsigned depth;  /* of callbacks, for the log */
+    unsigned world_next; /* in the body of the world */
+    unsigned idle_waits;
+    int switch_fd, switch_to; /* ET-REGISTER-2: the epoll_ctl that has to come next; -1: none */
+    bool faults;              /* the program has asked for failures */
+    bool wake_pending, wake_credit;
+    struct { bool open, checked; uint64_t end_ns; int64_t timeout_ns; unsigned reports; } wait;
+    uint64_t allocations;
+    int stale_fd[MODEL_REPORTS], stale_before[MODEL_REPORTS];
+    unsigned stale, stales_before;
+} s;
+
+/* ---- reporting ---------------------------------------------------------------------------------------- */
+
+static void differ(const char *clause, const char *format, ...) {
+    if (s.report->differs)
+        return;
+    s.report->differs = true;
+    snprintf(s.report->clause, sizeof s.report->clause, "%s", clause);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(s.report->what, sizeof s.report->what, format, arguments);
+    va_end(arguments);
+    et_loop_stop(&s.loop); /* the shortest way out of the tick */
+}
+
+static bool failed(void) {
+    return s.report->differs || s.report->not_possible;
+}
+
+/* An observation that the model has judged. */
+static void judge(const char *clause) {
+    if (clause != NULL)
+        differ(clause, "%s", s.model.why != NULL ? s.model.why : "");
+}
+
+static void note(char mark, const char *format, ...) {
+    char line[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    s.log(s.log_self, mark, line);
+}
+
+static const char *state_name(unsigned state) {
+    static const char *const name[] = {"dead", "adding", "active", "deleting"};
+    return state < 4 ? name[state] : "no state";
+}
+
+static const char *result_name(int64_t result) {
+    static char text[32];
+    if (result < 0 && result > -4096)
+        snprintf(text, sizeof text, "-%s", errno_name((int)-result));
+    else
+        snprintf(text, sizeof text, "%lld", (long long)result);
+    return text;
+}
+
+static void command_text(const struct command *command, char *text, size_t size) {
+    FILE *out = fmemopen(text, size, "w");
+    text[0] = '\0';
+    if (out == NULL)
+        return;
+    command_write(out, command);
+    fclose(out);
+    text[size - 1] = '\0';
+}
+
+/* ---- the abstraction ---------------------------------------------------------------------------------- */
+
+static struct et_completion *completion(unsigned c) {
+    return &s.memory[s.slot[c].generation][c];
+}
+
+static unsigned index_of(const struct et_completion *c) {
+    return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
+}
+
+static void compare_queue(const char *name, const struct et_completion *c, bool deletions,
+                          const struct model_queue *queue) {
+    for (unsigned i = 0; i < queue->count; i++) {
+        if (c == NULL || c != completion(queue->item[i])) {
+            differ("ET-SUBMIT-1", "place %u of the %s: expected c%u", i, name, queue->item[i]);
+            return;
+        }
+        c = deletions ? c->internal.deletion_next : c->internal.next;
+    }
+    if (c != NULL)
+        differ("ET-SUBMIT-1", "the %s hold more than %u completions", name, queue->count);
+}
+
+static void compare_completion(unsigned i) {
+    const struct model_completion *expected = &s.model.completion[i];
+    const struct et_completion *c = completion(i);
+    unsigned state = et_completion_state(c);
+    if (state != expected->state)
+        differ("ET-STATE-2", "c%u is %s, expected %s", i, state_name(state), state_name(expected->state));
+    else if ((state == ET_ACTIVE || state == ET_ADDING) && expected->operation == ET_TIMER && !expected->is_carrier &&
+             c->internal.deadline_ms != expected->deadline_ms)
+        differ("ET-ADD-7", "the deadline of c%u is %llu, expected %llu", i,
+               (unsigned long long)c->internal.deadline_ms, (unsigned long long)expected->deadline_ms);
+}
+
+static void compare(void) {
+    if (failed())
+        return;
+    for (unsigned i = 0; i < COUNT; i++)
+        if ((s.model.maybe_dead >> i & 1) == 0)
+            compare_completion(i);
+    compare_queue("submissions", s.loop.submissions_head, false, &s.model.submissions);
+    compare_queue("deletions", s.loop.deletions_head, true, &s.model.deletions);
+    if (s.model.maybe_dead == 0 && s.loop.active != s.model.active)
+        differ("ET-STATE-6", "%u completions are active, expected %u", s.loop.active, s.model.active);
+    if (et_loop_now(&s.loop) != s.model.now_ms)
+        differ("ET-TIME-1", "the loop time is %llu, expected %llu", (unsigned long long)et_loop_now(&s.loop),
+               (unsigned long long)s.model.now_ms);
+    if (et_loop_stopped(&s.loop) != s.model.stopped)
+        differ("ET-STOP-1", "stopped is %d", et_loop_stopped(&s.loop));
+    if (s.log == NULL && lockstep_allocations != s.allocations)
+        differ("ET-STATE-8", "memory was allocated after init");
+}
+
+/* ---- what the loop asks of the kernel ----------------------------------------------------------------- */
+
+/* ET-WAKE-2, once it is known what a wait has reported: it must have had a reason to end early. */
+static void finish_wait(void) {
+    if (!s.wait.open)
+        return;
+    s.wait.open = false;
+    memcpy(s.stale_before, s.stale_fd, s.stale * sizeof *s.stale_fd);
+    s.stales_before = s.stale;
+    s.stale = 0;
+    if (s.wait.reports > 0 || s.wait.timeout_ns == 0 || s.faults)
+        return;
+    if (s.wait.timeout_ns > 0 && s.world->clock() >= s.wait.end_ns)
+        return;
+    if (!s.wake_credit)
+        differ("ET-WAKE-2", "a wait ended without a report, a wake-up or its time having come");
+    s.wake_credit = false;
+}
+
+/* ET-REGISTER-1. The exception: the caller closed the descriptor since the operation was seen waiting. */
+static void check_registrations(void) {
+    for (unsigned i = 0; i < COUNT; i++) {
+        const struct model_completion *c = &s.model.completion[i];
+        if (c->state != ET_ACTIVE || c->operation < ET_ACCEPT || c->operation > ET_RECVMSG)
+            continue;
+        uint64_t installed = s.world->installed(c->description.fd);
+        if (s.slot[i].installed == 0)
+            s.slot[i].installed = installed;
+        if (installed == 0 || s.slot[i].installed != installed)
+            continue;
+        uint32_t needed = EPOLLIN;
+        if (c->operation == ET_POLL)
+            needed = c->description.events & ~(uint32_t)(EPOLLERR | EPOLLHUP);
+        else if (c->operation == ET_CONNECT || c->operation == ET_WRITE || c->operation == ET_PWRITE ||
+                 c->operation == ET_SEND || c->operation == ET_SENDMSG)
+            needed = EPOLLOUT;
+        bool any;
+        uint32_t registered = s.world->registered(c->description.fd, &any);
+        if (!any || (needed & ~registered) != 0)
+            differ("ET-REGISTER-1", "c%u waits on descriptor %d, which is registered for %#x%s, needed %#x", i,
+                   c->description.fd, registered, any ? "" : " (not at all)", needed);
+    }
+}
+
+static bool within(const void *pointer, const void *start, size_t size) {
+    return (const char *)pointer >= (const char *)start && (const char *)pointer < (const char *)start + size;
+}
+
+static unsigned whose(const void *identity) {
+    if (identity == NULL)
+        return MODEL_NONE;
+    if (within(identity, s.buffer, sizeof s.buffer))
+        return (unsigned)((size_t)((const char *)identity - &s.buffer[0][0]) / BUFFER);
+    if (within(identity, s.slot, sizeof s.slot))
+        return (unsigned)((size_t)((const char *)identity - (const char *)s.slot) / sizeof *s.slot);
+    return MODEL_NONE;
+}
+
+/* ET-OP-2 */
+static void check_arguments(unsigned i, enum et_operation operation, int fd, uint64_t length, int64_t offset,
+                            int flags) {
+    const struct et_completion *c = completion(i);
+    int expected_flags = 0;
+    uint64_t expected_length = c->read.length;
+    bool right = fd == s.model.completion[i].description.fd && operation == s.model.completion[i].operation;
+    switch (operation) {
+    case ET_SEND:
+    case ET_SENDMSG: expected_flags = MSG_NOSIGNAL | MSG_DONTWAIT; break;
+    case ET_RECV:
+    case ET_RECVMSG: expected_flags = MSG_DONTWAIT; break;
+    case ET_ACCEPT: expected_flags = c->accept.flags; break;
+    default: break;
+    }
+    if (operation == ET_PREAD || operation == ET_PWRITE)
+        right = right && offset == c->pread.offset;
+    if (operation == ET_SENDMSG || operation == ET_RECVMSG || operation == ET_ACCEPT || operation == ET_CONNECT)
+        expected_length = length;
+    if (!right || flags != expected_flags || length != expected_length)
+        differ("ET-OP-2", "c%u: %s of %llu bytes on descriptor %d with flags %#x", i, operation_name(operation),
+               (unsigned long long)length, fd, (unsigned)flags);
+}
+
+static void on_tried(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
+                     int64_t offset, int flags, int64_t result) {
+    (void)self;
+    if (failed())
+        return;
+    finish_wait();
+    unsigned i = whose(identity);
+    if (s.log != NULL)
+        note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
+             i == MODEL_NONE ? ' ' : (char)('0' + i), result_name(result));
+    if (i != MODEL_NONE)
+        check_arguments(i, operation, fd, length, offset, flags);
+    judge(model_try(&s.model, i, operation, fd, result));
+    if (operation == ET_ACCEPT && result >= 0 && i != MODEL_NONE)
+        s.world->adopt(s.slot[i].into, (int)result);
+    if (operation == ET_CLOSE)
+        s.world->released(fd);
+}
+
+static void on_controlled(void *self, int operation, int fd, uint32_t events, int error, uint32_t kept,
+                          bool injected) {
+    static const char *const name[] = {"?", "add", "remove", "modify"};
+    (void)self;
+    if (failed())
+        return;
+    finish_wait();
+    if (s.log != NULL)
+        note('.', "register: %s %d for %#x = %s", name[operation & 3], fd, events, result_name(-error));
+    if (injected)
+        s.model.forgive_registration = true;
+    if (s.switch_fd == fd && operation == s.switch_to)
+        s.switch_fd = -1;
+    if (error == 0 || operation == EPOLL_CTL_DEL)
+        return;
+    if (operation == EPOLL_CTL_MOD && (error == ENOENT || error == EBADF)) {
+        s.switch_fd = fd;
+        s.switch_to = EPOLL_CTL_ADD;
+    } else if (operation == EPOLL_CTL_ADD && error == EEXIST) {
+        s.switch_fd = fd;
+        s.switch_to = EPOLL_CTL_MOD;
+    } else {
+        judge(model_refused(&s.model, fd, error, error == EBADF ? 0 : kept));
+    }
+}
+
+static bool on_waits(void *self, int64_t timeout_ns) {
+    (void)self;
+    if (failed())
+        return false;
+    finish_wait();
+    if (s.log != NULL && timeout_ns < 0)
+        note('.', "wait without limit");
+    else if (s.log != NULL)
+        note('.', "wait %lld ns", (long long)timeout_ns);
+    s.report->waits++;
+    if (s.faults)
+        s.model.forgive_registration = true;
+    judge(model_wait(&s.model, timeout_ns));
+    compare();
+    if (s.switch_fd >= 0)
+        differ("ET-REGISTER-2", "the registration of descriptor %d was refused and not tried the other way", s.switch_fd);
+    check_registrations();
+    if (++s.idle_waits > IDLE_WAITS_MAX)
+        differ("ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins", s.idle_waits);
+    s.wait.open = false;
+    s.wait.timeout_ns = timeout_ns;
+    s.wait.end_ns = s.world->clock() + (uint64_t)(timeout_ns > 0 ? timeout_ns : 0);
+    return !failed();
+}
+
+static void run_command(const struct command *command);
+
+static bool on_blocked(void *self) {
+    (void)self;
+    if (failed())
+        return false;
+    if (s.wake_pending)
+        differ("ET-WAKE-1", "the loop waits although it was woken");
+    const struct program *p = s.program;
+    if (failed() || s.world_next >= p->count[PROGRAM_BODY_WORLD] || s.report->commands >= COMMANDS_MAX)
+        return false;
+    run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + s.world_next++]);
+    return !failed();
+}
+
+static void on_woken(void *self, int error) {
+    (void)self;
+    if (failed())
+        return;
+    uint64_t now_ns = s.world->clock();
+    if (s.log != NULL)
+        note('.', "woken%s%s, the clock stands at +%llu us", error != 0 ? " by " : "", error != 0 ? errno_name(error) : "",
+             (unsigned long long)((now_ns - CLOCK_START_NS) / 1000));
+    if (now_ns != s.model.clock_ns)
+        s.idle_waits = 0;
+    model_clock(&s.model, now_ns);
+    judge(model_woken(&s.model, error));
+    s.wait.open = error == 0;
+    s.wait.reports = 0;
+    if (error == 0)
+        s.wake_pending = false;
+}
+
+static void on_reported(void *self, int fd, uint32_t events, bool stale) {
+    (void)self;
+    if (failed())
+        return;
+    s.wait.reports++;
+    if (s.log != NULL)
+        note('.', "reported: %d for %#x%s", fd, events, stale ? ", of a file that has left this number" : "");
+    if (stale && !s.faults && s.stale < MODEL_REPORTS) {
+        s.stale_fd[s.stale++] = fd;
+        for (unsigned i = 0; i < s.stales_before; i++)
+            if (s.stale_before[i] == fd && s.idle_waits > 4)
+                differ("ET-REGISTER-5", "descriptor %d is still reported for a file that has left this number", fd);
+    }
+    judge(model_report(&s.model, fd, events, stale));
+}
+
+static const struct world_observer observer = {on_tried, on_controlled, on_waits, on_blocked, on_woken, on_reported};
+
+/* ---- callbacks ---------------------------------------------------------------------------------------- */
+
+static enum et_action run_body(unsigned body) {
+    const struct program *p = s.program;
+    for (unsigned i = 0; i < p->count[body] && !failed() && s.report->commands < COMMANDS_MAX; i++) {
+        const struct command *command = &p->command[p->first[body] + i];
+        if (command->kind == COMMAND_RETURN)
+            return (enum et_action)command->value;
+        run_command(command);
+    }
+    return ET_DISARM;
+}
+
+static enum et_action on_callback(struct et_loop *loop, struct et_completion *c, int64_t result, void *userdata) {
+    unsigned i = index_of(c);
+    uint32_t token = (uint32_t)(uintptr_t)userdata;
+    if (failed())
+        return ET_DISARM;
+    finish_wait();
+    s.report->callbacks++;
+    s.idle_waits = 0;
+    if (s.log != NULL)
+        note('>', "callback c%u %s", i, result_name(result));
+    if (loop != &s.loop || c != completion(i))
+        differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
+    judge(model_callback(&s.model, i, result, token));
+    compare();
+    if (s.slot[i].installed == 0)
+        s.slot[i].installed = s.world->installed(s.model.completion[i].description.fd);
+    if (s.report->callbacks >= CALLBACKS_MAX) {
+        et_loop_stop(&s.loop);
+        model_stop(&s.model);
+    }
+    s.depth++;
+    enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
+    s.depth--;
+    if (failed())
+        return ET_DISARM;
+    judge(model_returned(&s.model, action));
+    if (s.log != NULL && action == ET_REARM)
+        note('.', "rearm");
+    return action;
+}
+
+/* ---- commands ----------------------------------------------------------------------------------------- */
+
+static void check_result(const struct command *command, int result, int expected, const char *clause) {
+    if (s.log != NULL) {
+        char text[96], name[32];
+        command_text(command, text, sizeof text);
+        snprintf(name, sizeof name, "%s", result_name(result));
+        if (command->kind == COMMAND_TICK || command->kind == COMMAND_RUN)
+            note('>', "%s = %s, %u active", text, name, s.loop.active);
+        else if (command->kind == COMMAND_DEINIT)
+            note('>', "%s = %s", text, name);
+        else
+            note('>', "%s = %s, %s", text, name, state_name(et_completion_state(completion(command->c))));
+    }
+    if (result != expected && !failed()) {
+        char name[32];
+        snprintf(name, sizeof name, "%s", result_name(result));
+        differ(clause, "the call returned %s, expected %s", name, result_name(expected));
+    }
+}
+
+static void *new_userdata(unsigned body, uint32_t *token) {
+    *token = (++s.serial & 0xfffffff) << 3 | body;
+    return (void *)(uintptr_t)*token;
+}
+
+static int descriptor(unsigned d) {
+    if (d == PROGRAM_HANDLES)
+        return -1;
+    return d > PROGRAM_HANDLES ? HUGE_DESCRIPTOR : s.world->descriptor(d);
+}
+
+static void describe_parameters(struct et_completion *c, struct slot *slot, const struct command *command) {
+    size_t length = command->value < BUFFER ? (size_t)command->value : BUFFER;
+    char *buffer = s.buffer[command->c];
+    switch (command->operation) {
+    case ET_CANCEL: c->cancel.target = completion(command->other); break;
+    case ET_ACCEPT:
+        slot->into = command->other;
+        slot->address_length = sizeof slot->address;
+        c->accept.address = (struct sockaddr *)&slot->address;
+        c->accept.address_length = &slot->address_length;
+        c->accept.flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+        break;
+    case ET_CONNECT: {
+        unsigned size;
+        const void *address = s.world->address(command->other, &size);
+        memcpy(&slot->address, address, size);
+        c->connect.address = (struct sockaddr *)&slot->address;
+        c->connect.address_length = size;
+        break;
+    }
+    case ET_POLL: c->poll.events = (uint32_t)command->value; break;
+    case ET_READ:
+    case ET_RECV:
+    case ET_PREAD:
+        c->pread.buffer = buffer;
+        c->pread.length = length;
+        break;
+    case ET_WRITE:
+    case ET_SEND:
+    case ET_PWRITE:
+        c->pwrite.buffer = buffer;
+        c->pwrite.length = length;
+        break;
+    case ET_SENDMSG:
+    case ET_RECVMSG:
+        slot->iov[0] = (struct iovec){buffer, length / 2};
+        slot->iov[1] = (struct iovec){buffer + length / 2, length - length / 2};
+        slot->message = (struct msghdr){.msg_iov = slot->iov, .msg_iovlen = 2};
+        c->recvmsg.message = &slot->message;
+        break;
+    case ET_SHUTDOWN: c->shutdown.how = (int)command->value; break;
+    case ET_TIMER: c->timer.delay_ms = command->value; break;
+    default: break;
+    }
+}
+
+static void describe(const struct command *command) {
+    unsigned i = command->c;
+    struct et_completion *c = completion(i);
+    if (s.model.completion[i].state != ET_DEAD)
+        return;
+    struct model_description d = {.operation = command->operation, .target = MODEL_NONE,
+                                  .pool_mark = command->pool != 0, .has_callback = command->body != 0};
+    memset(&c->cancel, 0, offsetof(struct et_completion, internal) - offsetof(struct et_completion, cancel));
+    c->operation = command->operation;
+    c->on_pool = command->pool != 0;
+    c->fd = d.fd = descriptor(command->d);
+    c->callback = command->body != 0 ? on_callback : NULL;
+    c->userdata = new_userdata(command->body, &d.userdata);
+    describe_parameters(c, &s.slot[i], command);
+    s.slot[i].installed = 0;
+    if (command->operation == ET_CANCEL)
+        d.target = command->other;
+    if (command->operation == ET_POLL)
+        d.events = c->poll.events;
+    if (command->operation == ET_TIMER)
+        d.delay_ms = command->value;
+    model_describe(&s.model, i, &d);
+}
+
+static void run_submit(const struct command *command) {
+    if (command->kind != COMMAND_ADD)
+        describe(command);
+    if (command->kind == COMMAND_DESCRIBE)
+        return;
+    if (s.model.completion[command->c].state == ET_DEAD)
+        s.slot[command->c].installed = 0;
+    int expected = model_add(&s.model, command->c);
+    check_result(command, et_loop_add(&s.loop, completion(command->c)), expected, "ET-ADD-1");
+}
+
+static void run_delete(const struct command *command) {
+    int expected = model_delete(&s.model, command->c);
+    check_result(command, et_loop_delete(&s.loop, completion(command->c)), expected, "ET-DELETE-1");
+}
+
+static void run_timer(const struct command *command) {
+    uint32_t token;
+    void *userdata = new_userdata(command->body, &token);
+    et_callback callback = command->body != 0 ? on_callback : NULL;
+    struct et_completion *c = completion(command->c);
+    if (command->kind == COMMAND_TIMER) {
+        int expected = model_timer(&s.model, command->c, command->value, callback != NULL, token);
+        check_result(command, et_loop_timer(&s.loop, c, command->value, callback, userdata), expected, "ET-TIMER-1");
+        return;
+    }
+    int expected = model_reset(&s.model, command->c, command->other, command->value, callback != NULL, token);
+    int result = et_loop_timer_reset(&s.loop, c, completion(command->other), command->value, callback, userdata);
+    check_result(command, result, expected, "ET-RESET-1");
+}
+
+static void run_cancel(const struct command *command) {
+    uint32_t token;
+    void *userdata = new_userdata(command->body, &token);
+    et_callback callback = command->body != 0 ? on_callback : NULL;
+    int expected = model_cancel(&s.model, command->c, command->other, callback != NULL, token);
+    int result = et_loop_cancel(&s.loop, completion(command->c), completion(command->other), callback, userdata);
+    check_result(command, result, expected, "ET-CANCEL-1");
+}
+
+static void run_tick(const struct command *command) {
+    static const uint64_t asked[] = {0, 1, MODEL_NEVER_REACHED};
+    bool run = command->kind == COMMAND_RUN;
+    unsigned callbacks = (unsigned)command->value;
+    int expected = -EINVAL;
+    if (!run || command->value < 3)
+        expected = model_tick(&s.model, run ? asked[command->value] : callbacks);
+    int result = run ? et_loop_run(&s.loop, (enum et_run_mode)command->value) : et_loop_tick(&s.loop, callbacks);
+    if (failed())
+        return;
+    finish_wait();
+    if (expected == MODEL_RUNS)
+        judge(model_tick_end(&s.model, result));
+    check_result(command, result, expected == MODEL_RUNS ? result : expected, "ET-TICK-1");
+}
+
+static void init_loop(void) {
+    struct et_options options = {.descriptors_max = DESCRIPTORS_MAX};
+    model_init(&s.model, COUNT, DESCRIPTORS_MAX, s.world->clock());
+    for (unsigned i = 0; i < COUNT; i++) {
+        memset(completion(i), 0, sizeof *completion(i));
+        s.slot[i].installed = 0;
+    }
+    s.wake_pending = s.wake_credit = s.wait.open = false;
+    s.stale = s.stales_before = 0;
+    s.switch_fd = -1;
+    int error = et_loop_init(&s.loop, &options);
+    if (error != 0)
+        s.report->not_possible = true; /* a failure injected into init: nothing to compare */
+    s.allocations = lockstep_allocations;
+}
+
+static void run_deinit(const struct command *command) {
+    int expected = model_deinit(&s.model);
+    check_result(command, et_loop_deinit(&s.loop), expected, "ET-DEINIT-1");
+    if (failed() || expected != 0)
+        return;
+    for (unsigned i = 0; i < COUNT; i++)
+        if (et_completion_state(completion(i)) != ET_DEAD)
+            differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
+    if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_add(&s.loop, completion(0)) != -EINVAL)
+        differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
+    init_loop();
+}
+
+/* ET-STATE-7: what the caller may do with a dead completion: its memory is gone, and c lives elsewhere. */
+static void run_forget(const struct command *command) {
+    unsigned i = command->c;
+    if (s.model.completion[i].state != ET_DEAD || (s.model.maybe_dead >> i & 1) != 0)
+        return;
+    for (unsigned k = 0; k < COUNT; k++) /* the caller keeps a cancel's target until the cancel is dead */
+        if (s.model.completion[k].state != ET_DEAD && s.model.completion[k].description.target == i)
+            return;
+    POISON(completion(i), sizeof *completion(i));
+    s.slot[i].generation ^= 1;
+    UNPOISON(completion(i), sizeof *completion(i));
+    memset(completion(i), 0, sizeof *completion(i));
+    model_forget(&s.model, i);
+}
+
+static void run_world(const struct command *command) {
+    if (s.log != NULL) {
+        char text[96];
+        command_text(command, text, sizeof text);
+        note('.', "world: %s", text);
+    }
+    s.idle_waits = 0;
+    if (command->kind == COMMAND_FAIL)
+        s.faults = true;
+    if (command->kind == COMMAND_WAKEUP) {
+        s.wake_pending = s.wake_credit = true;
+        et_loop_wakeup(&s.loop);
+    } else if (!s.world->command(command)) {
+        s.report->not_possible = true;
+    }
+    model_clock(&s.model, s.world->clock());
+}
+
+static void run_command(const struct command *command) {
+    s.report->commands++;
+    switch ((enum command_kind)command->kind) {
+    case COMMAND_SUBMIT:
+    case COMMAND_ADD:
+    case COMMAND_DESCRIBE: run_submit(command); break;
+    case COMMAND_DELETE: run_delete(command); break;
+    case COMMAND_TIMER:
+    case COMMAND_RESET: run_timer(command); break;
+    case COMMAND_CANCEL: run_cancel(command); break;
+    case COMMAND_TICK:
+    case COMMAND_RUN: run_tick(command); break;
+    case COMMAND_STOP:
+        et_loop_stop(&s.loop);
+        model_stop(&s.model);
+        break;
+    case COMMAND_UPDATE_NOW:
+        et_loop_update_now(&s.loop);
+        model_update_now(&s.model);
+        break;
+    case COMMAND_DEINIT: run_deinit(command); break;
+    case COMMAND_FORGET: run_forget(command); break;
+    case COMMAND_RETURN: break;
+    default: run_world(command); break;
+    }
+    compare();
+}
+
+/* ---- programs ----------------------------------------------------------------------------------------- */
+
+void lockstep_run(const struct program *program, const struct world_kind_functions *world, lockstep_log log,
+                  void *self, struct lockstep_report *report) {
+    memset(report, 0, sizeof *report);
+    s.program = program;
+    s.world = world;
+    s.report = report;
+    s.log = log;
+    s.log_self = self;
+    s.serial = s.depth = s.world_next = s.idle_waits = 0;
+    s.faults = false;
+    for (unsigned i = 0; i < COUNT; i++) {
+        s.slot[i].generation = 0;
+        UNPOISON(&s.memory[0][i], sizeof s.memory[0][i]);
+        UNPOISON(&s.memory[1][i], sizeof s.memory[1][i]);
+    }
+    world->begin(&observer, NULL, CLOCK_START_NS);
+    init_loop();
+    if (!failed())
+        compare();
+    for (unsigned i = 0; i < program->count[0] && !failed() && report->commands < COMMANDS_MAX; i++)
+        run_command(&program->command[program->first[0] + i]);
+    if (s.loop.descriptors != NULL && et_loop_deinit(&s.loop) != 0)
+        differ("ET-DEINIT-2", "deinit failed at the end of the program");
+    int leaked = world->end();
+    if (leaked != 0 && !failed())
+        differ("ET-DEINIT-3", "%d descriptors of the loop were not released", leaked);
+}

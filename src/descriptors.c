@@ -1,0 +1,330 @@
+/* Descriptors and the kernel phase: who waits for what, what the kernel has been told, and what it reports. For the files of
+ * src/ only.
+ *
+ * All completions that wait on one number share one registration. A registration is looked at just before the kernel is asked,
+ * once, when something began to wait on it: it is then made to fit, and made anew if the number was closed and reopened behind our
+ * back (ET-REGISTER-4). Nothing is done when the last waiter leaves: the next one may come before the
+ * kernel has anything to report. The first report that nobody waits for removes it (ET-REGISTER-5).
+ *
+ * Reports name the number and its generation, never a completion: what they mean is looked up when they are delivered. */
+#include "internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REPORTS_MAX 256 /* one wait; more are reported by the next one, none is lost */
+#define WAIT_MS_MAX (UINT64_C(1) << 40) /* a longer wait is split: 34 years, and far from any overflow */
+
+#define IN_EVENTS  (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
+#define OUT_EVENTS (EPOLLOUT | EPOLLHUP | EPOLLERR)
+
+/* ---- who waits ---------------------------------------------------------------------------------------- */
+
+static struct waiters *waiters_at(struct et_descriptor *d, enum place place) {
+    return place == PLACE_IN ? &d->in : place == PLACE_OUT ? &d->out : &d->polls;
+}
+
+static void look_at(struct et_loop *loop, int fd) {
+    struct et_descriptor *d = &loop->descriptors[fd];
+    if (d->is_changed)
+        return;
+    d->is_changed = true;
+    d->next_changed = loop->changed;
+    loop->changed = fd;
+}
+
+static uint32_t interest(const struct et_completion *c) {
+    switch (c->internal.place) {
+    case PLACE_IN: return EPOLLIN;
+    case PLACE_OUT: return EPOLLOUT;
+    default: return c->internal.events & ~(uint32_t)(EPOLLERR | EPOLLHUP); /* those two are always reported */
+    }
+}
+
+static bool is_covered(const struct et_descriptor *d, const struct et_completion *c) {
+    return d->is_registered && (interest(c) & ~d->registered) == 0;
+}
+
+void wait_on(struct et_loop *loop, struct et_completion *c, enum place place) {
+    int fd = c->internal.fd;
+    struct et_descriptor *d = &loop->descriptors[fd];
+    struct waiters *waiters = waiters_at(d, place);
+    if (fd >= loop->descriptors_used)
+        loop->descriptors_used = fd + 1;
+    c->internal.wait_next = NULL;
+    c->internal.wait_previous = waiters->tail;
+    if (waiters->tail != NULL)
+        waiters->tail->internal.wait_next = c;
+    else
+        waiters->head = c;
+    waiters->tail = c;
+    /* ET-REGISTER-6: only a rearmed completion vouches for its descriptor. Any other may mean a new file under the
+     * old number, which only the kernel can tell. */
+    if (!c->internal.rearmed || !is_covered(d, c))
+        look_at(loop, fd);
+}
+
+void stop_waiting(struct et_loop *loop, struct et_completion *c) {
+    struct waiters *waiters = waiters_at(&loop->descriptors[c->internal.fd], (enum place)c->internal.place);
+    struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
+    if (previous != NULL)
+        previous->internal.wait_next = next;
+    else
+        waiters->head = next;
+    if (next != NULL)
+        next->internal.wait_previous = previous;
+    else
+        waiters->tail = previous;
+    c->internal.wait_next = c->internal.wait_previous = NULL;
+}
+
+static struct et_completion *older(struct et_completion *a, struct et_completion *b) {
+    if (a == NULL || b == NULL)
+        return a != NULL ? a : b;
+    return a->internal.order < b->internal.order ? a : b;
+}
+
+struct et_completion *first_waiter(const struct et_descriptor *d) {
+    return older(older(d->in.head, d->out.head), d->polls.head);
+}
+
+static struct et_completion *first_uncovered(const struct et_descriptor *d) {
+    struct et_completion *in = d->in.head, *out = d->out.head, *poll = d->polls.head;
+    if (in != NULL && is_covered(d, in))
+        in = NULL;
+    if (out != NULL && is_covered(d, out))
+        out = NULL;
+    while (poll != NULL && is_covered(d, poll))
+        poll = poll->internal.wait_next;
+    return older(older(in, out), poll);
+}
+
+static uint32_t wanted(const struct et_descriptor *d) {
+    uint32_t events = 0;
+    if (d->in.head != NULL)
+        events |= EPOLLIN;
+    if (d->out.head != NULL)
+        events |= EPOLLOUT;
+    for (const struct et_completion *c = d->polls.head; c != NULL; c = c->internal.wait_next)
+        events |= interest(c);
+    return events;
+}
+
+/* ---- what the kernel has been told -------------------------------------------------------------------- */
+
+/* Whatever the kernel still reports under the present generation is not about the number's present file. */
+static void forget_registration(struct et_descriptor *d) {
+    d->is_registered = false;
+    d->registered = 0;
+    d->generation++;
+}
+
+static int control(struct et_loop *loop, int operation, int fd, uint32_t events) {
+    struct et_descriptor *d = &loop->descriptors[fd];
+    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)d->generation << 32 | (uint32_t)fd};
+    if (epoll_ctl(loop->epoll, operation, fd, &event) != 0)
+        return -errno;
+    d->is_registered = true;
+    d->registered = events;
+    return 0;
+}
+
+/* ET-REGISTER-2. Each refusal changes what we believe of the number once, so this ends. */
+static int register_descriptor(struct et_loop *loop, int fd, uint32_t events) {
+    struct et_descriptor *d = &loop->descriptors[fd];
+    int error;
+    if (d->is_registered) {
+        error = control(loop, EPOLL_CTL_MOD, fd, events);
+        if (error != -ENOENT && error != -EBADF)
+            return error;
+        forget_registration(d);
+    }
+    error = control(loop, EPOLL_CTL_ADD, fd, events);
+    return error == -EEXIST ? control(loop, EPOLL_CTL_MOD, fd, events) : error;
+}
+
+static void apply_changes(struct et_loop *loop) {
+    while (loop->changed >= 0) {
+        int fd = loop->changed;
+        struct et_descriptor *d = &loop->descriptors[fd];
+        loop->changed = d->next_changed;
+        d->is_changed = false;
+        if (first_waiter(d) == NULL)
+            continue;
+        int error = register_descriptor(loop, fd, wanted(d));
+        struct et_completion *c;
+        if (error != 0)
+            while ((c = first_uncovered(d)) != NULL)
+                finish(loop, c, error); /* ET-REGISTER-3 */
+    }
+}
+
+void descriptor_closes(struct et_loop *loop, int fd) {
+    struct et_descriptor *d = &loop->descriptors[fd];
+    /* Closing removes the registration only with the last duplicate of the file: do not leave it to that. */
+    if (d->is_registered)
+        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
+    forget_registration(d);
+}
+
+void descriptor_opened(struct et_loop *loop, int fd) {
+    if (fd >= loop->descriptors_used)
+        return;
+    forget_registration(&loop->descriptors[fd]);
+    if (first_waiter(&loop->descriptors[fd]) != NULL)
+        look_at(loop, fd);
+}
+
+/* A registration that we cannot name any more (its number was closed while a duplicate lives on) reports for ever, and only
+ * closing the epoll instance ends it. When there is no descriptor for a new one, the next useless report tries again. */
+static void renew_epoll(struct et_loop *loop) {
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
+    loop->epoll_stale = false;
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0)
+        return;
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, loop->wakeup, &event) != 0) {
+        close(epoll);
+        return;
+    }
+    close(loop->epoll);
+    loop->epoll = epoll;
+    for (int fd = 0; fd < loop->descriptors_used; fd++) {
+        forget_registration(&loop->descriptors[fd]);
+        look_at(loop, fd);
+    }
+}
+
+/* ---- what the kernel reports -------------------------------------------------------------------------- */
+
+/* A report that nobody waited for: without this it would be repeated at once and for ever. */
+static void drop_interest(struct et_loop *loop, int fd) {
+    struct et_descriptor *d = &loop->descriptors[fd];
+    uint32_t events = wanted(d);
+    bool removed = first_waiter(d) == NULL;
+    if (removed ? epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0
+                : control(loop, EPOLL_CTL_MOD, fd, events) != 0) {
+        loop->epoll_stale = true;
+        look_at(loop, fd);
+    }
+    if (removed || loop->epoll_stale)
+        forget_registration(d);
+}
+
+static void serve(struct et_loop *loop, int fd, struct et_completion *c) {
+    int64_t result;
+    if (try_operation(loop, c, &result))
+        finish(loop, c, result);
+    else
+        /* A false report is rare; but it may also come from another file that once had this number, again and again. Looking at
+         * the registration tells the two apart. */
+        look_at(loop, fd);
+}
+
+static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t reported) {
+    struct et_completion *c = d->polls.head;
+    while (c != NULL) {
+        uint32_t events = reported & (c->internal.events | EPOLLERR | EPOLLHUP);
+        if (events == 0) {
+            c = c->internal.wait_next;
+            continue;
+        }
+        finish(loop, c, events);
+        c = d->polls.head; /* the callback may have taken any of them away; those before do not match anyway */
+    }
+}
+
+static void deliver(struct et_loop *loop, const struct epoll_event *event) {
+    int fd = (int)(uint32_t)event->data.u64;
+    struct et_descriptor *d = &loop->descriptors[fd];
+    if (d->generation != (uint32_t)(event->data.u64 >> 32)) {
+        if (d->is_registered || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0)
+            loop->epoll_stale = true;
+        return;
+    }
+    bool in = (event->events & IN_EVENTS) != 0 && d->in.head != NULL;
+    bool out = (event->events & OUT_EVENTS) != 0 && d->out.head != NULL;
+    bool poll = false;
+    for (const struct et_completion *c = d->polls.head; c != NULL && !poll; c = c->internal.wait_next)
+        poll = (event->events & (c->internal.events | EPOLLERR | EPOLLHUP)) != 0;
+    if (!in && !out && !poll) {
+        drop_interest(loop, fd);
+        return;
+    }
+    if (in)
+        serve(loop, fd, d->in.head);
+    if (out && d->out.head != NULL)
+        serve(loop, fd, d->out.head);
+    if (poll)
+        serve_polls(loop, d, event->events);
+}
+
+/* Nanoseconds until the earliest deadline, from the clock and not from the loop time: callbacks may have taken long. */
+static struct timespec time_left(uint64_t deadline_ms) {
+    uint64_t now_ns = clock_ns();
+    uint64_t now_ms = now_ns / NANOSECONDS_PER_MS;
+    if (deadline_ms <= now_ms)
+        return (struct timespec){0};
+    uint64_t left_ms = deadline_ms - now_ms;
+    if (left_ms > WAIT_MS_MAX)
+        left_ms = WAIT_MS_MAX;
+    uint64_t left_ns = left_ms * NANOSECONDS_PER_MS - now_ns % NANOSECONDS_PER_MS;
+    return (struct timespec){.tv_sec = (time_t)(left_ns / 1000000000), .tv_nsec = (long)(left_ns % 1000000000)};
+}
+
+/* Milliseconds, rounded up, or a wait would end just before its deadline and be repeated until the deadline has come. */
+static int whole_ms(const struct timespec *timeout) {
+    if (timeout == NULL)
+        return -1;
+    if (timeout->tv_sec >= INT_MAX / 1000)
+        return INT_MAX;
+    return (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
+}
+
+static int wait_for_reports(struct et_loop *loop, struct epoll_event *events, const struct timespec *timeout) {
+    if (!loop->no_pwait2) {
+        int count = epoll_pwait2(loop->epoll, events, REPORTS_MAX, timeout, NULL);
+        if (count >= 0 || errno != ENOSYS)
+            return count;
+        loop->no_pwait2 = true; /* Linux before 5.11, and Valgrind */
+    }
+    return epoll_wait(loop->epoll, events, REPORTS_MAX, whole_ms(timeout));
+}
+
+/* Should this fail, the eventfd stays readable and the next wait comes back for it. */
+static void drain_wakeup(struct et_loop *loop) {
+    uint64_t count;
+    ssize_t bytes = read(loop->wakeup, &count, sizeof count);
+    (void)bytes;
+}
+
+int ask_kernel(struct et_loop *loop, uint64_t callbacks) {
+    struct epoll_event events[REPORTS_MAX];
+    struct timespec limit = {0};
+    const struct timespec *timeout = &limit;
+    if (loop->epoll_stale)
+        renew_epoll(loop);
+    apply_changes(loop);
+    if (loop->stopped) /* in the callback of a refused operation */
+        return 0;
+    bool blocks = loop->called < callbacks && loop->submissions_head == NULL && loop->deletions_head == NULL &&
+                  loop->active > 0; /* ET-WAIT-1 */
+    if (blocks && loop->timers == NULL)
+        timeout = NULL;
+    else if (blocks)
+        limit = time_left(loop->timers->internal.deadline_ms);
+    int count = wait_for_reports(loop, events, timeout);
+    int error = count < 0 ? errno : 0;
+    update_time(loop);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u64 == WAKEUP)
+            drain_wakeup(loop);
+        else
+            deliver(loop, &events[i]);
+    }
+    return error == EINTR ? 0 : -error;
+}

@@ -1,0 +1,75 @@
+/* What the files of the loop share. Private: nobody outside src/ includes it, but the tests that look inside. */
+#ifndef ETALON_INTERNAL_H
+#define ETALON_INTERNAL_H
+
+#include "etalon.h"
+
+#include <assert.h>
+
+/* The private operation of a completion that timer_reset has put to work. */
+#define CARRIER ET_OPERATIONS
+
+#define NANOSECONDS_PER_MS UINT64_C(1000000)
+
+/* What epoll returns for the eventfd of et_loop_wakeup; no descriptor has this number. */
+#define WAKEUP UINT64_MAX
+
+/* Where an active completion is linked. */
+enum place {
+    PLACE_NOWHERE, /* a cancel or close that is being carried out */
+    PLACE_HEAP,
+    PLACE_EXPIRED, /* a timer about to fire in this timer phase */
+    PLACE_HELD,    /* a timer that must not fire before its carrier has been processed (ET-RESET-4) */
+    PLACE_IN,
+    PLACE_OUT,
+    PLACE_POLLS,
+};
+
+struct waiters {
+    struct et_completion *head, *tail;
+};
+
+/* One descriptor number. Its registration may outlive the need for it (ET-REGISTER-5). */
+struct et_descriptor {
+    struct waiters in, out, polls; /* active completions, in the order of starting */
+    uint32_t generation;           /* goes with the registration: tells reports of a former one */
+    uint32_t registered;           /* the events that the kernel has been told */
+    int next_changed;
+    bool is_registered, is_changed;
+};
+
+/* ---- loop.c ---- */
+void become_active(struct et_loop *loop, struct et_completion *c, enum place place);
+/* Ends an episode whose completion is linked nowhere any more: dead, then the callback. */
+void become_dead(struct et_loop *loop, struct et_completion *c, int64_t result);
+/* Takes an adding or active completion out of wherever it is linked; its state is the caller's to change. */
+void withdraw(struct et_loop *loop, struct et_completion *c);
+/* Withdraws, then become_dead: the end of an operation that was waiting. */
+void finish(struct et_loop *loop, struct et_completion *c, int64_t result);
+/* Makes a deleting completion dead, silently. */
+void retire(struct et_loop *loop, struct et_completion *c);
+void apply_reset(struct et_loop *loop, struct et_completion *carrier);
+
+/* ---- timers.c ---- */
+void heap_insert(struct et_completion **root, struct et_completion *c);
+void heap_remove(struct et_completion **root, struct et_completion *c);
+void expire_timers(struct et_loop *loop);
+uint64_t clock_ns(void);
+void update_time(struct et_loop *loop);
+
+/* ---- operations.c ---- */
+void start(struct et_loop *loop, struct et_completion *c);
+/* Tries an operation whose descriptor was reported. Returns whether the kernel answered. */
+bool try_operation(struct et_loop *loop, const struct et_completion *c, int64_t *result);
+
+/* ---- descriptors.c ---- */
+void wait_on(struct et_loop *loop, struct et_completion *c, enum place place);
+void stop_waiting(struct et_loop *loop, struct et_completion *c);
+struct et_completion *first_waiter(const struct et_descriptor *d);
+/* The number is about to be closed by the loop, or has just been handed out by the kernel for a new file: no registration holds. */
+void descriptor_closes(struct et_loop *loop, int fd);
+void descriptor_opened(struct et_loop *loop, int fd);
+/* Phase 5. callbacks: how many the tick asks for. Returns 0 or a negated errno. */
+int ask_kernel(struct et_loop *loop, uint64_t callbacks);
+
+#endif

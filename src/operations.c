@@ -1,0 +1,183 @@
+/* What each of the sixteen operations does when it is started and when its descriptor is reported ready. For the files
+ * of src/ only. */
+#include "internal.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* EINTR counts as unanswered: the descriptor is still ready and will be reported again, so nothing is lost, and a storm of
+ * signals cannot keep the loop inside one system call. */
+static bool is_answer(int64_t value, int64_t *result) {
+    if (value >= 0) {
+        *result = value;
+        return true;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+        return false;
+    *result = -errno;
+    return true;
+}
+
+/* ET-OP-3. No pending error does not mean connected: the report may have been a false one. */
+static bool connect_result(int fd, int64_t *result) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+        error = errno;
+    if (error == 0) {
+        struct sockaddr_storage peer;
+        length = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *)&peer, &length) != 0) {
+            if (errno == ENOTCONN)
+                return false;
+            error = errno;
+        }
+    }
+    *result = -error;
+    return true;
+}
+
+bool try_operation(struct et_loop *loop, const struct et_completion *c, int64_t *result) {
+    int fd = c->internal.fd;
+    bool answered;
+    assert(c->internal.operation != ET_POLL);
+    switch (c->internal.operation) {
+    case ET_ACCEPT:
+        answered =
+            is_answer(accept4(fd, c->accept.address, c->accept.address_length, c->accept.flags), result);
+        if (answered && *result >= 0)
+            descriptor_opened(loop, (int)*result);
+        return answered;
+    case ET_CONNECT: return connect_result(fd, result);
+    case ET_READ: return is_answer(read(fd, c->read.buffer, c->read.length), result);
+    case ET_PREAD: return is_answer(pread(fd, c->pread.buffer, c->pread.length, c->pread.offset), result);
+    case ET_WRITE: return is_answer(write(fd, c->write.buffer, c->write.length), result);
+    case ET_PWRITE: return is_answer(pwrite(fd, c->pwrite.buffer, c->pwrite.length, c->pwrite.offset), result);
+    case ET_SEND:
+        return is_answer(send(fd, c->send.buffer, c->send.length, c->send.flags | MSG_DONTWAIT | MSG_NOSIGNAL), result);
+    case ET_RECV: return is_answer(recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT), result);
+    case ET_SENDMSG:
+        return is_answer(sendmsg(fd, c->sendmsg.message, c->sendmsg.flags | MSG_DONTWAIT | MSG_NOSIGNAL), result);
+    default:
+        assert(c->internal.operation == ET_RECVMSG);
+        return is_answer(recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT), result);
+    }
+}
+
+/* ET-CANCEL-4 … 7. The target's callback may delete the cancel: loop->current then no longer names it. */
+static void start_cancel(struct et_loop *loop, struct et_completion *c) {
+    struct et_completion *target = c->internal.partner;
+    int64_t result = -ENOENT;
+    become_active(loop, c, PLACE_NOWHERE);
+    loop->current = c;
+    if (target->internal.loop == loop &&
+        (target->internal.state == ET_ADDING || target->internal.state == ET_ACTIVE)) {
+        result = 0;
+        if (target->internal.operation == CARRIER) {
+            withdraw(loop, target);
+            target->internal.state = ET_DEAD;
+            apply_reset(loop, target); /* ET-RESET-9 */
+        } else {
+            finish(loop, target, -ECANCELED);
+        }
+    }
+    if (loop->current == c)
+        finish(loop, c, result);
+}
+
+/* ET-CLOSE-1 … 3. */
+static void start_close(struct et_loop *loop, struct et_completion *c) {
+    int fd = c->internal.fd;
+    become_active(loop, c, PLACE_NOWHERE);
+    loop->current = c;
+    if (fd < loop->descriptors_used) {
+        struct et_completion *waiter;
+        while (loop->current == c && (waiter = first_waiter(&loop->descriptors[fd])) != NULL)
+            finish(loop, waiter, -ECANCELED);
+        if (loop->current != c)
+            return;
+        descriptor_closes(loop, fd);
+    }
+    /* Linux has closed the number even when it says EINTR; closing again could close somebody else's descriptor. */
+    int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;
+    finish(loop, c, result);
+}
+
+static enum place direction(uint8_t operation) {
+    switch (operation) {
+    case ET_POLL: return PLACE_POLLS;
+    case ET_CONNECT:
+    case ET_WRITE:
+    case ET_PWRITE:
+    case ET_SEND:
+    case ET_SENDMSG: return PLACE_OUT;
+    default: return PLACE_IN;
+    }
+}
+
+/* The tries that are made before the descriptor is reported: connect, which nothing but a try can begin, and sends, which
+ * mostly succeed at once. A receive mostly would not, and others may block (ET-EVENT-8). */
+static bool try_at_start(struct et_loop *loop, struct et_completion *c, int64_t *result) {
+    int fd = c->internal.fd;
+    if (c->internal.operation == ET_CONNECT) {
+        if (connect(fd, c->connect.address, c->connect.address_length) == 0) {
+            *result = 0;
+            return true;
+        }
+        *result = -errno;
+        return errno != EINPROGRESS && errno != EINTR;
+    }
+    if (c->internal.operation != ET_SEND && c->internal.operation != ET_SENDMSG)
+        return false;
+    if (loop->descriptors[fd].out.head != NULL) /* ET-SUBMIT-8: it must not overtake */
+        return false;
+    return try_operation(loop, c, result);
+}
+
+static void start_waiting(struct et_loop *loop, struct et_completion *c) {
+    int64_t result;
+    if (c->fd >= loop->descriptors_max) {
+        finish(loop, c, -EMFILE);
+        return;
+    }
+    bool same = c->internal.rearmed && c->internal.fd == c->fd;
+    c->internal.rearmed = same;
+    c->internal.fd = c->fd;
+    c->internal.events = c->internal.operation == ET_POLL ? c->poll.events : 0;
+    if (try_at_start(loop, c, &result)) {
+        finish(loop, c, result);
+        return;
+    }
+    enum place place = direction(c->internal.operation);
+    become_active(loop, c, place);
+    wait_on(loop, c, place);
+}
+
+void start(struct et_loop *loop, struct et_completion *c) {
+    switch (c->internal.operation) {
+    case ET_NOOP: finish(loop, c, 0); return;
+    case ET_CANCEL: start_cancel(loop, c); return;
+    case ET_TIMER:
+        become_active(loop, c, PLACE_HEAP);
+        heap_insert(&loop->timers, c);
+        return;
+    case CARRIER: /* ET-RESET-8 */
+        withdraw(loop, c);
+        c->internal.state = ET_DEAD;
+        apply_reset(loop, c);
+        return;
+    default: break;
+    }
+    if (c->fd < 0) {
+        finish(loop, c, -EBADF);
+        return;
+    }
+    switch (c->internal.operation) {
+    case ET_CLOSE:
+        c->internal.fd = c->fd;
+        start_close(loop, c);
+        return;
+    case ET_SHUTDOWN: finish(loop, c, shutdown(c->fd, c->shutdown.how) == 0 ? 0 : -errno); return;
+    default: start_waiting(loop, c); return;
+    }
+}

@@ -1,0 +1,454 @@
+/* etalon: the command-line tool. Replays programs, checks cases, converts and shrinks. See usage() below.
+ * Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments (nothing is written then). */
+#include "../model/lockstep.h"
+#include "../model/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FILE_SIZE_MAX (1 << 20)
+#define BAD_INPUT     2
+
+static const struct world_kind_functions *const worlds[] = {&world_simulated, &world_real};
+
+struct options {
+    const struct world_kind_functions *world;
+    const char *output;
+    bool quiet;
+};
+
+static void complain(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("etalon: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+/* ---- reading and writing ------------------------------------------------------------------------------ */
+
+/* Reads a trace or, when the file does not begin like one, a fuzz input. Returns false after a complaint. */
+static bool load(const char *path, struct trace *trace) {
+    static char bytes[FILE_SIZE_MAX + 1];
+    static const char magic[] = "etalon-trace";
+    char error[200];
+    memset(trace, 0, sizeof *trace);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        complain("%s: %s", path, strerror(errno));
+        return false;
+    }
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    bool failed = ferror(file) != 0;
+    fclose(file);
+    if (failed || size > FILE_SIZE_MAX) {
+        complain("%s: %s", path, failed ? "cannot be read" : "longer than 1 MiB");
+        return false;
+    }
+    size_t length = strlen(path);
+    bool named = length > 6 && strcmp(path + length - 6, ".trace") == 0;
+    if (!named && (size < sizeof magic - 1 || memcmp(bytes, magic, sizeof magic - 1) != 0)) {
+        snprintf(trace->title, sizeof trace->title, "decoded from a fuzz input of %zu bytes", size);
+        program_decode(&trace->program, (const uint8_t *)bytes, size);
+        return true;
+    }
+    if (trace_read(trace, bytes, size, error, sizeof error) == 0)
+        return true;
+    complain("%s: %s", path, error);
+    trace_free(trace);
+    return false;
+}
+
+/* Calls write on a new file that gets its name only when it is complete; without a path: on standard output. */
+static bool write_whole(const char *path, void (*write)(FILE *, const void *), const void *what) {
+    char temporary[4096];
+    if (path == NULL) {
+        write(stdout, what);
+        return fflush(stdout) == 0;
+    }
+    snprintf(temporary, sizeof temporary, "%s.part", path);
+    FILE *out = fopen(temporary, "wb");
+    if (out == NULL) {
+        complain("%s: %s", temporary, strerror(errno));
+        return false;
+    }
+    write(out, what);
+    bool failed = ferror(out) != 0;
+    failed = fclose(out) != 0 || failed;
+    if (failed || rename(temporary, path) != 0) {
+        complain("%s: %s", path, strerror(errno));
+        unlink(temporary);
+        return false;
+    }
+    return true;
+}
+
+static void write_trace(FILE *out, const void *trace) {
+    trace_write(out, trace);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+/* The observations of a run, collected beside those that the trace demands. */
+struct run {
+    const struct trace *trace;
+    FILE *out; /* null: nothing is printed */
+    unsigned seen;
+    char unexpected[224]; /* the first observation that is not as demanded */
+    char (*kept)[96];     /* for `record`; null: not kept */
+};
+
+static void on_line(void *self, char mark, const char *line) {
+    struct run *run = self;
+    if (run->out != NULL)
+        fprintf(run->out, "  %c %s\n", mark, line);
+    if (mark != '>')
+        return;
+    unsigned i = run->seen++;
+    if (run->kept != NULL && i < TRACE_OBSERVATIONS_MAX)
+        snprintf(run->kept[i], sizeof *run->kept, "%s", line);
+    if (run->trace->observations == 0 || run->unexpected[0] != '\0' || run->kept != NULL)
+        return;
+    const char *expected = i < run->trace->observations ? run->trace->observed[i] : "nothing more";
+    if (strcmp(expected, line) != 0)
+        snprintf(run->unexpected, sizeof run->unexpected, "seen \"%.90s\", demanded \"%.90s\"", line, expected);
+}
+
+static void run_trace(const struct trace *trace, const struct options *options, struct run *run,
+                      struct lockstep_report *report) {
+    run->trace = trace;
+    lockstep_run(&trace->program, options->world, on_line, run, report);
+    if (!report->differs && run->unexpected[0] == '\0' && run->kept == NULL && run->seen < trace->observations)
+        snprintf(run->unexpected, sizeof run->unexpected, "seen nothing more, demanded \"%.90s\"",
+                 trace->observed[run->seen]);
+}
+
+static int replay(const char *path, const struct options *options) {
+    struct trace trace;
+    struct lockstep_report report;
+    struct run run = {.out = options->quiet ? NULL : stdout};
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    if (!options->quiet) {
+        trace_write(stdout, &trace);
+        printf("\nWhat happened on the %s kernel:\n", options->world->name);
+        fflush(stdout); /* should the run crash, this much is seen */
+    }
+    run_trace(&trace, options, &run, &report);
+    int status = 0;
+    if (report.differs) {
+        printf("%s: difference: %s: %s\n", path, report.clause, report.what);
+        status = 1;
+    } else if (report.not_possible) {
+        printf("%s: the %s kernel cannot do what this program asks for\n", path, options->world->name);
+        status = BAD_INPUT;
+    } else if (run.unexpected[0] != '\0') {
+        printf("%s: loop and model agree, but the trace demands otherwise: %s\n", path, run.unexpected);
+        status = 1;
+    } else {
+        printf("%s: no difference in %llu commands, %llu callbacks, %llu waits\n", path,
+               (unsigned long long)report.commands, (unsigned long long)report.callbacks,
+               (unsigned long long)report.waits);
+    }
+    trace_free(&trace);
+    return status;
+}
+
+/* One line of the test-anything protocol. A crash is the caller's to see: it ends the process. */
+static int check_case(const char *path, const struct options *options, unsigned number) {
+    struct trace trace;
+    struct lockstep_report report;
+    struct run run = {0};
+    char name[256];
+    snprintf(name, sizeof name, "%s", path);
+    const char *base = basename(name);
+    if (!load(path, &trace)) {
+        printf("not ok %u - %s: cannot be read\n", number, base);
+        return BAD_INPUT;
+    }
+    int status = 0;
+    if (trace.simulated_only && options->world != &world_simulated) {
+        printf("ok %u - %s # SKIP needs the simulated kernel\n", number, base);
+    } else {
+        run_trace(&trace, options, &run, &report);
+        status = report.differs || report.not_possible || run.unexpected[0] != '\0' || trace.observations == 0;
+        printf("%s %u - %s: %s\n", status != 0 ? "not ok" : "ok", number, base, trace.title);
+        if (report.differs)
+            printf("# %s: %s\n", report.clause, report.what);
+        else if (report.not_possible)
+            printf("# the %s kernel cannot do what this program asks for\n", options->world->name);
+        else if (trace.observations == 0)
+            printf("# the case demands no observations\n");
+        else if (status != 0)
+            printf("# %s\n", run.unexpected);
+    }
+    fflush(stdout);
+    trace_free(&trace);
+    return status;
+}
+
+/* Prints the trace with the observations of a run on the chosen kernel in place of its own. */
+static int record(const char *path, const struct options *options) {
+    static char kept[TRACE_OBSERVATIONS_MAX][96];
+    struct trace trace;
+    struct lockstep_report report;
+    struct run run = {.kept = kept};
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    run_trace(&trace, options, &run, &report);
+    int status = report.differs || report.not_possible;
+    if (status != 0)
+        complain("%s: %s: %s", path, report.clause, report.what);
+    char(*own)[96] = trace.observed;
+    trace.observed = kept;
+    trace.observations = run.seen < TRACE_OBSERVATIONS_MAX ? run.seen : TRACE_OBSERVATIONS_MAX;
+    if (!write_whole(options->output, write_trace, &trace))
+        status = BAD_INPUT;
+    trace.observed = own;
+    trace_free(&trace);
+    return status;
+}
+
+static int decode(const char *path, const struct options *options) {
+    struct trace trace;
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    bool written = write_whole(options->output, write_trace, &trace);
+    trace_free(&trace);
+    return written ? 0 : BAD_INPUT;
+}
+
+struct encoded {
+    uint8_t bytes[PROGRAM_COMMANDS_MAX * PROGRAM_RECORD];
+    size_t size;
+};
+
+static void write_encoded(FILE *out, const void *what) {
+    const struct encoded *encoded = what;
+    fwrite(encoded->bytes, 1, encoded->size, out);
+}
+
+static int encode(const char *path, const struct options *options) {
+    struct trace trace;
+    struct encoded encoded;
+    char name[256], target[4096];
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    encoded.size = program_encode(&trace.program, encoded.bytes, sizeof encoded.bytes);
+    trace_free(&trace);
+    if (options->output == NULL) {
+        complain("encode needs --output FOLDER");
+        return BAD_INPUT;
+    }
+    if (mkdir(options->output, 0777) != 0 && errno != EEXIST) {
+        complain("%s: %s", options->output, strerror(errno));
+        return BAD_INPUT;
+    }
+    snprintf(name, sizeof name, "%s", path);
+    snprintf(target, sizeof target, "%s/%s.bin", options->output, basename(name));
+    return write_whole(target, write_encoded, &encoded) ? 0 : BAD_INPUT;
+}
+
+/* ---- shrinking ---------------------------------------------------------------------------------------- */
+
+/* Runs in a process of its own, since a program may crash the loop. The outcome is the broken clause, or the signal. */
+static void outcome(const struct program *program, const struct options *options, char *clause, size_t size) {
+    static struct lockstep_report *shared;
+    if (shared == NULL)
+        shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        abort();
+    memset(shared, 0, sizeof *shared);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        int null = open("/dev/null", O_WRONLY);
+        if (null >= 0)
+            dup2(null, STDERR_FILENO);
+        alarm(10);
+        lockstep_run(program, options->world, NULL, NULL, shared);
+        _exit(0);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        snprintf(clause, size, "no process");
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(clause, size, "hang");
+    else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        snprintf(clause, size, "crash");
+    else
+        snprintf(clause, size, "%s", shared->differs ? shared->clause : "");
+}
+
+static void remove_commands(struct program *p, unsigned first, unsigned count) {
+    for (unsigned body = 0; body < PROGRAM_BODIES; body++) {
+        unsigned from = p->first[body] > first ? p->first[body] : first;
+        unsigned to = p->first[body] + p->count[body] < first + count ? p->first[body] + p->count[body] : first + count;
+        unsigned inside = to > from ? to - from : 0;
+        unsigned before = p->first[body] > first
+                              ? (p->first[body] < first + count ? p->first[body] - first : count)
+                              : 0;
+        p->first[body] = (uint16_t)(p->first[body] - before);
+        p->count[body] = (uint16_t)(p->count[body] - inside);
+    }
+    memmove(&p->command[first], &p->command[first + count], (p->commands - first - count) * sizeof *p->command);
+    p->commands = (uint16_t)(p->commands - count);
+}
+
+static bool still_fails(const struct program *p, const struct options *options, const char *wanted) {
+    char clause[24];
+    outcome(p, options, clause, sizeof clause);
+    return strcmp(clause, wanted) == 0;
+}
+
+/* Smaller numbers read better, and often one command then turns out not to be needed. */
+static bool simplify_value(struct program *p, unsigned i, const struct options *options, const char *wanted) {
+    static const uint64_t simple[] = {0, 1, 10};
+    for (unsigned k = 0; k < sizeof simple / sizeof *simple; k++) {
+        uint64_t old = p->command[i].value;
+        if (old <= simple[k])
+            return false;
+        p->command[i].value = simple[k];
+        if (still_fails(p, options, wanted))
+            return true;
+        p->command[i].value = old;
+    }
+    return false;
+}
+
+static void shrink_program(struct program *p, const struct options *options, const char *wanted) {
+    bool smaller = true;
+    while (smaller) {
+        smaller = false;
+        for (unsigned size = p->commands / 2u; size >= 1; size /= 2)
+            for (unsigned first = 0; first + size <= p->commands;) {
+                struct program shorter = *p;
+                remove_commands(&shorter, first, size);
+                if (still_fails(&shorter, options, wanted)) {
+                    *p = shorter;
+                    smaller = true;
+                } else {
+                    first += size;
+                }
+            }
+        for (unsigned i = 0; i < p->commands; i++)
+            smaller = simplify_value(p, i, options, wanted) || smaller;
+        fprintf(stderr, "\retalon: %u commands left ", p->commands);
+    }
+    fputc('\n', stderr);
+}
+
+static int shrink(const char *path, const struct options *options) {
+    struct trace trace;
+    char clause[24];
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    trace.observations = 0;
+    outcome(&trace.program, options, clause, sizeof clause);
+    if (clause[0] == '\0') {
+        complain("%s: this program shows no difference", path);
+        trace_free(&trace);
+        return BAD_INPUT;
+    }
+    shrink_program(&trace.program, options, clause);
+    snprintf(trace.title, sizeof trace.title, "the shortest program found that shows: %s", clause);
+    trace.simulated_only = options->world == &world_simulated;
+    bool written = write_whole(options->output, write_trace, &trace);
+    trace_free(&trace);
+    return written ? 1 : BAD_INPUT;
+}
+
+/* ---- the command line --------------------------------------------------------------------------------- */
+
+static void usage(FILE *out) {
+    fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
+          "\n"
+          "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz input.\n"
+          "\n"
+          "  replay       print the program, what happened, and the first difference with its clause\n"
+          "  check-cases  run traces against their observations; prints the test-anything protocol\n"
+          "  record       print the trace with the observations of this run\n"
+          "  decode       print a fuzz input as a trace\n"
+          "  encode       write fuzz inputs into the folder --output\n"
+          "  shrink       write the shortest program that shows the same difference\n"
+          "\n"
+          "Exit status: 0 no difference, 1 a difference, 2 bad input or arguments.\n",
+          out);
+}
+
+static int check_cases(char **files, int count, const struct options *options) {
+    int worst = 0;
+    printf("1..%d\n", count);
+    for (int i = 0; i < count; i++) {
+        int status = check_case(files[i], options, (unsigned)i + 1);
+        worst = status > worst ? status : worst;
+    }
+    return worst;
+}
+
+static int for_each_file(const char *command, char **files, int count, const struct options *options) {
+    static const struct {
+        const char *name;
+        int (*run)(const char *, const struct options *);
+    } commands[] = {
+        {"replay", replay}, {"record", record}, {"decode", decode}, {"encode", encode}, {"shrink", shrink},
+    };
+    if (strcmp(command, "check-cases") == 0)
+        return check_cases(files, count, options);
+    for (size_t k = 0; k < sizeof commands / sizeof *commands; k++) {
+        if (strcmp(command, commands[k].name) != 0)
+            continue;
+        int worst = 0;
+        for (int i = 0; i < count; i++) {
+            int status = commands[k].run(files[i], options);
+            worst = status > worst ? status : worst;
+        }
+        return worst;
+    }
+    complain("unknown command '%s'; see etalon --help", command);
+    return BAD_INPUT;
+}
+
+int main(int argc, char **argv) {
+    static const struct option long_options[] = {
+        {"world", required_argument, NULL, 'w'}, {"output", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},       {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct options options = {.world = &world_simulated};
+    int letter;
+    while ((letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
+        switch (letter) {
+        case 'w':
+            options.world = NULL;
+            for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++)
+                if (strcmp(optarg, worlds[i]->name) == 0)
+                    options.world = worlds[i];
+            if (options.world == NULL) {
+                complain("--world %s: neither 'simulated' nor 'real'", optarg);
+                return BAD_INPUT;
+            }
+            break;
+        case 'o': options.output = optarg; break;
+        case 'q': options.quiet = true; break;
+        case 'h': usage(stdout); return 0;
+        default: return BAD_INPUT;
+        }
+    }
+    if (argc - optind < 2) {
+        usage(stderr);
+        return BAD_INPUT;
+    }
+    return for_each_file(argv[optind], argv + optind + 1, argc - optind - 1, &options);
+}
