@@ -12,11 +12,11 @@
 
 #include "../src/etalon_vocabulary.h"
 
-#define MODEL_COMPLETIONS 16
-#define MODEL_REPORTS 32 /* reports that one wait can deliver */
-#define MODEL_NONE 0xff  /* no completion: a null pointer, or "not known which" */
-#define MODEL_RUNS 1     /* model_tick: the call makes rounds; observations follow, then model_tick_end */
-#define MODEL_WAIT_FOREVER (-1)
+#define MODEL_COMPLETIONS   16
+#define MODEL_REPORTS       32   /* reports that one wait can deliver */
+#define MODEL_NONE          0xff /* no completion: a null pointer, or "not known which" */
+#define MODEL_RUNS          1    /* model_tick: the call makes rounds; observations follow, then model_tick_end */
+#define MODEL_WAIT_FOREVER  (-1)
 #define MODEL_NEVER_REACHED UINT64_MAX /* the `callbacks` of run(UNTIL_DONE) */
 
 /* What the caller filled in. For a waiting operation, close and shutdown: the descriptor's number. */
@@ -33,7 +33,7 @@ struct model_description {
 
 /* Everything below that the driver compares with the subject: state, the queues, active, now_ms, stopped. */
 struct model_completion {
-    uint8_t state; /* enum et_state */
+    uint8_t state;     /* enum et_state */
     uint8_t operation; /* of this episode: as it was when the completion left dead */
     struct model_description description;
     uint64_t deadline_ms; /* of a timer that is adding or active */
@@ -41,9 +41,7 @@ struct model_completion {
     uint8_t carrier;      /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
     uint8_t carries;      /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
     bool is_carrier;      /* from timer_reset until dead, even when the reset was dropped or moved */
-    /* the model's author may add fields here */
-    uint8_t flags;
-    uint64_t mark;
+    int refusal;          /* the positive errno by which it is owed an end, while its bit in `refused` is set */
 };
 
 struct model_queue {
@@ -54,10 +52,9 @@ struct model_queue {
 struct model_report {
     int fd;
     uint32_t events;
-    bool stale; /* what is registered is no longer what the number names: may be served, is not owed */
-    bool in_owed, out_owed;
-    uint32_t polls_owed; /* bit i: completion i */
-    bool in_allowed, out_allowed;
+    bool stale;             /* what is registered is no longer what the number names: may be served, is not owed */
+    bool in_owed, out_owed; /* a try is owed, or by a stale report allowed, if anything still waits for it */
+    uint32_t polls_owed;    /* bit i: the end of completion i is owed, or by a stale report allowed */
 };
 
 struct model {
@@ -68,21 +65,51 @@ struct model {
     uint32_t active;
     uint64_t now_ms;
     bool stopped;
-    bool dead;            /* deinitialised */
+    bool dead; /* deinitialised */
     bool in_tick;
-    uint8_t in_callback;  /* the completion whose callback runs, or MODEL_NONE */
-    int descriptors_max;  /* the limit that init was given */
-    bool has_pool;        /* always false in this version */
-    uint64_t clock_ns;    /* where the monotonic clock stands */
-    const char *why;      /* after a broken clause: what was expected, in one static sentence */
-    /* the model's author adds what else is needed to know where in a tick the subject is and what is owed */
+    uint8_t in_callback; /* the completion whose callback runs, or MODEL_NONE */
+    int descriptors_max; /* the limit that init was given */
+    bool has_pool;       /* always false in this version */
+    uint64_t clock_ns;   /* where the monotonic clock stands */
+    const char *why;     /* after a broken clause: what was expected, in one static sentence */
+    const char *clause;  /* the clause by which the last call was answered */
+
+    /* Completions with a null callback whose end is due, at a moment that the law leaves free: the subject may show
+     * them active or dead (and count accordingly). While it is not 0, the driver calls model_settled before each observation. */
+    uint32_t maybe_dead;
+    /* Set by the driver before model_wait: failures were injected, ET-REGISTER-5 is not judged in that wait. */
+    bool forgive_registration;
+
+    /* ---- private: where in a tick the subject is, and what is owed ---- */
+    bool forgiven;
+    uint64_t orders;  /* starts so far */
+    uint32_t refused; /* ET-REGISTER-3: bit i: completion i must end before the kernel is asked */
+    struct model_useless {
+        int fd;
+        uint32_t events;
+    } useless[2][MODEL_REPORTS]; /* ET-REGISTER-5: of the last wait, and of the one before */
+    uint8_t useless_count[2];
+    uint8_t useless_last; /* which of the two is the last wait's */
     struct model_report report[MODEL_REPORTS];
     uint8_t reports;
     struct model_tick_state {
-        uint8_t phase;
         uint64_t asked, called; /* callbacks asked for, called so far in this tick */
-        uint8_t words[64];
-        uint64_t numbers[16];
+        uint8_t phase;
+        bool fresh;        /* nothing of this round has been observed */
+        bool collecting;   /* reports may still be told */
+        int error;         /* by which the wait failed or was interrupted, or 0 */
+        uint32_t snapshot; /* the submissions that this round still has to start */
+        uint32_t expiring; /* the timers that this timer phase still has to end */
+        uint8_t current;   /* the operation that the submission phase is at, and how far it is */
+        uint8_t step;
+        uint8_t answered; /* whose try was answered: its callback comes before anything else */
+        int64_t answered_result;
+        uint8_t due; /* what must be observed next, and for whom */
+        uint8_t due_completion;
+        uint8_t due_event;
+        int64_t due_result;
+        const char *due_clause;
+        const char *due_why;
     } tick;
 };
 
@@ -111,13 +138,16 @@ int model_deinit(struct model *m);
 /* tick(callbacks); run(NO_WAIT) is 0, run(ONCE) 1, run(UNTIL_DONE) MODEL_NEVER_REACHED. Returns what the call returns at once
  * (0 or negative), or MODEL_RUNS. */
 int model_tick(struct model *m, uint64_t callbacks);
+/* run(mode), for drivers that want its clauses judged too: model_tick with the number that belongs to the mode. */
+int model_run(struct model *m, unsigned mode);
 
 /* ---- observations during a tick, in the order in which they happen ----
  * NULL: lawful. Otherwise the broken clause, such as "ET-EVENT-1". */
 
 /* A try of operation `operation` on fd was made. result >= 0, or a negative errno (unanswered ones too). c is the completion, or
  * MODEL_NONE when it cannot be told from the call (close, shutdown, the second step of a connect): then the model
- * finds the one completion for which this is lawful now. */
+ * finds the one completion for which this is lawful now. A second step of a connect that found neither an error nor a
+ * connection is told as -EINPROGRESS. */
 const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result);
 
 /* The kernel finally refused to register fd (ENOENT after a modification and EEXIST after an addition are not final, and
@@ -138,6 +168,9 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
 
 /* That callback returned action. */
 const char *model_returned(struct model *m, enum et_action action);
+
+/* Of m->maybe_dead, these (bit i: completion i) are dead in the subject now, the others are not. */
+const char *model_settled(struct model *m, uint32_t dead);
 
 /* tick or run returned result: nothing that the law demands may be missing. */
 const char *model_tick_end(struct model *m, int result);

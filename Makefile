@@ -1,0 +1,181 @@
+# Etalon's build. `make help` lists the targets, `make V=1 …` shows the commands.
+#
+# Everything that is built is under build/: a directory for each way of compiling (build/default, build/asan, …), and
+# build/report with what the checks found. Only `make setup` needs the network, and only that and the checks need more
+# than a C11 compiler, make and ar.
+
+# Goals that are given together run one after the other, each with all the jobs: `make -j2 setup fuzz` must not compile
+# before the compiler is there, nor `make -j2 clean all` while things disappear.
+ifneq ($(word 2,$(MAKECMDGOALS)),)
+
+.NOTPARALLEL:
+.PHONY: $(sort $(MAKECMDGOALS))
+$(sort $(MAKECMDGOALS)):
+	+@$(MAKE) --no-print-directory $@
+
+else
+
+VERSION := 0.1.0
+
+# ---- what the caller may set ---------------------------------------------------------------------------------------
+
+CFLAGS ?= -O2 -g
+WERROR ?= -Werror
+CLANG ?= clang
+AFL_CC ?= afl-clang-fast
+CLANG_FORMAT ?= clang-format
+PYTHON ?= python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+ENGINE ?= libfuzzer
+JOBS ?=
+V ?=
+
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-5s %s\n' '$(1)' '$@')
+
+# ---- sources -------------------------------------------------------------------------------------------------------
+
+loop := $(wildcard src/*.c)
+# What a program needs to hold the loop against its law. The linker sends the loop's system calls to fuzz/wrap.c, which
+# passes them on to Linux as long as no world is active.
+lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/wrap.c tests/real_world.c
+wrap := fuzz/wrap.flags
+unit := $(basename $(wildcard tests/unit/test_*.c))
+examples := tests/examples/echo_server tests/examples/echo_load
+formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
+	coverage/*.[ch])
+
+objects = $(patsubst %.c,build/$(1)/%.o,$(2))
+
+# ---- ways of compiling ---------------------------------------------------------------------------------------------
+
+base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion $(WERROR)
+checked := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+# $(call variant,NAME,COMPILER,FLAGS): how build/NAME/%.o and its programs come about. A change of compiler or flags
+# compiles anew.
+define variant
+build/$(1)/%.o: %.c build/$(1)/flags
+	@mkdir -p $$(@D)
+	$$(call say,cc)
+	$$(Q)$(2) $(base) $(3) $$(CPPFLAGS) -MMD -MP -c $$< -o $$@
+
+# The harness and the toy for a plain run over files.
+build/$(1)/fuzz/%.replay.o: fuzz/%.c build/$(1)/flags
+	@mkdir -p $$(@D)
+	$$(call say,cc)
+	$$(Q)$(2) $(base) $(3) $$(CPPFLAGS) -DETALON_REPLAY -MMD -MP -c $$< -o $$@
+
+build/$(1)/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$(2) $(base) $(3) $$(CPPFLAGS) $$(LDFLAGS)' | cmp -s - $$@ || \
+		echo '$(2) $(base) $(3) $$(CPPFLAGS) $$(LDFLAGS)' >$$@
+
+build/$(1)/libetalon.a: $(call objects,$(1),$(loop))
+	$$(call say,ar)
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+
+build/$(1)/etalon: $(call objects,$(1),tests/etalon.c $(lockstep)) $(4) $(wrap)
+build/$(1)/replay: build/$(1)/fuzz/harness.replay.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
+build/$(1)/harness: build/$(1)/fuzz/harness.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
+build/$(1)/toy: build/$(1)/fuzz/toy.o
+build/$(1)/toy-replay: build/$(1)/fuzz/toy.replay.o
+$(foreach t,$(unit),build/$(1)/$(t)): build/$(1)/tests/unit/%: build/$(1)/tests/unit/%.o \
+		$(call objects,$(1),$(lockstep)) $(4) $(wrap)
+$(foreach e,$(examples),build/$(1)/$(e)): build/$(1)/tests/examples/%: build/$(1)/tests/examples/%.o \
+		build/$(1)/libetalon.a $(4)
+
+build/$(1)/etalon build/$(1)/replay build/$(1)/toy-replay $(foreach e,$(examples),build/$(1)/$(e)):
+	$$(call say,link)
+	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(addprefix @,$$(filter %.flags,$$^)) -o $$@
+
+$(foreach t,$(unit),build/$(1)/$(t)):
+	$$(call say,link)
+	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o,$$^) @$(wrap) -lcmocka -o $$@
+
+build/$(1)/harness build/$(1)/toy:
+	$$(call say,link)
+	$$(Q)$(2) -pthread $(subst fuzzer-no-link,fuzzer,$(3)) $$(LDFLAGS) $$(filter %.o,$$^) \
+		$$(addprefix @,$$(filter %.flags,$$^)) -o $$@
+endef
+
+$(eval $(call variant,default,$$(CC),$$(CFLAGS)))
+$(eval $(call variant,asan,$$(CLANG),-O1 -g -fsanitize=$(checked)))
+$(eval $(call variant,fuzz,$$(CLANG),-O2 -g -fsanitize=fuzzer-no-link -fsanitize=$(checked)))
+$(eval $(call variant,fuzz-bare,$$(CLANG),-O2 -g -fsanitize=fuzzer-no-link))
+$(eval $(call variant,afl,AFL_QUIET=1 $$(AFL_CC),-O2 -g -fsanitize=fuzzer-no-link -fsanitize=$(checked)))
+# abort() would leave no counts: coverage/abort.c writes them first.
+$(eval $(call variant,cov,gcc,-O0 -g --coverage,build/cov/coverage/abort.o))
+
+-include $(wildcard build/*/*/*.d build/*/*/*/*.d)
+
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: FORCE
+FORCE:
+
+# ---- targets -------------------------------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.PHONY: help setup all test fuzz bench-lockstep coverage spec check-format format install uninstall clean
+
+help: ## list the targets
+	@echo 'make TARGET…, of which there are:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1~\2/p' Makefile | awk -F'~' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+setup: ## install the Debian packages that the checks need, where they are missing
+	@tests/setup.sh
+
+all: $(addprefix build/default/,libetalon.a etalon $(examples)) ## build the library, the tool and the examples (the default)
+
+test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) build/default/replay build/fuzz/harness \
+	build/fuzz/toy
+
+test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
+	@MAKEFLAGS= JOBS='$(JOBS)' CC='$(CC)' tests/run
+
+# The conformance cases as fuzz inputs.
+build/fuzz/seeds.made: build/default/etalon $(wildcard spec/cases/*.trace)
+	@rm -rf build/fuzz/seeds && mkdir -p build/fuzz/seeds
+	$(Q)build/default/etalon encode $(wildcard spec/cases/*.trace) --output build/fuzz/seeds
+	@touch $@
+
+fuzz_programs_libfuzzer := build/fuzz/harness build/fuzz/toy
+fuzz_programs_afl := build/afl/harness build/afl/toy build/default/replay build/default/toy-replay
+
+fuzz: $(fuzz_programs_$(ENGINE)) build/default/etalon build/fuzz/seeds.made ## random programs, loop against model, for FUZZ_SECONDS=60; ENGINE=libfuzzer or afl
+	@fuzz/run.sh $(ENGINE) $(FUZZ_SECONDS)
+
+bench-lockstep: build/fuzz/harness build/fuzz/toy build/fuzz-bare/harness build/fuzz-bare/toy build/fuzz/seeds.made ## commands per second of the fuzz harness, next to a toy
+	@fuzz/bench.sh
+
+coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/seeds.made ## line and branch coverage of src/ and model/, with its limits
+	@coverage/run.sh build/cov
+
+spec: ## regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
+	@$(PYTHON) spec/render.py
+
+check-format: ## fail if clang-format would change a file
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(formatted)
+
+format: ## let clang-format lay out the C files
+	$(Q)$(CLANG_FORMAT) -i $(formatted)
+
+install: build/default/libetalon.a build/default/etalon ## install the library, its headers and the tool: PREFIX=/usr/local, DESTDIR=
+	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+	$(Q)install -m 755 build/default/etalon '$(DESTDIR)$(PREFIX)/bin/etalon'
+	$(Q)install -m 644 src/etalon.h src/etalon_vocabulary.h '$(DESTDIR)$(PREFIX)/include/'
+	$(Q)install -m 644 build/default/libetalon.a '$(DESTDIR)$(PREFIX)/lib/libetalon.a'
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/etalon.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc'
+
+uninstall: ## remove what install has installed
+	$(Q)rm -f '$(DESTDIR)$(PREFIX)/bin/etalon' '$(DESTDIR)$(PREFIX)/include/etalon.h' \
+		'$(DESTDIR)$(PREFIX)/include/etalon_vocabulary.h' '$(DESTDIR)$(PREFIX)/lib/libetalon.a' \
+		'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc'
+
+clean: ## remove build/
+	@rm -rf build
+
+endif

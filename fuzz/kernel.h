@@ -1,0 +1,107 @@
+/* What stands behind the wrapped system calls while a world is begun: the simulated kernel (fuzz/kernel.c) or the
+ * real one with virtual time (tests/real_world.c). fuzz/wrap.c turns the loop's calls into calls of this table,
+ * tells the observer of model/world.h, and plays the wait. Included by those three files and by their test only.
+ *
+ * Every function that returns int64_t gives the value of the system call or the negated errno; errno itself and
+ * the observer are the business of wrap.c. */
+#ifndef ETALON_KERNEL_H
+#define ETALON_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "../model/world.h"
+
+/* Sizes of the simulated world. Small, so that a short program can fill every buffer. */
+#define KERNEL_NUMBERS   64  /* descriptors 0 … 63; 0, 1 and 2 are never given out */
+#define KERNEL_FILES     64  /* open files, the ends in the world's hands included */
+#define KERNEL_WATCHES   64  /* registrations of all epoll instances together */
+#define KERNEL_PAGE      32  /* of a pipe; also its PIPE_BUF: larger writes may be partial */
+#define KERNEL_PAGES     4   /* of a pipe */
+#define KERNEL_SNDBUF    128 /* of a socket: sending goes on below this; EPOLLOUT means at most a quarter of it */
+#define KERNEL_CHUNK     64  /* a stream socket sends in pieces of this size */
+#define KERNEL_MESSAGE   96  /* the longest datagram */
+#define KERNEL_BACKLOG   1   /* one connection more than this can wait for accept, as on Linux */
+#define KERNEL_FAULTS    8   /* pending COMMAND_FAIL */
+#define KERNEL_FILE_SIZE 64
+#define KERNEL_NEVER     UINT64_MAX
+
+/* One event that a wait delivers, as the observer is told of it. */
+struct kernel_report {
+    int fd;
+    uint32_t events;
+    bool stale;
+    bool own; /* the loop's own descriptor: not told */
+};
+
+/* An epoll_ctl as the observer is told of it. */
+struct kernel_control {
+    uint32_t kept;
+    bool injected;
+};
+
+struct kernel {
+    int64_t (*epoll_create1)(int flags);
+    int64_t (*eventfd)(unsigned value, int flags);
+    int64_t (*epoll_ctl)(int epfd, int op, int fd, const struct epoll_event *event, struct kernel_control *told);
+    int64_t (*read)(int fd, void *buffer, size_t length);
+    int64_t (*write)(int fd, const void *buffer, size_t length);
+    int64_t (*pread)(int fd, void *buffer, size_t length, int64_t offset);
+    int64_t (*pwrite)(int fd, const void *buffer, size_t length, int64_t offset);
+    int64_t (*send)(int fd, const void *buffer, size_t length, int flags);
+    int64_t (*recv)(int fd, void *buffer, size_t length, int flags);
+    int64_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+    int64_t (*recvmsg)(int fd, struct msghdr *message, int flags);
+    int64_t (*accept4)(int fd, struct sockaddr *address, socklen_t *length, int flags);
+    int64_t (*connect)(int fd, const struct sockaddr *address, socklen_t length);
+    int64_t (*getsockopt)(int fd, int level, int option, void *value, socklen_t *length);
+    int64_t (*getpeername)(int fd, struct sockaddr *address, socklen_t *length);
+    int64_t (*shutdown)(int fd, int how);
+    int64_t (*close)(int fd);
+
+    bool (*own)(int fd); /* fd names an epoll instance or eventfd that the loop made */
+
+    /* The parts of a wait. `asked` gives the errno that COMMAND_FAIL has in store for it, or 0. `look` collects what is ready
+     * now, without waiting: the number of events, or the negated errno. */
+    int (*asked)(void);
+    int (*look)(int epfd, struct epoll_event *events, int max, struct kernel_report *reports);
+    uint64_t (*clock)(void);
+    uint64_t (*next_expiry)(void);    /* of the program's timerfds, or KERNEL_NEVER */
+    void (*advance)(uint64_t clock_ns); /* the clock moves forward to clock_ns and timerfds expire */
+};
+
+/* From here on the wrapped calls reach this kernel and the observer is told; its functions may be null, and so may it. */
+void wrap_begin(const struct kernel *kernel, const struct world_observer *observer, void *self);
+
+/* From here on the wrapped calls pass through to Linux, as they do before wrap_begin. */
+void wrap_end(void);
+
+/* What the wrapped names stand for without the wrapping: resolved by the linker. */
+int __real_epoll_create1(int flags);
+int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int __real_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+                        const sigset_t *mask);
+int __real_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
+int __real_eventfd(unsigned value, int flags);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+ssize_t __real_read(int fd, void *buffer, size_t length);
+ssize_t __real_write(int fd, const void *buffer, size_t length);
+ssize_t __real_pread(int fd, void *buffer, size_t length, off_t offset);
+ssize_t __real_pwrite(int fd, const void *buffer, size_t length, off_t offset);
+ssize_t __real_send(int fd, const void *buffer, size_t length, int flags);
+ssize_t __real_recv(int fd, void *buffer, size_t length, int flags);
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __real_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *length);
+int __real_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+int __real_shutdown(int fd, int how);
+int __real_close(int fd);
+
+#endif

@@ -1,0 +1,275 @@
+/* The system calls of the loop, by the linker's --wrap (the options are in fuzz/wrap.flags). Without a world they pass
+ * through to Linux; inside one they go to its kernel (fuzz/kernel.h), and the observer is told of each.
+ *
+ * No call here sleeps while a world is begun: where the kernel would block, the observer is asked to change the world,
+ * and when it has nothing more to do, time itself moves on.
+ *
+ * A call of a wrapped name in this file would not be wrapped; the __real_ names make that visible. */
+#include <errno.h>
+#include <string.h>
+
+#include "kernel.h"
+
+static const struct kernel *kernel; /* NULL: no world is begun */
+static struct world_observer observer;
+static void *observer_self;
+
+/* Fill the places that an observer leaves empty. */
+static void tried_nothing(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
+                          int64_t offset, int flags, int64_t result) {
+    (void)self, (void)operation, (void)fd, (void)identity, (void)length, (void)offset, (void)flags, (void)result;
+}
+
+static void controlled_nothing(void *self, int op, int fd, uint32_t events, int error, uint32_t kept, bool injected) {
+    (void)self, (void)op, (void)fd, (void)events, (void)error, (void)kept, (void)injected;
+}
+
+static bool waits_freely(void *self, int64_t timeout_ns) {
+    (void)self, (void)timeout_ns;
+    return true;
+}
+
+static bool blocked_idle(void *self) {
+    (void)self;
+    return false;
+}
+
+static void woken_nothing(void *self, int error) {
+    (void)self, (void)error;
+}
+
+static void reported_nothing(void *self, int fd, uint32_t events, bool stale) {
+    (void)self, (void)fd, (void)events, (void)stale;
+}
+
+void wrap_begin(const struct kernel *new_kernel, const struct world_observer *new_observer, void *self) {
+    static const struct world_observer nobody;
+    observer = new_observer != NULL ? *new_observer : nobody;
+    if (observer.tried == NULL)
+        observer.tried = tried_nothing;
+    if (observer.controlled == NULL)
+        observer.controlled = controlled_nothing;
+    if (observer.waits == NULL)
+        observer.waits = waits_freely;
+    if (observer.blocked == NULL)
+        observer.blocked = blocked_idle;
+    if (observer.woken == NULL)
+        observer.woken = woken_nothing;
+    if (observer.reported == NULL)
+        observer.reported = reported_nothing;
+    observer_self = self;
+    kernel = new_kernel;
+}
+
+void wrap_end(void) {
+    kernel = NULL;
+}
+
+static int64_t answer(int64_t result) {
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+static int64_t tell(enum et_operation operation, int fd, const void *identity, uint64_t length, int64_t offset,
+                    int flags, int64_t result) {
+    if (!kernel->own(fd))
+        observer.tried(observer_self, operation, fd, identity, length, offset, flags, result);
+    return answer(result);
+}
+
+/* ---- reading, writing, sockets ---- */
+
+ssize_t __wrap_read(int fd, void *buffer, size_t length) {
+    if (kernel == NULL)
+        return __real_read(fd, buffer, length);
+    return tell(ET_READ, fd, buffer, length, 0, 0, kernel->read(fd, buffer, length));
+}
+
+ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
+    if (kernel == NULL)
+        return __real_write(fd, buffer, length);
+    return tell(ET_WRITE, fd, buffer, length, 0, 0, kernel->write(fd, buffer, length));
+}
+
+ssize_t __wrap_pread(int fd, void *buffer, size_t length, off_t offset) {
+    if (kernel == NULL)
+        return __real_pread(fd, buffer, length, offset);
+    return tell(ET_PREAD, fd, buffer, length, offset, 0, kernel->pread(fd, buffer, length, offset));
+}
+
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t length, off_t offset) {
+    if (kernel == NULL)
+        return __real_pwrite(fd, buffer, length, offset);
+    return tell(ET_PWRITE, fd, buffer, length, offset, 0, kernel->pwrite(fd, buffer, length, offset));
+}
+
+ssize_t __wrap_send(int fd, const void *buffer, size_t length, int flags) {
+    if (kernel == NULL)
+        return __real_send(fd, buffer, length, flags);
+    return tell(ET_SEND, fd, buffer, length, 0, flags, kernel->send(fd, buffer, length, flags));
+}
+
+ssize_t __wrap_recv(int fd, void *buffer, size_t length, int flags) {
+    if (kernel == NULL)
+        return __real_recv(fd, buffer, length, flags);
+    return tell(ET_RECV, fd, buffer, length, 0, flags, kernel->recv(fd, buffer, length, flags));
+}
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
+    if (kernel == NULL)
+        return __real_sendmsg(fd, message, flags);
+    return tell(ET_SENDMSG, fd, message, 0, 0, flags, kernel->sendmsg(fd, message, flags));
+}
+
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags) {
+    if (kernel == NULL)
+        return __real_recvmsg(fd, message, flags);
+    return tell(ET_RECVMSG, fd, message, 0, 0, flags, kernel->recvmsg(fd, message, flags));
+}
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+    if (kernel == NULL)
+        return __real_accept4(fd, address, length, flags);
+    uint64_t passed = length != NULL ? *length : 0;
+    return (int)tell(ET_ACCEPT, fd, address, passed, 0, flags, kernel->accept4(fd, address, length, flags));
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length) {
+    if (kernel == NULL)
+        return __real_connect(fd, address, length);
+    return (int)tell(ET_CONNECT, fd, address, length, 0, 0, kernel->connect(fd, address, length));
+}
+
+/* The second step of a connect. Without a pending error it is getpeername that tells. */
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *length) {
+    if (kernel == NULL)
+        return __real_getsockopt(fd, level, option, value, length);
+    int64_t result = kernel->getsockopt(fd, level, option, value, length);
+    if (result < 0)
+        return (int)tell(ET_CONNECT, fd, NULL, 0, 0, 0, result);
+    int pending = 0;
+    if (level == SOL_SOCKET && option == SO_ERROR && *length >= sizeof pending)
+        memcpy(&pending, value, sizeof pending);
+    if (pending != 0)
+        (void)tell(ET_CONNECT, fd, NULL, 0, 0, 0, -pending);
+    return (int)result;
+}
+
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *length) {
+    if (kernel == NULL)
+        return __real_getpeername(fd, address, length);
+    int64_t result = kernel->getpeername(fd, address, length);
+    (void)tell(ET_CONNECT, fd, NULL, 0, 0, 0, result == -ENOTCONN ? -EINPROGRESS : result);
+    return (int)answer(result);
+}
+
+int __wrap_shutdown(int fd, int how) {
+    if (kernel == NULL)
+        return __real_shutdown(fd, how);
+    return (int)tell(ET_SHUTDOWN, fd, NULL, 0, 0, how, kernel->shutdown(fd, how));
+}
+
+int __wrap_close(int fd) {
+    if (kernel == NULL)
+        return __real_close(fd);
+    bool own = kernel->own(fd); /* asked before the number is free */
+    int64_t result = kernel->close(fd);
+    if (!own)
+        observer.tried(observer_self, ET_CLOSE, fd, NULL, 0, 0, 0, result);
+    return (int)answer(result);
+}
+
+/* ---- epoll, eventfd, the clock ---- */
+
+int __wrap_epoll_create1(int flags) {
+    if (kernel == NULL)
+        return __real_epoll_create1(flags);
+    return (int)answer(kernel->epoll_create1(flags));
+}
+
+int __wrap_eventfd(unsigned value, int flags) {
+    if (kernel == NULL)
+        return __real_eventfd(value, flags);
+    return (int)answer(kernel->eventfd(value, flags));
+}
+
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
+    if (kernel == NULL)
+        return __real_epoll_ctl(epfd, op, fd, event);
+    struct kernel_control told = {0, false};
+    int64_t result = kernel->epoll_ctl(epfd, op, fd, event, &told);
+    if (!kernel->own(fd))
+        observer.controlled(observer_self, op, fd, event != NULL && op != EPOLL_CTL_DEL ? event->events : 0,
+                            result < 0 ? (int)-result : 0, told.kept, told.injected);
+    return (int)answer(result);
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now) {
+    if (kernel == NULL || clock != CLOCK_MONOTONIC)
+        return __real_clock_gettime(clock, now);
+    uint64_t clock_ns = kernel->clock();
+    now->tv_sec = (time_t)(clock_ns / 1000000000u);
+    now->tv_nsec = (long)(clock_ns % 1000000000u);
+    return 0;
+}
+
+/* Looks until something is ready or the time is over; nothing here sleeps. */
+static int wait_until_ready(int epfd, struct epoll_event *events, int max, int64_t timeout_ns,
+                            struct kernel_report *reports) {
+    uint64_t deadline = KERNEL_NEVER;
+    uint64_t start = kernel->clock();
+    if (timeout_ns >= 0)
+        deadline = (uint64_t)timeout_ns < KERNEL_NEVER - 1 - start ? start + (uint64_t)timeout_ns : KERNEL_NEVER - 1;
+    for (;;) {
+        int count = kernel->look(epfd, events, max, reports);
+        if (count != 0 || kernel->clock() >= deadline)
+            return count;
+        if (observer.blocked(observer_self))
+            continue;
+        uint64_t expiry = kernel->next_expiry();
+        if (expiry == KERNEL_NEVER && deadline == KERNEL_NEVER)
+            return -EDEADLK; /* it would hang */
+        kernel->advance(expiry < deadline ? expiry : deadline);
+    }
+}
+
+static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_t timeout_ns, int failure) {
+    struct kernel_report reports[KERNEL_WATCHES];
+    if (!observer.waits(observer_self, timeout_ns))
+        return (int)answer(-EDEADLK);
+    int count = -failure;
+    if (max <= 0)
+        count = -EINVAL;
+    else if (failure == 0)
+        count = wait_until_ready(epfd, events, max < KERNEL_WATCHES ? max : KERNEL_WATCHES, timeout_ns, reports);
+    observer.woken(observer_self, count < 0 ? -count : 0);
+    for (int i = 0; i < count; i++)
+        if (!reports[i].own)
+            observer.reported(observer_self, reports[i].fd, reports[i].events, reports[i].stale);
+    return (int)answer(count);
+}
+
+int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
+    if (kernel == NULL)
+        return __real_epoll_wait(epfd, events, max, timeout);
+    return wait_for_events(epfd, events, max, timeout < 0 ? -1 : (int64_t)timeout * 1000000, kernel->asked());
+}
+
+int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+                        const sigset_t *mask) {
+    if (kernel == NULL)
+        return __real_epoll_pwait2(epfd, events, max, timeout, mask);
+    int failure = kernel->asked();
+    if (failure == ENOSYS) /* an old system: the loop will come again with epoll_wait, so nothing was asked yet */
+        return (int)answer(-ENOSYS);
+    int64_t timeout_ns = -1;
+    if (timeout != NULL) {
+        if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)
+            return (int)answer(-EINVAL);
+        timeout_ns = timeout->tv_sec < INT64_MAX / 1000000000 ? timeout->tv_sec * 1000000000 + timeout->tv_nsec
+                                                              : INT64_MAX;
+    }
+    return wait_for_events(epfd, events, max, timeout_ns, failure);
+}

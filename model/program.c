@@ -1,0 +1,853 @@
+/* The binary notation of programs, and their commands as text (spec/trace-format.md). For the fuzzers, the driver, the
+ * tests and trace.c.
+ *
+ * The decoder is total and runs for every input of the fuzzers: no allocation, no loop but over the records. The
+ * encoder has no tables of its own, it searches for the bytes that decode to what is wanted: the two cannot disagree. */
+#include "program.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "../src/etalon_vocabulary.h"
+#include "notation.h"
+
+/* ---- binary: which command a byte means ---- */
+
+#define SLOTS 32
+#define PARTS 8 /* a slot may be shared by kinds that need few values: n's highest three bits choose */
+/* clang-format off */
+#define ALWAYS(kind) {kind, kind, kind, kind, kind, kind, kind, kind}
+#define HALVES(low, high) {low, low, low, low, high, high, high, high}
+
+/* Four kinds have no slot of their own, so that eight frequent ones get a second slot and stop and deinit, after which
+ * little happens, are rare. */
+static const uint8_t slot_kind[SLOTS][PARTS] = {
+    ALWAYS(COMMAND_SUBMIT),
+    ALWAYS(COMMAND_ADD),
+    ALWAYS(COMMAND_DELETE),
+    ALWAYS(COMMAND_TIMER),
+    ALWAYS(COMMAND_RESET),
+    ALWAYS(COMMAND_CANCEL),
+    ALWAYS(COMMAND_TICK),
+    ALWAYS(COMMAND_RUN),
+    {COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW,
+     COMMAND_UPDATE_NOW, COMMAND_STOP, COMMAND_DEINIT},
+    ALWAYS(COMMAND_SUBMIT),
+    ALWAYS(COMMAND_TICK),
+    ALWAYS(COMMAND_FORGET),
+    ALWAYS(COMMAND_DESCRIBE),
+    ALWAYS(COMMAND_RETURN),
+    ALWAYS(COMMAND_WAKEUP),
+    ALWAYS(COMMAND_OPEN),
+    ALWAYS(COMMAND_CLOSE),
+    ALWAYS(COMMAND_DUP),
+    ALWAYS(COMMAND_PEER_WRITE),
+    ALWAYS(COMMAND_PEER_READ),
+    HALVES(COMMAND_PEER_SHUTDOWN, COMMAND_PEER_CLOSE),
+    ALWAYS(COMMAND_PEER_WRITE),
+    ALWAYS(COMMAND_PEER_CONNECT),
+    ALWAYS(COMMAND_ADVANCE),
+    ALWAYS(COMMAND_FAIL),
+    ALWAYS(COMMAND_SPURIOUS),
+    HALVES(COMMAND_ORDER, COMMAND_BATCH),
+    ALWAYS(COMMAND_TIMER),
+    ALWAYS(COMMAND_RESET),
+    ALWAYS(COMMAND_CANCEL),
+    ALWAYS(COMMAND_DELETE),
+    ALWAYS(COMMAND_ADD),
+};
+/* clang-format on */
+
+/* What a call on the loop becomes in the body of the world. */
+static const uint8_t kind_in_world[COMMAND_FIRST_OF_WORLD] = {
+    [COMMAND_SUBMIT] = COMMAND_PEER_WRITE,   [COMMAND_ADD] = COMMAND_PEER_WRITE,
+    [COMMAND_DELETE] = COMMAND_CLOSE,        [COMMAND_TIMER] = COMMAND_ADVANCE,
+    [COMMAND_RESET] = COMMAND_ADVANCE,       [COMMAND_CANCEL] = COMMAND_PEER_READ,
+    [COMMAND_TICK] = COMMAND_WAKEUP,         [COMMAND_RUN] = COMMAND_PEER_CONNECT,
+    [COMMAND_STOP] = COMMAND_WAKEUP,         [COMMAND_UPDATE_NOW] = COMMAND_WAKEUP,
+    [COMMAND_DEINIT] = COMMAND_PEER_CLOSE,   [COMMAND_FORGET] = COMMAND_OPEN,
+    [COMMAND_DESCRIBE] = COMMAND_PEER_WRITE, [COMMAND_RETURN] = COMMAND_SPURIOUS,
+};
+
+/* ---- binary: what n means ---- */
+
+/* clang-format off: rows that can be counted */
+#define ROW(from)                                                                                                      \
+    from, from + 1, from + 2, from + 3, from + 4, from + 5, from + 6, from + 7, from + 8, from + 9, from + 10,         \
+        from + 11, from + 12, from + 13, from + 14, from + 15
+
+/* Of SUBMIT and DESCRIBE: from here on n marks for the pool, and its value is that of n - POOLED. */
+#define POOLED 240u
+
+static const uint64_t no_value[1] = {0};
+
+/* Milliseconds. Small ones are frequent so that deadlines tie; the last nine before POOLED are those at which clocks and
+ * timeouts break. */
+static const uint64_t delays[256] = {
+    ROW(0),
+    ROW(0),
+    ROW(0),
+    ROW(0),
+    ROW(0),
+    ROW(0),
+    ROW(0),
+    ROW(16),
+    ROW(32),
+    ROW(48),
+    ROW(64),
+    ROW(80),
+    96,
+    99,
+    100,
+    101,
+    105,
+    110,
+    115,
+    120,
+    125,
+    128,
+    130,
+    135,
+    140,
+    145,
+    150,
+    155,
+    160,
+    165,
+    170,
+    175,
+    180,
+    185,
+    190,
+    195,
+    199,
+    200,
+    250,
+    256,
+    300,
+    400,
+    500,
+    512,
+    600,
+    700,
+    750,
+    800,
+    900,
+    999,
+    1001,
+    1000,
+    86400000,
+    3456000000,
+    2147483647,
+    2147483648,
+    4294967295,
+    4294967296,
+    UINT64_MAX - 1,
+    UINT64_MAX,
+    ROW(0),
+};
+
+#define LONG_LENGTHS 64, 65, 96, 128, 160, 192, 255, 256, 257, 512, 1000, 1024, 2048, 3000, 4095, NOTATION_LENGTH_MAX
+static const uint64_t lengths[POOLED] = {
+    ROW(0), ROW(16), ROW(32), ROW(48), ROW(0),       ROW(16),      ROW(32),      ROW(48),
+    ROW(0), ROW(16), ROW(32), ROW(48), LONG_LENGTHS, LONG_LENGTHS, LONG_LENGTHS,
+};
+
+enum { IN = 1, PRI = 2, OUT = 4, ERR = 8, HUP = 16, NVAL = 32, RDHUP = 0x2000, ONESHOT = 1 << 30 };
+#define EDGE 0x80000000u
+
+#define USUAL_EVENTS                                                                                                   \
+    IN, OUT, IN | OUT, IN, OUT, IN, IN | RDHUP, IN | OUT, RDHUP, IN, OUT, PRI, IN | PRI, IN | OUT | RDHUP, IN, OUT
+static const uint64_t poll_events[64] = {
+    USUAL_EVENTS,
+    USUAL_EVENTS,
+    USUAL_EVENTS,
+    IN,
+    OUT,
+    IN | OUT,
+    IN,
+    OUT,
+    IN,
+    IN | RDHUP,
+    RDHUP | PRI,
+    ERR,
+    HUP,
+    ERR | HUP,
+    IN | PRI | OUT | ERR | HUP | RDHUP,
+    0,
+    NVAL,
+    IN | ONESHOT,
+    IN | EDGE,
+};
+
+static const uint64_t spurious_events[32] = {
+    IN,
+    OUT,
+    IN | OUT,
+    HUP,
+    ERR,
+    IN | HUP,
+    IN | RDHUP,
+    IN | RDHUP | HUP,
+    OUT | ERR | HUP,
+    IN | OUT | ERR | HUP,
+    RDHUP,
+    PRI,
+    IN | PRI,
+    OUT | HUP,
+    ERR | HUP,
+    IN | OUT | RDHUP,
+    IN,
+    OUT,
+    IN,
+    OUT,
+    IN,
+    OUT,
+    IN | OUT,
+    IN | OUT,
+    IN,
+    OUT,
+    IN,
+    OUT,
+    IN | OUT,
+    HUP,
+    ERR,
+    IN | PRI | OUT | ERR | HUP | RDHUP,
+};
+
+static const uint64_t ticks[16] = {1, 0, 2, 1, 3, 0, 1, 2, 4, 1, 0, 5, 8, 1, 100, UINT32_MAX};
+static const uint64_t modes[16] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 0, 3}; /* 3: no such mode */
+static const uint64_t actions[2] = {ET_DISARM, ET_REARM};
+static const uint64_t hows[16] = {1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 1, 3}; /* 3: no such way */
+
+static const uint64_t descriptor_kinds[32] = {
+    WORLD_STREAM,      WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_LISTENER,    WORLD_SOCKET,
+    WORLD_EVENTFD,     WORLD_TIMERFD,     WORLD_FILE,        WORLD_STREAM,   WORLD_STREAM,      WORLD_STREAM,
+    WORLD_STREAM,      WORLD_STREAM,      WORLD_STREAM,      WORLD_STREAM,   WORLD_PIPE_READER, WORLD_PIPE_READER,
+    WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_DATAGRAM,    WORLD_STREAM,
+    WORLD_LISTENER,    WORLD_LISTENER,    WORLD_LISTENER,    WORLD_SOCKET,   WORLD_SOCKET,      WORLD_SOCKET,
+    WORLD_EVENTFD,     WORLD_TIMERFD,
+};
+
+#define LARGE_BYTES 64, 65, 100, 128, 255, 256, 512, 1000, 1024, 2048, 4096, 8192, 65535, 65536, 212992, 1000000
+static const uint64_t bytes_moved[256] = {
+    ROW(1), ROW(1),  ROW(1),  ROW(1),  ROW(1),      ROW(1),      ROW(1),      ROW(1),
+    ROW(0), ROW(16), ROW(32), ROW(48), LARGE_BYTES, LARGE_BYTES, LARGE_BYTES, LARGE_BYTES,
+};
+
+/* Microseconds. None is so large that 512 of them overflow a clock of nanoseconds. */
+static const uint64_t advances[64] = {
+    1000,
+    0,
+    1,
+    10,
+    100,
+    250,
+    500,
+    750,
+    900,
+    999,
+    1001,
+    1500,
+    1999,
+    2000,
+    2500,
+    3000,
+    4000,
+    5000,
+    6000,
+    7000,
+    8000,
+    9000,
+    9999,
+    10000,
+    10001,
+    11000,
+    12000,
+    13000,
+    14000,
+    15000,
+    15999,
+    16000,
+    1000,
+    2000,
+    3000,
+    5000,
+    10000,
+    20000,
+    25000,
+    30000,
+    40000,
+    50000,
+    64000,
+    75000,
+    99000,
+    100000,
+    128000,
+    150000,
+    199000,
+    200000,
+    250000,
+    500000,
+    750000,
+    1000000,
+    2000000,
+    10000000,
+    60000000,
+    3600000000,
+    86400000000,
+    3456000000000,
+    2147483647000,
+    2147483648000,
+    4294967295000,
+    4294967296000,
+};
+
+static const uint64_t nth_calls[16] = {1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8};
+static const uint64_t orders[32] = {ROW(0), ROW(16)};
+static const uint64_t batches[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 1, 16, 1, 64};
+
+static const uint16_t injected_errors[] = {
+    EINTR,  EAGAIN,     ENOMEM, EMFILE,       ENFILE,      ENOSPC,   EPERM,     EBADF,     EIO,
+    EINVAL, ECONNRESET, EPIPE,  ECONNREFUSED, EINPROGRESS, ENOTCONN, ETIMEDOUT, ECANCELED,
+};
+#define INJECTED_ERRORS (sizeof injected_errors / sizeof *injected_errors)
+/* clang-format on */
+
+/* ---- binary: which fields a command has ---- */
+
+/* The four masks are 0 for a field that is not used. Every record has all fields; the masks keep the unused ones 0. */
+struct use {
+    uint8_t c, other, d, body;
+    uint8_t n_mask; /* n & n_mask is the index into values */
+    const uint64_t *values;
+};
+#define NO_VALUE      0, no_value
+#define VALUES(table) (uint8_t)(sizeof(table) / sizeof *(table)-1), table
+
+static const struct use use_of_kind[COMMAND_KINDS] = {
+    [COMMAND_SUBMIT] = {0, 0, 0, 0, NO_VALUE}, /* by operation, below */
+    [COMMAND_ADD] = {7, 0, 0, 0, NO_VALUE},
+    [COMMAND_DELETE] = {7, 0, 0, 0, NO_VALUE},
+    [COMMAND_TIMER] = {7, 0, 0, 7, VALUES(delays)},
+    [COMMAND_RESET] = {7, 7, 0, 7, VALUES(delays)},
+    [COMMAND_CANCEL] = {7, 7, 0, 7, NO_VALUE},
+    [COMMAND_TICK] = {0, 0, 0, 0, VALUES(ticks)},
+    [COMMAND_RUN] = {0, 0, 0, 0, VALUES(modes)},
+    [COMMAND_STOP] = {0, 0, 0, 0, NO_VALUE},
+    [COMMAND_UPDATE_NOW] = {0, 0, 0, 0, NO_VALUE},
+    [COMMAND_DEINIT] = {0, 0, 0, 0, NO_VALUE},
+    [COMMAND_FORGET] = {7, 0, 0, 0, NO_VALUE},
+    [COMMAND_DESCRIBE] = {0, 0, 0, 0, NO_VALUE}, /* by operation, below */
+    [COMMAND_RETURN] = {0, 0, 0, 0, VALUES(actions)},
+    [COMMAND_WAKEUP] = {0, 0, 0, 0, NO_VALUE},
+    [COMMAND_OPEN] = {0, 0, 7, 0, VALUES(descriptor_kinds)},
+    [COMMAND_CLOSE] = {0, 0, 7, 0, NO_VALUE},
+    [COMMAND_DUP] = {0, 7, 7, 0, NO_VALUE},
+    [COMMAND_PEER_WRITE] = {0, 0, 7, 0, VALUES(bytes_moved)},
+    [COMMAND_PEER_READ] = {0, 0, 7, 0, VALUES(bytes_moved)},
+    [COMMAND_PEER_CLOSE] = {0, 0, 7, 0, NO_VALUE},
+    [COMMAND_PEER_SHUTDOWN] = {0, 0, 7, 0, NO_VALUE},
+    [COMMAND_PEER_CONNECT] = {0, 0, 7, 0, NO_VALUE},
+    [COMMAND_ADVANCE] = {0, 0, 0, 0, VALUES(advances)},
+    [COMMAND_FAIL] = {0, 0, 0, 0, VALUES(nth_calls)},
+    [COMMAND_SPURIOUS] = {0, 0, 7, 0, VALUES(spurious_events)},
+    [COMMAND_ORDER] = {0, 0, 0, 0, VALUES(orders)},
+    [COMMAND_BATCH] = {0, 0, 0, 0, VALUES(batches)},
+};
+
+#define LENGTH_OF                                                                                                      \
+    { 7, 0, 15, 7, 255, lengths }
+static const struct use use_of_operation[ET_OPERATIONS] = {
+    [ET_NOOP] = {7, 0, 0, 7, NO_VALUE},
+    [ET_CANCEL] = {7, 7, 0, 7, NO_VALUE},
+    [ET_ACCEPT] = {7, 7, 15, 7, NO_VALUE},
+    [ET_CONNECT] = {7, 7, 15, 7, NO_VALUE},
+    [ET_POLL] = {7, 0, 15, 7, VALUES(poll_events)},
+    [ET_READ] = LENGTH_OF,
+    [ET_PREAD] = LENGTH_OF,
+    [ET_WRITE] = LENGTH_OF,
+    [ET_PWRITE] = LENGTH_OF,
+    [ET_SEND] = LENGTH_OF,
+    [ET_RECV] = LENGTH_OF,
+    [ET_SENDMSG] = LENGTH_OF,
+    [ET_RECVMSG] = LENGTH_OF,
+    [ET_CLOSE] = {7, 0, 15, 7, NO_VALUE},
+    [ET_SHUTDOWN] = {7, 0, 15, 7, VALUES(hows)},
+    [ET_TIMER] = {7, 0, 0, 7, VALUES(delays)},
+};
+
+static_assert(ET_OPERATIONS == 16 && FAULTY_CALLS == 16, "four bits of a record hold each of these");
+static_assert(PROGRAM_COMPLETIONS == 8 && PROGRAM_HANDLES == 8 && PROGRAM_BODIES == 8, "three bits hold each of these");
+
+/* The handle's six bits in an operation; the highest two values are the descriptors that no handle has. */
+#define SELECTOR_BAD 62u
+static unsigned handle_of_selector(unsigned selector) {
+    return selector < SELECTOR_BAD ? selector & 7u : selector - SELECTOR_BAD + PROGRAM_HANDLES;
+}
+
+static unsigned error_index(unsigned b) {
+    return b * (unsigned)INJECTED_ERRORS >> 8;
+}
+
+static unsigned kind_in_body(unsigned kind, unsigned body) {
+    if (body == PROGRAM_BODY_WORLD && kind < COMMAND_FIRST_OF_WORLD)
+        return kind_in_world[kind];
+    return body == 0 && kind == COMMAND_RETURN ? COMMAND_TICK : kind;
+}
+
+static bool has_operation(unsigned kind) {
+    return kind == COMMAND_SUBMIT || kind == COMMAND_DESCRIBE;
+}
+
+static void decode_record(struct command *out, const uint8_t *record) {
+    static const uint8_t callback_body[8] = {0, 1, 2, 3, 4, 5, 6, 1};
+    unsigned a = record[1], b = record[2], n = record[3];
+    unsigned kind = kind_in_body(slot_kind[record[0] & 31u][n >> 5], record[0] >> 5);
+    unsigned selector = a >> 7 << 5 | b >> 3, d = selector & 7u, other = a >> 3 & 7u;
+    const struct use *use = &use_of_kind[kind];
+
+    memset(out, 0, sizeof *out); /* the padding too: commands are compared by memcmp */
+    out->kind = (uint8_t)kind;
+    if (has_operation(kind)) {
+        unsigned operation = a >> 3 & 15u;
+        use = &use_of_operation[operation];
+        out->operation = (uint8_t)operation;
+        out->pool = n >= POOLED;
+        n -= out->pool * POOLED;
+        other = n & 7u; /* a has no room, and no operation has both other and value */
+        d = handle_of_selector(selector);
+    } else if (kind == COMMAND_FAIL) {
+        out->call = (uint8_t)(a >> 3 & 15u);
+        out->error = injected_errors[error_index(b)];
+    }
+    out->c = (uint8_t)(a & use->c);
+    out->other = (uint8_t)(other & use->other);
+    out->d = (uint8_t)(d & use->d);
+    out->body = (uint8_t)(callback_body[b & 7u] & use->body);
+    out->value = use->values[n & use->n_mask];
+}
+
+void program_decode(struct program *p, const uint8_t *bytes, size_t size) {
+    size_t records = size / PROGRAM_RECORD;
+    uint16_t next[PROGRAM_BODIES];
+
+    if (records > PROGRAM_COMMANDS_MAX)
+        records = PROGRAM_COMMANDS_MAX;
+    memset(p->count, 0, sizeof p->count);
+    for (size_t i = 0; i < records; i++)
+        p->count[bytes[i * PROGRAM_RECORD] >> 5]++;
+    p->commands = 0;
+    for (unsigned body = 0; body < PROGRAM_BODIES; body++) {
+        p->first[body] = next[body] = p->commands;
+        p->commands = (uint16_t)(p->commands + p->count[body]);
+    }
+    assert(p->commands == records);
+    for (size_t i = 0; i < records; i++) {
+        const uint8_t *record = bytes + i * PROGRAM_RECORD;
+        decode_record(&p->command[next[record[0] >> 5]++], record);
+    }
+}
+
+/* ---- binary: encoding ---- */
+
+static uint64_t distance(uint64_t x, uint64_t y) {
+    return x > y ? x - y : y - x;
+}
+
+static unsigned slot_of(unsigned kind) {
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        for (unsigned part = 0; part < PARTS; part++)
+            if (slot_kind[slot][part] == kind)
+                return slot;
+    return 0;
+}
+
+static unsigned b_of_error(unsigned error) {
+    unsigned best = 0;
+    for (unsigned b = 0; b < 256; b++)
+        if (distance(injected_errors[error_index(b)], error) < distance(injected_errors[error_index(best)], error))
+            best = b;
+    return best;
+}
+
+/* Chooses n last, since it decides on several fields: those that have no nearest value (kind, other, pool) go first. */
+static void encode_number(const struct command *command, uint8_t *record) {
+    unsigned best_n = 0, best_wrong = UINT32_MAX;
+    uint64_t best_distance = UINT64_MAX;
+
+    for (unsigned n = 0; n < 256 && (best_wrong != 0 || best_distance != 0); n++) {
+        struct command got;
+        record[3] = (uint8_t)n;
+        decode_record(&got, record);
+        unsigned wrong =
+            (got.kind != command->kind) * 4u + (got.other != command->other) * 2u + (got.pool != command->pool);
+        uint64_t far = distance(got.value, command->value);
+        if (wrong < best_wrong || (wrong == best_wrong && far < best_distance)) {
+            best_n = n;
+            best_wrong = wrong;
+            best_distance = far;
+        }
+    }
+    record[3] = (uint8_t)best_n;
+}
+
+static void encode_command(const struct command *command, unsigned body, uint8_t *record) {
+    bool operation = has_operation(command->kind);
+    unsigned selector = command->d < PROGRAM_HANDLES ? command->d : SELECTOR_BAD + (command->d > PROGRAM_HANDLES);
+    unsigned middle = operation ? command->operation : command->kind == COMMAND_FAIL ? command->call : command->other;
+
+    record[0] = (uint8_t)(slot_of(command->kind) | body << 5);
+    record[1] = (uint8_t)((command->c & 7u) | (middle & 15u) << 3 | selector >> 5 << 7);
+    record[2] = (uint8_t)((command->body & 7u) | (selector & 31u) << 3);
+    if (command->kind == COMMAND_FAIL)
+        record[2] = (uint8_t)b_of_error(command->error);
+    encode_number(command, record);
+}
+
+size_t program_encode(const struct program *p, uint8_t *bytes, size_t size) {
+    size_t at = 0;
+    for (unsigned body = 0; body < PROGRAM_BODIES; body++)
+        for (unsigned i = 0; i < p->count[body] && size - at >= PROGRAM_RECORD; i++, at += PROGRAM_RECORD)
+            encode_command(&p->command[p->first[body] + i], body, bytes + at);
+    return at;
+}
+
+/* ---- text: the words ---- */
+
+/* clang-format off */
+const struct command_text command_text[COMMAND_KINDS] = {
+    [COMMAND_SUBMIT] = {"submit", "%c %p %x %b"},
+    [COMMAND_ADD] = {"add", "%c"},
+    [COMMAND_DELETE] = {"delete", "%c"},
+    [COMMAND_TIMER] = {"timer", "%c %m %b"},
+    [COMMAND_RESET] = {"reset", "%c by %o %m %b"},
+    [COMMAND_CANCEL] = {"cancel", "%o by %c %b"},
+    [COMMAND_TICK] = {"tick", "%t"},
+    [COMMAND_RUN] = {"run", "%r"},
+    [COMMAND_STOP] = {"stop", ""},
+    [COMMAND_UPDATE_NOW] = {"update_now", ""},
+    [COMMAND_DEINIT] = {"deinit", ""},
+    [COMMAND_FORGET] = {"forget", "%c"},
+    [COMMAND_DESCRIBE] = {"describe", "%c %p %x %b"},
+    [COMMAND_RETURN] = {"return", "%a"},
+    [COMMAND_WAKEUP] = {"wakeup", ""},
+    [COMMAND_OPEN] = {"open", "%d %k"},
+    [COMMAND_CLOSE] = {"close", "%d"},
+    [COMMAND_DUP] = {"dup", "%d to %h"},
+    [COMMAND_PEER_WRITE] = {"peer_write", "%d %n"},
+    [COMMAND_PEER_READ] = {"peer_read", "%d %n"},
+    [COMMAND_PEER_CLOSE] = {"peer_close", "%d"},
+    [COMMAND_PEER_SHUTDOWN] = {"peer_shutdown", "%d"},
+    [COMMAND_PEER_CONNECT] = {"peer_connect", "%d"},
+    [COMMAND_ADVANCE] = {"advance", "%u"},
+    [COMMAND_FAIL] = {"fail", "%f %E at %i"},
+    [COMMAND_SPURIOUS] = {"spurious", "%d %e"},
+    [COMMAND_ORDER] = {"order", "%n"},
+    [COMMAND_BATCH] = {"batch", "%n"},
+};
+
+const char *const operation_format[ET_OPERATIONS] = {
+    [ET_NOOP] = "",          [ET_CANCEL] = "%o",      [ET_ACCEPT] = "%D into %h", [ET_CONNECT] = "%D to %h",
+    [ET_POLL] = "%D %e",     [ET_READ] = "%D %l",     [ET_PREAD] = "%D %l",       [ET_WRITE] = "%D %l",
+    [ET_PWRITE] = "%D %l",   [ET_SEND] = "%D %l",     [ET_RECV] = "%D %l",        [ET_SENDMSG] = "%D %l",
+    [ET_RECVMSG] = "%D %l",  [ET_CLOSE] = "%D",       [ET_SHUTDOWN] = "%D %w",    [ET_TIMER] = "%m",
+};
+
+static const char *const operation_names[ET_OPERATIONS] = {
+    [ET_NOOP] = "noop",       [ET_CANCEL] = "cancel",   [ET_ACCEPT] = "accept",     [ET_CONNECT] = "connect",
+    [ET_POLL] = "poll",       [ET_READ] = "read",       [ET_PREAD] = "pread",       [ET_WRITE] = "write",
+    [ET_PWRITE] = "pwrite",   [ET_SEND] = "send",       [ET_RECV] = "recv",         [ET_SENDMSG] = "sendmsg",
+    [ET_RECVMSG] = "recvmsg", [ET_CLOSE] = "close",     [ET_SHUTDOWN] = "shutdown", [ET_TIMER] = "timer",
+};
+
+const struct named event_names[] = {{"in", IN},   {"pri", PRI},     {"out", OUT}, {"err", ERR},
+                                    {"hup", HUP}, {"rdhup", RDHUP}, {NULL, 0}};
+
+const struct named duration_units[] = {{"s", 1000000}, {"ms", 1000}, {"us", 1}, {NULL, 0}};
+
+static const struct named how_names[] = {{"rd", 0}, {"wr", 1}, {"rdwr", 2}, {NULL, 0}};
+
+static const struct named mode_names[] = {
+    {"no_wait", ET_RUN_NO_WAIT}, {"once", ET_RUN_ONCE}, {"until_done", ET_RUN_UNTIL_DONE}, {NULL, 0}};
+
+static const struct named action_names[] = {{"disarm", ET_DISARM}, {"rearm", ET_REARM}, {NULL, 0}};
+
+static const struct named kind_names[] = {
+    {"pipe_reader", WORLD_PIPE_READER}, {"pipe_writer", WORLD_PIPE_WRITER}, {"stream", WORLD_STREAM},
+    {"datagram", WORLD_DATAGRAM},       {"listener", WORLD_LISTENER},       {"socket", WORLD_SOCKET},
+    {"eventfd", WORLD_EVENTFD},         {"timerfd", WORLD_TIMERFD},         {"file", WORLD_FILE},
+    {NULL, 0},
+};
+
+static const struct named call_names[] = {
+    {"epoll_ctl", FAULTY_EPOLL_CTL}, {"epoll_wait", FAULTY_EPOLL_WAIT}, {"read", FAULTY_READ},
+    {"write", FAULTY_WRITE},         {"pread", FAULTY_PREAD},           {"pwrite", FAULTY_PWRITE},
+    {"send", FAULTY_SEND},           {"recv", FAULTY_RECV},             {"sendmsg", FAULTY_SENDMSG},
+    {"recvmsg", FAULTY_RECVMSG},     {"accept", FAULTY_ACCEPT},         {"connect", FAULTY_CONNECT},
+    {"getsockopt", FAULTY_GETSOCKOPT}, {"shutdown", FAULTY_SHUTDOWN}, {"close", FAULTY_CLOSE},
+    {"epoll_create", FAULTY_EPOLL_CREATE}, {NULL, 0},
+};
+/* clang-format on */
+
+const struct named *names_of(char field) {
+    switch (field) {
+    case 'w': return how_names;
+    case 'r': return mode_names;
+    case 'a': return action_names;
+    case 'k': return kind_names;
+    case 'f': return call_names;
+    default: return NULL;
+    }
+}
+
+const char *operation_name(unsigned operation) {
+    return operation < ET_OPERATIONS ? operation_names[operation] : "unknown";
+}
+
+/* Two names of one number: the first is the one that is written. */
+#define E(name)                                                                                                        \
+    { #name, name }
+static const struct named errno_names[] = {
+    E(EPERM),
+    E(ENOENT),
+    E(ESRCH),
+    E(EINTR),
+    E(EIO),
+    E(ENXIO),
+    E(E2BIG),
+    E(ENOEXEC),
+    E(EBADF),
+    E(ECHILD),
+    E(EAGAIN),
+    E(ENOMEM),
+    E(EACCES),
+    E(EFAULT),
+    E(ENOTBLK),
+    E(EBUSY),
+    E(EEXIST),
+    E(EXDEV),
+    E(ENODEV),
+    E(ENOTDIR),
+    E(EISDIR),
+    E(EINVAL),
+    E(ENFILE),
+    E(EMFILE),
+    E(ENOTTY),
+    E(ETXTBSY),
+    E(EFBIG),
+    E(ENOSPC),
+    E(ESPIPE),
+    E(EROFS),
+    E(EMLINK),
+    E(EPIPE),
+    E(EDOM),
+    E(ERANGE),
+    E(EDEADLK),
+    E(ENAMETOOLONG),
+    E(ENOLCK),
+    E(ENOSYS),
+    E(ENOTEMPTY),
+    E(ELOOP),
+    E(ENOMSG),
+    E(EIDRM),
+    E(ECHRNG),
+    E(EL2NSYNC),
+    E(EL3HLT),
+    E(EL3RST),
+    E(ELNRNG),
+    E(EUNATCH),
+    E(ENOCSI),
+    E(EL2HLT),
+    E(EBADE),
+    E(EBADR),
+    E(EXFULL),
+    E(ENOANO),
+    E(EBADRQC),
+    E(EBADSLT),
+    E(EBFONT),
+    E(ENOSTR),
+    E(ENODATA),
+    E(ETIME),
+    E(ENOSR),
+    E(ENONET),
+    E(ENOPKG),
+    E(EREMOTE),
+    E(ENOLINK),
+    E(EADV),
+    E(ESRMNT),
+    E(ECOMM),
+    E(EPROTO),
+    E(EMULTIHOP),
+    E(EDOTDOT),
+    E(EBADMSG),
+    E(EOVERFLOW),
+    E(ENOTUNIQ),
+    E(EBADFD),
+    E(EREMCHG),
+    E(ELIBACC),
+    E(ELIBBAD),
+    E(ELIBSCN),
+    E(ELIBMAX),
+    E(ELIBEXEC),
+    E(EILSEQ),
+    E(ERESTART),
+    E(ESTRPIPE),
+    E(EUSERS),
+    E(ENOTSOCK),
+    E(EDESTADDRREQ),
+    E(EMSGSIZE),
+    E(EPROTOTYPE),
+    E(ENOPROTOOPT),
+    E(EPROTONOSUPPORT),
+    E(ESOCKTNOSUPPORT),
+    E(EOPNOTSUPP),
+    E(EPFNOSUPPORT),
+    E(EAFNOSUPPORT),
+    E(EADDRINUSE),
+    E(EADDRNOTAVAIL),
+    E(ENETDOWN),
+    E(ENETUNREACH),
+    E(ENETRESET),
+    E(ECONNABORTED),
+    E(ECONNRESET),
+    E(ENOBUFS),
+    E(EISCONN),
+    E(ENOTCONN),
+    E(ESHUTDOWN),
+    E(ETOOMANYREFS),
+    E(ETIMEDOUT),
+    E(ECONNREFUSED),
+    E(EHOSTDOWN),
+    E(EHOSTUNREACH),
+    E(EALREADY),
+    E(EINPROGRESS),
+    E(ESTALE),
+    E(EUCLEAN),
+    E(ENOTNAM),
+    E(ENAVAIL),
+    E(EISNAM),
+    E(EREMOTEIO),
+    E(EDQUOT),
+    E(ENOMEDIUM),
+    E(EMEDIUMTYPE),
+    E(ECANCELED),
+    E(ENOKEY),
+    E(EKEYEXPIRED),
+    E(EKEYREVOKED),
+    E(EKEYREJECTED),
+    E(EOWNERDEAD),
+    E(ENOTRECOVERABLE),
+    E(ERFKILL),
+    E(EHWPOISON),
+    E(EDEADLOCK),
+    E(ENOTSUP),
+    E(EWOULDBLOCK),
+    {NULL, 0},
+};
+
+const char *errno_name(int error) {
+    for (const struct named *e = errno_names; e->name; e++)
+        if ((int)e->value == error)
+            return e->name;
+    return "E???";
+}
+
+int errno_number(const char *name, size_t length) {
+    for (const struct named *e = errno_names; e->name; e++)
+        if (strlen(e->name) == length && memcmp(e->name, name, length) == 0)
+            return (int)e->value;
+    return 0;
+}
+
+/* ---- text: writing a command ---- */
+
+static void write_named(FILE *out, const struct named *names, uint64_t value) {
+    for (; names->name; names++)
+        if (names->value == value) {
+            fprintf(out, " %s", names->name);
+            return;
+        }
+    fprintf(out, " %" PRIu64, value);
+}
+
+static void write_events(FILE *out, uint64_t events) {
+    char between = ' ';
+    for (const struct named *e = event_names; e->name; e++)
+        if (events & e->value) {
+            fprintf(out, "%c%s", between, e->name);
+            events &= ~e->value;
+            between = '|';
+        }
+    if (events != 0 || between == ' ')
+        fprintf(out, "%c%" PRIu64, between, events);
+}
+
+static void write_duration(FILE *out, uint64_t us) {
+    const struct named *unit = duration_units;
+    while (us % unit->value != 0)
+        unit++;
+    fprintf(out, " %" PRIu64 "%s", us / unit->value, unit->name);
+}
+
+static void write_handle(FILE *out, unsigned d) {
+    if (d < PROGRAM_HANDLES)
+        fprintf(out, " d%u", d);
+    else
+        fputs(d == PROGRAM_HANDLES ? " bad" : " huge", out);
+}
+
+static void write_format(FILE *out, const char *format, const struct command *command);
+
+static void write_field(FILE *out, char field, const struct command *command) {
+    switch (field) {
+    case 'p':
+        fprintf(out, " %s", operation_name(command->operation));
+        if (command->operation < ET_OPERATIONS)
+            write_format(out, operation_format[command->operation], command);
+        break;
+    case 'c': fprintf(out, " c%u", command->c); break;
+    case 'o': fprintf(out, " c%u", command->other); break;
+    case 'd':
+    case 'D': write_handle(out, command->d); break;
+    case 'h': write_handle(out, command->other); break;
+    case 'm': fprintf(out, " %" PRIu64 "ms", command->value); break;
+    case 'u': write_duration(out, command->value); break;
+    case 'e': write_events(out, command->value); break;
+    case 'E': fprintf(out, " %s", errno_name(command->error)); break;
+    case 'f': write_named(out, call_names, command->call); break;
+    case 'x': fputs(command->pool ? " on_pool" : "", out); break;
+    case 'b':
+        if (command->body != 0)
+            fprintf(out, " do b%u", command->body);
+        break;
+    default:
+        if (names_of(field))
+            write_named(out, names_of(field), command->value);
+        else
+            fprintf(out, " %" PRIu64, command->value);
+    }
+}
+
+static void write_format(FILE *out, const char *format, const struct command *command) {
+    while (*format) {
+        size_t length = strcspn(format, " ");
+        if (*format == '%')
+            write_field(out, format[1], command);
+        else
+            fprintf(out, " %.*s", (int)length, format);
+        format += length;
+        format += *format == ' ';
+    }
+}
+
+void command_write(FILE *out, const struct command *command) {
+    if (command->kind >= COMMAND_KINDS) {
+        fputs("unknown", out);
+        return;
+    }
+    fputs(command_text[command->kind].word, out);
+    write_format(out, command_text[command->kind].format, command);
+}

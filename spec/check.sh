@@ -1,0 +1,48 @@
+#!/bin/sh
+# Checks that the law is whole: every clause of etalon.md has a rule in model/ and a case in cases/, nothing cites a
+# clause that does not exist, and what is generated from lifecycle.def is up to date. Prints the test-anything protocol.
+cd "$(dirname "$0")/.." || exit 2
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+number=0 failures=0
+
+report() { # report NAME FILE: an empty file is success, otherwise its lines say what is wrong
+    number=$((number + 1))
+    if [ -s "$2" ]; then
+        failures=$((failures + 1))
+        echo "not ok $number - $1"
+        sed 's/^/#   /' "$2"
+    else
+        echo "ok $number - $1"
+    fi
+}
+
+sed -n 's/^- \*\*\(ET-[A-Z]*-[0-9]*\)\*\* .*/\1/p' spec/etalon.md > "$work/listed"
+sort -u "$work/listed" > "$work/clauses"
+[ "$(wc -l < "$work/clauses")" -ge 80 ] || echo "only $(wc -l < "$work/clauses") clauses were found" > "$work/few"
+report "the clauses of etalon.md can be read" "$work/few"
+sort "$work/listed" | uniq -d > "$work/double"
+report "no clause number is used twice" "$work/double"
+
+sed -n '/^- \*\*ET-/,/^$/p' spec/etalon.md | awk '
+    /^- \*\*ET-/ { if (name != "" && text !~ /(MUST|SHOULD|MAY)/) print name; name = $2; text = "" }
+    { text = text " " $0 }
+    END { if (text !~ /(MUST|SHOULD|MAY)/) print name }' > "$work/toothless"
+report "every clause says MUST, SHOULD or MAY" "$work/toothless"
+
+cited() { grep -ohE 'ET-[A-Z]+-[0-9]+' "$@" 2> /dev/null | sort -u; }
+cited model/*.c model/*.h spec/lifecycle.def > "$work/model"
+sed -n 's/^clause //p' spec/cases/*.trace | tr ' ' '\n' | grep . | sort -u > "$work/cases"
+comm -23 "$work/clauses" "$work/model" > "$work/no-rule"
+report "every clause has a rule in model/" "$work/no-rule"
+comm -23 "$work/clauses" "$work/cases" > "$work/no-case"
+report "every clause has a case in spec/cases/" "$work/no-case"
+cited model/*.[ch] src/*.[ch] spec/cases/*.trace spec/*.md spec/lifecycle.def tests/*.c tests/unit/*.c README.md |
+    comm -13 "$work/clauses" - > "$work/unknown"
+report "every clause that is cited exists" "$work/unknown"
+
+spec/render.py --check 2> "$work/stale"
+report "what is generated from lifecycle.def is up to date" "$work/stale"
+
+echo "1..$number"
+[ "$failures" -eq 0 ]

@@ -1,0 +1,99 @@
+#!/bin/bash
+# Runs the echo server and its load against each other, everything on the loopback interface. Prints TAP.
+#
+#   tests/examples/run.sh [DIRECTORY OF THE PROGRAMS]        (build/default/tests/examples)
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+programs=${1:-build/default/tests/examples}
+work=$(mktemp -d)
+server=
+trap 'test -z "$server" || kill -9 "$server" 2>/dev/null; rm -rf "$work"' EXIT
+
+needed=1200 # a thousand connections and what a process has beside them
+if test "$(ulimit -Sn)" != unlimited && test "$(ulimit -Sn)" -lt "$needed" && ! ulimit -Sn "$needed"; then
+    echo "Bail out! The hard limit of descriptors is below $needed"
+    exit 1
+fi
+
+number=0
+failed=0
+
+# verdict NAME STATUS: one TAP line; what the programs said if it is not ok.
+verdict() {
+    number=$((number + 1))
+    if test "$2" = 0; then
+        echo "ok $number - $1"
+    else
+        failed=$((failed + 1))
+        echo "not ok $number - $1"
+        sed 's/^/# /' "$work/server" "$work/load"
+    fi
+}
+
+# start_server OPTION…: sets server (its process) and port. DESCRIPTORS limits its descriptors.
+start_server() {
+    : >"$work/load"
+    (
+        test -z "${DESCRIPTORS:-}" || ulimit -Sn "$DESCRIPTORS"
+        exec timeout 60 "$programs/echo_server" "$@"
+    ) >"$work/server" 2>&1 &
+    server=$!
+    port=
+    for _ in $(seq 100); do
+        port=$(sed -n 's/^listening on 127\.0\.0\.1://p' "$work/server")
+        test -n "$port" && return
+        sleep 0.05
+    done
+}
+
+load() {
+    timeout 60 "$programs/echo_load" --port "${port:-1}" "$@" >"$work/load" 2>&1
+}
+
+# stop_server PATTERN: asks the server to end; 0 when it ended well and its last line matches.
+stop_server() {
+    kill "$server" 2>/dev/null
+    wait "$server"
+    local status=$?
+    server=
+    test "$status" = 0 && grep -q "$1" "$work/server"
+}
+
+start_server --idle-ms 500
+load --connections 1000 --messages 10 --idle 100 --idle-ms 500 &&
+    stop_server ' 1000 accepted .* 1000 closed (100 when idle), 640000 bytes, 0 errors$'
+verdict 'a thousand connections, a hundred of them closed when idle' $?
+
+start_server
+load --connections 20 --messages 5 --size 300000 --idle 0 && stop_server ' 20 closed (0 when idle), 30000000 bytes, 0 errors$'
+verdict 'messages larger than every buffer' $?
+
+start_server --connections 16
+load --connections 200 --idle 0 && stop_server ' 200 accepted (0 refusals), 200 closed .* 0 errors$'
+verdict 'more clients than the server has slots' $?
+
+DESCRIPTORS=32 start_server
+load --connections 200 --idle 0 && stop_server ' 200 accepted ([1-9][0-9]* refusals), 200 closed .* 0 errors$'
+verdict 'more clients than the server may have descriptors' $?
+
+start_server --exit-after 10
+load --connections 10 --idle 0 && wait "$server" && grep -q ' 10 accepted .* 10 closed ' "$work/server"
+verdict 'the server ends by itself after ten connections' $?
+
+start_server --idle-ms 0
+exec 3<>"/dev/tcp/127.0.0.1/${port:-1}" && echo hello >&3 && read -r -t 10 reply <&3 && test "$reply" = hello &&
+    stop_server ' 1 accepted .* 1 closed (0 when idle), 6 bytes, 0 errors$'
+verdict 'SIGTERM closes what is open' $?
+exec 3>&-
+
+: >"$work/server"
+"$programs/echo_load" --port 1 --connections 3 --timeout-ms 5000 >"$work/load" 2>&1
+test $? = 1 && grep -q ' 3 errors' "$work/load"
+verdict 'the load says so when nobody listens' $?
+
+"$programs/echo_server" --port 65536 >"$work/server" 2>&1
+test $? = 2 && grep -q '^usage' "$work/server"
+verdict 'a wrong option is refused' $?
+
+echo "1..$number"
+test "$failed" = 0

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Installs the Debian packages that the checks need, where they are missing; silent when all are there. `make all` needs
+# none of them. Called by `make setup`.
+set -eu
+
+packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ python3'
+
+installed() {
+    test "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed
+}
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "setup: this is no Debian; install what corresponds to: $packages" >&2
+    exit 1
+fi
+
+missing=
+for package in $packages; do
+    installed "$package" || missing="$missing $package"
+done
+test -n "$missing" || exit 0
+
+echo "setup: installing$missing"
+as_root=
+if test "$(id -u)" != 0; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup: neither root nor sudo here; as root: apt-get install --no-install-recommends$missing" >&2
+        exit 1
+    fi
+    as_root='sudo'
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086 # both are lists of words
+if ! { $as_root apt-get -q update &&
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing; } \
+    >"$log" 2>&1 </dev/null; then
+    cat "$log" >&2
+    echo "setup: apt-get failed" >&2
+    exit 1
+fi
+for package in $missing; do
+    if ! installed "$package"; then
+        echo "setup: $package is still missing" >&2
+        exit 1
+    fi
+done

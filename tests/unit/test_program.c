@@ -1,0 +1,660 @@
+/* The notations of programs: what is decoded can be encoded, written and read back; what is malformed is refused with
+ * the line where it is wrong; no bytes crash the reader. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../../model/program.h"
+#include "../../src/etalon_vocabulary.h"
+
+#define RANDOM_PROGRAMS 200000
+#define BYTES_MAX       (PROGRAM_COMMANDS_MAX * PROGRAM_RECORD)
+#define SLOT_OF_FAIL    24
+
+/* The example of spec/trace-format.md, and every kind of command and operation. */
+/* clang-format off */
+static const char valid[] =
+    "# every kind of line\n"
+    "etalon-trace 1\n"
+    "title an active timer is deleted, then added again (libxev #234) \xc3\xa9\n"
+    "clause ET-DELETE-3 ET-ADD-4\n"
+    "clause ET-STATE-1 # one more\n"
+    "simulated\n"
+    "\n"
+    "body 1\n"
+    "  delete c0\n"
+    "  return rearm\n"
+    "main\n"
+    "  open d0 stream\n"
+    "  open d7 pipe_writer # a comment\n"
+    "  submit c0 noop\n"
+    "  submit c0 recv d0 16 do b1\n"
+    "  submit c1 cancel c0\n"
+    "  submit c2 accept d1 into d3 do b2\n"
+    "  submit c3 connect d2 to d1\n"
+    "  submit c4 poll d0 in|out do b1\n"
+    "  submit c4 poll d0 0\n"
+    "  submit c4 poll bad pri|rdhup|1073741856\n"
+    "  submit c5 shutdown d0 wr\n"
+    "  submit c5 shutdown huge 3\n"
+    "  submit c5 close d0\n"
+    "  describe c6 read d0 32 on_pool\n"
+    "  describe c6 timer 18446744073709551615ms on_pool do b6\n"
+    "  timer c0 10ms do b1\n"
+    "  reset c0 by c1 5ms do b2\n"
+    "  cancel c0 by c1 do b3\n"
+    "  add c0\n"
+    "  delete c0\n"
+    "  forget c0\n"
+    "  stop\n"
+    "  update_now\n"
+    "  deinit\n"
+    "  wakeup\n"
+    "  tick 1\n"
+    "  run once\n"
+    "  run no_wait\n"
+    "  run until_done\n"
+    "  run 3\n"
+    "  close d0\n"
+    "  dup d0 to d1\n"
+    "  peer_write d0 18446744073709551615\n"
+    "  peer_read d0 4\n"
+    "  peer_close d0\n"
+    "  peer_shutdown d0\n"
+    "  peer_connect d0\n"
+    "  advance 1500us\n"
+    "  advance 2ms\n"
+    "  advance 3s\n"
+    "  advance 18446744073709551615us\n"
+    "  fail epoll_ctl ENOMEM at 1\n"
+    "  spurious d0 in\n"
+    "  order 1\n"
+    "  batch 2\n"
+    "  > timer c0 10ms do b1 = 0, adding\n"
+    "\t >callback c0 -ECANCELED # no comment\t \n"
+    "body world\n"
+    "  peer_write d0 5";
+/* clang-format on */
+
+/* A small generator with a fixed seed, so that a failure can be repeated. */
+static uint64_t random_state = 20240229;
+static uint64_t random_number(void) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state * 0x2545f4914f6cdd1du;
+}
+
+/* Mostly short, as the fuzzers have them; sometimes longer than a program can be. */
+static size_t random_bytes(uint8_t bytes[BYTES_MAX + 64]) {
+    uint64_t number = random_number();
+    size_t size = number % 512 == 0 ? BYTES_MAX + number / 512 % 64 : number / 512 % 128;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(random_number() >> 32);
+    return size;
+}
+
+static bool equal(const struct program *p, const struct program *q) {
+    return memcmp(p->first, q->first, sizeof p->first) == 0 && memcmp(p->count, q->count, sizeof p->count) == 0 &&
+           p->commands == q->commands && memcmp(p->command, q->command, p->commands * sizeof *p->command) == 0;
+}
+
+static void print_difference(const struct program *p, const struct program *q) {
+    struct trace t = {.program = *p};
+    trace_write(stderr, &t);
+    fputs("----\n", stderr);
+    t.program = *q;
+    trace_write(stderr, &t);
+}
+
+/* ---- decoding ---- */
+
+static bool sound(const struct command *command, unsigned body) {
+    if (command->kind >= COMMAND_KINDS || command->c >= PROGRAM_COMPLETIONS || command->other >= 8 ||
+        command->d > PROGRAM_HANDLES + 1 || command->body >= PROGRAM_BODY_WORLD ||
+        command->operation >= ET_OPERATIONS || command->call >= FAULTY_CALLS || command->pool > 1)
+        return false;
+    if (command->d >= PROGRAM_HANDLES && command->kind != COMMAND_SUBMIT && command->kind != COMMAND_DESCRIBE)
+        return false;
+    if (body == PROGRAM_BODY_WORLD && command->kind < COMMAND_FIRST_OF_WORLD)
+        return false;
+    return !(body == 0 && command->kind == COMMAND_RETURN);
+}
+
+static void decoding_is_total(void **state) {
+    (void)state;
+    static uint8_t bytes[BYTES_MAX + 64];
+    struct program p;
+    for (unsigned round = 0; round < RANDOM_PROGRAMS; round++) {
+        size_t size = random_bytes(bytes), records = size / PROGRAM_RECORD;
+        memset(&p, 0xa5, sizeof p);
+        program_decode(&p, bytes, size);
+        assert_int_equal(p.commands, records < PROGRAM_COMMANDS_MAX ? records : PROGRAM_COMMANDS_MAX);
+        unsigned next = 0;
+        for (unsigned body = 0; body < PROGRAM_BODIES; body++) {
+            assert_int_equal(p.first[body], next);
+            for (unsigned i = 0; i < p.count[body]; i++)
+                assert_true(sound(&p.command[next++], body));
+        }
+        assert_int_equal(next, p.commands);
+    }
+}
+
+static void encoding_decodes_to_the_same(void **state) {
+    (void)state;
+    static uint8_t bytes[BYTES_MAX + 64], encoded[BYTES_MAX];
+    struct program p, q;
+    memset(&p, 0xa5, sizeof p);
+    memset(&q, 0x5a, sizeof q);
+    for (unsigned round = 0; round < RANDOM_PROGRAMS; round++) {
+        size_t size = random_bytes(bytes);
+        program_decode(&p, bytes, size);
+        size_t length = program_encode(&p, encoded, sizeof encoded);
+        assert_int_equal(length, p.commands * PROGRAM_RECORD);
+        program_decode(&q, encoded, length);
+        if (!equal(&p, &q)) {
+            print_difference(&p, &q);
+            fail();
+        }
+    }
+}
+
+/* All first bytes with all n, and all a with all b: no field depends on more of the record than one of these pairs
+ * (a submission's n means something by the operation in a, which is why the other bytes are random). */
+static void every_record_returns(void **state) {
+    (void)state;
+    struct program p, q;
+    uint8_t record[PROGRAM_RECORD], encoded[PROGRAM_RECORD];
+    for (unsigned x = 0; x < 1u << 16; x++)
+        for (unsigned turn = 0; turn < 4; turn++) {
+            uint8_t low = (uint8_t)x, high = (uint8_t)(x >> 8), other = (uint8_t)random_number();
+            memcpy(record,
+                   turn < 2 ? (uint8_t[]){low, other, (uint8_t)(other * 7), high} : (uint8_t[]){0, low, high, other},
+                   sizeof record);
+            if (turn == 3)
+                record[0] = SLOT_OF_FAIL; /* unlike any other, it uses all of b as one number */
+            program_decode(&p, record, sizeof record);
+            if (turn == 3)
+                assert_int_equal(p.command[0].kind, COMMAND_FAIL);
+            assert_int_equal(program_encode(&p, encoded, sizeof encoded), sizeof encoded);
+            program_decode(&q, encoded, sizeof encoded);
+            assert_true(equal(&p, &q));
+        }
+}
+
+static void everything_is_reached_and_rare_things_are_rare(void **state) {
+    (void)state;
+    enum { RECORDS = 1 << 20 };
+    static unsigned kinds[COMMAND_KINDS], operations[ET_OPERATIONS], handles[PROGRAM_HANDLES + 2], calls[FAULTY_CALLS];
+    unsigned submits = 0, pooled = 0;
+    for (unsigned i = 0; i < RECORDS; i++) {
+        struct program p;
+        uint64_t number = random_number();
+        uint8_t record[PROGRAM_RECORD];
+        memcpy(record, &number, sizeof record);
+        program_decode(&p, record, sizeof record);
+        const struct command *command = &p.command[0];
+        kinds[command->kind]++;
+        calls[command->call]++;
+        if (command->kind == COMMAND_SUBMIT) {
+            submits++;
+            operations[command->operation]++;
+            handles[command->d]++;
+            pooled += command->pool;
+        }
+    }
+    for (unsigned i = 0; i < COMMAND_KINDS; i++)
+        assert_true(kinds[i] > 0);
+    for (unsigned i = 0; i < ET_OPERATIONS; i++)
+        assert_true(operations[i] > 0 && calls[i] > 0);
+    for (unsigned i = 0; i < PROGRAM_HANDLES + 2; i++)
+        assert_true(handles[i] > 0);
+    assert_true(kinds[COMMAND_DEINIT] < RECORDS / 200 && kinds[COMMAND_STOP] < RECORDS / 200);
+    assert_true(handles[PROGRAM_HANDLES] < submits / 32 && handles[PROGRAM_HANDLES + 1] < submits / 32);
+    assert_true(pooled > 0 && pooled < submits / 12);
+}
+
+static void encoding_takes_the_nearest(void **state) {
+    (void)state;
+    static const struct {
+        struct command wanted;
+        uint64_t value;
+    } cases[] = {
+        {{.kind = COMMAND_TIMER, .value = 100000000000}, 4294967296},
+        {{.kind = COMMAND_TIMER, .value = UINT64_MAX - 1}, UINT64_MAX - 1},
+        {{.kind = COMMAND_TICK, .value = 90}, 100},
+        {{.kind = COMMAND_SUBMIT, .operation = ET_READ, .value = 4000}, 4095},
+        {{.kind = COMMAND_SUBMIT, .operation = ET_READ, .value = 4000, .pool = 1}, 15},
+        {{.kind = COMMAND_SUBMIT, .operation = ET_CANCEL, .other = 6, .pool = 1}, 0},
+        {{.kind = COMMAND_FAIL, .error = EDOM, .value = 7}, 8},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct program p = {.count = {1}, .commands = 1, .command = {cases[i].wanted}}, q;
+        uint8_t bytes[8];
+        assert_int_equal(program_encode(&p, bytes, sizeof bytes), PROGRAM_RECORD);
+        program_decode(&q, bytes, PROGRAM_RECORD);
+        assert_int_equal(q.command[0].kind, cases[i].wanted.kind);
+        assert_int_equal(q.command[0].other, cases[i].wanted.other);
+        assert_int_equal(q.command[0].pool, cases[i].wanted.pool);
+        assert_true(q.command[0].value == cases[i].value);
+    }
+    struct program p = {.count = {2}, .commands = 2};
+    uint8_t small[7];
+    assert_int_equal(program_encode(&p, small, sizeof small), PROGRAM_RECORD);
+    assert_int_equal(program_encode(&p, small, 3), 0);
+}
+
+static void print_speed_of_decoding(void **state) {
+    (void)state;
+    static uint8_t bytes[BYTES_MAX];
+    static struct program p;
+    const unsigned lengths[] = {32, 256, BYTES_MAX};
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(random_number() >> 32);
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
+        unsigned sum = 0, rounds = 20000;
+        struct timespec from, to;
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        for (unsigned i = 0; i < rounds; i++) {
+            bytes[i % lengths[l]]++; /* so that no round can be left out */
+            program_decode(&p, bytes, lengths[l]);
+            sum += p.command[0].kind;
+        }
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        double ns = (double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec);
+        print_message("decoding %4u commands: %8.0f ns, %5.2f ns each (%u)\n", lengths[l] / PROGRAM_RECORD, ns / rounds,
+                      ns / rounds / (lengths[l] / PROGRAM_RECORD), sum % 10);
+    }
+}
+
+/* ---- text ---- */
+
+static char *text_of(const struct trace *t, size_t *size) {
+    char *text = NULL;
+    FILE *out = open_memstream(&text, size);
+    assert_non_null(out);
+    trace_write(out, t);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+static void text_reads_back(void **state) {
+    (void)state;
+    static uint8_t bytes[BYTES_MAX + 64];
+    static struct trace t, back;
+    static char text[1 << 16];
+    char error[256];
+    FILE *out = fmemopen(text, sizeof text, "w"); /* one stream for all rounds: opening is slower than the rest */
+    assert_non_null(out);
+    setvbuf(out, NULL, _IOFBF, sizeof text);
+    for (unsigned round = 0; round < RANDOM_PROGRAMS; round++) {
+        program_decode(&t.program, bytes, random_bytes(bytes));
+        rewind(out);
+        trace_write(out, &t);
+        size_t size = (size_t)ftell(out);
+        fflush(out);
+        assert_true(size < sizeof text);
+        if (trace_read(&back, text, size, error, sizeof error) < 0 || !equal(&t.program, &back.program)) {
+            fprintf(stderr, "%s\n", error);
+            print_difference(&t.program, &back.program);
+            fail();
+        }
+    }
+    fclose(out);
+}
+
+static void a_trace_reads_back_whole(void **state) {
+    (void)state;
+    struct trace t, back;
+    char error[256] = "";
+    size_t size = 0, size_again = 0;
+    if (trace_read(&t, valid, sizeof valid - 1, error, sizeof error) < 0)
+        fail_msg("%s", error);
+    assert_string_equal(t.title, "an active timer is deleted, then added again (libxev #234) \xc3\xa9");
+    assert_int_equal(t.clauses, 3);
+    assert_string_equal(t.clause[2], "ET-STATE-1");
+    assert_true(t.simulated_only);
+    assert_int_equal(t.observations, 2);
+    assert_string_equal(t.observed[0], "timer c0 10ms do b1 = 0, adding");
+    assert_string_equal(t.observed[1], "callback c0 -ECANCELED # no comment");
+    const struct program *p = &t.program;
+    assert_int_equal(p->count[1], 2);
+    assert_int_equal(p->count[PROGRAM_BODY_WORLD], 1);
+    assert_int_equal(p->first[1], p->count[0]);
+    assert_int_equal(p->command[0].kind, COMMAND_OPEN);
+    assert_int_equal(p->command[p->first[1]].kind, COMMAND_DELETE);
+    assert_int_equal(p->command[p->first[PROGRAM_BODY_WORLD]].value, 5);
+
+    char *text = text_of(&t, &size);
+    assert_int_equal(trace_read(&back, text, size, error, sizeof error), 0);
+    assert_memory_equal(&t.program, &back.program, sizeof t.program);
+    assert_memory_equal(t.title, back.title, sizeof t.title);
+    assert_memory_equal(t.clause, back.clause, sizeof t.clause);
+    assert_int_equal(t.observations, back.observations);
+    assert_memory_equal(t.observed, back.observed, t.observations * sizeof *t.observed);
+    char *again = text_of(&back, &size_again);
+    assert_string_equal(text, again);
+    free(text);
+    free(again);
+    trace_free(&t);
+    trace_free(&back);
+    trace_free(&back);
+}
+
+static void the_fields_are_where_they_belong(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        struct command command;
+    } cases[] = {
+        {"submit c2 accept d1 into d3 do b2",
+         {.kind = COMMAND_SUBMIT, .operation = ET_ACCEPT, .c = 2, .d = 1, .other = 3, .body = 2}},
+        {"submit c3 connect d2 to d1", {.kind = COMMAND_SUBMIT, .operation = ET_CONNECT, .c = 3, .d = 2, .other = 1}},
+        {"submit c1 cancel c7", {.kind = COMMAND_SUBMIT, .operation = ET_CANCEL, .c = 1, .other = 7}},
+        {"submit c4 poll huge in|out|rdhup|2147483648",
+         {.kind = COMMAND_SUBMIT, .operation = ET_POLL, .c = 4, .d = PROGRAM_HANDLES + 1, .value = 0x80002005}},
+        {"describe c6 pwrite bad 32 on_pool do b5",
+         {.kind = COMMAND_DESCRIBE, .operation = ET_PWRITE, .c = 6, .d = 8, .value = 32, .pool = 1, .body = 5}},
+        {"submit c0 shutdown d4 rdwr", {.kind = COMMAND_SUBMIT, .operation = ET_SHUTDOWN, .d = 4, .value = 2}},
+        {"timer c5 7ms", {.kind = COMMAND_TIMER, .c = 5, .value = 7}},
+        {"reset c0 by c1 5ms do b2", {.kind = COMMAND_RESET, .other = 1, .value = 5, .body = 2}},
+        {"cancel c4 by c3 do b6", {.kind = COMMAND_CANCEL, .c = 3, .other = 4, .body = 6}},
+        {"run until_done", {.kind = COMMAND_RUN, .value = ET_RUN_UNTIL_DONE}},
+        {"open d6 timerfd", {.kind = COMMAND_OPEN, .d = 6, .value = WORLD_TIMERFD}},
+        {"dup d2 to d5", {.kind = COMMAND_DUP, .d = 2, .other = 5}},
+        {"advance 86400s", {.kind = COMMAND_ADVANCE, .value = 86400000000}},
+        {"advance 0s", {.kind = COMMAND_ADVANCE}},
+        {"fail getsockopt EPIPE at 3", {.kind = COMMAND_FAIL, .call = FAULTY_GETSOCKOPT, .error = EPIPE, .value = 3}},
+        {"spurious d1 err|hup", {.kind = COMMAND_SPURIOUS, .d = 1, .value = 0x18}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256], error[256] = "", *written = NULL;
+        size_t size = 0;
+        static struct trace t;
+        int length = snprintf(text, sizeof text, "etalon-trace 1\nmain\n%s\n", cases[i].line);
+        if (trace_read(&t, text, (size_t)length, error, sizeof error) < 0)
+            fail_msg("%s: %s", cases[i].line, error);
+        const struct command *got = &t.program.command[0], *want = &cases[i].command;
+        assert_int_equal(t.program.commands, 1);
+        assert_memory_equal(got, want, offsetof(struct command, error));
+        assert_int_equal(got->error, want->error);
+        assert_true(got->value == want->value);
+        FILE *out = open_memstream(&written, &size);
+        command_write(out, got);
+        fclose(out);
+        assert_string_equal(written, cases[i].line);
+        free(written);
+    }
+}
+
+/* clang-format off */
+#define HEAD "etalon-trace 1\n"
+#define MAIN HEAD "main\n"
+#define NINES "99999999999999999999"
+#define TEXT40 "0123456789012345678901234567890123456789"
+
+static const struct malformed {
+    unsigned line;
+    const char *text, *part; /* part: of the message */
+} malformed[] = {
+    {1, "", "header"},
+    {1, "main\n", "header"},
+    {2, "# only\n\n", "header"},
+    {1, "> early\n", "header"},
+    {1, "etalon-trace\nmain\n", "version 1"},
+    {1, "etalon-trace 2\nmain\n", "version 1"},
+    {1, "etalon-trace 1 1\nmain\n", "end of the line"},
+    {1, "etalon-trace 1\r\nmain\n", "\\x0d"},
+    {1, "\xef\xbb\xbf" MAIN, "header"},
+    {1, HEAD, "without main"},
+    {3, HEAD "\nbody 1\n", "without main"},
+    {2, HEAD HEAD "main\n", "a command"},
+    {2, HEAD "titel x\n", "\"titel\""},
+    {2, HEAD "title\n", "title"},
+    {2, HEAD "title \t \n", "title"},
+    {2, HEAD "title " TEXT40 TEXT40 TEXT40 TEXT40 "\n", "159"},
+    {3, HEAD "title a\ntitle b\n", "second title"},
+    {3, MAIN "title a\n", "after the first body"},
+    {3, MAIN "clause ET-ADD-1\n", "after the first body"},
+    {3, MAIN "simulated\n", "after the first body"},
+    {2, HEAD "simulated yes\n", "end of the line"},
+    {2, HEAD "clause\n", "clause"},
+    {2, HEAD "clause ADD-1\n", "clause"},
+    {2, HEAD "clause ET-ADD-1, ET-ADD-2\n", "clause"},
+    {2, HEAD "clause ET-ABCDEFGHIJKLMNOPQRST-1\n", "clause"},
+    {2, HEAD "clause ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A"
+             " ET-A ET-A ET-A ET-A ET-A ET-A\n", "24"},
+    {2, HEAD "add c0\n", "before the first body"},
+    {2, HEAD "body\n", "a body"},
+    {2, HEAD "body 0\n", "a body"},
+    {2, HEAD "body 7\n", "a body"},
+    {2, HEAD "body 01\n", "a body"},
+    {2, HEAD "body world 1\n", "end of the line"},
+    {2, HEAD "body 1 x\n", "end of the line"},
+    {3, HEAD "body 1\nbody 1\n", "second body"},
+    {3, HEAD "body world\nbody world\n", "second body world"},
+    {4, MAIN "body 1\nmain\n", "second main"},
+    {2, HEAD "main 1\n", "end of the line"},
+    {3, MAIN "frob c0\n", "a command"},
+    {3, MAIN "Add c0\n", "a command"},
+    {3, MAIN "\x1b[2J\n", "\\x1b"},
+    {3, MAIN "\xff\"\\\n", "\\xff\\x22\\x5c"},
+    {3, MAIN "return rearm\n", "return in main"},
+    {3, HEAD "body world\nadd c0\n", "add in the body of the world"},
+    {3, HEAD "body world\nreturn rearm\n", "return in the body of the world"},
+    {3, HEAD "body world\ntick 1\n", "tick in the body of the world"},
+    {3, MAIN "add\n", "not the end of the line"},
+    {3, MAIN "add c8\n", "c0 to c7"},
+    {3, MAIN "add c\n", "c0 to c7"},
+    {3, MAIN "add c10\n", "c0 to c7"},
+    {3, MAIN "add d0\n", "c0 to c7"},
+    {3, MAIN "add c0 c1\n", "end of the line"},
+    {3, MAIN "add c0#\n", "c0 to c7"},
+    {3, MAIN "stop now\n", "end of the line"},
+    {3, MAIN "submit c0\n", "an operation"},
+    {3, MAIN "submit c0 unknown\n", "an operation"},
+    {3, MAIN "submit c0 recv\n", "a handle"},
+    {3, MAIN "submit c0 recv d8 1\n", "bad or huge"},
+    {3, MAIN "submit c0 recv d0\n", "a length"},
+    {3, MAIN "submit c0 recv d0 4097\n", "4096"},
+    {3, MAIN "submit c0 recv d0 -1\n", "a length"},
+    {3, MAIN "submit c0 recv d0 0x10\n", "a length"},
+    {3, MAIN "submit c0 recv d0 1 do\n", "b1 to b6"},
+    {3, MAIN "submit c0 recv d0 1 do b0\n", "b1 to b6"},
+    {3, MAIN "submit c0 recv d0 1 do b7\n", "b1 to b6"},
+    {3, MAIN "submit c0 recv d0 1 do b1 do b1\n", "end of the line"},
+    {3, MAIN "submit c0 recv d0 1 do b1 on_pool\n", "end of the line"},
+    {3, MAIN "submit c0 accept d0 d1\n", "expected into"},
+    {3, MAIN "submit c0 accept d0 into bad\n", "d0 to d7"},
+    {3, MAIN "submit c0 connect d0 into d1\n", "expected to"},
+    {3, MAIN "submit c0 poll d0\n", "events"},
+    {3, MAIN "submit c0 poll d0 in|\n", "events"},
+    {3, MAIN "submit c0 poll d0 |in\n", "events"},
+    {3, MAIN "submit c0 poll d0 in||out\n", "events"},
+    {3, MAIN "submit c0 poll d0 In\n", "events"},
+    {3, MAIN "submit c0 poll d0 4294967296\n", "events"},
+    {3, MAIN "submit c0 shutdown d0 both\n", "rdwr"},
+    {3, MAIN "submit c0 shutdown d0 2147483648\n", "rdwr"},
+    {3, MAIN "submit c0 timer 5\n", "a delay"},
+    {3, MAIN "timer c0 ms\n", "a delay"},
+    {3, MAIN "timer c0 1s\n", "a delay"},
+    {3, MAIN "timer c0 18446744073709551616ms\n", "a delay"},
+    {3, MAIN "timer c0 " NINES "ms\n", "a delay"},
+    {3, MAIN "reset c0 c1 5ms\n", "expected by"},
+    {3, MAIN "reset c0 by c9 5ms\n", "c0 to c7"},
+    {3, MAIN "cancel c0 by\n", "c0 to c7"},
+    {3, MAIN "tick\n", "a number of callbacks"},
+    {3, MAIN "tick 4294967296\n", "a number of callbacks"},
+    {3, MAIN "run twice\n", "no_wait"},
+    {3, HEAD "body 2\nreturn again\n", "disarm or rearm"},
+    {3, HEAD "body 2\nreturn 1\n", "disarm or rearm"},
+    {3, MAIN "open d0\n", "kind of descriptor"},
+    {3, MAIN "open d0 file9\n", "kind of descriptor"},
+    {3, MAIN "open bad stream\n", "d0 to d7"},
+    {3, MAIN "close huge\n", "d0 to d7"},
+    {3, MAIN "dup d0 d1\n", "expected to"},
+    {3, MAIN "peer_write d0 18446744073709551616\n", "a number"},
+    {3, MAIN "peer_write d0 1e3\n", "a number"},
+    {3, MAIN "advance 5\n", "a duration"},
+    {3, MAIN "advance us\n", "a duration"},
+    {3, MAIN "advance 5m\n", "a duration"},
+    {3, MAIN "advance 18446744073710s\n", "a duration"},
+    {3, MAIN "advance 18446744073709551616us\n", "a duration"},
+    {3, MAIN "fail open ENOMEM at 1\n", "system call"},
+    {3, MAIN "fail read ENONSENSE at 1\n", "errno"},
+    {3, MAIN "fail read\n", "errno"},
+    {3, MAIN "fail read ENOMEM 1\n", "expected at"},
+    {3, MAIN "fail read ENOMEM at 0\n", "from 1"},
+    {3, MAIN ">\n", "observation"},
+    {3, MAIN "  > \t\n", "observation"},
+    {3, MAIN "> " TEXT40 TEXT40 "0123456789012345\n", "95"},
+    {5, MAIN "\n# comment\norder\n", "a number"},
+};
+/* clang-format on */
+
+static void check_error(const struct malformed *m, const char *text, size_t size) {
+    struct trace t;
+    char error[256] = "", start[32];
+    snprintf(start, sizeof start, "line %u: ", m->line);
+    int result = trace_read(&t, text, size, error, sizeof error);
+    if (result != -1 || strncmp(error, start, strlen(start)) != 0 || !strstr(error, m->part))
+        fail_msg("%d, \"%s\", expected \"%s… %s\" for:\n%.200s", result, error, start, m->part, text);
+    for (const char *p = error; *p; p++)
+        assert_true(*p >= 0x20 && *p < 0x7f);
+    trace_free(&t);
+}
+
+static void malformed_texts_are_refused(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
+        check_error(&malformed[i], malformed[i].text, strlen(malformed[i].text));
+    check_error(&(struct malformed){3, NULL, "\\x00"}, MAIN "add\0c0\n", sizeof MAIN "add\0c0\n" - 1);
+    struct trace t;
+    assert_int_equal(trace_read(&t, NULL, 0, NULL, 0), -1);
+}
+
+/* A text of MAIN, then `times` times the line. */
+static char *repeated(const char *line, unsigned times, size_t *size) {
+    char *text = NULL;
+    FILE *out = open_memstream(&text, size);
+    fputs(MAIN, out);
+    for (unsigned i = 0; i < times; i++)
+        fputs(line, out);
+    fclose(out);
+    return text;
+}
+
+static void limits_are_kept(void **state) {
+    (void)state;
+    static const struct {
+        const char *line;
+        unsigned most;
+        struct malformed error;
+    } cases[] = {
+        {"add c0\n", PROGRAM_COMMANDS_MAX, {PROGRAM_COMMANDS_MAX + 3, NULL, "512 commands"}},
+        {"> x\n", TRACE_OBSERVATIONS_MAX, {TRACE_OBSERVATIONS_MAX + 3, NULL, "2048 observations"}},
+        {" ", 1023, {3, NULL, "longer than 1023"}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct trace t;
+        char error[256];
+        size_t size = 0;
+        char *text = repeated(cases[i].line, cases[i].most, &size);
+        assert_int_equal(trace_read(&t, text, size, error, sizeof error), 0);
+        trace_free(&t);
+        free(text);
+        text = repeated(cases[i].line, cases[i].most + 1, &size);
+        check_error(&cases[i].error, text, size);
+        free(text);
+    }
+}
+
+/* What is damaged is refused with a message, or it is a trace. The copy is of the exact size, so that a sanitizer sees
+ * the first byte that is read beyond the end. */
+static void try_damaged(const char *text, size_t size) {
+    char *copy = malloc(size > 0 ? size : 1), error[256] = "";
+    static struct trace t, back;
+    assert_non_null(copy);
+    memcpy(copy, text, size);
+    if (trace_read(&t, copy, size, error, sizeof error) < 0) {
+        assert_int_equal(strncmp(error, "line ", 5), 0);
+    } else {
+        size_t length = 0;
+        char *again = text_of(&t, &length);
+        if (trace_read(&back, again, length, error, sizeof error) < 0)
+            fail_msg("%s in\n%s", error, again);
+        assert_memory_equal(&t.program, &back.program, sizeof t.program);
+        assert_int_equal(t.observations, back.observations);
+        trace_free(&back);
+        free(again);
+    }
+    trace_free(&t);
+    free(copy);
+}
+
+static void truncations_do_no_harm(void **state) {
+    (void)state;
+    for (size_t size = 0; size < sizeof valid; size++)
+        try_damaged(valid, size);
+}
+
+static void corruptions_do_no_harm(void **state) {
+    (void)state;
+    char text[sizeof valid];
+    memcpy(text, valid, sizeof valid);
+    for (size_t at = 0; at < sizeof valid - 1; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            text[at] = (char)byte;
+            try_damaged(text, sizeof valid - 1);
+        }
+        text[at] = valid[at];
+    }
+}
+
+static void names_and_numbers_agree(void **state) {
+    (void)state;
+    assert_string_equal(operation_name(ET_NOOP), "noop");
+    assert_string_equal(operation_name(ET_TIMER), "timer");
+    assert_string_equal(operation_name(ET_OPERATIONS), "unknown");
+    assert_string_equal(errno_name(EBUSY), "EBUSY");
+    assert_string_equal(errno_name(EAGAIN), "EAGAIN");
+    assert_string_equal(errno_name(EOPNOTSUPP), "EOPNOTSUPP");
+    assert_string_equal(errno_name(0), "E???");
+    assert_string_equal(errno_name(-EBUSY), "E???");
+    assert_int_equal(errno_number("EBUSYBODY", 5), EBUSY);
+    assert_int_equal(errno_number("EWOULDBLOCK", 11), EAGAIN);
+    assert_int_equal(errno_number("EBUS", 4), 0);
+    assert_int_equal(errno_number("", 0), 0);
+    for (int error = 1; error < 200; error++) {
+        const char *name = errno_name(error);
+        assert_true(errno_number(name, strlen(name)) == (strcmp(name, "E???") == 0 ? 0 : error));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(decoding_is_total),
+        cmocka_unit_test(encoding_decodes_to_the_same),
+        cmocka_unit_test(every_record_returns),
+        cmocka_unit_test(everything_is_reached_and_rare_things_are_rare),
+        cmocka_unit_test(encoding_takes_the_nearest),
+        cmocka_unit_test(print_speed_of_decoding),
+        cmocka_unit_test(text_reads_back),
+        cmocka_unit_test(a_trace_reads_back_whole),
+        cmocka_unit_test(the_fields_are_where_they_belong),
+        cmocka_unit_test(malformed_texts_are_refused),
+        cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(truncations_do_no_harm),
+        cmocka_unit_test(corruptions_do_no_harm),
+        cmocka_unit_test(names_and_numbers_agree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
