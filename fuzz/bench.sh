@@ -32,8 +32,8 @@ checked=$(measure fuzz harness) && checked_toy=$(measure fuzz toy) && bare=$(mea
 
 awk -v a="$checked" -v at="$checked_toy" -v b="$bare" -v bt="$bare_toy" 'BEGIN {
     printf "  %-28s %12s %12s %18s\n", "", "lockstep", "toy", "lockstep / toy"
-    printf "  %-28s %12d %12d %18.3f\n", "fuzzer, ASan and UBSan", a, at, at ? a / at : 0
-    printf "  %-28s %12d %12d %18.3f\n", "fuzzer alone", b, bt, bt ? b / bt : 0
+    printf "  %-28s %12.0f %12.0f %18.3f\n", "fuzzer, ASan and UBSan", a, at, at ? a / at : 0
+    printf "  %-28s %12.0f %12.0f %18.3f\n", "fuzzer alone", b, bt, bt ? b / bt : 0
     printf "  %-28s %12.2f %12.2f\n", "alone / with sanitizers", a ? b / a : 0, at ? bt / at : 0
 }'
 printf '{"seconds": %s, "sanitized": {"commands_per_s": %s, "toy_commands_per_s": %s}, "bare": {"commands_per_s": %s, "toy_commands_per_s": %s}}\n' \

@@ -18,7 +18,7 @@
 
 #define NONE           0xff
 #define PATTERN        'e'
-#define MESSAGE_COST   16 /* what a datagram takes of the send buffer beside its bytes */
+#define MESSAGE_COST   8 /* what a datagram takes of the send buffer beside its bytes */
 #define SHUT_IN        1
 #define SHUT_OUT       2
 #define SHUT_BOTH      3
@@ -51,19 +51,28 @@ struct file {
     bool own;        /* made by the loop */
     uint8_t state;   /* of a socket */
     uint8_t shutdown;
-    bool was_full; /* of a pipe's writer: the pipe was full when its reader was closed */
-    uint8_t count; /* pages of a pipe; datagrams; connections that wait for accept */
-    int error;     /* pending on a socket */
+    bool was_full;   /* of a pipe's writer: the pipe was full when its reader was closed */
+    uint8_t count;   /* pages of a pipe; datagrams; connections that wait for accept */
+    int error;       /* pending on a socket */
     uint32_t queued; /* what waits to be read at this end, as it weighs on the other end's send buffer */
     uint32_t name;   /* of a listener, or of the listener that an asynchronous connect is for */
     union {
-        struct { uint8_t start, length; } page[KERNEL_PAGES]; /* at the reader */
+        struct {
+            uint8_t start, length;
+        } page[KERNEL_PAGES]; /* at the reader */
         uint16_t message[KERNEL_SNDBUF / MESSAGE_COST];
         uint8_t pending[KERNEL_BACKLOG + 1]; /* the server's ends */
         uint64_t counter;
-        struct { uint64_t expiry; bool expired; } timer;
-        struct { uint64_t size, position; } regular;
-        struct { uint8_t ready[KERNEL_WATCHES], count; } epoll; /* watches in the order in which they became ready */
+        struct {
+            uint64_t expiry, armed; /* armed: in this order among equals */
+            bool expired;
+        } timer;
+        struct {
+            uint64_t size, position;
+        } regular;
+        struct {
+            uint8_t ready[KERNEL_WATCHES], count;
+        } epoll; /* watches in the order in which they became ready */
     };
 };
 
@@ -72,6 +81,7 @@ struct watch {
     uint8_t epoll, number, file;
     bool ready; /* it is in the instance's list */
     uint32_t events;
+    uint64_t serial; /* of its making */
     epoll_data_t data;
 };
 
@@ -85,9 +95,9 @@ static struct {
     uint64_t clock_ns;
     uint64_t files_used, numbers_used, watches_used; /* bit masks */
     uint64_t epolls, timers, connecting;             /* masks of files */
-    uint64_t installs;
+    uint64_t installs, watches, armings;
     uint64_t order;
-    uint64_t batch; /* 0: no limit */
+    uint64_t batch;     /* 0: no limit */
     uint32_t listeners; /* names given so far */
     uint32_t faulty;    /* mask of calls that have a pending fault */
     unsigned faults;
@@ -96,7 +106,10 @@ static struct {
     int8_t handle[PROGRAM_HANDLES]; /* number, or -1 */
     uint32_t spurious_events[PROGRAM_HANDLES];
     struct fault fault[KERNEL_FAULTS];
-    struct { uint8_t file; uint64_t installed; } number[KERNEL_NUMBERS];
+    struct {
+        uint8_t file;
+        uint64_t installed;
+    } number[KERNEL_NUMBERS];
     struct file file[KERNEL_FILES];
     struct watch watch[KERNEL_WATCHES];
 } k;
@@ -138,6 +151,8 @@ static void file_free(struct file *f) {
     uint64_t gone = ~bit(index_of(f));
     k.files_used &= gone;
     k.epolls &= gone;
+    if (k.newest_epoll == index_of(f)) /* the loop has given up the new one: it goes on with the old one */
+        k.newest_epoll = k.epolls != 0 ? (uint8_t)lowest(k.epolls) : NONE;
     k.timers &= gone;
     k.connecting &= gone;
 }
@@ -148,15 +163,16 @@ static struct file *named(int fd) {
     return &k.file[k.number[fd].file];
 }
 
-static int64_t install(struct file *f) {
-    if (k.numbers_used == UINT64_MAX)
-        return -EMFILE;
-    unsigned number = lowest(~k.numbers_used);
+static int64_t install_at(struct file *f, unsigned number) {
     k.numbers_used |= bit(number);
     k.number[number].file = (uint8_t)index_of(f);
     k.number[number].installed = ++k.installs;
     f->numbers++;
     return number;
+}
+
+static int64_t install(struct file *f) {
+    return k.numbers_used == UINT64_MAX ? -EMFILE : install_at(f, lowest(~k.numbers_used));
 }
 
 static void pair(struct file *f, struct file *other) {
@@ -214,12 +230,20 @@ static void ready_put(struct watch *w) {
 }
 
 /* What Linux does for the waiters of a file: a watch joins the ready list when it asks for one of the events in `key`.
- * Whether it is really ready is seen when somebody waits. */
+ * Whether it is really ready is seen when somebody waits. Of several watches of one file the newest comes first. */
 static void wake(const struct file *f, uint32_t key) {
-    for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
-        struct watch *w = &k.watch[lowest(left)];
-        if (w->file == index_of(f) && (key & (w->events | EPOLLERR | EPOLLHUP)) != 0)
-            ready_put(w);
+    for (uint64_t below = UINT64_MAX;;) {
+        struct watch *newest = NULL;
+        for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
+            struct watch *w = &k.watch[lowest(left)];
+            if (w->file == index_of(f) && w->serial < below && (newest == NULL || w->serial > newest->serial))
+                newest = w;
+        }
+        if (newest == NULL)
+            return;
+        if (key & (newest->events | EPOLLERR | EPOLLHUP))
+            ready_put(newest);
+        below = newest->serial;
     }
 }
 
@@ -423,14 +447,17 @@ static int64_t stream_send(struct file *f, size_t length, bool has_address) {
         peer->queued += (uint32_t)part;
         sent += part;
     }
+    if (sent > 0 && sockets_have(peer, SHUT_IN)) { /* it was shut down before it was connected: we were not told */
+        peer->queued -= (uint32_t)sent;
+        return -EPIPE;
+    }
     if (sent > 0)
         wake(peer, KEY_READABLE);
     return sent > 0 || length == 0 ? (int64_t)sent : -EAGAIN;
 }
 
+/* In the order of Linux 6.18; an older one looks for the other end first. */
 static int64_t datagram_send(struct file *f, size_t length) {
-    if (f->peer == NONE && !f->peer_gone)
-        return -ENOTCONN;
     if (length > KERNEL_MESSAGE)
         return -EMSGSIZE;
     if (f->error != 0)
@@ -438,6 +465,8 @@ static int64_t datagram_send(struct file *f, size_t length) {
     if (sockets_have(f, SHUT_OUT))
         return -EPIPE;
     struct file *peer = peer_of(f);
+    if (peer == NULL && !f->peer_gone)
+        return -ENOTCONN;
     if (peer == NULL) { /* this very send finds out: the socket is disconnected and loses what it has not read */
         f->peer_gone = false;
         f->count = 0;
@@ -591,8 +620,8 @@ static int64_t address_read(const struct sockaddr *address, socklen_t length) {
 static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t length) {
     int failure = fault(FAULTY_CONNECT, fd);
     struct file *f = named(fd);
-    bool asynchronous = (failure == EINPROGRESS || failure == EINTR) && f != NULL && f->kind == FILE_STREAM &&
-                        f->state == SOCKET_FRESH;
+    bool asynchronous =
+        (failure == EINPROGRESS || failure == EINTR) && f != NULL && f->kind == FILE_STREAM && f->state == SOCKET_FRESH;
     if (failure != 0 && !asynchronous)
         return -failure;
     if (f == NULL)
@@ -864,12 +893,12 @@ static int64_t call_getpeername(int fd, struct sockaddr *address, socklen_t *len
     return 0;
 }
 
-/* Like Linux this wakes the other end only: who waits for this end does not hear of it. */
 static int64_t socket_shutdown(struct file *f, int how) {
     if (how < SHUT_RD || how > SHUT_RDWR)
         return -EINVAL;
     unsigned mode = (unsigned)how + 1;
     f->shutdown |= (uint8_t)mode;
+    wake(f, WAKE_ALL);
     struct file *peer = peer_of(f);
     if (peer != NULL && f->kind == FILE_STREAM) {
         peer->shutdown |= (uint8_t)((mode & SHUT_IN ? SHUT_OUT : 0) | (mode & SHUT_OUT ? SHUT_IN : 0));
@@ -919,6 +948,18 @@ static int64_t call_epoll_create1(int flags) {
     return number;
 }
 
+/* The loop puts a new epoll instance in the place of its old one. */
+static int64_t call_dup3(int fd, int copy, int flags) {
+    struct file *f = named(fd);
+    if (fd == copy || (flags & ~O_CLOEXEC) != 0)
+        return -EINVAL;
+    if (f == NULL || copy < 3 || copy >= KERNEL_NUMBERS)
+        return -EBADF;
+    if (named(copy) != NULL)
+        number_release(copy);
+    return install_at(f, (unsigned)copy);
+}
+
 static int64_t call_eventfd(unsigned value, int flags) {
     if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
         return -EINVAL;
@@ -952,7 +993,8 @@ static int64_t watch_add(unsigned epoll, int fd, const struct epoll_event *event
         return -ENOSPC;
     unsigned index = lowest(~k.watches_used);
     k.watches_used |= bit(index);
-    k.watch[index] = (struct watch){.epoll = (uint8_t)epoll, .number = (uint8_t)fd, .file = k.number[fd].file};
+    k.watch[index] = (struct watch){
+        .epoll = (uint8_t)epoll, .number = (uint8_t)fd, .file = k.number[fd].file, .serial = k.watches++};
     return watch_set(&k.watch[index], event);
 }
 
@@ -995,24 +1037,27 @@ static int asked(void) {
     return fault(FAULTY_EPOLL_WAIT, -1);
 }
 
-static uint64_t next_expiry(void) {
-    uint64_t next = KERNEL_NEVER;
+static struct file *next_timer(void) {
+    struct file *next = NULL;
     for (uint64_t left = k.timers; left != 0; left &= left - 1) {
-        const struct file *f = &k.file[lowest(left)];
-        if (f->timer.expiry < next)
-            next = f->timer.expiry;
+        struct file *f = &k.file[lowest(left)];
+        if (next == NULL || f->timer.expiry < next->timer.expiry ||
+            (f->timer.expiry == next->timer.expiry && f->timer.armed < next->timer.armed))
+            next = f;
     }
     return next;
 }
 
+static uint64_t next_expiry(void) {
+    const struct file *f = next_timer();
+    return f != NULL ? f->timer.expiry : KERNEL_NEVER;
+}
+
 static void timers_expire(void) {
-    for (uint64_t left = k.timers; left != 0; left &= left - 1) {
-        struct file *f = &k.file[lowest(left)];
-        if (f->timer.expiry <= k.clock_ns) {
-            f->timer.expired = true;
-            k.timers &= ~bit(index_of(f));
-            wake(f, EPOLLIN);
-        }
+    for (struct file *f; (f = next_timer()) != NULL && f->timer.expiry <= k.clock_ns;) {
+        f->timer.expired = true;
+        k.timers &= ~bit(index_of(f));
+        wake(f, EPOLLIN);
     }
 }
 
@@ -1098,10 +1143,8 @@ static int look(int epfd, struct epoll_event *events, int max, struct kernel_rep
         events[i].events = bits[position[i]];
         events[i].data = w->data;
         const struct file *now = named(w->number);
-        reports[i] = (struct kernel_report){.fd = w->number,
-                                            .events = bits[position[i]],
-                                            .stale = now != &k.file[w->file],
-                                            .own = k.file[w->file].own};
+        reports[i] = (struct kernel_report){
+            .fd = w->number, .events = bits[position[i]], .stale = now != &k.file[w->file], .own = k.file[w->file].own};
     }
     return (int)count;
 }
@@ -1117,6 +1160,7 @@ static uint64_t clock_now(void) {
 
 static const struct kernel simulated = {
     .epoll_create1 = call_epoll_create1,
+    .dup3 = call_dup3,
     .eventfd = call_eventfd,
     .epoll_ctl = call_epoll_ctl,
     .read = call_read,
@@ -1200,7 +1244,7 @@ static void duplicate(unsigned d, unsigned copy) {
 }
 
 static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
-    uint64_t longest = (KERNEL_NEVER - 1 - clock_ns) / 1000;
+    uint64_t longest = (KERNEL_HORIZON - clock_ns) / 1000;
     return clock_ns + 1000 * (value_us < longest ? value_us : longest);
 }
 
@@ -1211,6 +1255,7 @@ static void peer_write(struct file *f, uint64_t value) {
         counter_write(f, value);
     } else if (f->kind == FILE_TIMERFD) {
         f->timer.expiry = later(k.clock_ns, value);
+        f->timer.armed = ++k.armings;
         f->timer.expired = false; /* as timerfd_settime: what had expired is forgotten */
         k.timers |= bit(index_of(f));
         timers_expire();
@@ -1349,9 +1394,12 @@ static const void *world_address(unsigned listener, unsigned *length) {
     return address_write(&address[d], listens ? f->name : 0, length);
 }
 
+/* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
 static uint32_t world_registered(int fd, bool *any) {
-    const struct watch *w = k.newest_epoll != NONE && (k.epolls & bit(k.newest_epoll)) ? watch_of(k.newest_epoll, fd)
-                                                                                       : NULL;
+    const struct watch *w = NULL;
+    if (k.epolls != 0)
+        w = watch_of(k.newest_epoll != NONE && (k.epolls & bit(k.newest_epoll)) ? k.newest_epoll : lowest(k.epolls),
+                     fd);
     *any = w != NULL;
     return w != NULL ? w->events : 0;
 }

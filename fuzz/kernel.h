@@ -30,6 +30,7 @@
 #define KERNEL_FAULTS    8   /* pending COMMAND_FAIL */
 #define KERNEL_FILE_SIZE 64
 #define KERNEL_NEVER     UINT64_MAX
+#define KERNEL_HORIZON   ((uint64_t)INT64_MAX) /* the clock goes no further: Linux counts nanoseconds in 63 bits */
 
 /* One event that a wait delivers, as the observer is told of it. */
 struct kernel_report {
@@ -47,6 +48,7 @@ struct kernel_control {
 
 struct kernel {
     int64_t (*epoll_create1)(int flags);
+    int64_t (*dup3)(int fd, int copy, int flags); /* of the loop's own epoll instance, to its own number */
     int64_t (*eventfd)(unsigned value, int flags);
     int64_t (*epoll_ctl)(int epfd, int op, int fd, const struct epoll_event *event, struct kernel_control *told);
     int64_t (*read)(int fd, void *buffer, size_t length);
@@ -71,7 +73,7 @@ struct kernel {
     int (*asked)(void);
     int (*look)(int epfd, struct epoll_event *events, int max, struct kernel_report *reports);
     uint64_t (*clock)(void);
-    uint64_t (*next_expiry)(void);    /* of the program's timerfds, or KERNEL_NEVER */
+    uint64_t (*next_expiry)(void);      /* of the program's timerfds, or KERNEL_NEVER */
     void (*advance)(uint64_t clock_ns); /* the clock moves forward to clock_ns and timerfds expire */
 };
 
@@ -87,6 +89,7 @@ int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
 int __real_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
                         const sigset_t *mask);
 int __real_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
+int __real_dup3(int fd, int copy, int flags);
 int __real_eventfd(unsigned value, int flags);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 ssize_t __real_read(int fd, void *buffer, size_t length);

@@ -35,7 +35,7 @@ field() {
 
 # per_second COUNT SECONDS: rounded; 0 when nothing was measured.
 per_second() {
-    awk -v n="${1:-0}" -v s="${2:-0}" 'BEGIN { printf "%.0f", s > 0 ? n / s : 0 }'
+    awk -v n="${1:-0}" -v s="${2:-0}" 'BEGIN { printf "%.0f", (s > 0 ? n / s : 0) }'
 }
 
 # A number in groups of three digits, for people.
@@ -43,7 +43,7 @@ grouped() {
     awk -v n="$1" 'BEGIN { n = sprintf("%.0f", n); while (n ~ /[0-9]{4}/ || length(n) > 3) { r = "," substr(n, length(n) - 2) r; n = substr(n, 1, length(n) - 3) } print n r }'
 }
 
-# Lets through libFuzzer's milestones, one other status line every five seconds, and all that is no status line.
+# Lets through libFuzzer's milestones, one other status line every five seconds, and what was found.
 condense() {
     local next=0 line
     while IFS= read -r line; do
@@ -55,8 +55,8 @@ condense() {
                 next=$((SECONDS + 5))
             fi
             ;;
-        INFO:* | '' | stat::* | Done* | etalon-*) ;;
-        *) echo "  $line" ;;
+        'etalon-fuzz: difference'* | *'runtime error'* | *'ERROR: AddressSanitizer'* | *'ERROR: LeakSanitizer'* | \
+            *'ERROR: libFuzzer: timeout'* | *'ERROR: libFuzzer: out-of-memory'*) echo "  $line" ;;
         esac
     done
 }
@@ -102,22 +102,22 @@ afl() {
     AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 AFL_BENCH_UNTIL_CRASH=1 \
         AFL_FORKSRV_INIT_TMOUT=30000 ASAN_OPTIONS=$ASAN_OPTIONS:symbolize=0:detect_leaks=0 \
         UBSAN_OPTIONS=$UBSAN_OPTIONS:symbolize=0 \
-        afl-fuzz -i "$3" -o "$4" -V "$5" -G 1024 -t 5000 -- "$1" >"$4.log" 2>&1 || return 1
+        afl-fuzz -i "$3" -o "$4" -V "$5" -G 1024 -t 5000 -- "$1" >"$4.log" 2>&1 || true
+    test -s "$4/default/fuzzer_stats" || return 1
     executions=$(sed -n 's/^execs_per_sec *: *//p' "$4/default/fuzzer_stats")
     line=$("$2" "$4"/default/queue/id* 2>&1 | grep -a '^etalon-' | tail -n 1)
     awk -v x="$executions" -v n="$(field executions "$line")" -v c="$(field commands "$line")" \
-        'BEGIN { printf "%.0f %.0f\n", x, n > 0 ? x * c / n : 0 }'
+        'BEGIN { printf "%.0f %.0f\n", x, (n > 0 ? x * c / n : 0) }'
 }
 
 run_afl() {
-    local figures log
+    local figures
     mkdir -p "$work/seeds"
     for directory in build/fuzz/seeds fuzz/seeds "$corpus"; do
         test -d "$directory" && find "$directory" -type f -size -2k -exec cp -t "$work/seeds" {} +
     done
     test -n "$(ls "$work/seeds")" || printf '\0\0\0\0' >"$work/seeds/noop"
     echo "fuzz: AFL++, $seconds s, from $(ls "$work/seeds" | wc -l) inputs"
-    log=$work/afl.log
     (while sleep 10 >/dev/null 2>&1 && test -d "$work"; do grep -a 'execs_done\|corpus_count' "$work/afl/default/fuzzer_stats" 2>/dev/null |
         tr -s ' \n' ' ' | sed 's/^/  /; s/$/\n/'; done) &
     local progress=$!
@@ -126,9 +126,10 @@ run_afl() {
     wait "$progress" 2>/dev/null
     raw=$(find "$work/afl/default/crashes" "$work/afl/default/hangs" -type f -name 'id*' 2>/dev/null | sort | head -n 1)
     if test -z "$figures" && test -z "$raw"; then
-        tail -n 20 "$log" >&2
+        tail -n 20 "$work/afl.log" >&2
         fail "afl-fuzz failed"
     fi
+    cp "$work/afl.log" "$work/log"
     read -r executions_per_s commands_per_s <<<"$figures"
     mkdir -p "$corpus"
     for input in "$work"/afl/default/queue/id*; do # kept for both engines, named after what they hold
@@ -157,14 +158,18 @@ for input in $raw; do
     differences=$((differences + 1))
     name=$engine-$(sha1sum <"$input" | cut -c1-12)
     cp "$input" "$found/$name.input"
-    if build/default/etalon shrink "$found/$name.input" --output "$found/$name.trace" >"$work/shrink" 2>&1 &&
-        test -s "$found/$name.trace"; then
+    cp "$work/log" "$found/$name.log"
+    rm -f "$found/$name.trace"
+    timeout 300 build/default/etalon shrink "$found/$name.input" --output "$found/$name.trace" >"$work/shrink" 2>&1
+    if test $? = 1 && test -s "$found/$name.trace"; then
         trace=$found/$name.trace
+        echo
         cat "$trace"
+        echo
     else
-        # Only a sanitizer sees it, or it is the harness that fails: the input itself is the report.
-        tail -n 5 "$work/shrink" >&2
+        # Only a sanitizer or the clock sees it: the whole program is the report.
         trace=$found/$name.input
+        build/default/etalon decode "$trace" >"$found/$name.trace" 2>/dev/null && trace=$found/$name.trace
     fi
 done
 
@@ -175,6 +180,6 @@ figures="$(grouped "${executions_per_s:-0}") executions/s, $(grouped "${commands
 if test "$differences" = 0; then
     echo "fuzz: $figures: no difference found"
 else
-    echo "fuzz: $figures: difference found: $trace"
+    echo "fuzz: $figures: difference found: $trace (log and input beside it)"
     exit 1
 fi

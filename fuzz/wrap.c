@@ -189,6 +189,12 @@ int __wrap_epoll_create1(int flags) {
     return (int)answer(kernel->epoll_create1(flags));
 }
 
+int __wrap_dup3(int fd, int copy, int flags) {
+    if (kernel == NULL)
+        return __real_dup3(fd, copy, flags);
+    return (int)answer(kernel->dup3(fd, copy, flags));
+}
+
 int __wrap_eventfd(unsigned value, int flags) {
     if (kernel == NULL)
         return __real_eventfd(value, flags);
@@ -221,7 +227,7 @@ static int wait_until_ready(int epfd, struct epoll_event *events, int max, int64
     uint64_t deadline = KERNEL_NEVER;
     uint64_t start = kernel->clock();
     if (timeout_ns >= 0)
-        deadline = (uint64_t)timeout_ns < KERNEL_NEVER - 1 - start ? start + (uint64_t)timeout_ns : KERNEL_NEVER - 1;
+        deadline = (uint64_t)timeout_ns <= KERNEL_HORIZON - start ? start + (uint64_t)timeout_ns : KERNEL_NEVER;
     for (;;) {
         int count = kernel->look(epfd, events, max, reports);
         if (count != 0 || kernel->clock() >= deadline)
@@ -268,8 +274,8 @@ int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
     if (timeout != NULL) {
         if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)
             return (int)answer(-EINVAL);
-        timeout_ns = timeout->tv_sec < INT64_MAX / 1000000000 ? timeout->tv_sec * 1000000000 + timeout->tv_nsec
-                                                              : INT64_MAX;
+        timeout_ns =
+            timeout->tv_sec < INT64_MAX / 1000000000 ? timeout->tv_sec * 1000000000 + timeout->tv_nsec : INT64_MAX;
     }
     return wait_for_events(epfd, events, max, timeout_ns, failure);
 }

@@ -69,13 +69,12 @@ static struct lockstep {
     unsigned depth;  /* of callbacks, for the log */
     unsigned world_next; /* in the body of the world */
     unsigned idle_waits;
-    int switch_fd, switch_to; /* ET-REGISTER-2: the epoll_ctl that has to come next; -1: none */
+    struct { int fd, operation, error; uint32_t kept; } refused; /* not final yet: the loop may try otherwise; fd -1: none */
     bool faults;              /* the program has asked for failures */
     bool wake_pending, wake_credit;
     struct { bool open, checked; uint64_t end_ns; int64_t timeout_ns; unsigned reports; } wait;
     uint64_t allocations;
-    int stale_fd[MODEL_REPORTS], stale_before[MODEL_REPORTS];
-    unsigned stale, stales_before;
+    uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
 
 /* ---- reporting ---------------------------------------------------------------------------------------- */
@@ -196,9 +195,6 @@ static void finish_wait(void) {
     if (!s.wait.open)
         return;
     s.wait.open = false;
-    memcpy(s.stale_before, s.stale_fd, s.stale * sizeof *s.stale_fd);
-    s.stales_before = s.stale;
-    s.stale = 0;
     if (s.wait.reports > 0 || s.wait.timeout_ns == 0 || s.faults)
         return;
     if (s.wait.timeout_ns > 0 && s.world->clock() >= s.wait.end_ns)
@@ -231,6 +227,18 @@ static void check_registrations(void) {
             differ("ET-REGISTER-1", "c%u waits on descriptor %d, which is registered for %#x%s, needed %#x", i,
                    c->description.fd, registered, any ? "" : " (not at all)", needed);
     }
+}
+
+/* Whether a refusal was final is known when the loop turns to something else. */
+static void settle_refusal(void) {
+    int fd = s.refused.fd;
+    if (fd < 0)
+        return;
+    s.refused.fd = -1;
+    if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST))
+        differ("ET-REGISTER-2", "the registration of descriptor %d was refused and not tried the other way", fd);
+    else
+        judge(model_refused(&s.model, fd, s.refused.error, s.refused.kept));
 }
 
 static bool within(const void *pointer, const void *start, size_t size) {
@@ -277,6 +285,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     if (failed())
         return;
     finish_wait();
+    settle_refusal();
     unsigned i = whose(identity);
     if (s.log != NULL)
         note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
@@ -301,19 +310,19 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
         note('.', "register: %s %d for %#x = %s", name[operation & 3], fd, events, result_name(-error));
     if (injected)
         s.model.forgive_registration = true;
-    if (s.switch_fd == fd && operation == s.switch_to)
-        s.switch_fd = -1;
+    if (s.refused.fd != fd)
+        settle_refusal();
+    s.refused.fd = -1;
+    for (unsigned i = 0; i < COUNT && error == 0; i++)
+        if (s.slot[i].installed == 0 && s.model.completion[i].description.fd == fd)
+            s.slot[i].installed = s.world->installed(fd);
     if (error == 0 || operation == EPOLL_CTL_DEL)
         return;
-    if (operation == EPOLL_CTL_MOD && (error == ENOENT || error == EBADF)) {
-        s.switch_fd = fd;
-        s.switch_to = EPOLL_CTL_ADD;
-    } else if (operation == EPOLL_CTL_ADD && error == EEXIST) {
-        s.switch_fd = fd;
-        s.switch_to = EPOLL_CTL_MOD;
-    } else {
-        judge(model_refused(&s.model, fd, error, error == EBADF ? 0 : kept));
-    }
+    s.refused.fd = fd;
+    s.refused.operation = operation;
+    s.refused.error = error;
+    /* Both answers say that nothing is registered for the file that the number names, whatever a failure was injected into. */
+    s.refused.kept = error == EBADF || operation == EPOLL_CTL_ADD ? 0 : kept;
 }
 
 static bool on_waits(void *self, int64_t timeout_ns) {
@@ -321,6 +330,7 @@ static bool on_waits(void *self, int64_t timeout_ns) {
     if (failed())
         return false;
     finish_wait();
+    settle_refusal();
     if (s.log != NULL && timeout_ns < 0)
         note('.', "wait without limit");
     else if (s.log != NULL)
@@ -330,8 +340,6 @@ static bool on_waits(void *self, int64_t timeout_ns) {
         s.model.forgive_registration = true;
     judge(model_wait(&s.model, timeout_ns));
     compare();
-    if (s.switch_fd >= 0)
-        differ("ET-REGISTER-2", "the registration of descriptor %d was refused and not tried the other way", s.switch_fd);
     check_registrations();
     if (++s.idle_waits > IDLE_WAITS_MAX)
         differ("ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins", s.idle_waits);
@@ -381,12 +389,13 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     s.wait.reports++;
     if (s.log != NULL)
         note('.', "reported: %d for %#x%s", fd, events, stale ? ", of a file that has left this number" : "");
-    if (stale && !s.faults && s.stale < MODEL_REPORTS) {
-        s.stale_fd[s.stale++] = fd;
-        for (unsigned i = 0; i < s.stales_before; i++)
-            if (s.stale_before[i] == fd && s.idle_waits > 4)
-                differ("ET-REGISTER-5", "descriptor %d is still reported for a file that has left this number", fd);
-    }
+    bool awaited = false;
+    for (unsigned i = 0; i < COUNT && !awaited; i++)
+        awaited = s.model.completion[i].state == ET_ACTIVE && s.model.completion[i].description.fd == fd;
+    if (fd >= 0 && fd < DESCRIPTORS_MAX && !stale)
+        s.stale_reports[fd] = 0;
+    if (fd >= 0 && fd < DESCRIPTORS_MAX && stale && !awaited && !s.faults && ++s.stale_reports[fd] > 2)
+        differ("ET-REGISTER-7", "descriptor %d is still reported for a file that has left this number", fd);
     judge(model_report(&s.model, fd, events, stale));
 }
 
@@ -411,6 +420,7 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     if (failed())
         return ET_DISARM;
     finish_wait();
+    settle_refusal();
     s.report->callbacks++;
     s.idle_waits = 0;
     if (s.log != NULL)
@@ -430,6 +440,8 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     s.depth--;
     if (failed())
         return ET_DISARM;
+    if (c != completion(i)) /* its memory is gone: a caller that frees a completion does not rearm it */
+        action = ET_DISARM;
     judge(model_returned(&s.model, action));
     if (s.log != NULL && action == ET_REARM)
         note('.', "rearm");
@@ -498,6 +510,9 @@ static void describe_parameters(struct et_completion *c, struct slot *slot, cons
     case ET_WRITE:
     case ET_SEND:
     case ET_PWRITE:
+        /* As an eventfd reads it: 1. What an earlier read left there could be more than an eventfd ever takes. */
+        memset(buffer, 0, sizeof(uint64_t));
+        buffer[0] = 1;
         c->pwrite.buffer = buffer;
         c->pwrite.length = length;
         break;
@@ -589,6 +604,7 @@ static void run_tick(const struct command *command) {
     if (failed())
         return;
     finish_wait();
+    settle_refusal();
     if (expected == MODEL_RUNS)
         judge(model_tick_end(&s.model, result));
     check_result(command, result, expected == MODEL_RUNS ? result : expected, "ET-TICK-1");
@@ -602,8 +618,8 @@ static void init_loop(void) {
         s.slot[i].installed = 0;
     }
     s.wake_pending = s.wake_credit = s.wait.open = false;
-    s.stale = s.stales_before = 0;
-    s.switch_fd = -1;
+    memset(s.stale_reports, 0, sizeof s.stale_reports);
+    s.refused.fd = -1;
     int error = et_loop_init(&s.loop, &options);
     if (error != 0)
         s.report->not_possible = true; /* a failure injected into init: nothing to compare */
@@ -631,6 +647,9 @@ static void run_forget(const struct command *command) {
     for (unsigned k = 0; k < COUNT; k++) /* the caller keeps a cancel's target until the cancel is dead */
         if (s.model.completion[k].state != ET_DEAD && s.model.completion[k].description.target == i)
             return;
+    for (unsigned k = 0; k < COUNT; k++) /* and adds no cancel whose target is gone */
+        if (k != i && completion(k)->operation == ET_CANCEL && completion(k)->cancel.target == completion(i))
+            completion(k)->cancel.target = &s.memory[s.slot[i].generation ^ 1][i];
     POISON(completion(i), sizeof *completion(i));
     s.slot[i].generation ^= 1;
     UNPOISON(completion(i), sizeof *completion(i));

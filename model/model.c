@@ -3,9 +3,8 @@
  * Between two observations the model passes by itself through everything that the law determines and nobody can
  * see (advance), up to the next thing that must be observed (tick.due). What an observation changes is done when
  * it comes, not before: until its callback is called, a completion keeps the state that another callback would
- * see. Where the law leaves a choice the model stops too; an observation that does not take it declines it (move_on).
- *
- * The phases share `end`, the one way to dead, which asks the table of lifecycle.def. */
+ * see. Where the law leaves a choice the model stops too; an observation that does not take it declines it
+ * (move_on). `end` is the one way to dead; every transition comes from the table of lifecycle.def. */
 #include "model.h"
 
 #include <assert.h>
@@ -17,12 +16,8 @@
 #define WAIT_LIMIT_MS    2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give */
 #define SILENT_STEPS_MAX 1000       /* far more than MODEL_COMPLETIONS can make in two rounds */
 
-enum { READY_IN = 0x1, READY_PRI = 0x2, READY_OUT = 0x4, READY_ERR = 0x8, READY_HUP = 0x10, READY_RDHUP = 0x2000 };
-#define REPORTS_IN     ((uint32_t)(READY_IN | READY_RDHUP | READY_HUP | READY_ERR))
-#define REPORTS_OUT    ((uint32_t)(READY_OUT | READY_HUP | READY_ERR))
-#define REPORTS_ALWAYS ((uint32_t)(READY_ERR | READY_HUP))
-#define CAN_REGISTER   ((uint32_t)(READY_IN | READY_PRI | READY_OUT | READY_RDHUP))
-#define CAN_POLL       (CAN_REGISTER | REPORTS_ALWAYS)
+enum { READY_IN = 0x1, READY_PRI = 0x2, READY_OUT = 0x4, READY_ALWAYS = 0x18, READY_RDHUP = 0x2000 };
+#define CAN_REGISTER ((uint32_t)(READY_IN | READY_PRI | READY_OUT | READY_RDHUP))
 
 /* What an operation waits for. Those without any of the first three do not wait. */
 enum { IN = 1, OUT = 2, POLL = 4, WAITING = IN | OUT | POLL, SOCKET = 8, POOLABLE = 16 };
@@ -33,9 +28,8 @@ static const uint8_t kind_of[ET_OPERATIONS] = {
     [ET_RECVMSG] = IN | SOCKET, [ET_SENDMSG] = OUT | SOCKET, [ET_CLOSE] = POOLABLE,
 };
 
-enum phase { OUTSIDE, SUBMISSIONS, DELETIONS, TIMERS, FLUSH, ASKED, DELIVERY, OVER };
-
-/* How far the operation is that the submission phase is at. */
+enum phase { OUTSIDE, SUBMISSIONS, DELETIONS, TIMERS, FLUSH, ASKED, DELIVERY, OVER, CUT };
+enum due { DUE_END, DUE_CALLBACK, DUE_TRY, DUE_CHOICE, DUE_WAIT, DUE_WOKEN, DUE_DELIVERY };
 enum step {
     STEP_MAY_TRY, /* ET-SUBMIT-8 */
     STEP_TRY,     /* of a connect or a shutdown */
@@ -44,67 +38,55 @@ enum step {
     STEP_CLOSE,
 };
 
-enum due { DUE_END, DUE_CALLBACK, DUE_TRY, DUE_CHOICE, DUE_WAIT, DUE_WOKEN, DUE_DELIVERY };
-
 /* ---- the table of lifecycle.def ---- */
 
-enum event {
-    EVENT_ADD,
-    EVENT_DELETE,
-    EVENT_TIMER,
-    EVENT_RESET,
-    EVENT_CANCEL,
-    EVENT_START,
-    EVENT_RETIRE,
-    EVENT_FINISH,
-    EVENT_CANCELLED,
-    EVENT_DEINIT,
-    EVENTS
-};
-enum condition { IF_ALWAYS, IF_TIMER, IF_OTHER, IF_BUSY, IF_WAITS, IF_ENDS, CONDITIONS };
+enum on { ON_ADD, ON_DELETE, ON_TIMER, ON_RESET, ON_CANCEL, ON_START, ON_RETIRE, ON_FINISH, ON_CANCELLED, ON_DEINIT };
+enum condition { IF_ALWAYS, IF_TIMER, IF_OTHER, IF_BUSY, IF_WAITS, IF_ENDS };
 enum { SILENT = 1, CALLBACK = 2 }; /* in the place of a return value */
 
-struct transition {
+#define LIFECYCLE(event, state, condition, next, result, clause, words)                                                \
+    [ON_##event][ET_##state][IF_##condition] = {true, ET_##next, result, clause},
+static const struct transition {
     bool exists;
     uint8_t next;
     int result;
     const char *clause;
-};
-#define LIFECYCLE(event, state, condition, next, result, clause, words)                                                \
-    [EVENT_##event][ET_##state][IF_##condition] = {true, ET_##next, result, clause},
-static const struct transition table[EVENTS][ET_DELETING + 1][CONDITIONS] = {
+} table[ON_DEINIT + 1][ET_DELETING + 1][IF_ENDS + 1] = {
 #include "../spec/lifecycle.def"
 };
 #undef LIFECYCLE
 
-static const struct transition *transition(enum event event, unsigned state, enum condition condition) {
+static const struct transition *transition(enum on event, unsigned state, enum condition condition) {
     assert(state <= ET_DELETING);
-    const struct transition *row = &table[event][state][IF_ALWAYS];
-    if (!row->exists)
-        row = &table[event][state][condition];
-    assert(row->exists);
-    return row;
+    const struct transition *always = &table[event][state][IF_ALWAYS], *row = &table[event][state][condition];
+    assert(always->exists || row->exists);
+    return always->exists ? always : row;
 }
 
 /* ---- small things ---- */
 
-static uint32_t bit(unsigned c) {
-    assert(c < MODEL_COMPLETIONS);
-    return UINT32_C(1) << c;
-}
-
-static const char *broken(struct model *m, const char *clause, const char *why) {
-    m->why = why;
-    return clause;
-}
+#define BIT(c) (UINT32_C(1) << (c))
+#define EACH(c, mask)                                                                                                  \
+    for (unsigned c = 0; c < MODEL_COMPLETIONS && (mask) >> c != 0; c++)                                               \
+        if (((mask)&BIT(c)) != 0)
+#define REFUSE_IF(condition, error, law)                                                                               \
+    if (condition)                                                                                                     \
+    return answer(m, error, law)
+#define IN_PLACE(condition)                                                                                            \
+    if (!m->in_tick || m->in_callback != MODEL_NONE || !(condition))                                                   \
+    return broken(m, "ET-CALL-5", "this can be seen only within a tick, in its proper place")
+#define BROKEN_IF(condition, law, sentence)                                                                            \
+    if (condition)                                                                                                     \
+    return broken(m, law, sentence)
 
 static int answer(struct model *m, int result, const char *clause) {
     m->clause = clause;
     return result;
 }
 
-static const char *out_of_place(struct model *m) {
-    return broken(m, "ET-CALL-5", "this can only be seen within a tick, in its proper place");
+static const char *broken(struct model *m, const char *clause, const char *why) {
+    m->why = why;
+    return clause;
 }
 
 static void push(struct model_queue *queue, unsigned c) {
@@ -117,8 +99,7 @@ static void take_out(struct model_queue *queue, unsigned c) {
     while (at < queue->count && queue->item[at] != c)
         at++;
     assert(at < queue->count);
-    queue->count--;
-    for (; at < queue->count; at++)
+    for (queue->count--; at < queue->count; at++)
         queue->item[at] = queue->item[at + 1];
 }
 
@@ -127,42 +108,56 @@ static unsigned kind(const struct model_completion *of) {
     return kind_of[of->operation];
 }
 
-/* The one that was started first among the active ones of that descriptor that wait for any of `kinds`. */
-static unsigned first_waiting(const struct model *m, int fd, unsigned kinds) {
-    unsigned best = MODEL_NONE;
+static uint32_t waiting_on(const struct model *m, int fd, unsigned kinds) {
+    uint32_t mask = 0;
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
-        if (of->state != ET_ACTIVE || of->description.fd != fd || (kind(of) & kinds & WAITING) == 0)
-            continue;
-        if (best == MODEL_NONE || of->order < m->completion[best].order)
-            best = c;
+        if (of->state == ET_ACTIVE && of->description.fd == fd && (kind(of) & kinds & WAITING) != 0)
+            mask |= BIT(c);
     }
-    return best;
-}
-
-/* Of the completions in mask on the descriptor of c: those that were started before c. */
-static uint32_t earlier(const struct model *m, uint32_t mask, unsigned c) {
-    uint32_t result = 0;
-    for (unsigned i = 0; mask != 0 && i < m->completions; i++)
-        if ((mask & bit(i)) != 0 && m->completion[i].order < m->completion[c].order &&
-            m->completion[i].description.fd == m->completion[c].description.fd)
-            result |= bit(i);
-    return result;
-}
-
-/* ET-STATE-4: those that the subject ends without anything to be seen. */
-static uint32_t silent(const struct model *m, uint32_t mask) {
-    for (unsigned i = 0; mask != 0 && i < m->completions; i++)
-        if (m->completion[i].description.has_callback)
-            mask &= ~bit(i);
     return mask;
+}
+
+/* The one that was started first, or MODEL_NONE. */
+static unsigned first_of(const struct model *m, uint32_t mask) {
+    unsigned first = MODEL_NONE;
+    EACH(c, mask) {
+        if (first == MODEL_NONE || m->completion[c].order < m->completion[first].order)
+            first = c;
+    }
+    return first;
+}
+
+/* Of mask, on the descriptor of c: those that were started before c. */
+static uint32_t earlier(const struct model *m, uint32_t mask, unsigned c) {
+    const struct model_completion *of = &m->completion[c];
+    uint32_t before = 0;
+    EACH(i, mask) {
+        if (m->completion[i].order < of->order && m->completion[i].description.fd == of->description.fd)
+            before |= BIT(i);
+    }
+    return before;
+}
+
+/* ET-STATE-4: those with a callback, that is those that cannot end without being seen. */
+static uint32_t loud(const struct model *m, uint32_t mask) {
+    EACH(c, mask) {
+        if (!m->completion[c].description.has_callback)
+            mask &= ~BIT(c);
+    }
+    return mask;
+}
+
+static unsigned directions(uint32_t events) {
+    unsigned in = (events & (READY_IN | READY_RDHUP | READY_ALWAYS)) != 0 ? IN : 0;
+    unsigned out = (events & (READY_OUT | READY_ALWAYS)) != 0 ? OUT : 0;
+    return in | out;
 }
 
 /* ET-TIME-2: whole milliseconds, rounded down. ET-TIME-3: never back. */
 static void update_time(struct model *m) {
     uint64_t clock_ms = m->clock_ns / MS_NS;
-    if (clock_ms > m->now_ms)
-        m->now_ms = clock_ms;
+    m->now_ms = clock_ms > m->now_ms ? clock_ms : m->now_ms;
 }
 
 static uint64_t deadline_after(const struct model *m, uint64_t delay_ms) {
@@ -171,8 +166,8 @@ static uint64_t deadline_after(const struct model *m, uint64_t delay_ms) {
 
 /* ---- the ways of a completion ---- */
 
-/* ET-RESET-8, -9: the carrier is dead, its reset (if it still has one) is applied. The timer is not in
- * tick.expiring, from which timer_reset has taken it: so it does not fire in this phase (ET-EXPIRE-5). */
+/* ET-RESET-8, ET-RESET-9: the carrier is dead; the reset that it still has is applied. The timer is not among the
+ * expiring ones, from which timer_reset has taken it: so it does not fire in this phase (ET-EXPIRE-5). */
 static void release_carrier(struct model *m, unsigned carrier) {
     struct model_completion *of = &m->completion[carrier];
     of->is_carrier = false;
@@ -180,13 +175,12 @@ static void release_carrier(struct model *m, unsigned carrier) {
         return;
     struct model_completion *timer = &m->completion[of->carries];
     assert(timer->state == ET_ACTIVE && timer->operation == ET_TIMER && timer->carrier == carrier);
-    assert((m->tick.expiring & bit(of->carries)) == 0);
-    timer->carrier = MODEL_NONE;
+    assert((m->tick.expiring & BIT(of->carries)) == 0);
     timer->order = m->orders++;
-    of->carries = MODEL_NONE;
+    timer->carrier = of->carries = MODEL_NONE;
 }
 
-/* ET-RESET-10, -11: the carrier goes on without a reset, and ends as if it had been applied. */
+/* ET-RESET-10, ET-RESET-11: the carrier goes on without a reset. */
 static void drop_reset(struct model *m, unsigned timer) {
     struct model_completion *of = &m->completion[timer];
     if (of->carrier == MODEL_NONE)
@@ -196,29 +190,32 @@ static void drop_reset(struct model *m, unsigned timer) {
     of->carrier = MODEL_NONE;
 }
 
-/* Takes c out of everything that its present state has put it into; the caller gives it another state. */
+/* Takes c out of everything that its state has put it into; the caller gives it another state. */
 static void leave(struct model *m, unsigned c) {
-    const struct model_completion *of = &m->completion[c];
-    assert(of->state != ET_DEAD);
-    if (of->state == ET_ADDING) {
+    assert(m->completion[c].state != ET_DEAD);
+    if (m->completion[c].state == ET_ADDING) {
         take_out(&m->submissions, c);
-        m->tick.snapshot &= ~bit(c);
-    } else if (of->state == ET_DELETING) {
-        take_out(&m->deletions, c);
-    } else {
-        assert(m->active > 0);
-        m->active--; /* ET-STATE-6 */
-        m->refused &= ~bit(c);
-        m->maybe_dead &= ~bit(c);
-        m->tick.expiring &= ~bit(c);
-        for (unsigned r = 0; r < m->reports; r++)
-            m->report[r].polls_owed &= ~bit(c);
-        drop_reset(m, c);
+        m->tick.snapshot &= ~BIT(c);
+        return;
     }
+    if (m->completion[c].state == ET_DELETING) {
+        take_out(&m->deletions, c);
+        return;
+    }
+    assert(m->active > 0);
+    m->active--; /* ET-STATE-6 */
+    m->refused &= ~BIT(c);
+    m->maybe_dead &= ~BIT(c);
+    m->tick.expiring &= ~BIT(c);
+    if (m->tick.answered == c)
+        m->tick.answered = MODEL_NONE;
+    for (unsigned r = 0; r < m->reports; r++)
+        m->report[r].polls_owed &= ~BIT(c);
+    drop_reset(m, c);
 }
 
-/* The end of an episode (ET-STATE-3), by any event but a call. ET-CALL-1: before the callback is called. */
-static void end(struct model *m, unsigned c, enum event event) {
+/* Every end of an episode: ET-STATE-3. It comes before the callback: ET-CALL-1. */
+static void end(struct model *m, unsigned c, enum on event) {
     const struct transition *row = transition(event, m->completion[c].state, IF_ENDS);
     assert(row->next == ET_DEAD);
     leave(m, c);
@@ -226,47 +223,34 @@ static void end(struct model *m, unsigned c, enum event event) {
     release_carrier(m, c);
 }
 
-/* An end whose null callback counts as called (ET-STATE-4, ET-TICK-5). */
+/* Those of mask that have a null callback: it counts as called (ET-STATE-4, ET-TICK-5). */
 static void end_silently(struct model *m, uint32_t mask) {
-    for (unsigned c = 0; mask != 0 && c < m->completions; c++) {
-        if ((mask & bit(c)) == 0)
-            continue;
-        assert(!m->completion[c].description.has_callback);
+    mask &= ~loud(m, mask);
+    EACH(c, mask) {
         m->tick.called++;
-        end(m, c, EVENT_FINISH);
+        end(m, c, ON_FINISH);
     }
 }
 
-/* From dead or deleting to adding. ET-ADD-4: a deletion is completed first; of a carrier: its reset applied. */
+/* From dead or deleting. ET-ADD-4: a deletion is completed first, the reset of a carrier applied. */
 static void begin_episode(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
-    const struct transition *row = transition(EVENT_ADD, of->state, IF_ALWAYS);
+    const struct transition *row = transition(ON_ADD, of->state, IF_ALWAYS);
     assert(of->state != ET_ADDING && row->next == ET_ADDING);
     if (of->state == ET_DELETING)
-        end(m, c, EVENT_RETIRE);
+        end(m, c, ON_RETIRE);
     of->operation = of->description.operation;
     of->deadline_ms = deadline_after(m, of->description.delay_ms); /* ET-ADD-7 */
     of->state = row->next;
-    push(&m->submissions, c); /* ET-ADD-1: the tail; not in the snapshot of a round in progress: ET-CALL-4 */
-}
-
-static int refuse_add(struct model *m, unsigned c) {
-    const struct model_description *d = &m->completion[c].description;
-    bool known = d->operation < ET_OPERATIONS;
-    bool bad_target = d->operation == ET_CANCEL && (d->target >= m->completions || d->target == c);
-    bool bad_events = d->operation == ET_POLL && (d->events & ~CAN_POLL) != 0;
-    if (!known || bad_target || bad_events || (d->pool_mark && (kind_of[d->operation] & POOLABLE) == 0))
-        return answer(m, -EINVAL, "ET-ADD-5");
-    if (d->pool_mark && !m->has_pool)
-        return answer(m, -EOPNOTSUPP, "ET-ADD-6");
-    return 0;
+    push(&m->submissions, c); /* not in the snapshot of a round in progress: ET-CALL-4 */
 }
 
 /* ---- set-up ---- */
 
 /* ET-STATE-1: dead, a noop, without a callback. */
 static void make_zero(struct model_completion *of) {
-    *of = (struct model_completion){.state = ET_DEAD, .carrier = MODEL_NONE, .carries = MODEL_NONE};
+    assert(of->state == ET_DEAD);
+    *of = (struct model_completion){.carrier = MODEL_NONE, .carries = MODEL_NONE};
     of->description.target = MODEL_NONE;
 }
 
@@ -292,36 +276,33 @@ void model_describe(struct model *m, unsigned c, const struct model_description 
 }
 
 void model_forget(struct model *m, unsigned c) {
-    assert(c < m->completions && m->completion[c].state == ET_DEAD);
+    assert(c < m->completions);
     make_zero(&m->completion[c]);
 }
 
-/* ---- calls; whatever a refusal returns, it comes before anything is changed: ET-STATE-5 ---- */
-
-static int closed(struct model *m) {
-    return answer(m, -EINVAL, "ET-DEINIT-4");
-}
+/* ---- calls. Every refusal comes before anything is changed: ET-STATE-5 ---- */
 
 int model_add(struct model *m, unsigned c) {
-    if (m->dead || c >= m->completions)
-        return closed(m);
+    REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
+    const struct model_description *d = &m->completion[c].description;
     unsigned state = m->completion[c].state;
-    const struct transition *row = transition(EVENT_ADD, state, IF_ALWAYS); /* ET-ADD-1, -2, -3, -4 */
-    if (row->next == ET_ADDING && state != ET_ADDING) {
-        int refused = refuse_add(m, c);
-        if (refused != 0)
-            return refused;
-        begin_episode(m, c);
-    }
+    const struct transition *row = transition(ON_ADD, state, IF_ALWAYS);
+    if (row->next != ET_ADDING || state == ET_ADDING) /* ET-ADD-2, ET-ADD-3 */
+        return answer(m, row->result, row->clause);
+    bool bad_target = d->operation == ET_CANCEL && (d->target >= m->completions || d->target == c);
+    bool bad_events = d->operation == ET_POLL && (d->events & ~(CAN_REGISTER | READY_ALWAYS)) != 0;
+    REFUSE_IF(d->operation >= ET_OPERATIONS || bad_target || bad_events, -EINVAL, "ET-ADD-5");
+    REFUSE_IF(d->pool_mark && (kind_of[d->operation] & POOLABLE) == 0, -EINVAL, "ET-ADD-5");
+    REFUSE_IF(d->pool_mark && !m->has_pool, -EOPNOTSUPP, "ET-ADD-6");
+    begin_episode(m, c); /* ET-ADD-1, ET-ADD-4 */
     return answer(m, row->result, row->clause);
 }
 
 int model_delete(struct model *m, unsigned c) {
-    if (m->dead || c >= m->completions)
-        return closed(m);
+    REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     unsigned state = m->completion[c].state;
-    const struct transition *row = transition(EVENT_DELETE, state, IF_ALWAYS);
-    if (row->next != state) { /* ET-DELETE-2, -3; else ET-DELETE-1. A timer's reset is dropped: ET-RESET-10 */
+    const struct transition *row = transition(ON_DELETE, state, IF_ALWAYS);
+    if (row->next != state) { /* ET-DELETE-2, ET-DELETE-3; else ET-DELETE-1 */
         leave(m, c);
         m->completion[c].state = row->next;
         push(&m->deletions, c);
@@ -329,26 +310,24 @@ int model_delete(struct model *m, unsigned c) {
     return answer(m, row->result, row->clause);
 }
 
-static enum condition is_timer(const struct model_completion *of) {
-    return of->operation == ET_TIMER ? IF_TIMER : IF_OTHER;
+static void set_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback, uint32_t userdata) {
+    struct model_description *d = &m->completion[c].description;
+    d->delay_ms = delay_ms;
+    d->has_callback = has_callback;
+    d->userdata = userdata;
+    m->completion[c].deadline_ms = deadline_after(m, delay_ms);
 }
 
 int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback, uint32_t userdata) {
-    if (m->dead || c >= m->completions)
-        return closed(m);
+    REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     struct model_completion *of = &m->completion[c];
-    const struct transition *row = transition(EVENT_TIMER, of->state, is_timer(of));
-    if (row->result < 0) /* ET-TIMER-3, -4 */
-        return answer(m, row->result, row->clause);
+    const struct transition *row = transition(ON_TIMER, of->state, of->operation == ET_TIMER ? IF_TIMER : IF_OTHER);
+    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-TIMER-3, ET-TIMER-4 */
+    set_timer(m, c, delay_ms, has_callback, userdata);    /* ET-TIMER-2: that is all */
     of->description.operation = ET_TIMER;
     of->description.pool_mark = false;
-    of->description.delay_ms = delay_ms;
-    of->description.has_callback = has_callback;
-    of->description.userdata = userdata;
-    if (of->state == ET_ADDING) /* ET-TIMER-2: keeps its place */
-        of->deadline_ms = deadline_after(m, delay_ms);
-    else /* ET-TIMER-1 */
-        begin_episode(m, c);
+    if (of->state != ET_ADDING)
+        begin_episode(m, c); /* ET-TIMER-1 */
     return answer(m, row->result, row->clause);
 }
 
@@ -361,57 +340,39 @@ static void describe_cancel(struct model *m, unsigned c, unsigned target, bool h
     d->userdata = userdata;
 }
 
-/* ET-RESET-5: the carrier is at this very reset. ET-RESET-6: it is adding or active for anything else. */
-static enum condition usable(const struct model *m, unsigned timer, unsigned carrier) {
-    if (m->completion[timer].operation != ET_TIMER)
-        return IF_OTHER; /* ET-RESET-2 */
-    unsigned state = m->completion[carrier].state;
-    bool same = m->completion[timer].carrier == carrier && state == ET_ADDING;
-    return same || state == ET_DEAD || state == ET_DELETING ? IF_TIMER : IF_BUSY;
-}
-
 int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms, bool has_callback,
                 uint32_t userdata) {
-    if (m->dead || c >= m->completions)
-        return closed(m);
-    if (carrier >= m->completions || carrier == c)
-        return answer(m, -EINVAL, "ET-RESET-7");
-    struct model_completion *of = &m->completion[c];
-    if (of->state != ET_ACTIVE) { /* ET-RESET-1 */
-        int result = model_timer(m, c, delay_ms, has_callback, userdata);
-        return answer(m, result, "ET-RESET-1");
-    }
-    const struct transition *row = transition(EVENT_RESET, of->state, usable(m, c, carrier));
-    if (row->result < 0)
-        return answer(m, row->result, row->clause);
-    bool same = m->completion[carrier].state == ET_ADDING;
-    if (!same) {          /* ET-RESET-3 */
-        drop_reset(m, c); /* ET-RESET-11 */
+    REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
+    REFUSE_IF(carrier >= m->completions || carrier == c, -EINVAL, "ET-RESET-7");
+    struct model_completion *of = &m->completion[c], *by = &m->completion[carrier];
+    if (of->state != ET_ACTIVE)
+        return answer(m, model_timer(m, c, delay_ms, has_callback, userdata), "ET-RESET-1");
+    bool same = of->carrier == carrier && by->state == ET_ADDING; /* ET-RESET-5 */
+    bool usable = same || by->state == ET_DEAD || by->state == ET_DELETING;
+    enum condition condition = of->operation != ET_TIMER ? IF_OTHER : usable ? IF_TIMER : IF_BUSY;
+    const struct transition *row = transition(ON_RESET, of->state, condition);
+    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-RESET-2, ET-RESET-6 */
+    if (!same) {                                          /* ET-RESET-3 */
+        drop_reset(m, c);                                 /* ET-RESET-11 */
         describe_cancel(m, carrier, c, false, 0);
         begin_episode(m, carrier);
-        m->completion[carrier].is_carrier = true;
-        m->completion[carrier].carries = (uint8_t)c;
+        by->is_carrier = true;
+        by->carries = (uint8_t)c;
         of->carrier = (uint8_t)carrier;
     }
-    of->description.delay_ms = delay_ms;
-    of->description.has_callback = has_callback;
-    of->description.userdata = userdata;
-    of->deadline_ms = deadline_after(m, delay_ms);
-    m->tick.expiring &= ~bit(c); /* ET-RESET-4 */
-    assert(of->carrier == carrier && m->completion[carrier].carries == c);
+    set_timer(m, c, delay_ms, has_callback, userdata);
+    m->tick.expiring &= ~BIT(c); /* ET-RESET-4 */
+    assert(of->carrier == carrier && by->carries == c);
     return answer(m, row->result, same ? "ET-RESET-5" : row->clause);
 }
 
 int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback, uint32_t userdata) {
-    if (m->dead || cancel >= m->completions)
-        return closed(m);
-    if (target >= m->completions || target == cancel)
-        return answer(m, -EINVAL, "ET-CANCEL-3");
-    const struct transition *row = transition(EVENT_CANCEL, m->completion[cancel].state, IF_ALWAYS);
-    if (row->result >= 0) { /* ET-CANCEL-1; else ET-CANCEL-2 */
-        describe_cancel(m, cancel, target, has_callback, userdata);
-        begin_episode(m, cancel);
-    }
+    REFUSE_IF(m->dead || cancel >= m->completions, -EINVAL, "ET-DEINIT-4");
+    REFUSE_IF(target >= m->completions || target == cancel, -EINVAL, "ET-CANCEL-3");
+    const struct transition *row = transition(ON_CANCEL, m->completion[cancel].state, IF_ALWAYS);
+    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-CANCEL-2 */
+    describe_cancel(m, cancel, target, has_callback, userdata);
+    begin_episode(m, cancel); /* ET-CANCEL-1 */
     return answer(m, row->result, row->clause);
 }
 
@@ -425,14 +386,12 @@ void model_update_now(struct model *m) {
 }
 
 int model_deinit(struct model *m) {
-    if (m->dead)
-        return closed(m);
-    if (m->in_callback != MODEL_NONE)
-        return answer(m, -EBUSY, "ET-DEINIT-1");
-    for (unsigned c = 0; c < m->completions; c++) { /* ET-DEINIT-2: no callback, no reset is applied */
+    REFUSE_IF(m->dead, -EINVAL, "ET-DEINIT-4");
+    REFUSE_IF(m->in_callback != MODEL_NONE, -EBUSY, "ET-DEINIT-1");
+    for (unsigned c = 0; c < m->completions; c++) { /* no callback, and no reset is applied */
         struct model_completion *of = &m->completion[c];
         if (of->state != ET_DEAD)
-            of->state = transition(EVENT_DEINIT, of->state, IF_ALWAYS)->next;
+            of->state = transition(ON_DEINIT, of->state, IF_ALWAYS)->next;
         of->is_carrier = false;
         of->carrier = of->carries = MODEL_NONE;
     }
@@ -446,207 +405,172 @@ int model_deinit(struct model *m) {
 
 static void enter(struct model *m, enum phase phase) {
     struct model_tick_state *t = &m->tick;
-    t->phase = (uint8_t)(m->stopped ? OVER : phase); /* ET-STOP-2 */
+    t->phase = (uint8_t)(!m->stopped ? phase : t->phase == TIMERS ? CUT : OVER); /* ET-STOP-2 */
     if (t->phase != TIMERS)
         return;
     update_time(m); /* ET-TIME-1 */
+    t->orders_timers = m->orders;
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
-        bool timer = of->state == ET_ACTIVE && of->operation == ET_TIMER;
-        if (timer && of->carrier == MODEL_NONE && of->deadline_ms <= m->now_ms) /* ET-EXPIRE-4, ET-RESET-4 */
-            t->expiring |= bit(c);
+        bool applied =
+            of->state == ET_ACTIVE && of->operation == ET_TIMER && of->carrier == MODEL_NONE; /* ET-RESET-4 */
+        if (applied && of->deadline_ms <= m->now_ms)                                          /* ET-EXPIRE-4 */
+            t->expiring |= BIT(c);
     }
 }
 
 static void begin_round(struct model *m) {
-    struct model_tick_state *t = &m->tick;
-    t->phase = SUBMISSIONS;
-    t->fresh = true;
-    t->current = MODEL_NONE;
-    t->snapshot = 0;
-    t->expiring = 0;
+    m->tick.phase = SUBMISSIONS;
+    m->tick.fresh = true;
+    m->tick.current = MODEL_NONE;
+    m->tick.snapshot = m->tick.expiring = 0;
     for (unsigned i = 0; i < m->submissions.count; i++) /* ET-SUBMIT-1 */
-        t->snapshot |= bit(m->submissions.item[i]);
+        m->tick.snapshot |= BIT(m->submissions.item[i]);
 }
 
-/* ET-TICK-3, ET-TICK-4. */
-static void end_round(struct model *m) {
-    const struct model_tick_state *t = &m->tick;
+/* ET-TICK-3, ET-TICK-4. What no observation has ended by now ended silently, unless it was only allowed. */
+static void end_delivery(struct model *m) {
+    for (unsigned r = 0; r < m->reports; r++) {
+        if (!m->report[r].stale)
+            end_silently(m, m->report[r].polls_owed); /* ET-EVENT-4 */
+        m->report[r].polls_owed = 0;
+    }
+    m->maybe_dead = 0;
     bool idle = m->active == 0 && m->submissions.count == 0 && m->deletions.count == 0;
-    if (m->stopped || idle || t->called >= t->asked)
+    if (m->stopped || idle || m->tick.called >= m->tick.asked)
         m->tick.phase = OVER;
     else
         begin_round(m);
 }
 
-/* What is due has come, or cannot be seen. The application of a reset counts as no callback (ET-TICK-5). */
+/* What is due has been seen, or cannot be. The application of a reset is no callback: ET-TICK-5. */
 static void end_due(struct model *m) {
     struct model_tick_state *t = &m->tick;
     unsigned c = t->due_completion;
     assert(t->due == DUE_CALLBACK);
-    if (!m->completion[c].is_carrier)
-        t->called++;
-    end(m, c, (enum event)t->due_event);
-    if (c == t->answered)
-        t->answered = MODEL_NONE;
-    else if (c == t->current)
+    t->called += m->completion[c].is_carrier ? 0 : 1;
+    end(m, c, (enum on)t->due_event);
+    if (c == t->current)
         t->current = MODEL_NONE;
     else if (t->current != MODEL_NONE && t->step == STEP_TARGET)
         t->step = STEP_OWN;
 }
 
+static bool due(struct model *m, enum due due, const char *clause) {
+    m->tick.due = (uint8_t)due;
+    m->tick.due_clause = clause;
+    return true;
+}
+
 /* True: the callback must be observed. False: there is none, the end is done. */
-static bool due_callback(struct model *m, unsigned c, int64_t result, enum event event, const char *clause) {
-    struct model_tick_state *t = &m->tick;
-    t->due = DUE_CALLBACK;
-    t->due_completion = (uint8_t)c;
-    t->due_result = result;
-    t->due_event = (uint8_t)event;
-    t->due_clause = clause;
-    t->due_why = "another callback is due, or the due one with another result";
+static bool due_callback(struct model *m, unsigned c, int64_t result, enum on event, const char *clause) {
+    (void)due(m, DUE_CALLBACK, clause);
+    m->tick.due_completion = (uint8_t)c;
+    m->tick.due_result = result;
+    m->tick.due_event = (uint8_t)event;
     if (m->completion[c].description.has_callback)
         return true;
     end_due(m);
     return false;
 }
 
-static bool due(struct model *m, enum due due, const char *clause, const char *why) {
-    m->tick.due = (uint8_t)due;
-    m->tick.due_clause = clause;
-    m->tick.due_why = why;
-    return true;
-}
-
-/* ET-CANCEL-8: by its number alone; what its descriptor or number means now is of no concern. */
-static bool due_cancel(struct model *m, unsigned cancel) {
-    if (m->tick.step == STEP_OWN)
-        return due_callback(m, cancel, 0, EVENT_FINISH, "ET-CANCEL-4");
-    unsigned target = m->completion[cancel].description.target;
-    assert(target < m->completions && target != cancel);
-    unsigned state = m->completion[target].state;
-    if (state == ET_DEAD || state == ET_DELETING)
-        return due_callback(m, cancel, -ENOENT, EVENT_FINISH, "ET-CANCEL-6");
-    const char *clause = transition(EVENT_CANCELLED, state, IF_ALWAYS)->clause; /* ET-CANCEL-4, -5; ET-RESET-9 */
-    return due_callback(m, target, -ECANCELED, EVENT_CANCELLED, clause);
-}
-
 /* The submission phase is in the midst of an operation that it has started. */
 static bool due_current(struct model *m) {
-    struct model_tick_state *t = &m->tick;
-    const struct model_completion *of = &m->completion[t->current];
+    unsigned c = m->tick.current;
+    const struct model_completion *of = &m->completion[c];
     if (of->state != ET_ACTIVE) { /* a callback has deleted it: ET-CANCEL-7, ET-CLOSE-3 */
-        t->current = MODEL_NONE;
+        m->tick.current = MODEL_NONE;
         return false;
     }
-    switch (t->step) {
-    case STEP_MAY_TRY: return due(m, DUE_CHOICE, "ET-SUBMIT-8", "a socket operation may be tried");
-    case STEP_TRY:
-        if (of->operation == ET_CONNECT)
-            return due(m, DUE_TRY, "ET-SUBMIT-7", "the connect that was started must be tried first");
-        return due(m, DUE_TRY, "ET-SUBMIT-9", "the shutdown that was started must be carried out first");
-    case STEP_CLOSE: {
-        unsigned c = first_waiting(m, of->description.fd, WAITING);
-        if (c != MODEL_NONE)
-            return due_callback(m, c, -ECANCELED, EVENT_CANCELLED, "ET-CLOSE-1");
-        return due(m, DUE_TRY, "ET-CLOSE-2", "the close that was started must close its descriptor first");
+    if (m->tick.step == STEP_MAY_TRY)
+        return due(m, DUE_CHOICE, "ET-SUBMIT-8");
+    if (m->tick.step == STEP_TRY)
+        return due(m, DUE_TRY, of->operation == ET_CONNECT ? "ET-SUBMIT-7" : "ET-SUBMIT-9");
+    if (m->tick.step == STEP_CLOSE) {
+        unsigned first = first_of(m, waiting_on(m, of->description.fd, WAITING));
+        if (first == MODEL_NONE)
+            return due(m, DUE_TRY, "ET-CLOSE-2");
+        return due_callback(m, first, -ECANCELED, ON_CANCELLED, "ET-CLOSE-1");
     }
-    default: return due_cancel(m, t->current);
-    }
+    if (m->tick.step == STEP_OWN)
+        return due_callback(m, c, 0, ON_FINISH, "ET-CANCEL-4");
+    unsigned target = of->description.target; /* ET-CANCEL-8: nothing else that it used to use */
+    assert(target < m->completions && target != c);
+    unsigned state = m->completion[target].state;
+    if (state == ET_DEAD || state == ET_DELETING)
+        return due_callback(m, c, -ENOENT, ON_FINISH, "ET-CANCEL-6");
+    const struct transition *row = transition(ON_CANCELLED, state, IF_ALWAYS); /* ET-CANCEL-4, ET-CANCEL-5 */
+    return due_callback(m, target, -ECANCELED, ON_CANCELLED, row->clause);     /* of a carrier: ET-RESET-9 */
 }
 
-/* A result without a system call, or 1. */
-static int result_at_start(const struct model *m, unsigned c, const char **clause) {
-    const struct model_completion *of = &m->completion[c];
-    bool waits = (kind(of) & WAITING) != 0;
-    bool descriptor = waits || of->operation == ET_CLOSE || of->operation == ET_SHUTDOWN;
-    if (of->operation == ET_NOOP) {
-        *clause = "ET-SUBMIT-2";
-        return 0;
-    }
-    if (descriptor && of->description.fd < 0) {
-        *clause = "ET-SUBMIT-4";
-        return -EBADF;
-    }
-    if (waits && of->description.fd >= m->descriptors_max) {
-        *clause = "ET-SUBMIT-5";
-        return -EMFILE;
-    }
-    return 1;
+/* ET-REGISTER-5: from now on the descriptor may rightly be registered. */
+static void forget_useless(struct model *m, int fd) {
+    for (unsigned i = 0; i < m->useless_count[m->useless_last]; i++)
+        if (m->useless[m->useless_last][i].fd == fd)
+            m->useless[m->useless_last][i].events = 0;
 }
 
-/* ET-SUBMIT-3, ET-SUBMIT-6; a cancel, a close and what is tried are active for as long as that takes. */
+/* ET-SUBMIT-3, ET-SUBMIT-6; a cancel, a close and what must be tried are active for as long as that takes. */
 static void start(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
-    struct model_tick_state *t = &m->tick;
     unsigned kinds = kind(of);
-    bool alone = first_waiting(m, of->description.fd, kinds) == MODEL_NONE;
+    bool alone = waiting_on(m, of->description.fd, kinds) == 0;
     leave(m, c);
-    of->state = transition(EVENT_START, ET_ADDING, IF_WAITS)->next;
+    of->state = transition(ON_START, ET_ADDING, IF_WAITS)->next;
     of->order = m->orders++;
     m->active++;
-    if ((kinds & WAITING) != 0) { /* ET-REGISTER-5: the descriptor may be registered anew from now on */
-        struct model_useless *useless = m->useless[m->useless_last];
-        for (unsigned i = 0; i < m->useless_count[m->useless_last]; i++)
-            if (useless[i].fd == of->description.fd)
-                useless[i].events = 0;
-    }
-    t->current = (uint8_t)c;
+    if ((kinds & WAITING) != 0)
+        forget_useless(m, of->description.fd);
+    m->tick.current = (uint8_t)c;
     if (of->operation == ET_CONNECT || of->operation == ET_SHUTDOWN)
-        t->step = STEP_TRY;
+        m->tick.step = STEP_TRY;
     else if (of->operation == ET_CANCEL)
-        t->step = STEP_TARGET;
+        m->tick.step = STEP_TARGET;
     else if (of->operation == ET_CLOSE)
-        t->step = STEP_CLOSE;
+        m->tick.step = STEP_CLOSE;
     else if ((kinds & SOCKET) != 0 && alone) /* ET-SUBMIT-8 */
-        t->step = STEP_MAY_TRY;
+        m->tick.step = STEP_MAY_TRY;
     else
-        t->current = MODEL_NONE;
+        m->tick.current = MODEL_NONE;
 }
 
 static bool due_submission(struct model *m) {
-    const struct model_tick_state *t = &m->tick;
-    if (t->current != MODEL_NONE)
-        return due_current(m);
     unsigned c = m->submissions.count == 0 ? MODEL_NONE : m->submissions.item[0];
-    if (c == MODEL_NONE || (t->snapshot & bit(c)) == 0) { /* ET-SUBMIT-1, ET-CALL-4 */
-        assert(t->snapshot == 0);
+    if (m->tick.current != MODEL_NONE)
+        return due_current(m);
+    if (c == MODEL_NONE || (m->tick.snapshot & BIT(c)) == 0) { /* ET-SUBMIT-1, ET-CALL-4 */
+        assert(m->tick.snapshot == 0);
         enter(m, DELETIONS);
         return false;
     }
-    if (m->completion[c].is_carrier) { /* ET-RESET-8 */
-        end(m, c, EVENT_START);
-        return false;
-    }
-    const char *clause = NULL;
-    int result = result_at_start(m, c, &clause);
-    if (result <= 0)
-        return due_callback(m, c, result, EVENT_START, clause);
-    start(m, c);
-    return false;
-}
-
-static bool due_deletion(struct model *m) {
-    while (m->deletions.count > 0) /* ET-RETIRE-1; a carrier's reset: ET-RESET-9 */
-        end(m, m->deletions.item[0], EVENT_RETIRE);
-    enter(m, TIMERS);
+    const struct model_completion *of = &m->completion[c];
+    bool waits = (kind(of) & WAITING) != 0, negative = of->description.fd < 0;
+    if (of->is_carrier)
+        end(m, c, ON_START); /* ET-RESET-8 */
+    else if (of->operation == ET_NOOP)
+        return due_callback(m, c, 0, ON_START, "ET-SUBMIT-2");
+    else if (negative && (waits || of->operation == ET_CLOSE || of->operation == ET_SHUTDOWN))
+        return due_callback(m, c, -EBADF, ON_START, "ET-SUBMIT-4");
+    else if (waits && of->description.fd >= m->descriptors_max)
+        return due_callback(m, c, -EMFILE, ON_START, "ET-SUBMIT-5");
+    else
+        start(m, c);
     return false;
 }
 
 static bool fires_before(const struct model_completion *a, const struct model_completion *b) {
-    if (a->deadline_ms != b->deadline_ms)
-        return a->deadline_ms < b->deadline_ms; /* ET-EXPIRE-2 */
-    return a->order < b->order;                 /* ET-EXPIRE-3 */
+    return a->deadline_ms != b->deadline_ms ? a->deadline_ms < b->deadline_ms /* ET-EXPIRE-2 */
+                                            : a->order < b->order;            /* ET-EXPIRE-3 */
 }
 
 static bool due_timer(struct model *m) {
     unsigned first = MODEL_NONE;
-    for (unsigned c = 0; m->tick.expiring != 0 && c < m->completions; c++) {
-        bool expiring = (m->tick.expiring & bit(c)) != 0;
-        if (expiring && (first == MODEL_NONE || fires_before(&m->completion[c], &m->completion[first])))
+    EACH(c, m->tick.expiring) {
+        if (first == MODEL_NONE || fires_before(&m->completion[c], &m->completion[first]))
             first = c;
     }
     if (first != MODEL_NONE)
-        return due_callback(m, first, 0, EVENT_FINISH, "ET-EXPIRE-1");
+        return due_callback(m, first, 0, ON_FINISH, "ET-EXPIRE-1");
     enter(m, FLUSH); /* the pool phase is empty in this version */
     return false;
 }
@@ -657,48 +581,35 @@ static const char *open_report(const struct model *m, bool allowed) {
         const struct model_report *report = &m->report[r];
         if (report->stale && !allowed)
             continue;
-        if (report->in_owed && first_waiting(m, report->fd, IN) != MODEL_NONE)
+        if (report->tries_owed != 0 && waiting_on(m, report->fd, report->tries_owed) != 0)
             return "ET-EVENT-1";
-        if (report->out_owed && first_waiting(m, report->fd, OUT) != MODEL_NONE)
-            return "ET-EVENT-1";
-        uint32_t polls = report->polls_owed;
-        if ((allowed && report->stale ? polls : polls & ~silent(m, polls)) != 0)
+        if ((report->stale ? report->polls_owed : loud(m, report->polls_owed)) != 0)
             return "ET-EVENT-4";
     }
     return NULL;
 }
 
-static void end_delivery(struct model *m) {
-    for (unsigned r = 0; r < m->reports; r++)
-        if (!m->report[r]
-                 .stale) /* ET-EVENT-4 of null callbacks; a stale one that was not settled has not been served */
-            end_silently(m, silent(m, m->report[r].polls_owed));
-    for (unsigned r = 0; r < m->reports; r++)
-        m->report[r].polls_owed = 0;
-    m->maybe_dead = 0;
-    end_round(m);
-}
-
-static bool due_delivery(struct model *m) {
-    if (!m->tick.collecting && open_report(m, true) == NULL) {
-        end_delivery(m);
-        return false;
-    }
-    return due(m, DUE_DELIVERY, open_report(m, false), "what the kernel has reported must be delivered first");
-}
-
+/* One step. True: it has found what must be observed next. */
 static bool find_due(struct model *m) {
     struct model_tick_state *t = &m->tick;
-    if (t->answered != MODEL_NONE) /* ET-EVENT-2, ET-SUBMIT-7, -8, -9, ET-CLOSE-2 */
-        return due_callback(m, t->answered, t->answered_result, EVENT_FINISH, "ET-OP-1");
+    if (t->answered != MODEL_NONE)
+        return due_callback(m, t->answered, t->answered_result, ON_FINISH, "ET-EVENT-2");
     switch (t->phase) {
     case SUBMISSIONS: return due_submission(m);
-    case DELETIONS: return due_deletion(m);
+    case DELETIONS:
+        while (m->deletions.count > 0) /* ET-RETIRE-1, ET-RESET-9 */
+            end(m, m->deletions.item[0], ON_RETIRE);
+        enter(m, TIMERS);
+        return false;
     case TIMERS: return due_timer(m);
-    case FLUSH: return due(m, DUE_WAIT, "ET-WAIT-1", "the kernel must be asked once in each round");
-    case ASKED: return due(m, DUE_WOKEN, "ET-CALL-5", "the kernel has been asked and has not answered");
-    case DELIVERY: return due_delivery(m);
-    default: return due(m, DUE_END, NULL, "the tick must end here");
+    case FLUSH: return due(m, DUE_WAIT, "ET-WAIT-1");
+    case ASKED: return due(m, DUE_WOKEN, "ET-WAIT-1");
+    case DELIVERY:
+        if (t->collecting || open_report(m, true) != NULL)
+            return due(m, DUE_DELIVERY, NULL);
+        end_delivery(m);
+        return false;
+    default: return due(m, DUE_END, NULL);
     }
 }
 
@@ -712,10 +623,9 @@ static void advance(struct model *m) {
 
 /* The observation that has come does not take the choice that the subject had: so it is declined. */
 static bool move_on(struct model *m) {
-    struct model_tick_state *t = &m->tick;
-    if (t->due == DUE_CHOICE)
-        t->current = MODEL_NONE;
-    else if (t->due == DUE_DELIVERY && open_report(m, false) == NULL)
+    if (m->tick.due == DUE_CHOICE)
+        m->tick.current = MODEL_NONE;
+    else if (m->tick.due == DUE_DELIVERY && open_report(m, false) == NULL)
         end_delivery(m);
     else
         return false;
@@ -723,201 +633,162 @@ static bool move_on(struct model *m) {
     return true;
 }
 
-/* Anything but a report: there are no more. */
+/* Anything but a report has come: there are no more of them. What is due is looked for again in any case, so that
+ * a driver that made a call outside of callbacks cannot leave it pointing at nothing. */
 static void open_delivery(struct model *m) {
-    if (!m->tick.collecting)
-        return;
     m->tick.collecting = false;
     advance(m);
 }
 
-/* Who may have ended without having been seen: see model.h. */
-static void update_maybe(struct model *m) {
-    uint32_t maybe = 0;
-    uint32_t refused = silent(m, m->refused);
-    for (unsigned c = 0; refused != 0 && c < m->completions; c++)
-        if ((refused & bit(c)) != 0 && (earlier(m, m->refused, c) & ~refused) == 0)
-            maybe |= bit(c);
-    for (unsigned r = 0; r < m->reports; r++) {
-        uint32_t polls = m->report[r].polls_owed;
-        uint32_t nulls = silent(m, polls);
-        for (unsigned c = 0; nulls != 0 && c < m->completions; c++)
-            if ((nulls & bit(c)) != 0 && (earlier(m, polls, c) & ~nulls) == 0)
-                maybe |= bit(c);
+/* Null callbacks whose turn may have come, since everything before them that can be seen has been. */
+static uint32_t unseen(const struct model *m, uint32_t owed) {
+    uint32_t maybe = 0, nulls = owed & ~loud(m, owed);
+    EACH(c, nulls) {
+        if ((earlier(m, owed, c) & ~nulls) == 0)
+            maybe |= BIT(c);
     }
-    m->maybe_dead = maybe;
+    return maybe;
+}
+
+static void update_maybe(struct model *m) {
+    m->maybe_dead = unseen(m, m->refused);
+    for (unsigned r = 0; r < m->reports; r++)
+        m->maybe_dead |= unseen(m, m->report[r].polls_owed);
 }
 
 /* ---- ticks ---- */
 
+/* ET-RUN-1, ET-RUN-2, ET-RUN-3: run is told as the tick that it acts as. ET-RUN-4: an unknown mode is none. */
 int model_tick(struct model *m, uint64_t callbacks) {
-    if (m->dead)
-        return closed(m);
-    if (m->stopped)
-        return answer(m, 0, "ET-TICK-1");
-    if (m->in_tick || m->in_callback != MODEL_NONE)
-        return answer(m, -EBUSY, "ET-TICK-2");
+    REFUSE_IF(m->dead, -EINVAL, "ET-DEINIT-4");
+    REFUSE_IF(m->stopped, 0, "ET-TICK-1");
+    REFUSE_IF(m->in_tick || m->in_callback != MODEL_NONE, -EBUSY, "ET-TICK-2");
     m->in_tick = true;
-    m->tick = (struct model_tick_state){.asked = callbacks, .current = MODEL_NONE, .answered = MODEL_NONE};
+    m->tick = (struct model_tick_state){.asked = callbacks, .answered = MODEL_NONE};
     m->reports = 0;
     begin_round(m);
     advance(m);
     return answer(m, MODEL_RUNS, "ET-TICK-4");
 }
 
-int model_run(struct model *m, unsigned mode) {
-    switch (mode) {
-    case ET_RUN_NO_WAIT: /* ET-RUN-1 */ return model_tick(m, 0);
-    case ET_RUN_ONCE: /* ET-RUN-2 */ return model_tick(m, 1);
-    case ET_RUN_UNTIL_DONE: /* ET-RUN-3 */ return model_tick(m, MODEL_NEVER_REACHED);
-    default: return answer(m, -EINVAL, "ET-RUN-4");
-    }
+static bool failed(const struct model *m) {
+    return m->tick.error != 0 && m->tick.error != EINTR;
 }
 
-/* Why no more may come in this tick. */
-static const char *tick_must_end(struct model *m) {
-    if (m->tick.error != 0 && m->tick.error != EINTR)
-        return broken(m, "ET-TICK-6", "the wait has failed: the tick must end");
-    if (m->stopped)
-        return broken(m, "ET-STOP-2", "the loop was stopped: no further phase may be entered");
-    if (m->tick.asked == 0)
-        return broken(m, "ET-TICK-3", "tick(0) must make exactly one round");
-    return broken(m, "ET-TICK-4", "the tick must end after the round that reaches its number, or leaves nothing to do");
-}
-
+/* No phase is left that could be entered. */
 static bool must_end(const struct model *m) {
-    return m->tick.phase == OVER || (m->tick.phase == FLUSH && m->stopped);
+    return m->tick.phase >= OVER || (m->tick.phase == FLUSH && m->stopped);
 }
 
+/* The clause that is broken by something that would be in its place later, or in another round. */
 static const char *undone(struct model *m) {
-    if (must_end(m))
-        return tick_must_end(m);
-    return broken(m, m->tick.due_clause == NULL ? "ET-CALL-5" : m->tick.due_clause, m->tick.due_why);
+    BROKEN_IF(must_end(m) && failed(m), "ET-TICK-6", "the wait has failed: the tick must end");
+    BROKEN_IF(must_end(m) && m->stopped, "ET-STOP-2", "the loop was stopped: no further phase may be entered");
+    BROKEN_IF(must_end(m) && m->tick.asked == 0, "ET-TICK-3", "tick(0) makes exactly one round");
+    BROKEN_IF(must_end(m), "ET-TICK-4", "enough callbacks were called, or nothing is left: the tick must end");
+    const char *clause = m->tick.due == DUE_DELIVERY ? open_report(m, false) : m->tick.due_clause;
+    return broken(m, clause == NULL ? "ET-CALL-5" : clause, "something else, or another result, is due by this clause");
 }
 
-/* The clause for a try that nothing allows. */
+/* Directions that the last wait has reported for fd, while its round lasts or nothing of the next has been seen. */
+static unsigned reported(const struct model *m, int fd) {
+    unsigned result = 0;
+    bool lasts = m->tick.phase == DELIVERY || m->tick.phase == OVER || m->tick.fresh;
+    for (unsigned r = 0; lasts && r < m->reports; r++)
+        result |= m->report[r].fd == fd ? directions(m->report[r].events) : 0;
+    return result;
+}
+
 static const char *wrong_try(struct model *m, enum et_operation operation, int fd) {
     const struct model_tick_state *t = &m->tick;
-    if (t->answered != MODEL_NONE)
-        return broken(m, "ET-EVENT-2", "an answered try must end its operation before anything else");
     unsigned kinds = (unsigned)operation < ET_OPERATIONS ? kind_of[operation] : 0;
-    unsigned reported = 0;
-    for (unsigned r = 0; r < m->reports && (t->phase != SUBMISSIONS || t->fresh); r++)
-        if (m->report[r].fd == fd)
-            reported |= ((m->report[r].events & REPORTS_IN) != 0 ? (unsigned)IN : 0U) |
-                        ((m->report[r].events & REPORTS_OUT) != 0 ? (unsigned)OUT : 0U);
-    if ((kinds & reported) != 0)
-        return broken(m, "ET-EVENT-1", "a report serves the first operation of each direction, once");
-    if (operation == ET_CONNECT)
-        return broken(m, "ET-SUBMIT-7", "a connect is tried once when it is started, then only when it is reported");
-    if (operation == ET_SHUTDOWN)
-        return broken(m, "ET-SUBMIT-9", "a shutdown is carried out once, when it is started");
-    if (operation == ET_CLOSE && t->due == DUE_CALLBACK)
-        return broken(m, t->due_clause, "operations on the descriptor must end before it is closed");
-    if (operation == ET_CLOSE)
-        return broken(m, "ET-CLOSE-2", "a descriptor is closed once, by a close that is started and not deleted");
-    if ((kinds & SOCKET) != 0)
-        return broken(m, "ET-SUBMIT-8", "not reported, and not a start with nothing before it");
+    BROKEN_IF(t->answered != MODEL_NONE, "ET-EVENT-2", "an answered try ends its operation before anything else");
+    BROKEN_IF(kinds & reported(m, fd), "ET-EVENT-1", "a report serves the first operation of a direction, once");
+    BROKEN_IF(operation == ET_CONNECT, "ET-SUBMIT-7", "tried once when it is started, then only when reported");
+    BROKEN_IF(operation == ET_SHUTDOWN, "ET-SUBMIT-9", "carried out once, when it is started");
+    BROKEN_IF(operation == ET_CLOSE && t->due == DUE_CALLBACK, t->due_clause, "another callback is due before");
+    BROKEN_IF(operation == ET_CLOSE, "ET-CLOSE-2", "closed once, by a close that was started and is not deleted");
+    BROKEN_IF(kinds & SOCKET, "ET-SUBMIT-8", "neither reported nor at its start with nothing before it");
     return broken(m, "ET-EVENT-8", "the kernel has not reported this descriptor");
 }
 
 static bool unanswered(enum et_operation operation, int64_t result) {
-    if (operation == ET_CLOSE || operation == ET_SHUTDOWN)
-        return false;
     if (operation == ET_CONNECT) /* its second step too: ET-OP-3 */
         return result == -EINPROGRESS || result == -EINTR;
-    return result == -EAGAIN || result == -EWOULDBLOCK || result == -EINTR;
+    bool again = result == -EAGAIN || result == -EWOULDBLOCK || result == -EINTR;
+    return again && operation != ET_CLOSE && operation != ET_SHUTDOWN;
 }
 
-/* ET-EVENT-2, -3: an unanswered one stays active, in its place. */
-static void settle_try(struct model *m, unsigned c, int64_t result) {
-    struct model_tick_state *t = &m->tick;
-    enum et_operation operation = (enum et_operation)m->completion[c].operation;
-    assert(m->completion[c].state == ET_ACTIVE);
-    if (t->current == c)
-        t->current = MODEL_NONE;
-    if (!unanswered(operation, result)) {
-        t->answered = (uint8_t)c;
-        t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result; /* ET-CLOSE-2 */
-    }
-    t->fresh = false;
-    advance(m);
-}
-
-/* A report that demands or allows this try; a demand is met first, so that what is only allowed remains. */
+/* A report that demands or allows this try. A demand is met first, so that what is only allowed remains. */
 static unsigned served(struct model *m, unsigned c, enum et_operation operation, int fd) {
     unsigned direction = (unsigned)operation < ET_OPERATIONS ? kind_of[operation] & (IN | OUT) : 0;
-    unsigned first = direction == 0 ? MODEL_NONE : first_waiting(m, fd, direction);
+    unsigned first = first_of(m, waiting_on(m, fd, direction));
     if (first == MODEL_NONE || (c != MODEL_NONE && c != first) || m->completion[first].operation != operation)
         return MODEL_NONE;
-    bool *taken = NULL;
-    for (unsigned r = 0; r < m->reports; r++) {
-        bool *owed = direction == IN ? &m->report[r].in_owed : &m->report[r].out_owed;
-        if (m->report[r].fd == fd && *owed && (taken == NULL || !m->report[r].stale))
-            taken = owed;
-    }
-    if (taken == NULL)
+    struct model_report *by = NULL;
+    for (unsigned r = 0; r < m->reports; r++)
+        if (m->report[r].fd == fd && (m->report[r].tries_owed & direction) != 0 && (by == NULL || by->stale))
+            by = &m->report[r];
+    if (by == NULL)
         return MODEL_NONE;
-    *taken = false; /* ET-EVENT-1: once */
+    by->tries_owed &= (uint8_t)~direction; /* ET-EVENT-1: once */
     return first;
 }
 
 const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
-    if (!m->in_tick || m->in_callback != MODEL_NONE || (c != MODEL_NONE && c >= m->completions))
-        return out_of_place(m);
-    const struct model_tick_state *t = &m->tick;
+    struct model_tick_state *t = &m->tick;
+    IN_PLACE(c == MODEL_NONE || c < m->completions);
     open_delivery(m);
+    unsigned found = MODEL_NONE;
     do {
-        unsigned found = MODEL_NONE;
-        if (t->due == DUE_TRY || t->due == DUE_CHOICE) {
-            const struct model_completion *of = &m->completion[t->current];
-            if ((c == MODEL_NONE || c == t->current) && of->operation == operation && of->description.fd == fd)
-                found = t->current;
-        } else if (t->due == DUE_DELIVERY) {
+        const struct model_completion *of = t->current == MODEL_NONE ? NULL : &m->completion[t->current];
+        if (t->due == DUE_DELIVERY)
             found = served(m, c, operation, fd);
-        }
-        if (found != MODEL_NONE) {
-            settle_try(m, found, result);
-            return NULL;
-        }
-    } while (move_on(m));
-    return wrong_try(m, operation, fd);
+        else if ((t->due == DUE_TRY || t->due == DUE_CHOICE) && (c == MODEL_NONE || c == t->current) &&
+                 of->operation == operation && of->description.fd == fd)
+            found = t->current;
+    } while (found == MODEL_NONE && move_on(m));
+    if (found == MODEL_NONE)
+        return wrong_try(m, operation, fd);
+    assert(m->completion[found].state == ET_ACTIVE);
+    if (found == t->current)
+        t->current = MODEL_NONE;
+    if (!unanswered(operation, result)) { /* else ET-EVENT-3: active, in its place */
+        t->answered = (uint8_t)found;
+        t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result; /* ET-CLOSE-2 */
+    }
+    t->fresh = false;
+    advance(m);
+    return NULL;
 }
 
 static bool covered(const struct model_completion *of, uint32_t kept) {
     uint32_t asked = of->description.events & CAN_REGISTER;
-    if ((kind(of) & IN) != 0)
-        return (kept & READY_IN) != 0;
-    if ((kind(of) & OUT) != 0)
-        return (kept & READY_OUT) != 0;
-    return kept != 0 && (kept & asked) == asked;
+    if ((kind(of) & POLL) != 0)
+        return kept != 0 && (kept & asked) == asked;
+    return (kept & ((kind(of) & IN) != 0 ? READY_IN : READY_OUT)) != 0;
 }
 
-/* ET-REGISTER-3. Lawful at any moment but while the kernel is asked: a loop may register when an operation is
- * started, or merge all registrations before the wait. Then nothing that this round starts is left to be tried. */
+/* ET-REGISTER-3. Lawful at any moment but while the kernel is being asked: a loop may register when an operation
+ * is started, or merge all registrations before the wait. */
 const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
-    if (!m->in_tick || m->in_callback != MODEL_NONE || m->tick.phase == ASKED || error <= 0)
-        return out_of_place(m);
+    IN_PLACE(m->tick.phase != ASKED && error > 0);
     open_delivery(m);
     while (move_on(m)) {
     }
+    BROKEN_IF(m->tick.phase == CUT, "ET-STOP-2", "the loop was stopped in the timer phase: nothing may be registered");
     m->tick.fresh = false;
-    uint32_t newly = 0;
-    for (unsigned c = 0; c < m->completions; c++) {
-        struct model_completion *of = &m->completion[c];
-        bool waits = of->state == ET_ACTIVE && of->description.fd == fd && (kind(of) & WAITING) != 0;
-        if (!waits || (m->refused & bit(c)) != 0 || covered(of, kept))
-            continue;
-        of->refusal = error;
-        newly |= bit(c);
+    forget_useless(m, fd); /* the loop has tried to narrow it */
+    uint32_t owed = waiting_on(m, fd, WAITING) & ~m->refused;
+    EACH(c, owed) {
+        if (covered(&m->completion[c], kept))
+            owed &= ~BIT(c);
+        else
+            m->completion[c].refusal = error;
     }
-    m->refused |= newly;
-    struct model_useless *useless = m->useless[m->useless_last];
-    for (unsigned i = 0; i < m->useless_count[m->useless_last]; i++)
-        if (useless[i].fd == fd)
-            useless[i].events = 0;    /* the loop has tried to narrow it (ET-REGISTER-5) */
+    m->refused |= owed;
     if (m->tick.phase == SUBMISSIONS) /* refused at the start: there is nothing to wait for */
-        end_silently(m, silent(m, newly));
+        end_silently(m, owed);
     advance(m);
     update_maybe(m);
     return NULL;
@@ -926,10 +797,10 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
 /* ET-WAIT-1, -2, -3. ET-WAIT-4 follows: a wait that reaches its limit reaches the deadline, unless that is more than
  * WAIT_LIMIT_MS away, where the limit may be the kernel's and the number of waits is not judged. */
 static const char *check_wait(struct model *m, int64_t timeout_ns) {
-    const struct model_tick_state *t = &m->tick;
-    uint64_t earliest = 0;
+    uint64_t earliest = 0, timeout = timeout_ns < 0 ? 0 : (uint64_t)timeout_ns;
     bool timers = false;
-    if (t->called >= t->asked || m->submissions.count > 0 || m->deletions.count > 0 || m->active == 0)
+    bool queued = m->submissions.count > 0 || m->deletions.count > 0;
+    if (m->tick.called >= m->tick.asked || queued || m->active == 0)
         return timeout_ns == 0 ? NULL : broken(m, "ET-WAIT-1", "the kernel must be asked without waiting");
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
@@ -940,37 +811,33 @@ static const char *check_wait(struct model *m, int64_t timeout_ns) {
             earliest = of->deadline_ms;
         timers = true;
     }
+    BROKEN_IF(timers != (timeout_ns >= 0), "ET-WAIT-2", "a wait has a limit when a timer is active, and only then");
     if (!timers)
-        return timeout_ns == MODEL_WAIT_FOREVER ? NULL : broken(m, "ET-WAIT-2", "no timer: there is no limit");
-    if (timeout_ns < 0)
-        return broken(m, "ET-WAIT-2", "a timer is active: the wait must have a limit");
-    uint64_t timeout = (uint64_t)timeout_ns;
+        return NULL;
     uint64_t limit = timeout > UINT64_MAX - m->clock_ns ? UINT64_MAX : m->clock_ns + timeout;
     bool reachable = earliest <= UINT64_MAX / MS_NS;
-    if (reachable && timeout > 0 && limit > earliest * MS_NS && limit - earliest * MS_NS > MS_NS)
-        return broken(m, "ET-WAIT-2", "the wait must not last beyond the earliest deadline");
-    bool too_early = !reachable || limit < earliest * MS_NS;
-    if (too_early && timeout < WAIT_LIMIT_MS * MS_NS)
-        return broken(m, "ET-WAIT-3", "the wait must not be limited to less than the earliest deadline");
+    bool beyond = reachable && timeout > 0 && limit > earliest * MS_NS && limit - earliest * MS_NS > MS_NS;
+    BROKEN_IF(beyond, "ET-WAIT-2", "the wait must not last beyond the earliest deadline");
+    bool too_early = (!reachable || limit < earliest * MS_NS) && timeout < WAIT_LIMIT_MS * MS_NS;
+    BROKEN_IF(too_early, "ET-WAIT-3", "the limit of the wait must not lie before the earliest deadline");
     return NULL;
 }
 
 const char *model_wait(struct model *m, int64_t timeout_ns) {
-    if (!m->in_tick || m->in_callback != MODEL_NONE)
-        return out_of_place(m);
+    IN_PLACE(true);
     open_delivery(m);
     while (m->tick.due != DUE_WAIT && move_on(m)) {
     }
     if (m->tick.due != DUE_WAIT || must_end(m))
-        return m->tick.due == DUE_WOKEN ? broken(m, "ET-WAIT-1", "the kernel is asked once in a round") : undone(m);
-    end_silently(m, silent(m, m->refused));
-    if (m->refused != 0)
-        return broken(m, "ET-REGISTER-3", "what could not be registered must end before the kernel is asked");
+        return undone(m);
+    end_silently(m, m->refused);
+    BROKEN_IF(m->refused != 0, "ET-REGISTER-3", "what could not be registered ends before the kernel is asked");
     const char *clause = check_wait(m, timeout_ns);
     if (clause != NULL)
         return clause;
     m->tick.phase = ASKED;
     m->tick.fresh = false;
+    m->tick.orders_asked = m->orders;
     m->reports = 0;
     m->maybe_dead = 0;
     m->forgiven = m->forgive_registration;
@@ -982,60 +849,44 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
 }
 
 const char *model_woken(struct model *m, int error) {
-    struct model_tick_state *t = &m->tick;
-    if (!m->in_tick || m->in_callback != MODEL_NONE || t->phase != ASKED || error < 0)
-        return out_of_place(m);
+    IN_PLACE(m->tick.phase == ASKED && error >= 0);
     update_time(m); /* ET-TIME-1 */
-    t->error = error;
-    t->phase = error == 0 || error == EINTR ? DELIVERY : OVER; /* ET-TICK-6, ET-WAIT-5 */
-    t->collecting = t->phase == DELIVERY;
+    m->tick.error = error;
+    m->tick.phase = failed(m) ? OVER : DELIVERY; /* ET-TICK-6, ET-WAIT-5 */
+    m->tick.collecting = !failed(m);
     advance(m);
     return NULL;
 }
 
-/* ET-REGISTER-5: was it reported in vain by the wait before, with nothing started on it since? */
-static const char *report_in_vain(struct model *m, int fd, uint32_t events) {
-    unsigned last = m->useless_last, before = last ^ 1U;
-    for (unsigned i = 0; i < m->useless_count[before] && !m->forgiven; i++)
-        if (m->useless[before][i].fd == fd && (m->useless[before][i].events & events) != 0)
-            return broken(m, "ET-REGISTER-5",
-                          "reported a second time with nothing waiting for it: it is still registered");
-    m->useless[last][m->useless_count[last]++] = (struct model_useless){fd, events};
-    return NULL;
-}
-
 const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
-    if (!m->in_tick || m->in_callback != MODEL_NONE || !m->tick.collecting || m->reports == MODEL_REPORTS)
-        return out_of_place(m);
-    if (m->tick.error == EINTR)
-        return broken(m, "ET-WAIT-5", "an interrupted wait has no reports");
+    IN_PLACE(m->tick.collecting && m->reports < MODEL_REPORTS);
+    BROKEN_IF(m->tick.error == EINTR, "ET-WAIT-5", "an interrupted wait has no reports");
     struct model_report *report = &m->report[m->reports++];
     *report = (struct model_report){.fd = fd, .events = events, .stale = stale};
-    report->in_owed = (events & REPORTS_IN) != 0 && first_waiting(m, fd, IN) != MODEL_NONE;
-    report->out_owed = (events & REPORTS_OUT) != 0 && first_waiting(m, fd, OUT) != MODEL_NONE;
-    for (unsigned c = 0; c < m->completions; c++) {
-        const struct model_completion *of = &m->completion[c];
-        bool poll = of->state == ET_ACTIVE && of->operation == ET_POLL && of->description.fd == fd;
-        if (poll && (events & (of->description.events | REPORTS_ALWAYS)) != 0)
-            report->polls_owed |= bit(c);
+    unsigned tries = directions(events);
+    report->tries_owed = (uint8_t)tries;
+    report->polls_owed = waiting_on(m, fd, POLL);
+    EACH(c, report->polls_owed) {
+        if ((events & (m->completion[c].description.events | READY_ALWAYS)) == 0)
+            report->polls_owed &= ~BIT(c);
     }
-    if (report->polls_owed != 0)
-        update_maybe(m);
-    if (!stale && !report->in_owed && !report->out_owed && report->polls_owed == 0)
-        return report_in_vain(m, fd, events);
+    update_maybe(m);
+    if (stale || report->polls_owed != 0 || waiting_on(m, fd, tries) != 0)
+        return NULL;
+    unsigned last = m->useless_last, before = last ^ 1U;
+    m->useless[last][m->useless_count[last]++] = (struct model_useless){fd, events};
+    for (unsigned i = 0; i < m->useless_count[before] && !m->forgiven; i++)
+        BROKEN_IF(m->useless[before][i].fd == fd && (m->useless[before][i].events & events) != 0, "ET-REGISTER-5",
+                  "reported in vain a second time: it should have been removed or narrowed");
     return NULL;
 }
 
 const char *model_settled(struct model *m, uint32_t dead) {
     dead &= m->maybe_dead;
-    for (unsigned c = 0; dead != 0 && c < m->completions; c++) {
-        if ((dead & bit(c)) == 0)
-            continue;
-        for (unsigned r = 0; r < m->reports; r++) {
-            uint32_t polls = m->report[r].polls_owed;
-            if (!m->report[r].stale && (polls & bit(c)) != 0 && (earlier(m, polls, c) & ~dead) != 0)
-                return broken(m, "ET-EVENT-5",
-                              "a poll of the same descriptor that was started before it must end first");
+    for (unsigned r = 0; dead != 0 && r < m->reports; r++) {
+        uint32_t polls = m->report[r].polls_owed;
+        EACH(c, dead & polls) {
+            BROKEN_IF((earlier(m, polls, c) & ~dead) != 0, "ET-EVENT-5", "polls end in the order of starting");
         }
     }
     end_silently(m, dead);
@@ -1045,139 +896,104 @@ const char *model_settled(struct model *m, uint32_t dead) {
 
 /* ---- callbacks ---- */
 
-/* The report by which the poll c may end now with this result, or MODEL_REPORTS. */
-static unsigned report_for(const struct model *m, unsigned c, int64_t result, bool in_order) {
-    const struct model_completion *of = &m->completion[c];
-    for (unsigned r = 0; r < m->reports; r++) {
-        const struct model_report *report = &m->report[r];
-        if ((report->polls_owed & bit(c)) == 0 ||
-            result != (report->events & (of->description.events | REPORTS_ALWAYS)))
-            continue; /* ET-EVENT-4 */
-        uint32_t loud = report->polls_owed & ~silent(m, report->polls_owed);
-        if (!in_order || earlier(m, loud, c) == 0) /* ET-EVENT-5 */
-            return r;
-    }
-    return MODEL_REPORTS;
+/* The report by which the poll c ends with this result: ET-EVENT-4. */
+static const struct model_report *report_for(const struct model *m, unsigned c, int64_t result) {
+    uint32_t events = m->completion[c].description.events | READY_ALWAYS;
+    for (unsigned r = 0; r < m->reports; r++)
+        if ((m->report[r].polls_owed & BIT(c)) != 0 && result == (int64_t)(m->report[r].events & events))
+            return &m->report[r];
+    return NULL;
 }
 
-/* Between these and the due callback, nothing may come: ET-EVENT-2, ET-CANCEL-4. */
+/* Before the callback that is due now, nothing may come: ET-EVENT-2, ET-CANCEL-4. */
 static bool nothing_between(const struct model *m) {
-    return m->tick.answered != MODEL_NONE || (m->tick.current != MODEL_NONE && m->tick.step == STEP_OWN);
+    const struct model_tick_state *t = &m->tick;
+    return t->answered != MODEL_NONE || (t->current != MODEL_NONE && t->step == STEP_OWN);
 }
 
-/* Ends c for this callback if the law allows it now. */
+/* Ends c for this callback, if the law allows it now. */
 static bool take_callback(struct model *m, unsigned c, int64_t result) {
-    struct model_tick_state *t = &m->tick;
+    const struct model_tick_state *t = &m->tick;
     if (t->due == DUE_CALLBACK && t->due_completion == c && t->due_result == result) {
         end_due(m);
         return true;
     }
-    if (nothing_between(m))
+    bool by_refusal = (m->refused & BIT(c)) != 0 && result == -(int64_t)m->completion[c].refusal;
+    const struct model_report *by = t->due == DUE_DELIVERY ? report_for(m, c, result) : NULL;
+    if (nothing_between(m) || (!by_refusal && by == NULL))
         return false;
-    uint32_t before;
-    if ((m->refused & bit(c)) != 0 && result == -(int64_t)m->completion[c].refusal) {
-        before = earlier(m, m->refused, c); /* ET-REGISTER-3: in the order of starting */
-    } else {
-        unsigned r = t->due == DUE_DELIVERY ? report_for(m, c, result, true) : MODEL_REPORTS;
-        if (r == MODEL_REPORTS)
-            return false;
-        before = m->report[r].stale ? 0 : earlier(m, m->report[r].polls_owed, c);
-    }
-    if (silent(m, before) != before)
+    uint32_t before = earlier(m, by_refusal ? m->refused : by->polls_owed, c); /* ET-REGISTER-3, ET-EVENT-5 */
+    if (loud(m, before) != 0)
         return false;
-    end_silently(m, before);
-    t->called++;
-    end(m, c, EVENT_FINISH);
+    if (by_refusal || !by->stale)
+        end_silently(m, before);
+    m->tick.called++;
+    end(m, c, ON_FINISH);
     return true;
 }
 
 static const char *wrong_timer(struct model *m, unsigned c) {
     const struct model_completion *of = &m->completion[c];
     const struct model_tick_state *t = &m->tick;
-    if (of->carrier != MODEL_NONE)
-        return broken(m, "ET-RESET-4", "its reset has not been applied");
-    if (of->deadline_ms > m->now_ms)
-        return broken(m, "ET-EXPIRE-4", "its deadline is later than the loop time");
+    BROKEN_IF(of->carrier != MODEL_NONE, "ET-RESET-4", "its reset has not been applied");
+    BROKEN_IF(of->deadline_ms > m->now_ms, "ET-EXPIRE-4", "its deadline is later than the loop time");
     if (must_end(m))
-        return tick_must_end(m);
-    if (t->phase != TIMERS)
-        return broken(m, "ET-EXPIRE-1", "timers fire in the timer phase, with the result 0");
-    if ((t->expiring & bit(c)) == 0)
-        return broken(m, "ET-EXPIRE-5",
-                      "it had not expired when this phase began, or its reset has been applied since");
+        return undone(m);
+    bool late = of->order >= t->orders_timers && (t->phase == TIMERS || t->phase == FLUSH);
+    BROKEN_IF(late, "ET-EXPIRE-5", "its reset was applied in this timer phase");
+    BROKEN_IF((t->expiring & BIT(c)) == 0, "ET-EXPIRE-1", "it had not expired when the timer phase began");
     if (of->deadline_ms != m->completion[t->due_completion].deadline_ms)
-        return broken(m, "ET-EXPIRE-2", "a timer with an earlier deadline must fire first");
+        return broken(m, "ET-EXPIRE-2", "a timer with an earlier deadline fires first");
     return broken(m, "ET-EXPIRE-3", "a timer with the same deadline was started before it");
-}
-
-static const char *wrong_active(struct model *m, unsigned c, int64_t result) {
-    const struct model_completion *of = &m->completion[c];
-    if (of->operation == ET_TIMER)
-        return wrong_timer(m, c);
-    if ((m->refused & bit(c)) != 0)
-        return broken(m, "ET-REGISTER-3", "refused ones end with the negated errno, in the order of starting");
-    if (of->operation == ET_POLL && report_for(m, c, result, false) != MODEL_REPORTS)
-        return broken(m, "ET-EVENT-5", "a poll of the same descriptor that was started before it must end first");
-    if (of->operation == ET_POLL)
-        return broken(m, "ET-EVENT-4", "a poll ends with the events of a report that matches it");
-    if ((kind(of) & WAITING) != 0)
-        return broken(m, "ET-EVENT-7", "it ends only by a try, a refusal, a cancel or a close");
-    return undone(m);
 }
 
 /* The clause for a callback that the law does not allow here. */
 static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     const struct model_completion *of = &m->completion[c];
     const struct model_tick_state *t = &m->tick;
-    if (t->answered == c)
-        return t->phase == DELIVERY && of->operation == ET_CONNECT
-                   ? broken(m, "ET-OP-3", "a connect ends with the pending error, or 0")
-                   : broken(m, "ET-OP-1", "an operation ends with the result of its try");
-    if (of->state == ET_DELETING)
-        return broken(m, "ET-DELETE-4", "it was deleted");
-    if (of->is_carrier)
-        return broken(m, "ET-RESET-8", "a carrier has no callback");
-    if (t->answered != MODEL_NONE)
-        return t->answered_result < 0 && result == t->answered_result
-                   ? broken(m, "ET-OP-4", "the error belongs to the operation that met it")
-                   : broken(m, "ET-EVENT-2", "an answered try must end its operation before anything else");
+    bool waits = (kind(of) & WAITING) != 0, active = of->state == ET_ACTIVE, answered = t->answered != MODEL_NONE;
+    bool later = waits && (!active || of->order >= t->orders_asked) && reported(m, of->description.fd) != 0;
+    bool connected = t->answered == c && t->phase == DELIVERY && of->operation == ET_CONNECT;
+    BROKEN_IF(connected, "ET-OP-3", "a connect ends with the pending error, or 0");
+    BROKEN_IF(t->answered == c, "ET-OP-1", "an operation ends with the result of its try");
+    BROKEN_IF(of->state == ET_DELETING, "ET-DELETE-4", "it was deleted");
+    BROKEN_IF(of->is_carrier, "ET-RESET-8", "a carrier has no callback");
+    BROKEN_IF(answered && result < 0 && result == t->answered_result, "ET-OP-4", "another operation met that error");
     if (t->due == DUE_CALLBACK && (t->due_completion == c || nothing_between(m)))
         return undone(m);
-    if (t->phase == DELIVERY && of->state != ET_ACTIVE)
-        return broken(m, "ET-EVENT-6", "it is not active: no report can concern it");
-    if (of->state == ET_DEAD)
-        return broken(m, "ET-STATE-3", "its episode has ended");
-    if (of->state == ET_ACTIVE)
-        return wrong_active(m, c, result);
-    if (must_end(m))
-        return tick_must_end(m);
-    if (t->phase != SUBMISSIONS || (t->snapshot & bit(c)) == 0)
-        return broken(m, "ET-CALL-4", "it joined the submissions too late for this round");
-    return broken(m, "ET-SUBMIT-1", "it is not at the head of the submissions, or another thing is due");
+    BROKEN_IF(later, "ET-EVENT-6", "it is not the episode that waited for this report");
+    BROKEN_IF(of->state == ET_DEAD, "ET-STATE-3", "its episode has ended");
+    if (active && of->operation == ET_TIMER)
+        return wrong_timer(m, c);
+    BROKEN_IF((m->refused & BIT(c)) != 0, "ET-REGISTER-3", "with the negated errno, in the order of starting");
+    bool unordered = t->due == DUE_DELIVERY && report_for(m, c, result) != NULL;
+    BROKEN_IF(unordered, "ET-EVENT-5", "a poll of the same descriptor that was started before it ends first");
+    BROKEN_IF(active && of->operation == ET_POLL, "ET-EVENT-4", "a poll ends with the events of a report");
+    BROKEN_IF(active && waits, "ET-EVENT-7", "it ends only by a try, a refusal, a cancel or a close");
+    if (active || must_end(m))
+        return undone(m);
+    BROKEN_IF((t->snapshot & BIT(c)) == 0, "ET-CALL-4", "it joined the submissions too late for this round");
+    return broken(m, "ET-SUBMIT-1", "something before it in the submissions is due");
 }
 
 const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t userdata) {
-    if (!m->in_tick || m->in_callback != MODEL_NONE || c >= m->completions)
-        return out_of_place(m); /* ET-CALL-5 */
-    if (!m->completion[c].description.has_callback)
-        return broken(m, "ET-STATE-3", "it has no callback");
+    IN_PLACE(c < m->completions);
+    BROKEN_IF(!m->completion[c].description.has_callback, "ET-STATE-3", "it has no callback");
     open_delivery(m);
     while (!take_callback(m, c, result))
         if (!move_on(m))
             return wrong_callback(m, c, result);
-    assert(m->completion[c].state == ET_DEAD); /* ET-CALL-1 */
     m->tick.fresh = false;
     m->in_callback = (uint8_t)c;
     update_maybe(m);
-    if (userdata != m->completion[c].description.userdata)
-        return broken(m, "ET-CALL-2", "the userdata is not what was last set");
+    assert(m->completion[c].state == ET_DEAD); /* ET-CALL-1 */
+    BROKEN_IF(userdata != m->completion[c].description.userdata, "ET-CALL-2", "the userdata is not what was last set");
     return NULL;
 }
 
 const char *model_returned(struct model *m, enum et_action action) {
     unsigned c = m->in_callback;
-    if (!m->in_tick || c == MODEL_NONE)
-        return out_of_place(m);
+    BROKEN_IF(!m->in_tick || c == MODEL_NONE, "ET-CALL-5", "no callback runs");
     m->in_callback = MODEL_NONE;
     if (action == ET_REARM)
         (void)model_add(m, c); /* ET-CALL-3: a refusal changes nothing */
@@ -1190,23 +1006,20 @@ const char *model_returned(struct model *m, enum et_action action) {
 
 static const char *check_end(struct model *m, int result) {
     const struct model_tick_state *t = &m->tick;
-    bool failed = t->error != 0 && t->error != EINTR;
     if (must_end(m) && m->stopped)
-        end_silently(m, silent(m, m->refused));
-    if (m->stopped && (!must_end(m) || (t->phase == FLUSH && m->refused != 0) || t->answered != MODEL_NONE))
-        return broken(m, "ET-STOP-3", "the phase in which the loop was stopped should be completed");
-    if (!must_end(m) && t->fresh)
-        return broken(m, t->asked == 0 ? "ET-TICK-3" : "ET-TICK-4", "another round must be made");
+        end_silently(m, m->refused);
+    bool rest = !must_end(m) || (t->phase == FLUSH && m->refused != 0);
+    BROKEN_IF(m->stopped && rest, "ET-STOP-3", "the phase in which the loop was stopped should be completed");
+    BROKEN_IF(!must_end(m) && t->fresh, t->asked == 0 ? "ET-TICK-3" : "ET-TICK-4", "another round must be made");
     if (!must_end(m))
         return undone(m);
-    if (failed)
-        return result == -t->error ? NULL : broken(m, "ET-TICK-6", "the negated errno of the wait must be returned");
-    return result == 0 ? NULL : broken(m, "ET-TICK-7", "the tick has not failed: 0 must be returned");
+    BROKEN_IF(failed(m) && result != -t->error, "ET-TICK-6", "the negated errno of the wait must be returned");
+    BROKEN_IF(!failed(m) && result != 0, "ET-TICK-7", "0 must be returned");
+    return NULL;
 }
 
 const char *model_tick_end(struct model *m, int result) {
-    if (!m->in_tick || m->in_callback != MODEL_NONE)
-        return out_of_place(m);
+    IN_PLACE(true);
     open_delivery(m);
     while (move_on(m)) {
     }

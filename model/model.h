@@ -52,9 +52,9 @@ struct model_queue {
 struct model_report {
     int fd;
     uint32_t events;
-    bool stale;             /* what is registered is no longer what the number names: may be served, is not owed */
-    bool in_owed, out_owed; /* a try is owed, or by a stale report allowed, if anything still waits for it */
-    uint32_t polls_owed;    /* bit i: the end of completion i is owed, or by a stale report allowed */
+    bool stale;          /* what is registered is no longer what the number names: may be served, is not owed */
+    uint8_t tries_owed;  /* of which directions, if anything still waits */
+    uint32_t polls_owed; /* bit i: completion i must end; both are only allowed when the report is stale */
 };
 
 struct model {
@@ -74,42 +74,38 @@ struct model {
     const char *why;     /* after a broken clause: what was expected, in one static sentence */
     const char *clause;  /* the clause by which the last call was answered */
 
-    /* Completions with a null callback whose end is due, at a moment that the law leaves free: the subject may show
-     * them active or dead (and count accordingly). While it is not 0, the driver calls model_settled before each observation. */
+    /* Completions with a null callback whose end is due at a moment that the law leaves free: the subject may show them
+     * active or dead, and count accordingly. While it is not 0, call model_settled before every observation. */
     uint32_t maybe_dead;
-    /* Set by the driver before model_wait: failures were injected, ET-REGISTER-5 is not judged in that wait. */
-    bool forgive_registration;
+    bool forgive_registration; /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
 
     /* ---- private: where in a tick the subject is, and what is owed ---- */
     bool forgiven;
-    uint64_t orders;  /* starts so far */
+    uint64_t orders;  /* operations started so far */
     uint32_t refused; /* ET-REGISTER-3: bit i: completion i must end before the kernel is asked */
     struct model_useless {
         int fd;
         uint32_t events;
-    } useless[2][MODEL_REPORTS]; /* ET-REGISTER-5: of the last wait, and of the one before */
+    } useless[2][MODEL_REPORTS]; /* ET-REGISTER-5: reported in vain by the last wait, and by the one before */
     uint8_t useless_count[2];
     uint8_t useless_last; /* which of the two is the last wait's */
-    struct model_report report[MODEL_REPORTS];
     uint8_t reports;
+    struct model_report report[MODEL_REPORTS];
     struct model_tick_state {
         uint64_t asked, called; /* callbacks asked for, called so far in this tick */
         uint8_t phase;
-        bool fresh;        /* nothing of this round has been observed */
-        bool collecting;   /* reports may still be told */
-        int error;         /* by which the wait failed or was interrupted, or 0 */
-        uint32_t snapshot; /* the submissions that this round still has to start */
-        uint32_t expiring; /* the timers that this timer phase still has to end */
-        uint8_t current;   /* the operation that the submission phase is at, and how far it is */
-        uint8_t step;
-        uint8_t answered; /* whose try was answered: its callback comes before anything else */
+        uint8_t current, step;                /* the operation that the submission phase is at, and how far it is */
+        uint8_t answered;                     /* whose try was answered: its callback comes before anything else */
+        bool fresh;                           /* nothing of this round has been observed */
+        bool collecting;                      /* reports may still be told */
+        int error;                            /* by which the wait failed or was interrupted, or 0 */
+        uint32_t snapshot;                    /* the submissions that this round still has to start */
+        uint32_t expiring;                    /* the timers that this timer phase still has to end */
+        uint64_t orders_timers, orders_asked; /* `orders` when the timer phase began, when the kernel was asked */
         int64_t answered_result;
-        uint8_t due; /* what must be observed next, and for whom */
-        uint8_t due_completion;
-        uint8_t due_event;
+        uint8_t due, due_completion, due_event; /* what must be observed next, for whom, and what it does to it */
         int64_t due_result;
         const char *due_clause;
-        const char *due_why;
     } tick;
 };
 
@@ -138,8 +134,6 @@ int model_deinit(struct model *m);
 /* tick(callbacks); run(NO_WAIT) is 0, run(ONCE) 1, run(UNTIL_DONE) MODEL_NEVER_REACHED. Returns what the call returns at once
  * (0 or negative), or MODEL_RUNS. */
 int model_tick(struct model *m, uint64_t callbacks);
-/* run(mode), for drivers that want its clauses judged too: model_tick with the number that belongs to the mode. */
-int model_run(struct model *m, unsigned mode);
 
 /* ---- observations during a tick, in the order in which they happen ----
  * NULL: lawful. Otherwise the broken clause, such as "ET-EVENT-1". */

@@ -1,8 +1,9 @@
 /* The binary notation of programs, and their commands as text (spec/trace-format.md). For the fuzzers, the driver, the
  * tests and trace.c.
  *
- * The decoder is total and runs for every input of the fuzzers: no allocation, no loop but over the records. The
- * encoder has no tables of its own, it searches for the bytes that decode to what is wanted: the two cannot disagree. */
+ * The decoder is total and runs for every input of the fuzzers: no allocation, no loop but over the records.
+ * The encoder has no tables of its own, it searches for the bytes that decode to what is wanted: so the two cannot
+ * disagree. */
 #include "program.h"
 
 #include <assert.h>
@@ -73,7 +74,7 @@ static const uint8_t kind_in_world[COMMAND_FIRST_OF_WORLD] = {
 
 /* ---- binary: what n means ---- */
 
-/* clang-format off: rows that can be counted */
+/* clang-format off */
 #define ROW(from)                                                                                                      \
     from, from + 1, from + 2, from + 3, from + 4, from + 5, from + 6, from + 7, from + 8, from + 9, from + 10,         \
         from + 11, from + 12, from + 13, from + 14, from + 15
@@ -83,76 +84,20 @@ static const uint8_t kind_in_world[COMMAND_FIRST_OF_WORLD] = {
 
 static const uint64_t no_value[1] = {0};
 
-/* Milliseconds. Small ones are frequent so that deadlines tie; the last nine before POOLED are those at which clocks and
- * timeouts break. */
+/* Milliseconds. Small ones are frequent so that deadlines tie; the last nine before POOLED are those at which clocks
+ * and timeouts break. */
 static const uint64_t delays[256] = {
-    ROW(0),
-    ROW(0),
-    ROW(0),
-    ROW(0),
-    ROW(0),
-    ROW(0),
-    ROW(0),
-    ROW(16),
-    ROW(32),
-    ROW(48),
-    ROW(64),
-    ROW(80),
-    96,
-    99,
-    100,
-    101,
-    105,
-    110,
-    115,
-    120,
-    125,
-    128,
-    130,
-    135,
-    140,
-    145,
-    150,
-    155,
-    160,
-    165,
-    170,
-    175,
-    180,
-    185,
-    190,
-    195,
-    199,
-    200,
-    250,
-    256,
-    300,
-    400,
-    500,
-    512,
-    600,
-    700,
-    750,
-    800,
-    900,
-    999,
-    1001,
-    1000,
-    86400000,
-    3456000000,
-    2147483647,
-    2147483648,
-    4294967295,
-    4294967296,
-    UINT64_MAX - 1,
-    UINT64_MAX,
+    ROW(0), ROW(0), ROW(0), ROW(0), ROW(0), ROW(0), ROW(0), ROW(16), ROW(32), ROW(48), ROW(64), ROW(80),
+    96, 99, 100, 101, 105, 110, 115, 120, 125, 128, 130, 135, 140, 145, 150, 155, 160, 165, 170, 175, 180, 185, 190,
+    195, 199, 200, 250, 256, 300, 400, 500, 512, 600, 700, 750, 800, 900, 999, 1001,
+    1000, 86400000, 3456000000, 2147483647, 2147483648, 4294967295, 4294967296, UINT64_MAX - 1, UINT64_MAX,
     ROW(0),
 };
 
 #define LONG_LENGTHS 64, 65, 96, 128, 160, 192, 255, 256, 257, 512, 1000, 1024, 2048, 3000, 4095, NOTATION_LENGTH_MAX
 static const uint64_t lengths[POOLED] = {
-    ROW(0), ROW(16), ROW(32), ROW(48), ROW(0),       ROW(16),      ROW(32),      ROW(48),
-    ROW(0), ROW(16), ROW(32), ROW(48), LONG_LENGTHS, LONG_LENGTHS, LONG_LENGTHS,
+    ROW(0), ROW(16), ROW(32), ROW(48), ROW(0), ROW(16), ROW(32), ROW(48), ROW(0), ROW(16), ROW(32), ROW(48),
+    LONG_LENGTHS, LONG_LENGTHS, LONG_LENGTHS,
 };
 
 enum { IN = 1, PRI = 2, OUT = 4, ERR = 8, HUP = 16, NVAL = 32, RDHUP = 0x2000, ONESHOT = 1 << 30 };
@@ -161,59 +106,15 @@ enum { IN = 1, PRI = 2, OUT = 4, ERR = 8, HUP = 16, NVAL = 32, RDHUP = 0x2000, O
 #define USUAL_EVENTS                                                                                                   \
     IN, OUT, IN | OUT, IN, OUT, IN, IN | RDHUP, IN | OUT, RDHUP, IN, OUT, PRI, IN | PRI, IN | OUT | RDHUP, IN, OUT
 static const uint64_t poll_events[64] = {
-    USUAL_EVENTS,
-    USUAL_EVENTS,
-    USUAL_EVENTS,
-    IN,
-    OUT,
-    IN | OUT,
-    IN,
-    OUT,
-    IN,
-    IN | RDHUP,
-    RDHUP | PRI,
-    ERR,
-    HUP,
-    ERR | HUP,
-    IN | PRI | OUT | ERR | HUP | RDHUP,
-    0,
-    NVAL,
-    IN | ONESHOT,
-    IN | EDGE,
+    USUAL_EVENTS, USUAL_EVENTS, USUAL_EVENTS,
+    IN, OUT, IN | OUT, IN, OUT, IN, IN | RDHUP, RDHUP | PRI, ERR, HUP, ERR | HUP, IN | PRI | OUT | ERR | HUP | RDHUP,
+    0, NVAL, IN | ONESHOT, IN | EDGE,
 };
 
 static const uint64_t spurious_events[32] = {
-    IN,
-    OUT,
-    IN | OUT,
-    HUP,
-    ERR,
-    IN | HUP,
-    IN | RDHUP,
-    IN | RDHUP | HUP,
-    OUT | ERR | HUP,
-    IN | OUT | ERR | HUP,
-    RDHUP,
-    PRI,
-    IN | PRI,
-    OUT | HUP,
-    ERR | HUP,
-    IN | OUT | RDHUP,
-    IN,
-    OUT,
-    IN,
-    OUT,
-    IN,
-    OUT,
-    IN | OUT,
-    IN | OUT,
-    IN,
-    OUT,
-    IN,
-    OUT,
-    IN | OUT,
-    HUP,
-    ERR,
+    IN, OUT, IN | OUT, HUP, ERR, IN | HUP, IN | RDHUP, IN | RDHUP | HUP, OUT | ERR | HUP, IN | OUT | ERR | HUP,
+    RDHUP, PRI, IN | PRI, OUT | HUP, ERR | HUP, IN | OUT | RDHUP,
+    IN, OUT, IN, OUT, IN, OUT, IN | OUT, IN | OUT, IN, OUT, IN, OUT, IN | OUT, HUP, ERR,
     IN | PRI | OUT | ERR | HUP | RDHUP,
 };
 
@@ -223,86 +124,26 @@ static const uint64_t actions[2] = {ET_DISARM, ET_REARM};
 static const uint64_t hows[16] = {1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 1, 3}; /* 3: no such way */
 
 static const uint64_t descriptor_kinds[32] = {
-    WORLD_STREAM,      WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_LISTENER,    WORLD_SOCKET,
-    WORLD_EVENTFD,     WORLD_TIMERFD,     WORLD_FILE,        WORLD_STREAM,   WORLD_STREAM,      WORLD_STREAM,
-    WORLD_STREAM,      WORLD_STREAM,      WORLD_STREAM,      WORLD_STREAM,   WORLD_PIPE_READER, WORLD_PIPE_READER,
-    WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_DATAGRAM,    WORLD_STREAM,
-    WORLD_LISTENER,    WORLD_LISTENER,    WORLD_LISTENER,    WORLD_SOCKET,   WORLD_SOCKET,      WORLD_SOCKET,
-    WORLD_EVENTFD,     WORLD_TIMERFD,
+    WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_LISTENER, WORLD_SOCKET, WORLD_EVENTFD,
+    WORLD_TIMERFD, WORLD_FILE, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM,
+    WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_READER, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_PIPE_WRITER,
+    WORLD_DATAGRAM, WORLD_DATAGRAM, WORLD_STREAM, WORLD_LISTENER, WORLD_LISTENER, WORLD_LISTENER, WORLD_SOCKET,
+    WORLD_SOCKET, WORLD_SOCKET, WORLD_EVENTFD, WORLD_TIMERFD,
 };
 
 #define LARGE_BYTES 64, 65, 100, 128, 255, 256, 512, 1000, 1024, 2048, 4096, 8192, 65535, 65536, 212992, 1000000
 static const uint64_t bytes_moved[256] = {
-    ROW(1), ROW(1),  ROW(1),  ROW(1),  ROW(1),      ROW(1),      ROW(1),      ROW(1),
-    ROW(0), ROW(16), ROW(32), ROW(48), LARGE_BYTES, LARGE_BYTES, LARGE_BYTES, LARGE_BYTES,
+    ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(0), ROW(16), ROW(32), ROW(48),
+    LARGE_BYTES, LARGE_BYTES, LARGE_BYTES, LARGE_BYTES,
 };
 
 /* Microseconds. None is so large that 512 of them overflow a clock of nanoseconds. */
 static const uint64_t advances[64] = {
-    1000,
-    0,
-    1,
-    10,
-    100,
-    250,
-    500,
-    750,
-    900,
-    999,
-    1001,
-    1500,
-    1999,
-    2000,
-    2500,
-    3000,
-    4000,
-    5000,
-    6000,
-    7000,
-    8000,
-    9000,
-    9999,
-    10000,
-    10001,
-    11000,
-    12000,
-    13000,
-    14000,
-    15000,
-    15999,
-    16000,
-    1000,
-    2000,
-    3000,
-    5000,
-    10000,
-    20000,
-    25000,
-    30000,
-    40000,
-    50000,
-    64000,
-    75000,
-    99000,
-    100000,
-    128000,
-    150000,
-    199000,
-    200000,
-    250000,
-    500000,
-    750000,
-    1000000,
-    2000000,
-    10000000,
-    60000000,
-    3600000000,
-    86400000000,
-    3456000000000,
-    2147483647000,
-    2147483648000,
-    4294967295000,
-    4294967296000,
+    1000, 0, 1, 10, 100, 250, 500, 750, 900, 999, 1001, 1500, 1999, 2000, 2500, 3000, 4000, 5000, 6000, 7000, 8000,
+    9000, 9999, 10000, 10001, 11000, 12000, 13000, 14000, 15000, 15999, 16000, 1000, 2000, 3000, 5000, 10000, 20000,
+    25000, 30000, 40000, 50000, 64000, 75000, 99000, 100000, 128000, 150000, 199000, 200000, 250000, 500000, 750000,
+    1000000, 2000000, 10000000, 60000000, 3600000000, 86400000000, 3456000000000, 2147483647000, 2147483648000,
+    4294967295000, 4294967296000,
 };
 
 static const uint64_t nth_calls[16] = {1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8};

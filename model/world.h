@@ -14,7 +14,8 @@ struct world_observer {
     /* A try: the loop made operation's system call on fd. `identity` tells whose try it is: the buffer of read, pread, write, pwrite,
      * send, recv; the msghdr of sendmsg, recvmsg; the address of accept and connect; NULL for close, shutdown and
      * the second step of a connect (getsockopt, and getpeername when no error is pending; told once, as ET_CONNECT, unanswered
-     * as -EINPROGRESS). result: >= 0, or the negated errno. length, offset, flags: as passed. Calls on the loop's own
+     * as -EINPROGRESS). result: >= 0, or the negated errno. length, offset, flags: as passed (shutdown's how is told as flags; the
+     * length of accept is what *address_length said before). Calls on the loop's own
      * descriptors (its epoll and eventfd) are not told. */
     void (*tried)(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length, int64_t offset, int flags,
                   int64_t result);

@@ -10,6 +10,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -133,42 +134,60 @@ static int control(struct et_loop *loop, int operation, int fd, uint32_t events)
     return 0;
 }
 
-/* ET-REGISTER-2. Each refusal changes what we believe of the number once, so this ends. */
+/* Makes the registration of a descriptor fit, or returns the error of the last refusal; what was registered then stays.
+ * A modification that is refused for any reason becomes an addition: only that tells whether the number still names the file that was
+ * registered (ET-REGISTER-2, ET-REGISTER-4). An addition that is refused because there is a registration becomes a modification. */
 static int register_descriptor(struct et_loop *loop, int fd, uint32_t events) {
     struct et_descriptor *d = &loop->descriptors[fd];
+    struct et_descriptor before = *d;
     int error;
     if (d->is_registered) {
         error = control(loop, EPOLL_CTL_MOD, fd, events);
-        if (error != -ENOENT && error != -EBADF)
-            return error;
+        if (error == 0)
+            return 0;
         forget_registration(d);
     }
     error = control(loop, EPOLL_CTL_ADD, fd, events);
-    return error == -EEXIST ? control(loop, EPOLL_CTL_MOD, fd, events) : error;
+    if (error != -EEXIST)
+        return error;
+    error = control(loop, EPOLL_CTL_MOD, fd, events);
+    if (error != 0 && before.is_registered) {
+        d->is_registered = true;
+        d->registered = before.registered;
+        d->generation = before.generation;
+    }
+    return error;
+}
+
+static void remove_registration(struct et_loop *loop, int fd) {
+    /* When this fails the number was closed. Should a duplicate of its file live on, then the next report is one of a former
+     * generation: see deliver. */
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
+    forget_registration(&loop->descriptors[fd]);
 }
 
 static void apply_changes(struct et_loop *loop) {
     while (loop->changed >= 0) {
         int fd = loop->changed;
         struct et_descriptor *d = &loop->descriptors[fd];
+        struct et_completion *c;
         loop->changed = d->next_changed;
         d->is_changed = false;
-        if (first_waiter(d) == NULL)
-            continue;
-        int error = register_descriptor(loop, fd, wanted(d));
-        struct et_completion *c;
-        if (error != 0)
-            while ((c = first_uncovered(d)) != NULL)
+        if (first_waiter(d) != NULL) {
+            int error = register_descriptor(loop, fd, wanted(d));
+            while (error != 0 && (c = first_uncovered(d)) != NULL)
                 finish(loop, c, error); /* ET-REGISTER-3 */
+        } else if (d->is_useless && d->is_registered) {
+            remove_registration(loop, fd);
+        }
+        d->is_useless = false;
     }
 }
 
 void descriptor_closes(struct et_loop *loop, int fd) {
-    struct et_descriptor *d = &loop->descriptors[fd];
     /* Closing removes the registration only with the last duplicate of the file: do not leave it to that. */
-    if (d->is_registered)
-        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
-    forget_registration(d);
+    if (loop->descriptors[fd].is_registered)
+        remove_registration(loop, fd);
 }
 
 void descriptor_opened(struct et_loop *loop, int fd) {
@@ -180,40 +199,25 @@ void descriptor_opened(struct et_loop *loop, int fd) {
 }
 
 /* A registration that we cannot name any more (its number was closed while a duplicate lives on) reports for ever, and only
- * closing the epoll instance ends it. When there is no descriptor for a new one, the next useless report tries again. */
+ * closing the epoll instance ends it (ET-REGISTER-7). The new instance takes the number of the old one: a number that the program has
+ * closed, and still uses by mistake, must never come to mean a descriptor of ours. When there is no
+ * descriptor for a new instance, the next useless report tries again. */
 static void renew_epoll(struct et_loop *loop) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
     loop->epoll_stale = false;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         return;
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, loop->wakeup, &event) != 0) {
-        close(epoll);
-        return;
-    }
-    close(loop->epoll);
-    loop->epoll = epoll;
-    for (int fd = 0; fd < loop->descriptors_used; fd++) {
+    bool renewed = epoll_ctl(epoll, EPOLL_CTL_ADD, loop->wakeup, &event) == 0 &&
+                   dup3(epoll, loop->epoll, O_CLOEXEC) >= 0;
+    close(epoll);
+    for (int fd = 0; renewed && fd < loop->descriptors_used; fd++) {
         forget_registration(&loop->descriptors[fd]);
         look_at(loop, fd);
     }
 }
 
 /* ---- what the kernel reports -------------------------------------------------------------------------- */
-
-/* A report that nobody waited for: without this it would be repeated at once and for ever. */
-static void drop_interest(struct et_loop *loop, int fd) {
-    struct et_descriptor *d = &loop->descriptors[fd];
-    uint32_t events = wanted(d);
-    bool removed = first_waiter(d) == NULL;
-    if (removed ? epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0
-                : control(loop, EPOLL_CTL_MOD, fd, events) != 0) {
-        loop->epoll_stale = true;
-        look_at(loop, fd);
-    }
-    if (removed || loop->epoll_stale)
-        forget_registration(d);
-}
 
 static void serve(struct et_loop *loop, int fd, struct et_completion *c) {
     int64_t result;
@@ -251,8 +255,9 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     bool poll = false;
     for (const struct et_completion *c = d->polls.head; c != NULL && !poll; c = c->internal.wait_next)
         poll = (event->events & (c->internal.events | EPOLLERR | EPOLLHUP)) != 0;
-    if (!in && !out && !poll) {
-        drop_interest(loop, fd);
+    if (!in && !out && !poll) { /* nobody waits for this: without a change it would be reported at once and for ever */
+        d->is_useless = true;
+        look_at(loop, fd);
         return;
     }
     if (in)
@@ -320,11 +325,11 @@ int ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     int count = wait_for_reports(loop, events, timeout);
     int error = count < 0 ? errno : 0;
     update_time(loop);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++) /* before any callback, or a wake-up that it asks for would be lost (ET-WAKE-1) */
         if (events[i].data.u64 == WAKEUP)
             drain_wakeup(loop);
-        else
+    for (int i = 0; i < count; i++)
+        if (events[i].data.u64 != WAKEUP)
             deliver(loop, &events[i]);
-    }
     return error == EINTR ? 0 : -error;
 }

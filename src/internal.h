@@ -35,7 +35,9 @@ struct et_descriptor {
     uint32_t generation;           /* goes with the registration: tells reports of a former one */
     uint32_t registered;           /* the events that the kernel has been told */
     int next_changed;
-    bool is_registered, is_changed;
+    bool is_registered;
+    bool is_changed; /* in the list of descriptors to be looked at */
+    bool is_useless; /* was reported without anything waiting for what was reported */
 };
 
 /* ---- loop.c ---- */

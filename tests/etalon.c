@@ -315,6 +315,8 @@ static bool still_fails(const struct program *p, const struct options *options, 
 /* Smaller numbers read better, and often one command then turns out not to be needed. */
 static bool simplify_value(struct program *p, unsigned i, const struct options *options, const char *wanted) {
     static const uint64_t simple[] = {0, 1, 10};
+    if (p->command[i].kind == COMMAND_FAIL || p->command[i].kind == COMMAND_RETURN) /* 0 means nothing there */
+        return false;
     for (unsigned k = 0; k < sizeof simple / sizeof *simple; k++) {
         uint64_t old = p->command[i].value;
         if (old <= simple[k])

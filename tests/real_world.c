@@ -19,10 +19,10 @@
 
 #include "../fuzz/kernel.h"
 
-#define NUMBERS    256
-#define PEERS_FROM 500 /* numbers of the other ends */
-#define NONE       (-1)
-#define CLIENTS    8
+#define NUMBERS           256
+#define PEERS_FROM        500 /* numbers of the other ends */
+#define NONE              (-1)
+#define CLIENTS           8
 #define WORLD_OWN_EPOLL   WORLD_KINDS
 #define WORLD_OWN_EVENTFD (WORLD_KINDS + 1)
 
@@ -33,8 +33,9 @@ struct open_file {
     int peer;            /* number of the other end, or NONE */
     int client[CLIENTS]; /* of a listener: the clients that wait for accept; NONE for one of the program's own */
     unsigned clients;
-    unsigned name;   /* of a listener */
+    unsigned name;   /* of a listener; of an epoll instance: the higher, the newer */
     uint64_t expiry; /* of a timerfd, or KERNEL_NEVER */
+    uint64_t armed;  /* in this order among equals */
 };
 
 struct watch {
@@ -45,12 +46,14 @@ struct watch {
 };
 
 static struct {
-    uint64_t clock_ns, installs;
-    int newest_epoll; /* file */
+    uint64_t clock_ns, installs, armings;
     unsigned names;
     int handle[PROGRAM_HANDLES];
-    struct { int file; uint64_t installed; } number[NUMBERS]; /* installed 0: not ours */
-    struct open_file file[KERNEL_FILES];                          /* numbers 0: free */
+    struct {
+        int file;
+        uint64_t installed;
+    } number[NUMBERS];                   /* installed 0: not ours */
+    struct open_file file[KERNEL_FILES]; /* numbers 0: free */
     struct watch watch[KERNEL_WATCHES];
     void (*sigpipe)(int);
 } r;
@@ -129,8 +132,27 @@ static int64_t number_release(int fd) {
 static int64_t call_epoll_create1(int flags) {
     int fd = __real_epoll_create1(flags);
     if (fd >= 0)
-        r.newest_epoll = file_new(fd, WORLD_OWN_EPOLL);
+        r.file[file_new(fd, WORLD_OWN_EPOLL)].name = ++r.names;
     return outcome(fd);
+}
+
+/* The loop puts a new epoll instance in the place of its old one. */
+static int64_t call_dup3(int fd, int copy, int flags) {
+    if (fd == copy)
+        return -EINVAL;
+    if (!known(fd) || (!known(copy) && fcntl(copy, F_GETFD) >= 0)) /* never over a descriptor of the test process */
+        return -EBADF;
+    int file = r.number[fd].file;
+    int64_t result = outcome(__real_dup3(fd, copy, flags));
+    if (result < 0)
+        return result;
+    if (known(copy)) { /* Linux has closed it */
+        int old = r.number[copy].file;
+        if (--r.file[old].numbers == 0)
+            file_release(old);
+    }
+    install(copy, file);
+    return result;
 }
 
 static int64_t call_eventfd(unsigned value, int flags) {
@@ -283,23 +305,29 @@ static uint64_t clock_now(void) {
     return r.clock_ns;
 }
 
-static uint64_t next_expiry(void) {
-    uint64_t next = KERNEL_NEVER;
-    for (unsigned i = 0; i < KERNEL_FILES; i++)
-        if (r.file[i].numbers > 0 && r.file[i].expiry < next)
-            next = r.file[i].expiry;
+/* The number of the timerfd that expires next, or NONE. */
+static int next_timer(void) {
+    int next = NONE;
+    for (int fd = 0; fd < NUMBERS; fd++) {
+        const struct open_file *f = named(fd), *best = named(next);
+        if (f != NULL && f->expiry != KERNEL_NEVER &&
+            (best == NULL || f->expiry < best->expiry || (f->expiry == best->expiry && f->armed < best->armed)))
+            next = fd;
+    }
     return next;
+}
+
+static uint64_t next_expiry(void) {
+    int fd = next_timer();
+    return fd != NONE ? named(fd)->expiry : KERNEL_NEVER;
 }
 
 /* The timerfds are real, but it is the virtual clock that sets them off: by a time that is long past. */
 static void timers_expire(void) {
-    for (int fd = 0; fd < NUMBERS; fd++) {
-        struct open_file *f = named(fd);
-        if (f == NULL || f->expiry > r.clock_ns)
-            continue;
+    for (int fd; (fd = next_timer()) != NONE && named(fd)->expiry <= r.clock_ns;) {
         struct itimerspec past = {.it_value.tv_nsec = 1};
         struct pollfd until = {.fd = fd, .events = POLLIN};
-        f->expiry = KERNEL_NEVER;
+        named(fd)->expiry = KERNEL_NEVER;
         must(timerfd_settime(fd, TFD_TIMER_ABSTIME, &past, NULL), "timerfd_settime");
         must(poll(&until, 1, 5000) - 1, "real world: a timerfd does not expire");
     }
@@ -333,6 +361,7 @@ static int look(int epfd, struct epoll_event *events, int max, struct kernel_rep
 
 static const struct kernel real = {
     .epoll_create1 = call_epoll_create1,
+    .dup3 = call_dup3,
     .eventfd = call_eventfd,
     .epoll_ctl = call_epoll_ctl,
     .read = call_read,
@@ -423,7 +452,7 @@ static void duplicate(unsigned d, unsigned copy) {
 }
 
 static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
-    uint64_t longest = (KERNEL_NEVER - 1 - clock_ns) / 1000;
+    uint64_t longest = (KERNEL_HORIZON - clock_ns) / 1000;
     return clock_ns + 1000 * (value_us < longest ? value_us : longest);
 }
 
@@ -438,6 +467,7 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
     } else if (f->kind == WORLD_TIMERFD) {
         must(timerfd_settime(fd, 0, &disarmed, NULL), "timerfd_settime"); /* forgets what had expired */
         f->expiry = later(r.clock_ns, value);
+        f->armed = ++r.armings;
         timers_expire();
     } else if (f->peer != NONE && f->kind == WORLD_PIPE_READER) {
         (void)!__real_write(f->peer, scrap, length);
@@ -511,7 +541,6 @@ static void world_begin(const struct world_observer *observer, void *self, uint6
     unsigned names = r.names; /* never used twice, not even in two worlds */
     memset(&r, 0, sizeof r);
     r.clock_ns = clock_ns;
-    r.newest_epoll = NONE;
     r.names = names;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         r.handle[d] = NONE;
@@ -555,8 +584,14 @@ static const void *world_address(unsigned listener, unsigned *length) {
     return &address[d];
 }
 
+/* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
 static uint32_t world_registered(int fd, bool *any) {
-    const struct watch *w = r.newest_epoll != NONE ? watch_of(r.newest_epoll, fd) : NULL;
+    int newest = NONE;
+    for (int i = 0; i < KERNEL_FILES; i++)
+        if (r.file[i].numbers > 0 && r.file[i].kind == WORLD_OWN_EPOLL &&
+            (newest == NONE || r.file[i].name > r.file[newest].name))
+            newest = i;
+    const struct watch *w = newest != NONE ? watch_of(newest, fd) : NULL;
     *any = w != NULL;
     return w != NULL ? w->events : 0;
 }

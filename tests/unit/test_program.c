@@ -19,7 +19,7 @@
 #define BYTES_MAX       (PROGRAM_COMMANDS_MAX * PROGRAM_RECORD)
 #define SLOT_OF_FAIL    24
 
-/* The example of spec/trace-format.md, and every kind of command and operation. */
+/* Every kind of line, command and operation. */
 /* clang-format off */
 static const char valid[] =
     "# every kind of line\n"
@@ -220,6 +220,47 @@ static void everything_is_reached_and_rare_things_are_rare(void **state) {
     assert_true(kinds[COMMAND_DEINIT] < RECORDS / 200 && kinds[COMMAND_STOP] < RECORDS / 200);
     assert_true(handles[PROGRAM_HANDLES] < submits / 32 && handles[PROGRAM_HANDLES + 1] < submits / 32);
     assert_true(pooled > 0 && pooled < submits / 12);
+}
+
+/* The examples of spec/trace-format.md: what a byte means must not change, or every stored
+ * input means something else. */
+static void the_bytes_mean_what_they_meant(void **state) {
+    (void)state;
+    static const struct {
+        uint8_t record[PROGRAM_RECORD];
+        unsigned body;
+        const char *text;
+    } cases[] = {
+        {{0x00, 0x00, 0x00, 0x00}, 0, "submit c0 noop"},
+        {{0x00, 0x51, 0x0a, 0x10}, 0, "submit c1 recv d1 16 do b2"},
+        {{0x00, 0x18, 0x0b, 0x05}, 0, "submit c0 connect d1 to d5 do b3"},
+        {{0x00, 0xa0, 0xf8, 0x1d}, 0, "submit c0 poll huge in|out|rdhup"},
+        {{0x00, 0x29, 0x0a, 0xf5}, 0, "submit c1 read d1 5 on_pool do b2"},
+        {{0x03, 0x01, 0x0a, 0x0a}, 0, "timer c1 10ms do b2"},
+        {{0x04, 0x0a, 0x02, 0xef}, 0, "reset c2 by c1 18446744073709551615ms do b2"},
+        {{0x05, 0x1d, 0x01, 0x00}, 0, "cancel c3 by c5 do b1"},
+        {{0x06, 0x00, 0x00, 0x00}, 0, "tick 1"},
+        {{0x0d, 0x00, 0x00, 0x01}, 0, "tick 0"},
+        {{0x2d, 0x00, 0x00, 0x01}, 1, "return rearm"},
+        {{0x08, 0x1f, 0xff, 0x00}, 0, "update_now"},
+        {{0x0a, 0x00, 0x00, 0xff}, 0, "tick 4294967295"},
+        {{0x18, 0x10, 0x30, 0x0b}, 0, "fail read EMFILE at 3"},
+        {{0xf2, 0x00, 0x10, 0x04}, 7, "peer_write d2 5"},
+        {{0xf7, 0x00, 0x00, 0x07}, 7, "advance 750us"},
+        {{0x9a, 0x00, 0x00, 0x81}, 4, "batch 1"},
+        {{0x11, 0x18, 0x30, 0x00}, 0, "dup d6 to d3"},
+        {{0x19, 0x00, 0x08, 0x09}, 0, "spurious d1 in|out|err|hup"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct program p;
+        char text[128] = "";
+        program_decode(&p, cases[i].record, PROGRAM_RECORD);
+        assert_int_equal(p.count[cases[i].body], 1);
+        FILE *out = fmemopen(text, sizeof text, "w");
+        command_write(out, &p.command[0]);
+        fclose(out);
+        assert_string_equal(text, cases[i].text);
+    }
 }
 
 static void encoding_takes_the_nearest(void **state) {
@@ -645,6 +686,7 @@ int main(void) {
         cmocka_unit_test(encoding_decodes_to_the_same),
         cmocka_unit_test(every_record_returns),
         cmocka_unit_test(everything_is_reached_and_rare_things_are_rare),
+        cmocka_unit_test(the_bytes_mean_what_they_meant),
         cmocka_unit_test(encoding_takes_the_nearest),
         cmocka_unit_test(print_speed_of_decoding),
         cmocka_unit_test(text_reads_back),

@@ -1,0 +1,52 @@
+#!/bin/sh
+# Installs into a directory under build/, compiles a program against what is there, and uninstalls. Prints TAP.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+root=$PWD/build/test/install-$$
+trap 'rm -rf "$root"' EXIT
+number=0
+failed=0
+
+verdict() {
+    number=$((number + 1))
+    if test "$2" = 0; then
+        echo "ok $number - $1"
+    else
+        failed=$((failed + 1))
+        echo "not ok $number - $1"
+        sed 's/^/# /' "$root/log"
+    fi
+}
+
+mkdir -p "$root"
+make install DESTDIR="$root" PREFIX=/opt/etalon >"$root/log" 2>&1
+verdict 'make install' $?
+
+cat >"$root/program.c" <<'END'
+#include <etalon.h>
+int main(void) {
+    struct et_loop loop;
+    return et_loop_init(&loop, NULL) != 0 || et_loop_run(&loop, ET_RUN_UNTIL_DONE) != 0 || et_loop_deinit(&loop) != 0;
+}
+END
+flags() { # what pkg-config would say
+    sed -n "s|^$1: ||p" "$root/opt/etalon/lib/pkgconfig/etalon.pc" |
+        sed "s|\${includedir}|$root/opt/etalon/include|g; s|\${libdir}|$root/opt/etalon/lib|g"
+}
+# shellcheck disable=SC2046 # a list of words
+"${CC:-cc}" -std=c11 -Wall -Wextra -Werror $(flags Cflags) "$root/program.c" -o "$root/program" $(flags Libs) \
+    $(flags Libs.private) >"$root/log" 2>&1 && "$root/program" >>"$root/log" 2>&1
+verdict 'a C program with the installed library' $?
+
+if command -v clang++ >/dev/null; then
+    # shellcheck disable=SC2046
+    clang++ -std=c++17 -Wall -Wextra -Werror -fsyntax-only $(flags Cflags) -x c++ "$root/program.c" >"$root/log" 2>&1
+    verdict 'the header in C++' $?
+fi
+
+make uninstall DESTDIR="$root" PREFIX=/opt/etalon >"$root/log" 2>&1 && find "$root/opt" -type f >>"$root/log" &&
+    test -z "$(find "$root/opt" -type f)"
+verdict 'make uninstall leaves nothing' $?
+
+echo "1..$number"
+test "$failed" = 0

@@ -1,0 +1,1094 @@
+/* The trickiest rules of the model, one by one. A test is named after the clause that it is about; where it
+ * expects a refusal, the clause that the model names is checked too. Everybody may run it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "../../model/model.h"
+
+#define MS            INT64_C(1000000)
+#define IS(state_, c) assert_int_equal(m.completion[c].state, ET_##state_)
+#define LAWFUL(observation)                                                                                            \
+    do {                                                                                                               \
+        const char *clause_ = (observation);                                                                           \
+        if (clause_ != NULL)                                                                                           \
+            fail_msg("%s: %s (%s)", #observation, clause_, m.why);                                                     \
+    } while (0)
+#define BREAKS(clause, observation)                                                                                    \
+    do {                                                                                                               \
+        const char *clause_ = (observation);                                                                           \
+        assert_non_null(clause_);                                                                                      \
+        assert_string_equal(clause_, clause);                                                                          \
+        assert_non_null(m.why);                                                                                        \
+    } while (0)
+
+enum { A, B, C, D, E, F };
+enum { POLL_IN = 1, POLL_OUT = 4, POLL_ERR = 8, POLL_HUP = 16 };
+
+static struct model m;
+
+static int set_up(void **state) {
+    (void)state;
+    model_init(&m, 8, 100, 1000 * MS);
+    return 0;
+}
+
+/* Userdata is 100 + the completion, unless a test sets another. */
+static struct model_description description(unsigned c, unsigned operation, int fd) {
+    return (struct model_description){.operation = (uint8_t)operation,
+                                      .target = MODEL_NONE,
+                                      .has_callback = true,
+                                      .fd = fd,
+                                      .events = POLL_IN,
+                                      .userdata = 100 + c};
+}
+
+static void add(unsigned c, unsigned operation, int fd) {
+    struct model_description d = description(c, operation, fd);
+    model_describe(&m, c, &d);
+    assert_int_equal(model_add(&m, c), 0);
+}
+
+static void add_null(unsigned c, unsigned operation, int fd) {
+    struct model_description d = description(c, operation, fd);
+    d.has_callback = false;
+    model_describe(&m, c, &d);
+    assert_int_equal(model_add(&m, c), 0);
+}
+
+static void add_timer(unsigned c, uint64_t delay_ms) {
+    assert_int_equal(model_timer(&m, c, delay_ms, true, 100 + c), 0);
+}
+
+static int reset(unsigned c, unsigned carrier, uint64_t delay_ms) {
+    return model_reset(&m, c, carrier, delay_ms, true, 100 + c);
+}
+
+static int cancel(unsigned c, unsigned target) {
+    return model_cancel(&m, c, target, true, 100 + c);
+}
+
+static const char *callback(unsigned c, int64_t result) {
+    return model_callback(&m, c, result, 100 + c);
+}
+
+static void called(unsigned c, int64_t result) {
+    LAWFUL(callback(c, result));
+    IS(DEAD, c);
+    LAWFUL(model_returned(&m, ET_DISARM));
+}
+
+static void tick(uint64_t callbacks) {
+    assert_int_equal(model_tick(&m, callbacks), MODEL_RUNS);
+}
+
+static void polled(void) {
+    LAWFUL(model_wait(&m, 0));
+    LAWFUL(model_woken(&m, 0));
+}
+
+static void ended(void) {
+    LAWFUL(model_tick_end(&m, 0));
+    assert_int_equal(m.maybe_dead, 0);
+}
+
+static void tick_0(void) {
+    tick(0);
+    polled();
+    ended();
+}
+
+static void clock_ms(uint64_t ms) {
+    model_clock(&m, ms * (uint64_t)MS);
+}
+
+/* ---- calls ---- */
+
+static void test_add_5_6(void **state) {
+    (void)state;
+    struct model_description d = description(A, ET_OPERATIONS, 0);
+    model_describe(&m, A, &d);
+    assert_int_equal(model_add(&m, A), -EINVAL);
+    d = description(A, ET_CANCEL, 0);
+    model_describe(&m, A, &d);
+    assert_int_equal(model_add(&m, A), -EINVAL);
+    d.target = A;
+    model_describe(&m, A, &d);
+    assert_int_equal(model_add(&m, A), -EINVAL);
+    d = description(A, ET_POLL, 3);
+    d.events = 0x201f;
+    model_describe(&m, A, &d);
+    assert_int_equal(model_add(&m, A), 0);
+    d.events = 0x40;
+    model_describe(&m, B, &d);
+    assert_int_equal(model_add(&m, B), -EINVAL);
+    assert_string_equal(m.clause, "ET-ADD-5");
+    d = description(B, ET_RECV, 3);
+    d.pool_mark = true;
+    model_describe(&m, B, &d);
+    assert_int_equal(model_add(&m, B), -EINVAL);
+    d.operation = ET_CLOSE;
+    model_describe(&m, B, &d);
+    assert_int_equal(model_add(&m, B), -EOPNOTSUPP);
+    IS(DEAD, B);
+    add_timer(B, 5); /* described anew: no mark is left */
+}
+
+static void test_add_4_leaves_the_deletions(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_int_equal(model_delete(&m, B), 0);
+    assert_int_equal(m.submissions.count, 0);
+    assert_int_equal(model_add(&m, A), 0);
+    assert_int_equal(m.deletions.count, 1);
+    assert_int_equal(m.deletions.item[0], B);
+    IS(ADDING, A);
+    tick(0);
+    called(A, 0);
+    polled();
+    ended();
+    IS(DEAD, B);
+}
+
+static void test_timer_2_keeps_its_place(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    add(B, ET_NOOP, 0);
+    clock_ms(1010);
+    add_timer(A, 7);
+    assert_int_equal(m.completion[A].deadline_ms, 1007);
+    assert_int_equal(m.submissions.item[0], A);
+    model_update_now(&m);
+    assert_int_equal(model_timer(&m, A, UINT64_MAX, true, 0), 0);
+    assert_true(m.completion[A].deadline_ms == UINT64_MAX);
+    assert_int_equal(model_timer(&m, B, 1, true, 0), -EBUSY);
+}
+
+static void test_reset_7_before_everything(void **state) {
+    (void)state;
+    assert_int_equal(reset(A, A, 1), -EINVAL);
+    assert_int_equal(reset(A, MODEL_NONE, 1), -EINVAL);
+    IS(DEAD, A);
+    assert_int_equal(reset(A, B, 1), 0); /* ET-RESET-1 */
+    IS(ADDING, A);
+    IS(DEAD, B);
+}
+
+static void test_reset_3_applied_by_the_submission_phase(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    add_timer(C, 20);
+    tick_0();
+    IS(ACTIVE, A);
+    assert_int_equal(reset(A, B, 20), 0);
+    assert_int_equal(m.completion[A].carrier, B);
+    assert_int_equal(reset(A, B, 20), 0);
+    assert_string_equal(m.clause, "ET-RESET-5");
+    add(D, ET_NOOP, 0);
+    assert_int_equal(reset(A, D, 20), -EBUSY);
+    clock_ms(1020);
+    tick(0);
+    called(D, 0);
+    IS(DEAD, B);
+    BREAKS("ET-EXPIRE-3", callback(A, 0)); /* started anew, after C */
+    called(C, 0);
+    called(A, 0);
+    polled();
+    ended();
+    assert_int_equal(m.completion[B].description.operation, ET_CANCEL);
+    assert_int_equal(m.completion[B].description.target, A);
+    assert_int_equal(model_add(&m, B), 0); /* now a cancel like any other, without a callback */
+    tick_0();
+    IS(DEAD, B);
+}
+
+static void test_reset_4_in_the_timer_phase(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    add_timer(B, 6);
+    tick_0();
+    clock_ms(1010);
+    tick(1);
+    LAWFUL(callback(A, 0));
+    assert_int_equal(reset(B, C, 0), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-RESET-4", callback(B, 0));
+    polled();
+    ended();
+    tick(1);
+    called(B, 0);
+    polled();
+    ended();
+}
+
+static void test_expire_5_carrier_deleted_and_used_in_the_timer_phase(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    add_timer(B, 6);
+    tick_0();
+    clock_ms(1010);
+    tick(1);
+    LAWFUL(callback(A, 0));
+    assert_int_equal(reset(B, C, 0), 0);
+    assert_int_equal(model_delete(&m, C), 0);
+    assert_int_equal(model_add(&m, C), 0); /* ET-ADD-4 and ET-RESET-9: applied at once */
+    assert_int_equal(m.completion[B].carrier, MODEL_NONE);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-EXPIRE-5", callback(B, 0));
+    polled();
+    ended();
+}
+
+static void test_reset_9_deleted_carrier(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    tick_0();
+    assert_int_equal(reset(A, B, 2), 0);
+    assert_int_equal(model_delete(&m, B), 0);
+    assert_int_equal(reset(A, B, 3), 0); /* deleting: taken again */
+    IS(ADDING, B);
+    assert_int_equal(m.deletions.count, 0);
+    assert_int_equal(model_delete(&m, B), 0);
+    clock_ms(1003);
+    tick(0);
+    called(A, 0); /* phase 2 has applied it, phase 3 fires it */
+    polled();
+    ended();
+}
+
+static void test_reset_9_cancelled_carrier(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    tick_0();
+    assert_int_equal(cancel(C, B), 0);
+    assert_int_equal(reset(A, B, 50), 0);
+    tick(1);
+    called(C, 0);
+    assert_int_equal(m.completion[A].carrier, MODEL_NONE);
+    IS(DEAD, B);
+    assert_int_equal(m.tick.called, 1);
+    polled();
+    ended();
+}
+
+static void test_reset_10_dropped(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    tick_0();
+    assert_int_equal(reset(A, B, 50), 0);
+    assert_int_equal(model_delete(&m, A), 0);
+    IS(ADDING, B);
+    assert_true(m.completion[B].is_carrier);
+    tick(0);
+    BREAKS("ET-STATE-3", callback(B, 0));
+    polled();
+    ended();
+    IS(DEAD, B);
+    IS(DEAD, A);
+}
+
+static void test_reset_11_moved(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    tick_0();
+    assert_int_equal(reset(A, B, 50), 0);
+    assert_int_equal(reset(A, C, 60), 0);
+    assert_int_equal(m.completion[A].carrier, C);
+    assert_int_equal(reset(A, B, 60), -EBUSY); /* B carries nothing now, but is adding */
+    assert_string_equal(m.clause, "ET-RESET-6");
+    tick_0();
+    IS(DEAD, B);
+    IS(DEAD, C);
+    assert_int_equal(m.completion[A].deadline_ms, 1060);
+}
+
+static void test_cancel_3_and_2(void **state) {
+    (void)state;
+    assert_int_equal(cancel(A, A), -EINVAL);
+    assert_int_equal(cancel(A, MODEL_NONE), -EINVAL);
+    assert_int_equal(cancel(A, B), 0);
+    assert_int_equal(cancel(A, C), -EBUSY);
+    tick(0);
+    BREAKS("ET-CANCEL-6", callback(A, 0));
+    called(A, -ENOENT);
+    polled();
+    ended();
+}
+
+/* ---- the submission phase ---- */
+
+static void test_cancel_4_nothing_in_between(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    tick_0();
+    assert_int_equal(cancel(B, A), 0);
+    add(C, ET_NOOP, 0);
+    tick(0);
+    LAWFUL(callback(A, -ECANCELED));
+    IS(ACTIVE, B); /* ET-CANCEL-7 */
+    IS(ADDING, C);
+    assert_int_equal(m.active, 1);
+    LAWFUL(model_returned(&m, ET_REARM));
+    IS(ADDING, A);
+    BREAKS("ET-CANCEL-4", callback(C, 0));
+    called(B, 0);
+    called(C, 0);
+    BREAKS("ET-CALL-4", callback(A, -EBADF));
+    polled();
+    ended();
+    IS(ADDING, A);
+}
+
+static void test_cancel_5_adding_target_behind(void **state) {
+    (void)state;
+    assert_int_equal(cancel(B, A), 0);
+    add(A, ET_NOOP, 0);
+    tick(0);
+    BREAKS("ET-CANCEL-5", callback(A, 0));
+    called(A, -ECANCELED);
+    called(B, 0);
+    polled();
+    ended();
+}
+
+static void test_cancel_7_deleted_by_its_target(void **state) {
+    (void)state;
+    add_timer(A, 50);
+    tick_0();
+    assert_int_equal(cancel(B, A), 0);
+    tick(1);
+    LAWFUL(callback(A, -ECANCELED));
+    assert_int_equal(model_delete(&m, B), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-STATE-3", callback(B, 0)); /* the model is past the deletion phase already */
+    polled();
+    ended();
+    IS(DEAD, B);
+}
+
+static void test_cancel_of_a_null_target(void **state) {
+    (void)state;
+    add_null(A, ET_READ, 3);
+    tick_0();
+    assert_int_equal(cancel(B, A), 0);
+    tick(0);
+    called(B, 0);
+    assert_int_equal(m.tick.called, 2); /* ET-TICK-5 */
+    polled();
+    ended();
+}
+
+static void test_submit_4_5(void **state) {
+    (void)state;
+    add(A, ET_READ, -1);
+    add(B, ET_SHUTDOWN, -2);
+    add(C, ET_SEND, 100);
+    add(D, ET_CLOSE, 100);
+    tick(0);
+    called(A, -EBADF);
+    called(B, -EBADF);
+    called(C, -EMFILE);
+    LAWFUL(model_try(&m, MODEL_NONE, ET_CLOSE, 100, -EINTR));
+    BREAKS("ET-OP-1", callback(D, -EINTR));
+    called(D, 0); /* ET-CLOSE-2 */
+    BREAKS("ET-CLOSE-2", model_try(&m, MODEL_NONE, ET_CLOSE, 100, 0));
+    polled();
+    ended();
+}
+
+static void test_submit_7_connect(void **state) {
+    (void)state;
+    add(A, ET_CONNECT, 3);
+    add(B, ET_CONNECT, 4);
+    tick(0);
+    BREAKS("ET-SUBMIT-7", model_wait(&m, 0));
+    LAWFUL(model_try(&m, A, ET_CONNECT, 3, -EINPROGRESS));
+    LAWFUL(model_try(&m, B, ET_CONNECT, 4, -EAGAIN)); /* of a connect, that is an answer */
+    BREAKS("ET-EVENT-2", model_wait(&m, 0));
+    called(B, -EAGAIN);
+    IS(ACTIVE, A);
+    BREAKS("ET-SUBMIT-7", model_try(&m, A, ET_CONNECT, 3, 0));
+    polled();
+    ended();
+    tick(0);
+    LAWFUL(model_wait(&m, 0));
+    LAWFUL(model_woken(&m, 0));
+    LAWFUL(model_report(&m, 3, POLL_OUT, false));
+    LAWFUL(model_try(&m, MODEL_NONE, ET_CONNECT, 3, -ECONNREFUSED));
+    BREAKS("ET-OP-3", callback(A, 0));
+    called(A, -ECONNREFUSED);
+    ended();
+}
+
+static void test_submit_8_choice(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    add(B, ET_RECV, 3);
+    add(C, ET_SEND, 3);
+    add(D, ET_NOOP, 0);
+    tick(0);
+    LAWFUL(model_try(&m, A, ET_RECV, 3, -EAGAIN));
+    BREAKS("ET-SUBMIT-8", model_try(&m, B, ET_RECV, 3, 1)); /* A was started before it; the choice of C is gone too */
+    LAWFUL(callback(D, 0));
+    IS(ACTIVE, B);
+    IS(ACTIVE, C);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-SUBMIT-8", model_try(&m, C, ET_SEND, 3, 1));
+    polled();
+    ended();
+}
+
+static void test_submit_8_answered(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    add(B, ET_NOOP, 0);
+    tick(0);
+    LAWFUL(model_try(&m, A, ET_RECV, 3, -ECONNRESET));
+    BREAKS("ET-OP-4", callback(B, -ECONNRESET));
+    LAWFUL(callback(A, -ECONNRESET));
+    IS(ADDING, B);
+    LAWFUL(model_returned(&m, ET_REARM));
+    called(B, 0);
+    polled();
+    ended();
+    IS(ADDING, A);
+}
+
+static void test_event_8_no_read_at_the_start(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    tick(0);
+    BREAKS("ET-EVENT-8", model_try(&m, A, ET_READ, 3, -EAGAIN));
+}
+
+static void test_submit_9_shutdown(void **state) {
+    (void)state;
+    add(A, ET_SHUTDOWN, 3);
+    tick(0);
+    BREAKS("ET-SUBMIT-9", callback(A, 0));
+    LAWFUL(model_try(&m, MODEL_NONE, ET_SHUTDOWN, 3, -ENOTCONN));
+    called(A, -ENOTCONN);
+    polled();
+    ended();
+}
+
+static void test_close_1_in_the_order_of_starting(void **state) {
+    (void)state;
+    add(B, ET_READ, 3);
+    add(A, ET_POLL, 3);
+    add_null(D, ET_READ, 3);
+    tick_0();
+    add(C, ET_CLOSE, 3);
+    tick(0);
+    BREAKS("ET-CLOSE-1", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
+    BREAKS("ET-EVENT-4", callback(A, -ECANCELED));
+    LAWFUL(callback(B, -ECANCELED));
+    IS(ACTIVE, C);
+    assert_int_equal(m.active, 3);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    called(A, -ECANCELED);
+    IS(DEAD, D);
+    BREAKS("ET-CLOSE-2", model_wait(&m, 0));
+    LAWFUL(model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
+    called(C, 0);
+    polled();
+    ended();
+}
+
+static void test_close_3_deleted(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_READ, 3);
+    tick_0();
+    add(C, ET_CLOSE, 3);
+    tick(0);
+    LAWFUL(callback(A, -ECANCELED));
+    assert_int_equal(model_delete(&m, C), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    IS(ACTIVE, B);
+    BREAKS("ET-CLOSE-2", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
+    polled();
+    ended();
+    IS(ACTIVE, B);
+}
+
+static void test_submit_1_snapshot(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    tick(0);
+    LAWFUL(callback(A, 0));
+    assert_int_equal(model_delete(&m, B), 0);
+    assert_int_equal(model_add(&m, B), 0); /* a new episode: not in this round */
+    LAWFUL(model_returned(&m, ET_REARM));
+    BREAKS("ET-CALL-4", callback(B, 0));
+    polled();
+    ended();
+    assert_int_equal(m.submissions.count, 2);
+}
+
+static void test_call_3_rearm_of_a_completion_in_use(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    tick(0);
+    LAWFUL(callback(A, 0));
+    assert_int_equal(model_add(&m, A), 0);
+    assert_int_equal(model_delete(&m, A), 0);
+    LAWFUL(model_returned(&m, ET_REARM));
+    IS(ADDING, A);
+    assert_int_equal(m.deletions.count, 0);
+    polled();
+    ended();
+}
+
+static void test_call_2_userdata(void **state) {
+    (void)state;
+    add_timer(A, 0);
+    assert_int_equal(model_timer(&m, A, 0, true, 7), 0);
+    tick(0);
+    BREAKS("ET-CALL-2", model_callback(&m, A, 0, 100));
+}
+
+static void test_call_5_out_of_place(void **state) {
+    (void)state;
+    BREAKS("ET-CALL-5", callback(A, 0));
+    BREAKS("ET-CALL-5", model_returned(&m, ET_REARM));
+    BREAKS("ET-CALL-5", model_wait(&m, 0));
+    BREAKS("ET-CALL-5", model_woken(&m, 0));
+    BREAKS("ET-CALL-5", model_report(&m, 0, 1, false));
+    BREAKS("ET-CALL-5", model_try(&m, A, ET_READ, 0, 0));
+    BREAKS("ET-CALL-5", model_refused(&m, 3, EPERM, 0));
+    BREAKS("ET-CALL-5", model_tick_end(&m, 0));
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    tick(0);
+    BREAKS("ET-CALL-5", model_woken(&m, 0));
+    BREAKS("ET-CALL-5", model_callback(&m, 200, 0, 0));
+    LAWFUL(callback(A, 0));
+    BREAKS("ET-CALL-5", callback(B, 0));
+    BREAKS("ET-CALL-5", model_wait(&m, 0));
+}
+
+/* ---- timers and waiting ---- */
+
+static void test_expire_2_order(void **state) {
+    (void)state;
+    add_timer(A, 7);
+    add_timer(B, 5);
+    add_timer(C, 5);
+    tick_0();
+    clock_ms(1006);
+    tick(0);
+    BREAKS("ET-EXPIRE-4", callback(A, 0));
+    BREAKS("ET-EXPIRE-3", callback(C, 0));
+    clock_ms(1010);
+    LAWFUL(callback(B, 0));
+    model_update_now(&m); /* A has expired now, but not when the phase began */
+    LAWFUL(model_returned(&m, ET_DISARM));
+    called(C, 0);
+    BREAKS("ET-EXPIRE-1", callback(A, 0));
+    polled();
+    ended();
+    tick(0);
+    BREAKS("ET-EXPIRE-1", model_wait(&m, 0));
+    called(A, 0);
+    polled();
+    ended();
+}
+
+static void test_expire_2_earlier_deadline_first(void **state) {
+    (void)state;
+    add_timer(A, 7);
+    add_timer(B, 5);
+    tick_0();
+    clock_ms(1010);
+    tick(0);
+    BREAKS("ET-EXPIRE-2", callback(A, 0));
+    LAWFUL(callback(B, 0));
+    assert_int_equal(model_delete(&m, A), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-DELETE-4", callback(A, 0));
+    polled();
+    ended();
+    IS(DELETING, A);
+}
+
+static void test_wait_limits(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    tick(1);
+    model_clock(&m, (uint64_t)(1000 * MS + MS / 2));
+    BREAKS("ET-WAIT-2", model_wait(&m, MODEL_WAIT_FOREVER));
+    BREAKS("ET-WAIT-3", model_wait(&m, 9 * MS / 2 - 1));
+    BREAKS("ET-WAIT-2", model_wait(&m, 11 * MS / 2 + 1));
+    BREAKS("ET-WAIT-3", model_wait(&m, 0));
+    LAWFUL(model_wait(&m, 11 * MS / 2));
+    clock_ms(1005);
+    LAWFUL(model_woken(&m, 0));
+    BREAKS("ET-TICK-4", model_tick_end(&m, 0));
+}
+
+static void test_wait_3_far_deadlines(void **state) {
+    (void)state;
+    add_timer(A, UINT64_MAX);
+    tick(1);
+    BREAKS("ET-WAIT-3", model_wait(&m, INT64_C(2147483646) * MS));
+    LAWFUL(model_wait(&m, INT64_C(2147483647) * MS));
+    LAWFUL(model_woken(&m, EINTR));
+    LAWFUL(model_wait(&m, INT64_MAX));
+}
+
+static void test_wait_1_without_waiting(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_NOOP, 0);
+    tick(1);
+    called(B, 0);
+    BREAKS("ET-WAIT-1", model_wait(&m, MODEL_WAIT_FOREVER));
+    polled();
+    ended();
+    tick(1);
+    BREAKS("ET-WAIT-2", model_wait(&m, 0));
+    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
+    BREAKS("ET-WAIT-1", model_wait(&m, MODEL_WAIT_FOREVER));
+    LAWFUL(model_woken(&m, EINTR));
+    BREAKS("ET-WAIT-5", model_report(&m, 3, POLL_IN, false));
+    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER)); /* another round */
+    clock_ms(1500);
+    LAWFUL(model_woken(&m, EBADF));
+    assert_int_equal(m.now_ms, 1500);
+    BREAKS("ET-TICK-6", model_wait(&m, 0));
+    LAWFUL(model_tick_end(&m, -EBADF));
+}
+
+static void test_tick_6_7_results(void **state) {
+    (void)state;
+    tick(0);
+    LAWFUL(model_wait(&m, 0));
+    LAWFUL(model_woken(&m, ENOMEM));
+    BREAKS("ET-TICK-6", model_tick_end(&m, 0));
+    tick(0);
+    polled();
+    BREAKS("ET-TICK-7", model_tick_end(&m, -1));
+    tick(0);
+    BREAKS("ET-TICK-3", model_tick_end(&m, 0));
+    tick(MODEL_NEVER_REACHED);
+    polled();
+    BREAKS("ET-TICK-4", model_wait(&m, 0)); /* nothing is active */
+    ended();
+    tick(0);
+    polled();
+    BREAKS("ET-TICK-3", model_wait(&m, 0));
+}
+
+static void test_tick_4_rounds(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    tick(3);
+    for (int i = 0; i < 3; i++) {
+        LAWFUL(callback(A, 0));
+        LAWFUL(model_returned(&m, ET_REARM));
+        polled();
+    }
+    BREAKS("ET-TICK-4", callback(A, 0));
+    ended();
+}
+
+static void test_time_3_never_back(void **state) {
+    (void)state;
+    clock_ms(2000);
+    model_update_now(&m);
+    clock_ms(1500);
+    tick_0();
+    assert_int_equal(m.now_ms, 2000);
+}
+
+/* ---- stop, deinit ---- */
+
+static void test_stop_2_and_3(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    tick(5);
+    LAWFUL(callback(A, 0));
+    assert_int_equal(model_tick(&m, 0), -EBUSY);
+    assert_int_equal(model_deinit(&m), -EBUSY);
+    model_stop(&m);
+    assert_int_equal(model_tick(&m, 0), 0);
+    LAWFUL(model_returned(&m, ET_REARM));
+    struct model before = m;
+    BREAKS("ET-STOP-3", model_tick_end(&m, 0));
+    m = before;
+    called(B, 0);
+    BREAKS("ET-STOP-2", model_wait(&m, 0));
+    ended();
+    assert_int_equal(model_tick(&m, 0), 0);
+    assert_int_equal(model_deinit(&m), 0);
+    IS(DEAD, A);
+    assert_int_equal(model_tick(&m, 0), -EINVAL);
+    assert_int_equal(model_add(&m, A), -EINVAL);
+    assert_int_equal(model_deinit(&m), -EINVAL);
+}
+
+static void test_stop_2_between_flush_and_wait(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_READ, 4);
+    tick(1);
+    LAWFUL(model_refused(&m, 3, EPERM, 0));
+    LAWFUL(callback(A, -EPERM));
+    model_stop(&m);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    LAWFUL(model_refused(&m, 4, EPERM, 0)); /* the phase goes on */
+    BREAKS("ET-STOP-2", model_wait(&m, 0));
+    struct model before = m;
+    BREAKS("ET-STOP-3", model_tick_end(&m, 0));
+    m = before;
+    called(B, -EPERM);
+    ended();
+}
+
+static void test_stop_2_in_the_timer_phase(void **state) {
+    (void)state;
+    add_timer(A, 0);
+    add(B, ET_READ, 3);
+    tick(5);
+    LAWFUL(callback(A, 0));
+    model_stop(&m);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-STOP-2", model_refused(&m, 3, EPERM, 0));
+    BREAKS("ET-STOP-2", model_wait(&m, 0));
+    ended();
+    IS(ACTIVE, B);
+}
+
+static void test_state_1_forgotten(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    assert_int_equal(model_delete(&m, A), 0);
+    tick_0();
+    model_forget(&m, A);
+    assert_int_equal(model_add(&m, A), 0); /* a noop without a callback */
+    tick(1);
+    assert_int_equal(m.tick.called, 1); /* ET-STATE-4, ET-TICK-5 */
+    polled();
+    ended();
+    IS(DEAD, A);
+}
+
+static void test_deinit_2_drops_resets(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    tick_0();
+    assert_int_equal(reset(A, B, 50), 0);
+    assert_int_equal(model_deinit(&m), 0);
+    IS(DEAD, A);
+    IS(DEAD, B);
+    assert_int_equal(m.active, 0);
+    assert_int_equal(m.submissions.count, 0);
+}
+
+/* ---- refusals ---- */
+
+static void test_register_3_order_and_cover(void **state) {
+    (void)state;
+    add(B, ET_READ, 3);
+    add(A, ET_WRITE, 3);
+    add(C, ET_POLL, 3);
+    add(D, ET_READ, 3);
+    add(E, ET_READ, 4);
+    tick(1);
+    LAWFUL(model_refused(&m, 3, ENOMEM, POLL_OUT));
+    BREAKS("ET-REGISTER-3", model_wait(&m, 0));
+    BREAKS("ET-REGISTER-3", callback(D, -ENOMEM));
+    BREAKS("ET-EVENT-7", callback(A, -ENOMEM)); /* covered */
+    BREAKS("ET-EVENT-7", callback(E, -ENOMEM));
+    LAWFUL(callback(B, -ENOMEM));
+    assert_int_equal(model_delete(&m, C), 0); /* no longer owed */
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-DELETE-4", callback(C, -ENOMEM));
+    called(D, -ENOMEM);
+    LAWFUL(model_wait(&m, 0));
+}
+
+static void test_register_3_at_the_start(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_NOOP, 0);
+    tick(0);
+    LAWFUL(model_refused(&m, 3, EPERM, 0));
+    LAWFUL(callback(A, -EPERM));
+    IS(ADDING, B);
+    assert_int_equal(model_delete(&m, B), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    polled();
+    ended();
+    IS(DEAD, B);
+}
+
+static void test_register_3_null_callbacks(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add_null(B, ET_READ, 3);
+    add_null(C, ET_READ, 4);
+    tick(1);
+    LAWFUL(model_refused(&m, 3, EPERM, 0));
+    assert_int_equal(m.maybe_dead, 0); /* B comes after A */
+    LAWFUL(model_refused(&m, 4, EPERM, 0));
+    assert_int_equal(m.maybe_dead, 1U << C);
+    LAWFUL(model_settled(&m, 1U << C));
+    IS(DEAD, C);
+    called(A, -EPERM);
+    LAWFUL(model_wait(&m, 0));
+    IS(DEAD, B);
+    assert_int_equal(m.tick.called, 3);
+}
+
+static void test_register_5(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    tick_0();
+    assert_int_equal(model_delete(&m, A), 0);
+    for (int forgiven = 0; forgiven < 2; forgiven++) {
+        tick(0);
+        polled();
+        LAWFUL(model_report(&m, 3, POLL_IN, false));
+        ended();
+        tick(0);
+        m.forgive_registration = forgiven == 0;
+        polled();
+        if (forgiven == 0)
+            LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, false));
+        else
+            BREAKS("ET-REGISTER-5", model_report(&m, 3, POLL_IN | POLL_HUP, false));
+        ended();
+        tick_0(); /* a wait without it */
+    }
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_OUT, false));
+    ended();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, false)); /* narrowed in between */
+    LAWFUL(model_report(&m, 5, POLL_IN, false));
+    ended();
+    add(A, ET_WRITE, 3);
+    add(B, ET_READ, 5);
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, false)); /* A was started since */
+    LAWFUL(model_report(&m, 5, POLL_IN, true));
+    ended();
+}
+
+/* ---- delivery ---- */
+
+static void test_event_1_first_once(void **state) {
+    (void)state;
+    add(B, ET_READ, 3);
+    add(A, ET_RECV, 3);
+    add(C, ET_WRITE, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, false));
+    BREAKS("ET-EVENT-1", model_tick_end(&m, 0));
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, false));
+    BREAKS("ET-EVENT-1", model_try(&m, A, ET_RECV, 3, 1));
+    LAWFUL(model_try(&m, C, ET_WRITE, 3, -EAGAIN));
+    LAWFUL(model_try(&m, B, ET_READ, 3, 1));
+    BREAKS("ET-EVENT-2", model_try(&m, A, ET_RECV, 3, 1));
+    called(B, 1);
+    BREAKS("ET-EVENT-1", model_try(&m, A, ET_RECV, 3, 1));
+    ended();
+    IS(ACTIVE, C);
+}
+
+static void test_event_1_vanished(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_READ, 4);
+    add(C, ET_READ, 4);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, false));
+    LAWFUL(model_report(&m, 4, POLL_IN, false));
+    LAWFUL(model_try(&m, A, ET_READ, 3, 1));
+    LAWFUL(callback(A, 1));
+    assert_int_equal(model_delete(&m, B), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    struct model before = m;
+    BREAKS("ET-EVENT-1", model_tick_end(&m, 0)); /* C's turn has come instead */
+    m = before;
+    LAWFUL(model_try(&m, C, ET_READ, 4, -EAGAIN));
+    ended();
+}
+
+static void test_event_1_two_reports(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_READ, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, true));
+    LAWFUL(model_report(&m, 3, POLL_IN, false));
+    LAWFUL(model_try(&m, A, ET_READ, 3, 1));
+    called(A, 1);
+    LAWFUL(model_try(&m, B, ET_READ, 3, -EAGAIN)); /* by the stale one: allowed */
+    BREAKS("ET-EVENT-1", model_try(&m, B, ET_READ, 3, -EAGAIN));
+    ended();
+    IS(ACTIVE, B);
+}
+
+static void test_event_6_later_episode(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_READ, 4);
+    tick_0();
+    tick(2);
+    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
+    LAWFUL(model_woken(&m, 0));
+    LAWFUL(model_report(&m, 4, POLL_IN, false));
+    LAWFUL(model_report(&m, 3, POLL_IN, false));
+    LAWFUL(model_report(&m, 9, POLL_IN, true));
+    LAWFUL(model_try(&m, B, ET_READ, 4, 1));
+    LAWFUL(callback(B, 1));
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_int_equal(model_add(&m, A), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-EVENT-6", callback(A, POLL_IN));
+}
+
+static void test_event_4_5_polls(void **state) {
+    (void)state;
+    struct model_description d = description(A, ET_POLL, 3);
+    d.events = POLL_OUT;
+    model_describe(&m, A, &d);
+    add(B, ET_POLL, 3);
+    assert_int_equal(model_add(&m, A), 0);
+    add(C, ET_POLL, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN | POLL_OUT, false));
+    BREAKS("ET-EVENT-5", callback(A, POLL_OUT));
+    BREAKS("ET-EVENT-4", callback(B, POLL_IN | POLL_OUT));
+    called(B, POLL_IN);
+    called(A, POLL_OUT);
+    BREAKS("ET-EVENT-4", model_wait(&m, 0));
+    called(C, POLL_IN);
+    ended();
+}
+
+static void test_event_4_null_polls(void **state) {
+    (void)state;
+    add_null(A, ET_POLL, 3);
+    add(B, ET_POLL, 3);
+    add_null(C, ET_POLL, 3);
+    add_null(D, ET_POLL, 4);
+    add_null(E, ET_POLL, 5);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, false));
+    LAWFUL(model_report(&m, 4, POLL_IN, false));
+    LAWFUL(model_report(&m, 5, POLL_IN, true));
+    assert_int_equal(m.maybe_dead, 1U << A | 1U << D | 1U << E);
+    LAWFUL(model_settled(&m, 1U << E));
+    LAWFUL(callback(B, POLL_IN));
+    IS(DEAD, A); /* it comes before B */
+    IS(ACTIVE, D);
+    assert_int_equal(m.maybe_dead, 1U << C | 1U << D);
+    assert_int_equal(model_delete(&m, D), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    ended();
+    IS(DEAD, C);
+    IS(DEAD, E);
+    IS(DELETING, D);
+    assert_int_equal(m.active, 0);
+}
+
+static void test_event_7(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_ERR, false));
+    BREAKS("ET-EVENT-7", callback(A, -EIO));
+    LAWFUL(model_try(&m, A, ET_READ, 3, -EIO));
+    called(A, -EIO);
+    ended();
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup(test_##name, set_up)
+    const struct CMUnitTest tests[] = {
+        TEST(add_5_6),
+        TEST(add_4_leaves_the_deletions),
+        TEST(timer_2_keeps_its_place),
+        TEST(reset_7_before_everything),
+        TEST(reset_3_applied_by_the_submission_phase),
+        TEST(reset_4_in_the_timer_phase),
+        TEST(expire_5_carrier_deleted_and_used_in_the_timer_phase),
+        TEST(reset_9_deleted_carrier),
+        TEST(reset_9_cancelled_carrier),
+        TEST(reset_10_dropped),
+        TEST(reset_11_moved),
+        TEST(cancel_3_and_2),
+        TEST(cancel_4_nothing_in_between),
+        TEST(cancel_5_adding_target_behind),
+        TEST(cancel_7_deleted_by_its_target),
+        TEST(cancel_of_a_null_target),
+        TEST(submit_4_5),
+        TEST(submit_7_connect),
+        TEST(submit_8_choice),
+        TEST(submit_8_answered),
+        TEST(event_8_no_read_at_the_start),
+        TEST(submit_9_shutdown),
+        TEST(close_1_in_the_order_of_starting),
+        TEST(close_3_deleted),
+        TEST(submit_1_snapshot),
+        TEST(call_3_rearm_of_a_completion_in_use),
+        TEST(call_2_userdata),
+        TEST(call_5_out_of_place),
+        TEST(expire_2_order),
+        TEST(expire_2_earlier_deadline_first),
+        TEST(wait_limits),
+        TEST(wait_3_far_deadlines),
+        TEST(wait_1_without_waiting),
+        TEST(tick_6_7_results),
+        TEST(tick_4_rounds),
+        TEST(time_3_never_back),
+        TEST(stop_2_and_3),
+        TEST(stop_2_between_flush_and_wait),
+        TEST(stop_2_in_the_timer_phase),
+        TEST(state_1_forgotten),
+        TEST(deinit_2_drops_resets),
+        TEST(register_3_order_and_cover),
+        TEST(register_3_at_the_start),
+        TEST(register_3_null_callbacks),
+        TEST(register_5),
+        TEST(event_1_first_once),
+        TEST(event_1_vanished),
+        TEST(event_1_two_reports),
+        TEST(event_6_later_episode),
+        TEST(event_4_5_polls),
+        TEST(event_4_null_polls),
+        TEST(event_7),
+    };
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
