@@ -134,7 +134,7 @@ test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) 
 	build/fuzz/toy
 
 test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
-	@MAKEFLAGS= JOBS='$(JOBS)' CC='$(CC)' tests/run
+	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' JOBS='$(JOBS)' tests/run
 
 # The conformance cases as fuzz inputs.
 build/fuzz/seeds.made: build/default/etalon $(wildcard spec/cases/*.trace)

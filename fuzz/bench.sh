@@ -18,8 +18,8 @@ measure() {
         test "$2" = harness && test -d "$directory" && find "$directory" -type f -exec cp -t "$copy" {} +
     done
     if ! "build/$1/$2" -max_len=1024 -max_total_time="$seconds" -artifact_prefix="$work/" "$copy" >"$copy.log" 2>&1; then
-        tail -n 20 "$copy.log" >&2
-        echo "bench: build/$1/$2 failed" >&2
+        grep -a '^etalon-fuzz: difference\|ERROR:\|runtime error' "$copy.log" >&2
+        echo "bench: build/$1/$2 failed; is 'make fuzz' clean?" >&2
         return 1
     fi
     line=$(grep -a '^etalon-' "$copy.log" | tail -n 1)

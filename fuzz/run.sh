@@ -79,6 +79,7 @@ run_libfuzzer() {
     if test -n "$line"; then
         executions_per_s=$(per_second "$(field executions "$line")" "$(field seconds "$line")")
         commands_per_s=$(per_second "$(field commands "$line")" "$(field seconds "$line")")
+        seconds=$(field seconds "$line")
     fi
     raw=$(find "$work/found" -type f | sort)
     if test "$status" != 0 && test -z "$raw"; then

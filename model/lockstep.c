@@ -136,12 +136,23 @@ static void command_text(const struct command *command, char *text, size_t size)
 
 /* ---- the abstraction ---------------------------------------------------------------------------------- */
 
-static struct et_completion *completion(unsigned c) {
+static inline struct et_completion *completion(unsigned c) {
     return &s.memory[s.slot[c].generation][c];
 }
 
 static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
+}
+
+/* Polls without a callback end unseen: the loop's word is taken for when. */
+static void settle_unseen(void) {
+    uint32_t dead = 0;
+    if (s.model.maybe_dead == 0)
+        return;
+    for (unsigned i = 0; i < COUNT; i++)
+        if (et_completion_state(completion(i)) == ET_DEAD)
+            dead |= 1u << i;
+    model_settled(&s.model, dead & s.model.maybe_dead);
 }
 
 static void compare_queue(const char *name, const struct et_completion *c, bool deletions,
@@ -204,7 +215,8 @@ static void finish_wait(void) {
     s.wake_credit = false;
 }
 
-/* ET-REGISTER-1. The exception: the caller closed the descriptor since the operation was seen waiting. */
+/* ET-REGISTER-1 and, since a number that was reopened names another file, ET-REGISTER-4. The exception: the caller closed the
+ * descriptor since the operation was seen waiting (ET-REGISTER-6: or since it was rearmed). */
 static void check_registrations(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &s.model.completion[i];
@@ -312,6 +324,7 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
         s.model.forgive_registration = true;
     if (s.refused.fd != fd)
         settle_refusal();
+    bool contradicted = s.refused.fd == fd && s.refused.operation == EPOLL_CTL_ADD && s.refused.error == EEXIST;
     s.refused.fd = -1;
     for (unsigned i = 0; i < COUNT && error == 0; i++)
         if (s.slot[i].installed == 0 && s.model.completion[i].description.fd == fd)
@@ -323,6 +336,9 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     s.refused.error = error;
     /* Both answers say that nothing is registered for the file that the number names, whatever a failure was injected into. */
     s.refused.kept = error == EBADF || operation == EPOLL_CTL_ADD ? 0 : kept;
+    /* After EEXIST there is a registration, of which the kernel has not told what for: the loop's belief is as good as any. */
+    if (contradicted)
+        s.refused.kept = s.loop.descriptors[fd].registered;
 }
 
 static bool on_waits(void *self, int64_t timeout_ns) {
@@ -338,6 +354,7 @@ static bool on_waits(void *self, int64_t timeout_ns) {
     s.report->waits++;
     if (s.faults)
         s.model.forgive_registration = true;
+    settle_unseen();
     judge(model_wait(&s.model, timeout_ns));
     compare();
     check_registrations();
@@ -427,6 +444,7 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         note('>', "callback c%u %s", i, result_name(result));
     if (loop != &s.loop || c != completion(i))
         differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
+    settle_unseen();
     judge(model_callback(&s.model, i, result, token));
     compare();
     if (s.slot[i].installed == 0)
@@ -605,6 +623,7 @@ static void run_tick(const struct command *command) {
         return;
     finish_wait();
     settle_refusal();
+    settle_unseen();
     if (expected == MODEL_RUNS)
         judge(model_tick_end(&s.model, result));
     check_result(command, result, expected == MODEL_RUNS ? result : expected, "ET-TICK-1");

@@ -30,7 +30,7 @@ sed -n '/^- \*\*ET-/,/^$/p' spec/etalon.md | awk '
     END { if (text !~ /(MUST|SHOULD|MAY)/) print name }' > "$work/toothless"
 report "every clause says MUST, SHOULD or MAY" "$work/toothless"
 
-cited() { grep -ohE 'ET-[A-Z]+-[0-9]+' "$@" 2> /dev/null | sort -u; }
+cited() { grep -ohE 'ET-[A-Z]{2,9}-[0-9]{1,2}' "$@" 2> /dev/null | sort -u; }
 cited model/*.c model/*.h spec/lifecycle.def > "$work/model"
 sed -n 's/^clause //p' spec/cases/*.trace | tr ' ' '\n' | grep . | sort -u > "$work/cases"
 comm -23 "$work/clauses" "$work/model" > "$work/no-rule"

@@ -29,10 +29,10 @@
 #include "../../src/etalon.h"
 
 #define COMPLETIONS 16
-#define EVENTS_MAX 64
-#define KEPT_MAX 64
-#define HOUR_MS 3600000
-#define WATCHDOG_S 15 /* a test that hangs is aborted */
+#define EVENTS_MAX  64
+#define KEPT_MAX    64
+#define HOUR_MS     3600000
+#define WATCHDOG_S  15 /* a test that hangs is aborted */
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
@@ -133,9 +133,9 @@ static inline void expect_events(const struct expected *expected, size_t count, 
 
 /* EXPECT({&c[0], 0}, …): exactly these callbacks since the last EXPECT, in this order. */
 #define EXPECT(...)                                                                                                    \
-    expect_events((struct expected[]){__VA_ARGS__}, sizeof((struct expected[]){__VA_ARGS__}) / sizeof(struct expected), \
-                  __FILE__, __LINE__)
-#define EXPECT_NOTHING() expect_events(NULL, 0, __FILE__, __LINE__)
+    expect_events((struct expected[]){__VA_ARGS__},                                                                    \
+                  sizeof((struct expected[]){__VA_ARGS__}) / sizeof(struct expected), __FILE__, __LINE__)
+#define EXPECT_NOTHING()   expect_events(NULL, 0, __FILE__, __LINE__)
 #define EXPECT_STATE(x, s) assert_int_equal(et_completion_state(x), s)
 
 /* ---- descriptors --------------------------------------------------------------------------------------------------- */

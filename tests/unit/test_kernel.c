@@ -547,6 +547,24 @@ static void scenario_connect(void) {
     CALL(pending_error(accepted));
 }
 
+/* Shut down first and connected then: only the sending end finds out. */
+static void scenario_shut_before(void) {
+    int epfd = epoll_create1(0);
+    int client = open_as(0, WORLD_SOCKET);
+    int listener = open_as(1, WORLD_LISTENER);
+    CALL(shutdown(client, SHUT_RD));
+    CALL(connect_with(client, 1));
+    CALL(accept4(listener, NULL, NULL, SOCK_NONBLOCK));
+    int accepted = (int)notes->note[notes->count - 1].value;
+    ready(epfd, accepted);
+    ready(epfd, client);
+    CALL(send(accepted, buffer, 3, MSG_NOSIGNAL));
+    CALL(send(accepted, buffer, 0, MSG_NOSIGNAL));
+    CALL(send(client, buffer, 3, MSG_NOSIGNAL));
+    CALL(read(accepted, buffer, 9));
+    CALL(read(client, buffer, 9));
+}
+
 static void scenario_control(void) {
     int epfd = epoll_create1(0);
     int fd = open_as(0, WORLD_STREAM);
@@ -1003,6 +1021,7 @@ COMPARED(messages)
 COMPARED(datagram)
 COMPARED(listener)
 COMPARED(connect)
+COMPARED(shut_before)
 COMPARED(control)
 COMPARED(stale)
 COMPARED(renewal)
@@ -1345,20 +1364,35 @@ static void test_cost(void **state) {
 int main(void) {
     close_range(3, ~0u, 0); /* what was inherited would shift the numbers */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_kind),   cmocka_unit_test(test_pipe),
-        cmocka_unit_test(test_full_pipe),    cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_messages),     cmocka_unit_test(test_datagram),
-        cmocka_unit_test(test_listener),     cmocka_unit_test(test_connect),
-        cmocka_unit_test(test_control),      cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_renewal),      cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_regular),      cmocka_unit_test(test_eventfd),
-        cmocka_unit_test(test_timerfd),      cmocka_unit_test(test_wait),
-        cmocka_unit_test(test_order),        cmocka_unit_test(test_wakes),
-        cmocka_unit_test(test_random),       cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_every_fault),  cmocka_unit_test(test_asynchronous_connect),
-        cmocka_unit_test(test_spurious),     cmocka_unit_test(test_permutations),
-        cmocka_unit_test(test_full_sockets), cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_real_limits),  cmocka_unit_test(test_passing_through),
+        cmocka_unit_test(test_every_kind),
+        cmocka_unit_test(test_pipe),
+        cmocka_unit_test(test_full_pipe),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_datagram),
+        cmocka_unit_test(test_listener),
+        cmocka_unit_test(test_connect),
+        cmocka_unit_test(test_shut_before),
+        cmocka_unit_test(test_control),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_renewal),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_regular),
+        cmocka_unit_test(test_eventfd),
+        cmocka_unit_test(test_timerfd),
+        cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_wakes),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_every_fault),
+        cmocka_unit_test(test_asynchronous_connect),
+        cmocka_unit_test(test_spurious),
+        cmocka_unit_test(test_permutations),
+        cmocka_unit_test(test_full_sockets),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_real_limits),
+        cmocka_unit_test(test_passing_through),
         cmocka_unit_test(test_cost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

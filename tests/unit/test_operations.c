@@ -765,8 +765,8 @@ static void ET_CLOSE_1_close_ends_who_waits_before_it_closes(void **state) {
     int p[2];
     open_pair(p, SOCK_STREAM | SOCK_NONBLOCK);
     close_fd = p[0];
-    submit(&c[0], (struct et_completion){
-                      .operation = ET_READ, .fd = p[0], .callback = note_whether_open, .read = {in[0], 1}});
+    submit(&c[0],
+           (struct et_completion){.operation = ET_READ, .fd = p[0], .callback = note_whether_open, .read = {in[0], 1}});
     submit(&c[1], (struct et_completion){
                       .operation = ET_POLL, .fd = p[0], .callback = note_whether_open, .poll = {POLLRDHUP}});
     submit_read(&c[2], p[1], in[1], 8);
