@@ -17,7 +17,7 @@ measure() {
     for directory in build/fuzz/seeds fuzz/seeds build/fuzz/corpus; do
         test "$2" = harness && test -d "$directory" && find "$directory" -type f -exec cp -t "$copy" {} +
     done
-    if ! "build/$1/$2" -max_len=1024 -max_total_time="$seconds" -artifact_prefix="$work/" "$copy" >"$copy.log" 2>&1; then
+    if ! "build/$1/$2" -entropic=0 -max_len=1024 -max_total_time="$seconds" -artifact_prefix="$work/" "$copy" >"$copy.log" 2>&1; then
         grep -a '^etalon-fuzz: difference\|ERROR:\|runtime error' "$copy.log" >&2
         echo "bench: build/$1/$2 failed; is 'make fuzz' clean?" >&2
         return 1
@@ -26,15 +26,18 @@ measure() {
     sed -n 's/.* commands=\([0-9]*\) seconds=\([0-9.]*\).*/\1 \2/p' <<<"$line" | awk '$2 > 0 { printf "%.0f\n", $1 / $2 }'
 }
 
-echo "bench: commands per second, $seconds s each"
-checked=$(measure fuzz harness) && checked_toy=$(measure fuzz toy) && bare=$(measure fuzz-bare harness) &&
-    bare_toy=$(measure fuzz-bare toy) || exit 1
+row() { # row NAME LOCKSTEP TOY
+    awk -v name="$1" -v lockstep="$2" -v toy="$3" \
+        'BEGIN { printf "  %-24s %12.0f %12.0f %16.3f\n", name, lockstep, toy, toy ? lockstep / toy : 0 }'
+}
 
-awk -v a="$checked" -v at="$checked_toy" -v b="$bare" -v bt="$bare_toy" 'BEGIN {
-    printf "  %-28s %12s %12s %18s\n", "", "lockstep", "toy", "lockstep / toy"
-    printf "  %-28s %12.0f %12.0f %18.3f\n", "fuzzer, ASan and UBSan", a, at, at ? a / at : 0
-    printf "  %-28s %12.0f %12.0f %18.3f\n", "fuzzer alone", b, bt, bt ? b / bt : 0
-    printf "  %-28s %12.2f %12.2f\n", "alone / with sanitizers", a ? b / a : 0, at ? bt / at : 0
-}'
+echo "bench: commands per second, $seconds s each"
+printf '  %-24s %12s %12s %16s\n' '' lockstep toy 'lockstep / toy'
+checked=$(measure fuzz harness) && checked_toy=$(measure fuzz toy) || exit 1
+row 'fuzzer, ASan, UBSan' "$checked" "$checked_toy"
+bare=$(measure fuzz-bare harness) && bare_toy=$(measure fuzz-bare toy) || exit 1
+row 'fuzzer alone' "$bare" "$bare_toy"
+awk -v a="$checked" -v at="$checked_toy" -v b="$bare" -v bt="$bare_toy" \
+    'BEGIN { printf "  %-24s %12.2f %12.2f\n", "alone / with sanitizers", a ? b / a : 0, at ? bt / at : 0 }'
 printf '{"seconds": %s, "sanitized": {"commands_per_s": %s, "toy_commands_per_s": %s}, "bare": {"commands_per_s": %s, "toy_commands_per_s": %s}}\n' \
     "$seconds" "$checked" "$checked_toy" "$bare" "$bare_toy" >build/report/bench-lockstep.json

@@ -71,7 +71,7 @@ run_libfuzzer() {
         test -d "$directory" && seeds+=("$directory")
     done
     echo "fuzz: libFuzzer, $seconds s, corpus $corpus ($(find "$corpus" -type f | wc -l) inputs)"
-    build/fuzz/harness -max_len=1024 -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    build/fuzz/harness -entropic=0 -max_len=1024 -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
         -artifact_prefix="$work/found/" "$corpus" "${seeds[@]}" 2>&1 | tee "$work/log" | condense
     status=${PIPESTATUS[0]}
 
@@ -91,7 +91,7 @@ run_libfuzzer() {
     fi
 
     mkdir -p "$work/toy"
-    line=$(build/fuzz/toy -max_len=1024 -max_total_time="$toy_seconds" "$work/toy" 2>&1 | grep -a '^etalon-toy: ')
+    line=$(build/fuzz/toy -entropic=0 -max_len=1024 -max_total_time="$toy_seconds" "$work/toy" 2>&1 | grep -a '^etalon-toy: ')
     toy_commands_per_s=$(per_second "$(field commands "$line")" "$(field seconds "$line")")
 }
 

@@ -2,6 +2,8 @@
  * behind its back. Nothing here demands that a timer is punctual, only that it is never early. */
 #include "fixture.h"
 
+#include <limits.h>
+#include <sys/eventfd.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 
@@ -535,7 +537,7 @@ static void ET_STATE_7_memory_is_free_once_it_is_dead(void **state) {
     assert_non_null(x);
     submit_recv(&x[0], p[0], in[0], 1);
     submit_poll(&x[1], p[0], POLLIN);
-    submit_timer(&x[2], 1);
+    submit_timer(&x[2], HOUR_MS);
     run(ET_RUN_NO_WAIT);
     submit_noop(&x[3]);
     for (int i = 0; i < 4; i++)
@@ -650,11 +652,16 @@ static void ET_EXPIRE_4_never_early_by_the_clock(void **state) {
 
 static void ET_WAIT_4_one_timer_costs_few_waits(void **state) {
     (void)state;
-    long before = sleeps();
-    submit_timer(&c[0], 30);
-    run(ET_RUN_UNTIL_DONE);
-    EXPECT({&c[0], 0});
-    assert_in_range(sleeps() - before, 1, 2);
+    long least = LONG_MAX; /* a thread may sleep for other reasons, but hardly three times in a row */
+    for (int i = 0; i < 3; i++) {
+        long before = sleeps();
+        submit_timer(&c[0], 15);
+        run(ET_RUN_UNTIL_DONE);
+        EXPECT({&c[0], 0});
+        if (sleeps() - before < least)
+            least = sleeps() - before;
+    }
+    assert_in_range(least, 1, 2);
 }
 
 static int timerfd_in(uint64_t ms) {
@@ -672,15 +679,14 @@ static enum et_action set_timer(struct et_loop *l, struct et_completion *x, int6
     return ET_DISARM;
 }
 
-/* The callback may begin a little after the wait has ended: that much its timer is allowed to be earlier. */
 static void ET_TIME_1_timer_set_after_a_long_wait_is_not_early(void **state) {
     (void)state;
+    uint64_t begun_ms = clock_ms();
     submit_poll(&c[0], timerfd_in(30), POLLIN);
     c[0].callback = set_timer;
-    uint64_t begun_ms = clock_ms();
     run(ET_RUN_UNTIL_DONE);
-    assert_true(set_at_ms >= begun_ms + 29);
-    assert_true(events[0].clock_ms >= begun_ms + 29 + 20);
+    assert_true(set_at_ms >= begun_ms + 30);
+    assert_true(events[0].clock_ms >= begun_ms + 30 + 20);
     EXPECT({&c[1], 0});
 }
 
@@ -752,10 +758,9 @@ static void ET_EXPIRE_3_saturated_deadlines_are_later_than_all_others(void **sta
     submit_timer(&c[1], UINT64_MAX - 1);
     submit_timer(&c[2], 4);
     submit_timer(&c[3], 2);
-    run(ET_RUN_ONCE);
-    run(ET_RUN_ONCE);
-    if (events_count == 2)
-        EXPECT({&c[3], 0}, {&c[2], 0});
+    while (events_count < 2)
+        run(ET_RUN_ONCE);
+    EXPECT({&c[3], 0}, {&c[2], 0});
     EXPECT_STATE(&c[0], ET_ACTIVE);
     EXPECT_STATE(&c[1], ET_ACTIVE);
 }
@@ -869,10 +874,10 @@ static void ET_EXPIRE_2_many_timers_deleted_and_reset(void **state) {
 
 static void ET_RESET_4_does_not_fire_before_the_new_deadline(void **state) {
     (void)state;
-    submit_timer(&c[0], 2);
+    submit_timer(&c[0], 30);
     run(ET_RUN_NO_WAIT);
     EXPECT_STATE(&c[0], ET_ACTIVE);
-    sleep_ms(4);
+    sleep_ms(31);
     et_loop_update_now(&loop);
     uint64_t deadline_ms = et_loop_now(&loop) + 15;
     assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[1], 15, note, NULL), 0);
@@ -1347,6 +1352,35 @@ static void ET_EVENT_1_read_and_write_of_one_descriptor(void **state) {
     assert_int_equal(read(p[1], in[1], 8), 3);
 }
 
+#define MANY 300 /* more than one wait reports */
+
+static enum et_action count_call(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+    (void)l, (void)x;
+    *(unsigned *)userdata += result == 8;
+    return ET_DISARM;
+}
+
+static void ET_EVENT_1_many_descriptors_at_once(void **state) {
+    (void)state;
+    static int fds[MANY];
+    static uint64_t values[MANY];
+    struct et_completion *x = calloc(MANY, sizeof *x);
+    unsigned called = 0;
+    assert_non_null(x);
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+        submit_read(&x[i], fds[i], &values[i], sizeof values[i]);
+        x[i].callback = count_call;
+        x[i].userdata = &called;
+    }
+    et_loop_wakeup(&loop);
+    run(ET_RUN_UNTIL_DONE);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(close(fds[i]), 0);
+    free(x);
+    assert_int_equal(called, MANY);
+}
+
 static enum et_action note_and_delete_others(struct et_loop *l, struct et_completion *x, int64_t result,
                                              void *userdata) {
     note(l, x, result, userdata);
@@ -1562,7 +1596,7 @@ static void run_for_100_ms_at_rest(struct et_completion *timer) {
     assert_true(cpu_ms() - before_ms < 40);
 }
 
-static void ET_REGISTER_5_duplicate_of_a_descriptor_closed_behind_its_back(void **state) {
+static void ET_REGISTER_7_duplicate_of_a_descriptor_closed_behind_its_back(void **state) {
     (void)state;
     int p[2];
     open_pipe(p);
@@ -1576,7 +1610,7 @@ static void ET_REGISTER_5_duplicate_of_a_descriptor_closed_behind_its_back(void 
     EXPECT({&c[1], 0});
 }
 
-static void ET_REGISTER_5_duplicate_of_a_descriptor_closed_by_the_loop(void **state) {
+static void ET_REGISTER_7_duplicate_of_a_descriptor_closed_by_the_loop(void **state) {
     (void)state;
     int p[2];
     open_pipe(p);
@@ -1609,8 +1643,8 @@ static void ET_REGISTER_5_data_that_nobody_reads(void **state) {
     EXPECT({&c[0], 2});
 }
 
-/* A hang-up cannot be unasked for: a registration that only it keeps waking has to go, without losing who waits. */
-static void ET_REGISTER_5_stale_number_with_another_file_and_a_waiting_read(void **state) {
+/* The kernel reports the old file under a number on which something does wait, in vain. */
+static void ET_REGISTER_7_other_file_under_the_number_and_a_read_that_waits(void **state) {
     (void)state;
     int p[2];
     open_pipe(p);
@@ -1803,6 +1837,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_REGISTER_6_rearmed_read_serves_many_messages),
     TEST(ET_EVENT_1_two_reads_of_one_descriptor),
     TEST(ET_EVENT_1_read_and_write_of_one_descriptor),
+    TEST(ET_EVENT_1_many_descriptors_at_once),
     TEST(ET_EVENT_6_callbacks_delete_each_other),
     TEST(ET_REGISTER_4_reopened_in_a_callback),
     TEST(ET_REGISTER_4_reopened_while_nothing_waits),
@@ -1811,10 +1846,10 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_REGISTER_4_rearmed_read_that_was_cancelled_before_its_start),
     TEST(ET_REGISTER_4_rearmed_read_that_was_cancelled_at_its_start),
     TEST(ET_REGISTER_2_the_same_file_under_the_same_number_again),
-    TEST(ET_REGISTER_5_duplicate_of_a_descriptor_closed_behind_its_back),
-    TEST(ET_REGISTER_5_duplicate_of_a_descriptor_closed_by_the_loop),
+    TEST(ET_REGISTER_7_duplicate_of_a_descriptor_closed_behind_its_back),
+    TEST(ET_REGISTER_7_duplicate_of_a_descriptor_closed_by_the_loop),
     TEST(ET_REGISTER_5_data_that_nobody_reads),
-    TEST(ET_REGISTER_5_stale_number_with_another_file_and_a_waiting_read),
+    TEST(ET_REGISTER_7_other_file_under_the_number_and_a_read_that_waits),
     TEST(ET_EVENT_6_stale_report_of_a_reopened_number),
     TEST(ET_STATE_8_no_allocation_after_init),
 };

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Breaks the loop on purpose, one fault at a time, and shows which check finds it: the conformance cases, and the fuzzer.
+
+usage: faults.py [--seconds N] [NAME...]     N: how long the fuzzer may search for one fault (60)
+
+Every fault is a replacement in one file of src/. A fault whose text is no longer there is an error: the list is to be
+kept up to date. Works on copies under build/faults; writes build/report/mutate.json. Exit status 1 when a fault is not
+found.
+"""
+import argparse
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "build/faults"
+
+FAULTS = [  # name, file, what stands there, what the fault makes of it
+    ("no generation check", "descriptors.c",
+     "if (d->generation != (uint32_t)(event->data.u64 >> 32)) {", "if (false) {"),
+    ("deleted timer stays in the heap", "loop.c",
+     "case PLACE_HEAP: heap_remove(&loop->timers, c); break;", "case PLACE_HEAP: break;"),
+    ("active count is not lowered", "loop.c",
+     "assert(c->internal.state == ET_ACTIVE && loop->active > 0);\n    loop->active--;",
+     "assert(c->internal.state == ET_ACTIVE && loop->active > 0);"),
+    ("ties fire in reverse", "timers.c",
+     "return a->internal.order < b->internal.order;", "return a->internal.order > b->internal.order;"),
+    ("a re-added completion is not taken from the deletions", "loop.c",
+     "if (c->internal.state == ET_DELETING)\n        retire(loop, c); /* ET-ADD-4 */", ""),
+    ("a reset timer keeps its old deadline", "loop.c",
+     "describe_timer(c, delay_ms, callback, userdata);\n    c->internal.deadline_ms = deadline_after(loop, delay_ms);\n"
+     "    return 0;\n}\n\nint et_loop_cancel",
+     "describe_timer(c, delay_ms, callback, userdata);\n    return 0;\n}\n\nint et_loop_cancel"),
+    ("a reset timer is not held back", "loop.c",
+     "c->internal.place = PLACE_HELD;\n        c->internal.partner = carrier;",
+     "c->internal.place = PLACE_HEAP;\n        heap_insert(&loop->timers, c);\n        c->internal.partner = carrier;"),
+    ("the timeout is rounded down", "descriptors.c",
+     "uint64_t left_ns = left_ms * NANOSECONDS_PER_MS - now_ns % NANOSECONDS_PER_MS;",
+     "uint64_t left_ns = (left_ms - 1) * NANOSECONDS_PER_MS;"),
+    ("delivered twice after a rearm", "loop.c",
+     "if (et_loop_add(loop, c) == 0)\n        c->internal.rearmed = same;",
+     "if (et_loop_add(loop, c) == 0)\n        c->internal.rearmed = same;\n"
+     "    if (result > 0)\n        callback(loop, c, result, c->userdata);"),
+    ("a rearmed completion runs again in the same round", "loop.c",
+     "while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)",
+     "(void)round;\n    while (loop->submissions_head != NULL)"),
+    ("the second waiter of a descriptor is lost", "descriptors.c",
+     "else\n        waiters->head = next;\n    if (next != NULL)\n        next->internal.wait_previous = previous;\n"
+     "    else\n        waiters->tail = previous;\n    c->internal.wait_next",
+     "else\n        waiters->head = NULL;\n    if (next != NULL)\n        next->internal.wait_previous = previous;\n"
+     "    else\n        waiters->tail = previous;\n    c->internal.wait_next"),
+    ("the loop goes on to the kernel after stop", "loop.c",
+     "expire_timers(loop);\n    if (loop->stopped)\n        return 0;", "expire_timers(loop);"),
+    ("the wake-up is drained after the callbacks", "descriptors.c",
+     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n            deliver(loop, &events[i]);",
+     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n            deliver(loop, &events[i]);\n"
+     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 == WAKEUP)\n            drain_wakeup(loop);"),
+    ("the time is not updated after the wait", "descriptors.c",
+     "int error = count < 0 ? errno : 0;\n    update_time(loop);", "int error = count < 0 ? errno : 0;"),
+    ("a useless registration stays", "descriptors.c",
+     "d->is_useless = true;\n        look_at(loop, fd);\n        return;", "return;"),
+    ("an added completion trusts the registration", "descriptors.c",
+     "if (!c->internal.rearmed || !is_covered(d, c))", "if (!is_covered(d, c))"),
+    ("a refused modification is final", "descriptors.c",
+     "if (error == 0)\n            return 0;\n        forget_registration(d);",
+     "return error;"),
+    ("everybody on the descriptor gets the registration's error", "descriptors.c",
+     "if (in != NULL && is_covered(d, in))\n        in = NULL;", ""),
+    ("close leaves the waiters alone", "operations.c",
+     "finish(loop, waiter, -ECANCELED);", "break;"),
+    ("close is repeated after EINTR", "operations.c",
+     "int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;",
+     "int result = close(fd) == 0 || (errno == EINTR && close(fd) == 0) ? 0 : -errno;"),
+    ("the cancel forgets that it was deleted", "operations.c",
+     "if (loop->current == c)\n        finish(loop, c, result);", "if (c->internal.state != ET_DEAD)\n        finish(loop, c, result);"),
+    ("a send overtakes one that waits", "operations.c",
+     "if (loop->descriptors[fd].out.head != NULL) /* ET-SUBMIT-8: it must not overtake */\n        return false;", ""),
+    ("a deadline overflows", "loop.c",
+     "return delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;", "return now_ms + delay_ms;"),
+    ("a deleted carrier forgets its reset", "loop.c",
+     "if (c->internal.operation == CARRIER)\n        apply_reset(loop, c); /* ET-RESET-9 */", ""),
+    ("the completion dies after its callback", "loop.c",
+     "    c->internal.state = ET_DEAD;\n    loop->called++;\n    if (callback == NULL)\n        return;\n"
+     "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);",
+     "    loop->called++;\n    if (callback == NULL) {\n        c->internal.state = ET_DEAD;\n        return;\n    }\n"
+     "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);\n"
+     "    c->internal.state = ET_DEAD;"),
+]
+
+
+def prepare():
+    """A copy of the tree with its objects, so that only what a fault touches is compiled anew."""
+    subprocess.run(["make", "-s", "build/default/etalon", "build/fuzz/harness", "build/fuzz/seeds.made"], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    for name in ["Makefile", "src", "model", "fuzz", "spec", "tests"]:
+        subprocess.run(["cp", "-a", str(ROOT / name), str(WORK / name)], check=True)
+    (WORK / "build").mkdir()
+    for name in ["default", "fuzz"]:
+        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(WORK / "build" / name)], check=True)
+
+
+def inject(fault):
+    name, file, old, new = fault
+    path = WORK / "src" / file
+    text = (ROOT / "src" / file).read_text()
+    if text.count(old) != 1:
+        sys.exit(f"faults.py: '{name}': its text stands {text.count(old)} times in src/{file}, expected once")
+    path.write_text(text.replace(old, new))
+    build = subprocess.run(["make", "-s", "-j2", "WERROR=", "build/default/etalon", "build/fuzz/harness"], cwd=WORK,
+                           capture_output=True, text=True)
+    if build.returncode != 0:
+        sys.exit(f"faults.py: '{name}' does not compile:\n{build.stderr}")
+
+
+def restore(fault):
+    path = WORK / "src" / fault[1]
+    shutil.copy(ROOT / "src" / fault[1], path)  # a new time stamp: it is compiled again
+
+
+def failing_cases():
+    """The names of the cases that fail, on either kernel; a crash or a hang is a failure of the case that it happened in."""
+    failed = set()
+    for case in sorted((WORK / "spec/cases").glob("*.trace")):
+        for world in ["simulated", "real"]:
+            try:
+                run = subprocess.run([WORK / "build/default/etalon", "check-cases", "--world", world, case],
+                                     capture_output=True, timeout=10)
+                bad = run.returncode != 0
+            except subprocess.TimeoutExpired:
+                bad = True
+            if bad:
+                failed.add(case.stem)
+                break
+    return sorted(failed)
+
+
+def fuzz(seconds):
+    """Seconds until the fuzzer stops at something, and what it says; or None."""
+    corpus = WORK / "corpus"
+    shutil.rmtree(corpus, ignore_errors=True)
+    corpus.mkdir()
+    started = time.monotonic()
+    run = subprocess.run([WORK / "build/fuzz/harness", f"-max_total_time={seconds}", "-max_len=1024", "-timeout=10", "-entropic=0",
+                          "-seed=1", f"-artifact_prefix={corpus}/found-", str(corpus), str(WORK / "build/fuzz/seeds")],
+                         capture_output=True, text=True, errors="replace", cwd=WORK)
+    if run.returncode == 0:
+        return None
+    said = re.search(r"difference: (\S+):|ERROR: (AddressSanitizer: [\w-]+|libFuzzer: timeout)|(runtime error): |(Assertion)", run.stderr)
+    return time.monotonic() - started, next(g for g in said.groups() if g) if said else "crash"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("name", nargs="*")
+    options = parser.parse_args()
+    chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
+    if not chosen:
+        parser.error("no fault has such a name")
+    prepare()
+    rows, survived = [], 0
+    for fault in chosen:
+        inject(fault)
+        cases = failing_cases()
+        found = fuzz(options.seconds)
+        restore(fault)
+        by_cases = f"{len(cases)} cases, as {cases[0]}" if cases else "no case"
+        by_fuzz = f"{found[1]} after {found[0]:.1f} s" if found else f"not in {options.seconds} s"
+        survived += not cases and not found
+        rows.append({"fault": fault[0], "file": fault[1], "cases": cases, "fuzz": by_fuzz})
+        print(f"{'found    ' if cases or found else 'NOT FOUND'} {fault[0]:58} cases: {by_cases:40} fuzzer: {by_fuzz}", flush=True)
+    report = ROOT / "build/report/mutate.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived, "equivalent": 0, "survived": survived,
+                                  "faults": rows}, indent=1) + "\n")
+    print(f"{len(rows) - survived} of {len(rows)} faults were found")
+    return 1 if survived else 0
+
+
+sys.exit(main())
