@@ -21,7 +21,7 @@ run() { # run NAME COMMAND…
     shift
     if ! timeout 300 "$@" >"$work/log" 2>&1 </dev/null; then
         echo "coverage: $name failed:" >&2
-        tail -n 20 "$work/log" >&2
+        grep -v '^\[ RUN\|^\[ *OK\|^ok ' "$work/log" | tail -n 20 >&2
         failures=$((failures + 1))
     fi
 }

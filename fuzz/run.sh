@@ -100,7 +100,7 @@ run_libfuzzer() {
 # afl PROGRAM REPLAY SEEDS OUT SECONDS: prints "EXECUTIONS_PER_S COMMANDS_PER_S".
 afl() {
     local executions line
-    AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 AFL_BENCH_UNTIL_CRASH=1 \
+    AFL_NO_UI=1 AFL_NO_COLOR=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 AFL_BENCH_UNTIL_CRASH=1 \
         AFL_FORKSRV_INIT_TMOUT=30000 ASAN_OPTIONS=$ASAN_OPTIONS:symbolize=0:detect_leaks=0 \
         UBSAN_OPTIONS=$UBSAN_OPTIONS:symbolize=0 \
         afl-fuzz -i "$3" -o "$4" -V "$5" -G 1024 -t 5000 -- "$1" >"$4.log" 2>&1 || true
@@ -118,9 +118,10 @@ run_afl() {
         test -d "$directory" && find "$directory" -type f -size -2k -exec cp -t "$work/seeds" {} +
     done
     test -n "$(ls "$work/seeds")" || printf '\0\0\0\0' >"$work/seeds/noop"
-    echo "fuzz: AFL++, $seconds s, from $(ls "$work/seeds" | wc -l) inputs"
-    (while sleep 10 >/dev/null 2>&1 && test -d "$work"; do grep -a 'execs_done\|corpus_count' "$work/afl/default/fuzzer_stats" 2>/dev/null |
-        tr -s ' \n' ' ' | sed 's/^/  /; s/$/\n/'; done) &
+    echo "fuzz: AFL++, $seconds s, from $(find "$work/seeds" -type f | wc -l) inputs"
+    (while sleep 10 >/dev/null 2>&1; do
+        echo "  $SECONDS s, $(find "$work/afl/default/queue" -name 'id*' 2>/dev/null | wc -l) inputs in the queue"
+    done) &
     local progress=$!
     figures=$(afl build/afl/harness build/default/replay "$work/seeds" "$work/afl" "$seconds")
     kill "$progress" 2>/dev/null
@@ -161,7 +162,7 @@ for input in $raw; do
     cp "$input" "$found/$name.input"
     cp "$work/log" "$found/$name.log"
     rm -f "$found/$name.trace"
-    timeout 300 build/default/etalon shrink "$found/$name.input" --output "$found/$name.trace" >"$work/shrink" 2>&1
+    timeout 120 build/default/etalon shrink "$found/$name.input" --output "$found/$name.trace" >"$work/shrink" 2>&1
     if test $? = 1 && test -s "$found/$name.trace"; then
         trace=$found/$name.trace
         echo

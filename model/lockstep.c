@@ -38,7 +38,8 @@
 #define CLOCK_START_NS  UINT64_C(1000000700000) /* not a whole millisecond: rounding errors must show */
 #define CALLBACKS_MAX   400  /* then the loop is stopped: a program may rearm for ever */
 #define COMMANDS_MAX    4000
-#define IDLE_WAITS_MAX  64   /* in a row, without a callback, a report that is owed anything, or the clock moving */
+#define WAITS_MAX       4000 /* then they fail: some sockets are ready for ever without anything to read */
+#define IDLE_WAITS_MAX  64   /* in a row, without a callback, a try, or the clock moving */
 
 uint64_t lockstep_allocations;
 
@@ -69,7 +70,7 @@ static struct lockstep {
     unsigned depth;  /* of callbacks, for the log */
     unsigned world_next; /* in the body of the world */
     unsigned idle_waits;
-    struct { int fd, operation, error; uint32_t kept; } refused; /* not final yet: the loop may try otherwise; fd -1: none */
+    struct { int fd, operation, error; uint32_t kept; bool contradicted; } refused; /* not final yet: the loop may try otherwise; fd -1: none */
     bool faults;              /* the program has asked for failures */
     bool wake_pending, wake_credit;
     struct { bool open, checked; uint64_t end_ns; int64_t timeout_ns; unsigned reports; } wait;
@@ -247,6 +248,9 @@ static void settle_refusal(void) {
     if (fd < 0)
         return;
     s.refused.fd = -1;
+    /* After EEXIST there is a registration, of which the kernel has not told what for: the loop's belief is as good as any. */
+    if (s.refused.contradicted)
+        s.refused.kept = s.loop.descriptors[fd].registered;
     if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST))
         differ("ET-REGISTER-2", "the registration of descriptor %d was refused and not tried the other way", fd);
     else
@@ -291,6 +295,13 @@ static void check_arguments(unsigned i, enum et_operation operation, int fd, uin
                (unsigned long long)length, fd, (unsigned)flags);
 }
 
+static bool has_hung_up(int fd) {
+    for (unsigned i = 0; i < s.model.reports; i++)
+        if (s.model.report[i].fd == fd && (s.model.report[i].events & (EPOLLHUP | EPOLLERR)) != 0)
+            return true;
+    return false;
+}
+
 static void on_tried(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
                      int64_t offset, int flags, int64_t result) {
     (void)self;
@@ -298,10 +309,13 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         return;
     finish_wait();
     settle_refusal();
+    s.idle_waits = 0; /* Linux itself reports some sockets for ever that it then does not let us read (shut down for reading) */
     unsigned i = whose(identity);
     if (s.log != NULL)
         note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
              i == MODEL_NONE ? ' ' : (char)('0' + i), result_name(result));
+    if (operation == ET_CONNECT && i == MODEL_NONE && result == -EINPROGRESS && has_hung_up(fd))
+        result = -ENOTCONN; /* ET-OP-3 */
     if (i != MODEL_NONE)
         check_arguments(i, operation, fd, length, offset, flags);
     judge(model_try(&s.model, i, operation, fd, result));
@@ -336,9 +350,7 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     s.refused.error = error;
     /* Both answers say that nothing is registered for the file that the number names, whatever a failure was injected into. */
     s.refused.kept = error == EBADF || operation == EPOLL_CTL_ADD ? 0 : kept;
-    /* After EEXIST there is a registration, of which the kernel has not told what for: the loop's belief is as good as any. */
-    if (contradicted)
-        s.refused.kept = s.loop.descriptors[fd].registered;
+    s.refused.contradicted = contradicted;
 }
 
 static bool on_waits(void *self, int64_t timeout_ns) {
@@ -360,6 +372,10 @@ static bool on_waits(void *self, int64_t timeout_ns) {
     check_registrations();
     if (++s.idle_waits > IDLE_WAITS_MAX)
         differ("ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins", s.idle_waits);
+    if (s.report->waits > WAITS_MAX) {
+        judge(model_woken(&s.model, EDEADLK));
+        return false;
+    }
     s.wait.open = false;
     s.wait.timeout_ns = timeout_ns;
     s.wait.end_ns = s.world->clock() + (uint64_t)(timeout_ns > 0 ? timeout_ns : 0);
@@ -445,9 +461,11 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     if (loop != &s.loop || c != completion(i))
         differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
     settle_unseen();
+    const struct model_completion *before = &s.model.completion[i];
+    bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked && result != -ECANCELED;
     judge(model_callback(&s.model, i, result, token));
     compare();
-    if (s.slot[i].installed == 0)
+    if (reported && s.slot[i].installed == 0)
         s.slot[i].installed = s.world->installed(s.model.completion[i].description.fd);
     if (s.report->callbacks >= CALLBACKS_MAX) {
         et_loop_stop(&s.loop);
@@ -460,6 +478,8 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         return ET_DISARM;
     if (c != completion(i)) /* its memory is gone: a caller that frees a completion does not rearm it */
         action = ET_DISARM;
+    if (action == ET_REARM && !reported) /* ET-REGISTER-6 does not speak of it: it is as a fresh one */
+        s.slot[i].installed = 0;
     judge(model_returned(&s.model, action));
     if (s.log != NULL && action == ET_REARM)
         note('.', "rearm");
@@ -616,6 +636,7 @@ static void run_tick(const struct command *command) {
     bool run = command->kind == COMMAND_RUN;
     unsigned callbacks = (unsigned)command->value;
     int expected = -EINVAL;
+    s.idle_waits = 0;
     if (!run || command->value < 3)
         expected = model_tick(&s.model, run ? asked[command->value] : callbacks);
     int result = run ? et_loop_run(&s.loop, (enum et_run_mode)command->value) : et_loop_tick(&s.loop, callbacks);

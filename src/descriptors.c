@@ -50,7 +50,7 @@ static bool is_covered(const struct et_descriptor *d, const struct et_completion
     return d->is_registered && (interest(c) & ~d->registered) == 0;
 }
 
-void wait_on(struct et_loop *loop, struct et_completion *c, enum place place) {
+void wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted) {
     int fd = c->internal.fd;
     struct et_descriptor *d = &loop->descriptors[fd];
     struct waiters *waiters = waiters_at(d, place);
@@ -63,9 +63,9 @@ void wait_on(struct et_loop *loop, struct et_completion *c, enum place place) {
     else
         waiters->head = c;
     waiters->tail = c;
-    /* ET-REGISTER-6: only a rearmed completion vouches for its descriptor. Any other may mean a new file under the
-     * old number, which only the kernel can tell. */
-    if (!c->internal.rearmed || !is_covered(d, c))
+    /* ET-REGISTER-6: only a completion that is rearmed after a report vouches for its descriptor. Any other may mean a new file under
+     * the old number, which only the kernel can tell. */
+    if (!trusted || !is_covered(d, c))
         look_at(loop, fd);
 }
 
@@ -219,14 +219,16 @@ static void renew_epoll(struct et_loop *loop) {
 
 /* ---- what the kernel reports -------------------------------------------------------------------------- */
 
-static void serve(struct et_loop *loop, int fd, struct et_completion *c) {
+static void serve(struct et_loop *loop, int fd, struct et_completion *c, uint32_t reported) {
     int64_t result;
-    if (try_operation(loop, c, &result))
-        finish(loop, c, result);
-    else
+    if (!try_operation(loop, c, (reported & (EPOLLHUP | EPOLLERR)) != 0, &result)) {
         /* A false report is rare; but it may also come from another file that once had this number, again and again. Looking at
          * the registration tells the two apart. */
         look_at(loop, fd);
+        return;
+    }
+    c->internal.trusted = true;
+    finish(loop, c, result);
 }
 
 static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t reported) {
@@ -237,6 +239,7 @@ static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t 
             c = c->internal.wait_next;
             continue;
         }
+        c->internal.trusted = true;
         finish(loop, c, events);
         c = d->polls.head; /* the callback may have taken any of them away; those before do not match anyway */
     }
@@ -260,10 +263,10 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
         look_at(loop, fd);
         return;
     }
-    if (in)
-        serve(loop, fd, d->in.head);
-    if (out && d->out.head != NULL)
-        serve(loop, fd, d->out.head);
+    if (out) /* first, so that a failed connect gets the socket's error, and not a receive that waits beside it */
+        serve(loop, fd, d->out.head, event->events);
+    if (in && d->in.head != NULL)
+        serve(loop, fd, d->in.head, event->events);
     if (poll)
         serve_polls(loop, d, event->events);
 }

@@ -50,7 +50,7 @@ struct et_private {
     uint32_t events; /* of a poll */
     int fd;
     uint8_t state, operation, place;
-    bool rearmed;
+    bool trusted; /* rearmed after a report: the registration it came from still holds */
 };
 
 /* One asynchronous operation, in memory the caller owns. Zero-initialised it is a dead, valid noop (ET-STATE-1). Fill in the
@@ -90,7 +90,7 @@ struct et_descriptor; /* what the loop knows of one descriptor number */
 
 struct et_options {
     /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5). The loop allocates its table
-     * of descriptors, 64 bytes each, once. 0: the soft RLIMIT_NOFILE at the time of the call, at most 1,048,576. */
+     * of descriptors, 64 bytes each, once. At most 1,048,576; 0: the soft RLIMIT_NOFILE at the time of the call, or that. */
     unsigned descriptors_max;
 };
 
@@ -116,7 +116,7 @@ struct et_loop {
 };
 
 /* Makes *loop ready for use: one allocation, the last one (ET-STATE-8), an epoll instance and an eventfd. options may
- * be null. Errors: -EINVAL (null loop), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
+ * be null. Errors: -EINVAL (null loop, descriptors_max out of range), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
 int et_loop_init(struct et_loop *loop, const struct et_options *options);
 
 /* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors of the caller stay
@@ -152,7 +152,8 @@ void et_loop_wakeup(struct et_loop *loop);
 int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 
 /* Ends a completion silently: its callback is not called after this has returned. The memory is the caller's when the
- * completion is dead, at the latest after the next round's second phase. 0 in every state. (ET-DELETE-1 … 4) */
+ * completion is dead, at the latest after the next round's second phase. 0 in every state; -EINVAL when it is in use by another
+ * loop. (ET-DELETE-1 … 4) */
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 
 /* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place. The deadline is

@@ -61,11 +61,12 @@ void update_time(struct et_loop *loop);
 
 /* ---- operations.c ---- */
 void start(struct et_loop *loop, struct et_completion *c);
-/* Tries an operation whose descriptor was reported. Returns whether the kernel answered. */
-bool try_operation(struct et_loop *loop, const struct et_completion *c, int64_t *result);
+/* Tries an operation. hung_up: its descriptor was reported with EPOLLHUP or EPOLLERR. Returns whether the kernel answered. */
+bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result);
 
 /* ---- descriptors.c ---- */
-void wait_on(struct et_loop *loop, struct et_completion *c, enum place place);
+/* trusted: the registration need not be looked at, if it covers c. */
+void wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted);
 void stop_waiting(struct et_loop *loop, struct et_completion *c);
 struct et_completion *first_waiter(const struct et_descriptor *d);
 /* The number is about to be closed by the loop, or has just been handed out by the kernel for a new file: no registration holds. */

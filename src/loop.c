@@ -88,14 +88,15 @@ void become_dead(struct et_loop *loop, struct et_completion *c, int64_t result) 
     loop->in_callback = false;
     if (action != ET_REARM)
         return; /* the memory may be gone */
-    bool same = c->internal.state == ET_DEAD && c->internal.operation == c->operation;
+    bool trusted = c->internal.trusted && c->internal.state == ET_DEAD && c->internal.operation == c->operation;
     if (et_loop_add(loop, c) == 0)
-        c->internal.rearmed = same;
+        c->internal.trusted = trusted;
 }
 
 void withdraw(struct et_loop *loop, struct et_completion *c) {
     if (c->internal.state == ET_ADDING) {
         leave_submissions(loop, c);
+        c->internal.trusted = false; /* it does not end by a report */
         return;
     }
     assert(c->internal.state == ET_ACTIVE && loop->active > 0);
@@ -209,7 +210,7 @@ int et_loop_add(struct et_loop *loop, struct et_completion *c) {
     if (c->internal.state == ET_DELETING)
         retire(loop, c); /* ET-ADD-4 */
     c->internal.operation = c->operation;
-    c->internal.rearmed = false;
+    c->internal.trusted = false;
     c->internal.partner = c->operation == ET_CANCEL ? c->cancel.target : NULL;
     if (c->operation == ET_TIMER)
         c->internal.deadline_ms = deadline_after(loop, c->timer.delay_ms);
@@ -384,7 +385,7 @@ void et_loop_wakeup(struct et_loop *loop) {
 
 static int descriptors_max(const struct et_options *options) {
     if (options != NULL && options->descriptors_max > 0)
-        return options->descriptors_max < DESCRIPTORS_MAX ? (int)options->descriptors_max : DESCRIPTORS_MAX;
+        return options->descriptors_max <= DESCRIPTORS_MAX ? (int)options->descriptors_max : -EINVAL;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > DESCRIPTORS_MAX)
         return DESCRIPTORS_MAX;
@@ -404,8 +405,11 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options) {
     if (loop == NULL)
         return -EINVAL;
     memset(loop, 0, sizeof *loop);
+    int limit = descriptors_max(options);
+    if (limit < 0)
+        return limit;
     loop->epoll = loop->wakeup = loop->changed = -1;
-    loop->descriptors_max = descriptors_max(options);
+    loop->descriptors_max = limit;
     loop->descriptors = calloc((size_t)loop->descriptors_max, sizeof *loop->descriptors);
     if (loop->descriptors == NULL) {
         release(loop);

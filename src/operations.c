@@ -18,8 +18,9 @@ static bool is_answer(int64_t value, int64_t *result) {
     return true;
 }
 
-/* ET-OP-3. No pending error does not mean connected: the report may have been a false one. */
-static bool connect_result(int fd, int64_t *result) {
+/* ET-OP-3. No pending error does not mean connected: the report may have been a false one, or another operation on the socket has
+ * taken the error; then the socket has hung up, and waiting on would be for ever. */
+static bool connect_result(int fd, bool hung_up, int64_t *result) {
     int error = 0;
     socklen_t length = sizeof error;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
@@ -28,7 +29,7 @@ static bool connect_result(int fd, int64_t *result) {
         struct sockaddr_storage peer;
         length = sizeof peer;
         if (getpeername(fd, (struct sockaddr *)&peer, &length) != 0) {
-            if (errno == ENOTCONN)
+            if (errno == ENOTCONN && !hung_up)
                 return false;
             error = errno;
         }
@@ -37,7 +38,7 @@ static bool connect_result(int fd, int64_t *result) {
     return true;
 }
 
-bool try_operation(struct et_loop *loop, const struct et_completion *c, int64_t *result) {
+bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result) {
     int fd = c->internal.fd;
     bool answered;
     assert(c->internal.operation != ET_POLL);
@@ -48,7 +49,7 @@ bool try_operation(struct et_loop *loop, const struct et_completion *c, int64_t 
         if (answered && *result >= 0)
             descriptor_opened(loop, (int)*result);
         return answered;
-    case ET_CONNECT: return connect_result(fd, result);
+    case ET_CONNECT: return connect_result(fd, hung_up, result);
     case ET_READ: return is_answer(read(fd, c->read.buffer, c->read.length), result);
     case ET_PREAD: return is_answer(pread(fd, c->pread.buffer, c->pread.length, c->pread.offset), result);
     case ET_WRITE: return is_answer(write(fd, c->write.buffer, c->write.length), result);
@@ -131,7 +132,7 @@ static bool try_at_start(struct et_loop *loop, struct et_completion *c, int64_t 
         return false;
     if (loop->descriptors[fd].out.head != NULL) /* ET-SUBMIT-8: it must not overtake */
         return false;
-    return try_operation(loop, c, result);
+    return try_operation(loop, c, false, result);
 }
 
 static void start_waiting(struct et_loop *loop, struct et_completion *c) {
@@ -140,8 +141,8 @@ static void start_waiting(struct et_loop *loop, struct et_completion *c) {
         finish(loop, c, -EMFILE);
         return;
     }
-    bool same = c->internal.rearmed && c->internal.fd == c->fd;
-    c->internal.rearmed = same;
+    bool trusted = c->internal.trusted && c->internal.fd == c->fd;
+    c->internal.trusted = false;
     c->internal.fd = c->fd;
     c->internal.events = c->internal.operation == ET_POLL ? c->poll.events : 0;
     if (try_at_start(loop, c, &result)) {
@@ -150,7 +151,7 @@ static void start_waiting(struct et_loop *loop, struct et_completion *c) {
     }
     enum place place = direction(c->internal.operation);
     become_active(loop, c, place);
-    wait_on(loop, c, place);
+    wait_on(loop, c, place, trusted);
 }
 
 void start(struct et_loop *loop, struct et_completion *c) {

@@ -5,7 +5,7 @@
 set -u
 # Around all, not around the server: timeout sends SIGCONT behind every signal that it passes on, and that can take away
 # the SIGSTOP with which LeakSanitizer begins its work at the server's end.
-test -n "${EXAMPLES_TIMEOUT:-}" || EXAMPLES_TIMEOUT=set exec timeout -k 5 120 "$0" "$@"
+test -n "${EXAMPLES_TIMEOUT:-}" || EXAMPLES_TIMEOUT=120 exec timeout -k 5 120 "$0" "$@"
 cd "$(dirname "$0")/../.." || exit 2
 programs=${1:-build/default/tests/examples}
 work=$(mktemp -d)
@@ -37,10 +37,11 @@ verdict() {
 # start_server OPTION…: sets server (its process) and port. DESCRIPTORS limits its descriptors.
 start_server() {
     : >"$work/load"
+    : >"$work/server" # now, not when the server comes to it: it still holds the port of the last one
     (
         test -z "${DESCRIPTORS:-}" || ulimit -Sn "$DESCRIPTORS"
         exec "$programs/echo_server" "$@"
-    ) >"$work/server" 2>&1 &
+    ) >>"$work/server" 2>&1 &
     server=$!
     port=
     for _ in $(seq 100); do

@@ -209,6 +209,29 @@ static void ET_ADD_5_refused_while_deleting_stays_deleting(void **state) {
     EXPECT_NOTHING();
 }
 
+static void ET_ADD_3_calls_on_an_active_completion(void **state) {
+    (void)state;
+    int p[2];
+    open_pipe(p);
+    submit_read(&c[0], p[0], in[0], 1);
+    submit_timer(&c[1], HOUR_MS);
+    run(ET_RUN_NO_WAIT);
+    for (int i = 0; i < 2; i++) {
+        struct et_completion before = c[i];
+        assert_int_equal(et_loop_add(&loop, &c[i]), -EBUSY);
+        assert_int_equal(et_loop_timer(&loop, &c[i], 0, note, NULL), -EBUSY);
+        assert_int_equal(et_loop_cancel(&loop, &c[i], &c[2], note, NULL), -EBUSY);
+        assert_int_equal(et_loop_cancel(&loop, &c[i], NULL, note, NULL), -EINVAL);
+        assert_int_equal(et_loop_cancel(&loop, &c[i], &c[i], note, NULL), -EINVAL);
+        assert_memory_equal(&c[i], &before, sizeof before);
+    }
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[2], 0, note, NULL), -EINVAL);
+    EXPECT_STATE(&c[2], ET_DEAD);
+    put(p[1], "x");
+    run(ET_RUN_ONCE);
+    EXPECT({&c[0], 1});
+}
+
 /* ---- init and deinit ----------------------------------------------------------------------------------------------- */
 
 static void ET_DEINIT_3_init_without_descriptors_leaves_nothing(void **state) {
@@ -291,7 +314,7 @@ static void ET_DEINIT_2_everything_is_dead(void **state) {
     run(ET_RUN_NO_WAIT);
     assert_int_equal(et_loop_delete(&loop, &x[3]), 0);
     assert_int_equal(et_loop_delete(&loop, &x[1]), 0);
-    assert_int_equal(et_loop_timer_reset(&loop, &x[0], &x[6], 1, note, NULL), 0);
+    assert_int_equal(et_loop_timer_reset(&loop, &x[0], &x[6], HOUR_MS, note, NULL), 0);
     submit_noop(&x[7]);
     submit_cancel(&x[8], &x[5]);
     submit_close(&x[9], p[0]);
@@ -963,6 +986,23 @@ static void ET_RESET_9_deleted_and_cancelled_carriers_apply_it(void **state) {
     EXPECT({&c[4], 0}, {&c[0], 0});
 }
 
+static void ET_RESET_3_carrier_that_is_deleting_serves_at_once(void **state) {
+    (void)state;
+    submit_timer(&c[0], HOUR_MS);
+    submit_timer(&c[1], HOUR_MS);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[2], 0, note, NULL), 0);
+    assert_int_equal(et_loop_delete(&loop, &c[2]), 0);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[2], HOUR_MS, note, NULL), 0); /* its own reset */
+    assert_int_equal(et_loop_delete(&loop, &c[2]), 0);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[1], &c[2], 0, note, NULL), 0); /* another's: c[0]'s is applied */
+    EXPECT_STATE(&c[2], ET_ADDING);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[1], 0});
+    EXPECT_STATE(&c[0], ET_ACTIVE);
+    EXPECT_STATE(&c[2], ET_DEAD);
+}
+
 static void ET_RESET_10_carrier_of_a_deleted_timer(void **state) {
     (void)state;
     struct et_completion *timer = calloc(1, sizeof *timer);
@@ -1095,6 +1135,20 @@ static void ET_TICK_1_stopped_loop_does_nothing(void **state) {
     assert_int_equal(et_loop_now(&loop), before_ms);
     EXPECT_NOTHING();
     EXPECT_STATE(&c[0], ET_ADDING);
+}
+
+static void ET_STOP_2_stop_before_the_wait(void **state) {
+    (void)state;
+    int p[2], file = keep(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    open_pipe(p);
+    put(p[1], "x");
+    submit_read(&c[0], p[0], in[0], 1);
+    submit_read(&c[1], file, in[1], 1);
+    c[1].callback = note_and_stop;
+    submit_read(&c[2], file, in[1], 1);
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[1], -EPERM}, {&c[2], -EPERM}); /* refused; but nobody has asked about the pipe */
+    EXPECT_STATE(&c[0], ET_ACTIVE);
 }
 
 static void ET_STOP_2_stop_in_the_timer_and_kernel_phases(void **state) {
@@ -1516,6 +1570,52 @@ static void ET_REGISTER_2_the_same_file_under_the_same_number_again(void **state
     EXPECT({&c[0], 3});
 }
 
+static void ET_REGISTER_2_the_same_file_after_a_refusal(void **state) {
+    (void)state;
+    int p[2];
+    open_pipe(p);
+    int duplicate = keep(fcntl(p[0], F_DUPFD_CLOEXEC, 0));
+    submit_read(&c[0], p[0], in[0], 8);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(et_loop_delete(&loop, &c[0]), 0);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(close(p[0]), 0);
+    submit_read(&c[0], p[0], in[0], 8);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[0], -EBADF});
+    assert_int_equal(dup3(duplicate, p[0], O_CLOEXEC), p[0]);
+    submit_read(&c[0], p[0], in[0], 8);
+    run(ET_RUN_NO_WAIT);
+    EXPECT_NOTHING();
+    put(p[1], "old");
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], 3});
+}
+
+static void ET_REGISTER_4_accepted_under_a_number_that_was_known(void **state) {
+    (void)state;
+    struct sockaddr_in server;
+    int p[2], listener = open_listener(1, &server);
+    int client = keep(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    open_pipe(p);
+    submit_read(&c[0], p[0], in[0], 8);
+    submit(&c[1], (struct et_completion){.operation = ET_ACCEPT, .fd = listener, .accept = {NULL, NULL, SOCK_CLOEXEC}});
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(et_loop_delete(&loop, &c[0]), 0);
+    run(ET_RUN_NO_WAIT);
+    drop(p[0]); /* the lowest free number now */
+    assert_int_equal(connect(client, (struct sockaddr *)&server, sizeof server), -1);
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[1], p[0]});
+    keep(p[0]);
+    submit_recv(&c[0], p[0], in[0], 8);
+    run(ET_RUN_NO_WAIT);
+    EXPECT_NOTHING();
+    put(client, "new");
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], 3});
+}
+
 /* Makes the loop remember a registration of a socket that is closed, for a number that means another socket then. */
 static void leave_stale_registration(int p[2], uint32_t asked) {
     open_pair(p, SOCK_STREAM | SOCK_NONBLOCK);
@@ -1786,6 +1886,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_CANCEL_8_target_and_carrier_of_another_loop),
     TEST(ET_ADD_5_invalid_descriptions),
     TEST(ET_ADD_5_refused_while_deleting_stays_deleting),
+    TEST(ET_ADD_3_calls_on_an_active_completion),
     TEST(ET_DEINIT_3_init_without_descriptors_leaves_nothing),
     TEST(ET_DEINIT_3_init_without_memory_leaves_nothing),
     TEST(ET_SUBMIT_5_extreme_limits),
@@ -1818,6 +1919,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_RESET_7_carrier_is_null_or_the_timer),
     TEST(ET_RESET_6_busy_carriers),
     TEST(ET_RESET_9_deleted_and_cancelled_carriers_apply_it),
+    TEST(ET_RESET_3_carrier_that_is_deleting_serves_at_once),
     TEST(ET_RESET_10_carrier_of_a_deleted_timer),
     TEST(ET_RESET_11_another_carrier_takes_over),
     TEST(ET_RUN_4_unknown_modes),
@@ -1826,6 +1928,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_TICK_5_null_callbacks_count_and_resets_do_not),
     TEST(ET_STOP_2_no_phase_after_the_one_in_progress),
     TEST(ET_TICK_1_stopped_loop_does_nothing),
+    TEST(ET_STOP_2_stop_before_the_wait),
     TEST(ET_STOP_2_stop_in_the_timer_and_kernel_phases),
     TEST(ET_TICK_6_wait_that_fails_ends_the_tick),
     TEST(ET_WAKE_1_every_wakeup_from_a_thread_ends_a_wait),
@@ -1842,10 +1945,12 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_REGISTER_4_reopened_in_a_callback),
     TEST(ET_REGISTER_4_reopened_while_nothing_waits),
     TEST(ET_REGISTER_4_reopened_beside_a_read_that_waits),
+    TEST(ET_REGISTER_4_accepted_under_a_number_that_was_known),
     TEST(ET_REGISTER_4_rearmed_send_that_was_answered_at_its_start),
     TEST(ET_REGISTER_4_rearmed_read_that_was_cancelled_before_its_start),
     TEST(ET_REGISTER_4_rearmed_read_that_was_cancelled_at_its_start),
     TEST(ET_REGISTER_2_the_same_file_under_the_same_number_again),
+    TEST(ET_REGISTER_2_the_same_file_after_a_refusal),
     TEST(ET_REGISTER_7_duplicate_of_a_descriptor_closed_behind_its_back),
     TEST(ET_REGISTER_7_duplicate_of_a_descriptor_closed_by_the_loop),
     TEST(ET_REGISTER_5_data_that_nobody_reads),
