@@ -122,7 +122,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz bench-lockstep coverage spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz bench-lockstep faults coverage spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -153,6 +153,9 @@ fuzz: $(fuzz_programs_$(ENGINE)) build/default/etalon build/fuzz/seeds.made ## r
 
 bench-lockstep: build/fuzz/harness build/fuzz/toy build/fuzz-bare/harness build/fuzz-bare/toy build/fuzz/seeds.made ## commands per second of the fuzz harness, next to a toy
 	@fuzz/bench.sh
+
+faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
+	@tests/faults.py
 
 coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/seeds.made ## line and branch coverage of src/ and model/, with its limits
 	@coverage/run.sh build/cov

@@ -36,7 +36,7 @@
 #define HUGE_DESCRIPTOR 1000
 #define BUFFER          4096
 #define CLOCK_START_NS  UINT64_C(1000000700000) /* not a whole millisecond: rounding errors must show */
-#define CALLBACKS_MAX   400  /* then the loop is stopped: a program may rearm for ever */
+#define CALLBACKS_MAX   400                     /* then the loop is stopped: a program may rearm for ever */
 #define COMMANDS_MAX    4000
 #define WAITS_MAX       4000 /* then they fail: some sockets are ready for ever without anything to read */
 #define IDLE_WAITS_MAX  64   /* in a row, without a callback, a try, or the clock moving */
@@ -45,10 +45,10 @@ uint64_t lockstep_allocations;
 
 /* What the driver keeps for one completion of the program. */
 struct slot {
-    unsigned generation;   /* which of the two memories is in use */
-    uint32_t body;         /* that the callback runs */
-    uint8_t into;          /* of an accept: the handle that the accepted descriptor becomes */
-    uint64_t installed;    /* the file behind the descriptor when the operation was first seen waiting; 0: not yet seen */
+    unsigned generation; /* which of the two memories is in use */
+    uint32_t body;       /* that the callback runs */
+    uint8_t into;        /* of an accept: the handle that the accepted descriptor becomes */
+    uint64_t installed;  /* the file behind the descriptor when the operation was first seen waiting; 0: not yet seen */
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];
@@ -66,14 +66,23 @@ static struct lockstep {
     struct lockstep_report *report;
     lockstep_log log;
     void *log_self;
-    uint32_t serial; /* makes each userdata unique */
-    unsigned depth;  /* of callbacks, for the log */
+    uint32_t serial;     /* makes each userdata unique */
+    unsigned depth;      /* of callbacks, for the log */
     unsigned world_next; /* in the body of the world */
     unsigned idle_waits;
-    struct { int fd, operation, error; uint32_t kept; bool contradicted; } refused; /* not final yet: the loop may try otherwise; fd -1: none */
-    bool faults;              /* the program has asked for failures */
+    struct {
+        int fd, operation, error;
+        uint32_t kept;
+        bool contradicted;
+    } refused;   /* not final yet: the loop may try otherwise; fd -1: none */
+    bool faults; /* the program has asked for failures */
     bool wake_pending, wake_credit;
-    struct { bool open, checked; uint64_t end_ns; int64_t timeout_ns; unsigned reports; } wait;
+    struct {
+        bool open, checked;
+        uint64_t end_ns;
+        int64_t timeout_ns;
+        unsigned reports;
+    } wait;
     uint64_t allocations;
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
@@ -177,8 +186,8 @@ static void compare_completion(unsigned i) {
         differ("ET-STATE-2", "c%u is %s, expected %s", i, state_name(state), state_name(expected->state));
     else if ((state == ET_ACTIVE || state == ET_ADDING) && expected->operation == ET_TIMER && !expected->is_carrier &&
              c->internal.deadline_ms != expected->deadline_ms)
-        differ("ET-ADD-7", "the deadline of c%u is %llu, expected %llu", i,
-               (unsigned long long)c->internal.deadline_ms, (unsigned long long)expected->deadline_ms);
+        differ("ET-ADD-7", "the deadline of c%u is %llu, expected %llu", i, (unsigned long long)c->internal.deadline_ms,
+               (unsigned long long)expected->deadline_ms);
 }
 
 static void compare(void) {
@@ -309,7 +318,8 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         return;
     finish_wait();
     settle_refusal();
-    s.idle_waits = 0; /* Linux itself reports some sockets for ever that it then does not let us read (shut down for reading) */
+    s.idle_waits =
+        0; /* Linux itself reports some sockets for ever that it then does not let us read (shut down for reading) */
     unsigned i = whose(identity);
     if (s.log != NULL)
         note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
@@ -325,8 +335,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         s.world->released(fd);
 }
 
-static void on_controlled(void *self, int operation, int fd, uint32_t events, int error, uint32_t kept,
-                          bool injected) {
+static void on_controlled(void *self, int operation, int fd, uint32_t events, int error, uint32_t kept, bool injected) {
     static const char *const name[] = {"?", "add", "remove", "modify"};
     (void)self;
     if (failed())
@@ -403,8 +412,8 @@ static void on_woken(void *self, int error) {
         return;
     uint64_t now_ns = s.world->clock();
     if (s.log != NULL)
-        note('.', "woken%s%s, the clock stands at +%llu us", error != 0 ? " by " : "", error != 0 ? errno_name(error) : "",
-             (unsigned long long)((now_ns - CLOCK_START_NS) / 1000));
+        note('.', "woken%s%s, the clock stands at +%llu us", error != 0 ? " by " : "",
+             error != 0 ? errno_name(error) : "", (unsigned long long)((now_ns - CLOCK_START_NS) / 1000));
     if (now_ns != s.model.clock_ns)
         s.idle_waits = 0;
     model_clock(&s.model, now_ns);
@@ -572,8 +581,10 @@ static void describe(const struct command *command) {
     struct et_completion *c = completion(i);
     if (s.model.completion[i].state != ET_DEAD)
         return;
-    struct model_description d = {.operation = command->operation, .target = MODEL_NONE,
-                                  .pool_mark = command->pool != 0, .has_callback = command->body != 0};
+    struct model_description d = {.operation = command->operation,
+                                  .target = MODEL_NONE,
+                                  .pool_mark = command->pool != 0,
+                                  .has_callback = command->body != 0};
     memset(&c->cancel, 0, offsetof(struct et_completion, internal) - offsetof(struct et_completion, cancel));
     c->operation = command->operation;
     c->on_pool = command->pool != 0;
@@ -745,8 +756,8 @@ static void run_command(const struct command *command) {
 
 /* ---- programs ----------------------------------------------------------------------------------------- */
 
-void lockstep_run(const struct program *program, const struct world_kind_functions *world, lockstep_log log,
-                  void *self, struct lockstep_report *report) {
+void lockstep_run(const struct program *program, const struct world_kind_functions *world, lockstep_log log, void *self,
+                  struct lockstep_report *report) {
     memset(report, 0, sizeof *report);
     s.program = program;
     s.world = world;

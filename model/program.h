@@ -10,23 +10,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define PROGRAM_COMPLETIONS 8 /* c0 … c7 */
-#define PROGRAM_HANDLES 8     /* d0 … d7: descriptors of the program's world */
-#define PROGRAM_BODIES 8      /* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
-#define PROGRAM_BODY_WORLD 7
+#define PROGRAM_COMPLETIONS  8 /* c0 … c7 */
+#define PROGRAM_HANDLES      8 /* d0 … d7: descriptors of the program's world */
+#define PROGRAM_BODIES       8 /* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
+#define PROGRAM_BODY_WORLD   7
 #define PROGRAM_COMMANDS_MAX 512
-#define PROGRAM_RECORD 4 /* bytes of one command in the binary notation */
+#define PROGRAM_RECORD       4 /* bytes of one command in the binary notation */
 
 enum command_kind {
     /* calls on the loop */
-    COMMAND_SUBMIT,   /* describe completion `c` if it is dead, then add it */
-    COMMAND_ADD,      /* add c, as it is described */
-    COMMAND_DELETE,   /* delete c */
-    COMMAND_TIMER,    /* timer c value=delay_ms body */
-    COMMAND_RESET,    /* timer_reset c, carrier other, value=delay_ms, body */
-    COMMAND_CANCEL,   /* cancel target other, by the cancel completion c, body */
-    COMMAND_TICK,     /* tick value=callbacks */
-    COMMAND_RUN,      /* run value=enum et_run_mode */
+    COMMAND_SUBMIT, /* describe completion `c` if it is dead, then add it */
+    COMMAND_ADD,    /* add c, as it is described */
+    COMMAND_DELETE, /* delete c */
+    COMMAND_TIMER,  /* timer c value=delay_ms body */
+    COMMAND_RESET,  /* timer_reset c, carrier other, value=delay_ms, body */
+    COMMAND_CANCEL, /* cancel target other, by the cancel completion c, body */
+    COMMAND_TICK,   /* tick value=callbacks */
+    COMMAND_RUN,    /* run value=enum et_run_mode */
     COMMAND_STOP,
     COMMAND_UPDATE_NOW,
     COMMAND_DEINIT,   /* at top level: deinit, then init again; in a callback: must be refused */
@@ -43,11 +43,11 @@ enum command_kind {
     COMMAND_PEER_CLOSE,
     COMMAND_PEER_SHUTDOWN, /* d: the other end shuts down its sending side */
     COMMAND_PEER_CONNECT,  /* d, a listener: a client connects to it */
-    COMMAND_ADVANCE,    /* the clock moves forward by value microseconds */
-    COMMAND_FAIL,       /* the value-th next system call of `call` fails with `error` */
-    COMMAND_SPURIOUS,   /* the next wait also reports d with value=epoll events, if d is registered */
-    COMMAND_ORDER,      /* the order within a batch: 0 as it became ready, 1 reversed, else a permutation with that seed */
-    COMMAND_BATCH,      /* a wait reports at most value descriptors (0: no limit) */
+    COMMAND_ADVANCE,       /* the clock moves forward by value microseconds */
+    COMMAND_FAIL,          /* the value-th next system call of `call` fails with `error` */
+    COMMAND_SPURIOUS,      /* the next wait also reports d with value=epoll events, if d is registered */
+    COMMAND_ORDER, /* the order within a batch: 0 as it became ready, 1 reversed, else a permutation with that seed */
+    COMMAND_BATCH, /* a wait reports at most value descriptors (0: no limit) */
     COMMAND_KINDS
 };
 #define COMMAND_FIRST_OF_WORLD COMMAND_WAKEUP
@@ -55,27 +55,43 @@ enum command_kind {
 enum world_kind {
     WORLD_PIPE_READER, /* the read end; the peer is the write end */
     WORLD_PIPE_WRITER,
-    WORLD_STREAM,      /* one end of a connected stream socket pair */
-    WORLD_DATAGRAM,    /* one end of a connected datagram socket pair */
-    WORLD_LISTENER,    /* a listening stream socket */
-    WORLD_SOCKET,      /* a fresh stream socket, to connect to a listener */
-    WORLD_EVENTFD,     /* peer_write adds value to its counter */
-    WORLD_TIMERFD,     /* peer_write arms it: it expires after value microseconds */
-    WORLD_FILE,        /* a regular file of 64 bytes */
+    WORLD_STREAM,   /* one end of a connected stream socket pair */
+    WORLD_DATAGRAM, /* one end of a connected datagram socket pair */
+    WORLD_LISTENER, /* a listening stream socket */
+    WORLD_SOCKET,   /* a fresh stream socket, to connect to a listener */
+    WORLD_EVENTFD,  /* peer_write adds value to its counter */
+    WORLD_TIMERFD,  /* peer_write arms it: it expires after value microseconds */
+    WORLD_FILE,     /* a regular file of 64 bytes */
     WORLD_KINDS
 };
 
 enum faulty_call { /* what COMMAND_FAIL can name */
-    FAULTY_EPOLL_CTL, FAULTY_EPOLL_WAIT, FAULTY_READ, FAULTY_WRITE, FAULTY_PREAD, FAULTY_PWRITE, FAULTY_SEND, FAULTY_RECV,
-    FAULTY_SENDMSG, FAULTY_RECVMSG, FAULTY_ACCEPT, FAULTY_CONNECT, FAULTY_GETSOCKOPT, FAULTY_SHUTDOWN, FAULTY_CLOSE,
-    FAULTY_EPOLL_CREATE, FAULTY_CALLS
+                   FAULTY_EPOLL_CTL,
+                   FAULTY_EPOLL_WAIT,
+                   FAULTY_READ,
+                   FAULTY_WRITE,
+                   FAULTY_PREAD,
+                   FAULTY_PWRITE,
+                   FAULTY_SEND,
+                   FAULTY_RECV,
+                   FAULTY_SENDMSG,
+                   FAULTY_RECVMSG,
+                   FAULTY_ACCEPT,
+                   FAULTY_CONNECT,
+                   FAULTY_GETSOCKOPT,
+                   FAULTY_SHUTDOWN,
+                   FAULTY_CLOSE,
+                   FAULTY_EPOLL_CREATE,
+                   FAULTY_CALLS
 };
 
 struct command {
-    uint8_t kind;      /* enum command_kind */
-    uint8_t c;         /* completion, 0 … 7 */
-    uint8_t other;     /* second completion (carrier, target) or second handle (accept's "into", connect's listener, dup's copy) */
-    uint8_t d;         /* handle, 0 … 7; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number above the loop's limit */
+    uint8_t kind; /* enum command_kind */
+    uint8_t c;    /* completion, 0 … 7 */
+    uint8_t
+        other; /* second completion (carrier, target) or second handle (accept's "into", connect's listener, dup's copy) */
+    uint8_t
+        d; /* handle, 0 … 7; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number above the loop's limit */
     uint8_t body;      /* the body that the callback runs: 0 none (a null callback), 1 … 6 */
     uint8_t operation; /* of SUBMIT and DESCRIBE: enum et_operation */
     uint8_t call;      /* of FAIL: enum faulty_call */
@@ -102,7 +118,7 @@ size_t program_encode(const struct program *p, uint8_t *bytes, size_t size);
 
 /* ---- the text notation ---- */
 
-#define TRACE_CLAUSES_MAX 24
+#define TRACE_CLAUSES_MAX      24
 #define TRACE_OBSERVATIONS_MAX 2048
 
 struct trace {
@@ -128,8 +144,8 @@ void trace_write(FILE *out, const struct trace *t);
 /* One command as text, without newline, e.g. "submit c0 read d1 16 do b2". */
 void command_write(FILE *out, const struct command *command);
 
-const char *operation_name(unsigned operation); /* "noop" … "timer", or "unknown" */
-const char *errno_name(int error);              /* "EBUSY", or "E???" */
+const char *operation_name(unsigned operation);    /* "noop" … "timer", or "unknown" */
+const char *errno_name(int error);                 /* "EBUSY", or "E???" */
 int errno_number(const char *name, size_t length); /* 0 when unknown */
 
 #endif

@@ -17,8 +17,8 @@ struct world_observer {
      * as -EINPROGRESS). result: >= 0, or the negated errno. length, offset, flags: as passed (shutdown's how is told as flags; the
      * length of accept is what *address_length said before). Calls on the loop's own
      * descriptors (its epoll and eventfd) are not told. */
-    void (*tried)(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length, int64_t offset, int flags,
-                  int64_t result);
+    void (*tried)(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
+                  int64_t offset, int flags, int64_t result);
     /* epoll_ctl(op, fd) by the loop on a descriptor of the program; error 0 or a positive errno. events: the interest passed; kept: what is registered
      * for fd now (0 also when nothing is). injected: the failure came from COMMAND_FAIL. */
     void (*controlled)(void *self, int op, int fd, uint32_t events, int error, uint32_t kept, bool injected);
@@ -45,12 +45,17 @@ struct world_kind_functions {
     /* Performs one command of the world (COMMAND_WAKEUP excepted: the driver calls the loop). A command that is not possible now
      * (a handle that is not open, …) does nothing. Returns false when this world cannot do this command at all. */
     bool (*command)(const struct command *command);
-    int (*descriptor)(unsigned handle);   /* the number of d, or -1 when it is not open */
-    bool (*adopt)(unsigned handle, int fd); /* an accepted descriptor becomes handle d; false (and closed) when d is open */
-    const void *(*address)(unsigned listener, unsigned *length); /* where a connect to that listener goes (a struct sockaddr), never NULL */
-    uint32_t (*registered)(int fd, bool *any); /* the interest that is registered for the file that fd names now; *any: there is a registration */
+    int (*descriptor)(unsigned handle); /* the number of d, or -1 when it is not open */
+    bool (*adopt)(unsigned handle,
+                  int fd); /* an accepted descriptor becomes handle d; false (and closed) when d is open */
+    const void *(*address)(
+        unsigned listener,
+        unsigned *length); /* where a connect to that listener goes (a struct sockaddr), never NULL */
+    uint32_t (*registered)(
+        int fd,
+        bool *any); /* the interest that is registered for the file that fd names now; *any: there is a registration */
     uint64_t (*installed)(int fd); /* a number that changes whenever fd comes to name another open file; 0: closed */
-    void (*released)(int fd); /* the loop closed fd by a close operation, if a handle had it */
+    void (*released)(int fd);      /* the loop closed fd by a close operation, if a handle had it */
 };
 
 extern const struct world_kind_functions world_simulated; /* fuzz/kernel.c */

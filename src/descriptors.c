@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REPORTS_MAX 256 /* one wait; more are reported by the next one, none is lost */
+#define REPORTS_MAX 256                 /* one wait; more are reported by the next one, none is lost */
 #define WAIT_MS_MAX (UINT64_C(1) << 40) /* a longer wait is split: 34 years, and far from any overflow */
 
 #define IN_EVENTS  (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
@@ -208,8 +208,8 @@ static void renew_epoll(struct et_loop *loop) {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         return;
-    bool renewed = epoll_ctl(epoll, EPOLL_CTL_ADD, loop->wakeup, &event) == 0 &&
-                   dup3(epoll, loop->epoll, O_CLOEXEC) >= 0;
+    bool renewed =
+        epoll_ctl(epoll, EPOLL_CTL_ADD, loop->wakeup, &event) == 0 && dup3(epoll, loop->epoll, O_CLOEXEC) >= 0;
     close(epoll);
     for (int fd = 0; renewed && fd < loop->descriptors_used; fd++) {
         forget_registration(&loop->descriptors[fd]);

@@ -40,7 +40,7 @@ typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion
 /* The loop's own part of a completion. The caller zeroes it once and never looks into it. */
 struct et_private {
     struct et_loop *loop;
-    struct et_completion *next, *previous;                 /* in the submissions */
+    struct et_completion *next, *previous;                   /* in the submissions */
     struct et_completion *deletion_next, *deletion_previous; /* in the deletions */
     struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, the heap, or `expired` */
     struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
@@ -59,9 +59,10 @@ struct et_private {
 struct et_completion {
     uint8_t operation; /* enum et_operation */
     bool on_pool;      /* read, pread, write, pwrite, close: run by the thread pool; -EOPNOTSUPP without a pool */
-    int fd;            /* of all but noop, cancel and timer; in non-blocking mode, unless only send… and recv… use it */
+    int fd; /* of all but noop, cancel and timer; in non-blocking mode, unless only send… and recv… use it */
     et_callback callback; /* may be null: as one that returns ET_DISARM */
     void *userdata;
+    /* clang-format off */
     union {
         struct { struct et_completion *target; } cancel;
         struct { struct sockaddr *address; socklen_t *address_length; int flags; } accept; /* as accept4(2); address may be null */
@@ -78,6 +79,7 @@ struct et_completion {
         struct { int how; } shutdown; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
         struct { uint64_t delay_ms; } timer;
     };
+    /* clang-format on */
     struct et_private internal;
 };
 
@@ -103,7 +105,7 @@ struct et_loop {
     struct et_completion *current; /* the cancel or close that is being carried out */
     struct et_descriptor *descriptors;
     uint64_t now_ns;
-    uint64_t order; /* of the next start */
+    uint64_t order;  /* of the next start */
     uint64_t called; /* callbacks in this tick */
     uint32_t active;
     uint32_t round;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define DESCRIPTORS_MAX (1 << 20)
-#define POLL_EVENTS (POLLIN | POLLPRI | POLLOUT | EPOLLRDHUP | POLLERR | POLLHUP)
+#define POLL_EVENTS     (POLLIN | POLLPRI | POLLOUT | EPOLLRDHUP | POLLERR | POLLHUP)
 
 /* ---- the queues --------------------------------------------------------------------------------------- */
 
@@ -249,8 +249,8 @@ int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_
     return 0;
 }
 
-int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struct et_completion *carrier,
-                        uint64_t delay_ms, et_callback callback, void *userdata) {
+int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struct et_completion *carrier, uint64_t delay_ms,
+                        et_callback callback, void *userdata) {
     if (!is_usable(loop, c) || carrier == NULL || carrier == c)
         return -EINVAL;
     if (c->internal.state != ET_ACTIVE)

@@ -44,8 +44,7 @@ bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hun
     assert(c->internal.operation != ET_POLL);
     switch (c->internal.operation) {
     case ET_ACCEPT:
-        answered =
-            is_answer(accept4(fd, c->accept.address, c->accept.address_length, c->accept.flags), result);
+        answered = is_answer(accept4(fd, c->accept.address, c->accept.address_length, c->accept.flags), result);
         if (answered && *result >= 0)
             descriptor_opened(loop, (int)*result);
         return answered;
@@ -71,8 +70,7 @@ static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     int64_t result = -ENOENT;
     become_active(loop, c, PLACE_NOWHERE);
     loop->current = c;
-    if (target->internal.loop == loop &&
-        (target->internal.state == ET_ADDING || target->internal.state == ET_ACTIVE)) {
+    if (target->internal.loop == loop && (target->internal.state == ET_ADDING || target->internal.state == ET_ACTIVE)) {
         result = 0;
         if (target->internal.operation == CARRIER) {
             withdraw(loop, target);

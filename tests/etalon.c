@@ -296,9 +296,8 @@ static void remove_commands(struct program *p, unsigned first, unsigned count) {
         unsigned from = p->first[body] > first ? p->first[body] : first;
         unsigned to = p->first[body] + p->count[body] < first + count ? p->first[body] + p->count[body] : first + count;
         unsigned inside = to > from ? to - from : 0;
-        unsigned before = p->first[body] > first
-                              ? (p->first[body] < first + count ? p->first[body] - first : count)
-                              : 0;
+        unsigned before =
+            p->first[body] > first ? (p->first[body] < first + count ? p->first[body] - first : count) : 0;
         p->first[body] = (uint16_t)(p->first[body] - before);
         p->count[body] = (uint16_t)(p->count[body] - inside);
     }
@@ -424,8 +423,10 @@ static int for_each_file(const char *command, char **files, int count, const str
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
-        {"world", required_argument, NULL, 'w'}, {"output", required_argument, NULL, 'o'},
-        {"quiet", no_argument, NULL, 'q'},       {"help", no_argument, NULL, 'h'},
+        {"world", required_argument, NULL, 'w'},
+        {"output", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
         {0},
     };
     struct options options = {.world = &world_simulated};

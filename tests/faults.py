@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks the loop on purpose, one fault at a time, and shows which check finds it: the conformance cases, and the fuzzer.
 
-usage: faults.py [--seconds N] [NAME...]     N: how long the fuzzer may search for one fault (60)
+usage: faults.py [--check] [--seconds N] [NAME...]     N: how long the fuzzer may search for one fault (60)
 
 Every fault is a replacement in one file of src/. A fault whose text is no longer there is an error: the list is to be
 kept up to date. Works on copies under build/faults; writes build/report/mutate.json. Exit status 1 when a fault is not
@@ -42,8 +42,8 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "uint64_t left_ns = left_ms * NANOSECONDS_PER_MS - now_ns % NANOSECONDS_PER_MS;",
      "uint64_t left_ns = (left_ms - 1) * NANOSECONDS_PER_MS;"),
     ("delivered twice after a rearm", "loop.c",
-     "if (et_loop_add(loop, c) == 0)\n        c->internal.rearmed = same;",
-     "if (et_loop_add(loop, c) == 0)\n        c->internal.rearmed = same;\n"
+     "if (et_loop_add(loop, c) == 0)\n        c->internal.trusted = trusted;",
+     "if (et_loop_add(loop, c) == 0)\n        c->internal.trusted = trusted;\n"
      "    if (result > 0)\n        callback(loop, c, result, c->userdata);"),
     ("a rearmed completion runs again in the same round", "loop.c",
      "while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)",
@@ -64,7 +64,7 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("a useless registration stays", "descriptors.c",
      "d->is_useless = true;\n        look_at(loop, fd);\n        return;", "return;"),
     ("an added completion trusts the registration", "descriptors.c",
-     "if (!c->internal.rearmed || !is_covered(d, c))", "if (!is_covered(d, c))"),
+     "if (!trusted || !is_covered(d, c))", "(void)trusted;\n    if (!is_covered(d, c))"),
     ("a refused modification is final", "descriptors.c",
      "if (error == 0)\n            return 0;\n        forget_registration(d);",
      "return error;"),
@@ -94,7 +94,7 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
 
 def prepare():
     """A copy of the tree with its objects, so that only what a fault touches is compiled anew."""
-    subprocess.run(["make", "-s", "build/default/etalon", "build/fuzz/harness", "build/fuzz/seeds.made"], cwd=ROOT, check=True,
+    subprocess.run(["make", "-s", "build/default/etalon", "build/fuzz/harness"], cwd=ROOT, check=True,
                    stdout=subprocess.DEVNULL)
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
@@ -105,13 +105,17 @@ def prepare():
         subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(WORK / "build" / name)], check=True)
 
 
-def inject(fault):
+def faulty_text(fault):
     name, file, old, new = fault
-    path = WORK / "src" / file
     text = (ROOT / "src" / file).read_text()
     if text.count(old) != 1:
         sys.exit(f"faults.py: '{name}': its text stands {text.count(old)} times in src/{file}, expected once")
-    path.write_text(text.replace(old, new))
+    return text.replace(old, new)
+
+
+def inject(fault):
+    name, file = fault[:2]
+    (WORK / "src" / file).write_text(faulty_text(fault))
     build = subprocess.run(["make", "-s", "-j2", "WERROR=", "build/default/etalon", "build/fuzz/harness"], cwd=WORK,
                            capture_output=True, text=True)
     if build.returncode != 0:
@@ -141,13 +145,13 @@ def failing_cases():
 
 
 def fuzz(seconds):
-    """Seconds until the fuzzer stops at something, and what it says; or None."""
+    """Seconds until the fuzzer, starting from nothing, stops at something, and what it says; or None."""
     corpus = WORK / "corpus"
     shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir()
     started = time.monotonic()
     run = subprocess.run([WORK / "build/fuzz/harness", f"-max_total_time={seconds}", "-max_len=1024", "-timeout=10", "-entropic=0",
-                          "-seed=1", f"-artifact_prefix={corpus}/found-", str(corpus), str(WORK / "build/fuzz/seeds")],
+                          "-seed=1", f"-artifact_prefix={corpus}/found-", str(corpus)],
                          capture_output=True, text=True, errors="replace", cwd=WORK)
     if run.returncode == 0:
         return None
@@ -158,11 +162,17 @@ def fuzz(seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--check", action="store_true", help="only check that every fault still has its text")
     parser.add_argument("name", nargs="*")
     options = parser.parse_args()
     chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
     if not chosen:
         parser.error("no fault has such a name")
+    for fault in chosen:
+        faulty_text(fault)
+    if options.check:
+        print(f"{len(chosen)} faults have their text")
+        return 0
     prepare()
     rows, survived = [], 0
     for fault in chosen:

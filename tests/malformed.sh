@@ -1,0 +1,98 @@
+#!/bin/bash
+# Feeds bad input to the command-line tool: it must say in one line what is wrong, with the line number where there is
+# one, exit with status 2 and leave nothing behind; a fuzz input is always a program. Prints the test-anything protocol.
+#
+#   tests/malformed.sh ETALON
+set -u
+etalon=$(realpath "${1:?usage: malformed.sh ETALON}") || exit 2
+cases=$(realpath "$(dirname "$0")/../spec/cases") || exit 2
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+number=0
+
+check() { # check NAME COMMAND…: the rest of the line decides
+    local name=$1
+    shift
+    number=$((number + 1))
+    if "$@"; then echo "ok $number - $name"; else echo "not ok $number - $name"; fi
+}
+
+# refused PATTERN ARGUMENTS…: status 2, one line on standard error that matches, nothing on standard output
+refused() {
+    local pattern=$1 status
+    shift
+    "$etalon" "$@" >out 2>err </dev/null
+    status=$?
+    [ "$status" = 2 ] && [ "$(wc -l <err)" = 1 ] && grep -qE "$pattern" err && [ ! -s out ] && return 0
+    echo "# status $status, said: $(head -c 300 err | tr '\n' '|')"
+    return 1
+}
+
+# survives FILE…: every one is a program or is refused with a line number; a signal or a sanitizer is neither
+survives() {
+    local file status
+    for file in "$@"; do
+        timeout 20 "$etalon" replay --quiet "$file" >out 2>err </dev/null
+        status=$?
+        case $status in
+        0) ;;
+        2) grep -q 'line [0-9]' err || grep -q 'cannot do what' out || { echo "# $file: $(head -c 200 err)"; return 1; } ;;
+        *) echo "# $file: status $status: $(tail -c 300 out err)"; return 1 ;;
+        esac
+    done
+}
+
+check "a file that is not there" refused 'No such file' replay nowhere.trace
+mkdir folder
+check "a folder" refused 'folder' replay folder
+check "an unknown command" refused "unknown command 'fly'" fly nowhere
+check "an unknown world" refused "neither 'simulated' nor 'real'" replay --world other nowhere
+check "an unknown option" refused 'option' replay --bogus nowhere
+: >empty.trace
+check "an empty trace" refused 'empty.trace: line 1: ' replay empty.trace
+printf 'etalon-trace 2\nmain\n' >version.trace
+check "another version" refused 'version.trace: line 1: ' replay version.trace
+printf 'etalon-trace 1\ntitle x\nmain\n  tick 1\n  fly c0\n' >word.trace
+check "an unknown word" refused 'word.trace: line 5: ' replay word.trace
+printf 'etalon-trace 1\nmain\n  timer c9 10ms\n' >index.trace
+check "a completion that does not exist" refused 'index.trace: line 3: ' replay index.trace
+printf 'etalon-trace 1\nmain\n  timer c0 99999999999999999999ms\n' >number.trace
+check "a number that is too large" refused 'number.trace: line 3: ' replay number.trace
+head -c 2000000 /dev/zero >long.trace
+check "a file that is too long" refused 'long.trace: longer than' replay long.trace
+printf 'etalon-trace 1\nmain\n  tick 1\n' >good.trace
+check "an output folder that is not there" refused 'nowhere' decode --output nowhere/x good.trace
+check "encode without a folder" refused 'output' encode good.trace
+check "shrinking what shows no difference" refused 'no difference' shrink --output shrunk good.trace
+check "and nothing is left behind" test ! -e shrunk -a ! -e nowhere
+
+mkdir random
+for i in $(seq 1 60); do
+    head -c $((i * 17)) /dev/urandom >"random/$i.bin"
+    { printf 'etalon-trace 1\nmain\n'; head -c $((i * 5)) /dev/urandom; } >"random/$i.trace"
+done
+check "random bytes as fuzz inputs" survives random/*.bin
+check "random bytes behind the header of a trace" survives random/*.trace
+mkdir cut
+for file in "$cases"/socket-life.trace "$cases"/reset-dropped.trace; do
+    size=$(wc -c <"$file")
+    for at in $(seq 1 23 "$size"); do
+        head -c "$at" "$file" >"cut/$(basename "$file" .trace)-$at.trace"
+        { head -c "$at" "$file"; printf '\377'; tail -c +$((at + 2)) "$file"; } >"cut/$(basename "$file" .trace)-$at-odd.trace"
+    done
+done
+# A trace that is cut in its observations is still one, which the run then does not satisfy: status 1 is right there.
+survives_or_differs() {
+    local file status
+    for file in "$@"; do
+        timeout 20 "$etalon" replay --quiet "$file" >out 2>err </dev/null
+        status=$?
+        if [ "$status" -gt 2 ] || { [ "$status" = 2 ] && ! grep -q 'line [0-9]' err; }; then
+            echo "# $file: status $status: $(tail -c 300 out err)"
+            return 1
+        fi
+    done
+}
+check "traces that are cut or have an odd byte" survives_or_differs cut/*.trace
+echo "1..$number"
