@@ -325,7 +325,13 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
              i == MODEL_NONE ? ' ' : (char)('0' + i), result_name(result));
     if (operation == ET_CONNECT && i == MODEL_NONE && result == -EINPROGRESS && has_hung_up(fd))
-        result = -ENOTCONN; /* ET-OP-3 */
+        result = -ENOTCONN;                                                                       /* ET-OP-3 */
+    if (i != MODEL_NONE && operation == ET_SEND && s.model.completion[i].operation == ET_WRITE) { /* ET-OP-5 */
+        if (result == -ENOTSOCK)
+            return;
+        operation = ET_WRITE;
+        flags -= MSG_NOSIGNAL | MSG_DONTWAIT;
+    }
     if (i != MODEL_NONE)
         check_arguments(i, operation, fd, length, offset, flags);
     judge(model_try(&s.model, i, operation, fd, result));

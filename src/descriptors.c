@@ -34,8 +34,12 @@ static void look_at(struct et_loop *loop, int fd) {
     if (d->is_changed)
         return;
     d->is_changed = true;
-    d->next_changed = loop->changed;
-    loop->changed = fd;
+    d->next_changed = -1;
+    if (loop->changed_head >= 0)
+        loop->descriptors[loop->changed_tail].next_changed = fd;
+    else
+        loop->changed_head = fd;
+    loop->changed_tail = fd;
 }
 
 static uint32_t interest(const struct et_completion *c) {
@@ -119,7 +123,7 @@ static uint32_t wanted(const struct et_descriptor *d) {
 
 /* Whatever the kernel still reports under the present generation is not about the number's present file. */
 static void forget_registration(struct et_descriptor *d) {
-    d->is_registered = false;
+    d->is_registered = d->is_no_socket = false;
     d->registered = 0;
     d->generation++;
 }
@@ -167,11 +171,11 @@ static void remove_registration(struct et_loop *loop, int fd) {
 }
 
 static void apply_changes(struct et_loop *loop) {
-    while (loop->changed >= 0) {
-        int fd = loop->changed;
+    while (loop->changed_head >= 0) {
+        int fd = loop->changed_head;
         struct et_descriptor *d = &loop->descriptors[fd];
         struct et_completion *c;
-        loop->changed = d->next_changed;
+        loop->changed_head = d->next_changed;
         d->is_changed = false;
         if (first_waiter(d) != NULL) {
             int error = register_descriptor(loop, fd, wanted(d));

@@ -110,8 +110,8 @@ struct et_loop {
     uint32_t active;
     uint32_t round;
     int descriptors_max;
-    int descriptors_used; /* numbers from this on have never been waited on */
-    int changed;          /* list of descriptors whose registration has to be looked at; -1: none */
+    int descriptors_used;           /* numbers from this on have never been waited on */
+    int changed_head, changed_tail; /* queue of descriptors whose registration has to be looked at; -1: empty */
     int epoll;
     int wakeup;
     bool stopped, in_callback, epoll_stale, no_pwait2;

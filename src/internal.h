@@ -36,8 +36,9 @@ struct et_descriptor {
     uint32_t registered;           /* the events that the kernel has been told */
     int next_changed;
     bool is_registered;
-    bool is_changed; /* in the list of descriptors to be looked at */
-    bool is_useless; /* was reported without anything waiting for what was reported */
+    bool is_changed;   /* in the list of descriptors to be looked at */
+    bool is_no_socket; /* send(2) has said so, since it was registered */
+    bool is_useless;   /* was reported without anything waiting for what was reported */
 };
 
 /* ---- loop.c ---- */

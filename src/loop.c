@@ -408,7 +408,7 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options) {
     int limit = descriptors_max(options);
     if (limit < 0)
         return limit;
-    loop->epoll = loop->wakeup = loop->changed = -1;
+    loop->epoll = loop->wakeup = loop->changed_head = -1;
     loop->descriptors_max = limit;
     loop->descriptors = calloc((size_t)loop->descriptors_max, sizeof *loop->descriptors);
     if (loop->descriptors == NULL) {

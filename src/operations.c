@@ -38,6 +38,19 @@ static bool connect_result(int fd, bool hung_up, int64_t *result) {
     return true;
 }
 
+/* A write to a socket is made as a send, which can be told not to raise SIGPIPE and not to wait (ET-OP-5). What is no socket is asked
+ * once for each registration. */
+static ssize_t write_or_send(struct et_loop *loop, const struct et_completion *c) {
+    struct et_descriptor *d = &loop->descriptors[c->internal.fd];
+    if (!d->is_no_socket) {
+        ssize_t sent = send(c->internal.fd, c->write.buffer, c->write.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent >= 0 || errno != ENOTSOCK)
+            return sent;
+        d->is_no_socket = true;
+    }
+    return write(c->internal.fd, c->write.buffer, c->write.length);
+}
+
 bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result) {
     int fd = c->internal.fd;
     bool answered;
@@ -51,7 +64,7 @@ bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hun
     case ET_CONNECT: return connect_result(fd, hung_up, result);
     case ET_READ: return is_answer(read(fd, c->read.buffer, c->read.length), result);
     case ET_PREAD: return is_answer(pread(fd, c->pread.buffer, c->pread.length, c->pread.offset), result);
-    case ET_WRITE: return is_answer(write(fd, c->write.buffer, c->write.length), result);
+    case ET_WRITE: return is_answer(write_or_send(loop, c), result);
     case ET_PWRITE: return is_answer(pwrite(fd, c->pwrite.buffer, c->pwrite.length, c->pwrite.offset), result);
     case ET_SEND:
         return is_answer(send(fd, c->send.buffer, c->send.length, c->send.flags | MSG_DONTWAIT | MSG_NOSIGNAL), result);
