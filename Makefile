@@ -28,6 +28,8 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+COMPARE_PROGRAMS ?= 10000
+COMPARE_SEED ?= 1
 ENGINE ?= libfuzzer
 JOBS ?=
 V ?=
@@ -40,8 +42,9 @@ say = $(if $(V),@:,@printf '  %-5s %s\n' '$(1)' '$@')
 loop := $(wildcard src/*.c)
 # What a program needs to hold the loop against its law. The linker sends the loop's system calls to fuzz/wrap.c, which
 # passes them on to Linux as long as no world is active.
-lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/wrap.c tests/real_world.c
+lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/torture.c fuzz/wrap.c tests/real_world.c
 wrap := fuzz/wrap.flags
+tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := tests/examples/echo_server tests/examples/echo_load
 formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
@@ -77,7 +80,7 @@ build/$(1)/libetalon.a: $(call objects,$(1),$(loop))
 	$$(call say,ar)
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
 
-build/$(1)/etalon: $(call objects,$(1),tests/etalon.c $(lockstep)) $(4) $(wrap)
+build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep)) $(4) $(wrap)
 build/$(1)/replay: build/$(1)/fuzz/harness.replay.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
 build/$(1)/harness: build/$(1)/fuzz/harness.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
 build/$(1)/toy: build/$(1)/fuzz/toy.o
@@ -122,7 +125,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz bench-lockstep faults coverage spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -150,6 +153,14 @@ fuzz_programs_afl := build/afl/harness build/afl/toy build/default/replay build/
 
 fuzz: $(fuzz_programs_$(ENGINE)) build/default/etalon build/fuzz/seeds.made ## random programs, loop against model, for FUZZ_SECONDS=60; ENGINE=libfuzzer or afl
 	@fuzz/run.sh $(ENGINE) $(FUZZ_SECONDS)
+
+compare: build/default/etalon ## the cases and COMPARE_PROGRAMS=10000 random programs on the simulated and the real kernel: no difference
+	@build/default/etalon compare --random $(COMPARE_PROGRAMS) --seed $(COMPARE_SEED) $(wildcard spec/cases/*.trace)
+
+torture: build/default/etalon build/fuzz/seeds.made ## every case and seed again for each system call that can fail, with that call failing
+	@mkdir -p build/report
+	@build/default/etalon torture --expect tests/errors.expected --report build/report \
+		$(wildcard spec/cases/*.trace) build/fuzz/seeds/* $(wildcard fuzz/seeds/*)
 
 bench-lockstep: build/fuzz/harness build/fuzz/toy build/fuzz-bare/harness build/fuzz-bare/toy build/fuzz/seeds.made ## commands per second of the fuzz harness, next to a toy
 	@fuzz/bench.sh

@@ -18,7 +18,6 @@
 
 #define NONE           0xff
 #define PATTERN        'e'
-#define MESSAGE_COST   8 /* what a datagram takes of the send buffer beside its bytes */
 #define SHUT_IN        1
 #define SHUT_OUT       2
 #define SHUT_BOTH      3
@@ -38,7 +37,13 @@ enum file_kind {
     FILE_EPOLL,
 };
 
-enum socket_state { SOCKET_FRESH, SOCKET_LISTENING, SOCKET_CONNECTING, SOCKET_CONNECTED };
+enum socket_state {
+    SOCKET_FRESH,
+    SOCKET_LISTENING,
+    SOCKET_CONNECTING, /* in progress, as AF_UNIX never is: from here on it behaves as TCP does */
+    SOCKET_FAILED,     /* … and came to nothing */
+    SOCKET_CONNECTED,
+};
 
 /* An open file: what a descriptor number names. It lives while a number names it, the world holds it as the other end, or
  * it waits in a listener's queue. */
@@ -55,16 +60,17 @@ struct file {
     uint8_t count;   /* pages of a pipe; datagrams; connections that wait for accept */
     int error;       /* pending on a socket */
     uint32_t queued; /* what waits to be read at this end, as it weighs on the other end's send buffer */
-    uint32_t name;   /* of a listener, or of the listener that an asynchronous connect is for */
+    uint32_t name;  /* of a listener; of another socket: the name of its other end, which is a listener's or none (0) */
+    uint16_t begun; /* of a stream socket: bytes that were read of the first of its messages */
     union {
         struct {
-            uint8_t start, length;
-        } page[KERNEL_PAGES]; /* at the reader */
-        uint16_t message[KERNEL_SNDBUF / MESSAGE_COST];
+            uint16_t start, length;
+        } page[KERNEL_PAGES];                /* at the reader */
+        uint16_t message[KERNEL_MESSAGES];   /* lengths: of datagrams, or of the pieces in which a stream was sent */
         uint8_t pending[KERNEL_BACKLOG + 1]; /* the server's ends */
         uint64_t counter;
         struct {
-            uint64_t expiry, armed; /* armed: in this order among equals */
+            uint64_t expiry, armed; /* armed: in this order among equals; expiry: also of a connect in progress */
             bool expired;
         } timer;
         struct {
@@ -98,6 +104,7 @@ static struct {
     uint64_t installs, watches, armings;
     uint64_t order;
     uint64_t batch;     /* 0: no limit */
+    unsigned limit;     /* the program gets no number from here on */
     uint32_t listeners; /* names given so far */
     uint32_t faulty;    /* mask of calls that have a pending fault */
     unsigned faults;
@@ -117,6 +124,16 @@ static struct {
 /* Where the bytes of a send go: not static, so that no compiler drops the reading of the caller's buffer. */
 unsigned char kernel_sink[KERNEL_SNDBUF];
 
+const struct kernel_sizes kernel_small = {
+    .page = KERNEL_PAGE,
+    .send_buffer = KERNEL_SNDBUF,
+    .writable = KERNEL_SNDBUF / 4,
+    .piece = KERNEL_CHUNK,
+    .message = KERNEL_MESSAGE,
+};
+const struct kernel_sizes *kernel_sizes = &kernel_small;
+bool kernel_limit_met;
+
 static unsigned lowest(uint64_t mask) {
     return (unsigned)__builtin_ctzll(mask);
 }
@@ -133,11 +150,18 @@ static struct file *peer_of(const struct file *f) {
     return f->peer == NONE ? NULL : &k.file[f->peer];
 }
 
+static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
+    uint64_t longest = (KERNEL_HORIZON - clock_ns) / 1000;
+    return clock_ns + 1000 * (value_us < longest ? value_us : longest);
+}
+
 /* ---- descriptor numbers and open files ---- */
 
 static struct file *file_new(enum file_kind kind) {
-    if (k.files_used == UINT64_MAX)
+    if (k.files_used == UINT64_MAX) {
+        kernel_limit_met = true;
         return NULL;
+    }
     unsigned index = lowest(~k.files_used);
     k.files_used |= bit(index);
     struct file *f = &k.file[index];
@@ -171,8 +195,14 @@ static int64_t install_at(struct file *f, unsigned number) {
     return number;
 }
 
+/* The numbers that the program can get. */
+static uint64_t numbers_free(void) {
+    return ~k.numbers_used & (bit(k.limit) - 1);
+}
+
 static int64_t install(struct file *f) {
-    return k.numbers_used == UINT64_MAX ? -EMFILE : install_at(f, lowest(~k.numbers_used));
+    uint64_t unused = f->own ? ~k.numbers_used & ~(bit(KERNEL_OWN_FROM) - 1) : numbers_free();
+    return unused == 0 ? -EMFILE : install_at(f, lowest(unused));
 }
 
 static void pair(struct file *f, struct file *other) {
@@ -199,7 +229,7 @@ static uint32_t readiness_of_socket(const struct file *f) {
     if (f->kind == FILE_STREAM && f->state == SOCKET_FRESH)
         events |= EPOLLHUP;
     const struct file *peer = peer_of(f);
-    if (f->state != SOCKET_LISTENING && (peer == NULL || peer->queued * 4 <= KERNEL_SNDBUF))
+    if (f->state != SOCKET_LISTENING && (peer == NULL || peer->queued <= kernel_sizes->writable))
         events |= EPOLLOUT;
     return events;
 }
@@ -382,8 +412,8 @@ static int64_t pipe_read(struct file *f, size_t length) {
     while (f->count > 0 && done < length) {
         size_t part = f->page[0].length < length - done ? f->page[0].length : length - done;
         done += part;
-        f->page[0].start = (uint8_t)(f->page[0].start + part);
-        f->page[0].length = (uint8_t)(f->page[0].length - part);
+        f->page[0].start = (uint16_t)(f->page[0].start + part);
+        f->page[0].length = (uint16_t)(f->page[0].length - part);
         if (f->page[0].length == 0)
             memmove(&f->page[0], &f->page[1], --f->count * sizeof f->page[0]);
     }
@@ -400,16 +430,16 @@ static int64_t pipe_write(const struct file *writer, size_t length) {
         return 0;
     if (f == NULL)
         return -EPIPE;
-    size_t odd = length % KERNEL_PAGE;
+    size_t page = kernel_sizes->page, odd = length % page;
     unsigned last = f->count - 1u;
-    if (odd > 0 && f->count > 0 && f->page[last].start + f->page[last].length + odd <= KERNEL_PAGE) {
-        f->page[last].length = (uint8_t)(f->page[last].length + odd);
+    if (odd > 0 && f->count > 0 && f->page[last].start + f->page[last].length + odd <= page) {
+        f->page[last].length = (uint16_t)(f->page[last].length + odd);
         done = odd;
     }
     while (done < length && f->count < KERNEL_PAGES) {
-        size_t part = length - done < KERNEL_PAGE ? length - done : KERNEL_PAGE;
+        size_t part = length - done < page ? length - done : page;
         f->page[f->count].start = 0;
-        f->page[f->count++].length = (uint8_t)part;
+        f->page[f->count++].length = (uint16_t)part;
         done += part;
     }
     if (done == 0)
@@ -430,10 +460,40 @@ static int error_taken(struct file *f) {
     return error;
 }
 
+/* What a message weighs on the sender's buffer for as long as it is not wholly read. */
+static uint32_t cost(size_t length) {
+    return kernel_sizes->cost != NULL ? kernel_sizes->cost[length] : (uint32_t)length + KERNEL_MESSAGE_COST;
+}
+
+static bool has_room(const struct file *receiver) {
+    if (receiver->queued >= kernel_sizes->send_buffer)
+        return false;
+    kernel_limit_met |= receiver->count == KERNEL_MESSAGES;
+    return receiver->count < KERNEL_MESSAGES;
+}
+
+static void message_put(struct file *receiver, size_t length) {
+    receiver->message[receiver->count++] = (uint16_t)length;
+    receiver->queued += cost(length);
+}
+
+/* The first message goes; that makes room for the other end, which hears of it when it can be called writable. */
+static void message_drop(struct file *f) {
+    f->queued -= cost(f->message[0]);
+    f->begun = 0;
+    memmove(&f->message[0], &f->message[1], --f->count * sizeof f->message[0]);
+    if (f->peer != NONE && f->queued <= kernel_sizes->writable)
+        wake(peer_of(f), EPOLLOUT);
+}
+
 static int64_t stream_send(struct file *f, size_t length, bool has_address) {
     size_t sent = 0;
     if (has_address)
         return f->state == SOCKET_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+    if (f->state == SOCKET_CONNECTING)
+        return -EAGAIN;
+    if (f->state == SOCKET_FAILED)
+        return f->error != 0 ? -error_taken(f) : -EPIPE;
     if (f->peer == NONE && !f->peer_gone)
         return -ENOTCONN;
     if (sockets_have(f, SHUT_OUT))
@@ -442,14 +502,12 @@ static int64_t stream_send(struct file *f, size_t length, bool has_address) {
         return -error_taken(f);
     struct file *peer = peer_of(f);
     assert(peer != NULL); /* else SHUT_OUT */
-    while (sent < length && peer->queued < KERNEL_SNDBUF) {
-        size_t part = length - sent < KERNEL_CHUNK ? length - sent : KERNEL_CHUNK;
-        peer->queued += (uint32_t)part;
+    while (sent < length && has_room(peer)) {
+        size_t part = length - sent < kernel_sizes->piece ? length - sent : kernel_sizes->piece;
+        if (sockets_have(peer, SHUT_IN)) /* it was shut down before it was connected: we were not told */
+            return -EPIPE;
+        message_put(peer, part);
         sent += part;
-    }
-    if (sent > 0 && sockets_have(peer, SHUT_IN)) { /* it was shut down before it was connected: we were not told */
-        peer->queued -= (uint32_t)sent;
-        return -EPIPE;
     }
     if (sent > 0)
         wake(peer, KEY_READABLE);
@@ -458,7 +516,7 @@ static int64_t stream_send(struct file *f, size_t length, bool has_address) {
 
 /* In the order of Linux 6.18; an older one looks for the other end first. */
 static int64_t datagram_send(struct file *f, size_t length) {
-    if (length > KERNEL_MESSAGE)
+    if (length > kernel_sizes->message)
         return -EMSGSIZE;
     if (f->error != 0)
         return -error_taken(f);
@@ -473,25 +531,19 @@ static int64_t datagram_send(struct file *f, size_t length) {
         f->queued = 0;
         return -ECONNREFUSED;
     }
-    if (peer->queued >= KERNEL_SNDBUF)
+    if (!has_room(peer))
         return -EAGAIN;
     if (sockets_have(peer, SHUT_IN))
         return -EPIPE;
-    peer->message[peer->count++] = (uint16_t)length;
-    peer->queued += (uint32_t)length + MESSAGE_COST;
+    message_put(peer, length);
     wake(peer, KEY_READABLE);
     return (int64_t)length;
 }
 
-/* What was read makes room for the other end, which hears of it when it can be called writable. */
-static void make_room(struct file *f, uint32_t amount) {
-    f->queued -= amount;
-    if (f->peer != NONE && amount > 0 && f->queued * 4 <= KERNEL_SNDBUF)
-        wake(peer_of(f), EPOLLOUT);
-}
-
 static int64_t stream_receive(struct file *f, size_t length, int flags) {
-    if (f->state != SOCKET_CONNECTED)
+    if (f->state == SOCKET_CONNECTING)
+        return -EAGAIN;
+    if (f->state != SOCKET_CONNECTED && f->state != SOCKET_FAILED)
         return -EINVAL;
     if (flags & MSG_OOB)
         return -EINVAL;
@@ -500,10 +552,17 @@ static int64_t stream_receive(struct file *f, size_t length, int flags) {
             return -error_taken(f);
         return sockets_have(f, SHUT_IN) ? 0 : -EAGAIN;
     }
-    size_t part = f->queued < length ? f->queued : length;
-    if (!(flags & MSG_PEEK))
-        make_room(f, (uint32_t)part);
-    return (int64_t)part;
+    size_t done = 0;
+    for (unsigned i = 0; flags & MSG_PEEK && i < f->count && done < length; i++)
+        done += f->message[i] - (i == 0 ? f->begun : 0u);
+    while (!(flags & MSG_PEEK) && f->count > 0 && done < length) {
+        size_t left = (size_t)f->message[0] - f->begun, part = left < length - done ? left : length - done;
+        done += part;
+        f->begun = (uint16_t)(f->begun + part);
+        if (part == left)
+            message_drop(f);
+    }
+    return (int64_t)(done < length ? done : length);
 }
 
 /* Returns the bytes to copy; *whole is the length of the datagram. */
@@ -515,10 +574,8 @@ static int64_t datagram_receive(struct file *f, size_t length, int flags, size_t
     if (f->count == 0)
         return -EAGAIN;
     *whole = f->message[0];
-    if (!(flags & MSG_PEEK)) {
-        memmove(&f->message[0], &f->message[1], --f->count * sizeof f->message[0]);
-        make_room(f, (uint32_t)*whole + MESSAGE_COST);
-    }
+    if (!(flags & MSG_PEEK))
+        message_drop(f);
     return (int64_t)(*whole < length ? *whole : length);
 }
 
@@ -568,6 +625,7 @@ static int connect_to(struct file *client, struct file *listener) {
         return ENOMEM;
     pair(client, server);
     client->state = server->state = SOCKET_CONNECTED;
+    client->name = listener->name;
     listener->pending[listener->count++] = (uint8_t)index_of(server);
     wake(listener, KEY_READABLE);
     return 0;
@@ -580,18 +638,32 @@ static int refusal(const struct file *listener) {
     return listener->count > KERNEL_BACKLOG ? EAGAIN : 0;
 }
 
-/* Asynchronous connects end by themselves, like a handshake whose answer has come in; a full queue lets them wait. */
+static void connect_fails(struct file *f, int error) {
+    k.connecting &= ~bit(index_of(f));
+    f->state = SOCKET_FAILED;
+    f->error = error;
+    f->shutdown = SHUT_BOTH;
+    wake(f, WAKE_ALL);
+}
+
+/* Asynchronous connects end by themselves, like a handshake whose answer has come in. A full queue lets them wait, until
+ * it has taken too long. Where no listener ever was there is no way to get to. */
 static void connects_complete(void) {
     for (uint64_t left = k.connecting; left != 0; left &= left - 1) {
         struct file *f = &k.file[lowest(left)];
         struct file *listener = listener_named(f->name);
-        int error = refusal(listener);
-        if (error == EAGAIN)
+        int error = f->name == 0 ? EHOSTUNREACH : refusal(listener);
+        if (error == EAGAIN && f->timer.expiry > k.clock_ns)
             continue;
+        if (error == EAGAIN)
+            error = ETIMEDOUT;
         k.connecting &= ~bit(index_of(f));
-        f->state = SOCKET_FRESH;
-        f->error = error != 0 ? error : connect_to(f, listener);
-        wake(f, WAKE_ALL);
+        if (error == 0)
+            error = connect_to(f, listener);
+        if (error != 0)
+            connect_fails(f, error);
+        else
+            wake(f, WAKE_ALL);
     }
 }
 
@@ -601,6 +673,17 @@ static const struct sockaddr *address_write(struct sockaddr_un *address, uint32_
     memcpy(address->sun_path + 1, &name, sizeof name);
     *length = (unsigned)(offsetof(struct sockaddr_un, sun_path) + 1 + sizeof name);
     return (const struct sockaddr *)address;
+}
+
+/* For the caller: as much as there is room for, and the whole length. Without a name the family is all. */
+static void address_copy(struct sockaddr *to, socklen_t *length, uint32_t name) {
+    struct sockaddr_un address;
+    unsigned whole;
+    address_write(&address, name, &whole);
+    if (name == 0)
+        whole = sizeof address.sun_family;
+    memcpy(to, &address, *length < whole ? *length : whole);
+    *length = whole;
 }
 
 /* The listener's name that an address holds; 0, which no listener has, for any other one. */
@@ -635,9 +718,15 @@ static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t le
         return -ECONNREFUSED; /* the listeners are stream sockets: no datagram socket has such a name */
     if (f->state == SOCKET_CONNECTING)
         return -EALREADY;
+    if (f->state == SOCKET_FAILED) { /* told once, then the socket is as a new one */
+        f->state = SOCKET_FRESH;
+        f->shutdown = 0;
+        return f->error != 0 ? -error_taken(f) : -ECONNABORTED;
+    }
     if (asynchronous) {
         f->state = SOCKET_CONNECTING;
         f->name = (uint32_t)name;
+        f->timer.expiry = later(k.clock_ns, KERNEL_CONNECT_US);
         k.connecting |= bit(index_of(f));
         return -failure;
     }
@@ -657,7 +746,7 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
         return -EBADF;
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
         return -EINVAL;
-    if (k.numbers_used == UINT64_MAX)
+    if (numbers_free() == 0)
         return -EMFILE;
     if (!is_socket(f))
         return -ENOTSOCK;
@@ -669,11 +758,8 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
         return -EAGAIN;
     struct file *server = &k.file[f->pending[0]];
     memmove(&f->pending[0], &f->pending[1], --f->count * sizeof f->pending[0]);
-    if (address != NULL && length != NULL) { /* the client has no name: the family is all */
-        sa_family_t family = AF_UNIX;
-        memcpy(address, &family, *length < sizeof family ? *length : sizeof family);
-        *length = sizeof family;
-    }
+    if (address != NULL && length != NULL)
+        address_copy(address, length, 0); /* the client has no name */
     return install(server);
 }
 
@@ -762,7 +848,7 @@ static int64_t call_write(int fd, const void *buffer, size_t length) {
     case FILE_STREAM:
     case FILE_DATAGRAM: return socket_send(f, &vector, 1, 0, false);
     case FILE_EVENTFD:
-        if (length < sizeof value)
+        if (length != sizeof value) /* Linux before 6.7 took more, and looked at the first eight bytes */
             return -EINVAL;
         memcpy(&value, buffer, sizeof value);
         return counter_write(f, value);
@@ -860,9 +946,12 @@ static int64_t call_recvmsg(int fd, struct msghdr *message, int flags) {
     int64_t result = socket_receive(f, message->msg_iov, message->msg_iovlen, flags, &flags_out);
     if (result < 0)
         return result;
-    message->msg_namelen = 0; /* the ends of a pair have no names */
+    if (message->msg_name != NULL && result > 0 && f->name != 0)
+        address_copy(message->msg_name, &message->msg_namelen, f->name);
+    else if (message->msg_name != NULL) /* else Linux leaves the length as it was */
+        message->msg_namelen = 0;
     message->msg_controllen = 0;
-    message->msg_flags = flags_out;
+    message->msg_flags = flags_out | (flags & MSG_CMSG_CLOEXEC);
     return result;
 }
 
@@ -887,9 +976,7 @@ static int64_t call_getpeername(int fd, struct sockaddr *address, socklen_t *len
         return -ENOTSOCK;
     if (f->peer == NONE && !f->peer_gone)
         return -ENOTCONN;
-    sa_family_t family = AF_UNIX;
-    memcpy(address, &family, *length < sizeof family ? *length : sizeof family);
-    *length = sizeof family;
+    address_copy(address, length, f->name);
     return 0;
 }
 
@@ -897,6 +984,13 @@ static int64_t socket_shutdown(struct file *f, int how) {
     if (how < SHUT_RD || how > SHUT_RDWR)
         return -EINVAL;
     unsigned mode = (unsigned)how + 1;
+    if (f->state == SOCKET_CONNECTING) { /* that ends the attempt */
+        k.connecting &= ~bit(index_of(f));
+        f->state = SOCKET_FRESH;
+        f->error = ECONNRESET;
+        wake(f, WAKE_ALL);
+        return 0;
+    }
     f->shutdown |= (uint8_t)mode;
     wake(f, WAKE_ALL);
     struct file *peer = peer_of(f);
@@ -989,8 +1083,10 @@ static int64_t watch_set(struct watch *w, const struct epoll_event *event) {
 }
 
 static int64_t watch_add(unsigned epoll, int fd, const struct epoll_event *event) {
-    if (k.watches_used == UINT64_MAX)
+    if (k.watches_used == UINT64_MAX) {
+        kernel_limit_met = true;
         return -ENOSPC;
+    }
     unsigned index = lowest(~k.watches_used);
     k.watches_used |= bit(index);
     k.watch[index] = (struct watch){
@@ -1050,7 +1146,11 @@ static struct file *next_timer(void) {
 
 static uint64_t next_expiry(void) {
     const struct file *f = next_timer();
-    return f != NULL ? f->timer.expiry : KERNEL_NEVER;
+    uint64_t next = f != NULL ? f->timer.expiry : KERNEL_NEVER;
+    for (uint64_t left = k.connecting; left != 0; left &= left - 1)
+        if (k.file[lowest(left)].timer.expiry < next)
+            next = k.file[lowest(left)].timer.expiry;
+    return next;
 }
 
 static void timers_expire(void) {
@@ -1154,6 +1254,26 @@ static bool own(int fd) {
     return f != NULL && f->own;
 }
 
+static enum kernel_file file_kind(int fd) {
+    const struct file *f = named(fd);
+    if (f == NULL || f->own)
+        return KERNEL_NO_FILE;
+    switch (f->kind) {
+    case FILE_PIPE_READER:
+    case FILE_PIPE_WRITER: return KERNEL_PIPE;
+    case FILE_STREAM:
+    case FILE_DATAGRAM: return KERNEL_SOCKET;
+    case FILE_REGULAR: return KERNEL_REGULAR;
+    default: return KERNEL_COUNTER;
+    }
+}
+
+static uint32_t interest(int epfd, int fd) {
+    const struct file *epoll = named(epfd);
+    const struct watch *w = epoll != NULL ? watch_of(index_of(epoll), fd) : NULL;
+    return w != NULL ? w->events : 0;
+}
+
 static uint64_t clock_now(void) {
     return k.clock_ns;
 }
@@ -1183,6 +1303,8 @@ static const struct kernel simulated = {
     .clock = clock_now,
     .next_expiry = next_expiry,
     .advance = advance,
+    .file = file_kind,
+    .interest = interest,
 };
 
 /* ---- commands ---- */
@@ -1211,7 +1333,7 @@ static bool has_other_end(uint64_t world_kind) {
 }
 
 static void open_handle(unsigned d, uint64_t world_kind) {
-    if (k.handle[d] >= 0 || world_kind >= WORLD_KINDS || k.numbers_used == UINT64_MAX)
+    if (k.handle[d] >= 0 || world_kind >= WORLD_KINDS || numbers_free() == 0)
         return;
     struct file *f = file_new(kind_of(world_kind));
     if (f == NULL)
@@ -1239,13 +1361,8 @@ static void duplicate(unsigned d, unsigned copy) {
         return;
     if (k.handle[copy] >= 0)
         number_release(k.handle[copy]);
-    if (k.numbers_used != UINT64_MAX)
+    if (numbers_free() != 0)
         k.handle[copy] = (int8_t)install(named(k.handle[d]));
-}
-
-static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
-    uint64_t longest = (KERNEL_HORIZON - clock_ns) / 1000;
-    return clock_ns + 1000 * (value_us < longest ? value_us : longest);
 }
 
 static void peer_write(struct file *f, uint64_t value) {
@@ -1323,6 +1440,9 @@ static bool world_command(const struct command *command) {
     case COMMAND_FAIL: fail(command); return true;
     case COMMAND_ORDER: k.order = command->value; return true;
     case COMMAND_BATCH: k.batch = command->value; return true;
+    case COMMAND_LIMIT:
+        k.limit = command->value > 0 && command->value < KERNEL_OWN_FROM ? (unsigned)command->value : KERNEL_OWN_FROM;
+        return true;
     case COMMAND_OPEN:
         if (d < PROGRAM_HANDLES)
             open_handle(d, command->value);
@@ -1357,6 +1477,7 @@ static void world_begin(const struct world_observer *observer, void *self, uint6
     memset(k.handle, -1, sizeof k.handle);
     k.clock_ns = clock_ns;
     k.numbers_used = NUMBERS_AT_ALL;
+    k.limit = KERNEL_OWN_FROM;
     k.newest_epoll = NONE;
     wrap_begin(&simulated, observer, self);
 }

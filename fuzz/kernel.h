@@ -18,19 +18,42 @@
 #include "../model/world.h"
 
 /* Sizes of the simulated world. Small, so that a short program can fill every buffer. */
-#define KERNEL_NUMBERS   64  /* descriptors 0 … 63; 0, 1 and 2 are never given out */
-#define KERNEL_FILES     64  /* open files, the ends in the world's hands included */
-#define KERNEL_WATCHES   64  /* registrations of all epoll instances together */
-#define KERNEL_PAGE      32  /* of a pipe; also its PIPE_BUF: larger writes may be partial */
-#define KERNEL_PAGES     4   /* of a pipe */
-#define KERNEL_SNDBUF    128 /* of a socket: sending goes on below this; EPOLLOUT means at most a quarter of it */
-#define KERNEL_CHUNK     64  /* a stream socket sends in pieces of this size */
-#define KERNEL_MESSAGE   96  /* the longest datagram */
-#define KERNEL_BACKLOG   1   /* one connection more than this can wait for accept, as on Linux */
-#define KERNEL_FAULTS    8   /* pending COMMAND_FAIL */
-#define KERNEL_FILE_SIZE 64
-#define KERNEL_NEVER     UINT64_MAX
-#define KERNEL_HORIZON   ((uint64_t)INT64_MAX) /* the clock goes no further: Linux counts nanoseconds in 63 bits */
+#define KERNEL_NUMBERS      64 /* descriptors 0 … 63; 0, 1 and 2 are never given out */
+#define KERNEL_OWN_FROM     40 /* the loop's own descriptors have numbers from here on, the program's have lower ones */
+#define KERNEL_FILES        64 /* open files, the ends in the world's hands included */
+#define KERNEL_WATCHES      64 /* registrations of all epoll instances together */
+#define KERNEL_PAGE         32 /* of a pipe; also its PIPE_BUF: larger writes may be partial */
+#define KERNEL_PAGES        4  /* of a pipe */
+#define KERNEL_SNDBUF       128 /* of a socket: sending goes on below this; EPOLLOUT means at most a quarter of it */
+#define KERNEL_CHUNK        64  /* a stream socket sends in pieces of this size */
+#define KERNEL_MESSAGE      96  /* the longest datagram */
+#define KERNEL_MESSAGES     16  /* that fit into a send buffer, however short they are */
+#define KERNEL_BACKLOG      1   /* one connection more than this can wait for accept, as on Linux */
+#define KERNEL_FAULTS       8   /* pending COMMAND_FAIL */
+#define KERNEL_FILE_SIZE    64
+#define KERNEL_MESSAGE_COST 8         /* what a message weighs on the send buffer beside its bytes */
+#define KERNEL_CONNECT_US   127000000 /* then a connect in progress fails, as Linux gives up after six repetitions */
+#define KERNEL_NEVER        UINT64_MAX
+#define KERNEL_HORIZON      ((uint64_t)INT64_MAX) /* the clock goes no further: Linux counts nanoseconds in 63 bits */
+
+/* The sizes in which a simulation may differ from Linux. Only the numbers differ, what is done with them does not: `etalon
+ * compare` gives the simulated kernel those of the real one. */
+struct kernel_sizes {
+    uint32_t page;        /* of a pipe; also its PIPE_BUF */
+    uint32_t send_buffer; /* of a socket: sending goes on below this */
+    uint32_t writable;    /* EPOLLOUT means that no more than this is on its way */
+    uint32_t piece;       /* a stream socket sends in pieces of this size */
+    uint32_t message;     /* the longest datagram */
+    /* [length]: what a message weighs on the send buffer. NULL: its bytes and KERNEL_MESSAGE_COST. */
+    const uint16_t *cost;
+};
+
+extern const struct kernel_sizes *kernel_sizes; /* of the simulated world that begins next */
+extern const struct kernel_sizes kernel_small;  /* the KERNEL_… above: what kernel_sizes points at in the beginning */
+const struct kernel_sizes *real_world_sizes(void); /* as measured; of the sockets and pipes that world_real makes */
+
+/* Set when a table of the simulation was full, where Linux would have gone on; whoever wants to know resets it. */
+extern bool kernel_limit_met;
 
 /* One event that a wait delivers, as the observer is told of it. */
 struct kernel_report {
@@ -45,6 +68,9 @@ struct kernel_control {
     uint32_t kept;
     bool injected;
 };
+
+/* What a descriptor of the program names, as far as it decides which errors a call on it can meet. */
+enum kernel_file { KERNEL_NO_FILE, KERNEL_PIPE, KERNEL_SOCKET, KERNEL_COUNTER, KERNEL_REGULAR };
 
 struct kernel {
     int64_t (*epoll_create1)(int flags);
@@ -73,8 +99,12 @@ struct kernel {
     int (*asked)(void);
     int (*look)(int epfd, struct epoll_event *events, int max, struct kernel_report *reports);
     uint64_t (*clock)(void);
-    uint64_t (*next_expiry)(void);      /* of the program's timerfds, or KERNEL_NEVER */
+    uint64_t (*next_expiry)(void);      /* of the program's timerfds and connects in progress, or KERNEL_NEVER */
     void (*advance)(uint64_t clock_ns); /* the clock moves forward to clock_ns and timerfds expire */
+
+    /* For fuzz/torture.h; null where calls cannot be made to fail. interest: what is registered for fd, 0 for nothing. */
+    enum kernel_file (*file)(int fd);
+    uint32_t (*interest)(int epfd, int fd);
 };
 
 /* From here on the wrapped calls reach this kernel and the observer is told; its functions may be null, and so may it. */
@@ -106,5 +136,9 @@ int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *len
 int __real_getpeername(int fd, struct sockaddr *address, socklen_t *length);
 int __real_shutdown(int fd, int how);
 int __real_close(int fd);
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void __real_free(void *memory);
 
 #endif

@@ -42,6 +42,8 @@
 #define IDLE_WAITS_MAX  64   /* in a row, without a callback, a try, or the clock moving */
 
 uint64_t lockstep_allocations;
+int64_t lockstep_unreleased;
+uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
 /* What the driver keeps for one completion of the program. */
 struct slot {
@@ -74,8 +76,12 @@ static struct lockstep {
         int fd, operation, error;
         uint32_t kept;
         bool contradicted;
-    } refused;   /* not final yet: the loop may try otherwise; fd -1: none */
-    bool faults; /* the program has asked for failures */
+        bool
+            both_ways; /* the other way was just refused, as if this one were right: final, or it would go on for ever */
+    } refused;         /* not final yet: the loop may try otherwise; fd -1: none */
+    bool faults;       /* the program has asked for failures, or was disturbed */
+    int disturbed_by;  /* the first failure since init was called */
+    bool disturbed;    /* since the last wait */
     bool wake_pending, wake_credit;
     struct {
         bool open, checked;
@@ -84,6 +90,7 @@ static struct lockstep {
         unsigned reports;
     } wait;
     uint64_t allocations;
+    uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
 
@@ -142,6 +149,12 @@ static void command_text(const struct command *command, char *text, size_t size)
     command_write(out, command);
     fclose(out);
     text[size - 1] = '\0';
+}
+
+void lockstep_disturbed(int error) {
+    s.faults = s.disturbed = true;
+    if (s.disturbed_by == 0)
+        s.disturbed_by = error;
 }
 
 /* ---- the abstraction ---------------------------------------------------------------------------------- */
@@ -205,7 +218,7 @@ static void compare(void) {
                (unsigned long long)s.model.now_ms);
     if (et_loop_stopped(&s.loop) != s.model.stopped)
         differ("ET-STOP-1", "stopped is %d", et_loop_stopped(&s.loop));
-    if (s.log == NULL && lockstep_allocations != s.allocations)
+    if (lockstep_allocations != s.allocations)
         differ("ET-STATE-8", "memory was allocated after init");
 }
 
@@ -235,7 +248,7 @@ static void check_registrations(void) {
         uint64_t installed = s.world->installed(c->description.fd);
         if (s.slot[i].installed == 0)
             s.slot[i].installed = installed;
-        if (installed == 0 || s.slot[i].installed != installed)
+        if (installed == 0 || s.slot[i].installed != installed || (s.misled >> c->description.fd & 1) != 0)
             continue;
         uint32_t needed = EPOLLIN;
         if (c->operation == ET_POLL)
@@ -260,7 +273,7 @@ static void settle_refusal(void) {
     /* After EEXIST there is a registration, of which the kernel has not told what for: the loop's belief is as good as any. */
     if (s.refused.contradicted)
         s.refused.kept = s.loop.descriptors[fd].registered;
-    if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST))
+    if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST) && !s.refused.both_ways)
         differ("ET-REGISTER-2", "the registration of descriptor %d was refused and not tried the other way", fd);
     else
         judge(model_refused(&s.model, fd, s.refused.error, s.refused.kept));
@@ -341,6 +354,14 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         s.world->released(fd);
 }
 
+/* What the loop may believe of a descriptor although it is not so, until the kernel tells it otherwise. */
+static uint64_t mislead(uint64_t misled, int fd, int error, bool lie) {
+    uint64_t bit = fd >= 0 && fd < DESCRIPTORS_MAX ? UINT64_C(1) << fd : 0;
+    if (lie)
+        return misled | bit;
+    return error == 0 || error == ENOENT ? misled & ~bit : misled;
+}
+
 static void on_controlled(void *self, int operation, int fd, uint32_t events, int error, uint32_t kept, bool injected) {
     static const char *const name[] = {"?", "add", "remove", "modify"};
     (void)self;
@@ -354,7 +375,9 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     if (s.refused.fd != fd)
         settle_refusal();
     bool contradicted = s.refused.fd == fd && s.refused.operation == EPOLL_CTL_ADD && s.refused.error == EEXIST;
+    bool denied = s.refused.fd == fd && s.refused.operation == EPOLL_CTL_MOD && s.refused.error == ENOENT;
     s.refused.fd = -1;
+    s.misled = mislead(s.misled, fd, error, injected && error == EEXIST && kept == 0 && !denied);
     for (unsigned i = 0; i < COUNT && error == 0; i++)
         if (s.slot[i].installed == 0 && s.model.completion[i].description.fd == fd)
             s.slot[i].installed = s.world->installed(fd);
@@ -366,6 +389,7 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     /* Both answers say that nothing is registered for the file that the number names, whatever a failure was injected into. */
     s.refused.kept = error == EBADF || operation == EPOLL_CTL_ADD ? 0 : kept;
     s.refused.contradicted = contradicted;
+    s.refused.both_ways = contradicted || denied;
 }
 
 static bool on_waits(void *self, int64_t timeout_ns) {
@@ -385,6 +409,9 @@ static bool on_waits(void *self, int64_t timeout_ns) {
     judge(model_wait(&s.model, timeout_ns));
     compare();
     check_registrations();
+    if (s.disturbed) /* what the kernel refuses again and again the loop cannot end */
+        s.idle_waits = 0;
+    s.disturbed = false;
     if (++s.idle_waits > IDLE_WAITS_MAX)
         differ("ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins", s.idle_waits);
     if (s.report->waits > WAITS_MAX) {
@@ -478,6 +505,8 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     settle_unseen();
     const struct model_completion *before = &s.model.completion[i];
     bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked && result != -ECANCELED;
+    if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
+        lockstep_errors[before->operation][-result]++;
     judge(model_callback(&s.model, i, result, token));
     compare();
     if (reported && s.slot[i].installed == 0)
@@ -675,12 +704,21 @@ static void init_loop(void) {
         s.slot[i].installed = 0;
     }
     s.wake_pending = s.wake_credit = s.wait.open = false;
+    s.misled = 0;
     memset(s.stale_reports, 0, sizeof s.stale_reports);
     s.refused.fd = -1;
-    int error = et_loop_init(&s.loop, &options);
-    if (error != 0)
-        s.report->not_possible = true; /* a failure injected into init: nothing to compare */
+    s.disturbed_by = 0;
+    int result = et_loop_init(&s.loop, &options);
     s.allocations = lockstep_allocations;
+    if (s.disturbed_by != 0 && result != -s.disturbed_by)
+        differ("init", "init returned %s, where one of its calls has failed with %s", result_name(result),
+               errno_name(s.disturbed_by));
+    if (result == 0)
+        return;
+    s.report->not_possible = true; /* there is no loop to go on with */
+    s.report->init_error = -result;
+    if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_deinit(&s.loop) != -EINVAL)
+        differ("ET-DEINIT-4", "a loop whose init has failed takes calls");
 }
 
 static void run_deinit(const struct command *command) {
@@ -771,7 +809,7 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     s.log = log;
     s.log_self = self;
     s.serial = s.depth = s.world_next = s.idle_waits = 0;
-    s.faults = false;
+    s.faults = s.disturbed = false;
     for (unsigned i = 0; i < COUNT; i++) {
         s.slot[i].generation = 0;
         UNPOISON(&s.memory[0][i], sizeof s.memory[0][i]);
@@ -785,7 +823,9 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
         run_command(&program->command[program->first[0] + i]);
     if (s.loop.descriptors != NULL && et_loop_deinit(&s.loop) != 0)
         differ("ET-DEINIT-2", "deinit failed at the end of the program");
+    if (lockstep_unreleased != 0)
+        differ("ET-DEINIT-3", "%lld blocks of memory were not released", (long long)lockstep_unreleased);
     int leaked = world->end();
-    if (leaked != 0 && !failed())
+    if (leaked != 0)
         differ("ET-DEINIT-3", "%d descriptors of the loop were not released", leaked);
 }

@@ -11,6 +11,7 @@
 
 struct lockstep_report {
     bool differs;
+    int init_error;    /* the errno of an init that failed, which ends the program */
     bool not_possible; /* the world cannot do one of the program's commands; the rest was not run */
     char clause[24];   /* the clause that is broken */
     char what[240];    /* one line: what was expected and what was seen */
@@ -29,5 +30,14 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
 
 /* Counts calls of malloc and its kind; kept by whoever wraps them (fuzz/wrap.c), 0 for ever where nobody does. */
 extern uint64_t lockstep_allocations;
+/* Blocks that were allocated and not released since the world was begun; kept by the same. */
+extern int64_t lockstep_unreleased;
+
+/* To be called by whoever lets a system call fail that the program did not ask for (fuzz/torture.c). */
+void lockstep_disturbed(int error);
+
+/* How many callbacks have ended an operation with an errno since the process began. */
+#define LOCKSTEP_ERRORS 134
+extern uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
 #endif

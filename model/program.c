@@ -22,7 +22,7 @@
 #define ALWAYS(kind) {kind, kind, kind, kind, kind, kind, kind, kind}
 #define HALVES(low, high) {low, low, low, low, high, high, high, high}
 
-/* Four kinds have no slot of their own, so that eight frequent ones get a second slot and stop and deinit, after which
+/* Six kinds have no slot of their own, so that eight frequent ones get a second slot and stop and deinit, after which
  * little happens, are rare. */
 static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_SUBMIT),
@@ -52,7 +52,8 @@ static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_ADVANCE),
     ALWAYS(COMMAND_FAIL),
     ALWAYS(COMMAND_SPURIOUS),
-    HALVES(COMMAND_ORDER, COMMAND_BATCH),
+    {COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER, COMMAND_BATCH, COMMAND_BATCH, COMMAND_BATCH,
+     COMMAND_LIMIT},
     ALWAYS(COMMAND_TIMER),
     ALWAYS(COMMAND_RESET),
     ALWAYS(COMMAND_CANCEL),
@@ -148,6 +149,7 @@ static const uint64_t advances[64] = {
 
 static const uint64_t nth_calls[16] = {1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8};
 static const uint64_t orders[32] = {ROW(0), ROW(16)};
+static const uint64_t limits[8] = {0, 3, 4, 5, 6, 7, 9, 12};
 static const uint64_t batches[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 1, 16, 1, 64};
 
 static const uint16_t injected_errors[] = {
@@ -197,6 +199,7 @@ static const struct use use_of_kind[COMMAND_KINDS] = {
     [COMMAND_SPURIOUS] = {0, 0, 7, 0, VALUES(spurious_events)},
     [COMMAND_ORDER] = {0, 0, 0, 0, VALUES(orders)},
     [COMMAND_BATCH] = {0, 0, 0, 0, VALUES(batches)},
+    [COMMAND_LIMIT] = {0, 0, 0, 0, VALUES(limits)},
 };
 
 #define LENGTH_OF                                                                                                      \
@@ -388,6 +391,7 @@ const struct command_text command_text[COMMAND_KINDS] = {
     [COMMAND_SPURIOUS] = {"spurious", "%d %e"},
     [COMMAND_ORDER] = {"order", "%n"},
     [COMMAND_BATCH] = {"batch", "%n"},
+    [COMMAND_LIMIT] = {"limit", "%n"},
 };
 
 const char *const operation_format[ET_OPERATIONS] = {

@@ -48,6 +48,7 @@ enum command_kind {
     COMMAND_SPURIOUS,      /* the next wait also reports d with value=epoll events, if d is registered */
     COMMAND_ORDER, /* the order within a batch: 0 as it became ready, 1 reversed, else a permutation with that seed */
     COMMAND_BATCH, /* a wait reports at most value descriptors (0: no limit) */
+    COMMAND_LIMIT, /* the world gives out no number from value on (0: no limit) */
     COMMAND_KINDS
 };
 #define COMMAND_FIRST_OF_WORLD COMMAND_WAKEUP

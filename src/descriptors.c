@@ -144,18 +144,20 @@ static int control(struct et_loop *loop, int operation, int fd, uint32_t events)
 static int register_descriptor(struct et_loop *loop, int fd, uint32_t events) {
     struct et_descriptor *d = &loop->descriptors[fd];
     struct et_descriptor before = *d;
+    bool stays = false; /* what the kernel denies does not: whoever believed in it would wait for ever */
     int error;
     if (d->is_registered) {
         error = control(loop, EPOLL_CTL_MOD, fd, events);
         if (error == 0)
             return 0;
+        stays = error != -ENOENT;
         forget_registration(d);
     }
     error = control(loop, EPOLL_CTL_ADD, fd, events);
     if (error != -EEXIST)
         return error;
     error = control(loop, EPOLL_CTL_MOD, fd, events);
-    if (error != 0 && before.is_registered) {
+    if (error != 0 && error != -ENOENT && stays) {
         d->is_registered = true;
         d->registered = before.registered;
         d->generation = before.generation;
@@ -198,6 +200,7 @@ void descriptor_opened(struct et_loop *loop, int fd) {
     if (fd >= loop->descriptors_used)
         return;
     forget_registration(&loop->descriptors[fd]);
+    loop->descriptors[fd].opened_round = (uint16_t)loop->round;
     if (first_waiter(&loop->descriptors[fd]) != NULL)
         look_at(loop, fd);
 }
@@ -253,7 +256,10 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     int fd = (int)(uint32_t)event->data.u64;
     struct et_descriptor *d = &loop->descriptors[fd];
     if (d->generation != (uint32_t)(event->data.u64 >> 32)) {
-        if (d->is_registered || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0)
+        /* Of a file that has left this number: in this very batch (then its registration went with it), or before it (then a
+         * duplicate keeps the registration alive, and the number cannot name it any more). */
+        if (d->opened_round != (uint16_t)loop->round &&
+            (d->is_registered || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0))
             loop->epoll_stale = true;
         return;
     }
@@ -292,17 +298,16 @@ static struct timespec time_left(uint64_t deadline_ms) {
 static int whole_ms(const struct timespec *timeout) {
     if (timeout == NULL)
         return -1;
-    if (timeout->tv_sec >= INT_MAX / 1000)
-        return INT_MAX;
-    return (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000);
+    int64_t left_ms = (int64_t)timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
+    return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
 static int wait_for_reports(struct et_loop *loop, struct epoll_event *events, const struct timespec *timeout) {
     if (!loop->no_pwait2) {
         int count = epoll_pwait2(loop->epoll, events, REPORTS_MAX, timeout, NULL);
-        if (count >= 0 || errno != ENOSYS)
+        if (count >= 0 || (errno != ENOSYS && errno != EPERM))
             return count;
-        loop->no_pwait2 = true; /* Linux before 5.11, and Valgrind */
+        loop->no_pwait2 = true; /* Linux before 5.11, Valgrind, and sandboxes that do not know the call */
     }
     return epoll_wait(loop->epoll, events, REPORTS_MAX, whole_ms(timeout));
 }

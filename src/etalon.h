@@ -8,8 +8,8 @@
  *   other threads et_loop_wakeup
  *
  * Threads: one thread drives a loop and makes every call on it; et_loop_wakeup alone may be called by any thread
- * and by a signal handler. Functions that return int return 0 or a negated errno, and change nothing when they return
- * a negative value. On a loop that is zeroed or deinitialised they return -EINVAL (ET-DEINIT-4), as they do for a null
+ * and by a signal handler. Functions that return int return 0 or a negated errno; those that submit, delete or cancel change nothing
+ * when they return a negative value. On a loop that is zeroed or deinitialised they return -EINVAL (ET-DEINIT-4), as they do for a null
  * loop or completion. Times are milliseconds of CLOCK_MONOTONIC. ET-… are clauses of spec/etalon.md. */
 #ifndef ETALON_H
 #define ETALON_H
@@ -33,7 +33,8 @@ struct et_completion;
 /* What the loop calls when an operation has ended. The completion is dead by then: the callback may free it, describe it anew,
  * add it again. result: >= 0 the operation's value (bytes, an accepted descriptor, the poll events; 0 is the end of a
  * stream for reads, and success for the others), < 0 the negated errno (-ECANCELED: cancelled).
- * Returns ET_DISARM (the loop does not touch the completion any more) or ET_REARM (as et_loop_add, ET-CALL-3). */
+ * Returns ET_DISARM (the loop does not touch the completion any more) or ET_REARM (as et_loop_add, ET-CALL-3; a callback that has
+ * closed the completion's descriptor calls et_loop_add instead, ET-REGISTER-6). */
 typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion *completion, int64_t result,
                                       void *userdata);
 
@@ -117,7 +118,7 @@ struct et_loop {
     bool stopped, in_callback, epoll_stale, no_pwait2;
 };
 
-/* Makes *loop ready for use: one allocation, the last one (ET-STATE-8), an epoll instance and an eventfd. options may
+/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8), an epoll instance and an eventfd. options may
  * be null. Errors: -EINVAL (null loop, descriptors_max out of range), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
 int et_loop_init(struct et_loop *loop, const struct et_options *options);
 
@@ -144,7 +145,8 @@ uint64_t et_loop_now(const struct et_loop *loop);
 /* Reads the clock: for a callback that takes long and then sets timers. (ET-TIME-1) */
 void et_loop_update_now(struct et_loop *loop);
 
-/* Ends the wait in progress, or else the next one. Any thread; async-signal-safe; errno is preserved. (ET-WAKE-1, -2) */
+/* Ends the wait in progress; when there is none, the loop does not wait when it next asks the kernel. Not a callback: a run or tick goes
+ * on until it has what it was called for. Any thread; async-signal-safe; errno is preserved. (ET-WAKE-1, -2) */
 void et_loop_wakeup(struct et_loop *loop);
 
 /* ---- submitting -------------------------------------------------------------------------------------- */
@@ -154,7 +156,7 @@ void et_loop_wakeup(struct et_loop *loop);
 int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 
 /* Ends a completion silently: its callback is not called after this has returned. The memory is the caller's when the
- * completion is dead, at the latest after the next round's second phase. 0 in every state; -EINVAL when it is in use by another
+ * completion is dead: after the next round's second phase, or et_loop_deinit. 0 in every state; -EINVAL when it is in use by another
  * loop. (ET-DELETE-1 … 4) */
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 

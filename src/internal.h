@@ -35,10 +35,11 @@ struct et_descriptor {
     uint32_t generation;           /* goes with the registration: tells reports of a former one */
     uint32_t registered;           /* the events that the kernel has been told */
     int next_changed;
-    bool is_registered;
-    bool is_changed;   /* in the list of descriptors to be looked at */
-    bool is_no_socket; /* send(2) has said so, since it was registered */
-    bool is_useless;   /* was reported without anything waiting for what was reported */
+    uint16_t opened_round; /* in which accept returned this number: a report of the same wait is of the file before */
+    bool is_registered : 1;
+    bool is_changed : 1;   /* in the list of descriptors to be looked at */
+    bool is_no_socket : 1; /* send(2) has said so, since it was registered */
+    bool is_useless : 1;   /* was reported without anything waiting for what was reported */
 };
 
 /* ---- loop.c ---- */

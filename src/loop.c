@@ -88,7 +88,7 @@ void become_dead(struct et_loop *loop, struct et_completion *c, int64_t result) 
     loop->in_callback = false;
     if (action != ET_REARM)
         return; /* the memory may be gone */
-    bool trusted = c->internal.trusted && c->internal.state == ET_DEAD && c->internal.operation == c->operation;
+    bool trusted = c->internal.trusted && c->internal.state == ET_DEAD;
     if (et_loop_add(loop, c) == 0)
         c->internal.trusted = trusted;
 }
@@ -210,6 +210,8 @@ int et_loop_add(struct et_loop *loop, struct et_completion *c) {
     if (c->internal.state == ET_DELETING)
         retire(loop, c); /* ET-ADD-4 */
     c->internal.operation = c->operation;
+    c->internal.events =
+        c->operation == ET_POLL ? c->poll.events : 0; /* now, as checked: others share the registration */
     c->internal.trusted = false;
     c->internal.partner = c->operation == ET_CANCEL ? c->cancel.target : NULL;
     if (c->operation == ET_TIMER)

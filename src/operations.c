@@ -35,7 +35,7 @@ static bool connect_result(int fd, bool hung_up, int64_t *result) {
         }
     }
     *result = -error;
-    return true;
+    return error != EINTR && error != EINPROGRESS; /* not an answer: the next report asks again */
 }
 
 /* A write to a socket is made as a send, which can be told not to raise SIGPIPE and not to wait (ET-OP-5). What is no socket is asked
@@ -155,7 +155,6 @@ static void start_waiting(struct et_loop *loop, struct et_completion *c) {
     bool trusted = c->internal.trusted && c->internal.fd == c->fd;
     c->internal.trusted = false;
     c->internal.fd = c->fd;
-    c->internal.events = c->internal.operation == ET_POLL ? c->poll.events : 0;
     if (try_at_start(loop, c, &result)) {
         finish(loop, c, result);
         return;

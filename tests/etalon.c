@@ -1,12 +1,15 @@
 /* etalon: the command-line tool. Replays programs, checks cases, converts and shrinks. See usage() below.
- * Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments (nothing is written then). */
+ * Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments, or the output cannot be written; no file is
+ * ever left half-written. */
 #include "../model/lockstep.h"
 #include "../model/program.h"
+#include "compare.h"
+#include "shrink.h"
+#include "torture.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -25,6 +28,8 @@ struct options {
     const struct world_kind_functions *world;
     const char *output;
     bool quiet;
+    struct torture_setting fail; /* of replay; point 0: nothing fails */
+    struct torture_options torture;
 };
 
 static void complain(const char *format, ...) {
@@ -70,14 +75,21 @@ static bool load(const char *path, struct trace *trace) {
     return false;
 }
 
-/* Calls write on a new file that gets its name only when it is complete; without a path: on standard output. */
+/* Calls write on a new file that gets its name only when it is complete; without a path: on standard output. What is there and is no
+ * regular file, a device or a pipe, is written to and never replaced. */
 static bool write_whole(const char *path, void (*write)(FILE *, const void *), const void *what) {
-    char temporary[4096];
+    char temporary[4096 + 8];
+    struct stat there;
     if (path == NULL) {
         write(stdout, what);
         return fflush(stdout) == 0;
     }
-    snprintf(temporary, sizeof temporary, "%s.part", path);
+    bool replaces = stat(path, &there) != 0 || S_ISREG(there.st_mode);
+    if (strlen(path) >= 4096) {
+        complain("%.60s...: the name is too long", path);
+        return false;
+    }
+    snprintf(temporary, sizeof temporary, "%s%s", path, replaces ? ".part" : "");
     FILE *out = fopen(temporary, "wb");
     if (out == NULL) {
         complain("%s: %s", temporary, strerror(errno));
@@ -86,9 +98,10 @@ static bool write_whole(const char *path, void (*write)(FILE *, const void *), c
     write(out, what);
     bool failed = ferror(out) != 0;
     failed = fclose(out) != 0 || failed;
-    if (failed || rename(temporary, path) != 0) {
+    if (failed || (replaces && rename(temporary, path) != 0)) {
         complain("%s: %s", path, strerror(errno));
-        unlink(temporary);
+        if (replaces)
+            unlink(temporary);
         return false;
     }
     return true;
@@ -145,9 +158,16 @@ static int replay(const char *path, const struct options *options) {
         printf("\nWhat happened on the %s kernel:\n", options->world->name);
         fflush(stdout); /* should the run crash, this much is seen */
     }
+    if (options->fail.point != 0) { /* the observations are those of a run in which nothing fails */
+        trace.observations = 0;
+        torture_prolong(&trace.program);
+        torture_set(&options->fail);
+    }
     run_trace(&trace, options, &run, &report);
     int status = 0;
-    if (report.differs) {
+    if (report.init_error != 0 && options->fail.point != 0 && !report.differs) {
+        printf("%s: init returned -%s, and left nothing behind\n", path, errno_name(report.init_error));
+    } else if (report.differs) {
         printf("%s: difference: %s: %s\n", path, report.clause, report.what);
         status = 1;
     } else if (report.not_possible) {
@@ -170,9 +190,7 @@ static int check_case(const char *path, const struct options *options, unsigned 
     struct trace trace;
     struct lockstep_report report;
     struct run run = {0};
-    char name[256];
-    snprintf(name, sizeof name, "%s", path);
-    const char *base = basename(name);
+    const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
     if (!load(path, &trace)) {
         printf("not ok %u - %s: cannot be read\n", number, base);
         return BAD_INPUT;
@@ -183,6 +201,8 @@ static int check_case(const char *path, const struct options *options, unsigned 
     } else {
         run_trace(&trace, options, &run, &report);
         status = report.differs || report.not_possible || run.unexpected[0] != '\0' || trace.observations == 0;
+        for (char *mark = trace.title; (mark = strchr(mark, '#')) != NULL;) /* would begin a directive */
+            *mark = '.';
         printf("%s %u - %s: %s\n", status != 0 ? "not ok" : "ok", number, base, trace.title);
         if (report.differs)
             printf("# %s: %s\n", report.clause, report.what);
@@ -212,9 +232,13 @@ static int record(const char *path, const struct options *options) {
         complain("%s: %s: %s", path, report.clause, report.what);
     char(*own)[96] = trace.observed;
     trace.observed = kept;
-    trace.observations = run.seen < TRACE_OBSERVATIONS_MAX ? run.seen : TRACE_OBSERVATIONS_MAX;
-    if (!write_whole(options->output, write_trace, &trace))
+    trace.observations = run.seen;
+    if (run.seen > TRACE_OBSERVATIONS_MAX) {
+        complain("%s: %u observations, a trace holds %d", path, run.seen, TRACE_OBSERVATIONS_MAX);
         status = BAD_INPUT;
+    } else if (!write_whole(options->output, write_trace, &trace)) {
+        status = BAD_INPUT;
+    }
     trace.observed = own;
     trace_free(&trace);
     return status;
@@ -242,7 +266,8 @@ static void write_encoded(FILE *out, const void *what) {
 static int encode(const char *path, const struct options *options) {
     struct trace trace;
     struct encoded encoded;
-    char name[256], target[4096];
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    char target[4096];
     if (!load(path, &trace))
         return BAD_INPUT;
     encoded.size = program_encode(&trace.program, encoded.bytes, sizeof encoded.bytes);
@@ -255,8 +280,10 @@ static int encode(const char *path, const struct options *options) {
         complain("%s: %s", options->output, strerror(errno));
         return BAD_INPUT;
     }
-    snprintf(name, sizeof name, "%s", path);
-    snprintf(target, sizeof target, "%s/%s.bin", options->output, basename(name));
+    if (snprintf(target, sizeof target, "%s/%s.bin", options->output, name) >= (int)sizeof target) {
+        complain("%.60s...: the name is too long", path);
+        return BAD_INPUT;
+    }
     return write_whole(target, write_encoded, &encoded) ? 0 : BAD_INPUT;
 }
 
@@ -291,79 +318,32 @@ static void outcome(const struct program *program, const struct options *options
         snprintf(clause, size, "%s", shared->differs ? shared->clause : "");
 }
 
-static void remove_commands(struct program *p, unsigned first, unsigned count) {
-    for (unsigned body = 0; body < PROGRAM_BODIES; body++) {
-        unsigned from = p->first[body] > first ? p->first[body] : first;
-        unsigned to = p->first[body] + p->count[body] < first + count ? p->first[body] + p->count[body] : first + count;
-        unsigned inside = to > from ? to - from : 0;
-        unsigned before =
-            p->first[body] > first ? (p->first[body] < first + count ? p->first[body] - first : count) : 0;
-        p->first[body] = (uint16_t)(p->first[body] - before);
-        p->count[body] = (uint16_t)(p->count[body] - inside);
-    }
-    memmove(&p->command[first], &p->command[first + count], (p->commands - first - count) * sizeof *p->command);
-    p->commands = (uint16_t)(p->commands - count);
-}
-
-static bool still_fails(const struct program *p, const struct options *options, const char *wanted) {
+struct wanted {
+    const struct options *options;
     char clause[24];
-    outcome(p, options, clause, sizeof clause);
-    return strcmp(clause, wanted) == 0;
-}
+};
 
-/* Smaller numbers read better, and often one command then turns out not to be needed. */
-static bool simplify_value(struct program *p, unsigned i, const struct options *options, const char *wanted) {
-    static const uint64_t simple[] = {0, 1, 10};
-    if (p->command[i].kind == COMMAND_FAIL || p->command[i].kind == COMMAND_RETURN) /* 0 means nothing there */
-        return false;
-    for (unsigned k = 0; k < sizeof simple / sizeof *simple; k++) {
-        uint64_t old = p->command[i].value;
-        if (old <= simple[k])
-            return false;
-        p->command[i].value = simple[k];
-        if (still_fails(p, options, wanted))
-            return true;
-        p->command[i].value = old;
-    }
-    return false;
-}
-
-static void shrink_program(struct program *p, const struct options *options, const char *wanted) {
-    bool smaller = true;
-    while (smaller) {
-        smaller = false;
-        for (unsigned size = p->commands / 2u; size >= 1; size /= 2)
-            for (unsigned first = 0; first + size <= p->commands;) {
-                struct program shorter = *p;
-                remove_commands(&shorter, first, size);
-                if (still_fails(&shorter, options, wanted)) {
-                    *p = shorter;
-                    smaller = true;
-                } else {
-                    first += size;
-                }
-            }
-        for (unsigned i = 0; i < p->commands; i++)
-            smaller = simplify_value(p, i, options, wanted) || smaller;
-        fprintf(stderr, "\retalon: %u commands left ", p->commands);
-    }
-    fputc('\n', stderr);
+static bool still_fails(const struct program *p, void *self) {
+    const struct wanted *wanted = self;
+    char clause[24];
+    outcome(p, wanted->options, clause, sizeof clause);
+    return strcmp(clause, wanted->clause) == 0;
 }
 
 static int shrink(const char *path, const struct options *options) {
     struct trace trace;
-    char clause[24];
+    struct wanted wanted = {.options = options};
     if (!load(path, &trace))
         return BAD_INPUT;
     trace.observations = 0;
-    outcome(&trace.program, options, clause, sizeof clause);
-    if (clause[0] == '\0') {
+    outcome(&trace.program, options, wanted.clause, sizeof wanted.clause);
+    if (wanted.clause[0] == '\0') {
         complain("%s: this program shows no difference", path);
         trace_free(&trace);
         return BAD_INPUT;
     }
-    shrink_program(&trace.program, options, clause);
-    snprintf(trace.title, sizeof trace.title, "the shortest program found that shows: %s", clause);
+    shrink_program(&trace.program, still_fails, &wanted);
+    snprintf(trace.title, sizeof trace.title, "the shortest program found that shows: %s", wanted.clause);
     trace.simulated_only = options->world == &world_simulated;
     bool written = write_whole(options->output, write_trace, &trace);
     trace_free(&trace);
@@ -374,6 +354,7 @@ static int shrink(const char *path, const struct options *options) {
 
 static void usage(FILE *out) {
     fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
+          "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
           "\n"
           "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz input.\n"
           "\n"
@@ -383,9 +364,30 @@ static void usage(FILE *out) {
           "  decode       print a fuzz input as a trace\n"
           "  encode       write fuzz inputs into the folder --output\n"
           "  shrink       write the shortest program that shows the same difference\n"
+          "  compare      run programs, and N random ones, on both kernels: all that is seen must be the same\n"
+          "  torture      run programs again for each system call that can fail, with that call failing\n"
+          "\n"
+          "  replay --fail N:ERRNO[:same|:on] lets the N-th such call fail (same: and all later ones of its name; on: "
+          "and all\n"
+          "  later ones). torture --sample N makes one run in N, --seed S others; --expect FILE holds the errors that "
+          "were\n"
+          "  met against a list, --report FOLDER writes errors.md and torture.json.\n"
           "\n"
           "Exit status: 0 no difference, 1 a difference, 2 bad input or arguments.\n",
           out);
+}
+
+/* Whether two files would become one in the folder that encode writes. */
+static bool names_collide(char **files, int count) {
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < i; k++) {
+            const char *a = strrchr(files[i], '/'), *b = strrchr(files[k], '/');
+            if (strcmp(a != NULL ? a + 1 : files[i], b != NULL ? b + 1 : files[k]) == 0) {
+                complain("%s and %s have the same name", files[k], files[i]);
+                return true;
+            }
+        }
+    return false;
 }
 
 static int check_cases(char **files, int count, const struct options *options) {
@@ -405,12 +407,20 @@ static int for_each_file(const char *command, char **files, int count, const str
     } commands[] = {
         {"replay", replay}, {"record", record}, {"decode", decode}, {"encode", encode}, {"shrink", shrink},
     };
+    if (strcmp(command, "torture") == 0)
+        return torture_all(files, count, load, &options->torture);
     if (strcmp(command, "check-cases") == 0)
         return check_cases(files, count, options);
     for (size_t k = 0; k < sizeof commands / sizeof *commands; k++) {
         if (strcmp(command, commands[k].name) != 0)
             continue;
         int worst = 0;
+        if (count > 1 && options->output != NULL && commands[k].run != encode) {
+            complain("%s: --output takes one file at a time", command);
+            return BAD_INPUT;
+        }
+        if (commands[k].run == encode && names_collide(files, count))
+            return BAD_INPUT;
         for (int i = 0; i < count; i++) {
             int status = commands[k].run(files[i], options);
             worst = status > worst ? status : worst;
@@ -423,14 +433,19 @@ static int for_each_file(const char *command, char **files, int count, const str
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
-        {"world", required_argument, NULL, 'w'},
-        {"output", required_argument, NULL, 'o'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"world", required_argument, NULL, 'w'},  {"output", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},        {"fail", required_argument, NULL, 'f'},
+        {"sample", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
+        {"expect", required_argument, NULL, 'e'}, {"report", required_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},         {0},
     };
     struct options options = {.world = &world_simulated};
     int letter;
+    for (int fd = STDERR_FILENO + 1; fd < 64;
+         fd++) /* what is left of the caller's would shift the numbers on the real kernel */
+        close(fd);
+    if (argc > 1 && strcmp(argv[1], "compare") == 0)
+        return compare_main(argc - 1, argv + 1, load);
     while ((letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
         switch (letter) {
         case 'w':
@@ -445,6 +460,16 @@ int main(int argc, char **argv) {
             break;
         case 'o': options.output = optarg; break;
         case 'q': options.quiet = true; break;
+        case 'f':
+            if (!torture_parse(optarg, &options.fail)) {
+                complain("--fail %s: not N:ERRNO, N:ERRNO:same or N:ERRNO:on", optarg);
+                return BAD_INPUT;
+            }
+            break;
+        case 'n': options.torture.sample = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 's': options.torture.seed = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'e': options.torture.expected = optarg; break;
+        case 'r': options.torture.report = optarg; break;
         case 'h': usage(stdout); return 0;
         default: return BAD_INPUT;
         }
@@ -453,5 +478,10 @@ int main(int argc, char **argv) {
         usage(stderr);
         return BAD_INPUT;
     }
-    return for_each_file(argv[optind], argv + optind + 1, argc - optind - 1, &options);
+    int status = for_each_file(argv[optind], argv + optind + 1, argc - optind - 1, &options);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        complain("standard output: %s", strerror(errno));
+        return BAD_INPUT;
+    }
+    return status;
 }

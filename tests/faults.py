@@ -66,7 +66,7 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("an added completion trusts the registration", "descriptors.c",
      "if (!trusted || !is_covered(d, c))", "(void)trusted;\n    if (!is_covered(d, c))"),
     ("a refused modification is final", "descriptors.c",
-     "if (error == 0)\n            return 0;\n        forget_registration(d);",
+     "if (error == 0)\n            return 0;\n        stays = error != -ENOENT;\n        forget_registration(d);",
      "return error;"),
     ("everybody on the descriptor gets the registration's error", "descriptors.c",
      "if (in != NULL && is_covered(d, in))\n        in = NULL;", ""),

@@ -64,8 +64,14 @@ check "a file that is too long" refused 'long.trace: longer than' replay long.tr
 printf 'etalon-trace 1\nmain\n  tick 1\n' >good.trace
 check "an output folder that is not there" refused 'nowhere' decode --output nowhere/x good.trace
 check "encode without a folder" refused 'output' encode good.trace
+check "two inputs of one name" refused 'same name' encode --output folder good.trace ./good.trace
+check "one output for two files" refused 'one file at a time' decode --output both good.trace empty.trace
+full() { "$etalon" replay good.trace >/dev/full 2>err; [ $? = 2 ] && grep -q 'No space' err; }
+check "a full disk" full
+device() { "$etalon" decode --output /dev/null good.trace && [ -c /dev/null ]; }
+check "a device as output stays a device" device
 check "shrinking what shows no difference" refused 'no difference' shrink --output shrunk good.trace
-check "and nothing is left behind" test ! -e shrunk -a ! -e nowhere
+check "and nothing is left behind" test ! -e shrunk -a ! -e nowhere -a ! -e both -a -z "$(ls folder)"
 
 mkdir random
 for i in $(seq 1 60); do

@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -48,6 +51,7 @@ struct watch {
 static struct {
     uint64_t clock_ns, installs, armings;
     unsigned names;
+    uint64_t limit; /* the program gets no number from here on; 0: no limit */
     int handle[PROGRAM_HANDLES];
     struct {
         int file;
@@ -67,7 +71,7 @@ static int must(int result, const char *what) {
     if (result >= 0)
         return result;
     perror(what);
-    abort();
+    exit(2); /* as for bad input: it is no difference that was found */
 }
 
 /* ---- descriptor numbers and open files ---- */
@@ -103,6 +107,31 @@ static int moved(int fd, int from) {
     return copy;
 }
 
+/* The limit concerns what the program opens, not the ends that this world holds, nor the loop's own descriptors. */
+static void limit_numbers(bool on) {
+    static struct rlimit usual;
+    if (r.limit == 0)
+        return;
+    if (on)
+        must(getrlimit(RLIMIT_NOFILE, &usual), "getrlimit");
+    struct rlimit limit = {on ? r.limit : usual.rlim_cur, usual.rlim_max};
+    must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+}
+
+/* The lowest number that the program can get, or NONE. */
+static int lowest_copy(int fd) {
+    limit_numbers(true);
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    limit_numbers(false);
+    return copy < 0 ? NONE : copy;
+}
+
+/* The smallest that Linux allows, so that a program can fill it. */
+static void small_buffer(int fd) {
+    int size = 1;
+    must(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), "setsockopt");
+}
+
 static void file_release(int file) {
     struct open_file *f = &r.file[file];
     for (unsigned i = 0; i < KERNEL_WATCHES; i++)
@@ -132,6 +161,8 @@ static int64_t number_release(int fd) {
 static int64_t call_epoll_create1(int flags) {
     int fd = __real_epoll_create1(flags);
     if (fd >= 0)
+        fd = moved(fd, KERNEL_OWN_FROM);
+    if (fd >= 0)
         r.file[file_new(fd, WORLD_OWN_EPOLL)].name = ++r.names;
     return outcome(fd);
 }
@@ -157,6 +188,8 @@ static int64_t call_dup3(int fd, int copy, int flags) {
 
 static int64_t call_eventfd(unsigned value, int flags) {
     int fd = __real_eventfd(value, flags);
+    if (fd >= 0)
+        fd = moved(fd, KERNEL_OWN_FROM);
     if (fd >= 0)
         file_new(fd, WORLD_OWN_EVENTFD);
     return outcome(fd);
@@ -237,10 +270,13 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
     struct open_file *listener = named(fd);
     if (listener == NULL)
         return -EBADF;
+    limit_numbers(true);
     int accepted = __real_accept4(fd, address, length, flags);
+    limit_numbers(false);
     if (accepted < 0)
         return outcome(accepted);
     must(fcntl(accepted, F_SETFL, O_NONBLOCK), "fcntl"); /* this world cannot afford a call that sleeps */
+    small_buffer(accepted);
     int file = file_new(accepted, WORLD_STREAM);
     assert(listener->clients > 0);
     r.file[file].peer = listener->client[0];
@@ -402,7 +438,7 @@ static int open_listener(unsigned name) {
     int fd = must(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
     must(bind(fd, (const struct sockaddr *)&address, length), "bind");
     must(listen(fd, KERNEL_BACKLOG), "listen");
-    return fd;
+    return fd; /* no data passes here: its buffer does not matter */
 }
 
 /* Both ends of what has two: end[0] is the program's. Returns the number of ends. */
@@ -418,9 +454,16 @@ static unsigned open_ends(unsigned kind, int end[2]) {
         must(fcntl(end[0], F_SETPIPE_SZ, KERNEL_PAGES * 4096), "fcntl");
         return 2;
     case WORLD_STREAM:
-    case WORLD_DATAGRAM: must(socketpair(AF_UNIX, type, 0, end), "socketpair"); return 2;
+    case WORLD_DATAGRAM:
+        must(socketpair(AF_UNIX, type, 0, end), "socketpair");
+        small_buffer(end[0]);
+        small_buffer(end[1]);
+        return 2;
     case WORLD_LISTENER: end[0] = open_listener(++r.names); return 1;
-    case WORLD_SOCKET: end[0] = must(socket(AF_UNIX, type, 0), "socket"); return 1;
+    case WORLD_SOCKET:
+        end[0] = must(socket(AF_UNIX, type, 0), "socket");
+        small_buffer(end[0]);
+        return 1;
     case WORLD_EVENTFD: end[0] = must(__real_eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd"); return 1;
     case WORLD_TIMERFD:
         end[0] = must(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create");
@@ -435,7 +478,13 @@ static void open_handle(unsigned d, uint64_t kind) {
         return;
     unsigned ends = open_ends((unsigned)kind, end);
     int peer = ends == 2 ? moved(end[1], PEERS_FROM) : NONE;
-    int fd = moved(moved(end[0], PEERS_FROM), 0); /* the lowest number, now that no other end takes it */
+    int high = moved(end[0], PEERS_FROM);
+    int fd = lowest_copy(high); /* now that no other end takes its place */
+    __real_close(high);
+    if (fd < 0 && peer != NONE)
+        __real_close(peer);
+    if (fd < 0)
+        return;
     struct open_file *f = &r.file[file_new(fd, (unsigned)kind)];
     f->peer = peer;
     f->name = r.names;
@@ -447,8 +496,9 @@ static void duplicate(unsigned d, unsigned copy) {
         return;
     if (r.handle[copy] != NONE)
         number_release(r.handle[copy]);
-    r.handle[copy] = must(fcntl(r.handle[d], F_DUPFD_CLOEXEC, 0), "fcntl");
-    install(r.handle[copy], r.number[r.handle[d]].file);
+    r.handle[copy] = lowest_copy(r.handle[d]);
+    if (r.handle[copy] >= 0)
+        install(r.handle[copy], r.number[r.handle[d]].file);
 }
 
 static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
@@ -498,6 +548,7 @@ static void peer_connect(const struct open_file *f) {
         return;
     socklen_t length = listener_address(&address, f->name);
     int client = moved(must(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"), PEERS_FROM);
+    small_buffer(client);
     const struct sockaddr *to = (const struct sockaddr *)&address;
     if (connected(__real_connect(client, to, length), to, length, client) < 0)
         __real_close(client);
@@ -509,6 +560,7 @@ static bool world_command(const struct command *command) {
     switch (command->kind) {
     case COMMAND_ADVANCE: advance(later(r.clock_ns, command->value)); return true;
     case COMMAND_ORDER: return true; /* Linux has its own */
+    case COMMAND_LIMIT: r.limit = command->value; return true;
     case COMMAND_OPEN:
         if (d < PROGRAM_HANDLES)
             open_handle(d, command->value);
@@ -533,6 +585,42 @@ static bool world_command(const struct command *command) {
     default: break;
     }
     return true;
+}
+
+/* ---- sizes ---- */
+
+/* What a message weighs depends on the version of Linux: it is sent, and the socket asked what is on its way. */
+static void measure(struct kernel_sizes *sizes, uint16_t *cost, unsigned room) {
+    int end[2], size;
+    socklen_t length = sizeof size;
+    must(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, end), "socketpair");
+    small_buffer(end[0]);
+    must(__real_getsockopt(end[0], SOL_SOCKET, SO_SNDBUF, &size, &length), "getsockopt");
+    *sizes = (struct kernel_sizes){.page = (uint32_t)sysconf(_SC_PAGESIZE),
+                                   .send_buffer = (uint32_t)size,
+                                   .writable = (uint32_t)size / 4 - 1, /* Linux counts from 1 */
+                                   .piece = (uint32_t)size / 2 - 64,
+                                   .message = (uint32_t)size - 32,
+                                   .cost = cost};
+    must(sizes->message < room ? 0 : -1, "real world: too large a buffer");
+    for (unsigned i = 0; i <= sizes->message; i++) {
+        int weight = 0;
+        must((int)__real_send(end[0], scrap, i, MSG_DONTWAIT), "send");
+        must(ioctl(end[0], SIOCOUTQ, &weight), "ioctl");
+        must(weight > 0 && weight <= UINT16_MAX ? 0 : -1, "real world: a message of no weight");
+        cost[i] = (uint16_t)weight;
+        must((int)__real_recv(end[1], scrap, sizeof scrap, MSG_DONTWAIT), "recv");
+    }
+    __real_close(end[0]);
+    __real_close(end[1]);
+}
+
+const struct kernel_sizes *real_world_sizes(void) {
+    static struct kernel_sizes sizes;
+    static uint16_t cost[8192];
+    if (sizes.page == 0)
+        measure(&sizes, cost, sizeof cost / sizeof *cost);
+    return &sizes;
 }
 
 /* ---- the world ---- */

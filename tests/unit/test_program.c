@@ -78,6 +78,7 @@ static const char valid[] =
     "  spurious d0 in\n"
     "  order 1\n"
     "  batch 2\n"
+    "  limit 4\n"
     "  > timer c0 10ms do b1 = 0, adding\n"
     "\t >callback c0 -ECANCELED # no comment\t \n"
     "body world\n"
@@ -248,6 +249,7 @@ static void the_bytes_mean_what_they_meant(void **state) {
         {{0xf2, 0x00, 0x10, 0x04}, 7, "peer_write d2 5"},
         {{0xf7, 0x00, 0x00, 0x07}, 7, "advance 750us"},
         {{0x9a, 0x00, 0x00, 0x81}, 4, "batch 1"},
+        {{0x1a, 0x00, 0x00, 0xe3}, 0, "limit 5"},
         {{0x11, 0x18, 0x30, 0x00}, 0, "dup d6 to d3"},
         {{0x19, 0x00, 0x08, 0x09}, 0, "spurious d1 in|out|err|hup"},
     };

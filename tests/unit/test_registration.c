@@ -1,0 +1,262 @@
+/* What registrations cost, what the loop's own descriptors are like, and what a caller who breaks his side of the
+ * bargain (etalon.md, section 9) cannot harm. */
+#include "fixture.h"
+
+#include "../../model/lockstep.h"
+
+/* ---- costs, counted on the simulated kernel ------------------------------------------------------------------------ */
+
+static unsigned registrations;
+
+static void count_registrations(void *self, char mark, const char *line) {
+    (void)self;
+    registrations += mark == '.' && strncmp(line, "register:", 9) == 0;
+}
+
+/* How often the program makes the loop call epoll_ctl. */
+static unsigned cost(const char *text) {
+    struct trace trace;
+    struct lockstep_report report;
+    char error[200];
+    if (trace_read(&trace, text, strlen(text), error, sizeof error) != 0)
+        fail_msg("%s", error);
+    registrations = 0;
+    lockstep_run(&trace.program, &world_simulated, count_registrations, NULL, &report);
+    trace_free(&trace);
+    if (report.differs)
+        fail_msg("%s: %s", report.clause, report.what);
+    return registrations;
+}
+
+static void ET_REGISTER_6_a_rearmed_read_costs_no_registration(void **state) {
+    (void)state;
+    assert_int_equal(cost("etalon-trace 1\nbody 1\n  return rearm\nmain\n  open d0 pipe_reader\n"
+                          "  submit c0 read d0 4 do b1\n  peer_write d0 12\n  tick 1\n  tick 1\n  tick 1\n"),
+                     1);
+}
+
+static void ET_REGISTER_4_a_read_that_is_added_again_costs_one(void **state) {
+    (void)state;
+    assert_int_equal(cost("etalon-trace 1\nbody 1\n  add c0\nmain\n  open d0 pipe_reader\n"
+                          "  submit c0 read d0 4 do b1\n  peer_write d0 12\n  tick 1\n  tick 1\n  tick 1\n"),
+                     3);
+}
+
+static void ET_SUBMIT_8_a_send_with_room_costs_none(void **state) {
+    (void)state;
+    assert_int_equal(cost("etalon-trace 1\nbody 1\n  return disarm\nmain\n  open d0 stream\n"
+                          "  submit c0 send d0 4 do b1\n  tick 1\n  submit c0 send d0 4 do b1\n  tick 1\n"),
+                     0);
+}
+
+static void ET_REGISTER_1_several_waiters_share_one_registration(void **state) {
+    (void)state;
+    assert_int_equal(cost("etalon-trace 1\nmain\n  open d0 stream\n  submit c0 recv d0 4\n  submit c1 recv d0 4\n"
+                          "  submit c2 poll d0 out\n  submit c3 poll d0 pri\n  tick 0\n"),
+                     1);
+}
+
+/* ---- a number that is used again in the same batch ----------------------------------------------------------------- */
+
+static struct sockaddr_in where;
+static int partner;
+
+/* As a proxy does: the end of one connection ends the other. */
+static enum et_action drop_partner(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+    note(l, x, result, userdata);
+    et_loop_delete(l, &c[1]);
+    drop(partner);
+    return ET_DISARM;
+}
+
+static void ET_REGISTER_7_an_ordinary_close_renews_nothing(void **state) {
+    (void)state;
+    int listener = open_listener(8, &where), first[2], second[2], before;
+    char buffer[8];
+    open_pipe(first);
+    open_pair(second, SOCK_STREAM);
+    partner = second[0];
+    submit(&c[0],
+           (struct et_completion){.operation = ET_READ, .fd = first[0], .read = {buffer, 8}, .callback = drop_partner});
+    submit_recv(&c[1], second[0], buffer, 8);
+    submit(&c[2], (struct et_completion){.operation = ET_ACCEPT, .fd = listener, .accept = {.flags = SOCK_NONBLOCK}});
+    run(ET_RUN_NO_WAIT);
+    before = partner;
+    put(first[1], "x");
+    int client = keep(socket(AF_INET, SOCK_STREAM, 0));
+    assert_int_equal(connect(client, (struct sockaddr *)&where, sizeof where), 0);
+    put(second[1], "y");
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(events_count, 2);
+    assert_int_equal(events[1].result, before); /* accept has got the number that was closed */
+    keep(before);
+    events_count = 0;
+    assert_false(loop.epoll_stale);
+    run(ET_RUN_NO_WAIT);
+    assert_false(loop.epoll_stale);
+}
+
+/* ---- what the loop makes for itself -------------------------------------------------------------------------------- */
+
+static void ET_DEINIT_3_own_descriptors_are_closed_on_exec(void **state) {
+    (void)state;
+    assert_true(fcntl(loop.epoll, F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(loop.wakeup, F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(loop.wakeup, F_GETFL) & O_NONBLOCK);
+}
+
+static void ET_WAKE_1_leaves_errno_alone(void **state) {
+    (void)state;
+    errno = ENOTTY;
+    et_loop_wakeup(&loop);
+    assert_int_equal(errno, ENOTTY);
+    uint64_t almost_full = UINT64_MAX - 2; /* with the wake-up before, no more fits */
+    assert_int_equal(write(loop.wakeup, &almost_full, sizeof almost_full), sizeof almost_full);
+    errno = ENOTTY;
+    et_loop_wakeup(&loop);
+    assert_int_equal(errno, ENOTTY);
+    run(ET_RUN_NO_WAIT);
+}
+
+static void ET_SUBMIT_5_a_limit_out_of_range_is_refused(void **state) {
+    (void)state;
+    struct et_loop other;
+    struct et_options options = {.descriptors_max = (1 << 20) + 1};
+    assert_int_equal(et_loop_init(&other, &options), -EINVAL);
+    assert_int_equal(et_loop_add(&other, &c[0]), -EINVAL);
+}
+
+/* ---- section 9 ----------------------------------------------------------------------------------------------------- */
+
+static void section_9_carrier_of_another_loop(void **state) {
+    (void)state;
+    struct et_loop other;
+    assert_int_equal(et_loop_init(&other, NULL), 0);
+    assert_int_equal(et_loop_timer(&other, &c[1], 0, note, NULL), 0);
+    assert_int_equal(et_loop_delete(&other, &c[1]), 0); /* deleting, there */
+    submit_timer(&c[0], 5);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[1], 50, note, NULL), -EINVAL);
+    EXPECT_STATE(&c[1], ET_DELETING);
+    assert_int_equal(et_loop_deinit(&other), 0);
+    run(ET_RUN_ONCE);
+    EXPECT({&c[0], 0});
+}
+
+/* Overwrites what the caller must leave alone of a submitted completion, but for the callback; or its parameters alone. */
+static void scribble(struct et_completion *x, int byte, bool all) {
+    et_callback callback = x->callback;
+    size_t first = all ? 0 : offsetof(struct et_completion, cancel);
+    memset((char *)x + first, byte, offsetof(struct et_completion, internal) - first);
+    x->callback = callback;
+}
+
+static void section_9_a_scribbled_description_harms_nobody_else(void **state) {
+    (void)state;
+    static const int bytes[] = {0xff, 0x00, 0x40, 0x10, 0x7f};
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+        for (int variant = 0; variant < 4; variant++) {
+            bool started = (variant & 1) != 0, all = (variant & 2) != 0;
+            int p[2];
+            char buffer[8];
+            open_pair(p, SOCK_STREAM | SOCK_NONBLOCK);
+            submit_poll(&c[0], p[0], POLLPRI);
+            submit_timer(&c[1], HOUR_MS);
+            submit_recv(&c[2], p[0], buffer, sizeof buffer);
+            submit(&c[3], (struct et_completion){.operation = ET_RECV,
+                                                 .fd = p[0],
+                                                 .recv = {buffer, sizeof buffer, 0},
+                                                 .callback = note_and_rearm});
+            if (started)
+                run(ET_RUN_NO_WAIT);
+            scribble(&c[0], bytes[i], all);
+            scribble(&c[1], bytes[i], all);
+            if (started)
+                assert_int_equal(et_loop_delete(&loop, &c[2]), 0);
+            else
+                scribble(&c[2], bytes[i], all);
+            for (int k = 0; k < 5; k++) { /* the one that is left whole is served every time */
+                events_count = 0;
+                put(p[1], "z");
+                for (int tries = 0; tries < 4; tries++)
+                    run(ET_RUN_NO_WAIT);
+                unsigned served = 0;
+                for (unsigned e = 0; e < events_count; e++)
+                    served += events[e].completion == &c[3] && events[e].result == 1;
+                assert_int_equal(served, 1);
+            }
+            for (int k = 0; k < 4; k++)
+                assert_int_equal(et_loop_delete(&loop, &c[k]), 0);
+            run(ET_RUN_NO_WAIT);
+            memset(c, 0, sizeof c);
+            events_count = 0;
+            drop(p[0]);
+            drop(p[1]);
+        }
+    }
+}
+
+/* ---- results ------------------------------------------------------------------------------------------------------- */
+
+static void ET_OP_3_a_failed_connect_ends_beside_a_receive(void **state) {
+    (void)state;
+    char buffer[8];
+    drop(open_listener(1, &where));
+    int fd = keep(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    submit_recv(&c[1], fd, buffer, sizeof buffer);
+    submit(&c[0], (struct et_completion){
+                      .operation = ET_CONNECT, .fd = fd, .connect = {(struct sockaddr *)&where, sizeof where}});
+    assert_int_equal(et_loop_tick(&loop, 2), 0);
+    assert_int_equal(events_count, 2);
+    for (unsigned e = 0; e < 2; e++)
+        if (events[e].completion == &c[0])
+            assert_int_equal(events[e].result, -ECONNREFUSED);
+}
+
+static void ET_OP_2_send_and_sendmsg_pass_their_flags(void **state) {
+    (void)state;
+    int listener = open_listener(1, &where);
+    int fd = keep(socket(AF_INET, SOCK_STREAM, 0));
+    assert_int_equal(connect(fd, (struct sockaddr *)&where, sizeof where), 0);
+    int server = keep(accept(listener, NULL, NULL));
+    struct iovec piece = {"!", 1};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    for (int k = 0; k < 2; k++) {
+        submit_poll(&c[1], server, POLLPRI);
+        if (k == 0)
+            submit(&c[0], (struct et_completion){.operation = ET_SEND, .fd = fd, .send = {"!", 1, MSG_OOB}});
+        else
+            submit(&c[0], (struct et_completion){.operation = ET_SENDMSG, .fd = fd, .sendmsg = {&message, MSG_OOB}});
+        assert_int_equal(et_loop_tick(&loop, 2), 0);
+        EXPECT({&c[0], 1}, {&c[1], POLLPRI});
+        char byte = 0;
+        submit(&c[2], (struct et_completion){.operation = ET_RECV, .fd = server, .recv = {&byte, 1, MSG_OOB}});
+        submit_poll(&c[3], server, POLLIN); /* may be reported or not: deleted below */
+        put(fd, ".");
+        run(ET_RUN_ONCE);
+        assert_int_equal(byte, '!');
+        et_loop_delete(&loop, &c[3]);
+        run(ET_RUN_NO_WAIT);
+        events_count = 0;
+        char rest[4];
+        assert_true(recv(server, rest, sizeof rest, 0) > 0);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ET_REGISTER_6_a_rearmed_read_costs_no_registration),
+        cmocka_unit_test(ET_REGISTER_4_a_read_that_is_added_again_costs_one),
+        cmocka_unit_test(ET_SUBMIT_8_a_send_with_room_costs_none),
+        cmocka_unit_test(ET_REGISTER_1_several_waiters_share_one_registration),
+        TEST(ET_REGISTER_7_an_ordinary_close_renews_nothing),
+        TEST(ET_DEINIT_3_own_descriptors_are_closed_on_exec),
+        TEST(ET_WAKE_1_leaves_errno_alone),
+        TEST(ET_SUBMIT_5_a_limit_out_of_range_is_refused),
+        TEST(section_9_carrier_of_another_loop),
+        TEST(section_9_a_scribbled_description_harms_nobody_else),
+        TEST(ET_OP_3_a_failed_connect_ends_beside_a_receive),
+        TEST(ET_OP_2_send_and_sendmsg_pass_their_flags),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
