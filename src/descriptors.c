@@ -54,7 +54,7 @@ static bool is_covered(const struct et_descriptor *d, const struct et_completion
     return d->is_registered && (interest(c) & ~d->registered) == 0;
 }
 
-void wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted) {
+void eti_wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted) {
     int fd = c->internal.fd;
     struct et_descriptor *d = &loop->descriptors[fd];
     struct waiters *waiters = waiters_at(d, place);
@@ -73,7 +73,7 @@ void wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bo
         look_at(loop, fd);
 }
 
-void stop_waiting(struct et_loop *loop, struct et_completion *c) {
+void eti_stop_waiting(struct et_loop *loop, struct et_completion *c) {
     struct waiters *waiters = waiters_at(&loop->descriptors[c->internal.fd], (enum place)c->internal.place);
     struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
     if (previous != NULL)
@@ -93,7 +93,7 @@ static struct et_completion *older(struct et_completion *a, struct et_completion
     return a->internal.order < b->internal.order ? a : b;
 }
 
-struct et_completion *first_waiter(const struct et_descriptor *d) {
+struct et_completion *eti_first_waiter(const struct et_descriptor *d) {
     return older(older(d->in.head, d->out.head), d->polls.head);
 }
 
@@ -138,7 +138,7 @@ static int control(struct et_loop *loop, int operation, int fd, uint32_t events)
     return 0;
 }
 
-/* Makes the registration of a descriptor fit, or returns the error of the last refusal; what was registered then stays.
+/* Makes the registration of a descriptor fit, or returns the error of the last refusal; is_registered and registered then say what is left.
  * A modification that is refused for any reason becomes an addition: only that tells whether the number still names the file that was
  * registered (ET-REGISTER-2, ET-REGISTER-4). An addition that is refused because there is a registration becomes a modification. */
 static int register_descriptor(struct et_loop *loop, int fd, uint32_t events) {
@@ -179,10 +179,10 @@ static void apply_changes(struct et_loop *loop) {
         struct et_completion *c;
         loop->changed_head = d->next_changed;
         d->is_changed = false;
-        if (first_waiter(d) != NULL) {
+        if (eti_first_waiter(d) != NULL) {
             int error = register_descriptor(loop, fd, wanted(d));
             while (error != 0 && (c = first_uncovered(d)) != NULL)
-                finish(loop, c, error); /* ET-REGISTER-3 */
+                eti_finish(loop, c, error); /* ET-REGISTER-3 */
         } else if (d->is_useless && d->is_registered) {
             remove_registration(loop, fd);
         }
@@ -190,18 +190,18 @@ static void apply_changes(struct et_loop *loop) {
     }
 }
 
-void descriptor_closes(struct et_loop *loop, int fd) {
+void eti_descriptor_closes(struct et_loop *loop, int fd) {
     /* Closing removes the registration only with the last duplicate of the file: do not leave it to that. */
     if (loop->descriptors[fd].is_registered)
         remove_registration(loop, fd);
 }
 
-void descriptor_opened(struct et_loop *loop, int fd) {
+void eti_descriptor_opened(struct et_loop *loop, int fd) {
     if (fd >= loop->descriptors_used)
         return;
     forget_registration(&loop->descriptors[fd]);
     loop->descriptors[fd].opened_round = (uint16_t)loop->round;
-    if (first_waiter(&loop->descriptors[fd]) != NULL)
+    if (eti_first_waiter(&loop->descriptors[fd]) != NULL)
         look_at(loop, fd);
 }
 
@@ -228,14 +228,14 @@ static void renew_epoll(struct et_loop *loop) {
 
 static void serve(struct et_loop *loop, int fd, struct et_completion *c, uint32_t reported) {
     int64_t result;
-    if (!try_operation(loop, c, (reported & (EPOLLHUP | EPOLLERR)) != 0, &result)) {
+    if (!eti_try_operation(loop, c, (reported & (EPOLLHUP | EPOLLERR)) != 0, &result)) {
         /* A false report is rare; but it may also come from another file that once had this number, again and again. Looking at
          * the registration tells the two apart. */
         look_at(loop, fd);
         return;
     }
     c->internal.trusted = true;
-    finish(loop, c, result);
+    eti_finish(loop, c, result);
 }
 
 static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t reported) {
@@ -247,7 +247,7 @@ static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t 
             continue;
         }
         c->internal.trusted = true;
-        finish(loop, c, events);
+        eti_finish(loop, c, events);
         c = d->polls.head; /* the callback may have taken any of them away; those before do not match anyway */
     }
 }
@@ -283,7 +283,7 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
 
 /* Nanoseconds until the earliest deadline, from the clock and not from the loop time: callbacks may have taken long. */
 static struct timespec time_left(uint64_t deadline_ms) {
-    uint64_t now_ns = clock_ns();
+    uint64_t now_ns = eti_clock_ns();
     uint64_t now_ms = now_ns / NANOSECONDS_PER_MS;
     if (deadline_ms <= now_ms)
         return (struct timespec){0};
@@ -319,7 +319,7 @@ static void drain_wakeup(struct et_loop *loop) {
     (void)bytes;
 }
 
-int ask_kernel(struct et_loop *loop, uint64_t callbacks) {
+int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     struct epoll_event events[REPORTS_MAX];
     struct timespec limit = {0};
     const struct timespec *timeout = &limit;
@@ -336,7 +336,7 @@ int ask_kernel(struct et_loop *loop, uint64_t callbacks) {
         limit = time_left(loop->timers->internal.deadline_ms);
     int count = wait_for_reports(loop, events, timeout);
     int error = count < 0 ? errno : 0;
-    update_time(loop);
+    eti_update_time(loop);
     for (int i = 0; i < count; i++) /* before any callback, or a wake-up that it asks for would be lost (ET-WAKE-1) */
         if (events[i].data.u64 == WAKEUP)
             drain_wakeup(loop);

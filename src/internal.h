@@ -1,4 +1,5 @@
-/* What the files of the loop share. Private: nobody outside src/ includes it, but the tests that look inside. */
+/* What the files of the loop share. Private: nobody outside src/ includes it, but the tests that look inside. The functions are
+ * called eti_… because the linker does not know private from public. */
 #ifndef ETALON_INTERNAL_H
 #define ETALON_INTERNAL_H
 
@@ -43,38 +44,38 @@ struct et_descriptor {
 };
 
 /* ---- loop.c ---- */
-void become_active(struct et_loop *loop, struct et_completion *c, enum place place);
+void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place);
 /* Ends an episode whose completion is linked nowhere any more: dead, then the callback. */
-void become_dead(struct et_loop *loop, struct et_completion *c, int64_t result);
+void eti_become_dead(struct et_loop *loop, struct et_completion *c, int64_t result);
 /* Takes an adding or active completion out of wherever it is linked; its state is the caller's to change. */
-void withdraw(struct et_loop *loop, struct et_completion *c);
-/* Withdraws, then become_dead: the end of an operation that was waiting. */
-void finish(struct et_loop *loop, struct et_completion *c, int64_t result);
+void eti_withdraw(struct et_loop *loop, struct et_completion *c);
+/* Withdraws, then eti_become_dead: the end of an operation that was waiting. */
+void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result);
 /* Makes a deleting completion dead, silently. */
-void retire(struct et_loop *loop, struct et_completion *c);
-void apply_reset(struct et_loop *loop, struct et_completion *carrier);
+void eti_retire(struct et_loop *loop, struct et_completion *c);
+void eti_apply_reset(struct et_loop *loop, struct et_completion *carrier);
 
 /* ---- timers.c ---- */
-void heap_insert(struct et_completion **root, struct et_completion *c);
-void heap_remove(struct et_completion **root, struct et_completion *c);
-void expire_timers(struct et_loop *loop);
-uint64_t clock_ns(void);
-void update_time(struct et_loop *loop);
+void eti_heap_insert(struct et_completion **root, struct et_completion *c);
+void eti_heap_remove(struct et_completion **root, struct et_completion *c);
+void eti_expire_timers(struct et_loop *loop);
+uint64_t eti_clock_ns(void);
+void eti_update_time(struct et_loop *loop);
 
 /* ---- operations.c ---- */
-void start(struct et_loop *loop, struct et_completion *c);
+void eti_start(struct et_loop *loop, struct et_completion *c);
 /* Tries an operation. hung_up: its descriptor was reported with EPOLLHUP or EPOLLERR. Returns whether the kernel answered. */
-bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result);
+bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result);
 
 /* ---- descriptors.c ---- */
 /* trusted: the registration need not be looked at, if it covers c. */
-void wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted);
-void stop_waiting(struct et_loop *loop, struct et_completion *c);
-struct et_completion *first_waiter(const struct et_descriptor *d);
+void eti_wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted);
+void eti_stop_waiting(struct et_loop *loop, struct et_completion *c);
+struct et_completion *eti_first_waiter(const struct et_descriptor *d);
 /* The number is about to be closed by the loop, or has just been handed out by the kernel for a new file: no registration holds. */
-void descriptor_closes(struct et_loop *loop, int fd);
-void descriptor_opened(struct et_loop *loop, int fd);
+void eti_descriptor_closes(struct et_loop *loop, int fd);
+void eti_descriptor_opened(struct et_loop *loop, int fd);
 /* Phase 5. callbacks: how many the tick asks for. Returns 0 or a negated errno. */
-int ask_kernel(struct et_loop *loop, uint64_t callbacks);
+int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks);
 
 #endif

@@ -68,7 +68,7 @@ static void leave_deletions(struct et_loop *loop, struct et_completion *c) {
 
 /* ---- transitions -------------------------------------------------------------------------------------- */
 
-void become_active(struct et_loop *loop, struct et_completion *c, enum place place) {
+void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place) {
     assert(c->internal.state == ET_ADDING);
     leave_submissions(loop, c);
     c->internal.state = ET_ACTIVE;
@@ -77,7 +77,7 @@ void become_active(struct et_loop *loop, struct et_completion *c, enum place pla
     loop->active++;
 }
 
-void become_dead(struct et_loop *loop, struct et_completion *c, int64_t result) {
+void eti_become_dead(struct et_loop *loop, struct et_completion *c, int64_t result) {
     et_callback callback = c->callback;
     c->internal.state = ET_DEAD;
     loop->called++;
@@ -93,7 +93,7 @@ void become_dead(struct et_loop *loop, struct et_completion *c, int64_t result) 
         c->internal.trusted = trusted;
 }
 
-void withdraw(struct et_loop *loop, struct et_completion *c) {
+void eti_withdraw(struct et_loop *loop, struct et_completion *c) {
     if (c->internal.state == ET_ADDING) {
         leave_submissions(loop, c);
         c->internal.trusted = false; /* it does not end by a report */
@@ -106,7 +106,7 @@ void withdraw(struct et_loop *loop, struct et_completion *c) {
         if (loop->current == c)
             loop->current = NULL; /* tells the cancel or close in progress that it was deleted */
         break;
-    case PLACE_HEAP: heap_remove(&loop->timers, c); break;
+    case PLACE_HEAP: eti_heap_remove(&loop->timers, c); break;
     case PLACE_EXPIRED:
         if (c->internal.wait_previous != NULL)
             c->internal.wait_previous->internal.wait_next = c->internal.wait_next;
@@ -121,25 +121,25 @@ void withdraw(struct et_loop *loop, struct et_completion *c) {
         break;
     case PLACE_IN:
     case PLACE_OUT:
-    case PLACE_POLLS: stop_waiting(loop, c); break;
+    case PLACE_POLLS: eti_stop_waiting(loop, c); break;
     }
     c->internal.place = PLACE_NOWHERE;
 }
 
-void finish(struct et_loop *loop, struct et_completion *c, int64_t result) {
-    withdraw(loop, c);
-    become_dead(loop, c, result);
+void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result) {
+    eti_withdraw(loop, c);
+    eti_become_dead(loop, c, result);
 }
 
-void retire(struct et_loop *loop, struct et_completion *c) {
+void eti_retire(struct et_loop *loop, struct et_completion *c) {
     assert(c->internal.state == ET_DELETING);
     leave_deletions(loop, c);
     c->internal.state = ET_DEAD;
     if (c->internal.operation == CARRIER)
-        apply_reset(loop, c); /* ET-RESET-9 */
+        eti_apply_reset(loop, c); /* ET-RESET-9 */
 }
 
-void apply_reset(struct et_loop *loop, struct et_completion *carrier) {
+void eti_apply_reset(struct et_loop *loop, struct et_completion *carrier) {
     struct et_completion *timer = carrier->internal.partner;
     carrier->internal.partner = NULL;
     if (timer == NULL)
@@ -148,7 +148,7 @@ void apply_reset(struct et_loop *loop, struct et_completion *carrier) {
     timer->internal.partner = NULL;
     timer->internal.place = PLACE_HEAP;
     timer->internal.order = loop->order++;
-    heap_insert(&loop->timers, timer);
+    eti_heap_insert(&loop->timers, timer);
 }
 
 /* ---- calls -------------------------------------------------------------------------------------------- */
@@ -208,7 +208,7 @@ int et_loop_add(struct et_loop *loop, struct et_completion *c) {
     if (error != 0)
         return error;
     if (c->internal.state == ET_DELETING)
-        retire(loop, c); /* ET-ADD-4 */
+        eti_retire(loop, c); /* ET-ADD-4 */
     c->internal.operation = c->operation;
     c->internal.events =
         c->operation == ET_POLL ? c->poll.events : 0; /* now, as checked: others share the registration */
@@ -224,7 +224,7 @@ int et_loop_delete(struct et_loop *loop, struct et_completion *c) {
     if (!is_usable(loop, c))
         return -EINVAL;
     if (c->internal.state == ET_ADDING || c->internal.state == ET_ACTIVE) {
-        withdraw(loop, c);
+        eti_withdraw(loop, c);
         join_deletions(loop, c);
     }
     return 0;
@@ -264,8 +264,8 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struct et
         return -EBUSY;
     if (!carried) {
         if (carrier->internal.state == ET_DELETING)
-            retire(loop, carrier); /* may bring c itself back into the heap */
-        withdraw(loop, c);
+            eti_retire(loop, carrier); /* may bring c itself back into the heap */
+        eti_withdraw(loop, c);
         loop->active++; /* the timer stays active: it is held */
         c->internal.place = PLACE_HELD;
         c->internal.partner = carrier;
@@ -302,13 +302,13 @@ int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et
 static void process_submissions(struct et_loop *loop) {
     uint32_t round = ++loop->round;
     while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)
-        start(loop, loop->submissions_head);
+        eti_start(loop, loop->submissions_head);
 }
 
 /* Phase 2. */
 static void process_deletions(struct et_loop *loop) {
     while (loop->deletions_head != NULL)
-        retire(loop, loop->deletions_head);
+        eti_retire(loop, loop->deletions_head);
 }
 
 static bool has_work(const struct et_loop *loop) {
@@ -320,10 +320,10 @@ static int make_round(struct et_loop *loop, uint64_t callbacks) {
     if (loop->stopped)
         return 0;
     process_deletions(loop);
-    expire_timers(loop);
+    eti_expire_timers(loop);
     if (loop->stopped)
         return 0;
-    return ask_kernel(loop, callbacks);
+    return eti_ask_kernel(loop, callbacks);
 }
 
 static int make_rounds(struct et_loop *loop, uint64_t callbacks) {
@@ -369,7 +369,7 @@ uint64_t et_loop_now(const struct et_loop *loop) {
 
 void et_loop_update_now(struct et_loop *loop) {
     if (is_initialised(loop))
-        update_time(loop);
+        eti_update_time(loop);
 }
 
 void et_loop_wakeup(struct et_loop *loop) {
@@ -426,7 +426,7 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options) {
         release(loop);
         return error;
     }
-    update_time(loop);
+    eti_update_time(loop);
     return 0;
 }
 
@@ -443,12 +443,12 @@ int et_loop_deinit(struct et_loop *loop) {
     for (struct et_completion *c = loop->submissions_head; c != NULL; c = c->internal.next) {
         c->internal.state = ET_DEAD;
         if (c->internal.operation == CARRIER)
-            apply_reset(loop, c); /* the held timer is in nobody else's list */
+            eti_apply_reset(loop, c); /* the held timer is in nobody else's list */
     }
     process_deletions(loop);
     while (loop->timers != NULL) {
         loop->timers->internal.state = ET_DEAD;
-        heap_remove(&loop->timers, loop->timers);
+        eti_heap_remove(&loop->timers, loop->timers);
     }
     for (int fd = 0; fd < loop->descriptors_used; fd++) {
         drop_waiters(&loop->descriptors[fd].in);

@@ -51,7 +51,7 @@ static ssize_t write_or_send(struct et_loop *loop, const struct et_completion *c
     return write(c->internal.fd, c->write.buffer, c->write.length);
 }
 
-bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result) {
+bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result) {
     int fd = c->internal.fd;
     bool answered;
     assert(c->internal.operation != ET_POLL);
@@ -59,7 +59,7 @@ bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hun
     case ET_ACCEPT:
         answered = is_answer(accept4(fd, c->accept.address, c->accept.address_length, c->accept.flags), result);
         if (answered && *result >= 0)
-            descriptor_opened(loop, (int)*result);
+            eti_descriptor_opened(loop, (int)*result);
         return answered;
     case ET_CONNECT: return connect_result(fd, hung_up, result);
     case ET_READ: return is_answer(read(fd, c->read.buffer, c->read.length), result);
@@ -81,38 +81,38 @@ bool try_operation(struct et_loop *loop, const struct et_completion *c, bool hun
 static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *target = c->internal.partner;
     int64_t result = -ENOENT;
-    become_active(loop, c, PLACE_NOWHERE);
+    eti_become_active(loop, c, PLACE_NOWHERE);
     loop->current = c;
     if (target->internal.loop == loop && (target->internal.state == ET_ADDING || target->internal.state == ET_ACTIVE)) {
         result = 0;
         if (target->internal.operation == CARRIER) {
-            withdraw(loop, target);
+            eti_withdraw(loop, target);
             target->internal.state = ET_DEAD;
-            apply_reset(loop, target); /* ET-RESET-9 */
+            eti_apply_reset(loop, target); /* ET-RESET-9 */
         } else {
-            finish(loop, target, -ECANCELED);
+            eti_finish(loop, target, -ECANCELED);
         }
     }
     if (loop->current == c)
-        finish(loop, c, result);
+        eti_finish(loop, c, result);
 }
 
 /* ET-CLOSE-1 … 3. */
 static void start_close(struct et_loop *loop, struct et_completion *c) {
     int fd = c->internal.fd;
-    become_active(loop, c, PLACE_NOWHERE);
+    eti_become_active(loop, c, PLACE_NOWHERE);
     loop->current = c;
     if (fd < loop->descriptors_used) {
         struct et_completion *waiter;
-        while (loop->current == c && (waiter = first_waiter(&loop->descriptors[fd])) != NULL)
-            finish(loop, waiter, -ECANCELED);
+        while (loop->current == c && (waiter = eti_first_waiter(&loop->descriptors[fd])) != NULL)
+            eti_finish(loop, waiter, -ECANCELED);
         if (loop->current != c)
             return;
-        descriptor_closes(loop, fd);
+        eti_descriptor_closes(loop, fd);
     }
     /* Linux has closed the number even when it says EINTR; closing again could close somebody else's descriptor. */
     int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;
-    finish(loop, c, result);
+    eti_finish(loop, c, result);
 }
 
 static enum place direction(uint8_t operation) {
@@ -143,44 +143,44 @@ static bool try_at_start(struct et_loop *loop, struct et_completion *c, int64_t 
         return false;
     if (loop->descriptors[fd].out.head != NULL) /* ET-SUBMIT-8: it must not overtake */
         return false;
-    return try_operation(loop, c, false, result);
+    return eti_try_operation(loop, c, false, result);
 }
 
 static void start_waiting(struct et_loop *loop, struct et_completion *c) {
     int64_t result;
     if (c->fd >= loop->descriptors_max) {
-        finish(loop, c, -EMFILE);
+        eti_finish(loop, c, -EMFILE);
         return;
     }
     bool trusted = c->internal.trusted && c->internal.fd == c->fd;
     c->internal.trusted = false;
     c->internal.fd = c->fd;
     if (try_at_start(loop, c, &result)) {
-        finish(loop, c, result);
+        eti_finish(loop, c, result);
         return;
     }
     enum place place = direction(c->internal.operation);
-    become_active(loop, c, place);
-    wait_on(loop, c, place, trusted);
+    eti_become_active(loop, c, place);
+    eti_wait_on(loop, c, place, trusted);
 }
 
-void start(struct et_loop *loop, struct et_completion *c) {
+void eti_start(struct et_loop *loop, struct et_completion *c) {
     switch (c->internal.operation) {
-    case ET_NOOP: finish(loop, c, 0); return;
+    case ET_NOOP: eti_finish(loop, c, 0); return;
     case ET_CANCEL: start_cancel(loop, c); return;
     case ET_TIMER:
-        become_active(loop, c, PLACE_HEAP);
-        heap_insert(&loop->timers, c);
+        eti_become_active(loop, c, PLACE_HEAP);
+        eti_heap_insert(&loop->timers, c);
         return;
     case CARRIER: /* ET-RESET-8 */
-        withdraw(loop, c);
+        eti_withdraw(loop, c);
         c->internal.state = ET_DEAD;
-        apply_reset(loop, c);
+        eti_apply_reset(loop, c);
         return;
     default: break;
     }
     if (c->fd < 0) {
-        finish(loop, c, -EBADF);
+        eti_finish(loop, c, -EBADF);
         return;
     }
     switch (c->internal.operation) {
@@ -188,7 +188,7 @@ void start(struct et_loop *loop, struct et_completion *c) {
         c->internal.fd = c->fd;
         start_close(loop, c);
         return;
-    case ET_SHUTDOWN: finish(loop, c, shutdown(c->fd, c->shutdown.how) == 0 ? 0 : -errno); return;
+    case ET_SHUTDOWN: eti_finish(loop, c, shutdown(c->fd, c->shutdown.how) == 0 ? 0 : -errno); return;
     default: start_waiting(loop, c); return;
     }
 }

@@ -4,14 +4,14 @@
 
 #include <time.h>
 
-uint64_t clock_ns(void) {
+uint64_t eti_clock_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 * NANOSECONDS_PER_MS + (uint64_t)t.tv_nsec;
 }
 
-void update_time(struct et_loop *loop) {
-    uint64_t now_ns = clock_ns();
+void eti_update_time(struct et_loop *loop) {
+    uint64_t now_ns = eti_clock_ns();
     if (now_ns > loop->now_ns) /* ET-TIME-3 */
         loop->now_ns = now_ns;
 }
@@ -66,12 +66,12 @@ static struct et_completion *meld_siblings(struct et_completion *sibling) {
     return root;
 }
 
-void heap_insert(struct et_completion **root, struct et_completion *c) {
+void eti_heap_insert(struct et_completion **root, struct et_completion *c) {
     c->internal.child = c->internal.wait_next = c->internal.wait_previous = NULL;
     *root = meld(*root, c);
 }
 
-void heap_remove(struct et_completion **root, struct et_completion *c) {
+void eti_heap_remove(struct et_completion **root, struct et_completion *c) {
     struct et_completion *children = meld_siblings(c->internal.child);
     if (c == *root) {
         *root = children;
@@ -91,14 +91,14 @@ void heap_remove(struct et_completion **root, struct et_completion *c) {
 
 /* Phase 3. The timers that have expired are taken out of the heap before the first callback: a reset that is applied by a
  * callback then cannot bring its timer back into this phase (ET-EXPIRE-5), however callbacks move the clock. */
-void expire_timers(struct et_loop *loop) {
+void eti_expire_timers(struct et_loop *loop) {
     assert(loop->expired == NULL);
-    update_time(loop);
+    eti_update_time(loop);
     uint64_t now_ms = et_loop_now(loop);
     struct et_completion *last = NULL;
     while (loop->timers != NULL && loop->timers->internal.deadline_ms <= now_ms) {
         struct et_completion *c = loop->timers;
-        heap_remove(&loop->timers, c);
+        eti_heap_remove(&loop->timers, c);
         c->internal.place = PLACE_EXPIRED;
         c->internal.wait_previous = last;
         if (last != NULL)
@@ -108,5 +108,5 @@ void expire_timers(struct et_loop *loop) {
         last = c;
     }
     while (loop->expired != NULL)
-        finish(loop, loop->expired, 0);
+        eti_finish(loop, loop->expired, 0);
 }

@@ -44,6 +44,10 @@ if command -v clang++ >/dev/null; then
     verdict 'the header in C++' $?
 fi
 
+nm -g --defined-only "$root/opt/etalon/lib/libetalon.a" | awk 'NF == 3 && $3 !~ /^eti?_/ { print $3 }' >"$root/log" 2>&1
+test ! -s "$root/log"
+verdict 'every name in the library begins with et_ or eti_' $?
+
 make uninstall DESTDIR="$root" PREFIX=/opt/etalon >"$root/log" 2>&1 && find "$root/opt" -type f >>"$root/log" &&
     test -z "$(find "$root/opt" -type f)"
 verdict 'make uninstall leaves nothing' $?
