@@ -378,9 +378,12 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     bool denied = s.refused.fd == fd && s.refused.operation == EPOLL_CTL_MOD && s.refused.error == ENOENT;
     s.refused.fd = -1;
     s.misled = mislead(s.misled, fd, error, injected && error == EEXIST && kept == 0 && !denied);
-    for (unsigned i = 0; i < COUNT && error == 0; i++)
+    for (unsigned i = 0; i < COUNT && operation != EPOLL_CTL_DEL;
+         i++) /* whatever waits on it has been started by now */
         if (s.slot[i].installed == 0 && s.model.completion[i].description.fd == fd)
             s.slot[i].installed = s.world->installed(fd);
+    if (error == 0 && fd >= 0 && fd < DESCRIPTORS_MAX)
+        s.stale_reports[fd] = 0; /* another registration, which the next files may leave behind */
     if (error == 0 || operation == EPOLL_CTL_DEL)
         return;
     s.refused.fd = fd;
@@ -467,9 +470,11 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     bool awaited = false;
     for (unsigned i = 0; i < COUNT && !awaited; i++)
         awaited = s.model.completion[i].state == ET_ACTIVE && s.model.completion[i].description.fd == fd;
-    if (fd >= 0 && fd < DESCRIPTORS_MAX && !stale)
+    bool known = fd >= 0 && fd < DESCRIPTORS_MAX;
+    if (known &&
+        (!stale || awaited)) /* a report that something waited for was no vain one: what follows is counted anew */
         s.stale_reports[fd] = 0;
-    if (fd >= 0 && fd < DESCRIPTORS_MAX && stale && !awaited && !s.faults && ++s.stale_reports[fd] > 2)
+    else if (known && !s.faults && ++s.stale_reports[fd] > 2)
         differ("ET-REGISTER-7", "descriptor %d is still reported for a file that has left this number", fd);
     judge(model_report(&s.model, fd, events, stale));
 }
@@ -504,7 +509,8 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
     settle_unseen();
     const struct model_completion *before = &s.model.completion[i];
-    bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked && result != -ECANCELED;
+    bool cancelled = result == -ECANCELED && s.model.tick.answered != i; /* and not told so by a try, as of a timerfd */
+    bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked && !cancelled;
     if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
         lockstep_errors[before->operation][-result]++;
     judge(model_callback(&s.model, i, result, token));
@@ -627,7 +633,9 @@ static void describe(const struct command *command) {
     c->callback = command->body != 0 ? on_callback : NULL;
     c->userdata = new_userdata(command->body, &d.userdata);
     describe_parameters(c, &s.slot[i], command);
-    s.slot[i].installed = 0;
+    /* In its own callback and on its old descriptor: a rearm may still rely on the registration (ET-REGISTER-6). */
+    if (s.model.in_callback != i || d.fd != s.model.completion[i].description.fd)
+        s.slot[i].installed = 0;
     if (command->operation == ET_CANCEL)
         d.target = command->other;
     if (command->operation == ET_POLL)

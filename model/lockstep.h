@@ -33,7 +33,8 @@ extern uint64_t lockstep_allocations;
 /* Blocks that were allocated and not released since the world was begun; kept by the same. */
 extern int64_t lockstep_unreleased;
 
-/* To be called by whoever lets a system call fail that the program did not ask for (fuzz/torture.c). */
+/* To be called by whoever lets a system call fail that the program did not ask for (fuzz/torture.c). error: what an init in progress
+ * must return, if it is the first; 0: this failure is none that an init may fail of. */
 void lockstep_disturbed(int error);
 
 /* How many callbacks have ended an operation with an errno since the process began. */
