@@ -11,6 +11,10 @@ cd "$(dirname "$0")/.." || exit 2
 
 engine=${1:-libfuzzer}
 seconds=${2:-60}
+if ! [[ $seconds =~ ^[1-9][0-9]{0,6}$ ]]; then
+    echo "fuzz: FUZZ_SECONDS=$seconds is no number of seconds" >&2
+    exit 2
+fi
 toy_seconds=${TOY_SECONDS:-5}
 corpus=${FUZZ_CORPUS:-build/fuzz/corpus}
 report=${FUZZ_REPORT:-build/report/fuzz.json}
@@ -56,7 +60,7 @@ condense() {
             fi
             ;;
         'etalon-fuzz: difference'* | *'runtime error'* | *'ERROR: AddressSanitizer'* | *'ERROR: LeakSanitizer'* | \
-            *'ERROR: libFuzzer: timeout'* | *'ERROR: libFuzzer: out-of-memory'*) echo "  $line" ;;
+            *'Assertion '*' failed'* | *'ERROR: libFuzzer: timeout'* | *'ERROR: libFuzzer: out-of-memory'*) echo "  $line" ;;
         esac
     done
 }

@@ -115,7 +115,12 @@ static bool failed(void) {
 
 /* An observation that the model has judged. */
 static void judge(const char *clause) {
-    if (clause != NULL)
+    unsigned due = s.model.tick.due_completion;
+    if (clause == NULL)
+        return;
+    if (s.model.in_tick && due < COUNT)
+        differ(clause, "%s (c%u comes next, with %lld)", s.model.why, due, (long long)s.model.tick.due_result);
+    else
         differ(clause, "%s", s.model.why != NULL ? s.model.why : "");
 }
 
@@ -273,7 +278,8 @@ static void settle_refusal(void) {
     s.refused.fd = -1;
     /* After EEXIST there is a registration, of which the kernel has not told what for: the loop's belief is as good as any. */
     if (s.refused.contradicted)
-        s.refused.kept = s.loop.descriptors[fd].registered;
+        s.refused.kept =
+            s.loop.descriptors[fd].is_registered ? s.loop.descriptors[fd].registered | EPOLLERR | EPOLLHUP : 0;
     if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST) && !s.refused.both_ways)
         differ("ET-REGISTER-2", "the registration of descriptor %d was refused and not tried the other way", fd);
     else
@@ -348,6 +354,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     }
     if (i != MODEL_NONE)
         check_arguments(i, operation, fd, length, offset, flags);
+    settle_unseen();
     judge(model_try(&s.model, i, operation, fd, result));
     if (operation == ET_ACCEPT && result >= 0 && i != MODEL_NONE)
         s.world->adopt(s.slot[i].into, (int)result);
@@ -391,6 +398,10 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     s.refused.operation = operation;
     s.refused.error = error;
     /* Both answers say that nothing is registered for the file that the number names, whatever a failure was injected into. */
+    bool any;
+    s.world->registered(fd, &any);
+    if (any) /* also for no events at all: these two are always reported */
+        kept |= EPOLLERR | EPOLLHUP;
     s.refused.kept = error == EBADF || operation == EPOLL_CTL_ADD ? 0 : kept;
     s.refused.contradicted = contradicted;
     s.refused.both_ways = contradicted || denied;
@@ -468,16 +479,22 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     s.wait.reports++;
     if (s.log != NULL)
         note('.', "reported: %d for %#x%s", fd, events, stale ? ", of a file that has left this number" : "");
-    bool awaited = false;
-    for (unsigned i = 0; i < COUNT && !awaited; i++)
-        awaited = s.model.completion[i].state == ET_ACTIVE && s.model.completion[i].description.fd == fd;
+    bool awaited = false, left = stale;
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (s.model.completion[i].state != ET_ACTIVE || s.model.completion[i].description.fd != fd)
+            continue;
+        awaited = true;
+        /* Who waited when the caller put another file under the number has no claim to its reports (etalon.md, ET-REGISTER-1). */
+        if (s.slot[i].installed != 0 && s.slot[i].installed != s.world->installed(fd))
+            left = true;
+    }
     bool known = fd >= 0 && fd < DESCRIPTORS_MAX;
     if (known &&
         (!stale || awaited)) /* a report that something waited for was no vain one: what follows is counted anew */
         s.stale_reports[fd] = 0;
     else if (known && !s.faults && ++s.stale_reports[fd] > 2)
         differ("ET-REGISTER-7", "descriptor %d is still reported for a file that has left this number", fd);
-    judge(model_report(&s.model, fd, events, stale));
+    judge(model_report(&s.model, fd, events, left));
 }
 
 static const struct world_observer observer = {on_tried, on_controlled, on_waits, on_blocked, on_woken, on_reported};

@@ -19,6 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef ETALON_VERSION
+#define ETALON_VERSION "0.1.0"
+#endif
 #define FILE_SIZE_MAX (1 << 20)
 #define BAD_INPUT     2
 
@@ -28,6 +31,7 @@ struct options {
     const struct world_kind_functions *world;
     const char *output;
     bool quiet;
+    unsigned number;             /* of a case among those that are checked */
     struct torture_setting fail; /* of replay; point 0: nothing fails */
     struct torture_options torture;
 };
@@ -147,16 +151,38 @@ static void run_trace(const struct trace *trace, const struct options *options, 
                  trace->observed[run->seen]);
 }
 
-static int replay(const char *path, const struct options *options) {
+/* The exit status: what cannot be written must not look like success. */
+static int with_output(int status) {
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    complain("standard output: %s", strerror(errno));
+    return BAD_INPUT;
+}
+
+/* Runs one file in a process of its own, since a program may crash the loop. Returns its exit status, or 128 + signal. */
+static int apart(int (*run)(const char *, const struct options *), const char *path, const struct options *options) {
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        exit(with_output(run(path, options)));
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) < 0) {
+        complain("%s: %s", path, strerror(errno));
+        return BAD_INPUT;
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int replay_here(const char *path, const struct options *options) {
     struct trace trace;
     struct lockstep_report report;
     struct run run = {.out = options->quiet ? NULL : stdout};
     if (!load(path, &trace))
         return BAD_INPUT;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* should the run crash, what has happened is seen */
     if (!options->quiet) {
         trace_write(stdout, &trace);
         printf("\nWhat happened on the %s kernel:\n", options->world->name);
-        fflush(stdout); /* should the run crash, this much is seen */
     }
     if (options->fail.point != 0) { /* the observations are those of a run in which nothing fails */
         trace.observations = 0;
@@ -185,8 +211,18 @@ static int replay(const char *path, const struct options *options) {
     return status;
 }
 
-/* One line of the test-anything protocol. A crash is the caller's to see: it ends the process. */
-static int check_case(const char *path, const struct options *options, unsigned number) {
+static int replay(const char *path, const struct options *options) {
+    int status = apart(replay_here, path, options);
+    if (status <= BAD_INPUT)
+        return status;
+    printf("\n%s: difference: the loop crashes: %s\n", path,
+           status > 128 ? strsignal(status - 128) : "a sanitizer's report");
+    return 1;
+}
+
+/* One line of the test-anything protocol. */
+static int check_case_here(const char *path, const struct options *options) {
+    unsigned number = options->number;
     struct trace trace;
     struct lockstep_report report;
     struct run run = {0};
@@ -392,9 +428,16 @@ static bool names_collide(char **files, int count) {
 
 static int check_cases(char **files, int count, const struct options *options) {
     int worst = 0;
+    struct options numbered = *options;
     printf("1..%d\n", count);
     for (int i = 0; i < count; i++) {
-        int status = check_case(files[i], options, (unsigned)i + 1);
+        numbered.number = (unsigned)i + 1;
+        int status = apart(check_case_here, files[i], &numbered);
+        if (status > BAD_INPUT) {
+            printf("not ok %d - %s: the loop crashes: %s\n", i + 1, files[i],
+                   status > 128 ? strsignal(status - 128) : "a sanitizer's report");
+            status = 1;
+        }
         worst = status > worst ? status : worst;
     }
     return worst;
@@ -441,6 +484,10 @@ int main(int argc, char **argv) {
     };
     struct options options = {.world = &world_simulated};
     int letter;
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        puts("etalon " ETALON_VERSION ", specification 1.0-draft");
+        return 0;
+    }
     for (int fd = STDERR_FILENO + 1; fd < 64;
          fd++) /* what is left of the caller's would shift the numbers on the real kernel */
         close(fd);
@@ -478,10 +525,5 @@ int main(int argc, char **argv) {
         usage(stderr);
         return BAD_INPUT;
     }
-    int status = for_each_file(argv[optind], argv + optind + 1, argc - optind - 1, &options);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        complain("standard output: %s", strerror(errno));
-        return BAD_INPUT;
-    }
-    return status;
+    return with_output(for_each_file(argv[optind], argv + optind + 1, argc - optind - 1, &options));
 }
