@@ -346,7 +346,9 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
              i == MODEL_NONE ? ' ' : (char)('0' + i), result_name(result));
     if (operation == ET_CONNECT && i == MODEL_NONE && result == -EINPROGRESS && has_hung_up(fd))
-        result = -ENOTCONN;                                                                       /* ET-OP-3 */
+        result = -ENOTCONN; /* ET-OP-3 */
+    if (i == MODEL_NONE && operation != ET_CONNECT && operation != ET_CLOSE && operation != ET_SHUTDOWN)
+        differ("ET-OP-2", "%s on descriptor %d with nobody's buffer or address", operation_name(operation), fd);
     if (i != MODEL_NONE && operation == ET_SEND && s.model.completion[i].operation == ET_WRITE) { /* ET-OP-5 */
         if (result == -ENOTSOCK)
             return;

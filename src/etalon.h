@@ -66,7 +66,7 @@ struct et_completion {
     /* clang-format off */
     union {
         struct { struct et_completion *target; } cancel;
-        struct { struct sockaddr *address; socklen_t *address_length; int flags; } accept; /* as accept4(2); address may be null */
+        struct { struct sockaddr *address; socklen_t *address_length; int flags; } accept; /* as accept4(2): address may be null; *address_length is overwritten, set it again before a rearm */
         struct { const struct sockaddr *address; socklen_t address_length; } connect;
         struct { uint32_t events; } poll; /* POLLIN, POLLOUT, POLLPRI, POLLRDHUP; the result holds poll(2)'s bits */
         struct { void *buffer; size_t length; } read;

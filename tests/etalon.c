@@ -413,6 +413,18 @@ static void usage(FILE *out) {
           out);
 }
 
+static bool read_number(const char *text, unsigned least, unsigned *number) {
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || value < least || value > 1000000) {
+        complain("%s: not a number from %u to 1000000", text, least);
+        return false;
+    }
+    *number = (unsigned)value;
+    return true;
+}
+
 /* Whether two files would become one in the folder that encode writes. */
 static bool names_collide(char **files, int count) {
     for (int i = 0; i < count; i++)
@@ -450,6 +462,16 @@ static int for_each_file(const char *command, char **files, int count, const str
     } commands[] = {
         {"replay", replay}, {"record", record}, {"decode", decode}, {"encode", encode}, {"shrink", shrink},
     };
+    if (strcmp(command, "torture") == 0 && (options->output != NULL || options->world != &world_simulated ||
+                                            (options->torture.expected != NULL && options->torture.sample > 1))) {
+        complain("torture runs on the simulated kernel, writes to --report, and holds errors against a list only "
+                 "without --sample");
+        return BAD_INPUT;
+    }
+    if (options->fail.point != 0 && (options->world != &world_simulated || strcmp(command, "replay") != 0)) {
+        complain("--fail is for replay on the simulated kernel");
+        return BAD_INPUT;
+    }
     if (strcmp(command, "torture") == 0)
         return torture_all(files, count, load, &options->torture);
     if (strcmp(command, "check-cases") == 0)
@@ -492,7 +514,7 @@ int main(int argc, char **argv) {
          fd++) /* what is left of the caller's would shift the numbers on the real kernel */
         close(fd);
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
-        return compare_main(argc - 1, argv + 1, load);
+        return with_output(compare_main(argc - 1, argv + 1, load));
     while ((letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
         switch (letter) {
         case 'w':
@@ -513,8 +535,14 @@ int main(int argc, char **argv) {
                 return BAD_INPUT;
             }
             break;
-        case 'n': options.torture.sample = (unsigned)strtoul(optarg, NULL, 10); break;
-        case 's': options.torture.seed = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'n':
+            if (!read_number(optarg, 1, &options.torture.sample))
+                return BAD_INPUT;
+            break;
+        case 's':
+            if (!read_number(optarg, 0, &options.torture.seed))
+                return BAD_INPUT;
+            break;
         case 'e': options.torture.expected = optarg; break;
         case 'r': options.torture.report = optarg; break;
         case 'h': usage(stdout); return 0;

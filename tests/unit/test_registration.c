@@ -4,6 +4,8 @@
 
 #include "../../model/lockstep.h"
 
+#include <sys/wait.h>
+
 /* ---- costs, counted on the simulated kernel ------------------------------------------------------------------------ */
 
 static unsigned registrations;
@@ -213,6 +215,44 @@ static void ET_OP_3_a_failed_connect_ends_beside_a_receive(void **state) {
             assert_int_equal(events[e].result, -ECONNREFUSED);
 }
 
+/* In a process of its own, in which SIGPIPE ends it. A pipe first had the number, so that the loop has learned that this is no socket. */
+static int write_after_pipe(bool pipe_first) {
+    int p[2];
+    signal(SIGPIPE, SIG_DFL);
+    alarm(10);
+    if (et_loop_init(&loop, NULL) != 0)
+        return 2;
+    if (pipe_first) {
+        if (pipe2(p, O_NONBLOCK) != 0)
+            return 3;
+        submit_write(&c[0], p[1], "x", 1);
+        run(ET_RUN_UNTIL_DONE);
+        submit_close(&c[0], p[1]);
+        run(ET_RUN_UNTIL_DONE);
+        close(p[0]);
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, p) != 0)
+        return 4;
+    int writer = pipe_first ? p[1] : p[0]; /* the lower number is that of the pipe's reader, the higher its writer's */
+    close(pipe_first ? p[0] : p[1]);
+    events_count = 0;
+    submit_write(&c[0], writer, "x", 1);
+    run(ET_RUN_UNTIL_DONE);
+    return events_count == 1 && events[0].result == -EPIPE ? 0 : 5;
+}
+
+static void ET_OP_5_a_write_to_a_socket_raises_no_signal(void **state) {
+    (void)state;
+    for (int pipe_first = 0; pipe_first < 2; pipe_first++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(write_after_pipe(pipe_first != 0));
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+}
+
 static void ET_OP_2_send_and_sendmsg_pass_their_flags(void **state) {
     (void)state;
     int listener = open_listener(1, &where);
@@ -256,6 +296,7 @@ int main(void) {
         TEST(section_9_carrier_of_another_loop),
         TEST(section_9_a_scribbled_description_harms_nobody_else),
         TEST(ET_OP_3_a_failed_connect_ends_beside_a_receive),
+        TEST(ET_OP_5_a_write_to_a_socket_raises_no_signal),
         TEST(ET_OP_2_send_and_sendmsg_pass_their_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
