@@ -993,6 +993,8 @@ static int64_t socket_shutdown(struct file *f, int how) {
     }
     f->shutdown |= (uint8_t)mode;
     wake(f, WAKE_ALL);
+    if (f->state == SOCKET_FAILED)
+        return -ENOTCONN;
     struct file *peer = peer_of(f);
     if (peer != NULL && f->kind == FILE_STREAM) {
         peer->shutdown |= (uint8_t)((mode & SHUT_IN ? SHUT_OUT : 0) | (mode & SHUT_OUT ? SHUT_IN : 0));
