@@ -136,7 +136,8 @@ setup: ## install the Debian packages that the checks need, where they are missi
 
 all: $(addprefix build/default/,libetalon.a etalon $(examples)) ## build the library, the tool and the examples (the default)
 
-test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) build/default/replay build/fuzz/harness \
+test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) build/default/replay build/default/tests/unit/test_operations \
+	build/fuzz/harness \
 	build/fuzz/toy
 
 test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
