@@ -70,7 +70,6 @@ static struct lockstep {
     lockstep_log log;
     void *log_self;
     uint32_t serial;     /* makes each userdata unique */
-    unsigned depth;      /* of callbacks, for the log */
     unsigned world_next; /* in the body of the world */
     unsigned idle_waits;
     struct {
@@ -543,9 +542,7 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         et_loop_stop(&s.loop);
         model_stop(&s.model);
     }
-    s.depth++;
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
-    s.depth--;
     if (failed())
         return ET_DISARM;
     if (c != completion(i)) /* its memory is gone: a caller that frees a completion does not rearm it */
@@ -852,7 +849,7 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     s.report = report;
     s.log = log;
     s.log_self = self;
-    s.serial = s.depth = s.world_next = s.idle_waits = 0;
+    s.serial = s.world_next = s.idle_waits = 0;
     s.faults = s.disturbed = false;
     for (unsigned i = 0; i < COUNT; i++) {
         s.slot[i].generation = 0;

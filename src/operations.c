@@ -77,6 +77,13 @@ bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool
     }
 }
 
+/* A carrier that is started or cancelled ends without a callback: ET-RESET-8, ET-RESET-9. */
+static void end_carrier(struct et_loop *loop, struct et_completion *c) {
+    eti_withdraw(loop, c);
+    c->internal.state = ET_DEAD;
+    eti_apply_reset(loop, c);
+}
+
 /* ET-CANCEL-4 … 7. The target's callback may delete the cancel: loop->current then no longer names it. */
 static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *target = c->internal.partner;
@@ -85,13 +92,10 @@ static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     loop->current = c;
     if (target->internal.loop == loop && (target->internal.state == ET_ADDING || target->internal.state == ET_ACTIVE)) {
         result = 0;
-        if (target->internal.operation == CARRIER) {
-            eti_withdraw(loop, target);
-            target->internal.state = ET_DEAD;
-            eti_apply_reset(loop, target); /* ET-RESET-9 */
-        } else {
+        if (target->internal.operation == CARRIER)
+            end_carrier(loop, target);
+        else
             eti_finish(loop, target, -ECANCELED);
-        }
     }
     if (loop->current == c)
         eti_finish(loop, c, result);
@@ -172,11 +176,7 @@ void eti_start(struct et_loop *loop, struct et_completion *c) {
         eti_become_active(loop, c, PLACE_HEAP);
         eti_heap_insert(&loop->timers, c);
         return;
-    case CARRIER: /* ET-RESET-8 */
-        eti_withdraw(loop, c);
-        c->internal.state = ET_DEAD;
-        eti_apply_reset(loop, c);
-        return;
+    case CARRIER: end_carrier(loop, c); return;
     default: break;
     }
     if (c->fd < 0) {

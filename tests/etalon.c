@@ -45,6 +45,11 @@ static void complain(const char *format, ...) {
     va_end(arguments);
 }
 
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
 /* ---- reading and writing ------------------------------------------------------------------------------ */
 
 /* Reads a trace or, when the file does not begin like one, a fuzz input. Returns false after a complaint. */
@@ -226,7 +231,7 @@ static int check_case_here(const char *path, const struct options *options) {
     struct trace trace;
     struct lockstep_report report;
     struct run run = {0};
-    const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
+    const char *base = base_name(path);
     if (!load(path, &trace)) {
         printf("not ok %u - %s: cannot be read\n", number, base);
         return BAD_INPUT;
@@ -302,7 +307,7 @@ static void write_encoded(FILE *out, const void *what) {
 static int encode(const char *path, const struct options *options) {
     struct trace trace;
     struct encoded encoded;
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    const char *name = base_name(path);
     char target[4096];
     if (!load(path, &trace))
         return BAD_INPUT;
@@ -429,8 +434,7 @@ static bool read_number(const char *text, unsigned least, unsigned *number) {
 static bool names_collide(char **files, int count) {
     for (int i = 0; i < count; i++)
         for (int k = 0; k < i; k++) {
-            const char *a = strrchr(files[i], '/'), *b = strrchr(files[k], '/');
-            if (strcmp(a != NULL ? a + 1 : files[i], b != NULL ? b + 1 : files[k]) == 0) {
+            if (strcmp(base_name(files[i]), base_name(files[k])) == 0) {
                 complain("%s and %s have the same name", files[k], files[i]);
                 return true;
             }
