@@ -41,8 +41,13 @@ struct model_completion {
     uint8_t carrier;      /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
     uint8_t carries;      /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
     bool is_carrier;      /* from timer_reset until dead, even when the reset was dropped or moved */
+    uint8_t pool;         /* enum model_pool: where a pooled operation that is active or lingering is */
+    int64_t pool_result;  /* what the pool thread's system call has said, once it was made */
+    bool pool_called;     /* it was made */
     int refusal;          /* the positive errno by which it is owed an end, while its bit in `refused` is set */
 };
+
+enum model_pool { MODEL_NO_POOL, MODEL_QUEUED, MODEL_EXECUTING, MODEL_HANDED_OVER };
 
 struct model_queue {
     uint8_t item[MODEL_COMPLETIONS]; /* item[0] is the head */
@@ -69,7 +74,13 @@ struct model {
     bool in_tick;
     uint8_t in_callback; /* the completion whose callback runs, or MODEL_NONE */
     int descriptors_max; /* the limit that init was given */
-    bool has_pool;       /* always false in this version */
+    bool has_pool;       /* set by the driver after model_init, with pool_threads_max: the loop was initialised with a pool */
+    unsigned pool_threads_max; /* that pool_init was given */
+    unsigned pool_threads;     /* that exist */
+    unsigned pool_busy;        /* of those: that have taken work and are not idle again (ET-POOL-15) */
+    struct model_queue queued;      /* in the pool's queue, in order; one loop's only */
+    struct model_queue handed_over; /* not yet delivered, in the order of handing over; lingering ones included */
+    uint32_t lingering;             /* how many completions are */
     uint64_t clock_ns;   /* where the monotonic clock stands */
     const char *why;     /* after a broken clause: what was expected, in one static sentence */
     const char *clause;  /* the clause by which the last call was answered */
@@ -150,6 +161,23 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept);
 
 /* The kernel is asked: 0 does not wait, MODEL_WAIT_FOREVER waits without limit. */
 const char *model_wait(struct model *m, int64_t timeout_ns);
+
+/* The pool has tried to create a thread; error: 0, or a positive errno. */
+const char *model_thread(struct model *m, int error);
+
+/* ---- what pool threads are seen to do, at any time: inside a tick, a callback, deinit, or between calls ---- */
+
+/* A thread has taken c from the pool's queue. */
+const char *model_took(struct model *m, unsigned c);
+
+/* The thread that has c has made operation's system call on fd. result >= 0, or a negative errno. */
+const char *model_executed(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result);
+
+/* The thread that has c has handed it over. */
+const char *model_gave_back(struct model *m, unsigned c);
+
+/* A thread that has handed over is idle again. */
+const char *model_idle(struct model *m);
 
 /* The wait has ended; model_clock has been told the new time before. error: 0, or a positive errno. */
 const char *model_woken(struct model *m, int error);

@@ -24,6 +24,7 @@ enum place {
     PLACE_IN,
     PLACE_OUT,
     PLACE_POLLS,
+    PLACE_POOL, /* in the pool's queue, executing, or handed over; also of a lingering (deleting) completion */
 };
 
 struct waiters {
@@ -43,7 +44,40 @@ struct et_descriptor {
     bool is_useless : 1;   /* was reported without anything waiting for what was reported */
 };
 
+/* What a pool thread does next. Each phase is one step of eti_pool_step, so that whoever plays the threads can stop between any two. */
+enum eti_phase {
+    ETI_IDLE,      /* takes work from the pool's queue, or waits for some */
+    ETI_EXECUTES,  /* makes the system call */
+    ETI_HANDS_OVER, /* pushes the completion to its loop's list: the last touch of the completion */
+    ETI_WAKES,     /* writes to the loop's eventfd, if the list was empty */
+    ETI_LEAVES,    /* lowers the loop's count of executing work: the last touch of the loop */
+};
+
+struct eti_worker {
+    struct et_pool *pool;
+    struct et_completion *work; /* from ETI_EXECUTES to ETI_HANDS_OVER */
+    struct et_loop *loop;       /* whose work it is, from ETI_EXECUTES to ETI_LEAVES */
+    pthread_t thread;
+    enum eti_phase phase;
+    bool wakes; /* it is this thread's to wake the loop */
+};
+
+/* ---- pool.c ---- */
+/* What a pool thread does, one phase at a time. Returns false when the thread has to end. */
+bool eti_pool_step(struct eti_worker *worker);
+/* Attaches a loop to the pool of its options, and takes it away again: then nothing of the loop is queued or executing. */
+int eti_pool_attach(struct et_loop *loop, struct et_pool *pool);
+void eti_pool_detach(struct et_loop *loop);
+/* Queues an active completion: 0, or the negated errno of a creation that has failed and left the pool without a thread. */
+int eti_pool_queue(struct et_loop *loop, struct et_completion *c);
+/* Takes a queued completion back: false when a thread has it, or it is handed over. */
+bool eti_pool_recall(struct et_loop *loop, struct et_completion *c);
+/* Phase 4. */
+void eti_deliver_finished(struct et_loop *loop);
+
 /* ---- loop.c ---- */
+/* Whether a deleting completion is one that a pool thread has, or has handed over (ET-POOL-8). */
+bool eti_is_lingering(const struct et_completion *c);
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place);
 /* Ends an episode whose completion is linked nowhere any more: dead, then the callback. */
 void eti_become_dead(struct et_loop *loop, struct et_completion *c, int64_t result);
