@@ -15,6 +15,7 @@
 #define MODEL_COMPLETIONS   16
 #define MODEL_REPORTS       32   /* reports that one wait can deliver */
 #define MODEL_NONE          0xff /* no completion: a null pointer, or "not known which" */
+#define MODEL_ASYNCS        4    /* descriptors of asyncs that are in use at a time */
 #define MODEL_RUNS          1    /* model_tick: the call makes rounds; observations follow, then model_tick_end */
 #define MODEL_WAIT_FOREVER  (-1)
 #define MODEL_NEVER_REACHED UINT64_MAX /* the `callbacks` of run(UNTIL_DONE) */
@@ -81,12 +82,18 @@ struct model {
     struct model_queue queued;      /* in the pool's queue, in order; one loop's only */
     struct model_queue handed_over; /* not yet delivered, in the order of handing over; lingering ones included */
     uint32_t lingering;             /* how many completions are */
+    struct model_async {
+        bool used;
+        int fd;
+        uint64_t notified; /* notifications that have not ended a wait, at most */
+    } async[MODEL_ASYNCS];
     uint64_t clock_ns;   /* where the monotonic clock stands */
     const char *why;     /* after a broken clause: what was expected, in one static sentence */
     const char *clause;  /* the clause by which the last call was answered */
 
-    /* Completions with a null callback whose end is due at a moment that the law leaves free: the subject may show them
-     * active or dead, and count accordingly. While it is not 0, call model_settled before every observation. */
+    /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free: the subject
+     * may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
+     * model_settled before every observation by the loop. */
     uint32_t maybe_dead;
     bool forgive_registration; /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
 
@@ -112,6 +119,10 @@ struct model {
         int error;                            /* by which the wait failed or was interrupted, or 0 */
         uint32_t snapshot;                    /* the submissions that this round still has to start */
         uint32_t expiring;                    /* the timers that this timer phase still has to end */
+        uint32_t delivering;                  /* what this pool phase still may deliver */
+        bool delivering_fixed;                /* it has begun to: what is handed over from now on waits for the next */
+        uint32_t recent;                      /* handed over since the loop was last seen to do anything */
+        unsigned idled;                       /* threads that have become idle since then */
         uint64_t orders_timers, orders_asked; /* `orders` when the timer phase began, when the kernel was asked */
         int64_t answered_result;
         uint8_t due, due_completion, due_event; /* what must be observed next, for whom, and what it does to it */
@@ -141,7 +152,15 @@ int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms
 int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback, uint32_t userdata);
 void model_stop(struct model *m);
 void model_update_now(struct model *m);
+/* Told before or after the subject's deinit; what threads are seen to do meanwhile is told as ever (work may still be
+ * taken until the loop has taken its own out of the pool's queue). When deinit has returned: model_deinit_end. */
 int model_deinit(struct model *m);
+const char *model_deinit_end(struct model *m);
+/* fd: the async's descriptor, or -1 when it is deinitialised or zero-initialised. notify is told before the subject makes it
+ * (from whatever thread), and with m dead too: an async belongs to no loop. */
+int model_async_wait(struct model *m, unsigned c, int fd, bool has_callback, uint32_t userdata);
+int model_notify(struct model *m, int fd);
+int model_async_deinit(struct model *m, int fd);
 /* tick(callbacks); run(NO_WAIT) is 0, run(ONCE) 1, run(UNTIL_DONE) MODEL_NEVER_REACHED. Returns what the call returns at once
  * (0 or negative), or MODEL_RUNS. */
 int model_tick(struct model *m, uint64_t callbacks);
