@@ -75,10 +75,10 @@ struct model {
     bool in_tick;
     uint8_t in_callback; /* the completion whose callback runs, or MODEL_NONE */
     int descriptors_max; /* the limit that init was given */
-    bool has_pool;       /* set by the driver after model_init, with pool_threads_max: the loop was initialised with a pool */
-    unsigned pool_threads_max; /* that pool_init was given */
-    unsigned pool_threads;     /* that exist */
-    unsigned pool_busy;        /* of those: that have taken work and are not idle again (ET-POOL-15) */
+    bool has_pool; /* set by the driver after model_init, with pool_threads_max: the loop was initialised with a pool */
+    unsigned pool_threads_max;      /* that pool_init was given */
+    unsigned pool_threads;          /* that exist */
+    unsigned pool_busy;             /* of those: that have taken work and are not idle again (ET-POOL-15) */
     struct model_queue queued;      /* in the pool's queue, in order; one loop's only */
     struct model_queue handed_over; /* not yet delivered, in the order of handing over; lingering ones included */
     uint32_t lingering;             /* how many completions are */
@@ -87,9 +87,9 @@ struct model {
         int fd;
         uint64_t notified; /* notifications that have not ended a wait, at most */
     } async[MODEL_ASYNCS];
-    uint64_t clock_ns;   /* where the monotonic clock stands */
-    const char *why;     /* after a broken clause: what was expected, in one static sentence */
-    const char *clause;  /* the clause by which the last call was answered */
+    uint64_t clock_ns;  /* where the monotonic clock stands */
+    const char *why;    /* after a broken clause: what was expected, in one static sentence */
+    const char *clause; /* the clause by which the last call was answered */
 
     /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free: the subject
      * may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
@@ -119,7 +119,7 @@ struct model {
         int error;                            /* by which the wait failed or was interrupted, or 0 */
         uint32_t snapshot;                    /* the submissions that this round still has to start */
         uint32_t expiring;                    /* the timers that this timer phase still has to end */
-        uint32_t delivering;                  /* what this pool phase still may deliver */
+        uint32_t delivering, delivering_owed; /* what this pool phase still may deliver; must deliver */
         bool delivering_fixed;                /* it has begun to: what is handed over from now on waits for the next */
         uint32_t recent;                      /* handed over since the loop was last seen to do anything */
         unsigned idled;                       /* threads that have become idle since then */
