@@ -925,12 +925,11 @@ static unsigned served(struct model *m, unsigned c, enum et_operation operation,
     return first;
 }
 
-/* The counter of an async, if fd is one, has been read. */
-static bool read_async(struct model *m, int fd) {
+static bool is_async(const struct model *m, int fd) {
     for (unsigned i = 0; i < MODEL_ASYNCS; i++)
         if (m->async[i].used && m->async[i].fd == fd)
-            return m->async[i].notified-- > 0;
-    return true;
+            return true;
+    return false;
 }
 
 const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
@@ -949,8 +948,10 @@ const char *model_try(struct model *m, unsigned c, enum et_operation operation, 
     if (found == MODEL_NONE)
         return wrong_try(m, operation, fd);
     assert(m->completion[found].state == ET_ACTIVE);
-    if (operation == ET_READ && result >= 0 && !read_async(m, fd))
-        return broken(m, "ET-ASYNC-3", "every notification has ended a wait already");
+    if (operation == ET_READ && result >= 0 && is_async(m, fd)) {
+        BROKEN_IF(result != 8, "ET-ASYNC-1", "the counter has 8 bytes");
+        BROKEN_IF(async_of(m, fd)->notified-- == 0, "ET-ASYNC-3", "every notification has ended a wait already");
+    }
     if (found == t->current)
         t->current = MODEL_NONE;
     if (!unanswered(operation, result)) { /* else ET-EVENT-3: active, in its place */
@@ -1120,10 +1121,10 @@ static const struct model_report *report_for(const struct model *m, unsigned c, 
     return NULL;
 }
 
-/* Before the callback that is due now, nothing may come: ET-EVENT-2, ET-CANCEL-4. */
+/* Before what is due now, nothing may come: ET-EVENT-2, ET-CANCEL-4, ET-POOL-15. */
 static bool nothing_between(const struct model *m) {
     const struct model_tick_state *t = &m->tick;
-    return t->answered != MODEL_NONE || (t->current != MODEL_NONE && t->step == STEP_OWN);
+    return t->answered != MODEL_NONE || (t->current != MODEL_NONE && t->step == STEP_OWN) || t->due == DUE_THREAD;
 }
 
 /* Ends c for this callback, if the law allows it now. */
@@ -1187,7 +1188,7 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     BROKEN_IF(answered && result < 0 && result == t->answered_result, "ET-OP-4", "another operation met that error");
     if (active && of->pool != MODEL_NO_POOL && !nothing_between(m))
         return wrong_pooled(m, of, result);
-    if (t->due == DUE_CALLBACK && (t->due_completion == c || nothing_between(m)))
+    if (nothing_between(m) || (t->due == DUE_CALLBACK && t->due_completion == c))
         return undone(m);
     BROKEN_IF(later, "ET-EVENT-6", "it is not the episode that waited for this report");
     BROKEN_IF(of->state == ET_DEAD, "ET-STATE-3", "its episode has ended");
@@ -1258,9 +1259,11 @@ const char *model_thread(struct model *m, int error) {
  * last seen to do something. */
 static void find_head(struct model *m, unsigned c) {
     const struct model_tick_state *t = &m->tick;
-    if (m->completion[c].pool != MODEL_QUEUED && m->in_tick && m->in_callback == MODEL_NONE) {
+    const struct model_completion *of = &m->completion[c];
+    bool may_join = m->in_tick && m->in_callback == MODEL_NONE && of->pool == MODEL_NO_POOL;
+    if (may_join && (of->state == ET_ADDING || of->state == ET_ACTIVE)) {
         open_delivery(m);
-        while (m->completion[c].pool != MODEL_QUEUED && move_on(m)) {
+        while (of->pool == MODEL_NO_POOL && move_on(m)) {
         }
     }
     unsigned head = m->queued.count == 0 ? MODEL_NONE : m->queued.item[0];

@@ -184,7 +184,16 @@ const char *model_wait(struct model *m, int64_t timeout_ns);
 /* The pool has tried to create a thread; error: 0, or a positive errno. */
 const char *model_thread(struct model *m, int error);
 
-/* ---- what pool threads are seen to do, at any time: inside a tick, a callback, deinit, or between calls ---- */
+/* ---- what pool threads are seen to do, at any time: inside a tick, a callback, deinit, or between calls ----
+ * A call during which threads may run is told when the subject has returned, since its outcome may depend on where a thread
+ * was (model_delete). A hand-over is told when the loop can find it; until the loop is next seen to do something, the model
+ * allows both that the pool phase has begun before, and after it.
+ *
+ * What the driver judges, for only it can see it:
+ *   ET-POOL-11  a hand-over ends a wait; a wait that began with something handed over and blocks for ever has lost it
+ *   ET-POOL-12  memory that a completion's callback has given up is not touched
+ *   ET-POOL-14, ET-POOL-16  the calls on a pool
+ *   ET-WAKE-3, ET-ASYNC-4   a wakeup or notify in progress while deinit runs, in a signal handler, its errno */
 
 /* A thread has taken c from the pool's queue. */
 const char *model_took(struct model *m, unsigned c);
