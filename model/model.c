@@ -813,12 +813,14 @@ static void advance(struct model *m) {
     update_maybe(m);
 }
 
-/* The loop has been seen to do something: before that, a thread's doings came at a moment that is not known. */
-static void observed(struct model *m) {
+/* The loop has been seen to do something. If it is known in which phase, then what threads did before came before that. */
+static void observed(struct model *m, bool placed) {
     m->tick.fresh = false;
+    m->tick.placed = placed;
+    if (!placed)
+        return;
     m->tick.recent = 0;
     m->tick.idled = 0;
-    m->tick.delivering_fixed = true;
 }
 
 /* The observation that has come does not take the choice that the subject had: so it is declined. */
@@ -958,7 +960,7 @@ const char *model_try(struct model *m, unsigned c, enum et_operation operation, 
         t->answered = (uint8_t)found;
         t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result; /* ET-CLOSE-2 */
     }
-    observed(m);
+    observed(m, true);
     advance(m);
     return NULL;
 }
@@ -975,10 +977,10 @@ static bool covered(const struct model_completion *of, uint32_t kept) {
 const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
     IN_PLACE(m->tick.phase != ASKED && error > 0);
     open_delivery(m);
-    while (move_on(m)) {
+    while (m->tick.due != DUE_UNSEEN && m->tick.phase != POOL && move_on(m)) {
     }
     BROKEN_IF(m->tick.phase == CUT, "ET-STOP-2", "the loop was stopped in the timer phase: nothing may be registered");
-    observed(m);
+    observed(m, false);
     forget_useless(m, fd); /* the loop has tried to narrow it */
     uint32_t owed = waiting_on(m, fd, WAITING) & ~m->refused;
     EACH(c, owed) {
@@ -988,7 +990,8 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
             m->completion[c].refusal = error;
     }
     m->refused |= owed;
-    if (m->tick.phase == SUBMISSIONS) /* refused at the start: there is nothing to wait for */
+    if (m->tick.phase == SUBMISSIONS &&
+        m->tick.due != DUE_UNSEEN) /* refused at the start: there is nothing to wait for */
         end_silently(m, owed);
     advance(m);
     return NULL;
@@ -1036,7 +1039,7 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
     if (clause != NULL)
         return clause;
     m->tick.phase = ASKED;
-    observed(m);
+    observed(m, true);
     m->tick.orders_asked = m->orders;
     m->reports = 0;
     m->maybe_dead = 0;
@@ -1051,7 +1054,7 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
 const char *model_woken(struct model *m, int error) {
     IN_PLACE(m->tick.phase == ASKED && error >= 0);
     update_time(m); /* ET-TIME-1 */
-    observed(m);
+    observed(m, true);
     m->tick.error = error;
     m->tick.phase = failed(m) ? OVER : DELIVERY; /* ET-TICK-6, ET-WAIT-5 */
     m->tick.collecting = !failed(m);
@@ -1121,17 +1124,19 @@ static const struct model_report *report_for(const struct model *m, unsigned c, 
     return NULL;
 }
 
-/* Before what is due now, nothing may come: ET-EVENT-2, ET-CANCEL-4, ET-POOL-15. */
+/* Before the callback that is due now, nothing may come: ET-EVENT-2, ET-CANCEL-4. */
 static bool nothing_between(const struct model *m) {
     const struct model_tick_state *t = &m->tick;
-    return t->answered != MODEL_NONE || (t->current != MODEL_NONE && t->step == STEP_OWN) || t->due == DUE_THREAD;
+    return t->answered != MODEL_NONE || (t->current != MODEL_NONE && t->step == STEP_OWN);
 }
 
 /* Ends c for this callback, if the law allows it now. */
 static bool take_callback(struct model *m, unsigned c, int64_t result) {
-    const struct model_tick_state *t = &m->tick;
+    struct model_tick_state *t = &m->tick;
     if (t->due == DUE_CALLBACK && t->due_completion == c && t->due_result == result) {
+        t->delivering_fixed = t->phase == POOL;
         end_due(m);
+        observed(m, true);
         return true;
     }
     bool by_refusal = (m->refused & BIT(c)) != 0 && result == -(int64_t)m->completion[c].refusal;
@@ -1145,6 +1150,7 @@ static bool take_callback(struct model *m, unsigned c, int64_t result) {
         end_silently(m, before);
     m->tick.called++;
     end(m, c, ON_FINISH);
+    observed(m, !by_refusal);
     return true;
 }
 
@@ -1186,9 +1192,9 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     BROKEN_IF(of->state == ET_DELETING, "ET-DELETE-4", "it was deleted");
     BROKEN_IF(of->is_carrier, "ET-RESET-8", "a carrier has no callback");
     BROKEN_IF(answered && result < 0 && result == t->answered_result, "ET-OP-4", "another operation met that error");
-    if (active && of->pool != MODEL_NO_POOL && !nothing_between(m))
+    if (active && of->pool != MODEL_NO_POOL && !nothing_between(m) && t->due != DUE_THREAD)
         return wrong_pooled(m, of, result);
-    if (nothing_between(m) || (t->due == DUE_CALLBACK && t->due_completion == c))
+    if (nothing_between(m) || t->due == DUE_THREAD || (t->due == DUE_CALLBACK && t->due_completion == c))
         return undone(m);
     BROKEN_IF(later, "ET-EVENT-6", "it is not the episode that waited for this report");
     BROKEN_IF(of->state == ET_DEAD, "ET-STATE-3", "its episode has ended");
@@ -1212,7 +1218,6 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
     while (!take_callback(m, c, result))
         if (!move_on(m))
             return wrong_callback(m, c, result);
-    observed(m);
     m->in_callback = (uint8_t)c;
     update_maybe(m);
     assert(m->completion[c].state == ET_DEAD); /* ET-CALL-1 */
@@ -1224,7 +1229,7 @@ const char *model_returned(struct model *m, enum et_action action) {
     unsigned c = m->in_callback;
     BROKEN_IF(!m->in_tick || c == MODEL_NONE, "ET-CALL-5", "no callback runs");
     m->in_callback = MODEL_NONE;
-    observed(m);
+    observed(m, m->tick.placed);
     if (action == ET_REARM)
         (void)model_add(m, c); /* ET-CALL-3: a refusal changes nothing */
     advance(m);
@@ -1250,7 +1255,7 @@ const char *model_thread(struct model *m, int error) {
         of->pool_result = -error;
         t->step = STEP_FAILED;
     }
-    observed(m);
+    observed(m, true);
     advance(m);
     return NULL;
 }

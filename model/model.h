@@ -121,7 +121,8 @@ struct model {
         uint32_t expiring;                    /* the timers that this timer phase still has to end */
         uint32_t delivering, delivering_owed; /* what this pool phase still may deliver; must deliver */
         bool delivering_fixed;                /* it has begun to: what is handed over from now on waits for the next */
-        uint32_t recent;                      /* handed over since the loop was last seen to do anything */
+        bool placed;                          /* the last observation has told in which phase the loop is */
+        uint32_t recent;                      /* handed over since the last one that has */
         unsigned idled;                       /* threads that have become idle since then */
         uint64_t orders_timers, orders_asked; /* `orders` when the timer phase began, when the kernel was asked */
         int64_t answered_result;

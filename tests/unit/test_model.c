@@ -1083,7 +1083,7 @@ static void test_pool_1_a_round_trip(void **state) {
     LAWFUL(model_wait(&m, 0));
     LAWFUL(model_woken(&m, 0));
     LAWFUL(model_report(&m, 3, POLL_IN, false)); /* of nobody's registration: useless, but once */
-    BREAKS("ET-TICK-3", callback(A, 5)); /* the pool phase is over */
+    BREAKS("ET-TICK-3", callback(A, 5));         /* the pool phase is over */
     ended();
     tick(0);
     BREAKS("ET-POOL-4", callback(A, 6));
@@ -1100,11 +1100,14 @@ static void test_pool_1_limits_are_not_for_it(void **state) {
     pool(0);
     add_pooled(A, ET_READ, 100, true);
     add_pooled(B, ET_CLOSE, -1, true);
+    add_pooled(C, ET_WRITE, -1, true); /* no waiting operation: not by ET-SUBMIT-4 either */
     tick(0);
     called(B, -EBADF); /* ET-SUBMIT-4 */
     polled();
     ended();
     IS(ACTIVE, A);
+    IS(ACTIVE, C);
+    assert_int_equal(m.queued.count, 2);
 }
 
 static void test_pool_1_close(void **state) {
@@ -1565,6 +1568,46 @@ static void test_pool_threads_are_ahead_of_what_is_seen(void **state) {
     ended();
 }
 
+/* Nobody knows in which phase a loop registers: after a refusal the pool phase may come, or be over. */
+static void test_pool_10_and_refusals(void **state) {
+    (void)state;
+    two_queued();
+    add(C, ET_READ, 5);
+    gave_back(A, 1);
+    tick(0);
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    gave_back(B, 1);
+    LAWFUL(callback(C, -ENOSPC));
+    struct model before = m;
+    LAWFUL(model_returned(&m, ET_DISARM));
+    called(A, 1);
+    called(B, 1);
+    polled();
+    ended();
+    m = before;
+    LAWFUL(model_returned(&m, ET_DISARM));
+    called(A, 1);
+    polled();
+    ended();
+    IS(ACTIVE, B);
+}
+
+/* What is handed over in a callback whose place is known is there when a later pool phase begins. */
+static void test_pool_10_after_a_callback(void **state) {
+    (void)state;
+    two_queued();
+    add(C, ET_NOOP, 0);
+    tick(0);
+    LAWFUL(callback(C, 0));
+    gave_back(A, 1);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-POOL-10", model_wait(&m, 0));
+    called(A, 1);
+    gave_back(B, 1);
+    polled();
+    ended();
+}
+
 static void test_pool_13_deinit(void **state) {
     (void)state;
     two_queued();
@@ -1732,6 +1775,8 @@ int main(void) {
         TEST(pool_10_unseen_ends),
         TEST(pool_10_stopped),
         TEST(pool_threads_are_ahead_of_what_is_seen),
+        TEST(pool_10_and_refusals),
+        TEST(pool_10_after_a_callback),
         TEST(pool_13_deinit),
         TEST(async_1_wait),
         TEST(async_2_3_notifications),
