@@ -17,30 +17,38 @@
 
 /* ---- the queues --------------------------------------------------------------------------------------- */
 
-static void join_submissions(struct et_loop *loop, struct et_completion *c) {
-    c->internal.loop = loop;
-    c->internal.state = ET_ADDING;
-    c->internal.round = loop->round;
+void eti_join(struct et_completion **head, struct et_completion **tail, struct et_completion *c) {
     c->internal.next = NULL;
-    c->internal.previous = loop->submissions_tail;
-    if (loop->submissions_tail != NULL)
-        loop->submissions_tail->internal.next = c;
+    c->internal.previous = *tail;
+    if (*tail != NULL)
+        (*tail)->internal.next = c;
     else
-        loop->submissions_head = c;
-    loop->submissions_tail = c;
+        *head = c;
+    *tail = c;
 }
 
-static void leave_submissions(struct et_loop *loop, struct et_completion *c) {
+void eti_leave(struct et_completion **head, struct et_completion **tail, struct et_completion *c) {
     struct et_completion *next = c->internal.next, *previous = c->internal.previous;
     if (previous != NULL)
         previous->internal.next = next;
     else
-        loop->submissions_head = next;
+        *head = next;
     if (next != NULL)
         next->internal.previous = previous;
     else
-        loop->submissions_tail = previous;
+        *tail = previous;
     c->internal.next = c->internal.previous = NULL;
+}
+
+static void join_submissions(struct et_loop *loop, struct et_completion *c) {
+    c->internal.loop = loop;
+    c->internal.state = ET_ADDING;
+    c->internal.round = loop->round;
+    eti_join(&loop->submissions_head, &loop->submissions_tail, c);
+}
+
+static void leave_submissions(struct et_loop *loop, struct et_completion *c) {
+    eti_leave(&loop->submissions_head, &loop->submissions_tail, c);
 }
 
 static void join_deletions(struct et_loop *loop, struct et_completion *c) {

@@ -18,29 +18,14 @@
 /* ---- the queue: under the mutex ----------------------------------------------------------------------- */
 
 static void join_queue(struct et_pool *pool, struct et_completion *c) {
-    c->internal.next = NULL;
-    c->internal.previous = pool->tail;
-    if (pool->tail != NULL)
-        pool->tail->internal.next = c;
-    else
-        pool->head = c;
-    pool->tail = c;
+    eti_join(&pool->head, &pool->tail, c);
     c->internal.is_queued = true;
     pool->queued++;
 }
 
 static void leave_queue(struct et_pool *pool, struct et_completion *c) {
-    struct et_completion *next = c->internal.next, *previous = c->internal.previous;
     assert(c->internal.is_queued && pool->queued > 0);
-    if (previous != NULL)
-        previous->internal.next = next;
-    else
-        pool->head = next;
-    if (next != NULL)
-        next->internal.previous = previous;
-    else
-        pool->tail = previous;
-    c->internal.next = c->internal.previous = NULL;
+    eti_leave(&pool->head, &pool->tail, c);
     c->internal.is_queued = false;
     pool->queued--;
 }
