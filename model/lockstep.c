@@ -1045,8 +1045,8 @@ static void end_pool(void) {
         return;
     if (result != 0)
         differ("ET-POOL-14", "pool_deinit returned %s although no loop has the pool", result_name(result));
-    s.disturbed_by = 0;
-    if (et_pool_deinit(&s.pool) != -EINVAL || (et_loop_init(&other, &options) != -EINVAL && s.disturbed_by == 0))
+    result = et_loop_init(&other, &options);
+    if (et_pool_deinit(&s.pool) != -EINVAL || (result != -EINVAL && (!s.faults || result >= 0)))
         differ("ET-POOL-16", "a call with a deinitialised pool did not return -EINVAL");
 }
 

@@ -695,12 +695,12 @@ static bool due_submission(struct model *m) {
         return false;
     }
     const struct model_completion *of = &m->completion[c];
-    bool waits = (kind(of) & WAITING) != 0, negative = of->description.fd < 0;
+    bool waits = (kind(of) & WAITING) != 0, negative = of->description.fd < 0, pooled = of->description.pool_mark;
     if (of->is_carrier)
         end(m, c, ON_START); /* ET-RESET-8 */
     else if (of->operation == ET_NOOP)
         return due_callback(m, c, 0, ON_START, "ET-SUBMIT-2");
-    else if (negative && (waits || of->operation == ET_CLOSE || of->operation == ET_SHUTDOWN))
+    else if (negative && (waits || pooled || of->operation == ET_CLOSE || of->operation == ET_SHUTDOWN))
         return due_callback(m, c, -EBADF, ON_START, "ET-SUBMIT-4");
     else if (waits && of->description.fd >= m->descriptors_max)
         return due_callback(m, c, -EMFILE, ON_START, "ET-SUBMIT-5");
