@@ -1265,8 +1265,7 @@ const char *model_thread(struct model *m, int error) {
 static void find_head(struct model *m, unsigned c) {
     const struct model_tick_state *t = &m->tick;
     const struct model_completion *of = &m->completion[c];
-    bool may_join = m->in_tick && m->in_callback == MODEL_NONE && of->pool == MODEL_NO_POOL;
-    if (may_join && (of->state == ET_ADDING || of->state == ET_ACTIVE)) {
+    if (m->in_tick && m->in_callback == MODEL_NONE && of->pool == MODEL_NO_POOL) {
         open_delivery(m);
         while (of->pool == MODEL_NO_POOL && move_on(m)) {
         }

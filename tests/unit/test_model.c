@@ -1162,10 +1162,12 @@ static void test_pool_2_4_threads(void **state) {
     BREAKS("ET-POOL-15", model_took(&m, B)); /* not idle yet */
     LAWFUL(model_idle(&m));
     BREAKS("ET-POOL-15", model_idle(&m));
-    LAWFUL(model_took(&m, B));
+    executed(B, -EINTR);
+    LAWFUL(model_gave_back(&m, B));
     BREAKS("ET-POOL-5", model_took(&m, C));
     tick(0);
     called(A, -EAGAIN);
+    called(B, -EINTR);
     polled();
     ended();
 }
@@ -1545,25 +1547,130 @@ static void test_pool_threads_are_ahead_of_what_is_seen(void **state) {
     (void)state;
     pool(1);
     m.pool_threads = 1;
-    add(A, ET_RECV, 3);
     add_pooled(B, ET_READ, 4, true);
+    tick_0();
+    add(A, ET_RECV, 3);
     add_pooled(C, ET_READ, 4, false);
     tick(0);
-    gave_back(B, 1);
-    gave_back(C, 1);
+    gave_back(B, 1); /* perhaps after the pool phase */
     struct model before = m;
-    called(B, 1);
-    LAWFUL(model_settled(&m, 1U << C));
-    IS(DEAD, C);
-    polled();
-    ended();
+    LAWFUL(model_try(&m, A, ET_RECV, 3, -EAGAIN));
+    BREAKS("ET-POOL-10", model_wait(&m, 0)); /* it was before: the try comes earlier */
     m = before;
     polled();
     ended();
     IS(ACTIVE, B);
-    tick(0);
+    m = before;
+    gave_back(C, 1);
+    assert_int_equal(m.maybe_dead, 0); /* B comes first */
     called(B, 1);
+    assert_int_equal(m.maybe_dead, 1U << C);
+    LAWFUL(model_settled(&m, 1U << C));
     IS(DEAD, C);
+    polled();
+    ended();
+}
+
+static void test_pool_8_settled_before_it_is_seen_where(void **state) {
+    (void)state;
+    pool(1);
+    m.pool_threads = 1;
+    add_pooled(B, ET_READ, 4, false);
+    tick_0();
+    add(A, ET_RECV, 3);
+    struct model added = m;
+    tick(0);
+    gave_back(B, 1);
+    assert_int_equal(m.maybe_dead, 1U << B);
+    LAWFUL(model_settled(&m, 1U << B));
+    polled();
+    ended();
+    m = added;
+    add(C, ET_NOOP, 0);
+    assert_int_equal(model_delete(&m, A), 0);
+    tick(0);
+    gave_back(B, 1);
+    BREAKS("ET-POOL-10", model_settled(&m, 1U << B)); /* C is due, and that is an earlier phase */
+}
+
+static void test_pool_10_every_round_has_its_snapshot(void **state) {
+    (void)state;
+    two_queued();
+    gave_back(A, 1);
+    tick(5);
+    called(A, 1);
+    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
+    LAWFUL(model_woken(&m, 0));
+    gave_back(B, 1); /* before the second round's pool phase, or after */
+    called(B, 1);
+    polled();
+    ended();
+}
+
+static void test_pool_15_idle_before_the_work_joined(void **state) {
+    (void)state;
+    pool(2);
+    add_pooled(A, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    executed(A, 1);
+    LAWFUL(model_gave_back(&m, A));
+    polled();
+    ended();
+    add(E, ET_NOOP, 0);
+    add_pooled(B, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_idle(&m));
+    called(E, 0);
+    BREAKS("ET-POOL-15", model_thread(&m, 0));
+    called(A, 1);
+    polled();
+    ended();
+}
+
+/* A refusal is seen while the model cannot know whether a silent cancel, or the pool phase, is over. */
+static void test_pool_refusals_leave_it_open(void **state) {
+    (void)state;
+    pool(1);
+    m.pool_threads = 1;
+    add(C, ET_READ, 5);
+    add_pooled(B, ET_READ, 4, true);
+    add_pooled(E, ET_READ, 4, false);
+    tick_0();
+    assert_int_equal(model_cancel(&m, D, E, false, 0), 0);
+    struct model prepared = m;
+    tick(0);
+    LAWFUL(model_took(&m, B));
+    LAWFUL(model_executed(&m, B, ET_READ, 4, 1));
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    LAWFUL(model_gave_back(&m, B));
+    LAWFUL(model_idle(&m));
+    struct model before = m;
+    LAWFUL(callback(C, -ENOSPC));
+    LAWFUL(model_returned(&m, ET_DISARM));
+    struct model returned = m;
+    polled(); /* B came after the pool phase */
+    ended();
+    IS(DEAD, E);
+    m = returned;
+    called(B, 1);
+    polled();
+    ended();
+    m = before;
+    LAWFUL(model_took(&m, E)); /* the cancel has not looked yet */
+    called(C, -ENOSPC);
+    polled();
+    ended();
+    IS(ACTIVE, E);
+    IS(DEAD, D);
+    m = prepared;
+    assert_int_equal(model_delete(&m, D), 0);
+    add(A, ET_RECV, 3);
+    tick(0);
+    gave_back(B, 1);
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    called(B, 1); /* the pool phase comes after the refusal */
+    called(C, -ENOSPC);
     polled();
     ended();
 }
@@ -1777,6 +1884,10 @@ int main(void) {
         TEST(pool_threads_are_ahead_of_what_is_seen),
         TEST(pool_10_and_refusals),
         TEST(pool_10_after_a_callback),
+        TEST(pool_8_settled_before_it_is_seen_where),
+        TEST(pool_10_every_round_has_its_snapshot),
+        TEST(pool_15_idle_before_the_work_joined),
+        TEST(pool_refusals_leave_it_open),
         TEST(pool_13_deinit),
         TEST(async_1_wait),
         TEST(async_2_3_notifications),
