@@ -1598,13 +1598,14 @@ static void test_pool_10_every_round_has_its_snapshot(void **state) {
     two_queued();
     gave_back(A, 1);
     tick(5);
-    called(A, 1);
-    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
-    LAWFUL(model_woken(&m, 0));
+    LAWFUL(callback(A, 1));
+    add(C, ET_CONNECT, 5);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    polled();
+    LAWFUL(model_try(&m, C, ET_CONNECT, 5, -EINPROGRESS));
     gave_back(B, 1); /* before the second round's pool phase, or after */
     called(B, 1);
-    polled();
-    ended();
+    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
 }
 
 static void test_pool_15_idle_before_the_work_joined(void **state) {
