@@ -48,7 +48,7 @@ lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/torture.c fuzz/wrap
 wrap := fuzz/wrap.flags
 tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c
 unit := $(basename $(wildcard tests/unit/test_*.c))
-examples := tests/examples/echo_server tests/examples/echo_load
+examples := $(addprefix tests/examples/,echo_server echo_load copy)
 formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] tests/threads/*.[ch] \
 	coverage/*.[ch])
 
