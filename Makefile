@@ -132,7 +132,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep races soak faults coverage dispatch spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep races soak faults thread-faults coverage dispatch spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -181,6 +181,9 @@ bench-lockstep: build/fuzz/harness build/fuzz/toy build/fuzz-bare/harness build/
 
 faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
 	@tests/faults.py
+
+thread-faults: build/default/etalon build/asan/tests/unit/test_pool $(addprefix build/,default/stress asan/stress tsan/stress) ## break on purpose what crosses threads, and show which check finds it (about 20 minutes)
+	@tests/threads/faults.py
 
 coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/seeds.made ## line and branch coverage of src/ and model/, with its limits
 	@coverage/run.sh build/cov
