@@ -25,6 +25,7 @@ struct writer {
     uint8_t kinds[4];              /* that this program opens */
     unsigned bodies;               /* that callbacks may run: 1 … bodies */
     bool fills;                    /* this program moves much at once */
+    bool pooled;                   /* it has a pool */
 };
 
 uint64_t lively_random(uint64_t *state) {
@@ -113,6 +114,7 @@ static unsigned operation_for(struct writer *w, unsigned kind) {
         [WORLD_EVENTFD] = {ET_READ, ET_WRITE, ET_READ, ET_POLL, ET_CLOSE, ET_WRITE},
         [WORLD_TIMERFD] = {ET_READ, ET_READ, ET_READ, ET_POLL, ET_CLOSE, ET_READ},
         [WORLD_FILE] = {ET_READ, ET_WRITE, ET_PREAD, ET_PWRITE, ET_POLL, ET_READ},
+        [WORLD_ASYNC] = {ET_READ, ET_POLL, ET_CLOSE, ET_READ, ET_WRITE, ET_READ},
         [WORLD_KINDS] = {ET_NOOP, ET_TIMER, ET_CANCEL, ET_READ, ET_CLOSE, ET_POLL},
     };
     unsigned any = draw(w->state, 8);
@@ -143,6 +145,9 @@ static void operation(struct writer *w, struct command *command) {
     case ET_SHUTDOWN: command->value = draw(w->state, 3); break;
     default: command->value = length(w);
     }
+    bool poolable =
+        command->operation == ET_CLOSE || (command->operation >= ET_READ && command->operation <= ET_PWRITE);
+    command->pool = w->pooled && poolable && draw(w->state, 2) == 0;
     if (command->operation == ET_ACCEPT)
         w->kind[command->other] = WORLD_STREAM;
     if (command->operation == ET_CLOSE && command->d < PROGRAM_HANDLES)
@@ -150,11 +155,11 @@ static void operation(struct writer *w, struct command *command) {
 }
 
 static void call_on_loop(struct writer *w, struct command *command) {
-    static const uint8_t kinds[] = {COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_SUBMIT,     COMMAND_SUBMIT,
-                                    COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_SUBMIT,     COMMAND_SUBMIT,
-                                    COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_ADD,        COMMAND_DELETE,
-                                    COMMAND_CANCEL, COMMAND_TIMER,  COMMAND_RESET,      COMMAND_FORGET,
-                                    COMMAND_CANCEL, COMMAND_DELETE, COMMAND_UPDATE_NOW, COMMAND_DESCRIBE};
+    static const uint8_t kinds[] = {
+        COMMAND_SUBMIT,     COMMAND_SUBMIT,   COMMAND_SUBMIT,    COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_SUBMIT,
+        COMMAND_SUBMIT,     COMMAND_SUBMIT,   COMMAND_SUBMIT,    COMMAND_SUBMIT, COMMAND_ADD,    COMMAND_DELETE,
+        COMMAND_CANCEL,     COMMAND_TIMER,    COMMAND_RESET,     COMMAND_FORGET, COMMAND_CANCEL, COMMAND_DELETE,
+        COMMAND_UPDATE_NOW, COMMAND_DESCRIBE, COMMAND_ASYNC_WAIT};
     command->kind = kinds[draw(w->state, sizeof kinds)];
     command->c = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS);
     if (draw(w->state, 10) != 0)
@@ -165,6 +170,7 @@ static void call_on_loop(struct writer *w, struct command *command) {
     case COMMAND_RESET:
     case COMMAND_CANCEL: command->other = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS); break;
     case COMMAND_UPDATE_NOW: command->c = 0; break;
+    case COMMAND_ASYNC_WAIT: command->d = (uint8_t)handle_of_kind(w, WORLD_ASYNC); return;
     default: break;
     }
     if (command->kind == COMMAND_TIMER || command->kind == COMMAND_RESET)
@@ -180,6 +186,8 @@ static void turn(struct writer *w, struct command *command) {
         *command = (struct command){.kind = COMMAND_DEINIT};
     else if (draw(w->state, 400) == 0)
         *command = (struct command){.kind = COMMAND_STOP};
+    else if (draw(w->state, 400) == 0)
+        *command = (struct command){.kind = COMMAND_POOL, .value = draw(w->state, 4)};
 }
 
 static void act_in_world(struct writer *w, struct command *command) {
@@ -187,7 +195,12 @@ static void act_in_world(struct writer *w, struct command *command) {
                                     COMMAND_PEER_READ,  COMMAND_PEER_READ,  COMMAND_PEER_CONNECT,  COMMAND_PEER_CLOSE,
                                     COMMAND_ADVANCE,    COMMAND_CLOSE,      COMMAND_PEER_CONNECT,  COMMAND_DUP,
                                     COMMAND_OPEN,       COMMAND_OPEN,       COMMAND_PEER_SHUTDOWN, COMMAND_WAKEUP,
-                                    COMMAND_LIMIT};
+                                    COMMAND_LIMIT,      COMMAND_NOTIFY};
+    if (w->pooled && draw(w->state, 3) != 0) {
+        command->kind = COMMAND_STEP;
+        command->other = (uint8_t)draw(w->state, 2);
+        return;
+    }
     command->kind = kinds[draw(w->state, sizeof kinds)];
     command->d = (uint8_t)open_handle(w);
     switch (command->kind) {
@@ -209,6 +222,7 @@ static void act_in_world(struct writer *w, struct command *command) {
         command->value = 700 * draw(w->state, 12);
         break;
     case COMMAND_WAKEUP: command->d = 0; break;
+    case COMMAND_NOTIFY: command->d = (uint8_t)handle_of_kind(w, WORLD_ASYNC); break;
     case COMMAND_LIMIT:
         command->d = 0;
         command->value = draw(w->state, 2) ? 0 : 3 + draw(w->state, 9);
@@ -239,11 +253,13 @@ static void begin_writing(struct writer *w, uint64_t *state, struct draft *draft
         {WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_PIPE_READER, WORLD_PIPE_WRITER},
         {WORLD_DATAGRAM, WORLD_DATAGRAM, WORLD_DATAGRAM, WORLD_TIMERFD},
         {WORLD_EVENTFD, WORLD_TIMERFD, WORLD_FILE, WORLD_PIPE_READER},
+        {WORLD_FILE, WORLD_ASYNC, WORLD_PIPE_READER, WORLD_STREAM},
     };
     *w = (struct writer){.state = state, .draft = draft, .bodies = 1 + draw(state, 6), .fills = draw(state, 3) == 0};
-    unsigned theme = draw(state, 8);
+    w->pooled = draw(state, 3) == 0;
+    unsigned theme = draw(state, 9);
     for (unsigned i = 0; i < 4; i++)
-        w->kinds[i] = theme < 5 ? themes[theme][i] : (uint8_t)draw(state, WORLD_KINDS);
+        w->kinds[i] = theme < sizeof themes / sizeof *themes ? themes[theme][i] : (uint8_t)draw(state, WORLD_KINDS);
     memset(w->kind, WORLD_KINDS, sizeof w->kind);
 }
 
@@ -273,6 +289,13 @@ static void write_from_scratch(struct program *p, uint64_t *state) {
     draft.count = 0;
     begin_writing(&w, state, &draft);
     unsigned handles = 1 + draw(state, PROGRAM_HANDLES);
+    if (w.pooled) {
+        struct command command;
+        memset(&command, 0, sizeof command);
+        command.kind = COMMAND_POOL;
+        command.value = 1 + draw(state, 3);
+        put(&draft, 0, &command);
+    }
     for (unsigned d = 0; d < handles; d++) {
         struct command command;
         memset(&command, 0, sizeof command);

@@ -116,7 +116,8 @@ static void reported(void *self, int fd, uint32_t events, bool stale) {
     note("  stale", stale);
 }
 
-static const struct world_observer observer = {tried, controlled, waits, blocked, woken, reported};
+static const struct world_observer observer = {
+    .tried = tried, .controlled = controlled, .waits = waits, .blocked = blocked, .woken = woken, .reported = reported};
 
 /* ---- the means of a scenario ---- */
 

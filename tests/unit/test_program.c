@@ -221,7 +221,9 @@ static void everything_is_reached_and_rare_things_are_rare(void **state) {
     for (unsigned i = 0; i < COMMAND_KINDS; i++)
         assert_true(kinds[i] > 0);
     for (unsigned i = 0; i < ET_OPERATIONS; i++)
-        assert_true(operations[i] > 0 && calls[i] > 0);
+        assert_true(operations[i] > 0);
+    for (unsigned i = 0; i < FAULTY_CALLS; i++)
+        assert_true(calls[i] > 0);
     for (unsigned i = 0; i < PROGRAM_HANDLES + 2; i++)
         assert_true(handles[i] > 0);
     assert_true(kinds[COMMAND_DEINIT] < RECORDS / 200 && kinds[COMMAND_STOP] < RECORDS / 200);
@@ -256,6 +258,11 @@ static void the_bytes_mean_what_they_meant(void **state) {
         {{0xf7, 0x00, 0x00, 0x07}, 7, "advance 750us"},
         {{0x9a, 0x00, 0x00, 0x81}, 4, "batch 1"},
         {{0x1a, 0x00, 0x00, 0xe3}, 0, "limit 5"},
+        {{0x1c, 0x00, 0x00, 0xc0}, 0, "pool 2"},
+        {{0x1c, 0x02, 0x09, 0x00}, 0, "async_wait c2 d1 do b1"},
+        {{0x1b, 0x08, 0x00, 0x00}, 0, "step w1"},
+        {{0xff, 0x00, 0x10, 0x80}, 7, "notify d2"},
+        {{0x18, 0x80, 0x18, 0x00}, 0, "fail thread EAGAIN at 1"},
         {{0x11, 0x18, 0x30, 0x00}, 0, "dup d6 to d3"},
         {{0x19, 0x00, 0x08, 0x09}, 0, "spurious d1 in|out|err|hup"},
     };
@@ -546,6 +553,13 @@ static const struct malformed {
     {3, HEAD "body 2\nreturn again\n", "disarm or rearm"},
     {3, HEAD "body 2\nreturn 1\n", "disarm or rearm"},
     {3, MAIN "open d0\n", "kind of descriptor"},
+    {3, MAIN "step\n", "thread, w0 to w3"},
+    {3, MAIN "step w4\n", "thread, w0 to w3"},
+    {3, MAIN "step c0\n", "thread, w0 to w3"},
+    {3, MAIN "pool 5\n", "threads up to 4"},
+    {3, MAIN "pool\n", "threads up to 4"},
+    {3, MAIN "notify\n", "handle, d0 to d7"},
+    {3, MAIN "async_wait c0 bad\n", "handle, d0 to d7"},
     {3, MAIN "open d0 file9\n", "kind of descriptor"},
     {3, MAIN "open bad stream\n", "d0 to d7"},
     {3, MAIN "close huge\n", "d0 to d7"},
