@@ -198,14 +198,13 @@ static void settle_unseen(void) {
     model_settled(&s.model, dead & s.model.maybe_dead);
 }
 
-static void compare_queue(const char *name, const struct et_completion *c, bool deletions,
-                          const struct model_queue *queue) {
+static void compare_queue(const char *name, const struct et_completion *c, const struct model_queue *queue) {
     for (unsigned i = 0; i < queue->count; i++) {
         if (c == NULL || c != completion(queue->item[i])) {
             differ("ET-SUBMIT-1", "place %u of the %s: expected c%u", i, name, queue->item[i]);
             return;
         }
-        c = deletions ? c->internal.deletion_next : c->internal.next;
+        c = c->internal.next;
     }
     if (c != NULL)
         differ("ET-SUBMIT-1", "the %s hold more than %u completions", name, queue->count);
@@ -240,7 +239,7 @@ static void compare_pool(void) {
         differ("ET-POOL-10", "%u completions are handed over, expected %u", count, s.model.handed_over.count);
     if (s.pool_threads_max == 0)
         return;
-    compare_queue("pool's queue", s.pool.head, false, &s.model.queued);
+    compare_queue("pool's queue", s.pool.head, &s.model.queued);
     if (s.loop.executing != s.model.pool_busy)
         differ("ET-POOL-13", "%u threads have work of the loop, expected %u", s.loop.executing, s.model.pool_busy);
     if (s.pool.threads != s.model.pool_threads || s.pool.idle != s.pool.threads - s.model.pool_busy)
@@ -266,8 +265,8 @@ static void compare(void) {
     for (unsigned i = 0; i < COUNT; i++)
         if ((s.model.maybe_dead >> i & 1) == 0)
             compare_completion(i);
-    compare_queue("submissions", s.loop.submissions_head, false, &s.model.submissions);
-    compare_queue("deletions", s.loop.deletions_head, true, &s.model.deletions);
+    compare_queue("submissions", s.loop.submissions_head, &s.model.submissions);
+    compare_queue("deletions", s.loop.deletions_head, &s.model.deletions);
     if (s.model.maybe_dead == 0)
         compare_pool();
     if (s.model.maybe_dead == 0 && s.loop.active != s.model.active)

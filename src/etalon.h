@@ -50,8 +50,7 @@ typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion
 /* The loop's own part of a completion. The caller zeroes it once and never looks into it. */
 struct et_private {
     struct et_loop *loop;
-    struct et_completion *next, *previous; /* in the submissions, the pool's queue, or among the handed over */
-    struct et_completion *deletion_next, *deletion_previous; /* in the deletions */
+    struct et_completion *next, *previous; /* in the submissions, the deletions or the pool's queue, or handed over */
     struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, the heap, or `expired` */
     struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
     uint64_t deadline_ms;
