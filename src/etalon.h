@@ -54,7 +54,7 @@ struct et_private {
     struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, the heap, or `expired` */
     struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
     uint64_t deadline_ms;
-    int64_t result;  /* of a pool thread's system call */
+    int64_t result;  /* of a pool thread's system call; what a wait on an async has read */
     uint64_t order;  /* of starting */
     uint32_t round;  /* in which it joined the submissions */
     uint32_t events; /* of a poll */
@@ -236,7 +236,6 @@ int et_pool_deinit(struct et_pool *pool);
 
 /* A counter that any thread raises and completions wait for, on any loop. Its fields are private. */
 struct et_async {
-    uint64_t value; /* what a wait has read */
     int fd;
     ET_ATOMIC(uint32_t) users; /* threads inside et_async_notify */
 };
