@@ -43,6 +43,7 @@ void eti_leave(struct et_completion **head, struct et_completion **tail, struct 
 static void join_submissions(struct et_loop *loop, struct et_completion *c) {
     c->internal.loop = loop;
     c->internal.state = ET_ADDING;
+    c->internal.place = PLACE_NOWHERE; /* where deinit found it, otherwise */
     c->internal.round = loop->round;
     eti_join(&loop->submissions_head, &loop->submissions_tail, c);
 }
@@ -63,6 +64,7 @@ void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place
     leave_submissions(loop, c);
     c->internal.state = ET_ACTIVE;
     c->internal.place = (uint8_t)place;
+    c->internal.trusted = false; /* until a report ends it */
     c->internal.order = loop->order++;
     loop->active++;
 }
