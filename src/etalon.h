@@ -23,12 +23,9 @@
 
 #include "etalon_vocabulary.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Fields that several threads use at once. C++ does not look into them. */
 #ifdef __cplusplus
+extern "C" {
 #define ET_ATOMIC(type) type
 #else
 #define ET_ATOMIC(type) _Atomic(type)
@@ -211,8 +208,8 @@ struct et_pool_options {
     size_t stack_bytes;   /* of each thread, at least PTHREAD_STACK_MIN; 0: the system's default */
 };
 
-/* A fixed number of threads at most, created when there is work for them. They execute work in the order of submission, whatever loop
- * it is of, with all signals blocked. Its fields are private. It must not move in memory while it is in use. */
+/* A fixed number of threads at most, created when there is work for them. They take work in the order of submission, whatever loop it is
+ * of: what several of them execute may end, and take effect, in another order. All signals are blocked in them. Its fields are private. It must not move in memory while it is in use. */
 struct et_pool {
     pthread_mutex_t mutex;             /* over all below, and the counts of `executing` of the loops */
     pthread_cond_t work, left;         /* there is work; a loop has no more work executing */
