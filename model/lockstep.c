@@ -353,10 +353,10 @@ static unsigned whose(const void *identity) {
     return MODEL_NONE;
 }
 
-/* All waits on an async share its buffer: of those on its descriptor, the one that was started first. */
+/* A wait on an async reads into its completion. */
 static unsigned whose_wait(const void *identity, int fd) {
     unsigned first = MODEL_NONE;
-    for (unsigned i = 0; i < COUNT && within(identity, s.async, sizeof s.async); i++) {
+    for (unsigned i = 0; i < COUNT && identity != NULL; i++) {
         const struct model_completion *c = &s.model.completion[i];
         bool waits = c->state == ET_ACTIVE && c->operation == ET_READ && c->pool == MODEL_NO_POOL &&
                      c->description.fd == fd && completion(i)->read.buffer == identity;
@@ -443,7 +443,7 @@ static void on_executed(enum et_operation operation, int fd, const void *identit
         note('.', "w%u: %s on %d for c%u = %s", worker_number(s.stepping), operation_name(operation), fd, i,
              result_name(result));
     unsigned who = whose(identity);
-    if (who == MODEL_NONE && within(identity, s.async, sizeof s.async) && completion(i)->read.buffer == identity)
+    if (who == MODEL_NONE && identity != NULL && completion(i)->read.buffer == identity)
         who = i;
     if (operation != ET_CLOSE && who != i)
         differ("ET-OP-2", "%s on descriptor %d with another buffer than that of c%u", operation_name(operation), fd, i);
