@@ -198,14 +198,13 @@ static void settle_unseen(void) {
     model_settled(&s.model, dead & s.model.maybe_dead);
 }
 
-static void compare_queue(const char *name, const struct et_completion *c, bool deletions,
-                          const struct model_queue *queue) {
+static void compare_queue(const char *name, const struct et_completion *c, const struct model_queue *queue) {
     for (unsigned i = 0; i < queue->count; i++) {
         if (c == NULL || c != completion(queue->item[i])) {
             differ("ET-SUBMIT-1", "place %u of the %s: expected c%u", i, name, queue->item[i]);
             return;
         }
-        c = deletions ? c->internal.deletion_next : c->internal.next;
+        c = c->internal.next;
     }
     if (c != NULL)
         differ("ET-SUBMIT-1", "the %s hold more than %u completions", name, queue->count);
@@ -240,7 +239,7 @@ static void compare_pool(void) {
         differ("ET-POOL-10", "%u completions are handed over, expected %u", count, s.model.handed_over.count);
     if (s.pool_threads_max == 0)
         return;
-    compare_queue("pool's queue", s.pool.head, false, &s.model.queued);
+    compare_queue("pool's queue", s.pool.head, &s.model.queued);
     if (s.loop.executing != s.model.pool_busy)
         differ("ET-POOL-13", "%u threads have work of the loop, expected %u", s.loop.executing, s.model.pool_busy);
     if (s.pool.threads != s.model.pool_threads || s.pool.idle != s.pool.threads - s.model.pool_busy)
@@ -266,8 +265,8 @@ static void compare(void) {
     for (unsigned i = 0; i < COUNT; i++)
         if ((s.model.maybe_dead >> i & 1) == 0)
             compare_completion(i);
-    compare_queue("submissions", s.loop.submissions_head, false, &s.model.submissions);
-    compare_queue("deletions", s.loop.deletions_head, true, &s.model.deletions);
+    compare_queue("submissions", s.loop.submissions_head, &s.model.submissions);
+    compare_queue("deletions", s.loop.deletions_head, &s.model.deletions);
     if (s.model.maybe_dead == 0)
         compare_pool();
     if (s.model.maybe_dead == 0 && s.loop.active != s.model.active)
@@ -354,10 +353,10 @@ static unsigned whose(const void *identity) {
     return MODEL_NONE;
 }
 
-/* All waits on an async share its buffer: of those on its descriptor, the one that was started first. */
+/* A wait on an async reads into its completion. */
 static unsigned whose_wait(const void *identity, int fd) {
     unsigned first = MODEL_NONE;
-    for (unsigned i = 0; i < COUNT && within(identity, s.async, sizeof s.async); i++) {
+    for (unsigned i = 0; i < COUNT && identity != NULL; i++) {
         const struct model_completion *c = &s.model.completion[i];
         bool waits = c->state == ET_ACTIVE && c->operation == ET_READ && c->pool == MODEL_NO_POOL &&
                      c->description.fd == fd && completion(i)->read.buffer == identity;
@@ -444,7 +443,7 @@ static void on_executed(enum et_operation operation, int fd, const void *identit
         note('.', "w%u: %s on %d for c%u = %s", worker_number(s.stepping), operation_name(operation), fd, i,
              result_name(result));
     unsigned who = whose(identity);
-    if (who == MODEL_NONE && within(identity, s.async, sizeof s.async) && completion(i)->read.buffer == identity)
+    if (who == MODEL_NONE && identity != NULL && completion(i)->read.buffer == identity)
         who = i;
     if (operation != ET_CLOSE && who != i)
         differ("ET-OP-2", "%s on descriptor %d with another buffer than that of c%u", operation_name(operation), fd, i);

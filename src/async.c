@@ -22,16 +22,19 @@ bool eti_raise(_Atomic(uint32_t) *users, const int *fd) {
     /* Looked at before it is changed: who comes too late must not keep eti_raise_ends waiting. */
     if ((atomic_load_explicit(users, memory_order_relaxed) & OPEN) == 0)
         return false;
+    int saved = errno, cancelling;
+    /* write(2) is a cancellation point: a thread that ended there would be waited for in vain. Async-signal-safe since POSIX.1-2024. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     bool open = (atomic_fetch_add_explicit(users, 1, memory_order_acquire) & OPEN) != 0;
     if (open) {
-        int saved = errno;
         uint64_t one = 1;
         /* The one failure that eventfd(2) knows here, EAGAIN, means that the counter is full: its reader will be woken anyway. */
         ssize_t written = write(*fd, &one, sizeof one);
         (void)written;
-        errno = saved;
     }
     atomic_fetch_sub_explicit(users, 1, memory_order_release);
+    pthread_setcancelstate(cancelling, NULL);
+    errno = saved;
     return open;
 }
 
@@ -81,7 +84,7 @@ int et_async_wait(struct et_loop *loop, struct et_async *async, struct et_comple
     c->fd = async->fd;
     c->callback = callback;
     c->userdata = userdata;
-    c->read.buffer = &async->value;
-    c->read.length = sizeof async->value;
+    c->read.buffer = &c->internal.result; /* its own: threads of several loops may read at once */
+    c->read.length = sizeof c->internal.result;
     return et_loop_add(loop, c);
 }

@@ -23,12 +23,9 @@
 
 #include "etalon_vocabulary.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Fields that several threads use at once. C++ does not look into them. */
 #ifdef __cplusplus
+extern "C" {
 #define ET_ATOMIC(type) type
 #else
 #define ET_ATOMIC(type) _Atomic(type)
@@ -50,12 +47,11 @@ typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion
 /* The loop's own part of a completion. The caller zeroes it once and never looks into it. */
 struct et_private {
     struct et_loop *loop;
-    struct et_completion *next, *previous; /* in the submissions, the pool's queue, or among the handed over */
-    struct et_completion *deletion_next, *deletion_previous; /* in the deletions */
+    struct et_completion *next, *previous; /* in the submissions, the deletions or the pool's queue, or handed over */
     struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, the heap, or `expired` */
     struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
     uint64_t deadline_ms;
-    int64_t result;  /* of a pool thread's system call */
+    int64_t result;  /* of a pool thread's system call; what a wait on an async has read */
     uint64_t order;  /* of starting */
     uint32_t round;  /* in which it joined the submissions */
     uint32_t events; /* of a poll */
@@ -212,8 +208,8 @@ struct et_pool_options {
     size_t stack_bytes;   /* of each thread, at least PTHREAD_STACK_MIN; 0: the system's default */
 };
 
-/* A fixed number of threads at most, created when there is work for them. They execute work in the order of submission, whatever loop
- * it is of, with all signals blocked. Its fields are private. It must not move in memory while it is in use. */
+/* A fixed number of threads at most, created when there is work for them. They take work in the order of submission, whatever loop it is
+ * of: what several of them execute may end, and take effect, in another order. All signals are blocked in them. Its fields are private. It must not move in memory while it is in use. */
 struct et_pool {
     pthread_mutex_t mutex;             /* over all below, and the counts of `executing` of the loops */
     pthread_cond_t work, left;         /* there is work; a loop has no more work executing */
@@ -237,7 +233,6 @@ int et_pool_deinit(struct et_pool *pool);
 
 /* A counter that any thread raises and completions wait for, on any loop. Its fields are private. */
 struct et_async {
-    uint64_t value; /* what a wait has read */
     int fd;
     ET_ATOMIC(uint32_t) users; /* threads inside et_async_notify */
 };

@@ -78,7 +78,7 @@ bool eti_pool_recall(struct et_loop *loop, struct et_completion *c);
 void eti_deliver_handed_over(struct et_loop *loop);
 
 /* ---- loop.c ---- */
-/* A queue that is linked by next and previous: the submissions, or the pool's. */
+/* A queue that is linked by next and previous: the submissions, the deletions, or the pool's. */
 void eti_join(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
 void eti_leave(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
 /* Whether a deleting completion is one that a pool thread has, or has handed over (ET-POOL-8). */

@@ -43,6 +43,7 @@ void eti_leave(struct et_completion **head, struct et_completion **tail, struct 
 static void join_submissions(struct et_loop *loop, struct et_completion *c) {
     c->internal.loop = loop;
     c->internal.state = ET_ADDING;
+    c->internal.place = PLACE_NOWHERE; /* where deinit found it, otherwise */
     c->internal.round = loop->round;
     eti_join(&loop->submissions_head, &loop->submissions_tail, c);
 }
@@ -53,26 +54,7 @@ static void leave_submissions(struct et_loop *loop, struct et_completion *c) {
 
 static void join_deletions(struct et_loop *loop, struct et_completion *c) {
     c->internal.state = ET_DELETING;
-    c->internal.deletion_next = NULL;
-    c->internal.deletion_previous = loop->deletions_tail;
-    if (loop->deletions_tail != NULL)
-        loop->deletions_tail->internal.deletion_next = c;
-    else
-        loop->deletions_head = c;
-    loop->deletions_tail = c;
-}
-
-static void leave_deletions(struct et_loop *loop, struct et_completion *c) {
-    struct et_completion *next = c->internal.deletion_next, *previous = c->internal.deletion_previous;
-    if (previous != NULL)
-        previous->internal.deletion_next = next;
-    else
-        loop->deletions_head = next;
-    if (next != NULL)
-        next->internal.deletion_previous = previous;
-    else
-        loop->deletions_tail = previous;
-    c->internal.deletion_next = c->internal.deletion_previous = NULL;
+    eti_join(&loop->deletions_head, &loop->deletions_tail, c);
 }
 
 /* ---- transitions -------------------------------------------------------------------------------------- */
@@ -82,6 +64,7 @@ void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place
     leave_submissions(loop, c);
     c->internal.state = ET_ACTIVE;
     c->internal.place = (uint8_t)place;
+    c->internal.trusted = false; /* until a report ends it */
     c->internal.order = loop->order++;
     loop->active++;
 }
@@ -143,7 +126,7 @@ void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result) {
 
 void eti_retire(struct et_loop *loop, struct et_completion *c) {
     assert(c->internal.state == ET_DELETING);
-    leave_deletions(loop, c);
+    eti_leave(&loop->deletions_head, &loop->deletions_tail, c);
     c->internal.state = ET_DEAD;
     if (c->internal.operation == CARRIER)
         eti_apply_reset(loop, c); /* ET-RESET-9 */

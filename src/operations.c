@@ -181,7 +181,6 @@ static void start_waiting(struct et_loop *loop, struct et_completion *c) {
         return;
     }
     bool trusted = c->internal.trusted && c->internal.fd == c->fd;
-    c->internal.trusted = false;
     c->internal.fd = c->fd;
     if (try_at_start(loop, c, &result)) {
         eti_finish(loop, c, result);
