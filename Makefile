@@ -125,14 +125,15 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch spec check-format format install uninstall clean
+.PHONY: help setup all test test-report fuzz compare torture bench-lockstep faults coverage dispatch spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1~\2/p' Makefile | awk -F'~' '{ printf "%-18s %s\n", $$1, $$2 }'
 
-setup: ## install the Debian packages that the checks need, where they are missing
+setup: ## install what the checks need, where it is missing: Debian packages, and playwright-core into build/node
 	@tests/setup.sh
+	@$(MAKE) --no-print-directory build/node/installed
 
 all: $(addprefix build/default/,libetalon.a etalon $(examples)) ## build the library, the tool and the examples (the default)
 
@@ -140,8 +141,29 @@ test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) 
 	build/fuzz/harness \
 	build/fuzz/toy
 
-test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
+test: $(test_programs) build/fuzz/seeds.made build/node/installed $(report_inputs) ## run all tests (up to 5 minutes), JOBS=N steps at a time
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' JOBS='$(JOBS)' tests/run
+
+# ---- the report of a conformance run (tests/conformance/REPORT.md)
+
+build/node/installed: tests/conformance/package.json tests/conformance/package-lock.json
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >installed.log 2>&1 || \
+		{ cat installed.log >&2; exit 1; }
+	@mv $(@D)/installed.log $@
+
+report_inputs := $(addprefix build/test/report/,large.json medium.json hostile.json)
+build/test/report/large.json: count := 160
+build/test/report/medium.json: count := 20
+build/test/report/large.json build/test/report/medium.json: tests/conformance/fixtures/generate.py spec/etalon.md $(wildcard spec/cases/*.trace)
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) $< $@ $(count)
+build/test/report/hostile.json: tests/conformance/fixtures/hostile.py
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) $< $@
+
+test-report: build/node/installed $(report_inputs) ## open the page of a conformance report in a real Chromium: every cell, phone and desk, light and dark
+	@PYTHON=$(PYTHON) node tests/conformance/report.test.mjs build/test/report
 
 # The conformance cases as fuzz inputs.
 build/fuzz/seeds.made: build/default/etalon $(wildcard spec/cases/*.trace)

@@ -3,7 +3,11 @@
 # none of them. Called by `make setup`.
 set -eu
 
-packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin'
+packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin
+    chromium fonts-dejavu-core mandoc zsh'
+# Where these commands come from elsewhere, Debian's packages would not install beside them.
+command -v node >/dev/null || packages="$packages nodejs"
+command -v npm >/dev/null || packages="$packages npm"
 
 installed() {
     test "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed
