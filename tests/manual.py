@@ -87,6 +87,8 @@ def check_functions(pages):
 def tool_words(etalon):
     shown = subprocess.run([etalon, "--help"], capture_output=True, text=True, check=True).stdout
     commands = set(re.findall(r"^  ([a-z][a-z-]+)  +\S", shown, re.M))
+    for command in sorted(commands):  # some have a help of their own
+        shown += subprocess.run([etalon, command, "--help"], capture_output=True, text=True).stdout
     return commands, set(re.findall(r"--[a-z][a-z-]*", shown))
 
 
