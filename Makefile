@@ -125,7 +125,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test test-report fuzz compare torture bench-lockstep faults coverage dispatch spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -141,7 +141,7 @@ test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) 
 	build/fuzz/harness \
 	build/fuzz/toy
 
-test: $(test_programs) build/fuzz/seeds.made build/node/installed $(report_inputs) ## run all tests (up to 5 minutes), JOBS=N steps at a time
+test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' JOBS='$(JOBS)' tests/run
 
 # ---- the report of a conformance run (tests/conformance/REPORT.md)
@@ -162,6 +162,9 @@ build/test/report/hostile.json: tests/conformance/fixtures/hostile.py
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) $< $@
 
+test: build/node/installed $(report_inputs)
+
+.PHONY: test-report
 test-report: build/node/installed $(report_inputs) ## open the page of a conformance report in a real Chromium: every cell, phone and desk, light and dark
 	@PYTHON=$(PYTHON) node tests/conformance/report.test.mjs build/test/report
 
