@@ -3,11 +3,7 @@
 # none of them. Called by `make setup`.
 set -eu
 
-packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin
-    chromium fonts-dejavu-core mandoc zsh'
-# Where these commands come from elsewhere, Debian's packages would not install beside them.
-command -v node >/dev/null || packages="$packages nodejs"
-command -v npm >/dev/null || packages="$packages npm"
+packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin'
 
 installed() {
     test "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed
@@ -17,6 +13,12 @@ if ! command -v dpkg-query >/dev/null; then
     echo "setup: this is no Debian; install what corresponds to: $packages" >&2
     exit 1
 fi
+
+# The report's test in a browser, the manual pages, the completions. Where node and npm come from elsewhere, Debian's packages
+# would not install beside them.
+packages="$packages chromium fonts-dejavu-core mandoc zsh"
+command -v node >/dev/null || packages="$packages nodejs"
+command -v npm >/dev/null || packages="$packages npm"
 
 missing=
 for package in $packages; do
