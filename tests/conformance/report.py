@@ -193,9 +193,12 @@ def render_subjects(report):
         rows.append(f'<tr><th scope="row"><a href="#about:{slug}">{name}</a> <span class="version">{text(clip(subject["version"], 40))}'
                     f'</span>{render_bar(counts, sum(counts.values()))}</th>{cells}</tr>')
         offers = "".join(f"<li>{label(offer, 60)}</li>" for offer in subject["offers"]) or "<li>nothing</li>"
+        known = "".join(f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>: {text(d["why"])}</li>'
+                        for d in subject["differences"])
+        known = f'<p class="file">Documented by the loop, and so not strict instead of a failure:</p><ul>{known}</ul>' if known else ""
         notes.append(f'<article id="about:{slug}"><h3>{name} <span class="version">{text(clip(subject["version"], 40))}</span></h3>'
                      f'<p class="notes">{text(subject["notes"])}</p><p class="file">Adapter: <code>{text(subject["file"])}</code>. '
-                     f'Offers:</p><ul class="offers">{offers}</ul></article>')
+                     f'Offers:</p><ul class="offers">{offers}</ul>{known}</article>')
     heads = "".join(f'<th scope="col"><span class="g v {v}" aria-hidden="true">{VERDICTS[v]}</span><span class="word">{WORDS[v]}</span></th>'
                     for v in shown)
     return (f'<div class="wide" tabindex="0" role="region" aria-label="Cases by verdict"><table class="totals"><caption class="h">Number of '
@@ -226,12 +229,12 @@ def describe(verdict, result):
     """One sentence on a result, escaped."""
     said = text(result["message"])
     if result["verdict"] == "not_offered":
-        return f"It does not offer this{': ' + said if said else ''}."
+        return f"It does not offer what the case needs{': ' + said.removeprefix('needs ') if said else ''}."
     if result["verdict"] == "crash" and result["signal"]:
         said = f"{text(result['signal'])}{'. ' + said if said else ''}"
     if verdict == "unsettled":
         said = f"The case broke on {text(result['clause'])} first, so it says nothing here. {said}"
-    return said or ("Everything was as expected." if verdict == "pass" else "")
+    return said or ("Every clause that the case is about holds." if verdict == "pass" else "")
 
 
 def render_clause(report, clause):
@@ -279,8 +282,8 @@ def render_variant(report, case, results):
         program = f'<h4>The shortest program found that shows it</h4><pre tabindex="0">{text(first["program"])}</pre>'
     shown = ""
     if first["expected"] or first["observed"]:
-        rows = align(first["expected"], first["observed"])
-        shown = f'<h4>Timeline <span class="hint">▶ callback &nbsp; ○ call &nbsp; — dead</span></h4>{render_timeline(rows)}{render_trace(rows)}'
+        rows, free = align(first["expected"], first["observed"]), first["verdict"] == "pass"
+        shown = f'<h4>Timeline <span class="hint">▶ callback &nbsp; ○ call &nbsp; — dead</span></h4>{render_timeline(rows, free)}{render_trace(rows, free)}'
     return f'<div class="variant">{"".join(heads)}{program}{shown}</div>'
 
 
@@ -293,7 +296,7 @@ def render_case(report, case):
         result = report.result.get((case["id"], subject["name"]))
         if result is None:
             continue
-        variants.setdefault((repr(result["expected"]), repr(result["observed"]), result["program"]), []).append(result)
+        variants.setdefault((result["verdict"] == "pass", repr(result["expected"]), repr(result["observed"]), result["program"]), []).append(result)
         tabs.append(f'<a class="v {result["verdict"]}" href="#{report.address("case", case["id"], subject["name"])}">{mark(result["verdict"])} '
                     f'{label(subject["name"], 40)}<span class="h">: {WORDS[result["verdict"]]}</span></a>')
     laws = "".join(f'<blockquote class="law"><a href="#{report.address("clause", c)}">{text(c)}</a> {level(by_id[c])} {prose(by_id[c]["text"])}'

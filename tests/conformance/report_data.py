@@ -98,6 +98,12 @@ def read_all(top):
         data["subjects"].append({"name": take(each, place, "name", str), "offers": texts(each, place, "offers"),
                                  **{key: take(each, place, key, str, True) or "" for key in ("version", "file", "notes")}})
         once(seen["subject"], each["name"], place)
+        data["subjects"][-1]["differences"] = [
+            {key: take(one, where, key, str) for key in ("clause", "why")}
+            for where, one in (objects(each, place, "differences") if "differences" in each else ())]
+        for one in data["subjects"][-1]["differences"]:
+            if one["clause"] not in seen["clause"]:
+                raise Malformed(f"{place}.differences: '{one['clause'][:60]}' is not in the list of clauses")
     for place, each in objects(top, "top", "cases"):
         data["cases"].append({**{key: take(each, place, key, str) for key in ("id", "title", "program")},
                               "description": take(each, place, "description", str, True) or "",

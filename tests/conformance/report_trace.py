@@ -4,6 +4,7 @@ Rows of the table and columns of the picture are the same thing under the same n
 first difference.
 """
 import difflib
+import re
 
 from report_text import clip, plural, text
 
@@ -50,11 +51,18 @@ def align(expected, observed):
         start += 1
     pairs = list(zip(expected[:start], observed[:start]))
     a, b = expected[start: start + ALIGN_MAX], observed[start: start + ALIGN_MAX]
-    keys = [[(e["kind"], e["completion"], e["text"], e["state"]) for e in side] for side in (a, b)]
+    keys = [[likeness(event) for event in side] for side in (a, b)]
     for _, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         pairs += longest(a[i1:i2], b[j1:j2])
     pairs += longest(expected[start + ALIGN_MAX:], observed[start + ALIGN_MAX:])
     return [pair(number + 1, *each) for number, each in enumerate(pairs)]
+
+
+def likeness(event):
+    """Events that are alike in this stand in one row, even if they differ: the call before its result, the beginning of a wait."""
+    if event["kind"] == "wait":
+        return event["kind"], event["text"].split(" ")[0]
+    return event["kind"], event["completion"], re.sub(r"[0-9]+", "0", event["text"].split(" = ")[0])
 
 
 def longest(a, b):
@@ -95,10 +103,8 @@ def render_event(event, other, mark):
     shown = marked(event["text"], other["text"]) if mark == "other" else text(clip(event["text"], TEXT_MAX))
     state = ""
     if event["state"]:
-        name = event["state"]
-        if mark == "other" and other["state"] != name:
-            name = f"<mark>{name}</mark>"
-        state = f' <span class="state {event["state"]}">{name}</span>'
+        changed = " changed" if mark == "other" and other["state"] != event["state"] else ""
+        state = f' <span class="state {event["state"]}{changed}">{event["state"]}</span>'
     return f'<span class="at">{at}</span> <code class="k-{event["kind"]}">{shown}</code>{state}'
 
 
@@ -119,16 +125,20 @@ def left_out(number, columns):
     return f'<tr class="left"><td colspan="{columns}">{plural(number, "row")} not shown here; the JSON file has them.</td></tr>'
 
 
-def render_trace(rows):
+def render_trace(rows, free):
+    """free: the subject passes, so that nothing in which it differs is a difference from the law."""
     alike = all(row[1] == "same" for row in rows)
     columns = 2 if alike else 4
     heads = '<th scope="col">#</th><th scope="col">Expected and observed: the same</th>' if alike else (
         '<th scope="col">#</th><th scope="col">Expected</th><th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>')
     shown, before, after = around(rows, ROWS_BEFORE, ROWS_AFTER)
     first = next((row[0] for row in rows if row[1] != "same"), 0)
-    body = "".join(render_row(row, alike, row[0] == first) for row in shown)
-    return (f'<table class="trace{" alike" if alike else ""}"><caption>{"Trace" if alike else f"Expected and observed; the first difference is row {first}"}'
-            f'</caption><thead><tr>{heads}</tr></thead><tbody>{left_out(before, columns)}{body}{left_out(after, columns)}</tbody></table>')
+    body = "".join(render_row(row, alike, row[0] == first and not free) for row in shown)
+    caption = "Trace" if alike else f"Expected and observed; the first difference is row {first}"
+    if free and not alike:
+        caption = "Expected and observed; where they differ, the law leaves it free"
+    return (f'<table class="trace{" alike" if alike else ""}{" free" if free else ""}"><caption>{caption}</caption>'
+            f'<thead><tr>{heads}</tr></thead><tbody>{left_out(before, columns)}{body}{left_out(after, columns)}</tbody></table>')
 
 
 # ---- the picture ---------------------------------------------------------------------------------------------------------
@@ -173,7 +183,7 @@ def track(columns, side, completion, state, y, height):
             continue
         parts.append(f'<rect class="{name}" x="{x + 1}" y="{y}" width="{width - 2}" height="{height}" rx="3"/>')
         if width >= 8 * len(name):
-            parts.append(f'<text class="in {name}" x="{x + 6}" y="{y + height / 2 + 3.5:g}">{name}</text>')
+            parts.append(f'<text class="in {name}" x="{x + 9}" y="{y + height / 2 + 3.5:g}">{name}</text>')
     for column, row in enumerate(columns):
         event = row[side]
         if event is None or event["completion"] != completion:
@@ -191,7 +201,7 @@ def time_marks(columns, height):
     parts, at_us, free = [], None, -1
     for column, (_, _, expected, observed) in enumerate(columns):
         event = observed or expected
-        if event["at_us"] == at_us:
+        if at_us is not None and event["at_us"] <= at_us:
             continue
         at_us, x = event["at_us"], column * COLUMN
         parts.append(f'<path class="tick" d="M{x + .5} 14V{height - 16}"/>')
@@ -202,7 +212,7 @@ def time_marks(columns, height):
     return "".join(parts)
 
 
-def render_timeline(rows):
+def render_timeline(rows, free):
     columns, before, after = around(rows, COLUMNS_BEFORE, COLUMNS_AFTER)
     double = any(row[1] != "same" for row in rows)
     names = dict.fromkeys(event["completion"] for row in columns for event in row[2:] if event and event["completion"])
@@ -231,6 +241,6 @@ def render_timeline(rows):
     said = f"{plural(len(names), 'completion')} over {plural(len(columns), 'row')}" + (f", first difference in row {first}" if first else ", as expected")
     rest = f'<p class="none">{plural(before + after, "row")} not drawn.</p>' if before + after else ""
     side = 74 if double else 48
-    return (f'<div class="timeline"><svg class="lanes" width="{side}" height="{height}" aria-hidden="true">{"".join(labels)}</svg>'
+    return (f'<div class="timeline{" free" if free else ""}"><svg class="lanes" width="{side}" height="{height}" aria-hidden="true">{"".join(labels)}</svg>'
             f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline, scrolls sideways"><svg class="line" width="{width}" '
             f'height="{height}" role="img" aria-label="{said}">{"".join(parts)}</svg></div></div>{rest}')
