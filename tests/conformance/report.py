@@ -71,6 +71,7 @@ class Report:
         self.slug.update({("case", c["id"]): names.add(c["id"]) for c in data["cases"]})
         self.slug.update({("subject", s["name"]): own.add(s["name"]) for s in data["subjects"]})
         self.case = {c["id"]: c for c in data["cases"]}
+        self.clause = {c["id"]: c for c in data["clauses"]}
         self.result = {(r["case"], r["subject"]): r for r in data["results"]}
         self.cases_of = collections.defaultdict(list)
         broken = collections.defaultdict(set)
@@ -225,6 +226,12 @@ def level(clause):
     return f'<b class="level {clause["level"].split()[0]}">{text(clause["level"])}</b>'
 
 
+def render_law(report, clause):
+    law = report.clause[clause]
+    return (f'<blockquote class="law"><a href="#{report.address("clause", clause)}">{text(clause)}</a> {level(law)} {prose(law["text"])}'
+            f'</blockquote>')
+
+
 def describe(verdict, result):
     """One sentence on a result, escaped."""
     said = text(result["message"])
@@ -276,7 +283,8 @@ def render_variant(report, case, results):
         if result["clause"]:
             broken = f', <a href="#{report.address("clause", result["clause"])}">{text(result["clause"])}</a>'
         heads.append(f'<div class="result" id="{report.address("case", case["id"], result["subject"])}"><h3 class="verdict v {verdict}">{mark(verdict)} '
-                     f'{label(result["subject"], 80)}: {WORDS[verdict]}{broken}</h3><p class="message">{describe(verdict, result)}</p></div>')
+                     f'{label(result["subject"], 80)}: {WORDS[verdict]}{broken}</h3><p class="message">{describe(verdict, result)}</p>'
+                     f'{render_law(report, result["clause"]) if result["clause"] not in (None, *case["clauses"]) else ""}</div>')
     program = ""
     if first["program"] is not None:
         program = f'<h4>The shortest program found that shows it</h4><pre tabindex="0">{text(first["program"])}</pre>'
@@ -289,7 +297,6 @@ def render_variant(report, case, results):
 
 def render_case(report, case):
     slug = report.address("case", case["id"])
-    by_id = {clause["id"]: clause for clause in report.data["clauses"]}
     variants = {}
     tabs = []
     for subject in report.subjects:
@@ -299,8 +306,7 @@ def render_case(report, case):
         variants.setdefault((result["verdict"] == "pass", repr(result["expected"]), repr(result["observed"]), result["program"]), []).append(result)
         tabs.append(f'<a class="v {result["verdict"]}" href="#{report.address("case", case["id"], subject["name"])}">{mark(result["verdict"])} '
                     f'{label(subject["name"], 40)}<span class="h">: {WORDS[result["verdict"]]}</span></a>')
-    laws = "".join(f'<blockquote class="law"><a href="#{report.address("clause", c)}">{text(c)}</a> {level(by_id[c])} {prose(by_id[c]["text"])}'
-                   f'</blockquote>' for c in case["clauses"])
+    laws = "".join(render_law(report, clause) for clause in case["clauses"])
     about = f'<p class="description">{text(case["description"])}</p>' if case["description"].strip() else ""
     body = (f'<nav class="tabs" aria-label="Subjects">{"".join(tabs)}</nav><div class="body two"><div class="given">{about}{laws}'
             f'<h4>Program</h4><pre tabindex="0">{text(case["program"])}</pre></div><div class="seen">'
