@@ -154,7 +154,7 @@ build/node/installed: tests/conformance/package.json tests/conformance/package-l
 
 report_inputs := $(addprefix build/test/report/,large.json medium.json hostile.json)
 build/test/report/large.json: count := 160
-build/test/report/medium.json: count := 20
+build/test/report/medium.json: count := 12
 build/test/report/large.json build/test/report/medium.json: tests/conformance/fixtures/generate.py spec/etalon.md $(wildcard spec/cases/*.trace)
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) $< $@ $(count)

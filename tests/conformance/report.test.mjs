@@ -161,7 +161,7 @@ const examine = async (name, size, scheme, which = (hrefs) => hrefs) => {
   await page.context().close();
 };
 
-const some = (hrefs) => hrefs.filter((_, index) => index % 60 === 7);
+const some = (hrefs) => hrefs.filter((_, index) => index % 120 === 7);
 
 const use = async () => { // by mouse and by keyboard
   const page = await open(page_of("medium"), "desk", "light");
@@ -255,7 +255,7 @@ try {
   await examine("medium", "phone", "dark");
   await examine("large", "phone", "light", some);
   await examine("large", "desk", "dark", some);
-  await examine("hostile", "phone", "light");
+  await examine("hostile", "phone", "light", (hrefs) => hrefs.filter((_, index) => index % 3 === 1));
   await examine("hostile", "desk", "dark", (hrefs) => hrefs.filter((_, index) => index % 5 === 3));
   await use();
   await withoutScript();
