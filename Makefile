@@ -138,8 +138,9 @@ help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1~\2/p' Makefile | awk -F'~' '{ printf "%-18s %s\n", $$1, $$2 }'
 
-setup: ## install the Debian packages that the checks need, where they are missing
+setup: ## install what the checks need, where it is missing: Debian packages, and playwright-core into build/node
 	@tests/setup.sh
+	@$(MAKE) --no-print-directory build/node/installed
 
 all: $(addprefix build/default/,libetalon.a etalon $(examples)) ## build the library, the tool and the examples (the default)
 
@@ -149,6 +150,30 @@ test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) 
 
 test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' JOBS='$(JOBS)' tests/run
+
+# ---- the report of a conformance run (tests/conformance/REPORT.md)
+
+build/node/installed: tests/conformance/package.json tests/conformance/package-lock.json
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >installed.log 2>&1 || \
+		{ cat installed.log >&2; exit 1; }
+	@mv $(@D)/installed.log $@
+
+report_inputs := $(addprefix build/test/report/,large.json medium.json hostile.json)
+build/test/report/large.json: count := 160
+build/test/report/medium.json: count := 12
+build/test/report/large.json build/test/report/medium.json: tests/conformance/fixtures/generate.py spec/etalon.md $(wildcard spec/cases/*.trace)
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) $< $@ $(count)
+build/test/report/hostile.json: tests/conformance/fixtures/hostile.py
+	@mkdir -p $(@D)
+	$(Q)$(PYTHON) $< $@
+
+test: build/node/installed $(report_inputs)
+
+.PHONY: test-report
+test-report: build/node/installed $(report_inputs) ## open the page of a conformance report in a real Chromium: every cell, phone and desk, light and dark
+	@PYTHON=$(PYTHON) node tests/conformance/report.test.mjs build/test/report
 
 # The conformance cases as fuzz inputs.
 build/fuzz/seeds.made: build/default/etalon $(wildcard spec/cases/*.trace)
@@ -200,17 +225,35 @@ check-format: ## fail if clang-format would change a file
 format: ## let clang-format lay out the C files
 	$(Q)$(CLANG_FORMAT) -i $(formatted)
 
-install: build/default/libetalon.a build/default/etalon ## install the library, its headers and the tool: PREFIX=/usr/local, DESTDIR=
-	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig'
+# What is installed beside the library and the tool, and where. Each function of a page in section 3 is a page of that name.
+share := $(DESTDIR)$(PREFIX)/share
+man3 := $(sort $(wildcard src/man/*.3))
+man3_functions = $(sort $(shell sed -n '/^\.Sh LIBRARY/q; s/^\.Nm \(et_[a-z_]*\).*/\1/p' $(1)))
+report_files := $(addprefix tests/conformance/,report.py report_data.py report_text.py report_trace.py report.css report.js)
+
+install: build/default/libetalon.a build/default/etalon ## install library, headers, tool, manual pages, completion: PREFIX=/usr/local, DESTDIR=
+	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(share)/etalon' \
+		'$(share)/man/man1' '$(share)/man/man3' '$(share)/bash-completion/completions' '$(share)/zsh/site-functions'
 	$(Q)install -m 755 build/default/etalon '$(DESTDIR)$(PREFIX)/bin/etalon'
 	$(Q)install -m 644 src/etalon.h src/etalon_vocabulary.h '$(DESTDIR)$(PREFIX)/include/'
 	$(Q)install -m 644 build/default/libetalon.a '$(DESTDIR)$(PREFIX)/lib/libetalon.a'
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/etalon.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc'
+	$(Q)install -m 644 $(report_files) '$(share)/etalon/'
+	$(Q)install -m 644 src/man/etalon.1 '$(share)/man/man1/'
+	$(Q)install -m 644 $(man3) '$(share)/man/man3/'
+	$(Q)$(foreach page,$(man3),$(foreach name,$(filter-out $(basename $(notdir $(page))),$(call man3_functions,$(page))),\
+		echo '.so man3/$(notdir $(page))' >'$(share)/man/man3/$(name).3' &&)) :
+	$(Q)install -m 644 tests/completion/etalon.bash '$(share)/bash-completion/completions/etalon'
+	$(Q)install -m 644 tests/completion/_etalon '$(share)/zsh/site-functions/_etalon'
 
 uninstall: ## remove what install has installed
 	$(Q)rm -f '$(DESTDIR)$(PREFIX)/bin/etalon' '$(DESTDIR)$(PREFIX)/include/etalon.h' \
 		'$(DESTDIR)$(PREFIX)/include/etalon_vocabulary.h' '$(DESTDIR)$(PREFIX)/lib/libetalon.a' \
-		'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc'
+		'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc' '$(share)/man/man1/etalon.1' '$(share)/man/man3/etalon.h.3' \
+		$(foreach page,$(man3),$(foreach name,$(call man3_functions,$(page)),'$(share)/man/man3/$(name).3')) \
+		'$(share)/bash-completion/completions/etalon' '$(share)/zsh/site-functions/_etalon' \
+		$(foreach file,$(notdir $(report_files)),'$(share)/etalon/$(file)')
+	$(Q)rmdir '$(share)/etalon' 2>/dev/null || :
 
 clean: ## remove build/
 	@rm -rf build

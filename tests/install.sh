@@ -48,6 +48,17 @@ nm -g --defined-only "$root/opt/etalon/lib/libetalon.a" | awk 'NF == 3 && $3 !~ 
 test ! -s "$root/log"
 verdict 'every name in the library begins with et_ or eti_' $?
 
+man=$root/opt/etalon/share/man/man3
+test -s "$root/opt/etalon/share/man/man1/etalon.1" && grep -q '^\.so man3/et_loop_init\.3$' "$man/et_loop_deinit.3" >"$root/log" 2>&1 &&
+    for function in $(sed -n 's/^[a-z].* \**\(et_[a-z_]*\)(.*/\1/p' src/etalon.h); do test -s "$man/$function.3" || echo "no $function.3"; done >"$root/log" &&
+    test ! -s "$root/log"
+verdict 'a manual page for the tool and for each function' $?
+
+echo '{"etalon":"","spec":"","created":"","abi":1,"seed":1,"random":0,"strict":false,"clauses":[],"subjects":[],"cases":[],"results":[]}' \
+    >"$root/none.json"
+python3 "$root/opt/etalon/share/etalon/report.py" "$root/none.json" "$root/none.html" >"$root/log" 2>&1 && grep -q '</html>' "$root/none.html"
+verdict 'the installed report, of a run without anything' $?
+
 make uninstall DESTDIR="$root" PREFIX=/opt/etalon >"$root/log" 2>&1 && find "$root/opt" -type f >>"$root/log" &&
     test -z "$(find "$root/opt" -type f)"
 verdict 'make uninstall leaves nothing' $?

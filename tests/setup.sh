@@ -14,6 +14,12 @@ if ! command -v dpkg-query >/dev/null; then
     exit 1
 fi
 
+# The report's test in a browser, the manual pages, the completions. Where node and npm come from elsewhere, Debian's packages
+# would not install beside them.
+packages="$packages chromium fonts-dejavu-core mandoc zsh"
+command -v node >/dev/null || packages="$packages nodejs"
+command -v npm >/dev/null || packages="$packages npm"
+
 missing=
 for package in $packages; do
     installed "$package" || missing="$missing $package"

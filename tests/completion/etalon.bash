@@ -1,0 +1,37 @@
+# Completion of etalon(1) for bash; `make install` puts it into share/bash-completion/completions.
+_etalon() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
+    local commands='replay check-cases record decode encode shrink compare torture'
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case " $commands " in *" $word "*) command=$word && break ;; esac
+    done
+    COMPREPLY=()
+    case $previous in
+    --world | -w) mapfile -t COMPREPLY < <(compgen -W 'simulated real' -- "$current") && return ;;
+    --output | -o)
+        if [ "$command" = encode ] || [ "$command" = compare ]; then
+            mapfile -t COMPREPLY < <(compgen -d -- "$current")
+        else
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        fi
+        return
+        ;;
+    --report) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
+    --fail | --sample | --seed | --random) return ;;
+    esac
+    if [[ $current == -* ]]; then
+        local options='--world --output --quiet'
+        case $command in
+        '') options='--help --version' ;;
+        replay) options+=' --fail' ;;
+        torture) options='--sample --seed --expect --report' ;;
+        compare) options='--random --seed --output' ;;
+        esac
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+    elif [ -z "$command" ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    fi
+}
+complete -o filenames -F _etalon etalon

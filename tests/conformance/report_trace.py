@@ -1,0 +1,246 @@
+"""Expected against observed: the alignment of both, the table, and the picture. A part of report.py.
+
+Rows of the table and columns of the picture are the same thing under the same number. Long traces are shown around their
+first difference.
+"""
+import difflib
+import re
+
+from report_text import clip, plural, text
+
+ROWS_BEFORE, ROWS_AFTER = 150, 250  # what is shown around the first difference
+COLUMNS_BEFORE, COLUMNS_AFTER = 60, 100
+ALIGN_MAX = 400  # events between which differences are aligned; the rest is set side by side
+TEXT_MAX = 2000
+MARKS = {"same": ("", ""), "time": ("◷", "at another time"), "other": ("≠", "differs"), "missing": ("−", "missing"),
+         "unexpected": ("+", "unexpected")}
+
+COLUMN, TOP, LANE, TRACK, GAP = 28, 30, 24, 16, 12  # pixels: of a column, above the lanes, a lane, a track of a double lane
+
+
+def duration(us):
+    for unit, size in (("d", 86_400_000_000), ("h", 3_600_000_000), ("s", 1_000_000), ("ms", 1000)):
+        if us >= size:
+            return f"{us / size:.4g} {unit}"
+    return f"{us} µs"
+
+
+# ---- alignment -----------------------------------------------------------------------------------------------------------
+
+
+def same(a, b):
+    return all(a[key] == b[key] for key in ("kind", "completion", "text", "state"))
+
+
+def pair(number, expected, observed):
+    if observed is None:
+        mark = "missing"
+    elif expected is None:
+        mark = "unexpected"
+    elif not same(expected, observed):
+        mark = "other"
+    else:
+        mark = "same" if expected["at_us"] == observed["at_us"] else "time"
+    return number, mark, expected, observed
+
+
+def align(expected, observed):
+    """Rows (number, mark, expected event or None, observed event or None) that hold every event once, in order."""
+    start = 0
+    while start < min(len(expected), len(observed)) and same(expected[start], observed[start]):
+        start += 1
+    pairs = list(zip(expected[:start], observed[:start]))
+    a, b = expected[start: start + ALIGN_MAX], observed[start: start + ALIGN_MAX]
+    keys = [[likeness(event) for event in side] for side in (a, b)]
+    for _, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+        pairs += longest(a[i1:i2], b[j1:j2])
+    pairs += longest(expected[start + ALIGN_MAX:], observed[start + ALIGN_MAX:])
+    return [pair(number + 1, *each) for number, each in enumerate(pairs)]
+
+
+def likeness(event):
+    """Events that are alike in this stand in one row, even if they differ: the call before its result, the beginning of a wait."""
+    if event["kind"] == "wait":
+        return event["kind"], event["text"].split(" ")[0]
+    return event["kind"], event["completion"], re.sub(r"[0-9]+", "0", event["text"].split(" = ")[0])
+
+
+def longest(a, b):
+    size = max(len(a), len(b))
+    return zip(a + [None] * (size - len(a)), b + [None] * (size - len(b)))
+
+
+def around(rows, before, after):
+    """The part of the rows that is shown, and how many are left out before and after it."""
+    first = next((i for i, row in enumerate(rows) if row[1] != "same"), 0)
+    start = max(0, min(first - before, len(rows) - before - after))
+    end = min(len(rows), start + before + after)
+    return rows[start:end], start, len(rows) - end
+
+
+# ---- the table -----------------------------------------------------------------------------------------------------------
+
+
+def marked(own, other):
+    """The event's text, with the words in it that the other event does not have."""
+    own_words, other_words = clip(own, TEXT_MAX).split(" "), clip(other, TEXT_MAX).split(" ")
+    if len(own_words) > 60 or len(other_words) > 60:
+        return text(clip(own, TEXT_MAX))
+    pieces = []
+    for what, i1, i2, _, _ in difflib.SequenceMatcher(None, own_words, other_words, autojunk=False).get_opcodes():
+        words = text(" ".join(own_words[i1:i2]))
+        if words:
+            pieces.append(words if what == "equal" else f"<mark>{words}</mark>")
+    return " ".join(pieces)
+
+
+def render_event(event, other, mark):
+    if event is None:
+        return '<span class="nothing">nothing</span>'
+    at = text(duration(event["at_us"]))
+    if mark == "time":
+        at = f"<mark>{at}</mark>"
+    shown = marked(event["text"], other["text"]) if mark == "other" else text(clip(event["text"], TEXT_MAX))
+    state = ""
+    if event["state"]:
+        changed = " changed" if mark == "other" and other["state"] != event["state"] else ""
+        state = f' <span class="state {event["state"]}{changed}">{event["state"]}</span>'
+    return f'<span class="at">{at}</span> <code class="k-{event["kind"]}">{shown}</code>{state}'
+
+
+def render_row(row, alike, first):
+    number, mark, expected, observed = row
+    if alike:
+        return f'<tr><th scope="row">{number}</th><td>{render_event(observed, None, "same")}</td></tr>'
+    sign, word = MARKS[mark]
+    sign = f'<span aria-hidden="true">{sign}</span><span class="h">{word}</span>' if sign else ""
+    left, right = render_event(expected, observed, mark), render_event(observed, expected, mark)
+    return (f'<tr class="{mark}{" first" if first else ""}"><th scope="row">{number}</th><td class="e">{left}</td><td class="m">{sign}</td>'
+            f'<td class="o">{right}</td></tr>')
+
+
+def left_out(number, columns):
+    if not number:
+        return ""
+    return f'<tr class="left"><td colspan="{columns}">{plural(number, "row")} not shown here; the JSON file has them.</td></tr>'
+
+
+def render_trace(rows, free):
+    """free: the subject passes, so that nothing in which it differs is a difference from the law."""
+    alike = all(row[1] == "same" for row in rows)
+    columns = 2 if alike else 4
+    heads = '<th scope="col">#</th><th scope="col">Expected and observed: the same</th>' if alike else (
+        '<th scope="col">#</th><th scope="col">Expected</th><th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>')
+    shown, before, after = around(rows, ROWS_BEFORE, ROWS_AFTER)
+    first = next((row[0] for row in rows if row[1] != "same"), 0)
+    body = "".join(render_row(row, alike, row[0] == first and not free) for row in shown)
+    caption = "Trace" if alike else f"Expected and observed; the first difference is row {first}"
+    if free and not alike:
+        caption = "Expected and observed; where they differ, the law leaves it free"
+    return (f'<table class="trace{" alike" if alike else ""}{" free" if free else ""}"><caption>{caption}</caption>'
+            f'<thead><tr>{heads}</tr></thead><tbody>{left_out(before, columns)}{body}{left_out(after, columns)}</tbody></table>')
+
+
+# ---- the picture ---------------------------------------------------------------------------------------------------------
+
+
+def states_before(rows, side, completion, until):
+    """The completion's state when the shown part begins."""
+    state = "dead"
+    for row in rows[:until]:
+        event = row[side]
+        if event and event["completion"] == completion and event["state"]:
+            state = event["state"]
+    return state
+
+
+def segments(columns, side, completion, state):
+    """Runs (first column, end column, state), and the column in which this side ends."""
+    runs, begun, last = [], 0, -1
+    for column, row in enumerate(columns):
+        event = row[side]
+        if event is None:
+            continue
+        last = column
+        if event["completion"] == completion and event["state"] and event["state"] != state:
+            if column > begun:
+                runs.append((begun, column, state))
+            begun, state = column, event["state"]
+    end = last + 1
+    if end > begun:
+        runs.append((begun, end, state))
+    return runs, end
+
+
+def track(columns, side, completion, state, y, height):
+    """One completion on one side: its states as bars, its callbacks as triangles, other calls on it as dots."""
+    parts = []
+    runs, _ = segments(columns, side, completion, state)
+    for begin, end, name in runs:
+        x, width = begin * COLUMN, (end - begin) * COLUMN
+        if name == "dead":
+            parts.append(f'<path class="dead" d="M{x} {y + height / 2:g}h{width}"/>')
+            continue
+        parts.append(f'<rect class="{name}" x="{x + 1}" y="{y}" width="{width - 2}" height="{height}" rx="3"/>')
+        if width >= 8 * len(name):
+            parts.append(f'<text class="in {name}" x="{x + 9}" y="{y + height / 2 + 3.5:g}">{name}</text>')
+    for column, row in enumerate(columns):
+        event = row[side]
+        if event is None or event["completion"] != completion:
+            continue
+        x, middle = column * COLUMN, y + height / 2
+        if event["kind"] == "callback":
+            parts.append(f'<path class="callback" d="M{x + 1} {middle - 6:g}l11 6l-11 6z"/>')
+        elif event["kind"] == "call":
+            parts.append(f'<circle class="call" cx="{x + 3}" cy="{middle:g}" r="3"/>')
+    return "".join(parts)
+
+
+def time_marks(columns, height):
+    """A line wherever the clock has moved, with the time above where there is room for it."""
+    parts, at_us, free = [], None, -1
+    for column, (_, _, expected, observed) in enumerate(columns):
+        event = observed or expected
+        if at_us is not None and event["at_us"] <= at_us:
+            continue
+        at_us, x = event["at_us"], column * COLUMN
+        parts.append(f'<path class="tick" d="M{x + .5} 14V{height - 16}"/>')
+        if x >= free:
+            shown = duration(at_us)
+            parts.append(f'<text class="time" x="{x + 2}" y="11">{shown}</text>')
+            free = x + 7 * len(shown) + 6
+    return "".join(parts)
+
+
+def render_timeline(rows, free):
+    columns, before, after = around(rows, COLUMNS_BEFORE, COLUMNS_AFTER)
+    double = any(row[1] != "same" for row in rows)
+    names = dict.fromkeys(event["completion"] for row in columns for event in row[2:] if event and event["completion"])
+    if not names:
+        return '<p class="none">No completion takes part.</p>'
+    lane = 2 * TRACK + 2 if double else LANE
+    height = TOP + len(names) * (lane + GAP) + 12
+    width = len(columns) * COLUMN + 10
+    parts, labels = [], []
+    for column, row in enumerate(columns):
+        if row[1] != "same":
+            parts.append(f'<rect class="differs" x="{column * COLUMN}" y="14" width="{COLUMN}" height="{height - 14}"/>'
+                         f'<text class="sign" x="{column * COLUMN + COLUMN / 2:g}" y="25">{MARKS[row[1]][0]}</text>')
+    parts.append(time_marks(columns, height))
+    for index, name in enumerate(names):
+        y = TOP + index * (lane + GAP)
+        labels.append(f'<text class="lane" x="0" y="{y + lane / 2 + 4:g}">{text(clip(name, 6))}</text>')
+        tracks = [(2, y, TRACK), (3, y + TRACK + 2, TRACK)] if double else [(3, y, LANE)]
+        for side, top, size in tracks:
+            parts.append(track(columns, side, name, states_before(rows, side, name, before), top, size))
+        if double:
+            labels += [f'<text class="side" x="46" y="{y + 12}">exp</text>', f'<text class="side" x="46" y="{y + TRACK + 14}">obs</text>']
+    for column, row in enumerate(columns):
+        parts.append(f'<text class="number" x="{column * COLUMN + 2}" y="{height - 2}">{row[0]}</text>')
+    first = next((row[0] for row in rows if row[1] != "same"), 0)
+    said = f"{plural(len(names), 'completion')} over {plural(len(columns), 'row')}" + (f", first difference in row {first}" if first else ", as expected")
+    rest = f'<p class="none">{plural(before + after, "row")} not drawn.</p>' if before + after else ""
+    side = 74 if double else 48
+    return (f'<div class="timeline{" free" if free else ""}"><svg class="lanes" width="{side}" height="{height}" aria-hidden="true">{"".join(labels)}</svg>'
+            f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline, scrolls sideways"><svg class="line" width="{width}" '
+            f'height="{height}" role="img" aria-label="{said}">{"".join(parts)}</svg></div></div>{rest}')
