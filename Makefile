@@ -31,6 +31,9 @@ FUZZ_SECONDS ?= 60
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
 ENGINE ?= libfuzzer
+SCOPE ?= default
+SWARM ?=
+EXPLORE_DEFINES ?=
 JOBS ?=
 V ?=
 
@@ -47,7 +50,7 @@ wrap := fuzz/wrap.flags
 tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := tests/examples/echo_server tests/examples/echo_load
-formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
+formatted := $(wildcard src/*.[ch] model/*.[ch] model/spin/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
 	coverage/*.[ch])
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -125,7 +128,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch explore spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -174,6 +177,9 @@ coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/s
 
 dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, or neither (spec/errata.md; 20 s)
 	@model/spin/run.sh
+
+explore: build/default/etalon ## every program of SCOPE=default on loop and model with Spin, to the fixpoint; SWARM=n writes n jobs instead
+	@SWARM='$(SWARM)' EXPLORE_DEFINES='$(EXPLORE_DEFINES)' model/spin/explore.sh $(SCOPE)
 
 spec: ## regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
 	@$(PYTHON) spec/render.py

@@ -65,6 +65,7 @@ static struct lockstep {
     char buffer[COUNT][BUFFER];
     struct model model;
     const struct program *program;
+    lockstep_chooser choose; /* asked in the place of the program's bodies, unless null */
     const struct world_kind_functions *world;
     struct lockstep_report *report;
     lockstep_log log;
@@ -444,16 +445,27 @@ static bool on_waits(void *self, int64_t timeout_ns) {
 
 static void run_command(const struct command *command);
 
+/* NULL: the body has no more. */
+static const struct command *command_of(unsigned body, unsigned at) {
+    const struct program *p = s.program;
+    if (s.choose != NULL)
+        return s.choose(body, at);
+    return at < p->count[body] ? &p->command[p->first[body] + at] : NULL;
+}
+
 static bool on_blocked(void *self) {
     (void)self;
     if (failed())
         return false;
     if (s.wake_pending)
         differ("ET-WAKE-1", "the loop waits although it was woken");
-    const struct program *p = s.program;
-    if (failed() || s.world_next >= p->count[PROGRAM_BODY_WORLD] || s.report->commands >= COMMANDS_MAX)
+    if (failed() || s.report->commands >= COMMANDS_MAX)
         return false;
-    run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + s.world_next++]);
+    const struct command *command = command_of(PROGRAM_BODY_WORLD, s.world_next);
+    if (command == NULL)
+        return false;
+    s.world_next++;
+    run_command(command);
     return !failed();
 }
 
@@ -505,9 +517,10 @@ static const struct world_observer observer = {on_tried, on_controlled, on_waits
 /* ---- callbacks ---------------------------------------------------------------------------------------- */
 
 static enum et_action run_body(unsigned body) {
-    const struct program *p = s.program;
-    for (unsigned i = 0; i < p->count[body] && !failed() && s.report->commands < COMMANDS_MAX; i++) {
-        const struct command *command = &p->command[p->first[body] + i];
+    for (unsigned i = 0; !failed() && s.report->commands < COMMANDS_MAX; i++) {
+        const struct command *command = command_of(body, i);
+        if (command == NULL)
+            break;
         if (command->kind == COMMAND_RETURN)
             return (enum et_action)command->value;
         run_command(command);
@@ -845,6 +858,7 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
                   struct lockstep_report *report) {
     memset(report, 0, sizeof *report);
     s.program = program;
+    s.choose = NULL;
     s.world = world;
     s.report = report;
     s.log = log;
