@@ -128,7 +128,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch explore spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch explore explore-faults spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -180,6 +180,9 @@ dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, 
 
 explore: build/default/etalon ## every program of SCOPE=default on loop and model with Spin, to the fixpoint; SWARM=n writes n jobs instead
 	@SWARM='$(SWARM)' EXPLORE_DEFINES='$(EXPLORE_DEFINES)' model/spin/explore.sh $(SCOPE)
+
+explore-faults: ## break the loop on purpose, one fault at a time, and let Spin find it, with the shortest program that shows it
+	@model/spin/explore_faults.py
 
 spec: ## regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
 	@$(PYTHON) spec/render.py

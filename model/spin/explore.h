@@ -24,8 +24,14 @@
 #ifndef WORLD /* see below */
 #define WORLD (WORLD_WRITES | WORLD_TIME)
 #endif
-#ifndef FAILURES /* of which at most one happens in a program, see below */
+#ifndef FAILURES /* see below */
 #define FAILURES FAIL_REGISTER
+#endif
+#ifndef FAILED /* how many of them happen in a program */
+#define FAILED 1
+#endif
+#ifndef FAILED_AT /* they hit the next call of their kind, or one up to this */
+#define FAILED_AT 1
 #endif
 #ifndef CALLS /* that the main sequence makes between two ticks; 0: no limit */
 #define CALLS 0
@@ -69,6 +75,9 @@
 #define FAIL_RECV     8  /* recv: ECONNRESET */
 #define FAIL_MISSING  16 /* epoll_ctl: ENOENT */
 
+/* The masks, which may have been set as sums. */
+enum { EXPLORE_OPERATIONS = OPERATIONS, EXPLORE_WORLD = WORLD, EXPLORE_FAILURES = FAILURES };
+
 /* ---- how states are told apart ---- */
 
 #ifndef CANONICAL /* 0: concrete memory is matched, with all its counters, times and names; for comparison */
@@ -78,7 +87,8 @@
 #define ORDERED CANONICAL
 #endif
 #ifndef SWAPPED /* 1: descriptors are equal, too; only where none is ever closed, or the lowest free number tells them apart */
-#define SWAPPED (CANONICAL && (WORLD & (WORLD_CLOSES | WORLD_DUPS)) == 0 && (OPERATIONS & DO_CLOSE) == 0)
+#define SWAPPED                                                                                                        \
+    (CANONICAL && (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) == 0 && (EXPLORE_OPERATIONS & DO_CLOSE) == 0)
 #endif
 #ifndef HISTORY /* 1: what was observed so far is matched too, and written to explore.observed; for comparison */
 #define HISTORY 0
@@ -96,10 +106,10 @@
 #if WHOLE
 #define EXPLORE_SNAPSHOT 90000
 #else
-#define EXPLORE_SNAPSHOT 4608
+#define EXPLORE_SNAPSHOT (1536 + 320 * COMPLETIONS + 320 * DESCRIPTORS)
 #endif
 #ifndef EXPLORE_STATE
-#define EXPLORE_STATE (CANONICAL ? 40 + 15 * COMPLETIONS + 26 * DESCRIPTORS : 16)
+#define EXPLORE_STATE (CANONICAL ? 40 + 16 * HISTORY + 15 * COMPLETIONS + 26 * DESCRIPTORS : 16)
 #endif
 
 /* What is tracked and restored, and what is matched. */
@@ -116,7 +126,7 @@ struct explore_position {
     uint8_t choice[26];
     uint8_t first;       /* the command's number in its list */
     uint8_t calls, rank; /* since the last tick: how many, and the last one's place in the order (ORDERED) */
-    bool failed_once;    /* the injected failure has been asked for */
+    uint8_t failures;    /* injected failures that have been asked for */
     bool world_over;     /* the world has let the loop wait: it does nothing any more while the loop waits */
     uint8_t depth;
     uint32_t bound[COMPLETIONS]; /* userdata of the episode whose callback is known to rearm */

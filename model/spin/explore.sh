@@ -91,7 +91,7 @@ shorten() {
     build pan-short -DREACH || exit 2
     for ((depth = 8; depth <= 400; depth += 2)); do
         test -t 2 && printf '\rno deeper than %d steps … ' "$depth" >&2
-        (cd "$work" && rm -f explore.pml.trail && ./pan-short -m$depth -w22 >short.log 2>&1)
+        (cd "$work" && rm -f explore.pml.trail && ./pan-short -m$depth -w20 >short.log 2>&1)
         grep -q 'assertion violated' "$work/short.log" && break
     done
     test -t 2 && printf '\r' >&2
@@ -114,7 +114,7 @@ write_swarm() {
 #SBATCH --mem=1G
 eval "\$(sed -n "\${SLURM_ARRAY_TASK_ID}p" jobs.txt)"
 EOF
-    mv "$work"/loop.o "$work"/pan.c "$work"/*.h "$work"/pan.? "$work"/explore_*.o /tmp/ 2>/dev/null
+    rm -f "$work"/*.o "$work"/pan.[a-z] "$work"/explore.pml "$work"/_spin_nvr.tmp
     echo "explore: $swarm jobs for the scope '$scope' in $work:"
     echo "  parallel <jobs.txt          GNU parallel, in that directory"
     echo "  sbatch swarm.sbatch         Slurm, likewise"
@@ -129,13 +129,15 @@ fi
 
 build pan || exit 2
 begun=$(date +%s.%N)
+TIMEFORMAT='%U %S' # what counts on a machine that does other things beside
 if test -t 1; then
-    (cd "$work" && ./pan -m$depth_max -w24 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}")
+    { time (cd "$work" && ./pan -m$depth_max -w24 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
 else
-    (cd "$work" && ./pan -m$depth_max -w24 >pan.log 2>&1)
+    { time (cd "$work" && ./pan -m$depth_max -w24 >pan.log 2>&1); } 2>"$work/cpu"
 fi
 verdict=$(verdict $?)
 seconds=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
+cpu_seconds=$(awk 'END { printf "%.1f", $1 + $2 }' "$work/cpu")
 states=$(number '^ *\([0-9.e+]*\) states, stored.*')
 transitions=$(number '^ *\([0-9]*\) transitions .*')
 steps=$(number '^ *\([0-9]*\) atomic steps.*')
@@ -147,14 +149,14 @@ agree) exhausted=true errors=0 ;;
 differ) shorten ;;
 *) errors=null ;;
 esac
-printf '{"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "seconds": %s, "steps": %s, "depth": %s, "memory_mb": %s, "scope": "%s", "verdict": "%s"}\n' \
-    "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$steps" "$depth" "$memory" "$scope" "${verdict//\"/}" >"$report"
+printf '{"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "seconds": %s, "cpu_seconds": %s, "steps": %s, "depth": %s, "memory_mb": %s, "scope": "%s", "verdict": "%s"}\n' \
+    "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$cpu_seconds" "$steps" "$depth" "$memory" "$scope" "${verdict//\"/}" >"$report"
 case $verdict in
 agree) echo "all $states states agree: scope '$scope', exhausted" ;;
 differ) echo "difference: $(sed -n 's/^title //p' "$work/explore.trace"); as a trace: $work/explore.trace" ;;
 *) echo "explore: no verdict on scope '$scope': $verdict (pan's words: $work/pan.log)" ;;
 esac
-echo "$states states, $transitions transitions and $steps steps inside them, depth $depth, $seconds s, $memory MB"
+echo "$states states, $transitions transitions and $steps steps inside them, depth $depth, $seconds s ($cpu_seconds s on one core), $memory MB"
 case $verdict in
 agree) exit 0 ;;
 differ)

@@ -16,7 +16,7 @@ unsigned explore_kernel_ranges(struct explore_range *ranges) {
         return n;
     }
     ranges[n++] = (struct explore_range){&k, offsetof(__typeof__(k), fault)};
-    ranges[n++] = (struct explore_range){k.fault, sizeof k.fault[0]};
+    ranges[n++] = (struct explore_range){k.fault, FAILED * sizeof k.fault[0]};
     ranges[n++] = (struct explore_range){&k.number[FIRST_NUMBER], DESCRIPTORS * sizeof k.number[0]};
     ranges[n++] = (struct explore_range){&k.number[KERNEL_OWN_FROM], OWN * sizeof k.number[0]};
     ranges[n++] = (struct explore_range){k.file, FILES * sizeof k.file[0]};
@@ -33,7 +33,7 @@ const char *explore_kernel_limits(void) {
         return "more registrations than are tracked";
     if ((k.numbers_used & ~numbers) != 0)
         return "more descriptors than are tracked";
-    if (k.faults > 1 || k.timers != 0 || k.connecting != 0)
+    if (k.faults > FAILED || k.timers != 0 || k.connecting != 0)
         return "more of the world than is tracked";
     return kernel_limit_met ? "a table of the simulated kernel is full" : NULL;
 }
@@ -109,8 +109,10 @@ unsigned char *explore_kernel_state(unsigned char *to, const uint32_t *generatio
         if (f->own && f->kind == FILE_EVENTFD)
             *to++ = (unsigned char)f->counter;
     }
-    *to++ = (unsigned char)(k.faults > 0 ? k.fault[0].call + 1 : 0);
-    *to++ = (unsigned char)(k.faults > 0 ? k.fault[0].error : 0);
+    for (unsigned i = 0; i < FAILED; i++) {
+        *to++ = (unsigned char)(i < k.faults ? k.fault[i].call + 1 : 0);
+        *to++ = (unsigned char)(i < k.faults ? (unsigned)k.fault[i].error | (unsigned)k.fault[i].after << 6 : 0);
+    }
     /* In the order in which they were made, which is that of being woken (of one file). */
     end = to + 3 * WATCHES;
     for (;;) {

@@ -16,7 +16,8 @@
 
 #define FIRST_SCRIPT 1 /* the body that every callback is given: what it does is chosen when it first runs */
 #define RECORDED_MAX 4096
-#define TICKS_HUNG   3 /* seconds in one step */
+#define SEND_LENGTH  128 /* the first one fills the send buffer */
+#define TICKS_HUNG   3   /* seconds in one step */
 
 unsigned char explore_snapshot[EXPLORE_SNAPSHOT] __attribute__((aligned(64)));
 unsigned char explore_state[EXPLORE_STATE] __attribute__((aligned(8)));
@@ -159,11 +160,11 @@ static void list_submissions(struct list *list, unsigned c) {
     bool refused = state == ET_ACTIVE || state == ET_ADDING;
     bool timer = state == ET_ADDING && s.model.completion[c].operation == ET_TIMER;
     struct command submit = {.kind = COMMAND_SUBMIT, .c = (uint8_t)c, .body = FIRST_SCRIPT};
-    if (!refused || timer || (OPERATIONS & DO_REFUSED) != 0)
+    if (!refused || timer || (EXPLORE_OPERATIONS & DO_REFUSED) != 0)
         for (unsigned i = 0; i < DELAYS_COUNT; i++)
             put(list, 0,
                 (struct command){.kind = COMMAND_TIMER, .c = (uint8_t)c, .value = delays[i], .body = FIRST_SCRIPT});
-    if (refused && (OPERATIONS & DO_REFUSED) == 0)
+    if (refused && (EXPLORE_OPERATIONS & DO_REFUSED) == 0)
         return;
     if (state == ET_DELETING) { /* it is described already: this adds it again as it is */
         put(list, 0, submit);
@@ -173,29 +174,31 @@ static void list_submissions(struct list *list, unsigned c) {
         submit.d = (uint8_t)d;
         submit.value = 1;
         submit.operation = ET_RECV;
-        if ((OPERATIONS & DO_RECV) != 0)
+        if ((EXPLORE_OPERATIONS & DO_RECV) != 0)
             put(list, 0, submit);
         submit.operation = ET_SEND;
-        if ((OPERATIONS & DO_SEND) != 0)
+        submit.value = SEND_LENGTH;
+        if ((EXPLORE_OPERATIONS & DO_SEND) != 0)
             put(list, 0, submit);
+        submit.value = 1;
         submit.operation = ET_POLL;
-        if ((OPERATIONS & DO_POLL) != 0)
+        if ((EXPLORE_OPERATIONS & DO_POLL) != 0)
             put(list, 0, submit);
         submit.value = 0;
         submit.operation = ET_CLOSE;
-        if ((OPERATIONS & DO_CLOSE) != 0)
+        if ((EXPLORE_OPERATIONS & DO_CLOSE) != 0)
             put(list, 0, submit);
     }
     submit.value = submit.d = 0;
     submit.operation = ET_NOOP;
-    if ((OPERATIONS & DO_NOOP) != 0 || refused)
+    if ((EXPLORE_OPERATIONS & DO_NOOP) != 0 || refused)
         put(list, 0, submit);
 }
 
 static void list_calls(struct list *list) {
     for (unsigned c = 0; c < COMPLETIONS; c++) {
         const struct model_completion *of = &s.model.completion[c];
-        bool all = (OPERATIONS & DO_REFUSED) != 0, free = of->state == ET_DEAD || of->state == ET_DELETING;
+        bool all = (EXPLORE_OPERATIONS & DO_REFUSED) != 0, free = of->state == ET_DEAD || of->state == ET_DELETING;
         if (is_double(c))
             continue;
         list_submissions(list, c);
@@ -209,7 +212,7 @@ static void list_calls(struct list *list) {
                     (struct command){
                         .kind = COMMAND_CANCEL, .c = (uint8_t)c, .other = (uint8_t)other, .body = FIRST_SCRIPT});
             bool resets = of->state == ET_ACTIVE && of->operation == ET_TIMER;
-            if ((OPERATIONS & DO_RESET) != 0 && (resets || all))
+            if ((EXPLORE_OPERATIONS & DO_RESET) != 0 && (resets || all))
                 put(list, 0,
                     (struct command){.kind = COMMAND_RESET,
                                      .c = (uint8_t)c,
@@ -222,8 +225,8 @@ static void list_calls(struct list *list) {
 
 /* Closing and opening do not commute with submissions, which name a number: they have their rank. */
 static void list_closes(struct list *list) {
-    for (unsigned d = 0; d < DESCRIPTORS && (WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0; d++) {
-        bool copy = (WORLD & WORLD_DUPS) != 0 && d == DESCRIPTORS - 1;
+    for (unsigned d = 0; d < DESCRIPTORS && (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0; d++) {
+        bool copy = (EXPLORE_WORLD & WORLD_DUPS) != 0 && d == DESCRIPTORS - 1;
         struct command command = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = WORLD_STREAM};
         if (explore_kernel_is_open(d))
             command = (struct command){.kind = COMMAND_CLOSE, .d = (uint8_t)d};
@@ -233,10 +236,16 @@ static void list_closes(struct list *list) {
             continue; /* so that a handle always gets the same number */
         if (command.kind == COMMAND_DUP && !explore_kernel_is_open(0))
             continue;
-        if (command.kind != COMMAND_CLOSE && s.model.in_callback != MODEL_NONE && (WORLD & WORLD_CLOSES) == 0)
+        if (command.kind != COMMAND_CLOSE && s.model.in_callback != MODEL_NONE && (EXPLORE_WORLD & WORLD_CLOSES) == 0)
             continue;
         put(list, 0, command);
     }
+}
+
+/* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none (settle). */
+static bool may_register(void) {
+    return s.model.submissions.count > 0 || s.loop.changed_head >= 0 ||
+           (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0;
 }
 
 static void list_failures(struct list *list) {
@@ -249,27 +258,41 @@ static void list_failures(struct list *list) {
                    {FAIL_CLOSE, FAULTY_CLOSE, EINTR},
                    {FAIL_RECV, FAULTY_RECV, ECONNRESET},
                    {FAIL_MISSING, FAULTY_EPOLL_CTL, ENOENT}};
-    for (unsigned i = 0; i < sizeof failure / sizeof *failure && !explore_head->failed_once; i++)
-        if ((FAILURES & failure[i].bit) != 0)
+    for (unsigned i = 0; i < sizeof failure / sizeof *failure && explore_head->failures < FAILED; i++)
+        for (unsigned at = 1; at <= FAILED_AT && (EXPLORE_FAILURES & failure[i].bit) != 0 &&
+                              (!ORDERED || failure[i].call != FAULTY_EPOLL_CTL || may_register());
+             at++)
             put(list, 5,
-                (struct command){.kind = COMMAND_FAIL, .call = failure[i].call, .error = failure[i].error, .value = 1});
+                (struct command){
+                    .kind = COMMAND_FAIL, .call = failure[i].call, .error = failure[i].error, .value = at});
 }
 
 static uint64_t lag_ms(void) {
     return s.world->clock() / NANOSECONDS_PER_MS - s.model.now_ms;
 }
 
+/* Whether it matters that time goes on: a timer has not expired yet. Else all that changes is how long ago things were. */
+static bool time_matters(void) {
+    for (unsigned c = 0; c < COMPLETIONS; c++) {
+        const struct model_completion *of = &s.model.completion[c];
+        if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER &&
+            of->deadline_ms > s.model.now_ms)
+            return true;
+    }
+    return !ORDERED;
+}
+
 static void list_world(struct list *list, bool waiting) {
     for (unsigned d = 0; d < DESCRIPTORS; d++) {
-        if ((WORLD & WORLD_WRITES) != 0 && !explore_kernel_has_data(d))
+        if ((EXPLORE_WORLD & WORLD_WRITES) != 0 && !explore_kernel_has_data(d))
             put(list, 1, (struct command){.kind = COMMAND_PEER_WRITE, .d = (uint8_t)d, .value = 1});
-        if ((WORLD & WORLD_FULL) != 0 && explore_kernel_is_full(d))
+        if ((EXPLORE_WORLD & WORLD_FULL) != 0 && explore_kernel_is_full(d))
             put(list, 1, (struct command){.kind = COMMAND_PEER_READ, .d = (uint8_t)d, .value = 1000});
     }
     bool limited = waiting && s.wait.timeout_ns > 0;
-    if (waiting ? limited : (WORLD & WORLD_TIME) != 0 && lag_ms() < LAG)
+    if (waiting ? limited : (EXPLORE_WORLD & WORLD_TIME) != 0 && lag_ms() < LAG && time_matters())
         put(list, 3, (struct command){.kind = COMMAND_ADVANCE, .value = 1000});
-    if ((WORLD & WORLD_WAKES) != 0 && !s.wake_pending)
+    if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !s.wake_pending)
         put(list, 4, (struct command){.kind = COMMAND_WAKEUP});
     if (!waiting)
         list_failures(list);
@@ -287,7 +310,7 @@ static void list_main(struct list *list) {
     if (!s.model.stopped)
         list_world(list, false);
     put(list, 6, (struct command){.kind = COMMAND_TICK});
-    if ((WORLD & WORLD_WAITS) != 0)
+    if ((EXPLORE_WORLD & WORLD_WAITS) != 0)
         put(list, 6, (struct command){.kind = COMMAND_RUN, .value = ET_RUN_ONCE});
 }
 
@@ -299,9 +322,9 @@ static void list_for_callback(struct list *list) {
         return;
     list_calls(list);
     list_closes(list);
-    if ((OPERATIONS & DO_STOP) != 0)
+    if ((EXPLORE_OPERATIONS & DO_STOP) != 0)
         put(list, 0, (struct command){.kind = COMMAND_STOP});
-    if ((WORLD & WORLD_WAKES) != 0 && !s.wake_pending)
+    if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !s.wake_pending)
         put(list, 0, (struct command){.kind = COMMAND_WAKEUP});
 }
 
@@ -400,8 +423,8 @@ static void observe(void *self, char mark, const char *line) {
         return;
     for (const char *at = line; *at != '\0'; at++) {
         remember((unsigned char)*at);
-        if (*at == 'c' && at[1] >= '0' && at[1] <= '9')
-            at++; /* the number of a completion is a name */
+        if ((*at == 'c' || *at == 'd') && at[1] >= '0' && at[1] <= '9')
+            at++; /* the number of a completion or a handle is a name */
     }
 }
 
@@ -532,11 +555,11 @@ static unsigned char *common_state(unsigned char *to) {
     uint64_t clock_ns = s.world->clock();
     const struct explore_position *h = explore_head;
     *to++ = (unsigned char)(clock_ns % NANOSECONDS_PER_MS / 100000 | lag_ms() << 4);
-    *to++ = (unsigned char)(s.model.stopped | s.loop.stopped << 1 | h->failed_once << 2 | s.faults << 3 |
-                            s.wake_pending << 4 | s.wake_credit << 5 | h->world_over << 6 | s.loop.epoll_stale << 7);
+    *to++ = (unsigned char)(s.model.stopped | s.loop.stopped << 1 | s.faults << 3 | s.wake_pending << 4 |
+                            s.wake_credit << 5 | h->world_over << 6 | s.loop.epoll_stale << 7);
     *to++ = (unsigned char)(s.model.forgive_registration | s.loop.no_pwait2 << 1 | (s.misled >> FIRST_NUMBER) << 2);
     *to++ = (unsigned char)(h->calls << 4 | h->rank);
-    *to++ = (unsigned char)s.loop.active;
+    *to++ = (unsigned char)(s.loop.active << 4 | h->failures);
     return to;
 }
 
@@ -691,7 +714,7 @@ static void conclude(const struct list *list, unsigned first) {
     struct explore_position *h = explore_head;
     const struct command *command = &list->command[first];
     bool ticked = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN;
-    h->failed_once |= command->kind == COMMAND_FAIL;
+    h->failures = (uint8_t)(h->failures + (command->kind == COMMAND_FAIL));
     h->rank = (uint8_t)(ticked || !ORDERED ? 0 : list->rank[first]);
     h->calls = (uint8_t)(ticked || CALLS == 0 ? 0 : h->calls + (list->rank[first] == 0));
     if (DEPTH != 0)
@@ -713,6 +736,8 @@ static void settle(void) {
     }
     list_main(&list);
     explore_head->options = (uint8_t)list.count;
+    if (list.count == 0) /* DEPTH is reached */
+        explore_head->inside = false;
     if (ORDERED && explore_kernel_fails() && !explore_head->inside) {
         /* The failure has met no call of that tick. The same program with the failure asked for later is another path. */
         explore_head->options = 0;
@@ -723,7 +748,7 @@ static void settle(void) {
     if (!explore_head->inside)
         abstract();
     if (HISTORY && e.observed != NULL)
-        fprintf(e.observed, "%u %016llx\n", explore_head->depth, (unsigned long long)explore_head->history);
+        fprintf(e.observed, "%016llx\n", (unsigned long long)explore_head->history);
 }
 
 static int ends_badly(const struct command *command);
@@ -780,7 +805,7 @@ void explore_begin(int trail) {
         explore_name[i] = explore_number[i] = (uint8_t)i;
     for (unsigned d = 0; d < DESCRIPTORS; d++) {
         struct command open = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = WORLD_STREAM};
-        if ((WORLD & WORLD_DUPS) != 0 && d == DESCRIPTORS - 1)
+        if ((EXPLORE_WORLD & WORLD_DUPS) != 0 && d == DESCRIPTORS - 1)
             break;
         record(&open, 0);
         run_command(&open);
