@@ -34,6 +34,7 @@ ENGINE ?= libfuzzer
 SCOPE ?= default
 SWARM ?=
 EXPLORE_DEFINES ?=
+DEPTH ?= 4
 JOBS ?=
 V ?=
 
@@ -128,7 +129,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch explore explore-faults spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch explore explore-faults explore-sound spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -183,6 +184,9 @@ explore: build/default/etalon ## every program of SCOPE=default on loop and mode
 
 explore-faults: ## break the loop on purpose, one fault at a time, and let Spin find it, with the shortest program that shows it
 	@model/spin/explore_faults.py
+
+explore-sound: build/default/etalon ## the search with and without abstraction, DEPTH=4 commands deep: what can be observed must be the same
+	@model/spin/explore_sound.sh $(DEPTH) small closes
 
 spec: ## regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
 	@$(PYTHON) spec/render.py

@@ -93,7 +93,7 @@ enum { EXPLORE_OPERATIONS = OPERATIONS, EXPLORE_WORLD = WORLD, EXPLORE_FAILURES 
 #ifndef HISTORY /* 1: what was observed so far is matched too, and written to explore.observed; for comparison */
 #define HISTORY 0
 #endif
-#ifndef BLIND /* breaks the abstraction on purpose: 1 drops deadlines, 2 the order of the submissions, 3 the kernel's queues */
+#ifndef BLIND /* breaks the abstraction on purpose: 1 drops what a completion's operation is, 2 the order of the submissions, 3 the kernel's queues */
 #define BLIND 0
 #endif
 #ifndef WHOLE /* 1: all memory is tracked, and not only what the scope can reach; for comparison */

@@ -488,8 +488,8 @@ static void own_state(unsigned i, unsigned char *to) {
     if (c->operation == ET_TIMER) {
         bool runs = m->state != ET_DELETING;
         to[3] = delay_index(m->description.delay_ms);
-        to[4] = runs && BLIND != 1 ? after_now(c->internal.deadline_ms) : 0;
-        to[5] = runs && BLIND != 1 ? after_now(m->deadline_ms) : 0;
+        to[4] = runs ? after_now(c->internal.deadline_ms) : 0;
+        to[5] = runs ? after_now(m->deadline_ms) : 0;
     } else {
         uint64_t installed = s.world->installed(m->description.fd);
         to[3] = name(m->description.fd);
@@ -499,6 +499,8 @@ static void own_state(unsigned i, unsigned char *to) {
     to[6] = active ? rank(i) : 0;
     to[7] = (unsigned char)(m->operation | (unsigned)(c->operation != m->description.operation) << 7);
     to[8] = (unsigned char)c->internal.operation;
+    if (BLIND == 1)
+        memset(to + 1, 0, OWN_BYTES - 1);
 }
 
 /* … and what does: five bytes. */
