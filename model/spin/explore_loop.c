@@ -704,7 +704,7 @@ static void record(const struct command *command, uint32_t script) {
     e.main[e.mains++] = *command;
 }
 
-static void perform(const struct command *command) {
+static void carry_out(const struct command *command) {
     e.asked = e.commands = e.waited = 0;
     memset(&e.report, 0, sizeof e.report);
     e.worlds = e.worlds_before;
@@ -771,7 +771,7 @@ int explore_take(unsigned option) {
     e.live = 0;
     e.broken = NULL;
     switch (sigsetjmp(e.out, 0)) {
-    case 0: perform(command); break;
+    case 0: carry_out(command); break;
     case OUT_CHOOSE: {
         uint8_t options = h->options;
         *h = before;
