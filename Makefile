@@ -33,6 +33,10 @@ COMPARE_SEED ?= 1
 RACE_OPERATIONS ?= 20000000
 SOAK_SECONDS ?= 600
 ENGINE ?= libfuzzer
+SCOPE ?= default
+SWARM ?=
+EXPLORE_DEFINES ?=
+DEPTH ?= 4
 JOBS ?=
 V ?=
 
@@ -49,7 +53,7 @@ wrap := fuzz/wrap.flags
 tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := $(addprefix tests/examples/,echo_server echo_load copy)
-formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] tests/threads/*.[ch] \
+formatted := $(wildcard src/*.[ch] model/*.[ch] model/spin/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] tests/threads/*.[ch] \
 	coverage/*.[ch])
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -132,7 +136,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep races soak faults thread-faults coverage dispatch spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep races soak faults thread-faults coverage dispatch explore explore-faults explore-sound spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -215,6 +219,15 @@ coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/s
 
 dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, or neither (spec/errata.md; 20 s)
 	@model/spin/run.sh
+
+explore: build/default/etalon ## every program of SCOPE=default on loop and model with Spin, to the fixpoint; SWARM=n writes n jobs instead
+	@SWARM='$(SWARM)' EXPLORE_DEFINES='$(EXPLORE_DEFINES)' model/spin/explore.sh $(SCOPE)
+
+explore-faults: ## break the loop on purpose, one fault at a time, and let Spin find it, with the shortest program that shows it
+	@model/spin/explore_faults.py
+
+explore-sound: build/default/etalon ## the search with and without abstraction, DEPTH=4 commands deep: what can be observed must be the same
+	@model/spin/explore_sound.sh $(DEPTH) small closes
 
 spec: ## regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
 	@$(PYTHON) spec/render.py

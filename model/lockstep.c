@@ -69,6 +69,7 @@ static struct lockstep {
     char buffer[COUNT][BUFFER];
     struct model model;
     const struct program *program;
+    lockstep_chooser choose; /* asked in the place of the program's bodies, unless null */
     const struct world_kind_functions *world;
     struct lockstep_report *report;
     lockstep_log log;
@@ -575,6 +576,14 @@ static bool on_waits(void *self, int64_t timeout_ns) {
 
 static void run_command(const struct command *command);
 
+/* NULL: the body has no more. */
+static const struct command *command_of(unsigned body, unsigned at) {
+    const struct program *p = s.program;
+    if (s.choose != NULL)
+        return s.choose(body, at);
+    return at < p->count[body] ? &p->command[p->first[body] + at] : NULL;
+}
+
 /* ---- the pool's threads: participants, whose steps are made here --------------------------------------- */
 
 static bool can_step(const struct eti_worker *worker) {
@@ -656,10 +665,13 @@ static void on_created(void *self, void *thread, int error) {
 }
 
 static bool act_in_world(void) {
-    const struct program *p = s.program;
-    if (failed() || s.world_next >= p->count[PROGRAM_BODY_WORLD] || s.report->commands >= COMMANDS_MAX)
+    if (failed() || s.report->commands >= COMMANDS_MAX)
         return false;
-    run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + s.world_next++]);
+    const struct command *command = command_of(PROGRAM_BODY_WORLD, s.world_next);
+    if (command == NULL)
+        return false;
+    s.world_next++;
+    run_command(command);
     return true;
 }
 
@@ -747,9 +759,10 @@ static const struct world_observer observer = {on_tried,    on_controlled, on_wa
 /* ---- callbacks ---------------------------------------------------------------------------------------- */
 
 static enum et_action run_body(unsigned body) {
-    const struct program *p = s.program;
-    for (unsigned i = 0; i < p->count[body] && !failed() && s.report->commands < COMMANDS_MAX; i++) {
-        const struct command *command = &p->command[p->first[body] + i];
+    for (unsigned i = 0; !failed() && s.report->commands < COMMANDS_MAX; i++) {
+        const struct command *command = command_of(body, i);
+        if (command == NULL)
+            break;
         if (command->kind == COMMAND_RETURN)
             return (enum et_action)command->value;
         run_command(command);
@@ -1261,6 +1274,7 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
                   struct lockstep_report *report) {
     memset(report, 0, sizeof *report);
     s.program = program;
+    s.choose = NULL;
     s.world = world;
     s.report = report;
     s.log = log;

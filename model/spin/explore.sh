@@ -1,0 +1,177 @@
+#!/bin/bash
+# Explores every program of a scope on loop and model with Spin, to the fixpoint. Called by `make explore` (README.md), by the tests,
+# and by explore_faults.py.
+#
+# usage: explore.sh SCOPE       a line of explore.scopes, which EXPLORE_DEFINES may change (-DCOMPLETIONS=2 …, see explore.h)
+#
+# EXPLORE_OBJECTS: where the loop's object code is (build/default). EXPLORE_REPORT: the figures (build/report/explore.json).
+# SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but the pan binary there.
+# EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
+#
+# pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are judged. Exit status 0: the
+# search is exhausted and all states agree; 1: a difference, with its shortest trail as a trace; 2: no verdict.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+source=$PWD/model/spin
+objects=$(realpath "${EXPLORE_OBJECTS:-build/default}") || exit 2
+report=${EXPLORE_REPORT:-build/report/explore.json}
+scope=${1:?usage: explore.sh SCOPE}
+swarm=${SWARM:-}
+work=build/explore/$scope${swarm:+-swarm}
+work=${EXPLORE_WORK:-$work}
+memory_mb=8000
+depth_max=4000000
+
+defines=$(sed -n "s/^$scope: *//p" "$source/explore.scopes")
+if test -z "$defines"; then
+    echo "explore: no scope is called '$scope'; there are: $(sed -n 's/^\([a-z-]*\):.*/\1/p' "$source/explore.scopes" | tr '\n' ' ')" >&2
+    exit 2
+fi
+case $swarm in
+*[!0-9]* | 0*) echo "explore: SWARM=$swarm is no number of jobs" >&2; exit 2 ;;
+esac
+defines="$defines ${EXPLORE_DEFINES:-}"
+for tool in spin gcc; do
+    command -v $tool >/dev/null || { echo "explore: $tool is missing (make setup)" >&2; exit 2; }
+done
+rm -rf "$work"
+mkdir -p "$work" "$(dirname "$report")"
+
+# build NAME OPTIONS…: compiles pan into $work/NAME. Only what the loop and the kernel call is wrapped, not what pan itself calls.
+build() {
+    local name=$1 parts
+    shift
+    parts=$(printf "$objects/%s.o " model/model model/program model/trace fuzz/wrap fuzz/torture)
+    (
+        cd "$work" || exit 1
+        test -f pan.c || { cp "$source/explore.pml" . && spin -a explore.pml; } || exit 1
+        # shellcheck disable=SC2086 # lists of words
+        if ! test -f loop.o; then
+            for file in explore_loop explore_kernel; do
+                gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wconversion -Werror $defines -c "$source/$file.c" || exit 1
+            done
+            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o "$objects"/src/*.o $parts "@$source/../../fuzz/wrap.flags" ||
+                exit 1
+        fi
+        # shellcheck disable=SC2086
+        gcc -std=gnu11 -D_GNU_SOURCE -O1 -w -DSAFETY -DNOREDUCE -DMEMLIM=$memory_mb -DVECTORSZ=1024 -DFREQ=100000 "$@" $defines \
+            -I"$source" -o "$name" pan.c loop.o -pthread ${static:-}
+    ) >"$work/build.log" 2>&1 || { echo "explore: cannot build pan:" >&2; tail -n 20 "$work/build.log" >&2; exit 2; }
+}
+
+# number EXPRESSION: what it captures in pan's words, or null
+number() {
+    local found
+    found=$(sed -n "s/$1/\\1/p" "$work/pan.log" | tail -n 1)
+    echo "${found:-null}"
+}
+
+# verdict: "agree", "differ", or why there is none
+verdict() {
+    local log=$work/pan.log errors
+    errors=$(number '.*errors: \([0-9]*\)$')
+    if grep -q 'assertion violated' "$log" && test "$errors" != 0; then
+        echo differ
+    elif grep -qi 'max search depth too small' "$log"; then
+        echo 'the search was too deep and is truncated'
+    elif grep -qi 'out of memory\|memory limit\|resource\|aborting\|interrupted' "$log"; then
+        echo 'the memory did not suffice'
+    elif test "$errors" != 0 || test "$1" != 0; then
+        echo "pan failed (exit status $1): $(grep -m1 '^explore:\|^pan:' "$log")"
+    elif ! grep -q '^Full statespace search' "$log" || grep -q 'Search not completed' "$log"; then
+        echo 'the search is not exhausted'
+    else
+        echo agree
+    fi
+}
+
+# Searches deeper and deeper, so that what is found first is as short as can be. REACH: a state that is met again with more depth left is searched
+# again. That these searches are cut off is their purpose.
+shorten() {
+    local depth
+    build pan-short -DREACH || exit 2
+    for ((depth = 8; depth <= 400; depth += 2)); do
+        test -t 2 && printf '\rno deeper than %d steps … ' "$depth" >&2
+        (cd "$work" && rm -f explore.pml.trail && ./pan-short -m$depth -w20 >short.log 2>&1)
+        grep -q 'assertion violated' "$work/short.log" && break
+        grep -q 'max search depth too small' "$work/short.log" || break
+    done
+    test -t 2 && printf '\r' >&2
+    (cd "$work" && ./pan-short -r -n >replay.log 2>&1)
+    test -s "$work/explore.trace" || { echo "explore: no trace came of the trail ($work/replay.log)" >&2; exit 2; }
+}
+
+write_swarm() {
+    local i jobs=$work/jobs.txt
+    static=-static build pan -DBITSTATE -DT_RAND -DP_RAND || exit 2
+    for ((i = 1; i <= swarm; i++)); do
+        echo "mkdir -p job-$i && cd job-$i && ../pan -h$((i % 32)) -RS$((i * 7919)) -w30 -k$((2 + i % 3)) -m$((200000 + i % 5 * 100000)) >pan.log 2>&1"
+    done >"$jobs"
+    cat >"$work/swarm.sbatch" <<EOF
+#!/bin/sh
+# Etalon, scope $scope: one job of the swarm is one line of jobs.txt. Submit from this directory: sbatch swarm.sbatch
+#SBATCH --job-name=etalon-explore
+#SBATCH --array=1-$swarm
+#SBATCH --cpus-per-task=1
+#SBATCH --mem=1G
+eval "\$(sed -n "\${SLURM_ARRAY_TASK_ID}p" jobs.txt)"
+EOF
+    rm -f "$work"/*.o "$work"/pan.[a-z] "$work"/explore.pml "$work"/_spin_nvr.tmp
+    echo "explore: $swarm jobs for the scope '$scope' in $work:"
+    echo "  parallel <jobs.txt          GNU parallel, in that directory"
+    echo "  sbatch swarm.sbatch         Slurm, likewise"
+    echo "  grep -l 'errors: [1-9]' job-*/pan.log; in such a directory, ../pan -r -n ../explore.pml.trail writes explore.trace"
+    echo "A job that finds nothing proves nothing: see model/spin/README.md on what its coverage estimate says."
+}
+
+if test -n "$swarm"; then
+    write_swarm
+    exit 0
+fi
+
+# Where a difference is expected (explore_faults.py) the first search is for the shortest trail at once.
+if test -n "${EXPLORE_EXPECTED:-}"; then
+    shorten
+    echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")"
+    exit 1
+fi
+
+build pan || exit 2
+begun=$(date +%s.%N)
+TIMEFORMAT='%U %S' # what counts on a machine that does other things beside
+if test -t 1; then
+    { time (cd "$work" && ./pan -m$depth_max -w24 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
+else
+    { time (cd "$work" && ./pan -m$depth_max -w24 >pan.log 2>&1); } 2>"$work/cpu"
+fi
+verdict=$(verdict $?)
+seconds=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
+cpu_seconds=$(awk 'END { printf "%.1f", $1 + $2 }' "$work/cpu")
+states=$(number '^ *\([0-9.e+]*\) states, stored.*')
+transitions=$(number '^ *\([0-9]*\) transitions .*')
+steps=$(number '^ *\([0-9]*\) atomic steps.*')
+depth=$(number '.*depth reached \([0-9]*\),.*')
+memory=$(number '^ *\([0-9.]*\)[[:space:]]*total actual memory usage.*')
+exhausted=false errors=1
+case $verdict in
+agree) exhausted=true errors=0 ;;
+differ) shorten ;;
+*) errors=null ;;
+esac
+printf '{"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "seconds": %s, "cpu_seconds": %s, "steps": %s, "depth": %s, "memory_mb": %s, "scope": "%s", "verdict": "%s"}\n' \
+    "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$cpu_seconds" "$steps" "$depth" "$memory" "$scope" "${verdict//\"/}" >"$report"
+case $verdict in
+agree) echo "all $states states agree: scope '$scope', exhausted" ;;
+differ) echo "difference: $(sed -n 's/^title //p' "$work/explore.trace"); as a trace: $work/explore.trace" ;;
+*) echo "explore: no verdict on scope '$scope': $verdict (pan's words: $work/pan.log)" ;;
+esac
+echo "$states states, $transitions transitions and $steps steps inside them, depth $depth, $seconds s ($cpu_seconds s on one core), $memory MB"
+case $verdict in
+agree) exit 0 ;;
+differ)
+    cat "$work/explore.trace"
+    test -x "$objects/etalon" && echo "etalon replay:" && "$objects/etalon" replay "$work/explore.trace"
+    exit 1
+    ;;
+*) exit 2 ;;
+esac

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Breaks the loop on purpose, one fault of tests/faults.py at a time, and lets Spin search for it. Called by `make explore-faults`.
+
+usage: explore_faults.py [NAME...]
+
+For each fault the scope in which it shows; its shortest trail is replayed by the broken loop's own `etalon`, and must differ there too. Works on a
+copy under build/explore-faults; writes build/report/explore_faults.json and a table. Exit status 1 when a fault is not found.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+import faults  # noqa: E402
+
+WORK = ROOT / "build/explore-faults"
+SCOPES = {  # where the small scope does not suffice
+    "no generation check": "copies",
+    "the timeout is rounded down": "waits",
+    "a rearmed completion runs again in the same round": "waits",
+    "the loop goes on to the kernel after stop": "waits",
+    "the wake-up is drained after the callbacks": "waits",
+    "the time is not updated after the wait": "waits",
+    "an added completion trusts the registration": "closes",
+    "a refused modification is final": "closes",
+    "everybody on the descriptor gets the registration's error": "refusals",
+    "close leaves the waiters alone": "closes",
+    "close is repeated after EINTR": "closes",
+    "a send overtakes one that waits": "sends",
+    "a deadline overflows": "times",
+}
+
+
+def prepare():
+    subprocess.run(["make", "-s", "build/default/etalon"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(WORK, ignore_errors=True)
+    (WORK / "build").mkdir(parents=True)
+    for name in ["Makefile", "src", "model", "fuzz", "spec", "tests", "build/default"]:
+        subprocess.run(["cp", "-a", str(ROOT / name), str(WORK / name)], check=True)
+
+
+def search(fault):
+    """The report, and the trace's length in commands and what replaying it says; None where nothing was found."""
+    path = WORK / "src" / fault[1]
+    path.write_text(faults.faulty_text(fault))
+    build = subprocess.run(["make", "-s", "WERROR=", "build/default/etalon"], cwd=WORK, capture_output=True, text=True)
+    if build.returncode != 0:
+        sys.exit(f"explore_faults.py: '{fault[0]}' does not compile:\n{build.stderr}")
+    scope = SCOPES.get(fault[0], "small")
+    report = WORK / "report.json"
+    environment = {**os.environ, "EXPLORE_OBJECTS": str(WORK / "build/default"), "EXPLORE_REPORT": str(report),
+                   "EXPLORE_WORK": str(WORK / "search"), "EXPLORE_EXPECTED": "1"}
+    run = subprocess.run([ROOT / "model/spin/explore.sh", scope], env=environment, capture_output=True, text=True)
+    shutil.copy(ROOT / "src" / fault[1], path)
+    row = {"fault": fault[0], "scope": scope, "found": run.returncode == 1}
+    if run.returncode == 2:
+        row["failure"] = (run.stdout + run.stderr)[-500:]
+        return row
+    if row["found"]:
+        trace = (WORK / "search/explore.trace").read_text()
+        shutil.copy(WORK / "search/explore.trace", WORK / (re.sub(r"\W+", "-", fault[0]) + ".trace"))
+        row["commands"] = len(re.findall(r"^  (?!open|>|return)", trace, re.M))
+        row["shows"] = re.search(r"^title (.*)", trace, re.M).group(1)
+        try:
+            replay = subprocess.run([WORK / "build/default/etalon", "replay", WORK / "search/explore.trace"], capture_output=True,
+                                    timeout=60)
+            row["replayed"] = replay.returncode != 0
+        except subprocess.TimeoutExpired:
+            row["replayed"] = True
+    return row
+
+
+def main():
+    chosen = [f for f in faults.FAULTS if not sys.argv[1:] or f[0] in sys.argv[1:]]
+    if not chosen or len(chosen) < len(sys.argv) - 1:
+        sys.exit("explore_faults.py: no fault has such a name")
+    chosen.sort(key=lambda fault: fault[0] in SCOPES)  # what the small scope shows comes first
+    prepare()
+    rows = []
+    for fault in chosen:
+        row = search(fault)
+        rows.append(row)
+        text = f"{row['commands']} commands: {row['shows']}" if row["found"] else row.get("failure", "NOT FOUND")
+        mark = "found    " if row["found"] and row["replayed"] else "NOT FOUND"
+        print(f"{mark} {fault[0]:58} {row['scope']:9} {text}", flush=True)
+        out = ROOT / "build/report/explore_faults.json"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        found = sum(r["found"] and r.get("replayed", False) for r in rows)
+        out.write_text(json.dumps({"faults": len(rows), "found": found, "rows": rows}, indent=1) + "\n")
+    print(f"{found} of {len(rows)} faults were found, each with a trace that the broken loop replays ({WORK.relative_to(ROOT)}/*.trace)")
+    return 0 if found == len(rows) else 1
+
+
+sys.exit(main())

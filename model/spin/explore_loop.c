@@ -1,0 +1,898 @@
+/* The exhaustive search: performs one step of a program on loop and model, and abstracts what they have become. Called by Spin's pan
+ * (explore.pml). Includes the lockstep driver's source, because it performs single commands and has to save, restore and abstract
+ * the driver's memory; the loop is the object code of build/default.
+ *
+ * A callback cannot be left in the midst of the loop's C code to ask Spin which way to go. So a command is carried out from its start
+ * with the choices that are known; where one is missing it is abandoned (longjmp), its memory restored, and it is begun again
+ * once Spin has chosen. */
+#include "../lockstep.c"
+
+#include "explore.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/time.h>
+
+#define FIRST_SCRIPT 1 /* the body that every callback is given: what it does is chosen when it first runs */
+#define RECORDED_MAX 4096
+#define SEND_LENGTH  128 /* the first one fills the send buffer */
+#define TICKS_HUNG   3   /* seconds in one step */
+
+unsigned char explore_snapshot[EXPLORE_SNAPSHOT] __attribute__((aligned(64)));
+unsigned char explore_state[EXPLORE_STATE] __attribute__((aligned(8)));
+
+uint8_t explore_name[64], explore_number[64];
+
+static const uint64_t delays[] = {DELAYS};
+#define DELAYS_COUNT (sizeof delays / sizeof *delays)
+
+/* What a callback does: at most one command, then its action. */
+struct script {
+    bool known, has_command, rearms;
+    struct command command;
+    uint32_t of; /* the script of that command's own callback: the userdata that it will set */
+};
+
+static struct explore {
+    struct explore_range range[EXPLORE_RANGES_MAX];
+    unsigned ranges;
+    uint32_t live, serials; /* whose memory the live one is; 0: nobody's */
+    sigjmp_buf out;
+    unsigned asked;    /* choices that this attempt has met */
+    unsigned commands; /* of callbacks, in this step */
+    unsigned waited;
+    struct lockstep_report report;
+    bool trail;
+    const char *broken;
+    uint64_t steps, steps_seen, seconds_hung;
+    FILE *observed;
+    struct command chosen; /* what the chooser returns */
+    struct script script_of_callback;
+    unsigned callback_at;
+    /* for a trail */
+    struct script script[RECORDED_MAX]; /* by serial number of userdata */
+    struct command main[PROGRAM_COMMANDS_MAX], world[PROGRAM_COMMANDS_MAX];
+    uint32_t main_script[PROGRAM_COMMANDS_MAX];
+    unsigned mains, worlds, worlds_before;
+} e;
+
+enum { OUT_CHOOSE = 1, OUT_BROKEN };
+
+/* ---- memory ------------------------------------------------------------------------------------------- */
+
+static void add_range(void *start, size_t size) {
+    if (e.ranges < EXPLORE_RANGES_MAX)
+        e.range[e.ranges++] = (struct explore_range){start, size};
+}
+
+/* All that a program of the scope can change. The slots' addresses and vectors and the buffers have no content that matters. */
+static void set_ranges(void) {
+    e.ranges = 0;
+    if (WHOLE) {
+        add_range(&s, sizeof s);
+        add_range(s.loop.descriptors, DESCRIPTORS_MAX * sizeof *s.loop.descriptors);
+    } else {
+        add_range(&s.loop, sizeof s.loop);
+        add_range(s.memory[0], COMPLETIONS * sizeof s.memory[0][0]);
+        for (unsigned i = 0; i < COMPLETIONS; i++)
+            add_range(&s.slot[i], offsetof(struct slot, address));
+        add_range(s.model.completion, COMPLETIONS * sizeof s.model.completion[0]);
+        add_range(&s.model.completions, offsetof(struct model, useless) - offsetof(struct model, completions));
+        for (unsigned i = 0; i < 2; i++)
+            add_range(s.model.useless[i], (DESCRIPTORS + 2) * sizeof s.model.useless[0][0]);
+        add_range(s.model.useless_count, offsetof(struct model, report) - offsetof(struct model, useless_count));
+        add_range(&s.model.tick, sizeof s.model.tick);
+        add_range(&s.serial, sizeof s - offsetof(struct lockstep, serial));
+        add_range(&s.loop.descriptors[FIRST_NUMBER], DESCRIPTORS * sizeof *s.loop.descriptors);
+    }
+    e.ranges += explore_kernel_ranges(&e.range[e.ranges]);
+    size_t size = sizeof(struct explore_position);
+    for (unsigned i = 0; i < e.ranges; i++)
+        size += e.range[i].size;
+    if (size > EXPLORE_SNAPSHOT) {
+        fprintf(stderr, "explore: %zu bytes are to be tracked, EXPLORE_SNAPSHOT is %d\n", size, EXPLORE_SNAPSHOT);
+        exit(2);
+    }
+}
+
+static void save(void) {
+    unsigned char *to = explore_snapshot + sizeof(struct explore_position);
+    for (unsigned i = 0; i < e.ranges; i++) {
+        memcpy(to, e.range[i].start, e.range[i].size);
+        to += e.range[i].size;
+    }
+    e.live = explore_head->serial = ++e.serials;
+}
+
+static void load(void) {
+    const unsigned char *from = explore_snapshot + sizeof(struct explore_position);
+    if (e.live == explore_head->serial)
+        return;
+    for (unsigned i = 0; i < e.ranges; i++) {
+        memcpy(e.range[i].start, from, e.range[i].size);
+        from += e.range[i].size;
+    }
+    e.live = explore_head->serial;
+}
+
+/* ---- what can be done --------------------------------------------------------------------------------- */
+
+struct list {
+    struct command command[EXPLORE_OPTIONS];
+    uint8_t rank[EXPLORE_OPTIONS];
+    unsigned count;
+};
+
+static void put(struct list *list, unsigned rank, struct command command) {
+    if (ORDERED && rank < explore_head->rank && s.model.in_callback == MODEL_NONE && !s.model.in_tick)
+        return;
+    if (list->count == EXPLORE_OPTIONS) {
+        fprintf(stderr, "explore: more than %d ways to go on\n", EXPLORE_OPTIONS);
+        exit(2);
+    }
+    list->rank[list->count] = (uint8_t)rank;
+    list->command[list->count++] = command;
+}
+
+/* Dead completions, but for the one whose callback runs, are equal: the first one stands for all of them. */
+static bool is_double(unsigned c) {
+    if (!CANONICAL || s.model.completion[c].state != ET_DEAD || s.model.in_callback == c)
+        return false;
+    for (unsigned i = 0; i < c; i++)
+        if (s.model.completion[i].state == ET_DEAD && s.model.in_callback != i)
+            return true;
+    return false;
+}
+
+/* The same for a second one, beside c. */
+static bool is_double_beside(unsigned other, unsigned c) {
+    if (!CANONICAL || s.model.completion[other].state != ET_DEAD || s.model.in_callback == other)
+        return false;
+    for (unsigned i = 0; i < other; i++)
+        if (i != c && s.model.completion[i].state == ET_DEAD && s.model.in_callback != i)
+            return true;
+    return false;
+}
+
+static void list_submissions(struct list *list, unsigned c) {
+    unsigned state = s.model.completion[c].state;
+    bool refused = state == ET_ACTIVE || state == ET_ADDING;
+    bool timer = state == ET_ADDING && s.model.completion[c].operation == ET_TIMER;
+    struct command submit = {.kind = COMMAND_SUBMIT, .c = (uint8_t)c, .body = FIRST_SCRIPT};
+    if (!refused || timer || (EXPLORE_OPERATIONS & DO_REFUSED) != 0)
+        for (unsigned i = 0; i < DELAYS_COUNT; i++)
+            put(list, 0,
+                (struct command){.kind = COMMAND_TIMER, .c = (uint8_t)c, .value = delays[i], .body = FIRST_SCRIPT});
+    if (refused && (EXPLORE_OPERATIONS & DO_REFUSED) == 0)
+        return;
+    if (state == ET_DELETING) { /* it is described already: this adds it again as it is */
+        put(list, 0, submit);
+        return;
+    }
+    for (unsigned d = 0; d < DESCRIPTORS && !refused; d++) {
+        submit.d = (uint8_t)d;
+        submit.value = 1;
+        submit.operation = ET_RECV;
+        if ((EXPLORE_OPERATIONS & DO_RECV) != 0)
+            put(list, 0, submit);
+        submit.operation = ET_SEND;
+        submit.value = SEND_LENGTH;
+        if ((EXPLORE_OPERATIONS & DO_SEND) != 0)
+            put(list, 0, submit);
+        submit.value = 1;
+        submit.operation = ET_POLL;
+        if ((EXPLORE_OPERATIONS & DO_POLL) != 0)
+            put(list, 0, submit);
+        submit.value = 0;
+        submit.operation = ET_CLOSE;
+        if ((EXPLORE_OPERATIONS & DO_CLOSE) != 0)
+            put(list, 0, submit);
+    }
+    submit.value = submit.d = 0;
+    submit.operation = ET_NOOP;
+    if ((EXPLORE_OPERATIONS & DO_NOOP) != 0 || refused)
+        put(list, 0, submit);
+}
+
+static void list_calls(struct list *list) {
+    for (unsigned c = 0; c < COMPLETIONS; c++) {
+        const struct model_completion *of = &s.model.completion[c];
+        bool all = (EXPLORE_OPERATIONS & DO_REFUSED) != 0, free = of->state == ET_DEAD || of->state == ET_DELETING;
+        if (is_double(c))
+            continue;
+        list_submissions(list, c);
+        if (of->state == ET_ADDING || of->state == ET_ACTIVE || all)
+            put(list, 0, (struct command){.kind = COMMAND_DELETE, .c = (uint8_t)c});
+        for (unsigned other = 0; other < COMPLETIONS; other++) {
+            if (other == c || is_double_beside(other, c))
+                continue;
+            if (free || all)
+                put(list, 0,
+                    (struct command){
+                        .kind = COMMAND_CANCEL, .c = (uint8_t)c, .other = (uint8_t)other, .body = FIRST_SCRIPT});
+            bool resets = of->state == ET_ACTIVE && of->operation == ET_TIMER;
+            if ((EXPLORE_OPERATIONS & DO_RESET) != 0 && (resets || all))
+                put(list, 0,
+                    (struct command){.kind = COMMAND_RESET,
+                                     .c = (uint8_t)c,
+                                     .other = (uint8_t)other,
+                                     .value = delays[DELAYS_COUNT - 1],
+                                     .body = FIRST_SCRIPT});
+        }
+    }
+}
+
+/* Closing and opening do not commute with submissions, which name a number: they have their rank. */
+static void list_closes(struct list *list) {
+    for (unsigned d = 0; d < DESCRIPTORS && (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0; d++) {
+        bool copy = (EXPLORE_WORLD & WORLD_DUPS) != 0 && d == DESCRIPTORS - 1;
+        struct command command = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = WORLD_STREAM};
+        if (explore_kernel_is_open(d))
+            command = (struct command){.kind = COMMAND_CLOSE, .d = (uint8_t)d};
+        else if (copy)
+            command = (struct command){.kind = COMMAND_DUP, .d = 0, .other = (uint8_t)d};
+        else if (d > 0 && !explore_kernel_is_open(d - 1))
+            continue; /* so that a handle always gets the same number */
+        if (command.kind == COMMAND_DUP && !explore_kernel_is_open(0))
+            continue;
+        if (command.kind != COMMAND_CLOSE && s.model.in_callback != MODEL_NONE && (EXPLORE_WORLD & WORLD_CLOSES) == 0)
+            continue;
+        put(list, 0, command);
+    }
+}
+
+/* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none (settle). */
+static bool may_register(void) {
+    return s.model.submissions.count > 0 || s.loop.changed_head >= 0 ||
+           (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0;
+}
+
+static void list_failures(struct list *list) {
+    static const struct {
+        unsigned bit;
+        uint8_t call;
+        uint16_t error;
+    } failure[] = {{FAIL_REGISTER, FAULTY_EPOLL_CTL, ENOMEM},
+                   {FAIL_WAIT, FAULTY_EPOLL_WAIT, EINTR},
+                   {FAIL_CLOSE, FAULTY_CLOSE, EINTR},
+                   {FAIL_RECV, FAULTY_RECV, ECONNRESET},
+                   {FAIL_MISSING, FAULTY_EPOLL_CTL, ENOENT}};
+    for (unsigned i = 0; i < sizeof failure / sizeof *failure && explore_head->failures < FAILED; i++)
+        for (unsigned at = 1; at <= FAILED_AT && (EXPLORE_FAILURES & failure[i].bit) != 0 &&
+                              (!ORDERED || failure[i].call != FAULTY_EPOLL_CTL || may_register());
+             at++)
+            put(list, 5,
+                (struct command){
+                    .kind = COMMAND_FAIL, .call = failure[i].call, .error = failure[i].error, .value = at});
+}
+
+static uint64_t lag_ms(void) {
+    return s.world->clock() / NANOSECONDS_PER_MS - s.model.now_ms;
+}
+
+/* Whether it matters that time goes on: a timer has not expired yet. Else all that changes is how long ago things were. */
+static bool time_matters(void) {
+    for (unsigned c = 0; c < COMPLETIONS; c++) {
+        const struct model_completion *of = &s.model.completion[c];
+        if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER &&
+            of->deadline_ms > s.model.now_ms)
+            return true;
+    }
+    return !ORDERED;
+}
+
+static void list_world(struct list *list, bool waiting) {
+    for (unsigned d = 0; d < DESCRIPTORS; d++) {
+        if ((EXPLORE_WORLD & WORLD_WRITES) != 0 && !explore_kernel_has_data(d))
+            put(list, 1, (struct command){.kind = COMMAND_PEER_WRITE, .d = (uint8_t)d, .value = 1});
+        if ((EXPLORE_WORLD & WORLD_FULL) != 0 && explore_kernel_is_full(d))
+            put(list, 1, (struct command){.kind = COMMAND_PEER_READ, .d = (uint8_t)d, .value = 1000});
+    }
+    bool limited = waiting && s.wait.timeout_ns > 0;
+    if (waiting ? limited : (EXPLORE_WORLD & WORLD_TIME) != 0 && lag_ms() < LAG && time_matters())
+        put(list, 3, (struct command){.kind = COMMAND_ADVANCE, .value = 1000});
+    if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !s.wake_pending)
+        put(list, 4, (struct command){.kind = COMMAND_WAKEUP});
+    if (!waiting)
+        list_failures(list);
+}
+
+/* The commands of the main sequence. A stopped loop does nothing any more: one tick shows it. */
+static void list_main(struct list *list) {
+    list->count = 0;
+    if (DEPTH != 0 && explore_head->depth == DEPTH)
+        return;
+    if (!s.model.stopped && (CALLS == 0 || explore_head->calls != CALLS)) {
+        list_calls(list);
+        list_closes(list);
+    }
+    if (!s.model.stopped)
+        list_world(list, false);
+    put(list, 6, (struct command){.kind = COMMAND_TICK});
+    if ((EXPLORE_WORLD & WORLD_WAITS) != 0)
+        put(list, 6, (struct command){.kind = COMMAND_RUN, .value = ET_RUN_ONCE});
+}
+
+static void list_for_callback(struct list *list) {
+    list->count = 0;
+    put(list, 0, (struct command){.kind = COMMAND_RETURN, .value = ET_DISARM});
+    put(list, 0, (struct command){.kind = COMMAND_RETURN, .value = ET_REARM});
+    if (e.commands >= COMMANDS || s.model.stopped)
+        return;
+    list_calls(list);
+    list_closes(list);
+    if ((EXPLORE_OPERATIONS & DO_STOP) != 0)
+        put(list, 0, (struct command){.kind = COMMAND_STOP});
+    if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !s.wake_pending)
+        put(list, 0, (struct command){.kind = COMMAND_WAKEUP});
+}
+
+/* ---- choosing ----------------------------------------------------------------------------------------- */
+
+static void leave_broken(const char *why) __attribute__((noreturn));
+static void leave_broken(const char *why) {
+    e.broken = why;
+    siglongjmp(e.out, OUT_BROKEN);
+}
+
+/* The choice that Spin has made here, or none: then the step ends. */
+static unsigned choose(unsigned options) {
+    struct explore_position *h = explore_head;
+    if (e.asked == sizeof h->choice)
+        leave_broken("callbacks without end");
+    if (e.asked < h->choices)
+        return h->choice[e.asked++];
+    h->options = (uint8_t)options;
+    siglongjmp(e.out, OUT_CHOOSE);
+}
+
+static uint32_t *bound(void) {
+    return &explore_head->bound[s.model.in_callback];
+}
+
+static void choose_script(void) {
+    struct list list;
+    uint32_t userdata = s.model.completion[s.model.in_callback].description.userdata;
+    struct script *script = &e.script_of_callback;
+    *script = (struct script){.known = true};
+    if (*bound() == userdata) {
+        script->rearms = true;
+        return;
+    }
+    list_for_callback(&list);
+    const struct command *command = &list.command[choose(list.count)];
+    script->has_command = command->kind != COMMAND_RETURN;
+    script->rearms = !script->has_command && command->value == ET_REARM;
+    if (script->rearms)
+        *bound() = userdata;
+    if (script->has_command) {
+        e.commands++;
+        script->command = *command;
+        script->of = s.serial + 1;
+    }
+    if (e.trail && userdata >> 3 < RECORDED_MAX)
+        e.script[userdata >> 3] = *script;
+}
+
+static const struct command *choose_world(void) {
+    struct list list = {.count = 0};
+    if (explore_head->world_over)
+        return NULL;
+    put(&list, 0, (struct command){.kind = COMMAND_RETURN}); /* nothing any more */
+    if (e.waited < WAITED)
+        list_world(&list, true);
+    e.chosen = list.command[choose(list.count)];
+    if (e.chosen.kind == COMMAND_RETURN) {
+        explore_head->world_over = true;
+        return NULL;
+    }
+    e.waited++;
+    if (e.trail && e.worlds < PROGRAM_COMMANDS_MAX)
+        e.world[e.worlds++] = e.chosen;
+    return &e.chosen;
+}
+
+static const struct command *chooser(unsigned body, unsigned at) {
+    if (body == PROGRAM_BODY_WORLD)
+        return choose_world();
+    if (at == 0)
+        choose_script();
+    const struct script *script = &e.script_of_callback;
+    if (script->has_command && at == 0) {
+        e.chosen = script->command;
+        return &e.chosen;
+    }
+    e.chosen = (struct command){.kind = COMMAND_RETURN, .value = script->rearms ? ET_REARM : ET_DISARM};
+    return &e.chosen;
+}
+
+/* ---- what is observed --------------------------------------------------------------------------------- */
+
+static void remember(uint64_t what) {
+    explore_head->history = (explore_head->history ^ what) * UINT64_C(0x9e3779b97f4a7c15);
+    explore_head->history ^= explore_head->history >> 29;
+}
+
+/* Commands and callbacks by what they are and their results, without names. */
+static void observe(void *self, char mark, const char *line) {
+    (void)self;
+    if (e.trail && getenv("EXPLORE_VERBOSE") != NULL)
+        printf("  %c %s\n", mark, line);
+    if (mark != '>')
+        return;
+    for (const char *at = line; *at != '\0'; at++) {
+        remember((unsigned char)*at);
+        if ((*at == 'c' || *at == 'd') && at[1] >= '0' && at[1] <= '9')
+            at++; /* the number of a completion or a handle is a name */
+    }
+}
+
+/* ---- the abstract state ------------------------------------------------------------------------------- */
+
+#define ABSENT 0xff
+
+/* place[c]: where completion c stands in the canonical order. */
+static unsigned char position(const uint8_t *place, unsigned c) {
+    return c < COMPLETIONS ? place[c] : ABSENT;
+}
+
+static unsigned char place_of(const uint8_t *place, const struct et_completion *c) {
+    return c == NULL ? ABSENT : position(place, index_of(c));
+}
+
+static unsigned char after_now(uint64_t ms) {
+    int64_t distance = (int64_t)(ms - s.model.now_ms);
+    return (unsigned char)(ms == UINT64_MAX ? 100 : distance > 99 ? 99 : distance);
+}
+
+/* How many active completions were started before it: the counter itself goes on for ever. */
+static unsigned char rank(unsigned c) {
+    unsigned model = 0, loop = 0;
+    for (unsigned i = 0; i < COMPLETIONS; i++) {
+        if (s.model.completion[i].state != ET_ACTIVE)
+            continue;
+        model += s.model.completion[i].order < s.model.completion[c].order;
+        loop += completion(i)->internal.order < completion(c)->internal.order;
+    }
+    return (unsigned char)(model | loop << 4);
+}
+
+static unsigned char delay_index(uint64_t delay) {
+    for (unsigned i = 0; i < DELAYS_COUNT; i++)
+        if (delays[i] == delay)
+            return (unsigned char)i;
+    return ABSENT;
+}
+
+static unsigned char name(int fd) {
+    return fd < 0 || fd >= DESCRIPTORS_MAX ? (unsigned char)fd : explore_name[fd];
+}
+
+#define OWN_BYTES 9
+
+/* What of a completion names no other one. What a dead one was has no consequences: every call on it describes it anew. */
+static void own_state(unsigned i, unsigned char *to) {
+    const struct model_completion *m = &s.model.completion[i];
+    const struct et_completion *c = completion(i);
+    memset(to, ABSENT, OWN_BYTES);
+    to[0] = (unsigned char)(c->internal.state | (m->state << 2));
+    if (m->state == ET_DEAD && c->internal.state == ET_DEAD)
+        return;
+    bool active = m->state == ET_ACTIVE, rearms = explore_head->bound[i] == m->description.userdata;
+    bool same_userdata = (uint32_t)(uintptr_t)c->userdata == m->description.userdata;
+    to[1] = (unsigned char)(c->operation | m->is_carrier << 5 | rearms << 6 | same_userdata << 7);
+    to[2] = (unsigned char)((active ? c->internal.place : 0) | (!active && c->internal.trusted) << 3 |
+                            (c->callback != NULL) << 4 | m->description.has_callback << 5);
+    to[2] = (unsigned char)(to[2] | (s.model.refused >> i & 1) << 6 | (s.model.maybe_dead >> i & 1) << 7);
+    if (c->operation == ET_TIMER) {
+        bool runs = m->state != ET_DELETING;
+        to[3] = delay_index(m->description.delay_ms);
+        to[4] = runs ? after_now(c->internal.deadline_ms) : 0;
+        to[5] = runs ? after_now(m->deadline_ms) : 0;
+    } else {
+        uint64_t installed = s.world->installed(m->description.fd);
+        to[3] = name(m->description.fd);
+        to[4] = (unsigned char)(s.slot[i].installed == 0 ? 0 : s.slot[i].installed == installed ? 1 : 2);
+        to[5] = name(c->fd);
+    }
+    to[6] = active ? rank(i) : 0;
+    to[7] = (unsigned char)(m->operation | (unsigned)(c->operation != m->description.operation) << 7);
+    to[8] = (unsigned char)c->internal.operation;
+    if (BLIND == 1)
+        memset(to + 1, 0, OWN_BYTES - 1);
+}
+
+/* … and what does: five bytes. */
+static unsigned char *links_of(unsigned char *to, unsigned i, const uint8_t *place) {
+    const struct model_completion *m = &s.model.completion[i];
+    const struct et_completion *c = completion(i);
+    bool dead = m->state == ET_DEAD && c->internal.state == ET_DEAD;
+    *to++ = dead ? ABSENT : place_of(place, c->internal.partner);
+    *to++ = dead || c->operation != ET_CANCEL ? ABSENT : position(place, m->description.target);
+    *to++ = dead ? ABSENT : (unsigned char)(position(place, m->carrier) << 4 | (position(place, m->carries) & 0xf));
+    *to++ =
+        c->internal.state == ET_ACTIVE && c->internal.place == PLACE_HEAP ? place_of(place, c->internal.child) : ABSENT;
+    *to++ = c->internal.state == ET_ACTIVE ? place_of(place, c->internal.wait_next) : ABSENT;
+    return to;
+}
+
+static unsigned char *queues_state(unsigned char *to, const uint8_t *place) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < s.model.submissions.count; i++)
+        *to++ = BLIND == 2 ? 0 : position(place, s.model.submissions.item[i]);
+    *to++ = ABSENT;
+    for (const struct et_completion *c = s.loop.submissions_head; c != NULL && n <= COMPLETIONS;
+         c = c->internal.next, n++)
+        *to++ = BLIND == 2 ? 0 : place_of(place, c);
+    *to++ = ABSENT;
+    for (unsigned i = 0; i < s.model.deletions.count; i++)
+        *to++ = position(place, s.model.deletions.item[i]);
+    *to++ = place_of(place, s.loop.timers);
+    return to;
+}
+
+static unsigned char *descriptors_state(unsigned char *to, const uint8_t *place) {
+    for (unsigned i = 0; i < DESCRIPTORS; i++) {
+        const unsigned number = explore_number[FIRST_NUMBER + i];
+        const struct et_descriptor *d = &s.loop.descriptors[number];
+        *to++ = (unsigned char)((d->registered & 0x7) | d->is_registered << 3 | d->is_changed << 4 |
+                                d->is_no_socket << 5 | d->is_useless << 6);
+        *to++ = (unsigned char)(place_of(place, d->in.head) << 4 | (place_of(place, d->out.head) & 0xf));
+        *to++ = place_of(place, d->polls.head);
+        *to++ = (unsigned char)(d->is_changed ? name(d->next_changed) : 0);
+        *to++ = s.stale_reports[number];
+    }
+    *to++ = name(s.loop.changed_head);
+    const unsigned last = s.model.useless_last;
+    for (unsigned i = 0; i < s.model.useless_count[last]; i++) {
+        *to++ = name(s.model.useless[last][i].fd);
+        *to++ = (unsigned char)s.model.useless[last][i].events;
+    }
+    *to++ = ABSENT;
+    return to;
+}
+
+static unsigned char *common_state(unsigned char *to) {
+    uint64_t clock_ns = s.world->clock();
+    const struct explore_position *h = explore_head;
+    *to++ = (unsigned char)(clock_ns % NANOSECONDS_PER_MS / 100000 | lag_ms() << 4);
+    *to++ = (unsigned char)(s.model.stopped | s.loop.stopped << 1 | s.faults << 3 | s.wake_pending << 4 |
+                            s.wake_credit << 5 | h->world_over << 6 | s.loop.epoll_stale << 7);
+    *to++ = (unsigned char)(s.model.forgive_registration | s.loop.no_pwait2 << 1 | (s.misled >> FIRST_NUMBER) << 2);
+    *to++ = (unsigned char)(h->calls << 4 | h->rank);
+    *to++ = (unsigned char)(s.loop.active << 4 | h->failures);
+    return to;
+}
+
+static void write_state(unsigned char *state, const uint8_t *order, unsigned char own[][OWN_BYTES]) {
+    uint8_t place[COUNT];
+    uint32_t generation[DESCRIPTORS];
+    unsigned char buffer[512], *to = buffer;
+    memset(buffer, 0, EXPLORE_STATE);
+    for (unsigned i = 0; i < COMPLETIONS; i++)
+        place[order[i]] = (uint8_t)i;
+    for (unsigned i = 0; i < DESCRIPTORS; i++)
+        generation[i] = s.loop.descriptors[FIRST_NUMBER + i].generation;
+    to = common_state(to);
+    for (unsigned i = 0; i < COMPLETIONS; i++) {
+        memcpy(to, own[order[i]], OWN_BYTES);
+        to = links_of(to + OWN_BYTES, order[i], place);
+    }
+    to = queues_state(to, place);
+    to = descriptors_state(to, place);
+    to = explore_kernel_state(to, generation);
+    if (HISTORY || DEPTH != 0)
+        *to++ = explore_head->depth;
+    if (HISTORY) {
+        memcpy(to, &explore_head->history, sizeof explore_head->history);
+        to += sizeof explore_head->history;
+    }
+    if (to - buffer > EXPLORE_STATE) {
+        fprintf(stderr, "explore: the abstract state takes %zd bytes, EXPLORE_STATE is %d\n", to - buffer,
+                EXPLORE_STATE);
+        exit(2);
+    }
+    memcpy(state, buffer, EXPLORE_STATE);
+}
+
+/* All ways to order completions that cannot be told apart by what is their own; the least state is the canonical one. */
+static void least_state(uint8_t *order, unsigned from, unsigned char own[][OWN_BYTES], bool *any) {
+    unsigned char state[EXPLORE_STATE];
+    if (from == COMPLETIONS) {
+        write_state(state, order, own);
+        if (!*any || memcmp(state, explore_state, EXPLORE_STATE) < 0)
+            memcpy(explore_state, state, EXPLORE_STATE);
+        *any = true;
+        return;
+    }
+    for (unsigned i = from; i < COMPLETIONS; i++) {
+        if (i != from && memcmp(own[order[i]], own[order[from]], OWN_BYTES) != 0)
+            break;
+        if (i != from && own[order[i]][0] == ET_DEAD) /* dead ones have no links: any order is the same */
+            break;
+        uint8_t swapped = order[from];
+        order[from] = order[i];
+        order[i] = swapped;
+        least_state(order, from + 1, own, any);
+        swapped = order[from];
+        order[from] = order[i];
+        order[i] = swapped;
+    }
+}
+
+static void hash_into(uint64_t *hash, const void *start, size_t size) {
+    const unsigned char *bytes = start;
+    for (size_t i = 0; i < size; i++) {
+        hash[0] = (hash[0] ^ bytes[i]) * UINT64_C(0x100000001b3);
+        hash[1] = (hash[1] + bytes[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash[1] ^= hash[1] >> 31;
+    }
+}
+
+/* The least state under all renamings of completions, or that in explore_state where that is less. */
+static void abstract_as_named(bool *any) {
+    unsigned char own[COMPLETIONS][OWN_BYTES];
+    uint8_t order[COMPLETIONS];
+    for (unsigned i = 0; i < COMPLETIONS; i++) {
+        unsigned at = i;
+        own_state(i, own[i]);
+        for (; at > 0 && memcmp(own[order[at - 1]], own[i], OWN_BYTES) > 0; at--)
+            order[at] = order[at - 1];
+        order[at] = (uint8_t)i;
+    }
+    least_state(order, 0, own, any);
+}
+
+static void swap_names(void) {
+    uint8_t first = explore_name[FIRST_NUMBER];
+    explore_number[FIRST_NUMBER] = explore_name[FIRST_NUMBER] = explore_name[FIRST_NUMBER + 1];
+    explore_number[FIRST_NUMBER + 1] = explore_name[FIRST_NUMBER + 1] = first;
+}
+
+static void abstract(void) {
+    if (!CANONICAL) { /* all tracked memory, but for the number of the snapshot */
+        uint64_t hash[2] = {UINT64_C(0xcbf29ce484222325), 1};
+        hash_into(hash, explore_snapshot + sizeof explore_head->serial, EXPLORE_SNAPSHOT - sizeof explore_head->serial);
+        memcpy(explore_state, hash, sizeof hash < EXPLORE_STATE ? sizeof hash : EXPLORE_STATE);
+        return;
+    }
+    bool any = false;
+    abstract_as_named(&any);
+    if (SWAPPED && DESCRIPTORS == 2) {
+        swap_names();
+        abstract_as_named(&any);
+        swap_names();
+    }
+}
+
+/* ---- a step ------------------------------------------------------------------------------------------- */
+
+/* Instead of the C library's: a failed assertion of loop, model or kernel is a finding, and not the end of the search. */
+void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function) {
+    static char text[200];
+    (void)function;
+    snprintf(text, sizeof text, "%s:%u: assertion failed: %s", file, line, assertion);
+    leave_broken(text);
+}
+
+static void on_signal(int number) {
+    if (number == SIGALRM && e.steps != e.steps_seen) {
+        e.steps_seen = e.steps;
+        e.seconds_hung = 0;
+        return;
+    }
+    if (number == SIGALRM && (++e.seconds_hung < TICKS_HUNG || e.live != 0))
+        return;
+    leave_broken(number == SIGALRM ? "the loop does not end" : "the loop crashes");
+}
+
+static void set_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_NODEFER | SA_RESTART};
+    struct itimerval second = {{1, 0}, {1, 0}};
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGFPE, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &second, NULL);
+}
+
+static void record(const struct command *command, uint32_t script) {
+    if (!e.trail || e.mains == PROGRAM_COMMANDS_MAX)
+        return;
+    e.main_script[e.mains] = script;
+    e.main[e.mains++] = *command;
+}
+
+static void carry_out(const struct command *command) {
+    e.asked = e.commands = e.waited = 0;
+    memset(&e.report, 0, sizeof e.report);
+    e.worlds = e.worlds_before;
+    run_command(command);
+}
+
+/* What a step leaves behind in the head. */
+static void conclude(const struct list *list, unsigned first) {
+    struct explore_position *h = explore_head;
+    const struct command *command = &list->command[first];
+    bool ticked = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN;
+    h->failures = (uint8_t)(h->failures + (command->kind == COMMAND_FAIL));
+    h->rank = (uint8_t)(ticked || !ORDERED ? 0 : list->rank[first]);
+    h->calls = (uint8_t)(ticked || CALLS == 0 ? 0 : h->calls + (list->rank[first] == 0));
+    if (DEPTH != 0)
+        h->depth++;
+    for (unsigned i = 0; i < COMPLETIONS; i++) /* what it was bound to is over */
+        if (s.model.completion[i].state == ET_DEAD)
+            h->bound[i] = 0;
+    h->pending = h->choices = h->first = 0;
+    h->inside = ORDERED && h->rank > 0;
+    memset(h->choice, 0, sizeof h->choice);
+}
+
+static void settle(void) {
+    struct list list;
+    const char *limits = explore_kernel_limits();
+    if (limits != NULL || s.report->not_possible || s.loop.descriptors_used > FIRST_NUMBER + DESCRIPTORS) {
+        fprintf(stderr, "explore: %s\n", limits != NULL ? limits : "the scope cannot be tracked");
+        exit(2);
+    }
+    list_main(&list);
+    explore_head->options = (uint8_t)list.count;
+    if (list.count == 0) /* DEPTH is reached */
+        explore_head->inside = false;
+    if (ORDERED && explore_kernel_fails() && !explore_head->inside) {
+        /* The failure has met no call of that tick. The same program with the failure asked for later is another path. */
+        explore_head->options = 0;
+        memset(explore_state, ABSENT, EXPLORE_STATE);
+        return;
+    }
+    save();
+    if (!explore_head->inside)
+        abstract();
+    if (HISTORY && e.observed != NULL)
+        fprintf(e.observed, "%016llx\n", (unsigned long long)explore_head->history);
+}
+
+static int ends_badly(const struct command *command);
+
+int explore_take(unsigned option) {
+    struct explore_position *h = explore_head;
+    struct list list;
+    load();
+    list_main(&list);
+    if (h->pending)
+        h->choice[h->choices++] = (uint8_t)option;
+    else
+        h->first = (uint8_t)option;
+    const struct command *command = &list.command[h->first];
+    struct explore_position before = *h;
+    uint32_t script = s.serial + 1;
+    e.steps++;
+    e.live = 0;
+    e.broken = NULL;
+    switch (sigsetjmp(e.out, 0)) {
+    case 0: carry_out(command); break;
+    case OUT_CHOOSE: {
+        uint8_t options = h->options;
+        *h = before;
+        h->options = options;
+        h->pending = 1;
+        h->inside = true;
+        return 0;
+    }
+    default: break;
+    }
+    if (e.trail)
+        record(command, script);
+    if (e.broken != NULL || e.report.differs)
+        return ends_badly(command);
+    e.worlds_before = e.worlds;
+    conclude(&list, h->first);
+    settle();
+    return 0;
+}
+
+void explore_begin(int trail) {
+    static const struct program nothing;
+    e.trail = trail != 0;
+    s.program = &nothing;
+    s.world = &world_simulated;
+    s.report = &e.report;
+    s.log = HISTORY || e.trail ? observe : NULL;
+    s.world->begin(&observer, NULL, CLOCK_START_NS);
+    init_loop();
+    s.choose = chooser;
+    set_ranges();
+    for (unsigned i = 0; i < sizeof explore_name; i++)
+        explore_name[i] = explore_number[i] = (uint8_t)i;
+    for (unsigned d = 0; d < DESCRIPTORS; d++) {
+        struct command open = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = WORLD_STREAM};
+        if ((EXPLORE_WORLD & WORLD_DUPS) != 0 && d == DESCRIPTORS - 1)
+            break;
+        record(&open, 0);
+        run_command(&open);
+    }
+    if (HISTORY)
+        e.observed = fopen("explore.observed", "w");
+    compare();
+    set_signals();
+    settle();
+}
+
+/* ---- the trail as a trace ----------------------------------------------------------------------------- */
+
+struct bodies {
+    struct command command[PROGRAM_BODIES][2];
+    unsigned count;
+};
+
+/* The body of that script, made if there is none like it yet; 0: it never ran and needs none, or there is no room. */
+static unsigned body_of(struct bodies *bodies, uint32_t serial, unsigned nested) {
+    const struct script *script = serial < RECORDED_MAX ? &e.script[serial] : NULL;
+    struct command command[2] = {{.kind = 0}};
+    if (script == NULL || nested > 8)
+        return 0;
+    if (script->has_command) {
+        command[0] = script->command;
+        if (command[0].body != 0)
+            command[0].body = (uint8_t)body_of(bodies, script->of, nested + 1);
+    }
+    command[1] = (struct command){.kind = COMMAND_RETURN, .value = script->rearms ? ET_REARM : ET_DISARM};
+    for (unsigned i = 1; i <= bodies->count; i++)
+        if (memcmp(bodies->command[i], command, sizeof command) == 0)
+            return i;
+    if (bodies->count == PROGRAM_BODY_WORLD - 1)
+        return 0;
+    bodies->count++;
+    memcpy(bodies->command[bodies->count], command, sizeof command);
+    return bodies->count;
+}
+
+static void append(struct program *p, struct command command) {
+    if (p->commands < PROGRAM_COMMANDS_MAX)
+        p->command[p->commands++] = command;
+}
+
+static void fill_program(struct program *p) {
+    struct bodies bodies = {.count = 0};
+    for (unsigned i = 0; i < e.mains; i++)
+        if (e.main[i].body != 0)
+            e.main[i].body = (uint8_t)body_of(&bodies, e.main_script[i], 0);
+    for (unsigned body = 0; body < PROGRAM_BODIES; body++) {
+        p->first[body] = p->commands;
+        if (body == 0)
+            for (unsigned i = 0; i < e.mains; i++)
+                append(p, e.main[i]);
+        else if (body == PROGRAM_BODY_WORLD)
+            for (unsigned i = 0; i < e.worlds; i++)
+                append(p, e.world[i]);
+        else if (body <= bodies.count)
+            for (unsigned i = bodies.command[body][0].kind == 0 && bodies.command[body][0].body == 0; i < 2; i++)
+                append(p, bodies.command[body][i]);
+        p->count[body] = (uint16_t)(p->commands - p->first[body]);
+    }
+}
+
+static int ends_badly(const struct command *command) {
+    static struct trace trace;
+    const char *clause = e.broken != NULL ? "" : e.report.clause, *what = e.broken != NULL ? e.broken : e.report.what;
+    (void)command;
+    if (!e.trail) {
+        fprintf(stderr, "explore: %s%s%s\n", clause, *clause != '\0' ? ": " : "", what);
+        return 1;
+    }
+    memset(&trace, 0, sizeof trace);
+    snprintf(trace.title, sizeof trace.title, "%.23s%s%.120s", clause, *clause != '\0' ? ": " : "", what);
+    trace.simulated_only = true;
+    if (*clause != '\0')
+        snprintf(trace.clause[trace.clauses++], sizeof trace.clause[0], "%s", clause);
+    fill_program(&trace.program);
+    FILE *out = fopen("explore.trace", "w");
+    if (out == NULL) {
+        perror("explore: explore.trace");
+        exit(2);
+    }
+    trace_write(out, &trace);
+    fclose(out);
+    return 1;
+}
