@@ -328,8 +328,8 @@ static void end_epoch(struct driver *d) {
     if (choose(d, 2) == 0)
         drain(d);
     d->dropped += d->pending;
-    CHECK(et_async_deinit(&d->async) == 0, "async_deinit");
     CHECK(et_loop_deinit(&d->loop) == 0, "deinit");
+    CHECK(et_async_deinit(&d->async) == 0, "async_deinit"); /* after what waits on it */
     for (unsigned i = 0; i < ITEMS; i++) {
         CHECK(et_completion_state(&d->item[i].completion) == ET_DEAD, "not dead after deinit");
         memset(d->item[i].buffer, AFTER_DEATH, BLOCK); /* looked at again by the next use */
