@@ -30,6 +30,8 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
+CONFORM_RANDOM ?= 1000
+LIBXEV ?=
 ENGINE ?= libfuzzer
 JOBS ?=
 V ?=
@@ -44,10 +46,13 @@ loop := $(wildcard src/*.c)
 # passes them on to Linux as long as no world is active.
 lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/torture.c fuzz/wrap.c tests/real_world.c
 wrap := fuzz/wrap.flags
-tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c
+tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c $(wildcard tests/conformance/*.c)
+# `etalon check` loads loops, whose calls of the C library have to come to its own definitions.
+interposed := tests/conformance/interposed.list
+adapters := $(wildcard tests/conformance/adapters/*.c)
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := tests/examples/echo_server tests/examples/echo_load
-formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
+formatted := $(wildcard tests/conformance/*.[ch] tests/conformance/*/*.[ch] src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
 	coverage/*.[ch])
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -94,6 +99,9 @@ build/$(1)/etalon build/$(1)/replay build/$(1)/toy-replay $(foreach e,$(examples
 	$$(call say,link)
 	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(addprefix @,$$(filter %.flags,$$^)) -o $$@
 
+build/$(1)/etalon: $(interposed)
+build/$(1)/etalon: private LDFLAGS += -Wl,--dynamic-list=$(interposed)
+
 $(foreach t,$(unit),build/$(1)/$(t)):
 	$$(call say,link)
 	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o,$$^) @$(wrap) -lcmocka -o $$@
@@ -113,7 +121,8 @@ $(eval $(call variant,fuzz,$$(CLANG),-O2 -g -fsanitize=fuzzer-no-link $$(counted
 $(eval $(call variant,fuzz-bare,$$(CLANG),-O2 -g -fsanitize=fuzzer-no-link $$(counted)))
 $(eval $(call variant,afl,AFL_QUIET=1 $$(AFL_CC),-O2 -g -fsanitize=fuzzer-no-link -fsanitize=$(checked)))
 # abort() would leave no counts: coverage/abort.c writes them first.
-$(eval $(call variant,cov,gcc,-O0 -g --coverage,build/cov/coverage/abort.o))
+# The kit compiles the lockstep driver a second time, which would count what the first does not reach.
+$(eval $(call variant,cov,gcc,-O0 -g --coverage -DETALON_WITHOUT_KIT,build/cov/coverage/abort.o))
 
 -include $(wildcard build/*/*/*.d build/*/*/*/*.d)
 
@@ -125,7 +134,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch spec check-format format install uninstall clean
+.PHONY: subjects conform help setup all test fuzz compare torture bench-lockstep faults coverage dispatch spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -171,6 +180,18 @@ faults: ## break the loop on purpose, one fault at a time, and show which check 
 
 coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/seeds.made ## line and branch coverage of src/ and model/, with its limits
 	@coverage/run.sh build/cov
+
+# The adapters whose loops are installed; the others are named.
+subjects: FORCE
+	@mkdir -p build/subjects && rm -f build/subjects/*.so
+	$(Q)status=0; for adapter in $(adapters); do \
+		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/conformance/build.sh $$adapter \
+			build/subjects/$$(basename $$adapter .c).so || status=1; done; exit $$status
+
+conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, build/report/conform*.json (LIBXEV=/prefix names one)
+	@mkdir -p build/report
+	$(Q)build/default/etalon check --matrix --gate etalon --random $(CONFORM_RANDOM) --json build/report/conform.full.json \
+		--summary build/report/conform.json build/subjects/*.so
 
 dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, or neither (spec/errata.md; 20 s)
 	@model/spin/run.sh

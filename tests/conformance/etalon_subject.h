@@ -83,6 +83,9 @@ extern "C" {
 #define ETALON_OFFERS_POLL_MORE                                                                                        \
     (UINT64_C(1) << 25) /* POLL: its result also says hup and err, and it can ask for pri and rdhup */
 #define ETALON_OFFERS_MANY_POLLS (UINT64_C(1) << 26) /* several completions can wait on one descriptor at once */
+#define ETALON_OFFERS_CLOSED_EARLY                                                                                     \
+    (UINT64_C(1) << 27) /* the caller may close a descriptor while a completion still waits on it (the loop
+    documents that this is allowed); otherwise the runner closes only what nothing waits on */
 
 /* Operations: completion. Each is one that `submit` takes. */
 #define ETALON_OFFERS_NOOP       (UINT64_C(1) << 32)
