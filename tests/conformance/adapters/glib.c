@@ -139,6 +139,11 @@ static const char *version(void) {
 }
 
 static const struct etalon_subject_difference differences[] = {
+    {"ET-RUN-2",
+     "an iteration may return without a dispatch, as the wait may be interrupted: g_main_context_iteration()"},
+    {"ET-WAIT-1", "an iteration that may block waits for a source to become ready, also when there is none: "
+                  "g_main_context_iteration()"},
+    {"ET-TIMER-1", "an interval is an unsigned int of milliseconds: g_timeout_source_new()"},
     {NULL, NULL},
 };
 

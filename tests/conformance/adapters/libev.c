@@ -184,6 +184,10 @@ static const char *version(void) {
 }
 
 static const struct etalon_subject_difference differences[] = {
+    {"ET-RUN-2", "EVRUN_ONCE waits for one new event, which may be internal to libev (a wake-up, the longest wait): "
+                 "ev(3) guarantees no callback"},
+    {"ET-EXPIRE-1", "a timer is called when more than its delay has passed, never at equality: ev(3), the special "
+                    "problem of being too early"},
     {NULL, NULL},
 };
 

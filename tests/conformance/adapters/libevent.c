@@ -155,6 +155,7 @@ static void update_now(void *self) {
 }
 
 static const struct etalon_subject_difference differences[] = {
+    {"ET-RUN-2", "EVLOOP_ONCE waits for an active event, and the event of a wake-up is one: event2/event.h"},
     {NULL, NULL},
 };
 

@@ -155,6 +155,12 @@ static uint64_t now(void *self) {
 }
 
 static const struct etalon_subject_difference differences[] = {
+    {"ET-EXPIRE-1", "each iteration dispatches a single source: sd-event(3)"},
+    {"ET-EVENT-4", "each iteration dispatches a single source: sd-event(3)"},
+    {"ET-EXPIRE-2", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
+    {"ET-EXPIRE-3", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
+    {"ET-WAIT-1", "an iteration waits until there is an event, also when there is no source: sd_event_run(3)"},
+    {"ET-TICK-1", "a loop that has exited refuses to run, -ESTALE: sd_event_run(3)"},
     {NULL, NULL},
 };
 

@@ -131,6 +131,10 @@ static const char *version(void) {
 }
 
 static const struct etalon_subject_difference differences[] = {
+    {"ET-TIMER-1", "a delay is an int of milliseconds, and 0 disarms: wl_event_source_timer_update()"},
+    {"ET-RESET-3", "a delay is an int of milliseconds, and 0 disarms: wl_event_source_timer_update()"},
+    {"ET-WAIT-1",
+     "a dispatch with the timeout -1 blocks indefinitely, also when there is no source: wl_event_loop_dispatch()"},
     {NULL, NULL},
 };
 
