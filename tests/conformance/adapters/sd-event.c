@@ -1,4 +1,4 @@
-/* systemd's sd-event, for `etalon check`. Build: -lsystemd
+/* systemd's sd-event, for `etalon check`. Build: $(pkg-config --cflags --libs libsystemd)
  *
  * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the accuracy of 1 µs, or an I/O source. It is kept
  * when it has been called or disabled, and set anew when the completion is used as the same kind again.
@@ -19,7 +19,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#include "etalon_subject.h"
+#include "../etalon_subject.h"
 
 struct completion {
     struct subject *subject;
