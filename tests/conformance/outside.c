@@ -70,6 +70,8 @@ static struct {
     uint64_t asked;         /* callbacks that the run was asked for */
     bool stopped, wake_pending, in_callback, stopped_in_run;
     uint64_t now_ms; /* as the subject has last said */
+    bool at_an_end;  /* a broken clause leaves nothing to go on with */
+    bool waiting;    /* the world acts while the subject waits */
     bool lenient;    /* what the subject leaves undefined is left out of a program, instead of ending it */
     int fail_wait_at, fail_wait_error;
     unsigned faults;
@@ -113,20 +115,26 @@ static const char *documented(const char *clause) {
     return NULL;
 }
 
+/* A difference that the subject documents does not end the run, where it can go on: it may still fail. */
 static void broken(enum verdict verdict, const char *clause, const char *format, ...) {
     char what[200];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    (void)interpose_inside(false);
     const char *why = documented(clause);
+    if (why != NULL && o.result->verdict != VERDICT_PASS && !o.at_an_end)
+        return;
+    bool before = interpose_inside(false);
     o.result->verdict = why != NULL ? VERDICT_NOT_STRICT : verdict;
     snprintf(o.result->clause, sizeof o.result->clause, "%s", clause);
     snprintf(o.result->message, sizeof o.result->message, "%s%s%s", what, why != NULL ? "; documented: " : "",
              why != NULL ? why : "");
-    kit_event(o.result, world_real.clock(), 'e', -1, -1, what);
-    end_run();
+    bool ends = why == NULL || o.at_an_end;
+    kit_event(o.result, world_real.clock(), ends ? 'e' : 's', -1, -1, what);
+    if (ends)
+        end_run();
+    (void)interpose_inside(before);
 }
 
 #define FAIL_IF(condition, clause, ...)                                                                                \
@@ -337,6 +345,7 @@ static void forever(void) {
     bool timer = false;
     for (unsigned c = 0; c < COUNT; c++)
         timer = timer || (o.item[c].in_use && o.item[c].d.operation == ET_TIMER);
+    o.at_an_end = true;
     if (timer)
         broken(VERDICT_HANG, "ET-WAIT-2", "the loop waits for ever although a timer is active");
     note('e', -1, -1, "the loop waits for what will never come, as it may: the program ends here");
@@ -553,6 +562,7 @@ static void expect(const struct command *command, const char *clause, int result
     if (result != wanted && result != also) {
         char name[32];
         snprintf(name, sizeof name, "%s", kit_result_name(result));
+        o.at_an_end = true;
         broken(VERDICT_FAIL, clause, "'%.60s' returned %s, expected %s", text, name, kit_result_name(wanted));
     }
 }
