@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,7 +306,9 @@ static bool blocked(int64_t timeout_ns) {
     wait_must_be_lawful(true);
     if (o.world_next >= p->count[PROGRAM_BODY_WORLD] || o.commands >= COMMANDS_MAX)
         return false;
+    o.waiting = true;
     run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + o.world_next++]);
+    o.waiting = false;
     return true;
 }
 
@@ -333,10 +336,9 @@ static void wait_ends(int ready) {
     o.time_min_ns = world_real.clock();
     note('w', -1, -1, "woken, %d ready, the clock stands at +%llu us", ready,
          (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
-    if (ready > 0) {
-        o.wake_pending = false;
+    o.wake_pending = false; /* this is the wait that it has ended, or kept from sleeping */
+    if (ready > 0)
         o.barren_waits = 0;
-    }
     for (unsigned c = 0; c < COUNT; c++)
         o.item[c].ready = o.item[c].in_use ? ready_now(&o.item[c]) : 0;
 }
@@ -904,6 +906,25 @@ static bool closes_early(const struct command *command) {
     return false;
 }
 
+static void *wake_up(void *nothing) {
+    (void)nothing;
+    o.subject->wakeup(o.self);
+    return NULL;
+}
+
+/* While the loop waits, its own thread cannot call: a wake-up comes from another one then, and loops tell the two apart. */
+static void run_wakeup(void) {
+    pthread_t thread;
+    if (o.waiting && pthread_create(&thread, NULL, wake_up, NULL) == 0) {
+        pthread_join(thread, NULL);
+    } else {
+        bool before = interpose_inside(true);
+        o.subject->wakeup(o.self);
+        (void)interpose_inside(before);
+    }
+    o.wake_pending = true;
+}
+
 static void run_world(const struct command *command) {
     char text[96] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
@@ -913,10 +934,7 @@ static void run_world(const struct command *command) {
     }
     note('o', -1, -1, "world: %.80s", text);
     if (command->kind == COMMAND_WAKEUP) {
-        o.wake_pending = true;
-        bool before = interpose_inside(true);
-        o.subject->wakeup(o.self);
-        (void)interpose_inside(before);
+        run_wakeup();
         return;
     }
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
