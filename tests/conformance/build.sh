@@ -29,7 +29,7 @@ log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086
 if ${compiler:-${CC:-cc}} -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wconversion ${WERROR--Werror} -shared -fPIC -pthread \
-    "$adapter" -o "$out" $flags 2> "$log"; then
+    -I"$(dirname "$adapter")/.." "$adapter" -o "$out" $flags 2> "$log"; then
     exit 0
 fi
 rm -f "$out"

@@ -470,6 +470,7 @@ static void check_usage(FILE *out) {
         "  --random N         also N random programs for each subject, of what it offers\n"
         "  --seed S           which random programs (1)\n"
         "  --jobs N           runs at a time (the number of processors)\n"
+        "  --watchdog S       real seconds after which a run counts as one without an end (4)\n"
         "  --strict           a SHOULD that is missed is a failure too\n"
         "  --gate NAME        only this subject decides the exit status, strictly\n"
         "  --matrix           print subjects and counts instead of the test-anything protocol\n"
@@ -503,7 +504,24 @@ static bool add_pattern(const char **list, unsigned *count, const char *pattern)
     return true;
 }
 
-enum { CASE = 256, CLAUSE, LIST, DRY_RUN, RANDOM, SEED, JOBS, STRICT, GATE, MATRIX, QUIET, JSON, SUMMARY, CASES, LAW };
+enum {
+    CASE = 256,
+    CLAUSE,
+    LIST,
+    DRY_RUN,
+    RANDOM,
+    SEED,
+    JOBS,
+    STRICT,
+    GATE,
+    MATRIX,
+    QUIET,
+    JSON,
+    SUMMARY,
+    CASES,
+    LAW,
+    WATCHDOG
+};
 
 static bool take_option(int letter) {
     uint64_t value = 0;
@@ -518,6 +536,11 @@ static bool take_option(int letter) {
         if (!number("jobs", optarg, 1, 64, &value))
             return false;
         options.jobs = (unsigned)value;
+        return true;
+    case WATCHDOG:
+        if (!number("watchdog", optarg, 1, 3600, &value))
+            return false;
+        process_watchdog_s = (unsigned)value;
         return true;
     case STRICT: check.strict = true; return true;
     case GATE: options.gate = optarg; return true;
@@ -541,6 +564,7 @@ static bool take_options(int argc, char **argv) {
         {"seed", required_argument, NULL, SEED},
         {"jobs", required_argument, NULL, JOBS},
         {"strict", no_argument, NULL, STRICT},
+        {"watchdog", required_argument, NULL, WATCHDOG},
         {"gate", required_argument, NULL, GATE},
         {"matrix", no_argument, NULL, MATRIX},
         {"quiet", no_argument, NULL, QUIET},

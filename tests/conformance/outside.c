@@ -6,7 +6,6 @@
  * choice is accepted; so this judge never blames what the strict one would allow. */
 #ifndef ETALON_WITHOUT_KIT
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -28,19 +27,19 @@
 #define BUFFER        4096
 #define MS_NS         UINT64_C(1000000)
 #define SLACK_NS      (2 * MS_NS) /* a kernel that takes whole milliseconds, and a loop that rounds up before that */
-#define WAITS_MAX     4000
 #define COMMANDS_MAX  4000
 #define IDLE_MAX      64 /* waits in a row that led to nothing */
 #define TURNS_MAX     1000
-#define LONG_WAIT_NS  (1000 * MS_NS)
-#define STARVED_MAX   100 /* callbacks of others while something is due */
+#define BARREN_MAX    1000 /* waits in a row that only let time pass: a long wait in slices, or one for ever */
+#define STARVED_MAX   100  /* callbacks of others while something is due */
 #define LONG_DELAY_MS UINT64_C(2147483647)
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
 
 struct item {
     bool in_use, ever;
-    bool tried;   /* a wait has begun since it was submitted */
-    bool entered; /* it was in use when the run in progress began */
+    bool redescribed; /* the subject knows nothing of what it is described as now */
+    bool tried;       /* a wait has begun since it was submitted */
+    bool entered;     /* it was in use when the run in progress began */
     struct etalon_subject_description d;
     unsigned body;
     uint64_t serial;           /* order of submission */
@@ -67,14 +66,13 @@ static struct {
     struct item item[COUNT];
     char buffer[COUNT][BUFFER];
     uint64_t serial, time_min_ns; /* the loop time is not before this */
-    unsigned commands, world_next, tokens, callbacks, idle_waits, barren_waits, long_waits;
+    unsigned commands, world_next, tokens, callbacks, idle_waits, barren_waits;
     unsigned run_callbacks; /* in the run in progress */
     int running;            /* the mode, or -1 */
     uint64_t asked;         /* callbacks that the run was asked for */
     bool stopped, wake_pending, in_callback, stopped_in_run;
     uint64_t now_ms; /* as the subject has last said */
     bool at_an_end;  /* a broken clause leaves nothing to go on with */
-    bool waiting;    /* the world acts while the subject waits */
     bool lenient;    /* what the subject leaves undefined is left out of a program, instead of ending it */
     int fail_wait_at, fail_wait_error;
     unsigned faults;
@@ -280,26 +278,18 @@ static void wait_must_be_lawful(bool sleeps) {
     FAIL_IF(sleeps && !anything_in_use(), "ET-WAIT-1", "the loop waits although nothing is active");
 }
 
-static void forever(void);
-
 static int wait_begins(int64_t timeout_ns) {
+    struct command moment = {.kind = COMMAND_ADVANCE, .value = 1}; /* no call of the kernel takes no time at all */
     o.result->waits++;
+    world_real.command(&moment);
     for (unsigned c = 0; c < COUNT; c++)
         o.item[c].tried = true;
     if (timeout_ns < 0)
         note('w', -1, -1, "wait without limit");
     else
         note('w', -1, -1, "wait %lld ns", (long long)timeout_ns);
-    bool is_long = timeout_ns < 0 || timeout_ns > (int64_t)LONG_WAIT_NS;
-    if (++o.idle_waits > IDLE_MAX && is_long)
-        forever(); /* in slices */
-    FAIL_IF(o.idle_waits > IDLE_MAX, "ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins", o.idle_waits);
-    o.long_waits += is_long;
-    if (o.result->waits > WAITS_MAX && o.long_waits > WAITS_MAX / 2) {
-        not_strict("ET-WAIT-4", "waiting for a timer takes thousands of waits");
-        end_run();
-    }
-    FAIL_IF(o.result->waits > WAITS_MAX, "ET-REGISTER-5", "%u waits: the loop spins", o.result->waits);
+    FAIL_IF(++o.idle_waits > IDLE_MAX, "ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins",
+            o.idle_waits);
     if (o.fail_wait_error != 0 && --o.fail_wait_at == 0) {
         int error = o.fail_wait_error;
         o.fail_wait_error = 0;
@@ -317,10 +307,17 @@ static bool blocked(int64_t timeout_ns) {
     wait_must_be_lawful(true);
     if (o.world_next >= p->count[PROGRAM_BODY_WORLD] || o.commands >= COMMANDS_MAX)
         return false;
-    o.waiting = true;
     run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + o.world_next++]);
-    o.waiting = false;
     return true;
+}
+
+static void forever(void);
+
+static bool timer_in_use(void) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use && o.item[c].d.operation == ET_TIMER)
+            return true;
+    return false;
 }
 
 static void advance(uint64_t clock_ns) {
@@ -334,12 +331,13 @@ static void advance(uint64_t clock_ns) {
     if (clock_ns > now) {
         struct command forward = {.kind = COMMAND_ADVANCE, .value = (clock_ns - now + 999) / 1000};
         world_real.command(&forward);
-        o.barren_waits++;
-        bool timers = false;
-        for (unsigned c = 0; c < COUNT; c++)
-            timers = timers || (o.item[c].in_use && o.item[c].d.operation == ET_TIMER);
-        if (clock_ns - now >= MS_NS && (timers || o.barren_waits < IDLE_MAX))
-            o.idle_waits = 0;
+        o.idle_waits = 0;
+        if (++o.barren_waits <= BARREN_MAX)
+            return;
+        if (!timer_in_use())
+            forever();
+        not_strict("ET-WAIT-4", "waiting for one timer takes more than a thousand waits");
+        end_run();
     }
 }
 
@@ -347,7 +345,8 @@ static void wait_ends(int ready) {
     o.time_min_ns = world_real.clock();
     note('w', -1, -1, "woken, %d ready, the clock stands at +%llu us", ready,
          (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
-    o.wake_pending = false; /* this is the wait that it has ended, or kept from sleeping */
+    if (ready >= 0) /* it did not sleep, or blocked() would have said so */
+        o.wake_pending = false;
     if (ready > 0)
         o.barren_waits = 0;
     for (unsigned c = 0; c < COUNT; c++)
@@ -355,11 +354,8 @@ static void wait_ends(int ready) {
 }
 
 static void forever(void) {
-    bool timer = false;
-    for (unsigned c = 0; c < COUNT; c++)
-        timer = timer || (o.item[c].in_use && o.item[c].d.operation == ET_TIMER);
     o.at_an_end = true;
-    if (timer)
+    if (timer_in_use())
         broken(VERDICT_HANG, "ET-WAIT-2", "the loop waits for ever although a timer is active");
     note('e', -1, -1, "the loop waits for what will never come, as it may: the program ends here");
     end_run();
@@ -521,6 +517,11 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     o.in_callback = true;
     enum etalon_subject_action action = run_body(i->body);
     o.in_callback = outer;
+    if (action == ETALON_REARM && i->redescribed && !offers(ETALON_OFFERS_READD)) {
+        if (!o.lenient)
+            lacks("needs a description that changes before a rearm (readd)");
+        action = ETALON_DISARM;
+    }
     if (action == ETALON_REARM && !i->in_use) {
         starting(c);
         note('s', (int)c, ET_ACTIVE, "c%u is rearmed", c);
@@ -546,7 +547,7 @@ static void deadline(struct item *i) {
 static void starting(unsigned c) {
     struct item *i = &o.item[c];
     i->in_use = i->ever = true;
-    i->tried = i->entered = false;
+    i->tried = i->entered = i->redescribed = false;
     i->serial = ++o.serial;
     i->due_since = -1;
     i->ready = 0;
@@ -686,8 +687,14 @@ static void run_submit(const struct command *command) {
     }
     if (command->kind != COMMAND_ADD)
         describe(command);
-    if (command->kind == COMMAND_DESCRIBE)
+    if (command->kind == COMMAND_DESCRIBE && offers(ETALON_OFFERS_READD) && o.subject->describe != NULL) {
+        SUBJECT(o.subject->describe(o.self, c, &i->d));
+        (void)answer;
+    }
+    if (command->kind == COMMAND_DESCRIBE) {
+        i->redescribed = true;
         return;
+    }
     if (!i->ever && command->kind == COMMAND_ADD && i->d.userdata == 0)
         LACKS("needs a zero-initialised completion (rounds)");
     const char *undefined = undefined_submission(c);
@@ -937,23 +944,18 @@ static bool closes_early(const struct command *command) {
     return false;
 }
 
-static void *wake_up(void *nothing) {
-    (void)nothing;
+static void *wake_up_there(void *unused) {
     o.subject->wakeup(o.self);
-    return NULL;
+    return unused;
 }
 
-/* While the loop waits, its own thread cannot call: a wake-up comes from another one then, and loops tell the two apart. */
-static void run_wakeup(void) {
+/* By another thread, as a wake-up is meant to be: some loops take one from their own thread for needless. */
+static void wake_up(void) {
     pthread_t thread;
-    if (o.waiting && pthread_create(&thread, NULL, wake_up, NULL) == 0) {
+    bool before = interpose_inside(false);
+    if (pthread_create(&thread, NULL, wake_up_there, NULL) == 0)
         pthread_join(thread, NULL);
-    } else {
-        bool before = interpose_inside(true);
-        o.subject->wakeup(o.self);
-        (void)interpose_inside(before);
-    }
-    o.wake_pending = true;
+    (void)interpose_inside(before);
 }
 
 static void run_world(const struct command *command) {
@@ -965,7 +967,8 @@ static void run_world(const struct command *command) {
     }
     note('o', -1, -1, "world: %.80s", text);
     if (command->kind == COMMAND_WAKEUP) {
-        run_wakeup();
+        o.wake_pending = true;
+        wake_up();
         return;
     }
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))

@@ -19,10 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WATCHDOG_NS    UINT64_C(4000000000) /* real time: for what makes no system call at all */
+#define WATCHDOG_NS    (process_watchdog_s * UINT64_C(1000000000)) /* for what makes no call that could be counted */
 #define PARALLEL_MAX   64
-#define PROCESSOR_S    4
 #define FILE_BYTES_MAX (16 << 20)
+
+unsigned process_watchdog_s = 4;
 
 static struct slot {
     pid_t pid; /* 0: free */
@@ -49,7 +50,8 @@ static void *shared_memory(size_t size) {
 
 /* In the new process: nothing of the runner can be reached from here. */
 static void seclude(const void *mine) {
-    struct rlimit none = {0, 0}, processor = {PROCESSOR_S, PROCESSOR_S + 1}, file = {FILE_BYTES_MAX, FILE_BYTES_MAX};
+    struct rlimit none = {0, 0}, processor = {process_watchdog_s, process_watchdog_s + 1},
+                  file = {FILE_BYTES_MAX, FILE_BYTES_MAX};
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &none);

@@ -38,6 +38,9 @@ struct job {
     struct outcome *outcome;
 };
 
+/* Real time after which a run is taken for one without an end, in seconds. */
+extern unsigned process_watchdog_s;
+
 /* Runs all jobs, at most `parallel` at a time. progress may be null; it is called after each. */
 void process_run(struct job *job, unsigned jobs, unsigned parallel, void (*progress)(unsigned done, unsigned all));
 

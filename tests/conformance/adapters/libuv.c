@@ -1,9 +1,10 @@
 /* libuv 1.x, for `etalon check`. Build: $(pkg-config --cflags --libs libuv)
  *
  * A completion is a handle: a uv_timer_t that does not repeat, or a uv_poll_t that its callback stops, as one call is all that a
- * completion gets. Handles are made anew for each use, as a closing one is not free at once; uv_close is all that is asked of the old one.
+ * completion gets. Timers are kept and started again. A uv_poll_t belongs to one descriptor, and is made anew for each use; the old one
+ * is closed.
  *
- *   timer         uv_timer_start with no repeat        remove      uv_timer_stop, uv_poll_stop, then uv_close
+ *   timer         uv_timer_start with no repeat        remove      uv_timer_stop; uv_poll_stop, then uv_close
  *   timer_reset   uv_timer_stop, uv_timer_start        now         uv_now
  *   poll          uv_poll_init, uv_poll_start          update_now  uv_update_time
  *   run           uv_run: NOWAIT, ONCE, DEFAULT        stop        uv_stop
@@ -24,7 +25,7 @@
 
 #define COUNT ETALON_SUBJECT_COMPLETIONS
 
-enum kind { NOTHING, TIMER, POLL };
+enum kind { TIMER, POLL };
 
 struct watcher {
     union {
@@ -41,6 +42,7 @@ struct self {
     uv_loop_t loop;
     uv_async_t wakeup;
     const struct etalon_subject_host *host;
+    struct watcher timers[COUNT];
     struct watcher *watcher[COUNT]; /* null: not in use */
 };
 
@@ -65,6 +67,11 @@ static int init(const struct etalon_subject_host *host, void **result) {
         return error;
     }
     uv_unref((uv_handle_t *)&self->wakeup);
+    for (uint32_t c = 0; c < COUNT; c++) {
+        self->timers[c] = (struct watcher){.self = self, .c = c, .kind = TIMER};
+        uv_timer_init(&self->loop, &self->timers[c].timer);
+        self->timers[c].timer.data = &self->timers[c];
+    }
     self->wakeup.data = NULL;
     *result = self;
     return 0;
@@ -76,10 +83,11 @@ static void let_go(struct self *self, uint32_t c) {
     self->watcher[c] = NULL;
     if (w == NULL)
         return;
-    if (w->kind == TIMER)
+    if (w->kind == TIMER) {
         uv_timer_stop(&w->timer);
-    else
-        uv_poll_stop(&w->poll);
+        return;
+    }
+    uv_poll_stop(&w->poll);
     uv_close(&w->handle, on_closed);
 }
 
@@ -87,6 +95,8 @@ static int deinit(void *of) {
     struct self *self = of;
     for (uint32_t c = 0; c < COUNT; c++)
         let_go(self, c);
+    for (uint32_t c = 0; c < COUNT; c++)
+        uv_close(&self->timers[c].handle, NULL);
     uv_close((uv_handle_t *)&self->wakeup, NULL);
     uv_run(&self->loop, UV_RUN_DEFAULT);
     int error = uv_loop_close(&self->loop);
@@ -113,18 +123,12 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     end(poll->data, result);
 }
 
-static struct watcher *new_watcher(struct self *self, uint32_t c, enum kind kind, uint32_t userdata) {
-    struct watcher *w = calloc(1, sizeof *w);
-    if (w != NULL)
-        *w = (struct watcher){.self = self, .c = c, .kind = kind, .userdata = userdata};
-    return w;
-}
-
 static int submit(void *of, uint32_t c, const struct etalon_subject_description *d) {
     struct self *self = of;
-    struct watcher *w = new_watcher(self, c, POLL, d->userdata);
+    struct watcher *w = calloc(1, sizeof *w);
     if (w == NULL)
         return -ENOMEM;
+    *w = (struct watcher){.self = self, .c = c, .kind = POLL, .userdata = d->userdata};
     int error = uv_poll_init(&self->loop, &w->poll, d->fd);
     if (error != 0) {
         free(w);
@@ -141,18 +145,11 @@ static int submit(void *of, uint32_t c, const struct etalon_subject_description 
 
 static int timer(void *of, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
     struct self *self = of;
-    struct watcher *w = new_watcher(self, c, TIMER, userdata);
+    struct watcher *w = &self->timers[c];
     (void)has_callback;
-    if (w == NULL)
-        return -ENOMEM;
-    int error = uv_timer_init(&self->loop, &w->timer);
-    w->timer.data = w;
+    w->userdata = userdata;
     self->watcher[c] = w;
-    if (error == 0)
-        error = uv_timer_start(&w->timer, on_timer, delay_ms, 0);
-    if (error != 0)
-        let_go(self, c);
-    return error;
+    return uv_timer_start(&w->timer, on_timer, delay_ms, 0);
 }
 
 static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata, int has_callback) {
@@ -198,6 +195,13 @@ static void update_now(void *of) {
     uv_update_time(&((struct self *)of)->loop);
 }
 
+static const struct etalon_subject_difference differences[] = {
+    {"ET-RUN-2", "UV_RUN_ONCE polls for i/o once; a closing handle, a wake-up or the end of the longest wait ends it "
+                 "too: uv_run()"},
+    {"ET-TICK-5", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
+    {NULL, NULL},
+};
+
 ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
@@ -209,6 +213,7 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP |
               ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
               ETALON_OFFERS_POLL,
+    .differences = differences,
     .version = uv_version_string,
     .init = init,
     .deinit = deinit,
