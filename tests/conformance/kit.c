@@ -225,11 +225,13 @@ static const char *missing(uint64_t needed, uint64_t offered) {
 
 const char *kit_lacks(const struct etalon_subject *subject, const struct trace *trace) {
     const struct program *p = &trace->program;
-    uint64_t needed = 0;
+    uint64_t needed = 0, offered = subject->offers;
+    if ((offered & ETALON_OFFERS_ONCE) != 0) /* again and again */
+        offered |= ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK;
     for (unsigned i = 0; i < p->commands; i++)
         needed |= command_needs(&p->command[i]);
-    if ((needed & ~subject->offers) != 0)
-        return missing(needed, subject->offers);
+    if ((needed & ~offered) != 0)
+        return missing(needed, offered);
     bool any = trace->clauses == 0;
     for (unsigned i = 0; i < trace->clauses; i++)
         any = any || judged(subject, trace->clause[i]);

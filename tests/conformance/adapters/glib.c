@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "etalon_subject.h"
+#include "../etalon_subject.h"
 
 struct completion {
     struct subject *subject;

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "etalon_subject.h"
+#include "../etalon_subject.h"
 
 enum kind { NOTHING, TIMER, IO };
 

@@ -23,7 +23,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "etalon_subject.h"
+#include "../etalon_subject.h"
 
 struct completion {
     xev_completion completion;

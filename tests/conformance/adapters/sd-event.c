@@ -1,4 +1,4 @@
-/* systemd's sd-event, for `etalon check`. Build: -lsystemd
+/* systemd's sd-event, for `etalon check`. Build: $(pkg-config --cflags --libs libsystemd)
  *
  * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the accuracy of 1 µs, or an I/O source. It is kept
  * when it has been called or disabled, and set anew when the completion is used as the same kind again.
@@ -19,7 +19,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#include "etalon_subject.h"
+#include "../etalon_subject.h"
 
 struct completion {
     struct subject *subject;
@@ -161,6 +161,10 @@ static const struct etalon_subject_difference differences[] = {
     {"ET-EXPIRE-3", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
     {"ET-WAIT-1", "an iteration waits until there is an event, also when there is no source: sd_event_run(3)"},
     {"ET-TICK-1", "a loop that has exited refuses to run, -ESTALE: sd_event_run(3)"},
+    {"ET-ADD-1", "a loop that has exited takes no source, -ESTALE: sd_event_add_io(3)"},
+    {"ET-TIMER-1",
+     "a loop that has exited takes no source, -ESTALE, and a time is 64 bits of microseconds: sd_event_add_time(3)"},
+    {"ET-RESET-3", "a loop that has exited changes no source, -ESTALE: sd_event_source_set_time(3)"},
     {NULL, NULL},
 };
 

@@ -1,4 +1,4 @@
-/* The event loop of libwayland-server, for `etalon check`. Build: -lwayland-server
+/* The event loop of libwayland-server, for `etalon check`. Build: $(pkg-config --cflags --libs wayland-server)
  *
  * A completion is a wl_event_source: a timer, which is kept and set anew, or a descriptor, which is removed when it is called.
  *
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "etalon_subject.h"
+#include "../etalon_subject.h"
 
 struct completion {
     struct subject *subject;
