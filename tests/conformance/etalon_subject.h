@@ -101,6 +101,9 @@ extern "C" {
     (UINT64_C(1)                                                                                                       \
      << 41) /* READ, WRITE and the positioned ones on regular files, which epoll refuses (a thread pool, io_uring) */
 #define ETALON_OFFERS_POOL (UINT64_C(1) << 42) /* on_pool: such an operation is run by a thread pool */
+#define ETALON_OFFERS_ASYNC                                                                                            \
+    (UINT64_C(1) << 43) /* counters that other threads raise and completions wait for. Reserved: this version of the
+    interface has no call for it, nor for on_pool, and cases about them count as not offered */
 
 /* How strictly the order of events is held against the law. */
 #define ETALON_OFFERS_ROUNDS                                                                                           \

@@ -55,6 +55,7 @@ static const struct {
     {ETALON_OFFERS_SHUTDOWN, "shutdown"},
     {ETALON_OFFERS_FILES, "files"},
     {ETALON_OFFERS_POOL, "pool"},
+    {ETALON_OFFERS_ASYNC, "async"},
     {ETALON_OFFERS_ROUNDS, "rounds"},
     {ETALON_OFFERS_DESCRIPTOR_LIMIT, "descriptor_limit"},
 };
@@ -207,7 +208,14 @@ static uint64_t command_needs(const struct command *command) {
     case COMMAND_LIMIT: return ETALON_OFFERS_ACCEPT;
     case COMMAND_FAIL: /* any wait can be interrupted; what else a loop makes of a failing kernel is its own business */
         return command->call == FAULTY_EPOLL_WAIT && command->error == EINTR ? 0 : ETALON_OFFERS_ROUNDS;
-    case COMMAND_OPEN: return command->value == WORLD_TIMERFD ? ETALON_OFFERS_ROUNDS : 0;
+    case COMMAND_OPEN:
+        if (command->value == WORLD_ASYNC)
+            return ETALON_OFFERS_ASYNC;
+        return command->value == WORLD_TIMERFD ? ETALON_OFFERS_ROUNDS : 0;
+    case COMMAND_POOL:
+    case COMMAND_STEP: return ETALON_OFFERS_POOL;
+    case COMMAND_ASYNC_WAIT:
+    case COMMAND_NOTIFY: return ETALON_OFFERS_ASYNC;
     default: return 0;
     }
 }

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "../../src/etalon_vocabulary.h"
+#include "../../fuzz/kernel.h"
 #include "interpose.h"
 #include "kit.h"
 
@@ -953,8 +954,8 @@ static void *wake_up_there(void *unused) {
 static void wake_up(void) {
     pthread_t thread;
     bool before = interpose_inside(false);
-    if (pthread_create(&thread, NULL, wake_up_there, NULL) == 0)
-        pthread_join(thread, NULL);
+    if (__real_pthread_create(&thread, NULL, wake_up_there, NULL) == 0)
+        __real_pthread_join(thread, NULL);
     (void)interpose_inside(before);
 }
 

@@ -10,6 +10,7 @@
 #define lockstep_unreleased  strict_unreleased
 #define lockstep_errors      strict_errors
 #define lockstep_disturbed   strict_disturbed
+#define lockstep_notifying   strict_notifying
 #define et_completion_state  strict_completion_state
 #define et_loop_init         strict_loop_init
 #define et_loop_deinit       strict_loop_deinit
@@ -125,6 +126,8 @@ void strict_loop_update_now(struct et_loop *loop) {
 
 void strict_loop_wakeup(struct et_loop *loop) {
     (void)loop;
+    if (k.self == NULL)
+        return;
     TELL(k.subject->wakeup(k.self));
 }
 
