@@ -4,6 +4,7 @@
 #include "../model/lockstep.h"
 #include "../model/program.h"
 #include "compare.h"
+#include "conformance/check.h"
 #include "shrink.h"
 #include "torture.h"
 
@@ -395,6 +396,7 @@ static int shrink(const char *path, const struct options *options) {
 
 static void usage(FILE *out) {
     fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
+          "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
           "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
           "       etalon --help | --version\n"
           "\n"
@@ -407,6 +409,7 @@ static void usage(FILE *out) {
           "  encode       write fuzz inputs into the folder --output\n"
           "  shrink       write the shortest program that shows the same difference\n"
           "  compare      run programs, and N random ones, on both kernels: all that is seen must be the same\n"
+          "  check        hold other loops, shown by an adapter, against the law\n"
           "  torture      run programs again for each system call that can fail, with that call failing\n"
           "\n"
           "  replay --fail N:ERRNO[:same|:on] lets the N-th such call fail (same: and all later ones of its name; on: "
@@ -520,6 +523,8 @@ int main(int argc, char **argv) {
         close(fd);
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
         return with_output(compare_main(argc - 1, argv + 1, load));
+    if (argc > 1 && strcmp(argv[1], "check") == 0)
+        return with_output(check_main(argc - 1, argv + 1, load));
     while ((letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
         switch (letter) {
         case 'w':

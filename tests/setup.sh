@@ -4,6 +4,8 @@
 set -eu
 
 packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin'
+# The loops that the conformance kit is tried on.
+packages="$packages libuv1-dev libev-dev libevent-dev libglib2.0-dev libsystemd-dev libwayland-dev"
 
 installed() {
     test "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed

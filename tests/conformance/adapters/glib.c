@@ -1,0 +1,170 @@
+/* GLib's main context, for `etalon check`. Build: $(pkg-config --cflags --libs glib-2.0)
+ *
+ * A completion is a GSource of default priority: a timeout, or a Unix descriptor.
+ *
+ *   timer   g_timeout_source_new (milliseconds in an unsigned int; more is -ERANGE)   remove  g_source_destroy
+ *   poll    g_unix_fd_source_new                                                      wakeup  g_main_context_wakeup
+ *   run     g_main_context_iteration, may_block for ONCE                              deinit  every source is destroyed first
+ *   rearm   G_SOURCE_CONTINUE: "the function is called repeatedly until it returns FALSE"
+ *
+ * A source is out of use while its callback runs. When that callback uses the completion anew and also asks to be rearmed, the new source
+ * stays and the old one ends. Not offered: a reset (a GTimeoutSource has none), a cancel that calls back, now
+ * and update_now (the context's time belongs to a source), UNTIL_DONE and stop (a GMainLoop runs until it is told to quit,
+ * whether or not anything is left; a context alone has no stop), refusals (iterations may be nested). */
+#include <glib-unix.h>
+#include <glib.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "../etalon_subject.h"
+
+struct completion {
+    struct subject *subject;
+    GSource *source; /* null: out of use */
+    uint32_t number;
+};
+
+struct subject {
+    GMainContext *context;
+    const struct etalon_subject_host *host;
+    struct completion completions[ETALON_SUBJECT_COMPLETIONS];
+};
+
+/* The loop's user data: a completion and its token, freed with the source. */
+struct data {
+    struct completion *completion;
+    uint32_t userdata;
+};
+
+static gboolean call(struct data *data, int64_t result) {
+    struct completion *c = data->completion;
+    GSource *source = c->source;
+    c->source = NULL;
+    enum etalon_subject_action action = c->subject->host->called(c->number, result, data->userdata);
+    if (action == ETALON_REARM && c->source == NULL) {
+        c->source = source;
+        return G_SOURCE_CONTINUE;
+    }
+    g_source_unref(source);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean expired(gpointer data) {
+    return call(data, 0);
+}
+
+static gboolean ready(gint fd, GIOCondition condition, gpointer data) {
+    (void)fd;
+    return call(data, (int64_t)condition);
+}
+
+static int delete_completion(void *self, uint32_t c) {
+    struct subject *s = self;
+    GSource *source = s->completions[c].source;
+    s->completions[c].source = NULL;
+    if (source != NULL) {
+        g_source_destroy(source);
+        g_source_unref(source);
+    }
+    return 0;
+}
+
+static int deinit(void *self) {
+    struct subject *s = self;
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        delete_completion(self, c);
+    g_main_context_unref(s->context);
+    free(s);
+    return 0;
+}
+
+static int init(const struct etalon_subject_host *host, void **self) {
+    struct subject *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    s->host = host;
+    s->context = g_main_context_new();
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        s->completions[c] = (struct completion){.subject = s, .number = c};
+    *self = s;
+    return 0;
+}
+
+static int attach(struct subject *s, uint32_t c, GSource *source, GSourceFunc function, uint32_t userdata) {
+    struct data *data = g_new(struct data, 1);
+    *data = (struct data){.completion = &s->completions[c], .userdata = userdata};
+    g_source_set_callback(source, function, data, g_free);
+    g_source_attach(source, s->context);
+    s->completions[c].source = source;
+    return 0;
+}
+
+static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+    (void)has_callback;
+    if (delay_ms > G_MAXUINT)
+        return -ERANGE;
+    return attach(self, c, g_timeout_source_new((guint)delay_ms), expired, userdata);
+}
+
+static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
+    GIOCondition condition =
+        (description->events & EPOLLIN ? G_IO_IN : 0) | (description->events & EPOLLOUT ? G_IO_OUT : 0);
+    GSource *source = g_unix_fd_source_new(description->fd, condition);
+    return attach(self, c, source, (GSourceFunc)(void (*)(void))ready, description->userdata);
+}
+
+static int state(void *self, uint32_t c) {
+    const struct subject *s = self;
+    return s->completions[c].source != NULL ? ETALON_ACTIVE : ETALON_DEAD;
+}
+
+static int run(void *self, uint32_t mode) {
+    const struct subject *s = self;
+    g_main_context_iteration(s->context, mode == ETALON_RUN_ONCE);
+    return 0;
+}
+
+static void wakeup(void *self) {
+    const struct subject *s = self;
+    g_main_context_wakeup(s->context);
+}
+
+static const char *version(void) {
+    static char text[24];
+    snprintf(text, sizeof(text), "%u.%u.%u", glib_major_version, glib_minor_version, glib_micro_version);
+    return text;
+}
+
+static const struct etalon_subject_difference differences[] = {
+    {"ET-RUN-2",
+     "an iteration may return without a dispatch, as the wait may be interrupted: g_main_context_iteration()"},
+    {"ET-WAIT-1", "an iteration that may block waits for a source to become ready, also when there is none: "
+                  "g_main_context_iteration()"},
+    {"ET-TIMER-1", "an interval is an unsigned int of milliseconds: g_timeout_source_new()"},
+    {NULL, NULL},
+};
+
+ETALON_SUBJECT = {
+    .abi = ETALON_SUBJECT_ABI,
+    .size = sizeof(struct etalon_subject),
+    .name = "glib",
+    .notes = "A completion is a GSource of default priority, a timeout or a Unix descriptor; rearming is "
+             "G_SOURCE_CONTINUE. run is one "
+             "g_main_context_iteration, which blocks for ONCE.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
+              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
+    .differences = differences,
+    .version = version,
+    .init = init,
+    .deinit = deinit,
+    .submit = submit,
+    .timer = timer,
+    .remove = delete_completion,
+    .state = state,
+    .run = run,
+    .wakeup = wakeup,
+};

@@ -1,0 +1,219 @@
+/* libev (Marc Lehmann's libev 4), for `etalon check`. Build: -lev
+ *
+ * A completion is a watcher: an ev_timer that does not repeat, or an ev_io that its callback stops before anything else, as one call is all that
+ * a completion gets.
+ *
+ *   timer         ev_timer_set, ev_timer_start          remove     ev_timer_stop, ev_io_stop
+ *   timer_reset   ev_timer_stop, then as timer          update_now ev_now_update
+ *   poll          ev_io_set, ev_io_start                stop       ev_break(EVBREAK_ALL)
+ *   run           ev_run: EVRUN_NOWAIT, EVRUN_ONCE, 0   wakeup     ev_async_send; the ev_async holds no reference (ev_unref)
+ *   state         ev_is_active, ev_is_pending           deinit     all watchers are stopped, then ev_loop_destroy
+ *
+ * Not offered: a cancel that calls back and rearming (libev has neither), now (ev_now is wall-clock time), a stop for good
+ * ("this break state will be cleared on the next call to ev_run"), refusals (ev_run may be called recursively). */
+#include <ev.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "../etalon_subject.h"
+
+enum kind { NOTHING, TIMER, IO };
+
+struct completion {
+    union {
+        ev_timer timer;
+        ev_io io;
+    };
+    enum kind kind;
+    uint32_t number, userdata;
+};
+
+struct subject {
+    struct ev_loop *loop;
+    const struct etalon_subject_host *host;
+    ev_async wakeup;
+    struct completion *completions[ETALON_SUBJECT_COMPLETIONS]; /* each its own memory: a use after forget is seen */
+};
+
+static void timer_expired(struct ev_loop *loop, ev_timer *watcher, int events) {
+    const struct completion *c = watcher->data;
+    const struct subject *s = ev_userdata(loop);
+    (void)events;
+    s->host->called(c->number, 0, c->userdata);
+}
+
+static void io_ready(struct ev_loop *loop, ev_io *watcher, int events) {
+    const struct completion *c = watcher->data;
+    const struct subject *s = ev_userdata(loop);
+    ev_io_stop(loop, watcher);
+    int64_t result = (events & EV_READ ? EPOLLIN : 0) | (events & EV_WRITE ? EPOLLOUT : 0);
+    s->host->called(c->number, events & EV_ERROR ? -EBADF : result, c->userdata);
+}
+
+static void woken(struct ev_loop *loop, ev_async *watcher, int events) {
+    (void)loop, (void)watcher, (void)events;
+}
+
+static struct completion *completion(struct subject *s, uint32_t c) {
+    if (s->completions[c] == NULL)
+        s->completions[c] = calloc(1, sizeof(struct completion));
+    return s->completions[c];
+}
+
+static int delete_completion(void *self, uint32_t c) {
+    struct subject *s = self;
+    struct completion *its = s->completions[c];
+    if (its != NULL && its->kind == TIMER)
+        ev_timer_stop(s->loop, &its->timer);
+    if (its != NULL && its->kind == IO)
+        ev_io_stop(s->loop, &its->io);
+    return 0;
+}
+
+static void forget(void *self, uint32_t c) {
+    struct subject *s = self;
+    delete_completion(self, c);
+    free(s->completions[c]);
+    s->completions[c] = NULL;
+}
+
+static int deinit(void *self) {
+    struct subject *s = self;
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        forget(self, c);
+    if (s->loop != NULL) {
+        ev_ref(s->loop);
+        ev_async_stop(s->loop, &s->wakeup);
+        ev_loop_destroy(s->loop);
+    }
+    free(s);
+    return 0;
+}
+
+static int init(const struct etalon_subject_host *host, void **self) {
+    struct subject *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    s->host = host;
+    s->loop = ev_loop_new(EVFLAG_NOENV | EVBACKEND_EPOLL);
+    if (s->loop == NULL) {
+        free(s);
+        return -ENOMEM;
+    }
+    ev_set_userdata(s->loop, s);
+    ev_async_init(&s->wakeup, woken);
+    ev_async_start(s->loop, &s->wakeup);
+    ev_unref(s->loop);
+    *self = s;
+    return 0;
+}
+
+static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+    struct subject *s = self;
+    struct completion *its = completion(s, c);
+    (void)has_callback;
+    if (its == NULL)
+        return -ENOMEM;
+    its->kind = TIMER;
+    its->number = c;
+    its->userdata = userdata;
+    ev_timer_init(&its->timer, timer_expired, (ev_tstamp)delay_ms / 1000, 0.);
+    its->timer.data = its;
+    ev_timer_start(s->loop, &its->timer);
+    return 0;
+}
+
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
+                       int has_callback) {
+    (void)carrier;
+    delete_completion(self, c);
+    return timer(self, c, delay_ms, userdata, has_callback);
+}
+
+static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
+    struct subject *s = self;
+    struct completion *its = completion(s, c);
+    if (its == NULL)
+        return -ENOMEM;
+    its->kind = IO;
+    its->number = c;
+    its->userdata = description->userdata;
+    ev_io_init(&its->io, io_ready, description->fd,
+               (description->events & EPOLLIN ? EV_READ : 0) | (description->events & EPOLLOUT ? EV_WRITE : 0));
+    its->io.data = its;
+    ev_io_start(s->loop, &its->io);
+    return 0;
+}
+
+static int state(void *self, uint32_t c) {
+    const struct subject *s = self;
+    const struct completion *its = s->completions[c];
+    if (its == NULL || its->kind == NOTHING)
+        return ETALON_DEAD;
+    return ev_is_active(&its->timer) || ev_is_pending(&its->timer) ? ETALON_ACTIVE : ETALON_DEAD;
+}
+
+static int run(void *self, uint32_t mode) {
+    struct subject *s = self;
+    ev_run(s->loop, mode == ETALON_RUN_NO_WAIT ? EVRUN_NOWAIT : mode == ETALON_RUN_ONCE ? EVRUN_ONCE : 0);
+    return 0;
+}
+
+static void stop(void *self) {
+    struct subject *s = self;
+    ev_break(s->loop, EVBREAK_ALL);
+}
+
+static void wakeup(void *self) {
+    struct subject *s = self;
+    ev_async_send(s->loop, &s->wakeup);
+}
+
+static void update_now(void *self) {
+    struct subject *s = self;
+    ev_now_update(s->loop);
+}
+
+static const char *version(void) {
+    static char text[16];
+    snprintf(text, sizeof(text), "%d.%d", ev_version_major(), ev_version_minor());
+    return text;
+}
+
+static const struct etalon_subject_difference differences[] = {
+    {"ET-RUN-2", "EVRUN_ONCE waits for one new event, which may be internal to libev (a wake-up, the longest wait): "
+                 "ev(3) guarantees no callback"},
+    {"ET-EXPIRE-1", "a timer is called when more than its delay has passed, never at equality: ev(3), the special "
+                    "problem of being too early"},
+    {NULL, NULL},
+};
+
+ETALON_SUBJECT = {
+    .abi = ETALON_SUBJECT_ABI,
+    .size = sizeof(struct etalon_subject),
+    .name = "libev",
+    .notes = "A completion is an ev_timer that does not repeat, or an ev_io that is stopped when it is called. A reset "
+             "stops "
+             "the timer and starts it again. A wake-up is an ev_async without a reference.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP |
+              ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
+              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
+    .differences = differences,
+    .version = version,
+    .init = init,
+    .deinit = deinit,
+    .submit = submit,
+    .timer = timer,
+    .timer_reset = timer_reset,
+    .remove = delete_completion,
+    .forget = forget,
+    .state = state,
+    .run = run,
+    .stop = stop,
+    .wakeup = wakeup,
+    .update_now = update_now,
+};

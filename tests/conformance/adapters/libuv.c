@@ -1,0 +1,230 @@
+/* libuv 1.x, for `etalon check`. Build: $(pkg-config --cflags --libs libuv)
+ *
+ * A completion is a handle: a uv_timer_t that does not repeat, or a uv_poll_t that its callback stops, as one call is all that a
+ * completion gets. Timers are kept and started again. A uv_poll_t belongs to one descriptor, and is made anew for each use; the old one
+ * is closed.
+ *
+ *   timer         uv_timer_start with no repeat        remove      uv_timer_stop; uv_poll_stop, then uv_close
+ *   timer_reset   uv_timer_stop, uv_timer_start        now         uv_now
+ *   poll          uv_poll_init, uv_poll_start          update_now  uv_update_time
+ *   run           uv_run: NOWAIT, ONCE, DEFAULT        stop        uv_stop
+ *   state         uv_is_active                         wakeup      uv_async_send, of a uv_async_t without a reference
+ *   deinit        every handle is closed, uv_run until all of that is done, uv_loop_close
+ *
+ * uv_run returns whether something is left: 0 or more is success here. Not offered: a cancel that calls back, rearming (libuv's
+ * repeat is another thing: it counts from the start), a stop for good ("uv_stop: the loop will stop at the next iteration", and runs again
+ * later), several polls of one descriptor ("it is not okay to have multiple active poll handles for the same socket"),
+ * descriptors that are closed while they are polled, and a uv_run within a callback ("uv_run is not reentrant"). uv_fs_* and streams are not
+ * operations on a caller's descriptor in the sense of the law, and left out. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <uv.h>
+
+#include "../etalon_subject.h"
+
+#define COUNT ETALON_SUBJECT_COMPLETIONS
+
+enum kind { TIMER, POLL };
+
+struct watcher {
+    union {
+        uv_handle_t handle;
+        uv_timer_t timer;
+        uv_poll_t poll;
+    };
+    struct self *self;
+    uint32_t c, userdata;
+    enum kind kind;
+};
+
+struct self {
+    uv_loop_t loop;
+    uv_async_t wakeup;
+    const struct etalon_subject_host *host;
+    struct watcher timers[COUNT];
+    struct watcher *watcher[COUNT]; /* null: not in use */
+};
+
+static void on_closed(uv_handle_t *handle) {
+    free(handle->data);
+}
+
+static void on_wakeup(uv_async_t *async) {
+    (void)async;
+}
+
+static int init(const struct etalon_subject_host *host, void **result) {
+    struct self *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return -ENOMEM;
+    self->host = host;
+    int error = uv_loop_init(&self->loop);
+    if (error == 0)
+        error = uv_async_init(&self->loop, &self->wakeup, on_wakeup);
+    if (error != 0) {
+        free(self);
+        return error;
+    }
+    uv_unref((uv_handle_t *)&self->wakeup);
+    for (uint32_t c = 0; c < COUNT; c++) {
+        self->timers[c] = (struct watcher){.self = self, .c = c, .kind = TIMER};
+        uv_timer_init(&self->loop, &self->timers[c].timer);
+        self->timers[c].timer.data = &self->timers[c];
+    }
+    self->wakeup.data = NULL;
+    *result = self;
+    return 0;
+}
+
+/* The number is free; the handle goes when libuv has closed it. */
+static void let_go(struct self *self, uint32_t c) {
+    struct watcher *w = self->watcher[c];
+    self->watcher[c] = NULL;
+    if (w == NULL)
+        return;
+    if (w->kind == TIMER) {
+        uv_timer_stop(&w->timer);
+        return;
+    }
+    uv_poll_stop(&w->poll);
+    uv_close(&w->handle, on_closed);
+}
+
+static int deinit(void *of) {
+    struct self *self = of;
+    for (uint32_t c = 0; c < COUNT; c++)
+        let_go(self, c);
+    for (uint32_t c = 0; c < COUNT; c++)
+        uv_close(&self->timers[c].handle, NULL);
+    uv_close((uv_handle_t *)&self->wakeup, NULL);
+    uv_run(&self->loop, UV_RUN_DEFAULT);
+    int error = uv_loop_close(&self->loop);
+    if (error == 0)
+        free(self);
+    return error;
+}
+
+static void end(struct watcher *w, int64_t result) {
+    struct self *self = w->self;
+    uint32_t c = w->c, userdata = w->userdata;
+    let_go(self, c);
+    (void)self->host->called(c, result, userdata);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    end(timer->data, 0);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events) {
+    int64_t result = status;
+    if (status == 0)
+        result = ((events & UV_READABLE) != 0 ? EPOLLIN : 0) | ((events & UV_WRITABLE) != 0 ? EPOLLOUT : 0);
+    end(poll->data, result);
+}
+
+static int submit(void *of, uint32_t c, const struct etalon_subject_description *d) {
+    struct self *self = of;
+    struct watcher *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return -ENOMEM;
+    *w = (struct watcher){.self = self, .c = c, .kind = POLL, .userdata = d->userdata};
+    int error = uv_poll_init(&self->loop, &w->poll, d->fd);
+    if (error != 0) {
+        free(w);
+        return error;
+    }
+    w->poll.data = w;
+    self->watcher[c] = w;
+    int events = ((d->events & EPOLLIN) != 0 ? UV_READABLE : 0) | ((d->events & EPOLLOUT) != 0 ? UV_WRITABLE : 0);
+    error = uv_poll_start(&w->poll, events, on_poll);
+    if (error != 0)
+        let_go(self, c);
+    return error;
+}
+
+static int timer(void *of, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+    struct self *self = of;
+    struct watcher *w = &self->timers[c];
+    (void)has_callback;
+    w->userdata = userdata;
+    self->watcher[c] = w;
+    return uv_timer_start(&w->timer, on_timer, delay_ms, 0);
+}
+
+static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+    struct self *self = of;
+    struct watcher *w = self->watcher[c];
+    (void)carrier;
+    if (w == NULL)
+        return timer(of, c, delay_ms, userdata, has_callback);
+    w->userdata = userdata;
+    uv_timer_stop(&w->timer);
+    return uv_timer_start(&w->timer, on_timer, delay_ms, 0);
+}
+
+static int remove_watcher(void *of, uint32_t c) {
+    let_go(of, c);
+    return 0;
+}
+
+static int state(void *of, uint32_t c) {
+    const struct watcher *w = ((struct self *)of)->watcher[c];
+    return w != NULL && uv_is_active(&w->handle) ? ETALON_ACTIVE : ETALON_DEAD;
+}
+
+static int run(void *of, uint32_t mode) {
+    static const uv_run_mode modes[] = {UV_RUN_NOWAIT, UV_RUN_ONCE, UV_RUN_DEFAULT};
+    int left = uv_run(&((struct self *)of)->loop, modes[mode]);
+    return left > 0 ? 0 : left;
+}
+
+static void stop(void *of) {
+    uv_stop(&((struct self *)of)->loop);
+}
+
+static void wakeup(void *of) {
+    uv_async_send(&((struct self *)of)->wakeup);
+}
+
+static uint64_t now(void *of) {
+    return uv_now(&((struct self *)of)->loop);
+}
+
+static void update_now(void *of) {
+    uv_update_time(&((struct self *)of)->loop);
+}
+
+static const struct etalon_subject_difference differences[] = {
+    {"ET-RUN-2", "UV_RUN_ONCE polls for i/o once; a closing handle, a wake-up or the end of the longest wait ends it "
+                 "too: uv_run()"},
+    {"ET-TICK-5", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
+    {NULL, NULL},
+};
+
+ETALON_SUBJECT = {
+    .abi = ETALON_SUBJECT_ABI,
+    .size = sizeof(struct etalon_subject),
+    .name = "libuv",
+    .notes = "A completion is a uv_timer_t without repeat, or a uv_poll_t that its callback stops. delete is stop and "
+             "close, wakeup a uv_async_t "
+             "without a reference, run uv_run.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP |
+              ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
+              ETALON_OFFERS_POLL,
+    .differences = differences,
+    .version = uv_version_string,
+    .init = init,
+    .deinit = deinit,
+    .submit = submit,
+    .timer = timer,
+    .timer_reset = timer_reset,
+    .remove = remove_watcher,
+    .state = state,
+    .run = run,
+    .stop = stop,
+    .wakeup = wakeup,
+    .now = now,
+    .update_now = update_now,
+};

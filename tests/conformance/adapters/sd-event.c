@@ -1,0 +1,195 @@
+/* systemd's sd-event, for `etalon check`. Build: $(pkg-config --cflags --libs libsystemd)
+ *
+ * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the accuracy of 1 µs, or an I/O source. It is kept
+ * when it has been called or disabled, and set anew when the completion is used as the same kind again.
+ *
+ *   timer        sd_event_add_time_relative                     remove  sd_event_source_set_enabled(SD_EVENT_OFF)
+ *   timer_reset  sd_event_source_set_time_relative              now     sd_event_now
+ *   poll         sd_event_add_io, SD_EVENT_ONESHOT              stop    sd_event_exit; stopped: sd_event_get_exit_code
+ *   run          sd_event_run, with a timeout of 0 or without   state   sd_event_source_get_enabled
+ *   forget       sd_event_source_disable_unref                  deinit  all sources are released, then the loop
+ *
+ * Not offered: UNTIL_DONE (sd_event_loop runs until sd_event_exit, whether or not anything is left), several polls of one
+ * descriptor (-EEXIST), wake-ups, a cancel that calls back, rearming, update_now (there are none), refusals (a run inside a handler is
+ * refused, but releasing the loop there is not). */
+#include <systemd/sd-event.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "../etalon_subject.h"
+
+struct completion {
+    struct subject *subject;
+    sd_event_source *source;
+    int is_timer;
+    uint32_t number, userdata;
+};
+
+struct subject {
+    sd_event *event;
+    const struct etalon_subject_host *host;
+    struct completion completions[ETALON_SUBJECT_COMPLETIONS];
+};
+
+static int expired(sd_event_source *source, uint64_t usec, void *userdata) {
+    const struct completion *c = userdata;
+    (void)source, (void)usec;
+    c->subject->host->called(c->number, 0, c->userdata);
+    return 0;
+}
+
+static int ready(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+    const struct completion *c = userdata;
+    (void)source, (void)fd;
+    c->subject->host->called(c->number, events, c->userdata);
+    return 0;
+}
+
+static void forget(void *self, uint32_t c) {
+    struct subject *s = self;
+    s->completions[c].source = sd_event_source_disable_unref(s->completions[c].source);
+}
+
+static int deinit(void *self) {
+    struct subject *s = self;
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        forget(self, c);
+    sd_event_unref(s->event);
+    free(s);
+    return 0;
+}
+
+static int init(const struct etalon_subject_host *host, void **self) {
+    struct subject *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    s->host = host;
+    int error = sd_event_new(&s->event);
+    if (error < 0) {
+        free(s);
+        return error;
+    }
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        s->completions[c] = (struct completion){.subject = s, .number = c};
+    *self = s;
+    return 0;
+}
+
+/* UINT64_MAX means never: what a delay beyond that many microseconds comes to. */
+static uint64_t microseconds(uint64_t delay_ms) {
+    return delay_ms > UINT64_MAX / 1000 ? UINT64_MAX : delay_ms * 1000;
+}
+
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
+                       int has_callback) {
+    struct subject *s = self;
+    struct completion *its = &s->completions[c];
+    int error = 0;
+    (void)carrier, (void)has_callback;
+    if (!its->is_timer)
+        forget(self, c);
+    its->is_timer = 1;
+    its->userdata = userdata;
+    if (its->source == NULL)
+        error = sd_event_add_time_relative(s->event, &its->source, CLOCK_MONOTONIC, microseconds(delay_ms), 1, expired,
+                                           its);
+    else
+        error = sd_event_source_set_time_relative(its->source, microseconds(delay_ms));
+    if (error >= 0)
+        error = sd_event_source_set_enabled(its->source, SD_EVENT_ONESHOT);
+    return error < 0 ? error : 0;
+}
+
+static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+    return timer_reset(self, c, ETALON_NOBODY, delay_ms, userdata, has_callback);
+}
+
+static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
+    struct subject *s = self;
+    struct completion *its = &s->completions[c];
+    forget(self, c);
+    its->is_timer = 0;
+    its->userdata = description->userdata;
+    int error = sd_event_add_io(s->event, &its->source, description->fd, description->events, ready, its);
+    if (error >= 0)
+        error = sd_event_source_set_enabled(its->source, SD_EVENT_ONESHOT);
+    return error < 0 ? error : 0;
+}
+
+static int delete_completion(void *self, uint32_t c) {
+    struct subject *s = self;
+    int error = sd_event_source_set_enabled(s->completions[c].source, SD_EVENT_OFF);
+    return error < 0 ? error : 0;
+}
+
+static int state(void *self, uint32_t c) {
+    const struct subject *s = self;
+    return sd_event_source_get_enabled(s->completions[c].source, NULL) > 0 ? ETALON_ACTIVE : ETALON_DEAD;
+}
+
+static int run(void *self, uint32_t mode) {
+    const struct subject *s = self;
+    int error = sd_event_run(s->event, mode == ETALON_RUN_NO_WAIT ? 0 : UINT64_MAX);
+    return error < 0 ? error : 0;
+}
+
+static void stop(void *self) {
+    const struct subject *s = self;
+    sd_event_exit(s->event, 0);
+}
+
+static int stopped(void *self) {
+    const struct subject *s = self;
+    int code;
+    return sd_event_get_exit_code(s->event, &code) >= 0;
+}
+
+static uint64_t now(void *self) {
+    const struct subject *s = self;
+    uint64_t microseconds_now = 0;
+    sd_event_now(s->event, CLOCK_MONOTONIC, &microseconds_now);
+    return microseconds_now / 1000;
+}
+
+static const struct etalon_subject_difference differences[] = {
+    {"ET-EXPIRE-1", "each iteration dispatches a single source: sd-event(3)"},
+    {"ET-EVENT-4", "each iteration dispatches a single source: sd-event(3)"},
+    {"ET-EXPIRE-2", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
+    {"ET-EXPIRE-3", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
+    {"ET-WAIT-1", "an iteration waits until there is an event, also when there is no source: sd_event_run(3)"},
+    {"ET-TICK-1", "a loop that has exited refuses to run, -ESTALE: sd_event_run(3)"},
+    {"ET-ADD-1", "a loop that has exited takes no source, -ESTALE: sd_event_add_io(3)"},
+    {"ET-TIMER-1",
+     "a loop that has exited takes no source, -ESTALE, and a time is 64 bits of microseconds: sd_event_add_time(3)"},
+    {"ET-RESET-3", "a loop that has exited changes no source, -ESTALE: sd_event_source_set_time(3)"},
+    {NULL, NULL},
+};
+
+ETALON_SUBJECT = {
+    .abi = ETALON_SUBJECT_ABI,
+    .size = sizeof(struct etalon_subject),
+    .name = "sd-event",
+    .notes = "A completion is a one-shot event source: a timer of CLOCK_MONOTONIC with an accuracy of 1 us, or an I/O "
+             "source. run is one "
+             "sd_event_run, which dispatches one event. stop is sd_event_exit.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_STOP | ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW |
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
+              ETALON_OFFERS_POLL_MORE,
+    .differences = differences,
+    .init = init,
+    .deinit = deinit,
+    .submit = submit,
+    .timer = timer,
+    .timer_reset = timer_reset,
+    .remove = delete_completion,
+    .forget = forget,
+    .state = state,
+    .run = run,
+    .stop = stop,
+    .stopped = stopped,
+    .now = now,
+};

@@ -1,0 +1,161 @@
+/* The event loop of libwayland-server, for `etalon check`. Build: $(pkg-config --cflags --libs wayland-server)
+ *
+ * A completion is a wl_event_source: a timer, which is kept and set anew, or a descriptor, which is removed when it is called.
+ *
+ *   timer        wl_event_loop_add_timer, wl_event_source_timer_update (milliseconds in an int; more is -ERANGE)
+ *   timer_reset  wl_event_source_timer_update               poll    wl_event_loop_add_fd
+ *   remove       wl_event_source_remove                     deinit  all sources are removed, then the loop is destroyed
+ *   run          wl_event_loop_dispatch, with a timeout of 0 or -1
+ *
+ * An update by 0 ms disarms a timer: there is no timer of 0 ms, and the adapter answers -EINVAL. Not offered: UNTIL_DONE, stop (a wl_display
+ * has them, a loop has not), wake-ups, now, states, a cancel that calls back, rearming, refusals. */
+#include <wayland-server-core.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "../etalon_subject.h"
+
+struct completion {
+    struct subject *subject;
+    struct wl_event_source *source;
+    int is_timer;
+    uint32_t number, userdata;
+};
+
+struct subject {
+    struct wl_event_loop *loop;
+    const struct etalon_subject_host *host;
+    struct completion completions[ETALON_SUBJECT_COMPLETIONS];
+};
+
+static void forget(void *self, uint32_t c) {
+    struct subject *s = self;
+    struct wl_event_source *source = s->completions[c].source;
+    s->completions[c].source = NULL;
+    if (source != NULL)
+        wl_event_source_remove(source);
+}
+
+static int delete_completion(void *self, uint32_t c) {
+    forget(self, c);
+    return 0;
+}
+
+static int expired(void *data) {
+    const struct completion *c = data;
+    c->subject->host->called(c->number, 0, c->userdata);
+    return 0;
+}
+
+static int ready(int fd, uint32_t mask, void *data) {
+    const struct completion *c = data;
+    (void)fd;
+    int64_t result = (mask & WL_EVENT_READABLE ? EPOLLIN : 0) | (mask & WL_EVENT_WRITABLE ? EPOLLOUT : 0) |
+                     (mask & WL_EVENT_HANGUP ? EPOLLHUP : 0) | (mask & WL_EVENT_ERROR ? EPOLLERR : 0);
+    forget(c->subject, c->number);
+    c->subject->host->called(c->number, result, c->userdata);
+    return 0;
+}
+
+static int deinit(void *self) {
+    struct subject *s = self;
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        forget(self, c);
+    wl_event_loop_destroy(s->loop);
+    free(s);
+    return 0;
+}
+
+static int init(const struct etalon_subject_host *host, void **self) {
+    struct subject *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    s->host = host;
+    s->loop = wl_event_loop_create();
+    if (s->loop == NULL) {
+        free(s);
+        return -ENOMEM;
+    }
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        s->completions[c] = (struct completion){.subject = s, .number = c};
+    *self = s;
+    return 0;
+}
+
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
+                       int has_callback) {
+    struct subject *s = self;
+    struct completion *its = &s->completions[c];
+    (void)carrier, (void)has_callback;
+    if (delay_ms == 0)
+        return -EINVAL;
+    if (delay_ms > INT_MAX)
+        return -ERANGE;
+    if (!its->is_timer)
+        forget(self, c);
+    if (its->source == NULL)
+        its->source = wl_event_loop_add_timer(s->loop, expired, its);
+    if (its->source == NULL)
+        return -ENOMEM;
+    its->is_timer = 1;
+    its->userdata = userdata;
+    return wl_event_source_timer_update(its->source, (int)delay_ms) == 0 ? 0 : -EINVAL;
+}
+
+static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+    return timer_reset(self, c, ETALON_NOBODY, delay_ms, userdata, has_callback);
+}
+
+static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
+    struct subject *s = self;
+    struct completion *its = &s->completions[c];
+    uint32_t mask = (description->events & EPOLLIN ? WL_EVENT_READABLE : 0U) |
+                    (description->events & EPOLLOUT ? WL_EVENT_WRITABLE : 0U);
+    forget(self, c);
+    its->is_timer = 0;
+    its->userdata = description->userdata;
+    its->source = wl_event_loop_add_fd(s->loop, description->fd, mask, ready, its);
+    return its->source != NULL ? 0 : errno != 0 ? -errno : -EINVAL;
+}
+
+static int run(void *self, uint32_t mode) {
+    const struct subject *s = self;
+    return wl_event_loop_dispatch(s->loop, mode == ETALON_RUN_NO_WAIT ? 0 : -1) == 0 ? 0 : -errno;
+}
+
+static const char *version(void) {
+    return WAYLAND_VERSION; /* of the headers: the library does not tell */
+}
+
+static const struct etalon_subject_difference differences[] = {
+    {"ET-TIMER-1", "a delay is an int of milliseconds, and 0 disarms: wl_event_source_timer_update()"},
+    {"ET-RESET-3", "a delay is an int of milliseconds, and 0 disarms: wl_event_source_timer_update()"},
+    {"ET-WAIT-1",
+     "a dispatch with the timeout -1 blocks indefinitely, also when there is no source: wl_event_loop_dispatch()"},
+    {NULL, NULL},
+};
+
+ETALON_SUBJECT = {
+    .abi = ETALON_SUBJECT_ABI,
+    .size = sizeof(struct etalon_subject),
+    .name = "wayland",
+    .notes = "A completion is a wl_event_source: a timer that is kept and set anew, or a descriptor that is removed "
+             "when it is called. "
+             "run is one wl_event_loop_dispatch. There are no timers of 0 ms.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
+              ETALON_OFFERS_MANY_POLLS,
+    .differences = differences,
+    .version = version,
+    .init = init,
+    .deinit = deinit,
+    .submit = submit,
+    .timer = timer,
+    .timer_reset = timer_reset,
+    .remove = delete_completion,
+    .forget = forget,
+    .run = run,
+};

@@ -1,0 +1,678 @@
+/* `etalon check`: holds loops that are given as adapters against the law (RUNNER.md is the contract). Reads the cases, runs
+ * each on each subject in a process of its own (process.c), and tells: the test-anything protocol or a matrix on the
+ * terminal, JSON for the rest (report.c). */
+#include "check.h"
+
+#include <stdio.h>
+
+#ifndef ETALON_WITHOUT_KIT
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../shrink.h"
+
+#define BAD_INPUT    2
+#define PATTERNS_MAX 32
+#define BATCH        256 /* random programs at a time */
+#define KINDS_MAX    12  /* of failures by random programs that are told, for each subject */
+
+struct options {
+    const char *cases, *law, *json, *summary, *gate;
+    const char *case_pattern[PATTERNS_MAX], *clause_pattern[PATTERNS_MAX];
+    unsigned case_patterns, clause_patterns, jobs;
+    bool list, dry_run, matrix, quiet;
+};
+
+static struct check check;
+static struct options options;
+
+static void complain(const char *what, const char *why) {
+    fprintf(stderr, "etalon: %s: %s\n", what, why);
+}
+
+/* ---- cases -------------------------------------------------------------------------------------------- */
+
+/* The comments before the first body, as prose. */
+static char *description_of(const char *path) {
+    char line[1024], *text = NULL;
+    size_t size = 0;
+    FILE *file = fopen(path, "r"), *out = open_memstream(&text, &size);
+    while (file != NULL && out != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "main", 4) == 0 || strncmp(line, "body", 4) == 0)
+            break;
+        char *words = line + strspn(line, " \t");
+        if (*words != '#')
+            continue;
+        words += strspn(words, "# \t");
+        words[strcspn(words, "\n")] = '\0';
+        fprintf(out, "%s%s", ftell(out) > 0 ? " " : "", words);
+    }
+    if (file != NULL)
+        fclose(file);
+    if (out != NULL)
+        fclose(out);
+    return text;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_trace(const struct dirent *entry) {
+    size_t length = strlen(entry->d_name);
+    return length > 6 && length < 60 && strcmp(entry->d_name + length - 6, ".trace") == 0;
+}
+
+static bool load_cases(const char *folder, bool (*load)(const char *path, struct trace *trace)) {
+    struct dirent **entry = NULL;
+    int count = scandir(folder, &entry, is_trace, by_name);
+    bool good = count > 0;
+    if (count < 0)
+        complain(folder, strerror(errno));
+    else if (count == 0)
+        complain(folder, "no case (*.trace) is there; --cases FOLDER says where they are");
+    check.cases_list = calloc((size_t)(count > 0 ? count : 0) + SUBJECTS_MAX * KINDS_MAX + 1, sizeof *check.cases_list);
+    for (int i = 0; i < count; i++) {
+        char path[4096];
+        struct check_case *c = &check.cases_list[check.cases];
+        snprintf(path, sizeof path, "%.3800s/%s", folder, entry[i]->d_name);
+        if (good && load(path, &c->trace)) {
+            snprintf(c->id, sizeof c->id, "%.*s", (int)strlen(entry[i]->d_name) - 6, entry[i]->d_name);
+            c->description = description_of(path);
+            check.cases++;
+        } else {
+            good = false;
+        }
+        free(entry[i]);
+    }
+    free(entry);
+    return good;
+}
+
+static bool in_range(const char *pattern, unsigned number) {
+    char *end;
+    unsigned long from = strtoul(pattern, &end, 10), to = from;
+    if (end == pattern)
+        return false;
+    if (*end == '-')
+        to = strtoul(end + 1, &end, 10);
+    return *end == '\0' && number >= from && number <= to;
+}
+
+static bool chosen(const struct check_case *c, unsigned number) {
+    bool by_case = options.case_patterns == 0, by_clause = options.clause_patterns == 0;
+    for (unsigned i = 0; i < options.case_patterns; i++)
+        by_case =
+            by_case || in_range(options.case_pattern[i], number) || fnmatch(options.case_pattern[i], c->id, 0) == 0;
+    for (unsigned i = 0; i < options.clause_patterns; i++)
+        for (unsigned k = 0; k < c->trace.clauses; k++)
+            by_clause = by_clause || fnmatch(options.clause_pattern[i], c->trace.clause[k], 0) == 0;
+    return by_case && by_clause;
+}
+
+/* Keeps the chosen ones. The numbers that a case is chosen by are its places in the whole list. */
+static bool choose_cases(void) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < check.cases; i++) {
+        struct check_case *c = &check.cases_list[i];
+        bool wanted = chosen(c, i + 1);
+        if (options.list && wanted) {
+            printf("%3u  %-36s ", i + 1, c->id);
+            for (unsigned k = 0; k < c->trace.clauses; k++)
+                printf(" %s", c->trace.clause[k]);
+            putchar('\n');
+        }
+        if (wanted) {
+            struct check_case moved = *c;
+            *c = check.cases_list[kept];
+            check.cases_list[kept++] = moved;
+        }
+    }
+    if (kept == 0)
+        complain("no case", "is chosen by these patterns (etalon check --list)");
+    check.cases = kept;
+    return kept > 0;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+static void progress(unsigned done, unsigned all) {
+    if (isatty(STDERR_FILENO) && (done % 16 == 0 || done == all))
+        fprintf(stderr, "\retalon: %u of %u runs%s", done, all, done == all ? "\r\033[K" : " ");
+}
+
+/* As much of a subject as tells what it offers. */
+static struct etalon_subject shape(const struct subject *subject) {
+    return (struct etalon_subject){.name = subject->name, .offers = subject->offers};
+}
+
+static struct check_result *new_result(unsigned subject, unsigned of_case) {
+    struct check_result *grown = realloc(check.result, (check.results + 1) * sizeof *grown);
+    if (grown == NULL) {
+        perror("etalon");
+        exit(BAD_INPUT);
+    }
+    check.result = grown;
+    struct check_result *r = &check.result[check.results++];
+    memset(r, 0, sizeof *r);
+    r->subject = subject;
+    r->of_case = of_case;
+    return r;
+}
+
+static void run_references(unsigned from) {
+    unsigned count = check.cases - from;
+    struct job *job = calloc(count + 1, sizeof *job);
+    for (unsigned i = 0; job != NULL && i < count; i++)
+        job[i] = (struct job){.trace = &check.cases_list[from + i].trace,
+                              .reference = true,
+                              .outcome = &check.cases_list[from + i].reference};
+    if (job != NULL)
+        process_run(job, count, options.jobs, NULL);
+    free(job);
+}
+
+static void run_cases(void) {
+    unsigned jobs = 0;
+    struct job *job = calloc((size_t)check.cases * check.subjects + 1, sizeof *job);
+    for (unsigned s = 0; s < check.subjects; s++)
+        for (unsigned c = 0; c < check.cases; c++)
+            new_result(s, c);
+    for (unsigned i = 0; job != NULL && i < check.results; i++) { /* the list does not grow from here on */
+        struct check_result *r = &check.result[i];
+        struct etalon_subject subject = shape(&check.subject[r->subject]);
+        const char *lacks = kit_lacks(&subject, &check.cases_list[r->of_case].trace);
+        if (lacks != NULL) {
+            r->outcome.verdict = VERDICT_NOT_OFFERED;
+            snprintf(r->outcome.message, sizeof r->outcome.message, "%s", lacks);
+            continue;
+        }
+        job[jobs++] = (struct job){.subject = &check.subject[r->subject],
+                                   .trace = &check.cases_list[r->of_case].trace,
+                                   .outcome = &r->outcome};
+    }
+    if (job != NULL && !options.dry_run)
+        process_run(job, jobs, options.jobs, progress);
+    free(job);
+}
+
+static bool is_bad(enum verdict verdict) {
+    return verdict == VERDICT_FAIL || verdict == VERDICT_HANG || verdict == VERDICT_CRASH;
+}
+
+/* ---- shrinking ---------------------------------------------------------------------------------------- */
+
+struct wanted {
+    const struct subject *subject;
+    enum verdict verdict;
+    char clause[24], signal[16];
+    bool lenient, simulated;
+    unsigned runs;
+};
+
+static bool shows(const struct program *p, void *self) {
+    struct wanted *wanted = self;
+    static struct trace trace;
+    struct outcome outcome;
+    if (++wanted->runs > 3000)
+        return false;
+    memset(&trace, 0, sizeof trace);
+    trace.program = *p;
+    trace.simulated_only = wanted->simulated;
+    struct etalon_subject subject = shape(wanted->subject);
+    if (kit_lacks(&subject, &trace) != NULL)
+        return false;
+    struct job job = {.subject = wanted->subject, .trace = &trace, .lenient = wanted->lenient, .outcome = &outcome};
+    process_run(&job, 1, 1, NULL);
+    bool same = outcome.verdict == wanted->verdict && strcmp(outcome.clause, wanted->clause) == 0 &&
+                strcmp(outcome.signal, wanted->signal) == 0;
+    outcome_free(&outcome);
+    return same;
+}
+
+/* The shortest program that is judged alike, or NULL when there is no shorter one. */
+static struct program *shrink(const struct subject *subject, const struct trace *trace, const struct outcome *outcome,
+                              bool lenient) {
+    struct wanted wanted = {subject, outcome->verdict, "", "", lenient, trace->simulated_only, 0};
+    snprintf(wanted.clause, sizeof wanted.clause, "%s", outcome->clause);
+    snprintf(wanted.signal, sizeof wanted.signal, "%s", outcome->signal);
+    struct program *p = malloc(sizeof *p);
+    if (p == NULL ||
+        (outcome->verdict == VERDICT_HANG && outcome->clause[0] == '\0')) { /* each try would take seconds */
+        free(p);
+        return NULL;
+    }
+    *p = trace->program;
+    if (shows(p, &wanted))
+        shrink_program(p, shows, &wanted);
+    if (p->commands < trace->program.commands)
+        return p;
+    free(p);
+    return NULL;
+}
+
+static void shrink_failures(void) {
+    for (unsigned i = 0; i < check.results; i++) {
+        struct check_result *r = &check.result[i];
+        if (is_bad(r->outcome.verdict))
+            r->shrunk = shrink(&check.subject[r->subject], &check.cases_list[r->of_case].trace, &r->outcome, false);
+    }
+}
+
+/* ---- random programs ---------------------------------------------------------------------------------- */
+
+static struct { uint64_t programs, judged, bad; } tally[SUBJECTS_MAX];
+
+static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome) {
+    for (unsigned i = from; i < check.results; i++)
+        if (check.result[i].subject == s && check.result[i].outcome.verdict == outcome->verdict &&
+            strcmp(check.result[i].outcome.clause, outcome->clause) == 0 &&
+            strcmp(check.result[i].outcome.signal, outcome->signal) == 0)
+            return true;
+    return false;
+}
+
+/* A failure of a kind that was not seen yet becomes a case of its own, as short as it gets. */
+static void tell_random(unsigned s, uint64_t number, const struct trace *trace, struct outcome *outcome) {
+    struct check_case *c = &check.cases_list[check.cases];
+    memset(c, 0, sizeof *c);
+    snprintf(c->id, sizeof c->id, "random-%llu-%llu", (unsigned long long)check.seed, (unsigned long long)number);
+    snprintf(c->trace.title, sizeof c->trace.title, "random program %llu of seed %llu, for %s",
+             (unsigned long long)number, (unsigned long long)check.seed, check.subject[s].name);
+    c->trace.program = trace->program;
+    if (outcome->clause[0] != '\0') {
+        snprintf(c->trace.clause[0], sizeof c->trace.clause[0], "%s", outcome->clause);
+        c->trace.clauses = 1;
+    }
+    unsigned of_case = check.cases++;
+    struct check_result *r = new_result(s, of_case);
+    r->outcome = *outcome;
+    r->shrunk = shrink(&check.subject[s], &c->trace, outcome, true);
+    if (r->shrunk != NULL) {
+        c->trace.program = *r->shrunk;
+        struct job job = {.subject = &check.subject[s], .trace = &c->trace, .lenient = true, .outcome = &r->outcome};
+        outcome_free(outcome);
+        process_run(&job, 1, 1, NULL);
+    }
+    run_references(of_case);
+}
+
+static void run_random_of(unsigned s) {
+    static struct trace trace[BATCH];
+    static struct outcome outcome[BATCH];
+    static struct job job[BATCH];
+    struct etalon_subject subject = shape(&check.subject[s]);
+    unsigned kinds = 0, first = check.results;
+    for (uint64_t from = 0; from < check.random; from += BATCH) {
+        unsigned count = check.random - from < BATCH ? (unsigned)(check.random - from) : BATCH;
+        for (unsigned i = 0; i < count; i++) {
+            memset(&trace[i], 0, sizeof trace[i]);
+            random_program(&trace[i].program, check.seed, from + i, &subject);
+            job[i] =
+                (struct job){.subject = &check.subject[s], .trace = &trace[i], .lenient = true, .outcome = &outcome[i]};
+        }
+        process_run(job, count, options.jobs, NULL);
+        for (unsigned i = 0; i < count; i++) {
+            tally[s].programs++;
+            tally[s].judged += outcome[i].verdict != VERDICT_NOT_OFFERED;
+            tally[s].bad += is_bad(outcome[i].verdict);
+            if (is_bad(outcome[i].verdict) && kinds < KINDS_MAX && !known_kind(s, first, &outcome[i])) {
+                kinds++;
+                tell_random(s, from + i, &trace[i], &outcome[i]);
+            } else {
+                outcome_free(&outcome[i]);
+            }
+        }
+        if (isatty(STDERR_FILENO))
+            fprintf(stderr, "\retalon: %s: %llu of %llu random programs ", check.subject[s].name,
+                    (unsigned long long)(from + count), (unsigned long long)check.random);
+    }
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
+/* ---- telling ------------------------------------------------------------------------------------------ */
+
+static bool counts_as_bad(const struct check_result *r) {
+    bool gated = options.gate != NULL && strcmp(options.gate, check.subject[r->subject].name) == 0;
+    if (options.gate != NULL && !gated)
+        return false;
+    return is_bad(r->outcome.verdict) || ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
+}
+
+static void print_program(const struct program *p) {
+    static struct trace bare;
+    char *text = NULL;
+    size_t size = 0;
+    memset(&bare, 0, sizeof bare);
+    bare.program = *p;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return;
+    trace_write(out, &bare);
+    fclose(out);
+    char *line = strchr(text, '\n');
+    for (line = line != NULL ? line + 1 : text; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        printf("#     %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    free(text);
+}
+
+static const char *law_of(const char *id) {
+    for (unsigned i = 0; i < check.law.clauses; i++)
+        if (strcmp(check.law.clause[i].id, id) == 0)
+            return check.law.clause[i].text;
+    return NULL;
+}
+
+static void print_tap(void) {
+    printf("TAP version 13\n1..%u\n", check.results);
+    for (unsigned i = 0; i < check.results; i++) {
+        const struct check_result *r = &check.result[i];
+        const struct outcome *o = &r->outcome;
+        const struct check_case *c = &check.cases_list[r->of_case];
+        bool bad = is_bad(o->verdict) || (check.strict && o->verdict == VERDICT_NOT_STRICT);
+        printf("%sok %u - %s/%s", bad ? "not " : "", i + 1, check.subject[r->subject].name, c->id);
+        if (o->verdict == VERDICT_NOT_OFFERED)
+            printf(" # SKIP not offered: %s", o->message);
+        else if (o->verdict != VERDICT_PASS)
+            printf(": %s", verdict_name[o->verdict]);
+        putchar('\n');
+        if (o->verdict == VERDICT_PASS || o->verdict == VERDICT_NOT_OFFERED)
+            continue;
+        printf("#   %s%s%s\n", o->clause, o->clause[0] != '\0' ? ": " : "", o->message);
+        const char *law = law_of(o->clause);
+        if (law != NULL && !options.quiet)
+            printf("#   the law: %s\n", law);
+        if (bad && !options.quiet) {
+            printf("#   %s\n", r->shrunk != NULL ? "the shortest program found that shows it:" : "the program:");
+            print_program(r->shrunk != NULL ? r->shrunk : &c->trace.program);
+        }
+    }
+}
+
+static void print_matrix(void) {
+    printf("%-12s %-12s", "subject", "version");
+    for (unsigned v = 0; v < VERDICTS; v++)
+        printf(" %12s", verdict_name[v]);
+    putchar('\n');
+    for (unsigned s = 0; s < check.subjects; s++) {
+        unsigned count[VERDICTS] = {0};
+        for (unsigned i = 0; i < check.results; i++)
+            if (check.result[i].subject == s)
+                count[check.result[i].outcome.verdict]++;
+        printf("%-12s %-12.12s", check.subject[s].name, check.subject[s].version);
+        for (unsigned v = 0; v < VERDICTS; v++)
+            printf(" %12u", count[v]);
+        putchar('\n');
+    }
+}
+
+static void print_random(void) {
+    for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
+        printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it\n",
+               check.subject[s].name, (unsigned long long)tally[s].programs, (unsigned long long)check.seed,
+               (unsigned long long)tally[s].judged, (unsigned long long)tally[s].bad);
+}
+
+static bool write_file(const char *path, void (*write)(FILE *, const void *)) {
+    char temporary[4096];
+    if (path == NULL)
+        return true;
+    snprintf(temporary, sizeof temporary, "%.4000s.part", path);
+    FILE *out = fopen(temporary, "w");
+    if (out == NULL) {
+        complain(path, strerror(errno));
+        return false;
+    }
+    write(out, &check);
+    bool failed = ferror(out) != 0;
+    failed = fclose(out) != 0 || failed || rename(temporary, path) != 0;
+    if (failed) {
+        complain(path, strerror(errno));
+        unlink(temporary);
+    }
+    return !failed;
+}
+
+static int dry_run(void) {
+    for (unsigned i = 0; i < check.results; i++) {
+        const struct check_result *r = &check.result[i];
+        bool runs = r->outcome.verdict != VERDICT_NOT_OFFERED;
+        printf("%s %s/%s%s%s\n", runs ? "would run" : "not offered", check.subject[r->subject].name,
+               check.cases_list[r->of_case].id, runs ? "" : ": ", r->outcome.message);
+    }
+    return 0;
+}
+
+/* ---- the command -------------------------------------------------------------------------------------- */
+
+static void check_usage(FILE *out) {
+    fputs(
+        "usage: etalon check [OPTION...] ADAPTER.so...\n"
+        "       etalon check --list [--case PATTERN] [--clause PATTERN]\n"
+        "\n"
+        "Holds each loop against the law: runs the cases on it, each in a process of its own and under virtual time.\n"
+        "\n"
+        "  --case PATTERN     only cases whose name matches (a glob), or with this number or range (12, 3-9)\n"
+        "  --clause PATTERN   only cases about a clause that matches: 'ET-RESET-*'\n"
+        "  --list             print the cases with their numbers and clauses\n"
+        "  --dry-run          say what would be run, and what is not offered\n"
+        "  --random N         also N random programs for each subject, of what it offers\n"
+        "  --seed S           which random programs (1)\n"
+        "  --jobs N           runs at a time (the number of processors)\n"
+        "  --watchdog S       real seconds after which a run counts as one without an end (10)\n"
+        "  --strict           a SHOULD that is missed is a failure too\n"
+        "  --gate NAME        only this subject decides the exit status, strictly\n"
+        "  --matrix           print subjects and counts instead of the test-anything protocol\n"
+        "  --quiet            print no programs and clauses\n"
+        "  --json FILE        write everything, for etalon report and others\n"
+        "  --summary FILE     write the counts\n"
+        "  --cases FOLDER     where the cases are (spec/cases)\n"
+        "  --law FILE         where the law is (spec/etalon.md)\n"
+        "\n"
+        "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or arguments.\n",
+        out);
+}
+
+static bool number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *result) {
+    char *end;
+    errno = 0;
+    *result = strtoull(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *result >= least && *result <= most)
+        return true;
+    fprintf(stderr, "etalon: --%s %s: not a number from %llu to %llu\n", option, text, (unsigned long long)least,
+            (unsigned long long)most);
+    return false;
+}
+
+static bool add_pattern(const char **list, unsigned *count, const char *pattern) {
+    if (*count == PATTERNS_MAX) {
+        complain(pattern, "too many patterns");
+        return false;
+    }
+    list[(*count)++] = pattern;
+    return true;
+}
+
+enum {
+    CASE = 256,
+    CLAUSE,
+    LIST,
+    DRY_RUN,
+    RANDOM,
+    SEED,
+    JOBS,
+    STRICT,
+    GATE,
+    MATRIX,
+    QUIET,
+    JSON,
+    SUMMARY,
+    CASES,
+    LAW,
+    WATCHDOG
+};
+
+static bool take_option(int letter) {
+    uint64_t value = 0;
+    switch (letter) {
+    case CASE: return add_pattern(options.case_pattern, &options.case_patterns, optarg);
+    case CLAUSE: return add_pattern(options.clause_pattern, &options.clause_patterns, optarg);
+    case LIST: options.list = true; return true;
+    case DRY_RUN: options.dry_run = true; return true;
+    case RANDOM: return number("random", optarg, 0, 100000000, &check.random);
+    case SEED: return number("seed", optarg, 0, UINT32_MAX, &check.seed);
+    case JOBS:
+        if (!number("jobs", optarg, 1, 64, &value))
+            return false;
+        options.jobs = (unsigned)value;
+        return true;
+    case WATCHDOG:
+        if (!number("watchdog", optarg, 1, 3600, &value))
+            return false;
+        process_watchdog_s = (unsigned)value;
+        return true;
+    case STRICT: check.strict = true; return true;
+    case GATE: options.gate = optarg; return true;
+    case MATRIX: options.matrix = true; return true;
+    case QUIET: options.quiet = true; return true;
+    case JSON: options.json = optarg; return true;
+    case SUMMARY: options.summary = optarg; return true;
+    case CASES: options.cases = optarg; return true;
+    case LAW: options.law = optarg; return true;
+    default: return false;
+    }
+}
+
+static bool take_options(int argc, char **argv) {
+    static const struct option long_options[] = {
+        {"case", required_argument, NULL, CASE},
+        {"clause", required_argument, NULL, CLAUSE},
+        {"list", no_argument, NULL, LIST},
+        {"dry-run", no_argument, NULL, DRY_RUN},
+        {"random", required_argument, NULL, RANDOM},
+        {"seed", required_argument, NULL, SEED},
+        {"jobs", required_argument, NULL, JOBS},
+        {"strict", no_argument, NULL, STRICT},
+        {"watchdog", required_argument, NULL, WATCHDOG},
+        {"gate", required_argument, NULL, GATE},
+        {"matrix", no_argument, NULL, MATRIX},
+        {"quiet", no_argument, NULL, QUIET},
+        {"json", required_argument, NULL, JSON},
+        {"summary", required_argument, NULL, SUMMARY},
+        {"cases", required_argument, NULL, CASES},
+        {"law", required_argument, NULL, LAW},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int letter;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    options = (struct options){.cases = "spec/cases", .law = "spec/etalon.md"};
+    options.jobs = processors > 0 && processors < 64 ? (unsigned)processors : 2;
+    check.seed = 1;
+    while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+        if (letter == 'h') {
+            check_usage(stdout);
+            exit(0);
+        }
+        if (!take_option(letter))
+            return false;
+    }
+    return true;
+}
+
+static bool look_at_subjects(char **paths, int count) {
+    if (count > SUBJECTS_MAX) {
+        complain(paths[SUBJECTS_MAX], "too many adapters");
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        char error[400];
+        struct subject *s = &check.subject[check.subjects];
+        if (!subject_look(paths[i], s, error, sizeof error)) {
+            complain(paths[i], error);
+            return false;
+        }
+        for (unsigned k = 0; k < check.subjects; k++)
+            if (strcmp(check.subject[k].name, s->name) == 0) {
+                complain(paths[i], "another adapter has the same name");
+                return false;
+            }
+        check.subjects++;
+    }
+    return true;
+}
+
+static bool gate_exists(void) {
+    bool found = options.gate == NULL;
+    for (unsigned s = 0; s < check.subjects && !found; s++)
+        found = strcmp(check.subject[s].name, options.gate) == 0;
+    if (!found)
+        complain(options.gate, "no subject has this name (--gate)");
+    return found;
+}
+
+static int tell(void) {
+    bool bad = false;
+    if (options.matrix)
+        print_matrix();
+    else
+        print_tap();
+    print_random();
+    for (unsigned i = 0; i < check.results; i++) {
+        const struct check_result *r = &check.result[i];
+        if (counts_as_bad(r) && options.gate != NULL)
+            printf("# %s/%s: %s: %s %s\n", check.subject[r->subject].name, check.cases_list[r->of_case].id,
+                   verdict_name[r->outcome.verdict], r->outcome.clause, r->outcome.message);
+        bad = bad || counts_as_bad(r);
+    }
+    if (!write_file(options.json, report_full) || !write_file(options.summary, report_short))
+        return BAD_INPUT;
+    return bad ? 1 : 0;
+}
+
+int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
+    if (!take_options(argc, argv))
+        return BAD_INPUT;
+    int files = argc - optind;
+    if ((files == 0) != options.list) {
+        check_usage(stderr);
+        return BAD_INPUT;
+    }
+    if (!law_read(&check.law, options.law) || !load_cases(options.cases, load) || !choose_cases())
+        return BAD_INPUT;
+    if (options.list)
+        return 0;
+    if (!look_at_subjects(argv + optind, files) || !gate_exists())
+        return BAD_INPUT;
+    run_cases();
+    if (options.dry_run)
+        return dry_run();
+    if (!options.matrix || options.json != NULL)
+        shrink_failures();
+    if (options.json != NULL)
+        run_references(0);
+    for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
+        run_random_of(s);
+    return tell();
+}
+
+#else
+
+int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
+    (void)argc, (void)argv, (void)load;
+    fputs("etalon: this build has no conformance kit\n", stderr);
+    return 2;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* A whole check, as its outputs see it (check.c, report.c). */
+#ifndef ETALON_CHECK_H
+#define ETALON_CHECK_H
+
+#include <stdio.h>
+
+#include "process.h"
+
+#define SUBJECTS_MAX 16
+
+struct law_clause {
+    char id[24], section[80], level[8];
+    char text[1024];
+};
+
+struct law {
+    unsigned clauses;
+    struct law_clause *clause;
+};
+
+struct check_case {
+    char id[64];
+    char *description; /* the comments at the head of the case */
+    struct trace trace;
+    struct outcome reference;
+};
+
+struct check_result {
+    unsigned subject, of_case;
+    struct outcome outcome;
+    struct program *shrunk; /* or NULL */
+};
+
+struct check {
+    struct law law;
+    unsigned subjects, cases, results;
+    struct subject subject[SUBJECTS_MAX];
+    struct check_case *cases_list;
+    struct check_result *result;
+    uint64_t seed, random;
+    bool strict;
+};
+
+/* Reads the numbered clauses of etalon.md. False after a complaint. */
+bool law_read(struct law *law, const char *path);
+
+void report_full(FILE *out, const void *check);  /* conform.full.json */
+void report_short(FILE *out, const void *check); /* conform.json */
+
+/* The command: etalon check … */
+int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace));
+
+#endif

@@ -1,0 +1,139 @@
+#!/bin/bash
+# Shows that `etalon check` finds what a subject does wrong, and survives it. Called by tests/run.
+#
+#   tests/conformance/faults.sh [ETALON]        (build/default/etalon)
+#
+# Builds faults/bad_subject.c once for each fault and looks at verdicts, clauses and exit status. Prints the test-anything protocol.
+cd "$(dirname "$0")/../.." || exit 2
+etalon=${1:-build/default/etalon}
+work=build/test/faults
+rm -rf "$work" && mkdir -p "$work" || exit 2
+number=0 failures=0
+
+report() { # report NAME STATUS [DETAIL]
+    number=$((number + 1))
+    if [ "$2" -eq 0 ]; then
+        echo "ok $number - $1"
+    else
+        failures=$((failures + 1))
+        echo "not ok $number - $1"
+        printf '%s\n' "$3" | head -n 12 | sed 's/^/#   /'
+    fi
+}
+
+build() {
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance -DFAULT="$1" tests/conformance/faults/bad_subject.c \
+        -o "$work/$1.so"
+}
+
+# judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches.
+judged() {
+    local fault=$1 status=$2 pattern=$3 cases=() output got
+    shift 3
+    for name in "$@"; do
+        cases+=(--case "$name")
+    done
+    build "$fault" || { report "$fault builds" 1; return; }
+    output=$("$etalon" check --watchdog 3 "${cases[@]}" "$work/$fault.so" 2>&1 </dev/null)
+    got=$?
+    if [ "$got" -eq "$status" ] && grep -qE -- "$pattern" <<<"$output"; then
+        report "$fault: $pattern" 0
+    else
+        report "$fault: exit status $got (expected $status), expected a line: $pattern" 1 "$output"
+    fi
+}
+
+judged NONE 0 '^ok .*bad/timers-sorted' timers-sorted timer-zero timer-not-early stop-in-a-timer time-stands-still
+
+# The process of the run ends, and the run goes on: the second case is judged all the same.
+judged CRASH 1 'it crashes: SIGSEGV' timer-zero timers-sorted
+judged ABORTS 1 'it crashes: SIGABRT' timer-zero
+judged EXITS 1 'it ends the process by itself, with status 0' timer-zero
+judged LOOPS 1 'timer-zero: hang' timer-zero
+judged SLEEPS 1 'timer-zero: hang' timer-zero
+judged SCRIBBLES 1 'it crashes: SIG' timer-zero timers-sorted
+judged CLOSES 1 'timers-sorted: (fail|crash)' timer-zero timers-sorted
+judged SHOUTS 0 '^1\.\.1$' timer-zero
+judged STOPS_ITSELF 1 'timer-zero: hang' timer-zero
+judged FORKS 0 '^ok 1 - bad/timer-zero$' timer-zero
+judged OVERFLOWS 1 'it crashes: SIGSEGV' timer-zero
+
+judged EARLY 1 'ET-EXPIRE-4' timer-not-early
+judged LATE 1 'ET-WAIT-2: the loop waits beyond' timers-sorted
+judged TWICE 1 'ET-STATE-3' timer-zero
+judged NEVER 1 'ET-EXPIRE-1' timer-deletes-expired-timer
+judged UNSORTED 1 'ET-EXPIRE-2|ET-WAIT-2' timers-sorted
+judged OTHER_USERDATA 1 'ET-CALL-2' timer-zero
+judged AFTER_DELETION 1 'ET-DELETE-4|ET-STATE-2' timer-deletes-expired-timer
+judged IN_THE_CALL 1 'ET-CALL-5' timer-zero
+judged SPINS 1 'ET-REGISTER-5: .* the loop spins' once-is-once
+judged WAITS_FOR_EVER 1 'once-is-once: hang' once-is-once
+judged NO_WAIT_WAITS 1 'ET-RUN-1: run\(NO_WAIT\) waits' timer-not-early
+judged NEVER_DONE 1 'ET-RUN-3' timers-sorted
+judged LEAKS 1 'ET-DEINIT-3' timer-zero
+judged TIME_BACK 1 'ET-TIME-3|ET-TIME-1|ET-TIME-2|ET-INIT-2' time-stands-still
+judged GOES_ON_AFTER_STOP 1 'ET-STOP-2' stop-in-a-timer
+judged LIES_ABOUT_STATE 1 'ET-STATE-2' timer-zero
+judged OTHER_NUMBER 1 'ET-CALL-2: a callback was called for completion 99' timer-zero
+judged FAILS_INIT 1 'ET-INIT-2' timer-zero
+
+judged OTHER_VERSION 2 'is made for version 7' timer-zero
+judged NO_NAME 2 'has no name' timer-zero
+judged INCOMPLETE 2 "needs the function 'timer', which is null" timer-zero
+judged CRASHES_EARLY 2 'crashes when it is loaded: SIGSEGV' timer-zero
+judged HANGS_EARLY 2 'hangs when it is loaded' timer-zero
+judged EXITS_EARLY 2 'ends the process when it is loaded' timer-zero
+judged HALF_ROUNDS 2 'offers rounds, but not all' timer-zero
+
+# Random programs find a fault, and make it short.
+output=$("$etalon" check --case nothing-to-do --random 300 --seed 7 "$work/EARLY.so" 2>&1)
+status=$?
+[ $status -eq 1 ] && grep -q 'ET-EXPIRE-4' <<<"$output" && [ "$(grep -c '^#     ' <<<"$output")" -le 12 ]
+report 'random programs find an early timer, and shrink it' $? "$output"
+
+# What is not an adapter, and options.
+refused() { # refused PATTERN ARGUMENT…
+    local pattern=$1 output status
+    shift
+    output=$("$etalon" check "$@" 2>&1)
+    status=$?
+    [ $status -eq 2 ] && grep -qE -- "$pattern" <<<"$output"
+    report "refused: $*" $? "exit status $status: $output"
+}
+echo 'int nothing;' | ${CC:-cc} -shared -fPIC -x c - -o "$work/empty.so"
+head -c 4000 /dev/urandom >"$work/noise.so"
+refused "exports no symbol 'etalon_subject'" "$work/empty.so"
+refused 'cannot be loaded' "$work/noise.so"
+refused 'No such file' "$work/none.so"
+refused 'unrecognized option' --no-such-option "$work/NONE.so"
+refused 'not a number' --random x "$work/NONE.so"
+refused 'not a number' --jobs 0 "$work/NONE.so"
+refused 'no case: is chosen' --case no-such-case "$work/NONE.so"
+refused 'no subject has this name' --gate nobody "$work/NONE.so"
+refused 'the same name' "$work/NONE.so" "$work/NONE.so"
+refused 'usage' --case '*'
+refused 'spec/nowhere' --cases spec/nowhere "$work/NONE.so"
+refused 'Not a directory|No such file' --case timer-zero --json "$work/NONE.so/x" "$work/NONE.so"
+"$etalon" check --list --clause 'ET-RESET-*' | grep -q 'reset-moved'
+report '--list with a clause pattern' $?
+[ "$("$etalon" check --list --case 3-5 | wc -l)" -eq 3 ]
+report 'cases are chosen by a range of numbers' $?
+"$etalon" check --dry-run "$work/NONE.so" | grep -q '^would run bad/timer-zero'
+report '--dry-run' $?
+"$etalon" check --case 'timer*' --json "$work/full.json" --summary "$work/short.json" "$work/TWICE.so" "$work/../../subjects/etalon.so" \
+    >/dev/null 2>&1
+python3 - "$work/full.json" "$work/short.json" <<'END'
+import json, sys
+full, short = (json.load(open(path, encoding="utf-8")) for path in sys.argv[1:])
+assert {s["name"] for s in full["subjects"]} == {"bad", "etalon"} == set(short["subjects"])
+for name, counts in short["subjects"].items():
+    verdicts = [r["verdict"] for r in full["results"] if r["subject"] == name]
+    assert counts == {v: verdicts.count(v) for v in counts}
+assert short["subjects"]["bad"]["fail"] > 0 and short["subjects"]["etalon"]["fail"] == 0
+bad = next(r for r in full["results"] if r["verdict"] == "fail")
+assert bad["clause"] == "ET-STATE-3" and bad["program"] and bad["expected"] and bad["observed"]
+END
+report 'the JSON files agree with each other' $?
+
+echo "1..$number"
+[ "$failures" -eq 0 ]

@@ -1,0 +1,275 @@
+/* A small loop of timers as a subject, with one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge
+ * from outside are seen to find it, and to survive it. tests/conformance/faults.sh lists the faults and what must come of each. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "etalon_subject.h"
+
+#ifndef FAULT
+#define FAULT NONE
+#endif
+
+enum fault {
+    NONE,
+    /* at the first callback */
+    CRASH,
+    ABORTS,
+    EXITS,
+    LOOPS,
+    SLEEPS,
+    SCRIBBLES,
+    CLOSES,
+    SHOUTS,
+    STOPS_ITSELF,
+    FORKS,
+    OVERFLOWS,
+    /* in its ways as a loop */
+    EARLY,
+    LATE,
+    TWICE,
+    NEVER,
+    UNSORTED,
+    OTHER_USERDATA,
+    AFTER_DELETION,
+    IN_THE_CALL,
+    SPINS,
+    WAITS_FOR_EVER,
+    NO_WAIT_WAITS,
+    NEVER_DONE,
+    LEAKS,
+    TIME_BACK,
+    GOES_ON_AFTER_STOP,
+    LIES_ABOUT_STATE,
+    OTHER_NUMBER,
+    FAILS_INIT,
+    /* when it is loaded */
+    OTHER_VERSION,
+    NO_NAME,
+    INCOMPLETE,
+    CRASHES_EARLY,
+    HANGS_EARLY,
+    EXITS_EARLY,
+    HALF_ROUNDS,
+};
+
+static struct {
+    const struct etalon_subject_host *host;
+    struct {
+        int used;
+        uint64_t deadline, order;
+        uint32_t userdata;
+    } timer[ETALON_SUBJECT_COMPLETIONS];
+    uint64_t now, orders;
+    int epoll, stopped;
+} loop;
+
+static uint64_t milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void scribble(void) {
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        char *end, *mode;
+        unsigned long from = strtoul(line, &end, 16), to = strtoul(end + 1, &mode, 16);
+        if (mode[2] == 'w' && mode[4] == 's') /* what is shared with the runner */
+            memset((void *)from, 0xff, to - from);
+    }
+    __builtin_trap();
+}
+
+static void overflow(void) {
+    volatile char small[16], *p = small;
+    for (unsigned i = 0; i < 100000000; i++)
+        p[i] = 1;
+}
+
+static void misbehave(void) {
+    switch (FAULT) {
+    case CRASH: *(volatile int *)16 = 1; break;
+    case ABORTS: abort();
+    case EXITS: exit(0);
+    case LOOPS:
+        for (volatile int i = 0;; i++) {
+        }
+    case SLEEPS: {
+        struct timespec long_time = {3600, 0};
+        syscall(SYS_nanosleep, &long_time, NULL);
+        break;
+    }
+    case SCRIBBLES: scribble(); break;
+    case CLOSES:
+        for (int fd = 0; fd < 1024; fd++)
+            close(fd);
+        break;
+    case SHOUTS:
+        for (int i = 0; i < 1000; i++)
+            puts("ok 1 - everything is fine"), fputs("not ok\n", stderr);
+        fflush(NULL);
+        break;
+    case STOPS_ITSELF: raise(SIGSTOP); break;
+    case FORKS:
+        if (fork() == 0)
+            pause();
+        break;
+    case OVERFLOWS: overflow(); break;
+    default: break;
+    }
+}
+
+static int init(const struct etalon_subject_host *host, void **self) {
+    memset(&loop, 0, sizeof loop);
+    loop.host = host;
+    loop.now = milliseconds();
+    loop.epoll = epoll_create1(EPOLL_CLOEXEC);
+    *self = &loop;
+    return FAULT == FAILS_INIT ? -12 : 0;
+}
+
+static int deinit(void *self) {
+    (void)self;
+    if (FAULT != LEAKS)
+        close(loop.epoll);
+    return 0;
+}
+
+static void fire(uint32_t c) {
+    loop.timer[c].used = 0;
+    uint32_t userdata = loop.timer[c].userdata, number = FAULT == OTHER_NUMBER ? 99 : c;
+    loop.host->called(number, 0, FAULT == OTHER_USERDATA ? userdata + 8 : userdata);
+    if (FAULT == TWICE)
+        loop.host->called(c, 0, userdata);
+    misbehave();
+}
+
+static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+    (void)self, (void)has_callback;
+    loop.timer[c].used = 1;
+    loop.timer[c].deadline = FAULT == EARLY ? loop.now + delay_ms / 2 : loop.now + delay_ms;
+    if (FAULT == LATE)
+        loop.timer[c].deadline += 10;
+    loop.timer[c].order = loop.orders++;
+    loop.timer[c].userdata = userdata;
+    if (FAULT == IN_THE_CALL && delay_ms == 0)
+        fire(c);
+    return 0;
+}
+
+static int drop(void *self, uint32_t c) {
+    (void)self;
+    if (FAULT != AFTER_DELETION)
+        loop.timer[c].used = 0;
+    return 0;
+}
+
+static int state(void *self, uint32_t c) {
+    (void)self;
+    return loop.timer[c].used && FAULT != LIES_ABOUT_STATE ? ETALON_ACTIVE : ETALON_DEAD;
+}
+
+/* The timer that comes next, or -1. */
+static int next(void) {
+    int best = -1;
+    for (int c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        if (loop.timer[c].used &&
+            (best < 0 || (FAULT != UNSORTED && loop.timer[c].deadline < loop.timer[best].deadline) ||
+             (FAULT != UNSORTED && loop.timer[c].deadline == loop.timer[best].deadline &&
+              loop.timer[c].order < loop.timer[best].order)))
+            best = c;
+    return best;
+}
+
+static unsigned fire_expired(void) {
+    uint64_t until = loop.orders;
+    unsigned fired = 0;
+    for (int c; (c = next()) >= 0 && loop.timer[c].deadline <= loop.now && loop.timer[c].order < until;) {
+        if (FAULT == NEVER || (loop.stopped && FAULT != GOES_ON_AFTER_STOP))
+            return fired;
+        fire((uint32_t)c);
+        fired++;
+    }
+    return fired;
+}
+
+static int limit(uint32_t mode, unsigned fired) {
+    int c = next();
+    if (mode == ETALON_RUN_NO_WAIT && FAULT != NO_WAIT_WAITS)
+        return 0;
+    if (c < 0 || (fired > 0 && mode == ETALON_RUN_ONCE) || FAULT == SPINS)
+        return 0;
+    if (FAULT == WAITS_FOR_EVER)
+        return -1;
+    return loop.timer[c].deadline > loop.now ? (int)(loop.timer[c].deadline - loop.now) : 0;
+}
+
+static int run(void *self, uint32_t mode) {
+    struct epoll_event event;
+    unsigned fired = 0;
+    (void)self;
+    loop.stopped = 0;
+    do {
+        loop.now = milliseconds();
+        fired += fire_expired();
+        if (loop.stopped && FAULT != GOES_ON_AFTER_STOP)
+            return 0;
+        epoll_wait(loop.epoll, &event, 1, limit(mode, fired));
+        loop.now = milliseconds();
+        if (FAULT == NEVER_DONE && mode == ETALON_RUN_UNTIL_DONE)
+            return 0;
+        if (mode == ETALON_RUN_NO_WAIT)
+            return 0;
+    } while (next() >= 0 && !(mode == ETALON_RUN_ONCE && fired > 0));
+    return 0;
+}
+
+static void stop(void *self) {
+    (void)self;
+    loop.stopped = 1;
+}
+
+static uint64_t now(void *self) {
+    (void)self;
+    return FAULT == TIME_BACK ? 1000000 - loop.now : loop.now;
+}
+
+static void update_now(void *self) {
+    (void)self;
+    loop.now = milliseconds();
+}
+
+__attribute__((constructor)) static void on_load(void) {
+    if (FAULT == CRASHES_EARLY)
+        *(volatile int *)16 = 1;
+    if (FAULT == EXITS_EARLY)
+        _exit(0);
+    for (volatile int i = 0; FAULT == HANGS_EARLY; i++) {
+    }
+}
+
+ETALON_SUBJECT = {
+    .abi = FAULT == OTHER_VERSION ? 7 : ETALON_SUBJECT_ABI,
+    .size = sizeof(struct etalon_subject),
+    .name = FAULT == NO_NAME ? "not a name" : "bad",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |
+              ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
+    .init = init,
+    .deinit = deinit,
+    .timer = FAULT == INCOMPLETE ? NULL : timer,
+    .remove = drop,
+    .state = state,
+    .run = run,
+    .stop = stop,
+    .now = now,
+    .update_now = update_now,
+};

@@ -1,0 +1,491 @@
+/* The calls of a subject that reach Linux through the C library's names (interpose.h). The tool exports these definitions
+ * (interposed.list), and a shared object that is loaded into it binds to them instead of the C library's.
+ *
+ * The tool itself comes here too: for it, and for every thread but the first, each call is what it always is. A call of the
+ * kernel is made by syscall() here, since the C library's own function is this one. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include "interpose.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../fuzz/kernel.h"
+
+#define SECOND_NS  UINT64_C(1000000000)
+#define EPOCH_NS   (UINT64_C(1700000000) * SECOND_NS) /* of CLOCK_REALTIME: some day in 2023 */
+#define PAST_NS    1000 /* time lands a little after a deadline: some loops spin when it lands exactly on it */
+#define GRACE_MS   300  /* for other threads of the subject, before a wait counts as one for ever */
+#define TIMERS_MAX 32
+
+static enum interpose_mode mode;
+static struct interpose_hooks hooks;
+static bool inside;
+static _Thread_local bool first_thread;
+
+static struct timer {
+    int fd, clock;
+    uint64_t expiry, interval;
+} timers[TIMERS_MAX];
+static unsigned timer_count;
+
+void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks *new_hooks) {
+    mode = new_mode;
+    memset(&hooks, 0, sizeof hooks);
+    if (new_hooks != NULL)
+        hooks = *new_hooks;
+    first_thread = true;
+    inside = false;
+    timer_count = 0;
+}
+
+bool interpose_inside(bool now) {
+    bool before = inside;
+    inside = now;
+    return before;
+}
+
+static bool by_subject(enum interpose_mode wanted) {
+    return mode == wanted && inside && first_thread;
+}
+
+/* The world's own calls are not the subject's. */
+#define IN_WORLD(type, call)                                                                                           \
+    if (by_subject(INTERPOSE_WORLD)) {                                                                                 \
+        inside = false;                                                                                                \
+        type answer = (call);                                                                                          \
+        inside = true;                                                                                                 \
+        return answer;                                                                                                 \
+    }
+
+/* accept, connect and close of a program's descriptor change what its world knows. */
+#define OF_PROGRAM(type, fd, call)                                                                                     \
+    if (by_subject(INTERPOSE_TIME) && hooks.of_program(fd)) {                                                          \
+        inside = false;                                                                                                \
+        type answer = (call);                                                                                          \
+        inside = true;                                                                                                 \
+        return answer;                                                                                                 \
+    }
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* ---- declared by the linker's --wrap (fuzz/wrap.c) ---------------------------------------------------- */
+
+int __wrap_epoll_create1(int flags);
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+                        const sigset_t *mask);
+int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
+int __wrap_dup3(int fd, int copy, int flags);
+int __wrap_eventfd(unsigned value, int flags);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+ssize_t __wrap_read(int fd, void *buffer, size_t length);
+ssize_t __wrap_write(int fd, const void *buffer, size_t length);
+ssize_t __wrap_pread(int fd, void *buffer, size_t length, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t length, off_t offset);
+ssize_t __wrap_send(int fd, const void *buffer, size_t length, int flags);
+ssize_t __wrap_recv(int fd, void *buffer, size_t length, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *length);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_shutdown(int fd, int how);
+int __wrap_close(int fd);
+
+/* ---- what only the world wants to see ----------------------------------------------------------------- */
+
+EXPORT int epoll_create1(int flags) {
+    IN_WORLD(int, __wrap_epoll_create1(flags))
+    return (int)syscall(SYS_epoll_create1, flags);
+}
+
+EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
+    IN_WORLD(int, __wrap_epoll_ctl(epfd, op, fd, event))
+    return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+}
+
+EXPORT int dup3(int fd, int copy, int flags) {
+    IN_WORLD(int, __wrap_dup3(fd, copy, flags))
+    return (int)syscall(SYS_dup3, fd, copy, flags);
+}
+
+EXPORT int eventfd(unsigned value, int flags) {
+    IN_WORLD(int, __wrap_eventfd(value, flags))
+    return (int)syscall(SYS_eventfd2, value, flags);
+}
+
+EXPORT ssize_t read(int fd, void *buffer, size_t length) {
+    IN_WORLD(ssize_t, __wrap_read(fd, buffer, length))
+    return syscall(SYS_read, fd, buffer, length);
+}
+
+EXPORT ssize_t write(int fd, const void *buffer, size_t length) {
+    IN_WORLD(ssize_t, __wrap_write(fd, buffer, length))
+    return syscall(SYS_write, fd, buffer, length);
+}
+
+EXPORT ssize_t pread(int fd, void *buffer, size_t length, off_t offset) {
+    IN_WORLD(ssize_t, __wrap_pread(fd, buffer, length, offset))
+    return syscall(SYS_pread64, fd, buffer, length, offset);
+}
+
+EXPORT ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset) {
+    IN_WORLD(ssize_t, __wrap_pwrite(fd, buffer, length, offset))
+    return syscall(SYS_pwrite64, fd, buffer, length, offset);
+}
+
+EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags) {
+    IN_WORLD(ssize_t, __wrap_send(fd, buffer, length, flags))
+    return syscall(SYS_sendto, fd, buffer, length, flags, NULL, 0);
+}
+
+EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags) {
+    IN_WORLD(ssize_t, __wrap_recv(fd, buffer, length, flags))
+    return syscall(SYS_recvfrom, fd, buffer, length, flags, NULL, NULL);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+    IN_WORLD(ssize_t, __wrap_sendmsg(fd, message, flags))
+    return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
+    IN_WORLD(ssize_t, __wrap_recvmsg(fd, message, flags))
+    return syscall(SYS_recvmsg, fd, message, flags);
+}
+
+EXPORT int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict length) {
+    IN_WORLD(int, __wrap_getsockopt(fd, level, option, value, length))
+    return (int)syscall(SYS_getsockopt, fd, level, option, value, length);
+}
+
+EXPORT int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict length) {
+    IN_WORLD(int, __wrap_getpeername(fd, address, length))
+    return (int)syscall(SYS_getpeername, fd, address, length);
+}
+
+EXPORT int shutdown(int fd, int how) {
+    IN_WORLD(int, __wrap_shutdown(fd, how))
+    return (int)syscall(SYS_shutdown, fd, how);
+}
+
+EXPORT int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length, int flags) {
+    IN_WORLD(int, __wrap_accept4(fd, address, length, flags))
+    OF_PROGRAM(int, fd, __wrap_accept4(fd, address, length, flags))
+    return (int)syscall(SYS_accept4, fd, address, length, flags);
+}
+
+EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
+    IN_WORLD(int, __wrap_connect(fd, address, length))
+    OF_PROGRAM(int, fd, __wrap_connect(fd, address, length))
+    return (int)syscall(SYS_connect, fd, address, length);
+}
+
+EXPORT int close(int fd) {
+    IN_WORLD(int, __wrap_close(fd))
+    OF_PROGRAM(int, fd, __wrap_close(fd))
+    for (unsigned i = 0; i < timer_count; i++)
+        if (timers[i].fd == fd)
+            timers[i--] = timers[--timer_count];
+    return (int)syscall(SYS_close, fd);
+}
+
+/* ---- time --------------------------------------------------------------------------------------------- */
+
+static bool virtual_time(void) {
+    return mode == INTERPOSE_TIME && (inside || !first_thread);
+}
+
+EXPORT int clock_gettime(clockid_t clock, struct timespec *now) {
+    IN_WORLD(int, __wrap_clock_gettime(clock, now))
+    if (!virtual_time() || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    uint64_t ns = hooks.clock();
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI)
+        ns += EPOCH_NS;
+    *now = (struct timespec){(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)};
+    return 0;
+}
+
+EXPORT int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    struct timespec precise;
+    (void)zone;
+    int result = clock_gettime(CLOCK_REALTIME, &precise);
+    if (result == 0)
+        *now = (struct timeval){precise.tv_sec, precise.tv_nsec / 1000};
+    return result;
+}
+
+EXPORT time_t time(time_t *there) {
+    struct timespec precise = {0};
+    clock_gettime(CLOCK_REALTIME, &precise);
+    if (there != NULL)
+        *there = precise.tv_sec;
+    return precise.tv_sec;
+}
+
+static int64_t duration_ns(const struct timespec *t) {
+    uint64_t seconds = t->tv_sec < 0 ? 0 : (uint64_t)t->tv_sec;
+    return seconds > INT64_MAX / SECOND_NS - 1 ? INT64_MAX : (int64_t)(seconds * SECOND_NS) + t->tv_nsec;
+}
+
+/* ---- timerfd ------------------------------------------------------------------------------------------ */
+
+static struct timer *timer_of(int fd) {
+    for (unsigned i = 0; i < timer_count; i++)
+        if (timers[i].fd == fd)
+            return &timers[i];
+    return NULL;
+}
+
+EXPORT int timerfd_create(int clock, int flags) {
+    int fd = (int)syscall(SYS_timerfd_create, clock, flags);
+    if (fd >= 0 && by_subject(INTERPOSE_TIME) && timer_count < TIMERS_MAX)
+        timers[timer_count++] = (struct timer){.fd = fd, .clock = clock, .expiry = INTERPOSE_NEVER};
+    return fd;
+}
+
+static uint64_t epoch_of(const struct timer *t) {
+    return t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM ? EPOCH_NS : 0;
+}
+
+/* The timerfds are real, but it is the virtual clock that sets them off, by a time that is long past. */
+static void expire_timers(void) {
+    for (unsigned i = 0; i < timer_count; i++) {
+        struct timer *t = &timers[i];
+        if (t->expiry > hooks.clock())
+            continue;
+        struct itimerspec past = {.it_value.tv_nsec = 1};
+        struct pollfd until = {.fd = t->fd, .events = POLLIN};
+        struct timespec limit = {.tv_sec = 1};
+        t->expiry = t->interval != 0 ? t->expiry + t->interval : INTERPOSE_NEVER;
+        syscall(SYS_timerfd_settime, t->fd, TFD_TIMER_ABSTIME, &past, NULL);
+        syscall(SYS_ppoll, &until, 1, &limit, NULL, 0);
+    }
+}
+
+static void remaining(const struct timer *t, struct itimerspec *value) {
+    uint64_t now = hooks.clock(), left = t->expiry == INTERPOSE_NEVER ? 0 : t->expiry > now ? t->expiry - now : 1;
+    value->it_value = (struct timespec){(time_t)(left / SECOND_NS), (long)(left % SECOND_NS)};
+    value->it_interval = (struct timespec){(time_t)(t->interval / SECOND_NS), (long)(t->interval % SECOND_NS)};
+}
+
+EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old) {
+    struct timer *t = by_subject(INTERPOSE_TIME) ? timer_of(fd) : NULL;
+    if (t == NULL || value == NULL)
+        return (int)syscall(SYS_timerfd_settime, fd, flags, value, old);
+    if (old != NULL)
+        remaining(t, old);
+    struct itimerspec never = {.it_value.tv_sec = 0};
+    int result = (int)syscall(SYS_timerfd_settime, fd, 0, &never, NULL); /* forgets what had expired */
+    uint64_t at = (uint64_t)duration_ns(&value->it_value);
+    t->interval = (uint64_t)duration_ns(&value->it_interval);
+    if (at == 0)
+        t->expiry = INTERPOSE_NEVER;
+    else if ((flags & TFD_TIMER_ABSTIME) != 0)
+        t->expiry = at > epoch_of(t) ? at - epoch_of(t) : 0;
+    else
+        t->expiry = at < INTERPOSE_NEVER - hooks.clock() - 1 ? hooks.clock() + at : INTERPOSE_NEVER - 1;
+    expire_timers();
+    return result;
+}
+
+EXPORT int timerfd_gettime(int fd, struct itimerspec *value) {
+    struct timer *t = by_subject(INTERPOSE_TIME) ? timer_of(fd) : NULL;
+    if (t == NULL)
+        return (int)syscall(SYS_timerfd_gettime, fd, value);
+    remaining(t, value);
+    return 0;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------ */
+
+static uint64_t next_timer(void) {
+    uint64_t next = INTERPOSE_NEVER;
+    for (unsigned i = 0; i < timer_count; i++)
+        next = timers[i].expiry < next ? timers[i].expiry : next;
+    return next;
+}
+
+static int64_t outcome(long result) {
+    return result < 0 ? -errno : result;
+}
+
+static bool other_threads(void) {
+    struct stat tasks;
+    return stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink > 3; /* ".", "..", and one for each */
+}
+
+/* One wait of whatever kind, of which `look` is the one that does not sleep. Returns what it returns, or -1 with errno. */
+static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int timeout_ms), void *call) {
+    uint64_t begun = hooks.clock();
+    uint64_t end = timeout_ns < 0 ? INTERPOSE_NEVER : begun + (uint64_t)timeout_ns;
+    inside = false;
+    int64_t ready = -hooks.wait_begins(timeout_ns);
+    for (bool patient = true; ready == 0;) {
+        expire_timers(); /* the program may have moved the clock */
+        ready = look(call, 0);
+        if (ready != 0 || timeout_ns == 0 || hooks.clock() >= end)
+            break;
+        if (hooks.blocked(timeout_ns))
+            continue;
+        uint64_t next = next_timer();
+        next = next < end ? next : end;
+        if (patient && next == INTERPOSE_NEVER && other_threads()) { /* what they do takes real time */
+            patient = false;
+            ready = look(call, GRACE_MS);
+            continue;
+        }
+        if (next == INTERPOSE_NEVER)
+            hooks.forever();
+        hooks.advance(next + PAST_NS);
+        expire_timers();
+    }
+    hooks.wait_ends((int)ready);
+    inside = true;
+    if (ready >= 0)
+        return (int)ready;
+    errno = (int)-ready;
+    return -1;
+}
+
+struct epoll_call {
+    int epfd, max;
+    struct epoll_event *events;
+    const sigset_t *mask;
+};
+
+static int64_t look_epoll(void *self, int timeout_ms) {
+    struct epoll_call *call = self;
+    return outcome(syscall(SYS_epoll_pwait, call->epfd, call->events, call->max, timeout_ms, call->mask, 8));
+}
+
+static int64_t milliseconds(int timeout) {
+    return timeout < 0 ? -1 : (int64_t)timeout * 1000000;
+}
+
+EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask) {
+    struct epoll_call call = {epfd, max, events, mask};
+    if (by_subject(INTERPOSE_TIME))
+        return wait_virtually(milliseconds(timeout), look_epoll, &call);
+    return (int)syscall(SYS_epoll_pwait, epfd, events, max, timeout, mask, 8);
+}
+
+EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
+    IN_WORLD(int, __wrap_epoll_wait(epfd, events, max, timeout))
+    return epoll_pwait(epfd, events, max, timeout, NULL);
+}
+
+EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+                        const sigset_t *mask) {
+    IN_WORLD(int, __wrap_epoll_pwait2(epfd, events, max, timeout, mask))
+    struct epoll_call call = {epfd, max, events, mask};
+    if (by_subject(INTERPOSE_TIME))
+        return wait_virtually(timeout == NULL ? -1 : duration_ns(timeout), look_epoll, &call);
+    return (int)syscall(SYS_epoll_pwait2, epfd, events, max, timeout, mask, 8);
+}
+
+struct poll_call {
+    struct pollfd *fds;
+    nfds_t count;
+    const sigset_t *mask;
+};
+
+static int64_t look_poll(void *self, int timeout_ms) {
+    struct poll_call *call = self;
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    return outcome(syscall(SYS_ppoll, call->fds, call->count, &timeout, call->mask, 8));
+}
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
+    struct poll_call call = {fds, count, mask};
+    struct timespec copy;
+    if (by_subject(INTERPOSE_TIME))
+        return wait_virtually(timeout == NULL ? -1 : duration_ns(timeout), look_poll, &call);
+    if (timeout != NULL)
+        copy = *timeout; /* the kernel writes to it */
+    return (int)syscall(SYS_ppoll, fds, count, timeout == NULL ? NULL : &copy, mask, 8);
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout) {
+    struct timespec precise = {timeout / 1000, timeout % 1000 * 1000000L};
+    return ppoll(fds, count, timeout < 0 ? NULL : &precise, NULL);
+}
+
+/* What a library calls that was compiled with _FORTIFY_SOURCE. */
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t size);
+
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size) {
+    (void)size;
+    return poll(fds, count, timeout);
+}
+
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+                       size_t size) {
+    (void)size;
+    return ppoll(fds, count, timeout, mask);
+}
+
+struct select_call {
+    int count;
+    fd_set *sets[3], asked[3];
+};
+
+static int64_t look_select(void *self, int timeout_ms) {
+    struct select_call *call = self;
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    for (unsigned i = 0; i < 3; i++)
+        if (call->sets[i] != NULL)
+            *call->sets[i] = call->asked[i];
+    return outcome(syscall(SYS_pselect6, call->count, call->sets[0], call->sets[1], call->sets[2], &timeout, NULL));
+}
+
+EXPORT int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+                  struct timeval *restrict timeout) {
+    struct select_call call = {count, {in, out, except}, {{{0}}}};
+    struct timespec precise = {0};
+    if (timeout != NULL)
+        precise = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+    if (!by_subject(INTERPOSE_TIME))
+        return (int)syscall(SYS_pselect6, count, in, out, except, timeout == NULL ? NULL : &precise, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        if (call.sets[i] != NULL)
+            call.asked[i] = *call.sets[i];
+    return wait_virtually(timeout == NULL ? -1 : duration_ns(&precise), look_select, &call);
+}
+
+/* Sleeping is waiting for nothing: only time passes. */
+static int64_t look_nowhere(void *self, int timeout_ms) {
+    (void)self, (void)timeout_ms;
+    return 0;
+}
+
+EXPORT int nanosleep(const struct timespec *duration, struct timespec *rest) {
+    if (!by_subject(INTERPOSE_TIME))
+        return (int)syscall(SYS_nanosleep, duration, rest);
+    return wait_virtually(duration_ns(duration), look_nowhere, NULL);
+}
+
+EXPORT int usleep(useconds_t duration) {
+    struct timespec precise = {duration / 1000000, (long)(duration % 1000000) * 1000};
+    return nanosleep(&precise, NULL);
+}
+
+#else
+typedef int nothing_here;
+#endif

@@ -1,0 +1,282 @@
+/* What both judges and the runner need: the names of the capabilities, which clauses can be judged from outside, what a program needs
+ * of a subject, and the events of a run. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include "kit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../../src/etalon_vocabulary.h"
+
+const char *const verdict_name[VERDICTS] = {"pass", "not_strict", "fail", "not_offered", "hang", "crash"};
+
+static const struct {
+    uint64_t bit;
+    const char *name;
+} capabilities[] = {
+    {ETALON_OFFERS_TIMERS, "timers"},
+    {ETALON_OFFERS_RESET, "reset"},
+    {ETALON_OFFERS_CANCEL, "cancel"},
+    {ETALON_OFFERS_DELETE, "delete"},
+    {ETALON_OFFERS_READD, "readd"},
+    {ETALON_OFFERS_REARM, "rearm"},
+    {ETALON_OFFERS_NO_WAIT, "no_wait"},
+    {ETALON_OFFERS_ONCE, "once"},
+    {ETALON_OFFERS_UNTIL_DONE, "until_done"},
+    {ETALON_OFFERS_TICK, "tick"},
+    {ETALON_OFFERS_STOP, "stop"},
+    {ETALON_OFFERS_STOPPED, "stopped"},
+    {ETALON_OFFERS_WAKEUP, "wakeup"},
+    {ETALON_OFFERS_NOW, "now"},
+    {ETALON_OFFERS_UPDATE_NOW, "update_now"},
+    {ETALON_OFFERS_STATE, "state"},
+    {ETALON_OFFERS_IN_USE, "in_use"},
+    {ETALON_OFFERS_DEINIT, "deinit"},
+    {ETALON_OFFERS_GUARDED, "guarded"},
+    {ETALON_OFFERS_CHECKED, "checked"},
+    {ETALON_OFFERS_NULL_CALLBACK, "null_callback"},
+    {ETALON_OFFERS_FORGET, "forget"},
+    {ETALON_OFFERS_POLL, "poll"},
+    {ETALON_OFFERS_POLL_MORE, "poll_more"},
+    {ETALON_OFFERS_MANY_POLLS, "many_polls"},
+    {ETALON_OFFERS_CLOSED_EARLY, "closed_early"},
+    {ETALON_OFFERS_NOOP, "noop"},
+    {ETALON_OFFERS_READ, "read"},
+    {ETALON_OFFERS_POSITIONED, "positioned"},
+    {ETALON_OFFERS_SEND, "send"},
+    {ETALON_OFFERS_MESSAGES, "messages"},
+    {ETALON_OFFERS_ACCEPT, "accept"},
+    {ETALON_OFFERS_CONNECT, "connect"},
+    {ETALON_OFFERS_CLOSE, "close"},
+    {ETALON_OFFERS_SHUTDOWN, "shutdown"},
+    {ETALON_OFFERS_FILES, "files"},
+    {ETALON_OFFERS_POOL, "pool"},
+    {ETALON_OFFERS_ASYNC, "async"},
+    {ETALON_OFFERS_ROUNDS, "rounds"},
+    {ETALON_OFFERS_DESCRIPTOR_LIMIT, "descriptor_limit"},
+};
+
+const char *capability_name(unsigned bit) {
+    for (unsigned i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
+        if (capabilities[i].bit == UINT64_C(1) << bit)
+            return capabilities[i].name;
+    return NULL;
+}
+
+/* ---- clauses ------------------------------------------------------------------------------------------ */
+
+/* What the judge from outside has a rule for. A clause that is not here speaks of rounds, states or system calls. */
+static const struct {
+    const char *clause;
+    uint64_t needs;
+} seen[] = {
+    {"ET-STATE-2", ETALON_OFFERS_IN_USE},
+    {"ET-STATE-3", 0},
+    {"ET-STATE-4", ETALON_OFFERS_NULL_CALLBACK},
+    {"ET-STATE-7", ETALON_OFFERS_FORGET},
+    {"ET-ADD-1", 0},
+    {"ET-ADD-3", ETALON_OFFERS_CHECKED},
+    {"ET-ADD-5", ETALON_OFFERS_CHECKED},
+    {"ET-ADD-7", ETALON_OFFERS_TIMERS},
+    {"ET-DELETE-1", ETALON_OFFERS_DELETE},
+    {"ET-DELETE-3", ETALON_OFFERS_DELETE},
+    {"ET-DELETE-4", ETALON_OFFERS_DELETE},
+    {"ET-TIMER-1", ETALON_OFFERS_TIMERS},
+    {"ET-TIMER-4", ETALON_OFFERS_CHECKED},
+    {"ET-RESET-1", ETALON_OFFERS_RESET},
+    {"ET-RESET-3", ETALON_OFFERS_RESET},
+    {"ET-RESET-4", ETALON_OFFERS_RESET},
+    {"ET-CANCEL-1", ETALON_OFFERS_CANCEL},
+    {"ET-CANCEL-2", ETALON_OFFERS_CANCEL | ETALON_OFFERS_CHECKED},
+    {"ET-CANCEL-4", ETALON_OFFERS_CANCEL},
+    {"ET-CANCEL-6", ETALON_OFFERS_CANCEL},
+    {"ET-CALL-1", ETALON_OFFERS_IN_USE},
+    {"ET-CALL-2", 0},
+    {"ET-CALL-3", ETALON_OFFERS_REARM},
+    {"ET-CALL-4", 0},
+    {"ET-CALL-5", 0},
+    {"ET-TIME-1", ETALON_OFFERS_NOW},
+    {"ET-TIME-2", ETALON_OFFERS_NOW},
+    {"ET-TIME-3", ETALON_OFFERS_NOW},
+    {"ET-TICK-1", ETALON_OFFERS_STOPPED},
+    {"ET-TICK-2", ETALON_OFFERS_GUARDED},
+    {"ET-TICK-4", ETALON_OFFERS_TICK},
+    {"ET-TICK-5", ETALON_OFFERS_WAKEUP | ETALON_OFFERS_ONCE},
+    {"ET-TICK-7", 0},
+    {"ET-RUN-1", ETALON_OFFERS_NO_WAIT},
+    {"ET-RUN-2", ETALON_OFFERS_ONCE},
+    {"ET-RUN-3", ETALON_OFFERS_UNTIL_DONE},
+    {"ET-RUN-4", ETALON_OFFERS_CHECKED},
+    {"ET-STOP-1", ETALON_OFFERS_STOPPED},
+    {"ET-STOP-2", ETALON_OFFERS_STOP},
+    {"ET-INIT-2", 0},
+    {"ET-DEINIT-1", ETALON_OFFERS_GUARDED},
+    {"ET-DEINIT-2", ETALON_OFFERS_DEINIT},
+    {"ET-DEINIT-3", ETALON_OFFERS_DEINIT},
+    {"ET-WAKE-1", ETALON_OFFERS_WAKEUP},
+    {"ET-SUBMIT-2", ETALON_OFFERS_NOOP},
+    {"ET-EXPIRE-1", ETALON_OFFERS_TIMERS},
+    {"ET-EXPIRE-2", ETALON_OFFERS_TIMERS},
+    {"ET-EXPIRE-3", ETALON_OFFERS_TIMERS},
+    {"ET-EXPIRE-4", ETALON_OFFERS_TIMERS},
+    {"ET-REGISTER-1", ETALON_OFFERS_POLL},
+    {"ET-REGISTER-4", ETALON_OFFERS_POLL},
+    {"ET-REGISTER-5", ETALON_OFFERS_POLL},
+    {"ET-WAIT-1", 0},
+    {"ET-WAIT-2", ETALON_OFFERS_TIMERS},
+    {"ET-WAIT-4", ETALON_OFFERS_TIMERS},
+    {"ET-WAIT-5", 0},
+    {"ET-EVENT-1", ETALON_OFFERS_READ},
+    {"ET-EVENT-4", ETALON_OFFERS_POLL},
+    {"ET-EVENT-5", ETALON_OFFERS_MANY_POLLS},
+    {"ET-EVENT-6", ETALON_OFFERS_POLL},
+    {"ET-OP-1", 0},
+};
+
+bool clause_seen_from_outside(const char *clause, uint64_t *needs) {
+    for (unsigned i = 0; i < sizeof seen / sizeof *seen; i++)
+        if (strcmp(seen[i].clause, clause) == 0) {
+            *needs = seen[i].needs;
+            return true;
+        }
+    return false;
+}
+
+/* A clause's needs are met: a state query tells more than IN_USE asks for. */
+static bool judged(const struct etalon_subject *subject, const char *clause) {
+    uint64_t needs, offers = subject->offers;
+    if ((offers & ETALON_OFFERS_ROUNDS) != 0)
+        return true;
+    if ((offers & ETALON_OFFERS_STATE) != 0)
+        offers |= ETALON_OFFERS_IN_USE;
+    return clause_seen_from_outside(clause, &needs) && (offers & needs) == needs;
+}
+
+/* ---- what a program needs ----------------------------------------------------------------------------- */
+
+static uint64_t operation_needs(const struct command *command) {
+    static const uint64_t needs[ET_OPERATIONS] = {
+        [ET_NOOP] = ETALON_OFFERS_NOOP,         [ET_CANCEL] = ETALON_OFFERS_CANCEL,
+        [ET_ACCEPT] = ETALON_OFFERS_ACCEPT,     [ET_CONNECT] = ETALON_OFFERS_CONNECT,
+        [ET_POLL] = ETALON_OFFERS_POLL,         [ET_READ] = ETALON_OFFERS_READ,
+        [ET_WRITE] = ETALON_OFFERS_READ,        [ET_PREAD] = ETALON_OFFERS_POSITIONED,
+        [ET_PWRITE] = ETALON_OFFERS_POSITIONED, [ET_SEND] = ETALON_OFFERS_SEND,
+        [ET_RECV] = ETALON_OFFERS_SEND,         [ET_SENDMSG] = ETALON_OFFERS_MESSAGES,
+        [ET_RECVMSG] = ETALON_OFFERS_MESSAGES,  [ET_CLOSE] = ETALON_OFFERS_CLOSE,
+        [ET_SHUTDOWN] = ETALON_OFFERS_SHUTDOWN, [ET_TIMER] = ETALON_OFFERS_TIMERS,
+    };
+    uint64_t needed = command->operation < ET_OPERATIONS ? needs[command->operation] : ETALON_OFFERS_CHECKED;
+    if (command->operation == ET_POLL && (command->value & ~UINT64_C(5)) != 0)
+        needed |= ETALON_OFFERS_POLL_MORE;
+    if (command->operation == ET_POLL && command->value == 0)
+        needed |= ETALON_OFFERS_POLL_MORE;
+    if (command->pool != 0)
+        needed |= ETALON_OFFERS_CHECKED;
+    return needed;
+}
+
+static uint64_t run_needs(const struct command *command) {
+    static const uint64_t modes[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE, ETALON_OFFERS_UNTIL_DONE};
+    if (command->value <= (command->kind == COMMAND_RUN ? 2 : 1))
+        return modes[command->value];
+    return command->kind == COMMAND_RUN ? ETALON_OFFERS_CHECKED : ETALON_OFFERS_TICK;
+}
+
+static uint64_t command_needs(const struct command *command) {
+    switch ((enum command_kind)command->kind) {
+    case COMMAND_SUBMIT:
+    case COMMAND_DESCRIBE: return operation_needs(command);
+    case COMMAND_DELETE: return ETALON_OFFERS_DELETE;
+    case COMMAND_TIMER: return ETALON_OFFERS_TIMERS;
+    case COMMAND_RESET: return ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET;
+    case COMMAND_CANCEL: return ETALON_OFFERS_CANCEL;
+    case COMMAND_TICK:
+    case COMMAND_RUN: return run_needs(command);
+    case COMMAND_STOP: return ETALON_OFFERS_STOP;
+    case COMMAND_UPDATE_NOW: return ETALON_OFFERS_UPDATE_NOW;
+    case COMMAND_DEINIT: return ETALON_OFFERS_DEINIT;
+    case COMMAND_FORGET: return ETALON_OFFERS_FORGET;
+    case COMMAND_WAKEUP: return ETALON_OFFERS_WAKEUP;
+    case COMMAND_RETURN: return command->value == 1 ? ETALON_OFFERS_REARM : 0;
+    case COMMAND_SPURIOUS:
+    case COMMAND_ORDER:
+    case COMMAND_BATCH: return ETALON_OFFERS_ROUNDS;
+    case COMMAND_LIMIT: return ETALON_OFFERS_ACCEPT;
+    case COMMAND_FAIL: /* any wait can be interrupted; what else a loop makes of a failing kernel is its own business */
+        return command->call == FAULTY_EPOLL_WAIT && command->error == EINTR ? 0 : ETALON_OFFERS_ROUNDS;
+    case COMMAND_OPEN:
+        if (command->value == WORLD_ASYNC)
+            return ETALON_OFFERS_ASYNC;
+        return command->value == WORLD_TIMERFD ? ETALON_OFFERS_ROUNDS : 0;
+    case COMMAND_POOL:
+    case COMMAND_STEP: return ETALON_OFFERS_POOL;
+    case COMMAND_ASYNC_WAIT:
+    case COMMAND_NOTIFY: return ETALON_OFFERS_ASYNC;
+    default: return 0;
+    }
+}
+
+static const char *missing(uint64_t needed, uint64_t offered) {
+    static char text[200];
+    size_t used = (size_t)snprintf(text, sizeof text, "needs");
+    for (unsigned bit = 0; bit < 64; bit++) {
+        const char *name = capability_name(bit);
+        if (((needed & ~offered) >> bit & 1) != 0 && name != NULL && used < sizeof text - 40)
+            used += (size_t)snprintf(text + used, sizeof text - used, " %s", name);
+    }
+    return text;
+}
+
+const char *kit_lacks(const struct etalon_subject *subject, const struct trace *trace) {
+    const struct program *p = &trace->program;
+    uint64_t needed = 0, offered = subject->offers;
+    if ((offered & ETALON_OFFERS_ONCE) != 0) /* again and again */
+        offered |= ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK;
+    for (unsigned i = 0; i < p->commands; i++)
+        needed |= command_needs(&p->command[i]);
+    if ((needed & ~offered) != 0)
+        return missing(needed, offered);
+    bool any = trace->clauses == 0;
+    for (unsigned i = 0; i < trace->clauses; i++)
+        any = any || judged(subject, trace->clause[i]);
+    return any ? NULL : "its clauses cannot be seen from outside (rounds, states, system calls)";
+}
+
+/* ---- events ------------------------------------------------------------------------------------------- */
+
+const char *kit_result_name(int64_t result) {
+    static char text[4][32];
+    static unsigned next;
+    char *name = text[next++ % 4];
+    if (result < 0 && result > -4096)
+        snprintf(name, sizeof text[0], "-%s", errno_name((int)-result));
+    else
+        snprintf(name, sizeof text[0], "%lld", (long long)result);
+    return name;
+}
+
+void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion, int state, const char *text) {
+    if (result->events >= KIT_EVENTS_MAX)
+        return;
+    struct kit_event *event = &result->event[result->events++];
+    event->at_us = clock_ns > KIT_CLOCK_NS ? (clock_ns - KIT_CLOCK_NS) / 1000 : 0;
+    event->kind = kind;
+    event->completion = (int8_t)completion;
+    event->state = (int8_t)state;
+    snprintf(event->text, sizeof event->text, "%s", text);
+}
+
+/* Without running what a subject may have left to run at exit. */
+void kit_end(struct kit_result *result) {
+    __atomic_store_n(&result->magic, KIT_MAGIC, __ATOMIC_RELEASE);
+    syscall(SYS_exit_group, 0);
+    __builtin_unreachable();
+}
+
+#else
+typedef int nothing_here;
+#endif

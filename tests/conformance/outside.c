@@ -1,0 +1,1061 @@
+/* The judge from outside, for subjects whose inner order is their own business (no ETALON_OFFERS_ROUNDS). It holds what any caller
+ * can see against the law: which callbacks come, with which results and userdata, how often, not before their time and not too late, in
+ * which order where the law gives one by itself; what calls return; how long the loop waits, and whether it could know better.
+ *
+ * A completion is here only in use or not. Where the law lets a loop choose, or the subject has no adding state, every lawful
+ * choice is accepted; so this judge never blames what the strict one would allow. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "../../src/etalon_vocabulary.h"
+#include "../../fuzz/kernel.h"
+#include "interpose.h"
+#include "kit.h"
+
+#define COUNT         PROGRAM_COMPLETIONS
+#define BUFFER        4096
+#define MS_NS         UINT64_C(1000000)
+#define SLACK_NS      (2 * MS_NS) /* a kernel that takes whole milliseconds, and a loop that rounds up before that */
+#define COMMANDS_MAX  4000
+#define IDLE_MAX      64 /* waits in a row that led to nothing */
+#define TURNS_MAX     1000
+#define BARREN_MAX    1000 /* waits in a row that only let time pass: a long wait in slices, or one for ever */
+#define STARVED_MAX   100  /* callbacks of others while something is due */
+#define LONG_DELAY_MS UINT64_C(2147483647)
+#define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
+
+struct item {
+    bool in_use, ever;
+    bool redescribed; /* the subject knows nothing of what it is described as now */
+    bool tried;       /* a wait has begun since it was submitted */
+    bool entered;     /* it was in use when the run in progress began */
+    struct etalon_subject_description d;
+    unsigned body;
+    uint64_t serial;           /* order of submission */
+    uint64_t earliest, latest; /* of a timer: between these its deadline lies, ns */
+    uint64_t began;            /* the clock at its submission */
+    int due_since;             /* callbacks called when it was first seen due; -1: not due */
+    short ready;               /* what was ready when the last wait ended */
+    uint64_t installed;        /* the file behind its descriptor */
+    int answered_by;           /* of a target: the cancel that has ended it; of a cancel: -1 */
+    uint8_t into;
+    uint64_t target_serial; /* of a cancel: the episode that it is about; 0: there was none */
+    struct sockaddr_storage address;
+    socklen_t address_length;
+    struct iovec iov[2];
+    struct msghdr message;
+};
+
+static struct {
+    const struct etalon_subject *subject;
+    const struct program *program;
+    struct kit_result *result;
+    void *self;
+    struct etalon_subject_host host;
+    struct item item[COUNT];
+    char buffer[COUNT][BUFFER];
+    uint64_t serial, time_min_ns; /* the loop time is not before this */
+    unsigned commands, world_next, tokens, callbacks, idle_waits, barren_waits;
+    unsigned run_callbacks; /* in the run in progress */
+    int running;            /* the mode, or -1 */
+    uint64_t asked;         /* callbacks that the run was asked for */
+    bool stopped, wake_pending, in_callback, stopped_in_run;
+    uint64_t now_ms; /* as the subject has last said */
+    bool at_an_end;  /* a broken clause leaves nothing to go on with */
+    bool lenient;    /* what the subject leaves undefined is left out of a program, instead of ending it */
+    int fail_wait_at, fail_wait_error;
+    unsigned faults;
+} o;
+
+static void end_run(void) {
+    o.result->callbacks = o.callbacks;
+    kit_end(o.result);
+}
+
+/* ---- verdicts ----------------------------------------------------------------------------------------- */
+
+static void lacks(const char *what) {
+    (void)interpose_inside(false);
+    o.result->verdict = VERDICT_NOT_OFFERED;
+    snprintf(o.result->message, sizeof o.result->message, "%s", what);
+    end_run();
+}
+
+#define LACKS(what)                                                                                                    \
+    do {                                                                                                               \
+        if (o.lenient)                                                                                                 \
+            return;                                                                                                    \
+        lacks(what);                                                                                                   \
+    } while (0)
+
+/* No documentation can make these good. */
+static bool inexcusable(const char *clause) {
+    static const char *const always[] = {"ET-DELETE-4", "ET-STATE-3", "ET-CALL-2", "ET-EVENT-6", "ET-REGISTER-5"};
+    for (unsigned i = 0; i < sizeof always / sizeof *always; i++)
+        if (strcmp(clause, always[i]) == 0)
+            return true;
+    return false;
+}
+
+static const char *documented(const char *clause) {
+    const struct etalon_subject_difference *d = o.subject->differences;
+    for (; d != NULL && d->clause != NULL; d++)
+        if (strcmp(d->clause, clause) == 0 && !inexcusable(clause))
+            return d->why;
+    return NULL;
+}
+
+/* A difference that the subject documents does not end the run, where it can go on: it may still fail. */
+static void broken(enum verdict verdict, const char *clause, const char *format, ...) {
+    char what[200];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    const char *why = documented(clause);
+    if (why != NULL && o.result->verdict != VERDICT_PASS && !o.at_an_end)
+        return;
+    bool before = interpose_inside(false);
+    o.result->verdict = why != NULL ? VERDICT_NOT_STRICT : verdict;
+    snprintf(o.result->clause, sizeof o.result->clause, "%s", clause);
+    snprintf(o.result->message, sizeof o.result->message, "%s%s%s", what, why != NULL ? "; documented: " : "",
+             why != NULL ? why : "");
+    bool ends = why == NULL || o.at_an_end;
+    kit_event(o.result, world_real.clock(), ends ? 'e' : 's', -1, -1, what);
+    if (ends)
+        end_run();
+    (void)interpose_inside(before);
+}
+
+#define FAIL_IF(condition, clause, ...)                                                                                \
+    do {                                                                                                               \
+        if (condition)                                                                                                 \
+            broken(VERDICT_FAIL, clause, __VA_ARGS__);                                                                 \
+    } while (0)
+
+/* A SHOULD is missed: the run goes on, and may still fail. */
+static void not_strict(const char *clause, const char *what) {
+    if (o.result->verdict != VERDICT_PASS)
+        return;
+    o.result->verdict = VERDICT_NOT_STRICT;
+    snprintf(o.result->clause, sizeof o.result->clause, "%s", clause);
+    snprintf(o.result->message, sizeof o.result->message, "%s", what);
+}
+
+static void note(char kind, int c, int state, const char *format, ...) {
+    char line[96];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    kit_event(o.result, world_real.clock(), kind, c, state, line);
+}
+
+static bool offers(uint64_t what) {
+    return (o.subject->offers & what) == what;
+}
+
+/* ---- what is due -------------------------------------------------------------------------------------- */
+
+static bool waits_on(const struct item *i) {
+    return i->d.operation >= ET_ACCEPT && i->d.operation <= ET_RECVMSG;
+}
+
+static short awaited(const struct item *i) {
+    switch (i->d.operation) {
+    case ET_POLL: return (short)(i->d.events & POLLED);
+    case ET_CONNECT:
+    case ET_WRITE:
+    case ET_PWRITE:
+    case ET_SEND:
+    case ET_SENDMSG: return POLLOUT;
+    default: return POLLIN;
+    }
+}
+
+/* What is ready on the descriptor of i now: of what it waits for, and what is always told. */
+static short ready_now(const struct item *i) {
+    struct pollfd p = {.fd = i->d.fd, .events = awaited(i)};
+    struct timespec none = {0};
+    if (!waits_on(i) || world_real.installed(i->d.fd) == 0 || world_real.installed(i->d.fd) != i->installed)
+        return 0;
+    return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 ? (short)(p.revents & ~POLLNVAL) : 0;
+}
+
+static bool is_due(const struct item *i) {
+    if (!i->in_use)
+        return false;
+    if (i->d.operation == ET_TIMER)
+        return i->latest <= world_real.clock();
+    return i->d.operation == ET_NOOP || ready_now(i) != 0;
+}
+
+static bool anything_in_use(void) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use)
+            return true;
+    return false;
+}
+
+static void look_for_starved(void) {
+    for (unsigned c = 0; c < COUNT; c++) {
+        struct item *i = &o.item[c];
+        if (!is_due(i))
+            i->due_since = -1;
+        else if (i->due_since < 0)
+            i->due_since = (int)o.callbacks;
+        FAIL_IF(i->due_since >= 0 && (int)o.callbacks - i->due_since > STARVED_MAX, "ET-CALL-4",
+                "c%u is starved: %d callbacks of others were called while it was due", c,
+                (int)o.callbacks - i->due_since);
+    }
+}
+
+static void check_now(const char *when) {
+    if (!offers(ETALON_OFFERS_NOW) || o.self == NULL)
+        return;
+    bool before = interpose_inside(true);
+    uint64_t now = o.subject->now(o.self);
+    (void)interpose_inside(before);
+    FAIL_IF(now < o.now_ms, "ET-TIME-3", "%s the loop time went back from %llu to %llu ms", when,
+            (unsigned long long)o.now_ms, (unsigned long long)now);
+    FAIL_IF(now > world_real.clock() / MS_NS, "ET-TIME-2",
+            "%s the loop time is %llu ms, later than the clock (%llu ms)", when, (unsigned long long)now,
+            (unsigned long long)(world_real.clock() / MS_NS));
+    FAIL_IF(now < o.time_min_ns / MS_NS, "ET-TIME-1",
+            "%s the loop time is %llu ms, but was due to be updated at %llu ms", when, (unsigned long long)now,
+            (unsigned long long)(o.time_min_ns / MS_NS));
+    o.now_ms = now;
+}
+
+static void check_in_use(void) {
+    if ((o.subject->offers & (ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE)) == 0 || o.self == NULL)
+        return;
+    for (unsigned c = 0; c < COUNT; c++) {
+        bool before = interpose_inside(true);
+        int state = o.subject->state(o.self, c);
+        (void)interpose_inside(before);
+        bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
+        FAIL_IF(used != o.item[c].in_use, "ET-STATE-2", "c%u is %s, expected %s", c, used ? "in use" : "not in use",
+                o.item[c].in_use ? "in use" : "not in use");
+    }
+}
+
+/* ---- waiting (interpose.h) ---------------------------------------------------------------------------- */
+
+static uint64_t clock_now(void) {
+    return world_real.clock();
+}
+
+static void wait_must_be_lawful(bool sleeps) {
+    uint64_t clock = world_real.clock();
+    FAIL_IF(sleeps && o.running == ET_RUN_NO_WAIT, "ET-RUN-1", "run(NO_WAIT) waits");
+    FAIL_IF(sleeps && o.stopped_in_run, "ET-STOP-2", "the loop waits although it was stopped");
+    FAIL_IF(sleeps && o.wake_pending, "ET-WAKE-1", "the loop waits although it was woken");
+    FAIL_IF(sleeps && o.run_callbacks >= o.asked, "ET-WAIT-1", "the loop waits although enough callbacks were called");
+    for (unsigned c = 0; c < COUNT && sleeps; c++) {
+        const struct item *i = &o.item[c];
+        if (!i->in_use)
+            continue;
+        FAIL_IF(i->d.operation == ET_TIMER && i->latest <= clock, "ET-EXPIRE-1",
+                "the loop waits although the timer c%u has expired", c);
+        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2", "the loop waits although c%u is a noop", c);
+        FAIL_IF(i->d.operation == ET_POLL && ready_now(i) != 0, "ET-REGISTER-1",
+                "the loop waits although descriptor %d, on which c%u waits, is ready", i->d.fd, c);
+        FAIL_IF(waits_on(i) && i->d.operation != ET_POLL && ready_now(i) != 0, "ET-EVENT-1",
+                "the loop waits although descriptor %d, on which c%u waits, is ready", i->d.fd, c);
+    }
+    FAIL_IF(sleeps && !anything_in_use(), "ET-WAIT-1", "the loop waits although nothing is active");
+}
+
+static int wait_begins(int64_t timeout_ns) {
+    struct command moment = {.kind = COMMAND_ADVANCE, .value = 1}; /* no call of the kernel takes no time at all */
+    o.result->waits++;
+    world_real.command(&moment);
+    for (unsigned c = 0; c < COUNT; c++)
+        o.item[c].tried = true;
+    if (timeout_ns < 0)
+        note('w', -1, -1, "wait without limit");
+    else
+        note('w', -1, -1, "wait %lld ns", (long long)timeout_ns);
+    FAIL_IF(++o.idle_waits > IDLE_MAX, "ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins",
+            o.idle_waits);
+    if (o.fail_wait_error != 0 && --o.fail_wait_at == 0) {
+        int error = o.fail_wait_error;
+        o.fail_wait_error = 0;
+        note('o', -1, -1, "the wait fails: %s", errno_name(error));
+        return error;
+    }
+    return 0;
+}
+
+static void run_command(const struct command *command);
+
+static bool blocked(int64_t timeout_ns) {
+    const struct program *p = o.program;
+    (void)timeout_ns;
+    wait_must_be_lawful(true);
+    if (o.world_next >= p->count[PROGRAM_BODY_WORLD] || o.commands >= COMMANDS_MAX)
+        return false;
+    run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + o.world_next++]);
+    return true;
+}
+
+static void forever(void);
+
+static bool timer_in_use(void) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use && o.item[c].d.operation == ET_TIMER)
+            return true;
+    return false;
+}
+
+static void advance(uint64_t clock_ns) {
+    for (unsigned c = 0; c < COUNT; c++) {
+        const struct item *i = &o.item[c];
+        bool late = i->in_use && i->d.operation == ET_TIMER && clock_ns > i->latest && clock_ns - i->latest > SLACK_NS;
+        FAIL_IF(late, "ET-WAIT-2", "the loop waits beyond the deadline of c%u, for %llu us too long", c,
+                (unsigned long long)((clock_ns - i->latest) / 1000));
+    }
+    uint64_t now = world_real.clock();
+    if (clock_ns > now) {
+        struct command forward = {.kind = COMMAND_ADVANCE, .value = (clock_ns - now + 999) / 1000};
+        world_real.command(&forward);
+        o.idle_waits = 0;
+        if (++o.barren_waits <= BARREN_MAX)
+            return;
+        if (!timer_in_use())
+            forever();
+        not_strict("ET-WAIT-4", "waiting for one timer takes more than a thousand waits");
+        end_run();
+    }
+}
+
+static void wait_ends(int ready) {
+    o.time_min_ns = world_real.clock();
+    note('w', -1, -1, "woken, %d ready, the clock stands at +%llu us", ready,
+         (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
+    if (ready >= 0) /* it did not sleep, or blocked() would have said so */
+        o.wake_pending = false;
+    if (ready > 0)
+        o.barren_waits = 0;
+    for (unsigned c = 0; c < COUNT; c++)
+        o.item[c].ready = o.item[c].in_use ? ready_now(&o.item[c]) : 0;
+}
+
+static void forever(void) {
+    o.at_an_end = true;
+    if (timer_in_use())
+        broken(VERDICT_HANG, "ET-WAIT-2", "the loop waits for ever although a timer is active");
+    note('e', -1, -1, "the loop waits for what will never come, as it may: the program ends here");
+    end_run();
+}
+
+static bool of_program(int fd) {
+    return world_real.installed(fd) != 0;
+}
+
+static const struct interpose_hooks hooks = {clock_now, advance, wait_begins, blocked, wait_ends, forever, of_program};
+
+/* ---- callbacks ---------------------------------------------------------------------------------------- */
+
+static enum etalon_subject_action run_body(unsigned body) {
+    const struct program *p = o.program;
+    for (unsigned i = 0; i < p->count[body] && o.commands < COMMANDS_MAX; i++) {
+        const struct command *command = &p->command[p->first[body] + i];
+        if (command->kind == COMMAND_RETURN)
+            return command->value == 1 ? ETALON_REARM : ETALON_DISARM;
+        run_command(command);
+    }
+    return ETALON_DISARM;
+}
+
+static void check_timer(unsigned c) {
+    const struct item *i = &o.item[c];
+    uint64_t clock = world_real.clock();
+    FAIL_IF(clock < i->earliest, "ET-EXPIRE-4", "the timer c%u fires %llu us before its deadline", c,
+            (unsigned long long)((i->earliest - clock + 999) / 1000));
+    for (unsigned k = 0; k < COUNT; k++) {
+        const struct item *other = &o.item[k];
+        if (k == c || !other->in_use || other->d.operation != ET_TIMER || !other->entered || !i->entered)
+            continue;
+        FAIL_IF(other->latest < i->earliest && other->latest <= clock, "ET-EXPIRE-2",
+                "c%u fires before c%u, which has an earlier deadline", c, k);
+        bool tie = other->began == i->began && other->earliest == i->earliest && other->latest == i->latest;
+        FAIL_IF(tie && other->serial < i->serial, "ET-EXPIRE-3",
+                "c%u fires before c%u, which has the same deadline and was started before it", c, k);
+    }
+    bool alone = true;
+    for (unsigned k = 0; k < COUNT; k++)
+        alone = alone && (k == c || !o.item[k].in_use);
+    if (alone && o.barren_waits > 2 && i->d.delay_ms < LONG_DELAY_MS)
+        not_strict("ET-WAIT-4", "waiting for one timer alone took more than two waits");
+}
+
+static void check_poll(unsigned c, int64_t result) {
+    struct item *i = &o.item[c];
+    uint32_t told = (uint32_t)result, asked = i->d.events | POLLERR | POLLHUP;
+    short now = ready_now(i), any = (short)(i->ready | now);
+    FAIL_IF(result <= 0 || (told & ~asked) != 0, "ET-EVENT-4", "the poll c%u ends with %lld, it asks for %#x", c,
+            (long long)result, i->d.events);
+    if (world_real.installed(i->d.fd) != i->installed)
+        return; /* closed behind the loop's back */
+    FAIL_IF(any == 0, "ET-EVENT-6", "the poll c%u ends with %#x, but its descriptor is not ready", c, told);
+    bool vague = !offers(ETALON_OFFERS_POLL_MORE) && (any & (POLLHUP | POLLERR)) != 0;
+    FAIL_IF(!vague && (told & ~(uint32_t)any) != 0, "ET-EVENT-4", "the poll c%u ends with %#x, but %#x is ready", c,
+            told, (unsigned)any);
+    for (unsigned k = 0; k < COUNT; k++) {
+        const struct item *other = &o.item[k];
+        bool same = k != c && other->in_use && other->d.operation == ET_POLL && other->d.fd == i->d.fd;
+        FAIL_IF(same && other->serial < i->serial && other->ready != 0 && i->ready != 0, "ET-EVENT-5",
+                "the poll c%u ends before c%u of the same descriptor, which was started before it", c, k);
+    }
+}
+
+static void check_cancel(unsigned c, int64_t result) {
+    struct item *i = &o.item[c], *target = &o.item[i->d.target % COUNT];
+    bool same = target->in_use && target->serial == i->target_serial;
+    FAIL_IF(result != 0 && result != -ENOENT && result != -EALREADY, "ET-CANCEL-4", "the cancel c%u ends with %s", c,
+            kit_result_name(result));
+    FAIL_IF(result == 0 && target->answered_by != (int)c, "ET-CANCEL-4",
+            "the cancel c%u ends with 0, but its target has not been called with -ECANCELED", c);
+    FAIL_IF(result == -ENOENT && same, "ET-CANCEL-4", "the cancel c%u ends with -ENOENT, but its target is in use", c);
+    target->answered_by = -1;
+}
+
+static bool cancelled(unsigned c, int64_t result) {
+    if (result != -ECANCELED)
+        return false;
+    for (unsigned k = 0; k < COUNT; k++)
+        if (o.item[k].in_use && o.item[k].d.operation == ET_CANCEL && o.item[k].target_serial == o.item[c].serial) {
+            o.item[c].answered_by = (int)k;
+            return true;
+        }
+    for (unsigned k = 0; k < COUNT; k++) /* ET-CLOSE-1 */
+        if (o.item[k].in_use && o.item[k].d.operation == ET_CLOSE && o.item[k].d.fd == o.item[c].d.fd)
+            return true;
+    return false;
+}
+
+static void check_result(unsigned c, int64_t result) {
+    const struct item *i = &o.item[c];
+    if (cancelled(c, result))
+        return;
+    switch (i->d.operation) {
+    case ET_TIMER:
+        FAIL_IF(result != 0, "ET-EXPIRE-1", "the timer c%u ends with %s", c, kit_result_name(result));
+        check_timer(c);
+        break;
+    case ET_POLL:
+        if (result >= 0)
+            check_poll(c, result);
+        break;
+    case ET_NOOP: FAIL_IF(result != 0, "ET-SUBMIT-2", "the noop c%u ends with %s", c, kit_result_name(result)); break;
+    case ET_CANCEL: check_cancel(c, result); break;
+    case ET_READ:
+    case ET_RECV:
+    case ET_WRITE:
+    case ET_SEND:
+    case ET_PREAD:
+    case ET_PWRITE:
+        FAIL_IF(result > (int64_t)i->d.length, "ET-OP-1", "c%u ends with %lld bytes of %zu", c, (long long)result,
+                i->d.length);
+        break;
+    case ET_ACCEPT:
+        if (result >= 0)
+            world_real.adopt(i->into, (int)result);
+        break;
+    case ET_CLOSE: world_real.released(i->d.fd); break;
+    default: break;
+    }
+}
+
+static void check_place(uint32_t c, int64_t result, uint32_t userdata) {
+    FAIL_IF(c >= COUNT, "ET-CALL-2", "a callback was called for completion %u, which does not exist", c);
+    const struct item *i = &o.item[c];
+    FAIL_IF(o.running < 0, "ET-CALL-5", "the callback of c%u is called outside of run", c);
+    FAIL_IF(!i->ever, "ET-STATE-3", "the callback of c%u is called, which was never submitted", c);
+    FAIL_IF(!i->in_use && i->answered_by == -2, "ET-DELETE-4", "the callback of c%u is called after its deletion", c);
+    FAIL_IF(!i->in_use, "ET-STATE-3", "the callback of c%u is called a second time in one episode", c);
+    FAIL_IF(userdata != i->d.userdata && o.subject->offers != 0, "ET-CALL-2",
+            "the callback of c%u is called with another userdata than was last set", c);
+    (void)result;
+}
+
+static void starting(unsigned c);
+
+static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t userdata) {
+    bool before = interpose_inside(false);
+    note('b', c < COUNT ? (int)c : -1, ET_DEAD, "callback c%u %s", c, kit_result_name(result));
+    check_place(c, result, userdata);
+    struct item *i = &o.item[c];
+    check_result(c, result);
+    i->in_use = false;
+    i->due_since = -1;
+    o.callbacks++;
+    o.run_callbacks++;
+    o.idle_waits = 0;
+    o.barren_waits = 0;
+    look_for_starved();
+    check_now("in a callback");
+    check_in_use();
+    if (o.callbacks >= KIT_CALLBACKS_MAX) {
+        note('e', -1, -1, "%u callbacks: the program ends here", o.callbacks);
+        end_run();
+    }
+    bool outer = o.in_callback;
+    o.in_callback = true;
+    enum etalon_subject_action action = run_body(i->body);
+    o.in_callback = outer;
+    if (action == ETALON_REARM && i->redescribed && !offers(ETALON_OFFERS_READD)) {
+        if (!o.lenient)
+            lacks("needs a description that changes before a rearm (readd)");
+        action = ETALON_DISARM;
+    }
+    if (action == ETALON_REARM && !i->in_use) {
+        starting(c);
+        note('s', (int)c, ET_ACTIVE, "c%u is rearmed", c);
+    }
+    (void)interpose_inside(before);
+    return action == ETALON_REARM ? ETALON_REARM : ETALON_DISARM;
+}
+
+/* ---- commands ----------------------------------------------------------------------------------------- */
+
+static uint64_t later(uint64_t ns, uint64_t delay_ms) {
+    return delay_ms > (INTERPOSE_NEVER - ns) / MS_NS ? INTERPOSE_NEVER : ns + delay_ms * MS_NS;
+}
+
+/* A timer's deadline: the loop time at the call plus the delay (ET-ADD-7). The loop time lies between what it was when it last
+ * had to be updated, rounded down to milliseconds, and the clock. */
+static void deadline(struct item *i) {
+    i->began = world_real.clock();
+    i->earliest = later(o.time_min_ns / MS_NS * MS_NS, i->d.delay_ms);
+    i->latest = later(world_real.clock() + MS_NS - 1, i->d.delay_ms);
+}
+
+static void starting(unsigned c) {
+    struct item *i = &o.item[c];
+    i->in_use = i->ever = true;
+    i->tried = i->entered = i->redescribed = false;
+    i->serial = ++o.serial;
+    i->due_since = -1;
+    i->ready = 0;
+    i->answered_by = -1;
+    i->installed = waits_on(i) ? world_real.installed(i->d.fd) : 0;
+    i->target_serial = 0;
+    if (i->d.operation == ET_CANCEL && i->d.target < COUNT && o.item[i->d.target].in_use)
+        i->target_serial = o.item[i->d.target].serial;
+    deadline(i);
+}
+
+static void expect(const struct command *command, const char *clause, int result, int wanted, int also) {
+    char text[96] = "", line[160];
+    FILE *out = fmemopen(text, sizeof text, "w");
+    if (out != NULL) {
+        command_write(out, command);
+        fclose(out);
+    }
+    snprintf(line, sizeof line, "%.80s = %s", text, kit_result_name(result));
+    bool run = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN || command->kind == COMMAND_DEINIT;
+    kit_event(o.result, world_real.clock(), 'c', run ? -1 : command->c,
+              run                         ? -1
+              : o.item[command->c].in_use ? ET_ACTIVE
+                                          : ET_DEAD,
+              line);
+    if (result != wanted && result != also) {
+        char name[32];
+        snprintf(name, sizeof name, "%s", kit_result_name(result));
+        o.at_an_end = true;
+        broken(VERDICT_FAIL, clause, "'%.60s' returned %s, expected %s", text, name, kit_result_name(wanted));
+    }
+}
+
+#define SUBJECT(call)                                                                                                  \
+    bool before_call = interpose_inside(true);                                                                         \
+    int answer = (call);                                                                                               \
+    (void)interpose_inside(before_call)
+
+static uint32_t new_token(unsigned body) {
+    return (++o.tokens & 0xfffffff) << 3 | body;
+}
+
+static int descriptor(unsigned d) {
+    return d < PROGRAM_HANDLES ? world_real.descriptor(d) : d == PROGRAM_HANDLES ? -1 : 1000;
+}
+
+static void describe_parameters(struct item *i, const struct command *command) {
+    struct etalon_subject_description *d = &i->d;
+    size_t length = command->value < BUFFER ? (size_t)command->value : BUFFER;
+    switch (command->operation) {
+    case ET_CANCEL: d->target = command->other; break;
+    case ET_POLL: d->events = (uint32_t)command->value; break;
+    case ET_SHUTDOWN: d->flags = (int)command->value; break;
+    case ET_TIMER: d->delay_ms = command->value; break;
+    case ET_CONNECT: {
+        unsigned size;
+        const void *address = world_real.address(command->other, &size);
+        memcpy(&i->address, address, size);
+        i->address_length = size;
+        d->address = (struct sockaddr *)&i->address;
+        d->address_length = &i->address_length;
+        break;
+    }
+    case ET_ACCEPT:
+        i->into = command->other;
+        i->address_length = sizeof i->address;
+        d->address = (struct sockaddr *)&i->address;
+        d->address_length = &i->address_length;
+        d->flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+        break;
+    case ET_SENDMSG:
+    case ET_RECVMSG:
+        i->iov[0] = (struct iovec){o.buffer[command->c], length / 2};
+        i->iov[1] = (struct iovec){o.buffer[command->c] + length / 2, length - length / 2};
+        i->message = (struct msghdr){.msg_iov = i->iov, .msg_iovlen = 2};
+        d->message = &i->message;
+        break;
+    case ET_WRITE:
+    case ET_PWRITE:
+    case ET_SEND:
+        memset(o.buffer[command->c], 0, sizeof(uint64_t)); /* as an eventfd reads it: 1 */
+        o.buffer[command->c][0] = 1;                       /* fall through */
+    default: d->buffer = o.buffer[command->c]; d->length = length;
+    }
+}
+
+static void describe(const struct command *command) {
+    struct item *i = &o.item[command->c];
+    i->body = command->body;
+    i->d = (struct etalon_subject_description){
+        .operation = command->operation,
+        .fd = command->operation == ET_NOOP || command->operation == ET_TIMER || command->operation == ET_CANCEL
+                  ? -1
+                  : descriptor(command->d),
+        .target = ETALON_NOBODY,
+        .userdata = new_token(command->body),
+        .has_callback = command->body != 0 || !offers(ETALON_OFFERS_NULL_CALLBACK),
+        .on_pool = command->pool};
+    describe_parameters(i, command);
+}
+
+/* What cannot be asked of a subject that leaves it undefined. */
+static const char *undefined_submission(unsigned c) {
+    const struct item *i = &o.item[c];
+    for (unsigned k = 0; k < COUNT && waits_on(i); k++)
+        if (k != c && o.item[k].in_use && waits_on(&o.item[k]) && o.item[k].d.fd == i->d.fd &&
+            !offers(ETALON_OFFERS_MANY_POLLS))
+            return "needs several completions that wait on one descriptor (many_polls)";
+    if (waits_on(i) && world_real.installed(i->d.fd) == 0 && !offers(ETALON_OFFERS_CHECKED))
+        return "needs misuse to be refused: a descriptor that is not open (checked)";
+    return NULL;
+}
+
+static int submit(unsigned c) {
+    const struct item *i = &o.item[c];
+    if (i->d.operation == ET_TIMER && !offers(ETALON_OFFERS_READD)) {
+        SUBJECT(o.subject->timer(o.self, c, i->d.delay_ms, i->d.userdata, i->d.has_callback));
+        return answer;
+    }
+    if (i->d.operation == ET_CANCEL && !offers(ETALON_OFFERS_READD)) {
+        SUBJECT(o.subject->cancel(o.self, c, i->d.target, i->d.userdata, i->d.has_callback));
+        return answer;
+    }
+    SUBJECT(o.subject->submit(o.self, c, &i->d));
+    return answer;
+}
+
+static void run_submit(const struct command *command) {
+    unsigned c = command->c;
+    struct item *i = &o.item[c];
+    if (i->in_use) {
+        if (!offers(ETALON_OFFERS_CHECKED))
+            LACKS("needs misuse to be refused: a completion that is in use is added (checked)");
+        SUBJECT(o.subject->submit(o.self, c, NULL));
+        expect(command, "ET-ADD-3", answer, -EBUSY, i->tried ? -EBUSY : 0);
+        return;
+    }
+    if (command->kind != COMMAND_ADD)
+        describe(command);
+    if (command->kind == COMMAND_DESCRIBE && offers(ETALON_OFFERS_READD) && o.subject->describe != NULL) {
+        SUBJECT(o.subject->describe(o.self, c, &i->d));
+        (void)answer;
+    }
+    if (command->kind == COMMAND_DESCRIBE) {
+        i->redescribed = true;
+        return;
+    }
+    if (!i->ever && command->kind == COMMAND_ADD && i->d.userdata == 0)
+        LACKS("needs a zero-initialised completion (rounds)");
+    const char *undefined = undefined_submission(c);
+    if (undefined != NULL)
+        LACKS(undefined);
+    bool unknown = i->d.operation >= ET_OPERATIONS || (i->d.operation == ET_CANCEL && i->d.target >= COUNT);
+    int wanted = unknown ? -EINVAL : 0;
+    if (wanted == 0)
+        starting(c);
+    int result = submit(c);
+    expect(command, wanted == 0 ? "ET-ADD-1" : "ET-ADD-5", result, wanted, wanted);
+}
+
+static void run_delete(const struct command *command) {
+    struct item *i = &o.item[command->c];
+    bool was = i->in_use;
+    i->in_use = false;
+    i->answered_by = -2; /* deleted */
+    SUBJECT(o.subject->remove(o.self, command->c));
+    expect(command, was ? "ET-DELETE-3" : "ET-DELETE-1", answer, 0, 0);
+}
+
+static void describe_timer(const struct command *command) {
+    struct item *i = &o.item[command->c];
+    i->body = command->body;
+    i->d =
+        (struct etalon_subject_description){.operation = ET_TIMER,
+                                            .fd = -1,
+                                            .target = ETALON_NOBODY,
+                                            .delay_ms = command->value,
+                                            .userdata = new_token(command->body),
+                                            .has_callback = command->body != 0 || !offers(ETALON_OFFERS_NULL_CALLBACK)};
+}
+
+static void run_timer(const struct command *command) {
+    unsigned c = command->c;
+    struct item *i = &o.item[c];
+    if (i->in_use) {
+        if (!offers(ETALON_OFFERS_CHECKED))
+            LACKS("needs misuse to be refused: a timer that is in use is set (checked)");
+        bool fresh = !i->tried && i->d.operation == ET_TIMER; /* it may still be adding: ET-TIMER-2 */
+        if (fresh)
+            LACKS("needs adding completions (rounds)");
+        SUBJECT(o.subject->timer(o.self, c, command->value, new_token(command->body), 1));
+        expect(command, "ET-TIMER-4", answer, -EBUSY, -EBUSY);
+        return;
+    }
+    describe_timer(command);
+    starting(c);
+    SUBJECT(o.subject->timer(o.self, c, command->value, i->d.userdata, i->d.has_callback));
+    expect(command, "ET-TIMER-1", answer, 0, 0);
+}
+
+static void run_reset(const struct command *command) {
+    unsigned c = command->c;
+    struct item *i = &o.item[c];
+    bool misuse = command->other == c || (i->in_use && i->d.operation != ET_TIMER) || o.item[command->other].in_use;
+    if (misuse && !offers(ETALON_OFFERS_CHECKED))
+        LACKS("needs misuse to be refused: a reset of no timer, or by a carrier at work (checked)");
+    if (misuse)
+        LACKS("needs carriers (rounds)");
+    describe_timer(command);
+    starting(c);
+    SUBJECT(o.subject->timer_reset(o.self, c, command->other, command->value, i->d.userdata, i->d.has_callback));
+    expect(command, "ET-RESET-3", answer, 0, 0);
+}
+
+static void run_cancel(const struct command *command) {
+    unsigned c = command->c;
+    struct item *i = &o.item[c];
+    if ((i->in_use || command->other == c) && !offers(ETALON_OFFERS_CHECKED))
+        LACKS("needs misuse to be refused: a cancel that is in use, or of itself (checked)");
+    if (i->in_use || command->other == c) {
+        SUBJECT(o.subject->cancel(o.self, c, command->other, 0, 1));
+        expect(command, "ET-CANCEL-2", answer, command->other == c ? -EINVAL : -EBUSY, -EBUSY);
+        return;
+    }
+    i->body = command->body;
+    i->d =
+        (struct etalon_subject_description){.operation = ET_CANCEL,
+                                            .fd = -1,
+                                            .target = command->other,
+                                            .userdata = new_token(command->body),
+                                            .has_callback = command->body != 0 || !offers(ETALON_OFFERS_NULL_CALLBACK)};
+    starting(c);
+    SUBJECT(o.subject->cancel(o.self, c, command->other, i->d.userdata, i->d.has_callback));
+    expect(command, "ET-CANCEL-1", answer, 0, 0);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+/* What was due when the run began must have been served by its end. */
+static void check_served(const bool *due) {
+    for (unsigned c = 0; c < COUNT && !o.stopped_in_run; c++) {
+        const struct item *i = &o.item[c];
+        if (!due[c] || !i->in_use || !i->entered || !is_due(i))
+            continue;
+        FAIL_IF(i->d.operation == ET_TIMER, "ET-EXPIRE-1",
+                "the run returns, but the timer c%u has not fired, which had expired", c);
+        FAIL_IF(i->d.operation == ET_POLL, "ET-EVENT-4",
+                "the run returns, but the poll c%u was not called, whose descriptor was ready", c);
+        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2", "the run returns, but the noop c%u was not called", c);
+    }
+}
+
+static void check_run_end(int mode, const bool *due) {
+    if (mode == ET_RUN_UNTIL_DONE && !o.stopped_in_run) {
+        for (unsigned c = 0; c < COUNT; c++)
+            FAIL_IF(o.item[c].in_use, "ET-RUN-3", "run(UNTIL_DONE) returns although c%u is in use", c);
+        return;
+    }
+    bool enough = o.run_callbacks >= o.asked || !anything_in_use() || o.stopped_in_run;
+    FAIL_IF(mode != ET_RUN_UNTIL_DONE && !enough, o.asked == 1 ? "ET-RUN-2" : "ET-TICK-4",
+            "the run returns after %u callbacks, %llu were asked for, and something is in use", o.run_callbacks,
+            (unsigned long long)o.asked);
+    if (mode == ET_RUN_NO_WAIT)
+        check_served(due);
+}
+
+static void run_nested(const struct command *command, bool tick) {
+    if (!offers(ETALON_OFFERS_GUARDED))
+        LACKS("needs a run inside a callback to be refused (guarded)");
+    SUBJECT(tick ? o.subject->tick(o.self, (uint32_t)command->value)
+                 : o.subject->run(o.self, (uint32_t)command->value));
+    expect(command, "ET-TICK-2", answer, -EBUSY, o.stopped ? 0 : -EBUSY);
+}
+
+static void run_loop(const struct command *command);
+
+/* A loop that offers one turn only is run until something is done as its programs do that. */
+static void run_repeatedly(uint64_t callbacks) {
+    const struct command once = {.kind = COMMAND_RUN, .value = ET_RUN_ONCE};
+    unsigned begun = o.callbacks;
+    for (unsigned turns = 0; turns < TURNS_MAX && o.callbacks - begun < callbacks && anything_in_use(); turns++) {
+        run_loop(&once);
+        if (o.stopped_in_run || o.stopped)
+            break;
+    }
+}
+
+/* tick(0) is run(NO_WAIT), tick(1) is run(ONCE) (ET-RUN-1, ET-RUN-2). */
+static void run_loop(const struct command *command) {
+    static const uint64_t bits[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE, ETALON_OFFERS_UNTIL_DONE};
+    bool until_done = command->kind == COMMAND_RUN && command->value == ET_RUN_UNTIL_DONE;
+    bool many = (until_done && !offers(ETALON_OFFERS_UNTIL_DONE)) ||
+                (command->kind == COMMAND_TICK && command->value > 1 && !offers(ETALON_OFFERS_TICK));
+    if (many && offers(ETALON_OFFERS_ONCE) && !o.in_callback) {
+        run_repeatedly(until_done ? UINT64_MAX : command->value);
+        return;
+    }
+    bool tick = command->kind == COMMAND_TICK && (command->value > 1 || offers(ETALON_OFFERS_TICK));
+    uint64_t mode = command->kind == COMMAND_TICK && command->value > 1 ? ET_RUN_ONCE : command->value;
+    if (mode <= ET_RUN_UNTIL_DONE && !tick && !offers(bits[mode]))
+        LACKS("needs a mode of run that is not offered");
+    if (tick && !offers(ETALON_OFFERS_TICK))
+        LACKS("needs tick with a number of callbacks (tick)");
+    if (mode > ET_RUN_UNTIL_DONE && !offers(ETALON_OFFERS_CHECKED))
+        LACKS("needs misuse to be refused: an unknown mode (checked)");
+    if (o.in_callback) {
+        run_nested(command, tick);
+        return;
+    }
+    bool due[COUNT];
+    for (unsigned c = 0; c < COUNT; c++) {
+        o.item[c].entered = o.item[c].in_use;
+        due[c] = is_due(&o.item[c]);
+    }
+    o.running = (int)mode;
+    o.run_callbacks = 0;
+    o.stopped_in_run = false;
+    o.idle_waits = o.barren_waits = 0;
+    o.asked = command->kind == COMMAND_TICK ? command->value : mode == ET_RUN_UNTIL_DONE ? UINT64_MAX : mode;
+    bool refused = mode > ET_RUN_UNTIL_DONE, was_stopped = o.stopped;
+    SUBJECT(tick ? o.subject->tick(o.self, (uint32_t)command->value)
+                 : o.subject->run(o.self, (uint32_t)command->value));
+    o.running = -1;
+    if (refused) {
+        expect(command, "ET-RUN-4", answer, -EINVAL, -EINVAL);
+    } else if (was_stopped) {
+        FAIL_IF(o.run_callbacks > 0, "ET-TICK-1", "a stopped loop calls callbacks");
+        expect(command, "ET-TICK-1", answer, 0, 0);
+    } else {
+        expect(command, "ET-TICK-7", answer, 0, o.faults > 0 ? answer : 0);
+        if (answer == 0)
+            check_run_end((int)mode, due);
+    }
+    o.stopped = o.stopped_in_run && offers(ETALON_OFFERS_STOPPED) ? true : was_stopped;
+}
+
+static void run_stop(void) {
+    if (o.running < 0 && !offers(ETALON_OFFERS_STOPPED))
+        LACKS("needs a stop that lasts, outside of run (stopped)");
+    bool before = interpose_inside(true);
+    o.subject->stop(o.self);
+    (void)interpose_inside(before);
+    o.stopped_in_run = o.running >= 0;
+    note('c', -1, -1, "stop");
+    if (!offers(ETALON_OFFERS_STOPPED))
+        return;
+    o.stopped = true;
+    SUBJECT(o.subject->stopped(o.self));
+    FAIL_IF(answer == 0, "ET-STOP-1", "stopped is false after stop");
+}
+
+static unsigned open_descriptors(void) {
+    unsigned count = 0;
+    for (int fd = 0; fd < 256; fd++)
+        count += syscall(SYS_fcntl, fd, 1 /* F_GETFD */, 0) >= 0;
+    return count;
+}
+
+static void make_loop(void) {
+    memset(o.item, 0, sizeof o.item);
+    for (unsigned c = 0; c < COUNT; c++) {
+        o.item[c].d.target = ETALON_NOBODY;
+        o.item[c].due_since = o.item[c].answered_by = -1;
+    }
+    o.host = (struct etalon_subject_host){.size = sizeof o.host, .called = called, .descriptors_max = 64};
+    o.now_ms = 0;
+    o.time_min_ns = world_real.clock();
+    o.stopped = o.wake_pending = false;
+    SUBJECT(o.subject->init(&o.host, &o.self));
+    FAIL_IF(answer != 0, "ET-INIT-2", "init returned %s", kit_result_name(answer));
+    check_now("after init");
+}
+
+static void run_deinit(const struct command *command) {
+    if (!offers(ETALON_OFFERS_DEINIT))
+        LACKS("needs deinit with completions in use (deinit)");
+    if (o.in_callback && !offers(ETALON_OFFERS_GUARDED))
+        LACKS("needs a deinit inside a callback to be refused (guarded)");
+    SUBJECT(o.subject->deinit(o.self));
+    expect(command, o.in_callback ? "ET-DEINIT-1" : "ET-DEINIT-2", answer, o.in_callback ? -EBUSY : 0,
+           o.in_callback ? -EBUSY : 0);
+    if (o.in_callback)
+        return;
+    make_loop();
+}
+
+/* ---- the world ---------------------------------------------------------------------------------------- */
+
+static bool closes_early(const struct command *command) {
+    int fd = descriptor(command->kind == COMMAND_DUP ? command->other : command->d);
+    for (unsigned c = 0; c < COUNT && fd >= 0; c++)
+        if (o.item[c].in_use && waits_on(&o.item[c]) && o.item[c].d.fd == fd && !offers(ETALON_OFFERS_CLOSED_EARLY))
+            return true;
+    return false;
+}
+
+static void *wake_up_there(void *unused) {
+    o.subject->wakeup(o.self);
+    return unused;
+}
+
+/* By another thread, as a wake-up is meant to be: some loops take one from their own thread for needless. */
+static void wake_up(void) {
+    pthread_t thread;
+    bool before = interpose_inside(false);
+    if (__real_pthread_create(&thread, NULL, wake_up_there, NULL) == 0)
+        __real_pthread_join(thread, NULL);
+    (void)interpose_inside(before);
+}
+
+static void run_world(const struct command *command) {
+    char text[96] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+    if (out != NULL) {
+        command_write(out, command);
+        fclose(out);
+    }
+    note('o', -1, -1, "world: %.80s", text);
+    if (command->kind == COMMAND_WAKEUP) {
+        o.wake_pending = true;
+        wake_up();
+        return;
+    }
+    if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
+        LACKS("closes a descriptor while a completion waits on it (closed_early)");
+    if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_WAIT) {
+        o.fail_wait_at = (int)command->value;
+        o.fail_wait_error = command->error;
+        o.faults++;
+        return;
+    }
+    if (!world_real.command(command))
+        LACKS("needs a simulated kernel");
+}
+
+static void run_command(const struct command *command) {
+    o.commands++;
+    if (command->kind != COMMAND_TICK && command->kind != COMMAND_RUN)
+        o.idle_waits = 0;
+    switch ((enum command_kind)command->kind) {
+    case COMMAND_SUBMIT:
+    case COMMAND_ADD:
+    case COMMAND_DESCRIBE: run_submit(command); break;
+    case COMMAND_DELETE: run_delete(command); break;
+    case COMMAND_TIMER: run_timer(command); break;
+    case COMMAND_RESET: run_reset(command); break;
+    case COMMAND_CANCEL: run_cancel(command); break;
+    case COMMAND_TICK:
+    case COMMAND_RUN: run_loop(command); break;
+    case COMMAND_STOP: run_stop(); break;
+    case COMMAND_UPDATE_NOW: {
+        bool before = interpose_inside(true);
+        o.subject->update_now(o.self);
+        (void)interpose_inside(before);
+        o.time_min_ns = world_real.clock();
+        break;
+    }
+    case COMMAND_DEINIT: run_deinit(command); break;
+    case COMMAND_FORGET:
+        if (!o.item[command->c].in_use && offers(ETALON_OFFERS_FORGET)) {
+            bool before = interpose_inside(true);
+            o.subject->forget(o.self, command->c);
+            (void)interpose_inside(before);
+        }
+        break;
+    case COMMAND_RETURN: break;
+    default: run_world(command); break;
+    }
+    check_now("after a call");
+    check_in_use();
+}
+
+static void finish(unsigned before) {
+    SUBJECT(o.subject->deinit(o.self));
+    FAIL_IF(answer != 0, "ET-DEINIT-2", "deinit returned %s", kit_result_name(answer));
+    interpose_begin(INTERPOSE_NOTHING, NULL);
+    world_real.end();
+    unsigned after = open_descriptors();
+    FAIL_IF(after > before, "ET-DEINIT-3", "deinit leaves %u descriptors open", after - before);
+}
+
+void outside_run(const struct etalon_subject *subject, const struct program *program, bool lenient,
+                 struct kit_result *result) {
+    static const struct world_observer nobody;
+    memset(&o, 0, sizeof o);
+    o.subject = subject;
+    o.program = program;
+    o.result = result;
+    o.running = -1;
+    o.lenient = lenient;
+    world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
+    interpose_begin(INTERPOSE_TIME, &hooks);
+    unsigned before = open_descriptors();
+    if (offers(ETALON_OFFERS_DEINIT)) { /* what a library opens once for the whole process is no leak */
+        make_loop();
+        SUBJECT(o.subject->deinit(o.self));
+        FAIL_IF(answer != 0, "ET-DEINIT-2", "deinit of a fresh loop returned %s", kit_result_name(answer));
+        before = open_descriptors();
+    }
+    make_loop();
+    for (unsigned i = 0; i < program->count[0] && o.commands < COMMANDS_MAX; i++)
+        run_command(&program->command[program->first[0] + i]);
+    if (offers(ETALON_OFFERS_DEINIT))
+        finish(before);
+    end_run();
+}
+
+#else
+typedef int nothing_here;
+#endif

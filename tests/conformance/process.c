@@ -1,0 +1,365 @@
+/* One process for each run (process.h). What it does there, it does to itself: its memory is a copy, its standard streams
+ * lead nowhere, its processes are killed with it, and of what it writes into the shared result nothing is believed unseen. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include "process.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WATCHDOG_NS    (process_watchdog_s * UINT64_C(1000000000)) /* for what makes no call that could be counted */
+#define PARALLEL_MAX   64
+#define FILE_BYTES_MAX (16 << 20)
+
+unsigned process_watchdog_s = 10;
+
+static struct slot {
+    pid_t pid; /* 0: free */
+    unsigned job;
+    uint64_t deadline_ns;
+    void *shared;
+    size_t size;
+} slots[PARALLEL_MAX];
+
+static uint64_t real_clock(void) {
+    struct timespec now;
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void *shared_memory(size_t size) {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        perror("etalon: mmap");
+        exit(2);
+    }
+    return memory;
+}
+
+/* In the new process: nothing of the runner can be reached from here. */
+static void seclude(const void *mine) {
+    struct rlimit none = {0, 0}, processor = {process_watchdog_s, process_watchdog_s + 1},
+                  file = {FILE_BYTES_MAX, FILE_BYTES_MAX};
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_CPU, &processor);
+    setrlimit(RLIMIT_FSIZE, &file);
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd <= STDERR_FILENO && null >= 0; fd++)
+        dup2(null, fd);
+    syscall(SYS_close_range, 3U, ~0U, 0U);
+    for (unsigned i = 0; i < PARALLEL_MAX; i++)
+        if (slots[i].shared != NULL && slots[i].shared != mine)
+            munmap(slots[i].shared, slots[i].size);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------ */
+
+struct look {
+    bool good;
+    char error[320];
+    struct subject subject;
+    uint32_t magic;
+};
+
+static bool valid_name(const char *name) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._+";
+    return name != NULL && *name != '\0' && strlen(name) < 40 && strspn(name, letters) == strlen(name);
+}
+
+/* The first function that a capability needs and that is null. */
+static const char *incomplete(const struct etalon_subject *s) {
+    const struct {
+        uint64_t bits;
+        bool there;
+        const char *name;
+    } needs[] = {
+        {~UINT64_C(0), s->init != NULL, "init"},
+        {~UINT64_C(0), s->run != NULL || s->tick != NULL, "run"},
+        {ETALON_OFFERS_TIMERS, s->timer != NULL, "timer"},
+        {ETALON_OFFERS_RESET, s->timer_reset != NULL, "timer_reset"},
+        {ETALON_OFFERS_CANCEL, s->cancel != NULL, "cancel"},
+        {ETALON_OFFERS_DELETE, s->remove != NULL, "remove"},
+        {ETALON_OFFERS_READD, s->submit != NULL, "submit"},
+        {ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE, s->run != NULL, "run"},
+        {ETALON_OFFERS_TICK, s->tick != NULL, "tick"},
+        {ETALON_OFFERS_STOP, s->stop != NULL, "stop"},
+        {ETALON_OFFERS_STOPPED, s->stopped != NULL, "stopped"},
+        {ETALON_OFFERS_WAKEUP, s->wakeup != NULL, "wakeup"},
+        {ETALON_OFFERS_NOW, s->now != NULL, "now"},
+        {ETALON_OFFERS_UPDATE_NOW, s->update_now != NULL, "update_now"},
+        {ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE, s->state != NULL, "state"},
+        {ETALON_OFFERS_DEINIT, s->deinit != NULL, "deinit"},
+        {ETALON_OFFERS_FORGET, s->forget != NULL, "forget"},
+        {UINT64_C(0xffffffff) << 24 & ~ETALON_OFFERS_ROUNDS, s->submit != NULL, "submit"},
+    };
+    for (unsigned i = 0; i < sizeof needs / sizeof *needs; i++)
+        if ((i < 2 || (s->offers & needs[i].bits) != 0) && !needs[i].there)
+            return needs[i].name;
+    return NULL;
+}
+
+#define ROUNDS_NEED                                                                                                    \
+    (ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL | ETALON_OFFERS_DELETE | ETALON_OFFERS_READD |  \
+     ETALON_OFFERS_STATE | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_TICK | ETALON_OFFERS_STOPPED | \
+     ETALON_OFFERS_STOP | ETALON_OFFERS_DEINIT | ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_WAKEUP)
+
+/* NULL after a sentence in `error`. */
+static const struct etalon_subject *load_subject(const char *path, char *error, size_t size) {
+    void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (object == NULL) {
+        snprintf(error, size, "cannot be loaded: %s", dlerror());
+        return NULL;
+    }
+    const struct etalon_subject *s = dlsym(object, "etalon_subject");
+    if (s == NULL) {
+        snprintf(error, size, "exports no symbol 'etalon_subject'");
+        return NULL;
+    }
+    if (s->abi != ETALON_SUBJECT_ABI) {
+        snprintf(error, size, "is made for version %u of etalon_subject.h, this runner knows version %d", s->abi,
+                 ETALON_SUBJECT_ABI);
+        return NULL;
+    }
+    /* A newer adapter has more members than this runner knows of; an older one, that has fewer, is of another version so far. */
+    if (s->size < sizeof *s) {
+        snprintf(error, size, "says that its struct etalon_subject has %u bytes, expected at least %zu", s->size,
+                 sizeof *s);
+        return NULL;
+    }
+    if (!valid_name(s->name)) {
+        snprintf(error, size, "has no name, or one with other than letters, digits, '-', '.', '_', '+'");
+        return NULL;
+    }
+    const char *missing = incomplete(s);
+    if (missing != NULL) {
+        snprintf(error, size, "offers what needs the function '%s', which is null", missing);
+        return NULL;
+    }
+    if ((s->offers & ETALON_OFFERS_ROUNDS) != 0 && (s->offers & ROUNDS_NEED) != ROUNDS_NEED) {
+        snprintf(error, size, "offers rounds, but not all of the calls that are judged with them (RUNNER.md)");
+        return NULL;
+    }
+    return s;
+}
+
+static void look_here(const char *path, struct look *look) {
+    const struct etalon_subject *s = load_subject(path, look->error, sizeof look->error);
+    if (s != NULL) {
+        struct subject *to = &look->subject;
+        snprintf(to->name, sizeof to->name, "%s", s->name);
+        const char *version = s->version != NULL ? s->version() : NULL;
+        snprintf(to->version, sizeof to->version, "%s", version != NULL ? version : "unknown");
+        snprintf(to->notes, sizeof to->notes, "%s", s->notes != NULL ? s->notes : "");
+        to->offers = s->offers;
+        for (unsigned i = 0; s->differences != NULL && s->differences[i].clause != NULL && i < SUBJECT_DIFFERENCES;
+             i++) {
+            snprintf(to->difference[i].clause, sizeof to->difference[i].clause, "%s", s->differences[i].clause);
+            snprintf(to->difference[i].why, sizeof to->difference[i].why, "%s", s->differences[i].why);
+            to->differences = i + 1;
+        }
+        look->good = true;
+    }
+    look->magic = KIT_MAGIC;
+}
+
+static const char *signal_name(int number) {
+    static char text[16];
+    const char *name = sigabbrev_np(number);
+    snprintf(text, sizeof text, "SIG%s", name != NULL ? name : "?");
+    return text;
+}
+
+bool subject_look(const char *path, struct subject *subject, char *error, size_t error_size) {
+    char absolute[4096];
+    if (realpath(path, absolute) == NULL) {
+        snprintf(error, error_size, "%s", strerror(errno));
+        return false;
+    }
+    struct look *look = shared_memory(sizeof *look);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        seclude(NULL);
+        look_here(absolute, look);
+        syscall(SYS_exit_group, 0);
+    }
+    int status = 0;
+    uint64_t deadline = real_clock() + WATCHDOG_NS;
+    pid_t ended = 0;
+    while (child > 0 && (ended = waitpid(child, &status, WNOHANG)) == 0 && real_clock() < deadline)
+        usleep(200);
+    if (child > 0 && ended == 0) {
+        kill(-child, SIGKILL);
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+    }
+    bool good = false;
+    if (child < 0)
+        snprintf(error, error_size, "%s", strerror(errno));
+    else if (ended == 0)
+        snprintf(error, error_size, "hangs when it is loaded");
+    else if (WIFSIGNALED(status))
+        snprintf(error, error_size, "crashes when it is loaded: %s", signal_name(WTERMSIG(status)));
+    else if (look->magic != KIT_MAGIC)
+        snprintf(error, error_size, "ends the process when it is loaded");
+    else if (!look->good)
+        snprintf(error, error_size, "%.300s", look->error);
+    else
+        good = true;
+    if (good) {
+        *subject = look->subject;
+        snprintf(subject->path, sizeof subject->path, "%s", absolute);
+        const char *slash = strrchr(absolute, '/');
+        snprintf(subject->file, sizeof subject->file, "%.200s", slash + 1);
+    }
+    munmap(look, sizeof *look);
+    return good;
+}
+
+/* ---- a run -------------------------------------------------------------------------------------------- */
+
+static void run_here(const struct job *job, struct kit_result *result) {
+    char error[320];
+    const struct world_kind_functions *world = job->trace->simulated_only ? &world_simulated : &world_real;
+    if (job->reference) {
+        reference_run(&job->trace->program, world, result);
+        return;
+    }
+    const struct etalon_subject *subject = load_subject(job->subject->path, error, sizeof error);
+    if (subject == NULL)
+        return; /* it was one when it was looked at */
+    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0)
+        strict_run(subject, &job->trace->program, world, result);
+    else
+        outside_run(subject, &job->trace->program, job->lenient, result);
+}
+
+static bool believable(struct kit_result *result) {
+    if (result->magic != KIT_MAGIC || result->verdict >= VERDICTS || result->events > KIT_EVENTS_MAX)
+        return false;
+    result->clause[sizeof result->clause - 1] = '\0';
+    result->message[sizeof result->message - 1] = '\0';
+    for (unsigned i = 0; i < result->events; i++)
+        result->event[i].text[sizeof result->event[i].text - 1] = '\0';
+    return true;
+}
+
+static void keep(struct outcome *outcome, struct kit_result *result) {
+    outcome->verdict = (enum verdict)result->verdict;
+    snprintf(outcome->clause, sizeof outcome->clause, "%s", result->clause);
+    snprintf(outcome->message, sizeof outcome->message, "%s", result->message);
+    outcome->callbacks = result->callbacks;
+    outcome->waits = result->waits;
+}
+
+static void keep_events(struct outcome *outcome, struct kit_result *result) {
+    unsigned count = result->events <= KIT_EVENTS_MAX ? result->events : 0;
+    outcome->event = calloc(count + 1, sizeof *outcome->event);
+    if (outcome->event == NULL)
+        return;
+    memcpy(outcome->event, result->event, count * sizeof *outcome->event);
+    for (unsigned i = 0; i < count; i++)
+        outcome->event[i].text[sizeof outcome->event[i].text - 1] = '\0';
+    outcome->events = count;
+}
+
+static void conclude(struct slot *slot, const struct job *job, int status, bool timed_out) {
+    struct kit_result *result = slot->shared;
+    struct outcome *outcome = job->outcome;
+    memset(outcome, 0, sizeof *outcome);
+    bool ended_by_itself = !timed_out && WIFEXITED(status) && WEXITSTATUS(status) == 0 && believable(result);
+    if (ended_by_itself) {
+        keep(outcome, result);
+    } else if (timed_out || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)) {
+        outcome->verdict = VERDICT_HANG;
+        snprintf(outcome->message, sizeof outcome->message, "no end: it makes no call that could be counted");
+    } else {
+        outcome->verdict = VERDICT_CRASH;
+        if (WIFSIGNALED(status)) {
+            snprintf(outcome->signal, sizeof outcome->signal, "%s", signal_name(WTERMSIG(status)));
+            snprintf(outcome->message, sizeof outcome->message, "it crashes: %s", outcome->signal);
+        } else {
+            snprintf(outcome->message, sizeof outcome->message, "it ends the process by itself, with status %d",
+                     WEXITSTATUS(status));
+        }
+    }
+    keep_events(outcome, result);
+    munmap(slot->shared, slot->size);
+    *slot = (struct slot){0};
+}
+
+static void begin(struct slot *slot, const struct job *job, unsigned number) {
+    slot->size = sizeof(struct kit_result);
+    slot->shared = shared_memory(slot->size);
+    slot->job = number;
+    slot->deadline_ns = real_clock() + WATCHDOG_NS;
+    fflush(NULL);
+    slot->pid = fork();
+    if (slot->pid < 0) {
+        perror("etalon: fork");
+        exit(2);
+    }
+    if (slot->pid > 0)
+        return;
+    seclude(slot->shared);
+    run_here(job, slot->shared);
+    syscall(SYS_exit_group, 1);
+}
+
+void process_run(struct job *job, unsigned jobs, unsigned parallel, void (*progress)(unsigned done, unsigned all)) {
+    unsigned next = 0, done = 0;
+    parallel = parallel == 0 ? 1 : parallel > PARALLEL_MAX ? PARALLEL_MAX : parallel;
+    while (done < jobs) {
+        bool moved = false;
+        for (unsigned i = 0; i < parallel; i++) {
+            struct slot *slot = &slots[i];
+            int status = 0;
+            if (slot->pid == 0 && next < jobs) {
+                begin(slot, &job[next], next);
+                next++;
+                moved = true;
+            }
+            if (slot->pid == 0)
+                continue;
+            bool late = real_clock() > slot->deadline_ns;
+            if (late) {
+                kill(-slot->pid, SIGKILL);
+                kill(slot->pid, SIGKILL);
+            }
+            pid_t ended = waitpid(slot->pid, &status, late ? 0 : WNOHANG);
+            if (ended == 0)
+                continue;
+            kill(-slot->pid, SIGKILL); /* whatever it has started */
+            conclude(slot, &job[slot->job], status, late);
+            moved = true;
+            done++;
+            if (progress != NULL)
+                progress(done, jobs);
+        }
+        if (!moved)
+            usleep(200);
+    }
+}
+
+void outcome_free(struct outcome *outcome) {
+    free(outcome->event);
+    memset(outcome, 0, sizeof *outcome);
+}
+
+#else
+typedef int nothing_here;
+#endif

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Publishes what `make conform` has found: called by `make conform-publish`.
+
+Reads build/report/conform.full.json, writes spec/results.json (each subject's verdict of each case, the clause and a sentence for each that is no
+pass) and, between its markers, the matrix in spec/errata.md. With --check, changes nothing and fails unless the two files
+agree and errata.md has, in the subject's section, a row for every clause that the subject fails, and no row for any other.
+With --compare, fails when build/report/conform.full.json says anything else than spec/results.json of a subject whose version is the same."""
+
+import json
+import os
+import re
+import sys
+
+os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+
+FULL, RESULTS, ERRATA = "build/report/conform.full.json", "spec/results.json", "spec/errata.md"
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
+MARKS = {"pass": "ok", "not_strict": "~", "fail": "**fail**", "hang": "**hang**", "crash": "**crash**", "not_offered": ""}
+COMMAND = "make conform conform-publish"
+
+
+def load(path):
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def reduced(full):
+    cases = [case["id"] for case in full["cases"] if not case["id"].startswith("random-")]
+    results = {}
+    for result in full["results"]:
+        if result["case"] not in cases:
+            continue
+        entry = {"verdict": result["verdict"]}
+        if result["verdict"] not in ("pass", "not_offered"):
+            entry.update(clause=result["clause"], message=result["message"])
+        results.setdefault(result["subject"], {})[result["case"]] = entry
+    subjects = [{key: subject[key] for key in ("name", "version", "offers")} for subject in full["subjects"]]
+    return {"command": COMMAND, "etalon": full["etalon"], "spec": full["spec"], "abi": full["abi"], "subjects": subjects, "results": results}
+
+
+def matrix(results):
+    names = [subject["name"] for subject in results["subjects"]]
+    lines = ["| | " + " | ".join(f"{s['name']} {s['version'] or ''}".strip() for s in results["subjects"]) + " |", "|---" * (len(names) + 1) + "|"]
+    for verdict in VERDICTS:
+        counts = [sum(r["verdict"] == verdict for r in results["results"][name].values()) for name in names]
+        lines.append(f"| {verdict.replace('_', ' ')} | " + " | ".join(str(count) for count in counts) + " |")
+    lines += ["", "The cases in which anybody differs (ok: pass, ~: not strict, empty: not offered):", "",
+              "| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    cases = list(dict.fromkeys(case for name in names for case in results["results"][name]))
+    for case in cases:
+        verdicts = [results["results"][name].get(case, {"verdict": "not_offered"})["verdict"] for name in names]
+        if any(verdict not in ("pass", "not_offered") for verdict in verdicts):
+            lines.append(f"| {case} | " + " | ".join(MARKS[verdict] for verdict in verdicts) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def with_matrix(text, results):
+    before, rest = text.split(BEGIN + "\n")
+    return before + BEGIN + "\n" + matrix(results) + END + rest.split(END, 1)[1]
+
+
+def unexplained(text, results):
+    """What errata.md owes, or says of nothing."""
+    said = {}
+    for section in re.split(r"^### ", text, flags=re.M)[1:]:
+        name = section.split("\n", 1)[0].split(",")[0].split(" ")[0]
+        said[name] = set(re.findall(r"^\| (ET-[A-Z0-9-]+)", section.split("\n## ")[0], re.M))
+    for name, cases in results["results"].items():
+        owed = {entry["clause"] or case for case, entry in cases.items() if entry["verdict"] not in ("pass", "not_offered")}
+        for clause in sorted(owed - said.get(name, set())):
+            yield f"{ERRATA}: nothing is said of {name} and {clause}"
+        for clause in sorted(said.get(name, set()) - owed):
+            yield f"{ERRATA}: {clause} is said of {name}, but {RESULTS} has no such result"
+
+
+def changed(results, full):
+    then = {subject["name"]: subject["version"] for subject in results["subjects"]}
+    now = reduced(full)
+    for subject in now["subjects"]:
+        name = subject["name"]
+        if then.get(name) != subject["version"]:
+            continue
+        before, after = results["results"][name], now["results"][name]
+        for case in sorted(before.keys() | after.keys()):
+            verdicts = [side.get(case, {}).get("verdict", "absent") for side in (before, after)]
+            if verdicts[0] != verdicts[1]:
+                yield f"{name}, {case}: {verdicts[1]}, but {RESULTS} has {verdicts[0]} (make conform-publish)"
+
+
+def main():
+    try:
+        with open(ERRATA, encoding="utf-8") as file:
+            text = file.read()
+        if "--compare" in sys.argv:
+            faults = list(changed(load(RESULTS), load(FULL)))
+        elif "--check" in sys.argv:
+            results = load(RESULTS)
+            faults = [] if with_matrix(text, results) == text else [f"{ERRATA}: the matrix is not that of {RESULTS} (make conform-publish)"]
+            faults += unexplained(text, results)
+        else:
+            results = reduced(load(FULL))
+            text = with_matrix(text, results)
+            with open(RESULTS, "w", encoding="utf-8") as file:
+                json.dump(results, file, indent=1, ensure_ascii=False)
+                file.write("\n")
+            with open(ERRATA, "w", encoding="utf-8") as file:
+                file.write(text)
+            faults = list(unexplained(text, results))
+    except (OSError, ValueError, KeyError) as error:
+        print(f"publish: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(faults) if faults else "the published results are explained" if "--compare" not in sys.argv else "the results are those that are published")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

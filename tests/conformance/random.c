@@ -1,0 +1,163 @@
+/* Random programs for a subject: of what it offers, and of nothing that it leaves undefined. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include <string.h>
+
+#include "../../src/etalon_vocabulary.h"
+#include "../lively.h"
+#include "kit.h"
+
+#define MAIN_COMMANDS 24
+#define DESCRIPTORS   4
+
+struct writer {
+    uint64_t state, offers;
+    unsigned kind[DESCRIPTORS];
+    struct program *program;
+};
+
+static unsigned draw(struct writer *w, unsigned below) {
+    return (unsigned)(lively_random(&w->state) % below);
+}
+
+static bool has(const struct writer *w, uint64_t what) {
+    return (w->offers & what) == what;
+}
+
+static void put(struct writer *w, const struct command *command) {
+    if (w->program->commands < PROGRAM_COMMANDS_MAX)
+        w->program->command[w->program->commands++] = *command;
+}
+
+/* A completion for a descriptor or a timer: each descriptor has one of its own where only one may wait on it. */
+static struct command operation(struct writer *w) {
+    struct command c = {.kind = COMMAND_SUBMIT, .body = (uint8_t)(1 + draw(w, 4))};
+    unsigned d = draw(w, DESCRIPTORS);
+    if (!has(w, ETALON_OFFERS_POLL) || draw(w, 2) == 0) {
+        static const uint8_t delays[] = {0, 1, 1, 2, 3, 5, 5, 10, 10, 20};
+        c.kind = COMMAND_TIMER;
+        c.c = (uint8_t)(4 + draw(w, 4));
+        c.value = delays[draw(w, sizeof delays)];
+        return c;
+    }
+    c.operation = ET_POLL;
+    c.c = (uint8_t)d;
+    c.d = (uint8_t)d;
+    c.value = w->kind[d] == WORLD_PIPE_READER ? 1 : w->kind[d] == WORLD_PIPE_WRITER ? 4 : 1 + draw(w, 2) * 4;
+    return c;
+}
+
+static struct command on_the_loop(struct writer *w) {
+    struct command c = operation(w);
+    switch (draw(w, 10)) {
+    case 0:
+    case 1:
+        if (has(w, ETALON_OFFERS_DELETE))
+            return (struct command){.kind = COMMAND_DELETE, .c = (uint8_t)draw(w, PROGRAM_COMPLETIONS)};
+        break;
+    case 2:
+        if (has(w, ETALON_OFFERS_RESET)) {
+            struct command reset = {.kind = COMMAND_RESET, .c = (uint8_t)(5 + draw(w, 3)), .other = 4, .body = c.body};
+            reset.value = draw(w, 12);
+            return reset;
+        }
+        break;
+    case 3:
+        if (has(w, ETALON_OFFERS_CANCEL))
+            return (struct command){
+                .kind = COMMAND_CANCEL, .c = 4, .other = (uint8_t)draw(w, PROGRAM_COMPLETIONS - 4), .body = c.body};
+        break;
+    default: break;
+    }
+    return c;
+}
+
+static struct command in_the_world(struct writer *w) {
+    struct command c = {.kind = COMMAND_ADVANCE, .d = (uint8_t)draw(w, DESCRIPTORS)};
+    switch (draw(w, has(w, ETALON_OFFERS_WAKEUP) ? 6 : 5)) {
+    case 0: c.value = draw(w, 12000); break;
+    case 1: c.value = 1000 * draw(w, 12); break;
+    case 2:
+    case 3:
+        c.kind = COMMAND_PEER_WRITE;
+        c.value = 1 + draw(w, 8);
+        return c;
+    case 4: c.kind = draw(w, 4) == 0 ? COMMAND_PEER_CLOSE : COMMAND_PEER_READ, c.value = 4096; return c;
+    default: c.kind = COMMAND_WAKEUP;
+    }
+    c.d = 0;
+    return c;
+}
+
+static struct command turn(struct writer *w) {
+    struct command c = {.kind = COMMAND_RUN};
+    unsigned mode = draw(w, 3);
+    if (mode == ET_RUN_NO_WAIT && !has(w, ETALON_OFFERS_NO_WAIT))
+        mode = ET_RUN_ONCE;
+    if (mode == ET_RUN_ONCE && !has(w, ETALON_OFFERS_ONCE))
+        mode = ET_RUN_UNTIL_DONE;
+    c.value = mode;
+    return c;
+}
+
+static void body(struct writer *w, unsigned number) {
+    struct program *p = w->program;
+    p->first[number] = p->commands;
+    unsigned count = number == 1 ? 0 : draw(w, 3);
+    for (unsigned i = 0; i < count; i++) {
+        struct command c = draw(w, 4) == 0 ? in_the_world(w) : on_the_loop(w);
+        put(w, &c);
+    }
+    if (number == 4 && has(w, ETALON_OFFERS_STOP) && draw(w, 3) == 0) {
+        struct command stop = {.kind = COMMAND_STOP};
+        put(w, &stop);
+    }
+    if (number == 3 && has(w, ETALON_OFFERS_REARM) && draw(w, 2) == 0) {
+        struct command rearm = {.kind = COMMAND_RETURN, .value = 1};
+        put(w, &rearm);
+    }
+    p->count[number] = (uint16_t)(p->commands - p->first[number]);
+}
+
+static void main_body(struct writer *w) {
+    static const uint8_t kinds[] = {WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_STREAM, WORLD_DATAGRAM};
+    struct program *p = w->program;
+    p->first[0] = 0;
+    for (unsigned d = 0; d < DESCRIPTORS && has(w, ETALON_OFFERS_POLL); d++) {
+        w->kind[d] = kinds[draw(w, sizeof kinds)];
+        struct command open = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = w->kind[d]};
+        put(w, &open);
+    }
+    unsigned count = 4 + draw(w, MAIN_COMMANDS);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned which = draw(w, 10);
+        struct command c = which < 5 ? on_the_loop(w) : which < 7 ? in_the_world(w) : turn(w);
+        put(w, &c);
+    }
+    struct command last = turn(w);
+    put(w, &last);
+    p->count[0] = p->commands;
+}
+
+void random_program(struct program *program, uint64_t seed, uint64_t number, const struct etalon_subject *subject) {
+    struct writer w = {.state = seed << 32 ^ number, .offers = subject->offers, .program = program};
+    memset(program, 0, sizeof *program);
+    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0) {
+        lively_program(program, &w.state, NULL, 0);
+        return;
+    }
+    main_body(&w);
+    for (unsigned b = 1; b < PROGRAM_BODY_WORLD; b++)
+        body(&w, b);
+    program->first[PROGRAM_BODY_WORLD] = program->commands;
+    unsigned count = draw(&w, 6);
+    for (unsigned i = 0; i < count; i++) {
+        struct command c = in_the_world(&w);
+        put(&w, &c);
+    }
+    program->count[PROGRAM_BODY_WORLD] = (uint16_t)count;
+}
+
+#else
+typedef int nothing_here;
+#endif

@@ -1,0 +1,310 @@
+/* The strict judge, for a subject that offers ETALON_OFFERS_ROUNDS: the lockstep driver (model/lockstep.c), compiled once more around
+ * functions that pass each call of Etalon's interface on to the subject. So a subject is held to the very same comparisons as the
+ * reference loop, those excepted that look into a loop's own memory: the queues, the count of active completions, allocations. */
+#ifndef ETALON_WITHOUT_KIT
+
+#define LOCKSTEP_BY_INTERFACE
+
+#define lockstep_run         strict_lockstep_run
+#define lockstep_allocations strict_allocations
+#define lockstep_unreleased  strict_unreleased
+#define lockstep_errors      strict_errors
+#define lockstep_disturbed   strict_disturbed
+#define lockstep_notifying   strict_notifying
+#define et_completion_state  strict_completion_state
+#define et_loop_init         strict_loop_init
+#define et_loop_deinit       strict_loop_deinit
+#define et_loop_run          strict_loop_run
+#define et_loop_tick         strict_loop_tick
+#define et_loop_stop         strict_loop_stop
+#define et_loop_stopped      strict_loop_stopped
+#define et_loop_now          strict_loop_now
+#define et_loop_update_now   strict_loop_update_now
+#define et_loop_wakeup       strict_loop_wakeup
+#define et_loop_add          strict_loop_add
+#define et_loop_delete       strict_loop_delete
+#define et_loop_timer        strict_loop_timer
+#define et_loop_timer_reset  strict_loop_timer_reset
+#define et_loop_cancel       strict_loop_cancel
+
+#include "../../model/lockstep.c"
+
+#include "interpose.h"
+#include "kit.h"
+
+static struct {
+    const struct etalon_subject *subject;
+    struct kit_result *result;
+    void *self; /* the subject's loop, or NULL */
+    struct etalon_subject_host host;
+    uint64_t advanced_ns; /* the clock, as the log has last said it */
+} k;
+
+/* ---- from the subject --------------------------------------------------------------------------------- */
+
+static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t userdata) {
+    bool before = interpose_inside(false);
+    enum et_action action = ET_DISARM;
+    if (c >= COUNT)
+        differ("ET-CALL-2", "a callback was called for completion %u, which does not exist", c);
+    else
+        action = on_callback(&s.loop, completion(c), result, (void *)(uintptr_t)userdata);
+    (void)interpose_inside(before);
+    return action == ET_REARM ? ETALON_REARM : ETALON_DISARM;
+}
+
+#define ASK(type, call)                                                                                                \
+    bool before = interpose_inside(true);                                                                              \
+    type answer = (call);                                                                                              \
+    (void)interpose_inside(before);                                                                                    \
+    return answer
+#define TELL(call)                                                                                                     \
+    bool before = interpose_inside(true);                                                                              \
+    call;                                                                                                              \
+    (void)interpose_inside(before)
+
+/* ---- to the subject ----------------------------------------------------------------------------------- */
+
+int strict_loop_init(struct et_loop *loop, const struct et_options *options) {
+    static struct et_descriptor *const some = (struct et_descriptor *)&k;
+    k.host = (struct etalon_subject_host){
+        .size = sizeof k.host, .called = called, .descriptors_max = options->descriptors_max};
+    bool before = interpose_inside(true);
+    int answer = k.subject->init(&k.host, &k.self);
+    (void)interpose_inside(before);
+    if (answer != 0)
+        k.self = NULL;
+    loop->descriptors = answer == 0 ? some : NULL;
+    return answer;
+}
+
+/* A loop that does not exist cannot be asked: what ET-DEINIT-4 says of it is the adapter's business. */
+int strict_loop_deinit(struct et_loop *loop) {
+    if (k.self == NULL)
+        return -EINVAL;
+    bool before = interpose_inside(true);
+    int answer = k.subject->deinit(k.self);
+    (void)interpose_inside(before);
+    if (answer == 0) {
+        k.self = NULL;
+        loop->descriptors = NULL;
+    }
+    return answer;
+}
+
+int strict_loop_run(struct et_loop *loop, enum et_run_mode mode) {
+    (void)loop;
+    ASK(int, k.self == NULL ? -EINVAL : k.subject->run(k.self, (uint32_t)mode));
+}
+
+int strict_loop_tick(struct et_loop *loop, unsigned callbacks) {
+    (void)loop;
+    ASK(int, k.self == NULL ? -EINVAL : k.subject->tick(k.self, callbacks));
+}
+
+void strict_loop_stop(struct et_loop *loop) {
+    (void)loop;
+    if (k.self == NULL)
+        return;
+    TELL(k.subject->stop(k.self));
+}
+
+bool strict_loop_stopped(const struct et_loop *loop) {
+    (void)loop;
+    ASK(bool, k.self != NULL && k.subject->stopped(k.self) != 0);
+}
+
+uint64_t strict_loop_now(const struct et_loop *loop) {
+    (void)loop;
+    ASK(uint64_t, k.self == NULL ? 0 : k.subject->now(k.self));
+}
+
+void strict_loop_update_now(struct et_loop *loop) {
+    (void)loop;
+    TELL(k.subject->update_now(k.self));
+}
+
+void strict_loop_wakeup(struct et_loop *loop) {
+    (void)loop;
+    if (k.self == NULL)
+        return;
+    TELL(k.subject->wakeup(k.self));
+}
+
+enum et_state strict_completion_state(const struct et_completion *c) {
+    ASK(enum et_state, k.self == NULL ? ET_DEAD : (enum et_state)k.subject->state(k.self, index_of(c)));
+}
+
+static uint32_t token_of(void *userdata) {
+    return (uint32_t)(uintptr_t)userdata;
+}
+
+static void tell_parameters(const struct et_completion *c, unsigned i, struct etalon_subject_description *d) {
+    switch (c->operation) {
+    case ET_CANCEL: d->target = c->cancel.target == NULL ? ETALON_NOBODY : index_of(c->cancel.target); break;
+    case ET_ACCEPT:
+        d->address = c->accept.address;
+        d->address_length = c->accept.address_length;
+        d->flags = c->accept.flags;
+        break;
+    case ET_CONNECT:
+        s.slot[i].address_length = c->connect.address_length;
+        d->address = (struct sockaddr *)&s.slot[i].address;
+        d->address_length = &s.slot[i].address_length;
+        break;
+    case ET_POLL: d->events = c->poll.events; break;
+    case ET_READ:
+    case ET_WRITE:
+    case ET_SEND:
+    case ET_RECV:
+    case ET_PREAD:
+    case ET_PWRITE:
+        d->buffer = c->pread.buffer;
+        d->length = c->pread.length;
+        break;
+    case ET_SENDMSG:
+    case ET_RECVMSG: d->message = c->recvmsg.message; break;
+    case ET_SHUTDOWN: d->flags = c->shutdown.how; break;
+    case ET_TIMER: d->delay_ms = c->timer.delay_ms; break;
+    default: break;
+    }
+}
+
+static struct etalon_subject_description description(const struct et_completion *c) {
+    struct etalon_subject_description d = {.operation = c->operation,
+                                           .fd = c->fd,
+                                           .target = ETALON_NOBODY,
+                                           .userdata = token_of(c->userdata),
+                                           .has_callback = c->callback != NULL,
+                                           .on_pool = c->on_pool};
+    tell_parameters(c, index_of(c), &d);
+    return d;
+}
+
+int strict_loop_add(struct et_loop *loop, struct et_completion *c) {
+    unsigned i = index_of(c), state = strict_completion_state(c);
+    struct etalon_subject_description d = description(c);
+    (void)loop;
+    if (k.self == NULL)
+        return -EINVAL;
+    bool in_use = state == ET_ADDING || state == ET_ACTIVE;
+    ASK(int, k.subject->submit(k.self, i, in_use ? NULL : &d));
+}
+
+int strict_loop_delete(struct et_loop *loop, struct et_completion *c) {
+    (void)loop;
+    ASK(int, k.subject->remove(k.self, index_of(c)));
+}
+
+/* The description that a later add repeats. */
+static void now_a_timer(struct et_completion *c, uint64_t delay_ms, et_callback callback, void *userdata) {
+    c->operation = ET_TIMER;
+    c->on_pool = false;
+    c->timer.delay_ms = delay_ms;
+    c->callback = callback;
+    c->userdata = userdata;
+}
+
+static void now_a_cancel(struct et_completion *c, struct et_completion *target, et_callback callback, void *userdata) {
+    c->operation = ET_CANCEL;
+    c->on_pool = false;
+    c->cancel.target = target;
+    c->callback = callback;
+    c->userdata = userdata;
+}
+
+int strict_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_ms, et_callback callback,
+                      void *userdata) {
+    (void)loop;
+    bool before = interpose_inside(true);
+    int answer = k.subject->timer(k.self, index_of(c), delay_ms, token_of(userdata), callback != NULL);
+    (void)interpose_inside(before);
+    if (answer == 0)
+        now_a_timer(c, delay_ms, callback, userdata);
+    return answer;
+}
+
+int strict_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struct et_completion *carrier,
+                            uint64_t delay_ms, et_callback callback, void *userdata) {
+    (void)loop;
+    uint32_t by = carrier == NULL ? ETALON_NOBODY : index_of(carrier);
+    bool active = strict_completion_state(c) == ET_ACTIVE;
+    bool before = interpose_inside(true);
+    int answer = k.subject->timer_reset(k.self, index_of(c), by, delay_ms, token_of(userdata), callback != NULL);
+    (void)interpose_inside(before);
+    if (answer == 0)
+        now_a_timer(c, delay_ms, callback, userdata);
+    if (answer == 0 && active)
+        now_a_cancel(carrier, c, NULL, NULL);
+    return answer;
+}
+
+int strict_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
+                       et_callback callback, void *userdata) {
+    (void)loop;
+    uint32_t whom = target == NULL ? ETALON_NOBODY : index_of(target);
+    bool before = interpose_inside(true);
+    int answer = k.subject->cancel(k.self, index_of(cancel), whom, token_of(userdata), callback != NULL);
+    (void)interpose_inside(before);
+    if (answer == 0)
+        now_a_cancel(cancel, target, callback, userdata);
+    return answer;
+}
+
+static void described(unsigned c) {
+    struct etalon_subject_description d = description(completion(c));
+    if (k.self == NULL || k.subject->describe == NULL)
+        return;
+    TELL((void)k.subject->describe(k.self, c, &d));
+}
+
+static void forgotten(unsigned c) {
+    if (k.self == NULL || k.subject->forget == NULL || (k.subject->offers & ETALON_OFFERS_FORGET) == 0)
+        return;
+    TELL(k.subject->forget(k.self, c));
+}
+
+/* ---- a run -------------------------------------------------------------------------------------------- */
+
+static void on_log(void *self, char mark, const char *line) {
+    struct kit_result *result = self;
+    char kind = mark == '>' ? 'c' : 'w';
+    int c = -1, state = -1;
+    const char *name = strstr(line, " c");
+    if (strncmp(line, "callback", 8) == 0)
+        kind = 'b';
+    if (strncmp(line, "world", 5) == 0)
+        kind = 'o';
+    if (name != NULL && name[2] >= '0' && name[2] <= '7')
+        c = name[2] - '0';
+    if (mark == '>' && c >= 0)
+        state = s.model.completion[c].state;
+    kit_event(result, s.world->clock(), kind, c, state, line);
+}
+
+void strict_run(const struct etalon_subject *subject, const struct program *program,
+                const struct world_kind_functions *world, struct kit_result *result) {
+    struct lockstep_report report;
+    k.subject = subject;
+    k.result = result;
+    interpose_begin(INTERPOSE_WORLD, NULL);
+    strict_lockstep_run(program, world, on_log, result, &report);
+    interpose_begin(INTERPOSE_NOTHING, NULL);
+    result->callbacks = (uint32_t)report.callbacks;
+    result->waits = (uint32_t)report.waits;
+    if (report.differs) {
+        result->verdict = strcmp(report.clause, "ET-WAIT-4") == 0 || strcmp(report.clause, "ET-STOP-3") == 0
+                              ? VERDICT_NOT_STRICT
+                              : VERDICT_FAIL;
+        snprintf(result->clause, sizeof result->clause, "%s", report.clause);
+        snprintf(result->message, sizeof result->message, "%s", report.what);
+    } else if (report.not_possible && report.init_error == 0) {
+        result->verdict = VERDICT_NOT_OFFERED;
+        snprintf(result->message, sizeof result->message, "needs a kernel that the %s one is not", world->name);
+    }
+    kit_end(result);
+}
+
+#else
+typedef int nothing_here;
+#endif
