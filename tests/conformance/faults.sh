@@ -34,7 +34,7 @@ judged() {
         cases+=(--case "$name")
     done
     build "$fault" || { report "$fault builds" 1; return; }
-    output=$("$etalon" check --watchdog 1 "${cases[@]}" "$work/$fault.so" 2>&1 </dev/null)
+    output=$("$etalon" check --watchdog 3 "${cases[@]}" "$work/$fault.so" 2>&1 </dev/null)
     got=$?
     if [ "$got" -eq "$status" ] && grep -qE -- "$pattern" <<<"$output"; then
         report "$fault: $pattern" 0

@@ -23,7 +23,7 @@
 #define PARALLEL_MAX   64
 #define FILE_BYTES_MAX (16 << 20)
 
-unsigned process_watchdog_s = 4;
+unsigned process_watchdog_s = 10;
 
 static struct slot {
     pid_t pid; /* 0: free */
