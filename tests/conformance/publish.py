@@ -17,7 +17,7 @@ FULL, RESULTS, ERRATA = "build/report/conform.full.json", "spec/results.json", "
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
 MARKS = {"pass": "ok", "not_strict": "~", "fail": "**fail**", "hang": "**hang**", "crash": "**crash**", "not_offered": ""}
-COMMAND = "make conform conform-publish"
+COMMAND = "make conform conform-publish CONFORM_RANDOM=300"
 
 
 def load(path):
@@ -39,7 +39,7 @@ def reduced(full):
                 entry["program"] = result["program"]
         results.setdefault(result["subject"], {})[result["case"]] = entry
     subjects = [{key: subject[key] for key in ("name", "version", "offers")} for subject in full["subjects"]]
-    return {"command": COMMAND, "etalon": full["etalon"], "spec": full["spec"], "abi": full["abi"], "subjects": subjects, "results": results}
+    return {"command": COMMAND, "etalon": full["etalon"], "spec": full["spec"], "abi": full["abi"], "random": full["random"], "seed": full["seed"], "subjects": subjects, "results": results}
 
 
 def matrix(results):
