@@ -3,7 +3,7 @@
  * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the accuracy of 1 µs, or an I/O source. A timer
  * is kept when it has been called, and set anew when the completion is used as a timer again.
  *
- *   timer        sd_event_add_time_relative                     remove  sd_event_source_disable_unref            
+ *   timer        sd_event_add_time_relative                     remove  sd_event_source_disable_unref
  *   timer_reset  sd_event_source_set_time_relative              now     sd_event_now
  *   poll         sd_event_add_io, SD_EVENT_ONESHOT              stop    sd_event_exit; stopped: sd_event_get_exit_code
  *   run          sd_event_run, with a timeout of 0 or without   state   sd_event_source_get_enabled
