@@ -30,7 +30,7 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
-CONFORM_RANDOM ?= 1000
+CONFORM_RANDOM ?= 0
 LIBXEV ?=
 ENGINE ?= libfuzzer
 JOBS ?=
@@ -147,7 +147,7 @@ all: $(addprefix build/default/,libetalon.a etalon $(examples)) ## build the lib
 
 test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) build/default/replay build/default/tests/unit/test_operations \
 	build/fuzz/harness \
-	build/fuzz/toy
+	build/fuzz/toy subjects
 
 test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' JOBS='$(JOBS)' tests/run
