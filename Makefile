@@ -238,6 +238,12 @@ conform: build/default/etalon subjects ## hold every loop that is installed agai
 	$(Q)build/default/etalon check --matrix --gate etalon --random $(CONFORM_RANDOM) --json build/report/conform.full.json \
 		--summary build/report/conform.json build/subjects/*.so
 
+conform-publish: ## publish what make conform has found: spec/results.json and the matrix in spec/errata.md
+	@tests/conformance/publish.py
+
+conform-example: build/default/etalon ## the example of tests/conformance/ADAPTERS.md: a loop of a hundred lines, with its adapter
+	@tests/conformance/examples/run.sh
+
 dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, or neither (spec/errata.md; 20 s)
 	@model/spin/run.sh
 

@@ -17,7 +17,7 @@ FULL, RESULTS, ERRATA = "build/report/conform.full.json", "spec/results.json", "
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
 MARKS = {"pass": "ok", "not_strict": "~", "fail": "**fail**", "hang": "**hang**", "crash": "**crash**", "not_offered": ""}
-COMMAND = "make conform conform-publish"
+COMMAND = "make conform conform-publish CONFORM_RANDOM=300"
 
 
 def load(path):
@@ -25,29 +25,32 @@ def load(path):
         return json.load(file)
 
 
+def is_random(case):
+    return case.startswith("random-")
+
+
 def reduced(full):
-    cases = [case["id"] for case in full["cases"] if not case["id"].startswith("random-")]
     results = {}
     for result in full["results"]:
-        if result["case"] not in cases:
-            continue
         entry = {"verdict": result["verdict"]}
         if result["verdict"] not in ("pass", "not_offered"):
             entry.update(clause=result["clause"], message=result["message"])
+            if is_random(result["case"]):
+                entry["program"] = result["program"]
         results.setdefault(result["subject"], {})[result["case"]] = entry
     subjects = [{key: subject[key] for key in ("name", "version", "offers")} for subject in full["subjects"]]
-    return {"command": COMMAND, "etalon": full["etalon"], "spec": full["spec"], "abi": full["abi"], "subjects": subjects, "results": results}
+    return {"command": COMMAND, "etalon": full["etalon"], "spec": full["spec"], "abi": full["abi"], "random": full["random"], "seed": full["seed"], "subjects": subjects, "results": results}
 
 
 def matrix(results):
     names = [subject["name"] for subject in results["subjects"]]
     lines = ["| | " + " | ".join(f"{s['name']} {s['version'] or ''}".strip() for s in results["subjects"]) + " |", "|---" * (len(names) + 1) + "|"]
     for verdict in VERDICTS:
-        counts = [sum(r["verdict"] == verdict for r in results["results"][name].values()) for name in names]
+        counts = [sum(r["verdict"] == verdict for case, r in results["results"][name].items() if not is_random(case)) for name in names]
         lines.append(f"| {verdict.replace('_', ' ')} | " + " | ".join(str(count) for count in counts) + " |")
     lines += ["", "The cases in which anybody differs (ok: pass, ~: not strict, empty: not offered):", "",
               "| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    cases = list(dict.fromkeys(case for name in names for case in results["results"][name]))
+    cases = list(dict.fromkeys(case for name in names for case in results["results"][name] if not is_random(case)))
     for case in cases:
         verdicts = [results["results"][name].get(case, {"verdict": "not_offered"})["verdict"] for name in names]
         if any(verdict not in ("pass", "not_offered") for verdict in verdicts):
@@ -82,7 +85,7 @@ def changed(results, full):
         if then.get(name) != subject["version"]:
             continue
         before, after = results["results"][name], now["results"][name]
-        for case in sorted(before.keys() | after.keys()):
+        for case in sorted(case for case in before.keys() | after.keys() if not is_random(case)):
             verdicts = [side.get(case, {}).get("verdict", "absent") for side in (before, after)]
             if verdicts[0] != verdicts[1]:
                 yield f"{name}, {case}: {verdicts[1]}, but {RESULTS} has {verdicts[0]} (make conform-publish)"

@@ -3,7 +3,7 @@
  * constants of C++ only.)
  *
  *   timer        xev_timer_run                       state   xev_completion_state: in use or not
- *   timer_reset  xev_timer_reset, with the carrier   rearm   XEV_REARM
+ *   timer_reset  xev_timer_reset; own carrier        rearm   XEV_REARM
  *   cancel       xev_timer_cancel                    run     xev_loop_run: XEV_RUN_NO_WAIT, _ONCE, _UNTIL_DONE
  *   now          xev_loop_now                        forget  xev_completion_zero
  *   update_now   xev_loop_update_now
@@ -26,7 +26,7 @@
 #include "../etalon_subject.h"
 
 struct completion {
-    xev_completion completion;
+    xev_completion completion, carrier; /* the carrier works for its resets only */
     struct subject *subject;
     uint32_t number, userdata;
 };
@@ -60,6 +60,7 @@ static struct completion *completion(struct subject *s, uint32_t c) {
         if (its == NULL)
             return NULL;
         xev_completion_zero(&its->completion);
+        xev_completion_zero(&its->carrier);
         its->subject = s;
         its->number = c;
     }
@@ -110,12 +111,11 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
                        int has_callback) {
     struct subject *s = self;
     struct completion *its = completion(s, c);
-    struct completion *with = carrier == ETALON_NOBODY ? NULL : completion(s, carrier);
-    (void)has_callback;
-    if (its == NULL || with == NULL)
-        return -EINVAL;
+    (void)carrier, (void)has_callback;
+    if (its == NULL)
+        return -ENOMEM;
     its->userdata = userdata;
-    xev_timer_reset(&s->watcher, &s->loop, &its->completion, &with->completion, delay_ms, its, expired);
+    xev_timer_reset(&s->watcher, &s->loop, &its->completion, &its->carrier, delay_ms, its, expired);
     return 0;
 }
 

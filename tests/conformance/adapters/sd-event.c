@@ -1,9 +1,9 @@
 /* systemd's sd-event, for `etalon check`. Build: $(pkg-config --cflags --libs libsystemd)
  *
- * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the accuracy of 1 µs, or an I/O source. It is kept
- * when it has been called or disabled, and set anew when the completion is used as the same kind again.
+ * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the accuracy of 1 µs, or an I/O source. A timer
+ * is kept when it has been called, and set anew when the completion is used as a timer again.
  *
- *   timer        sd_event_add_time_relative                     remove  sd_event_source_set_enabled(SD_EVENT_OFF)
+ *   timer        sd_event_add_time_relative                     remove  sd_event_source_disable_unref
  *   timer_reset  sd_event_source_set_time_relative              now     sd_event_now
  *   poll         sd_event_add_io, SD_EVENT_ONESHOT              stop    sd_event_exit; stopped: sd_event_get_exit_code
  *   run          sd_event_run, with a timeout of 0 or without   state   sd_event_source_get_enabled
@@ -120,9 +120,8 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
 }
 
 static int delete_completion(void *self, uint32_t c) {
-    struct subject *s = self;
-    int error = sd_event_source_set_enabled(s->completions[c].source, SD_EVENT_OFF);
-    return error < 0 ? error : 0;
+    forget(self, c);
+    return 0;
 }
 
 static int state(void *self, uint32_t c) {

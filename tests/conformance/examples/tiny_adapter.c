@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../etalon_subject.h"
+#include "etalon_subject.h"
 
 struct completion {
     struct tiny_watcher watcher; /* first: a watcher's address is its completion's */

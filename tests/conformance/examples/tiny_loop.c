@@ -6,10 +6,18 @@
 #include <poll.h>
 #include <time.h>
 
-static void update_now(struct tiny_loop *loop) {
+#ifndef TINY_EARLIER
+#define TINY_EARLIER < /* the test of the example turns it round, to see the defect found */
+#endif
+
+static uint64_t clock_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    loop->now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void update_now(struct tiny_loop *loop) {
+    loop->now_ms = clock_ms();
 }
 
 void tiny_init(struct tiny_loop *loop) {
@@ -74,14 +82,9 @@ static struct tiny_watcher *earliest(const struct tiny_loop *loop, uint64_t star
         struct tiny_watcher *w = loop->watchers[i];
         if (w->fd != -1 || w->started > starts)
             continue;
-#ifdef TINY_UNSORTED /* a defect on purpose, for the test of the example: the order in which they lie there */
-        if (first == NULL && w->deadline_ms <= loop->now_ms)
-            first = w;
-#else
         if (first == NULL || w->deadline_ms < first->deadline_ms ||
-            (w->deadline_ms == first->deadline_ms && w->started < first->started))
+            (w->deadline_ms == first->deadline_ms && w->started TINY_EARLIER first->started))
             first = w;
-#endif
     }
     return first;
 }
@@ -94,15 +97,15 @@ static void fire_timers(struct tiny_loop *loop) {
         call(loop, timer, 0);
 }
 
+/* By the clock, not by the loop's time: callbacks may have taken long. */
 static int timeout_ms(const struct tiny_loop *loop, bool wait) {
     const struct tiny_watcher *timer = earliest(loop, UINT64_MAX);
-    if (!wait)
+    uint64_t now_ms = clock_ms();
+    if (!wait || (timer != NULL && timer->deadline_ms <= now_ms))
         return 0;
     if (timer == NULL)
         return -1;
-    if (timer->deadline_ms <= loop->now_ms)
-        return 0;
-    return timer->deadline_ms - loop->now_ms > INT_MAX ? INT_MAX : (int)(timer->deadline_ms - loop->now_ms);
+    return timer->deadline_ms - now_ms > INT_MAX ? INT_MAX : (int)(timer->deadline_ms - now_ms);
 }
 
 static int poll_descriptors(struct tiny_loop *loop, bool wait) {
