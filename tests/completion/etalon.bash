@@ -1,7 +1,7 @@
 # Completion of etalon(1) for bash; `make install` puts it into share/bash-completion/completions.
 _etalon() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
-    local commands='replay check-cases record decode encode shrink compare torture'
+    local commands='replay check-cases record check judge decode encode shrink compare torture'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case " $commands " in *" $word "*) command=$word && break ;; esac
     done
@@ -16,14 +16,20 @@ _etalon() {
         fi
         return
         ;;
-    --report) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
-    --fail | --sample | --seed | --random) return ;;
+    --report | --cases) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
+    --fail | --sample | --seed | --random | --case | --clause | --jobs | --watchdog | --gate | --observes) return ;;
     esac
     if [[ $current == -* ]]; then
         local options='--world --output --quiet'
         case $command in
         '') options='--help --version' ;;
         replay) options+=' --fail' ;;
+        record) options+=' --events' ;;
+        check)
+            options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --gate --matrix --quiet --json --summary'
+            options+=' --cases --law --help'
+            ;;
+        judge) options='--keep-going --strict --json --observes --quiet' ;;
         torture) options='--sample --seed --expect --report' ;;
         compare) options='--random --seed --output' ;;
         esac
