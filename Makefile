@@ -44,7 +44,10 @@ loop := $(wildcard src/*.c)
 # passes them on to Linux as long as no world is active.
 lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/torture.c fuzz/wrap.c tests/real_world.c
 wrap := fuzz/wrap.flags
-tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c
+tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c \
+	tests/judge.c tests/recording.c tests/record.c tests/wide_model.c
+# `etalon judge` needs a JSON reader; where there is none the rest of the tool is built without it.
+jansson := $(shell echo '#include <jansson.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -ljansson)
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := tests/examples/echo_server tests/examples/echo_load
 formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
@@ -54,7 +57,8 @@ objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 
 # ---- ways of compiling ---------------------------------------------------------------------------------------------
 
-base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion $(WERROR)
+base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion -Wno-psabi $(WERROR) \
+	$(if $(jansson),-DETALON_WITH_JANSSON)
 checked := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # $(call variant,NAME,COMPILER,FLAGS): how build/NAME/%.o and its programs come about. A change of compiler or flags
@@ -80,7 +84,8 @@ build/$(1)/libetalon.a: $(call objects,$(1),$(loop))
 	$$(call say,ar)
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
 
-build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep)) $(4) $(wrap)
+build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep)) $(4) $(wrap) tests/record.flags
+build/$(1)/etalon: libraries := $(jansson)
 build/$(1)/replay: build/$(1)/fuzz/harness.replay.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
 build/$(1)/harness: build/$(1)/fuzz/harness.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
 build/$(1)/toy: build/$(1)/fuzz/toy.o
@@ -92,7 +97,7 @@ $(foreach e,$(examples),build/$(1)/$(e)): build/$(1)/tests/examples/%: build/$(1
 
 build/$(1)/etalon build/$(1)/replay build/$(1)/toy-replay $(foreach e,$(examples),build/$(1)/$(e)):
 	$$(call say,link)
-	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(addprefix @,$$(filter %.flags,$$^)) -o $$@
+	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(addprefix @,$$(filter %.flags,$$^)) $$(libraries) -o $$@
 
 $(foreach t,$(unit),build/$(1)/$(t)):
 	$$(call say,link)

@@ -1,0 +1,688 @@
+/* `etalon judge` (judge.h): reads a recording (spec/trace-format.md, section 3) event by event and puts each before the model.
+ *
+ * What the recorder could not see is supplied so that the law allows what follows, wherever that is possible: a wait ends,
+ * a descriptor is ready, a timer has expired when the next event needs it. So only what was observed can break a clause. For
+ * this each event is held back until the next one is known.
+ *
+ * The model has room for MODEL_COMPLETIONS; a recording names as many completions as it likes. One that is dead, and that no cancel
+ * is about to look at, gives its place away when places are short. One that waits and is not in the way of what happens is
+ * kept outside of the model (park), where finding it does not depend on how many there are. */
+#include "judge.h"
+#include "recording.h"
+#include "wide_model.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MS_NS           UINT64_C(1000000)
+#define BAD_INPUT       2
+#define DIFFERENCES_MAX 100 /* so many are printed */
+#define BUCKETS         4096
+#define NO_SLOT         MODEL_NONE
+#define UNSEEN_ROUNDS   3 /* that a loop may make between two events, with nothing seen of them, and something still to come */
+
+static struct judge {
+    struct model model, before;
+    struct recording recording;
+    unsigned observes;
+    /* Places in the model, by the completion's number in the recording. */
+    uint64_t id[MODEL_COMPLETIONS];
+    bool used[MODEL_COMPLETIONS];
+    model_index next[MODEL_COMPLETIONS], bucket[BUCKETS];
+    unsigned taken; /* places in use */
+    unsigned spare; /* no free place is below this one */
+    unsigned pinned; /* what the event is about */
+
+    bool in_tick;      /* the subject's tick has begun and not ended */
+    bool refused_tick; /* the model says that it returns `expected` at once */
+    int expected;
+    uint64_t line;
+    bool lost; /* no sense can be made of what follows */
+    struct difference difference[DIFFERENCES_MAX];
+    struct judgement verdict;
+    bool keep_going, strict, quiet;
+    const char *json;
+    char malformed[200];
+} j;
+
+/* ---- differences -------------------------------------------------------------------------------------- */
+
+/* Every other clause is a MUST (spec/etalon.md). */
+static bool is_should(const char *clause) {
+    return strcmp(clause, "ET-STOP-3") == 0 || strcmp(clause, "ET-WAIT-4") == 0;
+}
+
+static void differ(const char *clause, const char *expected, const char *format, ...) {
+    struct difference d = {.line = j.line, .clause = clause, .should = is_should(clause)};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(d.observed, sizeof d.observed, format, arguments);
+    va_end(arguments);
+    snprintf(d.expected, sizeof d.expected, "%s", expected);
+    j.verdict.differences++;
+    j.verdict.not_strict += d.should;
+    if (j.verdict.kept < DIFFERENCES_MAX) {
+        j.difference[j.verdict.kept++] = d;
+        if (!j.quiet)
+            printf("%s:%llu: %s%s: expected: %s; observed: %s\n", j.verdict.name, (unsigned long long)d.line, clause,
+                   d.should ? " (should)" : "", d.expected, d.observed);
+    }
+    if (!j.keep_going && (!d.should || j.strict))
+        j.lost = true;
+}
+
+/* The model has judged this event. Returns whether it was lawful. */
+static bool judge(const char *clause, const struct event *event) {
+    char expected[200], observed[120], result[32];
+    unsigned c;
+    if (clause == NULL)
+        return true;
+    const char *why = j.model.why != NULL ? j.model.why : "";
+    event_text(event, observed, sizeof observed);
+    if (j.model.in_tick && wide_due(&j.model, &c) == WIDE_CALLBACK && c < j.model.completions)
+        snprintf(expected, sizeof expected, "%s (next is the callback of %llu with %s)", why, (unsigned long long)j.id[c],
+                 result_text(j.model.tick.due_result, result, sizeof result));
+    else
+        snprintf(expected, sizeof expected, "%s", why);
+    differ(clause, expected, "%s", observed);
+    return false;
+}
+
+/* The line makes no sense where it stands. */
+static void malformed(const char *what) {
+    if (j.malformed[0] == '\0')
+        snprintf(j.malformed, sizeof j.malformed, "%s", what);
+    j.lost = true;
+}
+
+/* ---- places in the model ------------------------------------------------------------------------------ */
+
+static unsigned hash(uint64_t id) {
+    return (unsigned)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 52);
+}
+
+static unsigned find(uint64_t id) {
+    unsigned c = j.bucket[hash(id)];
+    while (c != NO_SLOT && j.id[c] != id)
+        c = j.next[c];
+    return c;
+}
+
+static void give_away(unsigned c) {
+    model_index *at = &j.bucket[hash(j.id[c])];
+    while (*at != c)
+        at = &j.next[*at];
+    *at = j.next[c];
+    j.used[c] = false;
+    j.taken--;
+    j.spare = c < j.spare ? c : j.spare;
+    model_forget(&j.model, c);
+}
+
+/* Gives away the places of the dead. The target of a cancel must still be found dead when that looks at it. */
+static void bury_the_dead(void) {
+    model_set wanted = {0};
+    for (unsigned c = 0; c < j.model.completions; c++) {
+        const struct model_completion *of = &j.model.completion[c];
+        unsigned target = of->description.target;
+        if (of->state != ET_DEAD && of->operation == ET_CANCEL && target < MODEL_COMPLETIONS)
+            wanted[target / 64] |= UINT64_C(1) << (target % 64);
+    }
+    for (unsigned c = 0; c < j.model.completions; c++) {
+        bool needed = (wanted[c / 64] >> (c % 64) & 1) != 0 || c == j.model.in_callback || c == j.pinned;
+        if (j.used[c] && j.model.completion[c].state == ET_DEAD && !needed)
+            give_away(c);
+    }
+}
+
+/* The place of the completion; a new one when it has none: then it is dead. */
+static unsigned place(uint64_t id) {
+    unsigned c = find(id);
+    if (c != NO_SLOT)
+        return c;
+    if (j.taken == j.model.completions) {
+        bury_the_dead();
+        unsigned room = j.model.completions < 16 ? 16 : j.model.completions;
+        if (j.taken * 2 > room) /* else looking for the dead would be all that is done */
+            room *= 2;
+        j.model.completions = (model_index)(room < MODEL_COMPLETIONS ? room : MODEL_COMPLETIONS);
+    }
+    if (j.taken == j.model.completions) {
+        malformed("more than 1024 completions are at work at once");
+        return NO_SLOT;
+    }
+    for (c = j.spare; j.used[c]; c++) {
+    }
+    j.spare = c + 1;
+    j.used[c] = true;
+    j.id[c] = id;
+    j.taken++;
+    j.next[c] = j.bucket[hash(id)];
+    j.bucket[hash(id)] = (model_index)c;
+    return c;
+}
+
+/* ---- calls -------------------------------------------------------------------------------------------- */
+
+static const char *const state_names[] = {"dead", "adding", "active", "deleting"};
+
+static void check_state(const struct event *e, unsigned c) {
+    char expected[64];
+    unsigned state = j.model.completion[c].state;
+    if (e->state == NO_STATE || e->state == state)
+        return;
+    snprintf(expected, sizeof expected, "%llu is %s after this call", (unsigned long long)j.id[c], state_names[state]);
+    differ("ET-STATE-2", expected, "it is %s", state_names[e->state]);
+}
+
+static void check_returned(const struct event *e, int expected) {
+    char text[64], result[32], seen[32];
+    if (e->result == expected)
+        return;
+    snprintf(text, sizeof text, "the call returns %s", result_text(expected, result, sizeof result));
+    differ(j.model.clause, text, "it returned %s", result_text(e->result, seen, sizeof seen));
+}
+
+/* Without the time no deadline is known: a timer may fire when it is seen to. */
+static uint64_t delay_of(const struct event *e) {
+    return (j.observes & OBSERVES_TIME) != 0 ? e->delay_ms : UINT64_MAX;
+}
+
+/* Whoever sees neither the end of an operation nor what ends it cannot say what the loop is to do next. */
+static void check_observable(const struct event *e, unsigned operation) {
+    bool ready = operation >= ET_ACCEPT && operation <= ET_RECVMSG;
+    bool timer = operation == ET_TIMER;
+    if (e->has_callback || e->result < 0)
+        return;
+    if (ready && (j.observes & OBSERVES_READINESS) == 0)
+        malformed("an operation without a callback on a descriptor can be judged only when readiness is observed");
+    if (timer && (j.observes & OBSERVES_TIME) == 0)
+        malformed("a timer without a callback can be judged only when time is observed");
+}
+
+static void describe(const struct event *e, unsigned c) {
+    if ((e->has & HAS_DESCRIPTION) == 0)
+        return;
+    struct model_description d = {.operation = (uint8_t)e->operation,
+                                  .target = MODEL_NONE,
+                                  .pool_mark = e->pool,
+                                  .has_callback = e->has_callback,
+                                  .fd = e->fd,
+                                  .events = e->events,
+                                  .userdata = e->userdata,
+                                  .delay_ms = delay_of(e)};
+    check_observable(e, e->operation);
+    if (e->operation == ET_CANCEL && e->has_target)
+        d.target = (model_index)place(e->target);
+    if (!j.lost && j.model.completion[c].state == ET_DEAD)
+        model_describe(&j.model, c, &d);
+}
+
+static void on_add(const struct event *e, unsigned c) {
+    describe(e, c);
+    if (j.lost)
+        return;
+    const struct model_completion *of = &j.model.completion[c];
+    bool described = (e->has & HAS_DESCRIPTION) != 0 || of->state == ET_ADDING || of->state == ET_ACTIVE;
+    if (!described) {
+        malformed("\"op\" is missing: an add of a completion that is dead or deleting says what it is");
+        return;
+    }
+    check_returned(e, model_add(&j.model, c));
+    check_state(e, c);
+}
+
+static void on_timer(const struct event *e, unsigned c) {
+    unsigned by = (e->has & HAS_BY) != 0 ? place(e->by) : NO_SLOT;
+    int expected;
+    check_observable(e, ET_TIMER);
+    if (j.lost)
+        return;
+    if (e->kind == EVENT_TIMER)
+        expected = model_timer(&j.model, c, delay_of(e), e->has_callback, e->userdata);
+    else
+        expected = model_reset(&j.model, c, by, delay_of(e), e->has_callback, e->userdata);
+    check_returned(e, expected);
+    check_state(e, c);
+}
+
+static void on_cancel(const struct event *e, unsigned target) {
+    unsigned by = place(e->by);
+    if (j.lost)
+        return;
+    check_returned(e, model_cancel(&j.model, by, target, e->has_callback, e->userdata));
+    check_state(e, by);
+}
+
+static void on_deinit(const struct event *e) {
+    int expected = model_deinit(&j.model);
+    check_returned(e, expected);
+    if (expected != 0 || j.lost)
+        return;
+    /* What comes after it is another loop; the clock goes on. */
+    unsigned completions = j.model.completions;
+    uint64_t clock_ns = j.model.clock_ns;
+    model_init(&j.model, completions, j.recording.descriptors_max, clock_ns);
+    memset(j.used, 0, sizeof j.used);
+    memset(j.bucket, 0xff, sizeof j.bucket);
+    j.taken = j.spare = 0;
+}
+
+/* ---- what was not seen -------------------------------------------------------------------------------- */
+
+static uint64_t clock_at(const struct event *e) {
+    if ((e->has & HAS_CLOCK) != 0)
+        return e->clock_ns;
+    bool known = (e->has & HAS_NOW) != 0 && e->now_ms <= UINT64_MAX / MS_NS;
+    return known && e->now_ms * MS_NS > j.model.clock_ns ? e->now_ms * MS_NS : j.model.clock_ns;
+}
+
+/* The model stands at a try that nobody saw. c: whose callback follows, or NO_SLOT. */
+static bool try_unseen(unsigned current, unsigned c, int64_t result) {
+    const struct model_completion *of = &j.model.completion[current];
+    enum et_operation operation = (enum et_operation)of->operation;
+    int fd = of->description.fd;
+    bool own = current == c;
+    if (operation != ET_CONNECT && !own && of->description.has_callback)
+        return false; /* a close or a shutdown ends before anything else is seen */
+    int64_t answer = own ? result : operation == ET_CONNECT ? -EINPROGRESS : 0;
+    return model_try(&j.model, current, operation, fd, answer) == NULL;
+}
+
+/* Goes past one thing that was not seen, in search of what makes the event lawful. c: whose callback the event is. */
+static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
+    unsigned current;
+    bool ready = (j.observes & OBSERVES_READINESS) != 0, is_end = e->kind == EVENT_END;
+    bool awaited = c != NO_SLOT && wide_waits(&j.model, c);
+    int64_t result = e->result;
+    switch (wide_due(&j.model, &current)) {
+    case WIDE_TRY: return !ready && try_unseen(current, c, result);
+    case WIDE_CHOICE:
+        if (!ready && current == c && result != -ECANCELED)
+            return try_unseen(current, c, result);
+        return wide_move_on(&j.model);
+    case WIDE_DELIVERY:
+        if (!ready && awaited && wide_ready_unseen(&j.model, c, result))
+            return true;
+        return wide_move_on(&j.model);
+    case WIDE_WAIT:
+        if ((j.observes & OBSERVES_WAITS) != 0 || ++*rounds > UNSEEN_ROUNDS)
+            return false;
+        return wide_wait_unseen(&j.model, clock_at(e), is_end && result < 0 && result > -4096 ? (int)-result : 0) == NULL;
+    default: return false;
+    }
+}
+
+/* The registration was refused, or so it may be: nothing else ends a poll with an errno, and what is not yet registered when the
+ * kernel has not been asked ends in no other way. */
+static bool refused_unseen(const struct event *e, unsigned c) {
+    const struct model_completion *of = &j.model.completion[c];
+    unsigned current;
+    enum wide_due due = wide_due(&j.model, &current);
+    if ((j.observes & OBSERVES_READINESS) != 0 || e->result >= 0 || e->result == -ECANCELED || !wide_waits(&j.model, c))
+        return false;
+    if (due == WIDE_CALLBACK || ((due == WIDE_TRY || due == WIDE_CHOICE) && current == c))
+        return false;
+    bool never_by_try = of->operation == ET_POLL || e->result == -EPERM || e->result == -ENOSPC || e->result == -EEXIST;
+    return never_by_try && e->result > -4096;
+}
+
+/* Brings the model to where the event is lawful, if it can. */
+static void reach(const struct event *e, unsigned c) {
+    unsigned rounds = 0, due;
+    if (j.observes >= (OBSERVES_WAITS | OBSERVES_READINESS))
+        return;
+    bool is_end = e->kind == EVENT_END;
+    (void)wide_due(&j.model, &due);
+    wide_copy(&j.before, &j.model);
+    for (;;) {
+        if (!is_end && wide_may_end(&j.model, c, e->result))
+            return;
+        if (is_end && wide_due(&j.model, &due) == WIDE_END)
+            return;
+        if (!is_end && refused_unseen(e, c)) {
+            wide_refused_unseen(&j.model, c, (int)-e->result);
+            return;
+        }
+        if (!pass(e, c, &rounds))
+            break;
+    }
+    if (!is_end)
+        wide_copy(&j.model, &j.before); /* so that the clause is told of the place where it was broken */
+}
+
+/* Before an event is put before the model, what it then does by itself may depend on what comes after it. */
+static void prepare(const struct event *next) {
+    if (next == NULL)
+        return;
+    unsigned c = next->kind == EVENT_CALLBACK ? find(next->c) : NO_SLOT;
+    bool fires = c != NO_SLOT && next->result == 0 && j.model.completion[c].operation == ET_TIMER;
+    if ((j.observes & OBSERVES_TIME) == 0) {
+        if (fires)
+            wide_expire(&j.model, c);
+        return;
+    }
+    bool updated = fires || next->kind == EVENT_WAIT;
+    if (updated && clock_at(next) > j.model.clock_ns)
+        model_clock(&j.model, clock_at(next));
+}
+
+/* ---- ticks -------------------------------------------------------------------------------------------- */
+
+static void on_tick(const struct event *e) {
+    static const uint64_t asked[] = {0, 1, MODEL_NEVER_REACHED};
+    bool unknown = e->kind == EVENT_RUN && e->mode < 0;
+    if (j.refused_tick || (j.in_tick && j.model.in_callback == MODEL_NONE)) {
+        malformed("a tick begins within another, outside of a callback");
+        return;
+    }
+    int expected = -EINVAL;
+    if (unknown)
+        j.model.clause = "ET-RUN-4";
+    else
+        expected = model_tick(&j.model, e->kind == EVENT_RUN ? asked[e->mode] : e->callbacks);
+    j.refused_tick = expected != MODEL_RUNS;
+    j.expected = expected;
+    j.in_tick = true;
+}
+
+static void check_active(const struct event *e) {
+    char expected[64];
+    if ((e->has & HAS_ACTIVE) == 0 || e->active == j.model.active)
+        return;
+    snprintf(expected, sizeof expected, "%u completions are active", j.model.active);
+    differ("ET-STATE-6", expected, "%u are", e->active);
+}
+
+static void on_end(const struct event *e) {
+    if (!j.in_tick) {
+        malformed("a tick ends that has not begun");
+        return;
+    }
+    if (j.refused_tick) {
+        check_returned(e, j.expected);
+        j.refused_tick = false;
+        j.in_tick = j.model.in_tick;
+        return;
+    }
+    if (j.model.in_callback != MODEL_NONE) {
+        malformed("a tick ends within a callback that has not returned");
+        return;
+    }
+    reach(e, NO_SLOT);
+    j.in_tick = false;
+    if (judge(model_tick_end(&j.model, (int)e->result), e))
+        check_active(e);
+}
+
+/* After a difference: the subject is right, as far as the model can follow it. */
+static void believe_callback(unsigned c) {
+    if (!j.model.in_tick) {
+        j.lost = true; /* outside of every tick there is nothing to go on from */
+        return;
+    }
+    wide_bury(&j.model, c);
+    j.model.in_callback = (model_index)c;
+}
+
+static void on_callback(const struct event *e, unsigned c) {
+    if (j.model.in_callback != MODEL_NONE) {
+        malformed("a callback begins within another one that has not returned");
+        return;
+    }
+    if ((e->has & HAS_USERDATA) == 0)
+        ((struct event *)(uintptr_t)e)->userdata = j.model.completion[c].description.userdata;
+    if (j.model.in_tick)
+        reach(e, c);
+    if (!judge(model_callback(&j.model, c, e->result, e->userdata), e) && j.model.in_callback != c)
+        believe_callback(c);
+}
+
+static void on_returned(const struct event *e, unsigned c) {
+    if (j.model.in_callback != c) {
+        malformed("a callback returns that does not run");
+        return;
+    }
+    if (e->rearm && j.model.completion[c].state == ET_DEAD)
+        describe(e, c);
+    if (!j.lost)
+        judge(model_returned(&j.model, e->rearm ? ET_REARM : ET_DISARM), e);
+}
+
+/* ---- events ------------------------------------------------------------------------------------------- */
+
+static void on_dead(unsigned c) {
+    model_set dead = {0};
+    dead[c / 64] |= UINT64_C(1) << (c % 64);
+    if ((j.model.maybe_dead[c / 64] >> (c % 64) & 1) != 0)
+        model_settled(&j.model, dead);
+}
+
+static void on_kernel(const struct event *e) {
+    unsigned c = MODEL_NONE;
+    if (e->kind == EVENT_TRY && (e->has & HAS_C) != 0)
+        c = place(e->c);
+    if (j.lost)
+        return;
+    switch (e->kind) {
+    case EVENT_WAIT:
+        j.model.forgive_registration = e->forgiven;
+        judge(model_wait(&j.model, e->result), e);
+        break;
+    case EVENT_WOKEN: judge(model_woken(&j.model, (int)-e->result), e); break;
+    case EVENT_REPORT: judge(model_report(&j.model, e->fd, e->events, e->stale), e); break;
+    case EVENT_TRY: judge(model_try(&j.model, c, (enum et_operation)e->operation, e->fd, e->result), e); break;
+    default: judge(model_refused(&j.model, e->fd, (int)-e->result, e->kept), e); break;
+    }
+}
+
+/* ET-TIME-1: the loop time that the subject shows at this event. */
+static void check_time(const struct event *e) {
+    char expected[64];
+    if ((j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 || e->now_ms == j.model.now_ms || j.lost)
+        return;
+    snprintf(expected, sizeof expected, "the loop time is %llu", (unsigned long long)j.model.now_ms);
+    differ(e->now_ms < j.model.now_ms ? "ET-TIME-3" : "ET-TIME-1", expected, "it is %llu", (unsigned long long)e->now_ms);
+    j.model.now_ms = e->now_ms;
+}
+
+static bool is_call(const struct event *e) {
+    return e->kind <= EVENT_CANCEL || e->kind == EVENT_DEINIT || e->kind == EVENT_UPDATE_NOW;
+}
+
+static void perform(struct event *e) {
+    unsigned c = NO_SLOT;
+    j.pinned = NO_SLOT;
+    if ((e->has & HAS_C) != 0 && e->kind != EVENT_TRY && (c = place(e->c)) == NO_SLOT)
+        return;
+    j.pinned = c;
+    switch (e->kind) {
+    case EVENT_ADD: on_add(e, c); break;
+    case EVENT_DELETE:
+        check_returned(e, model_delete(&j.model, c));
+        check_state(e, c);
+        break;
+    case EVENT_TIMER:
+    case EVENT_RESET: on_timer(e, c); break;
+    case EVENT_CANCEL: on_cancel(e, c); break;
+    case EVENT_STOP: model_stop(&j.model); break;
+    case EVENT_UPDATE_NOW: model_update_now(&j.model); break;
+    case EVENT_DEINIT: on_deinit(e); break;
+    case EVENT_WAKEUP: break;
+    case EVENT_TICK:
+    case EVENT_RUN: on_tick(e); break;
+    case EVENT_END: on_end(e); break;
+    case EVENT_CALLBACK: on_callback(e, c); break;
+    case EVENT_RETURNED: on_returned(e, c); break;
+    case EVENT_DEAD: on_dead(c); break;
+    default: on_kernel(e); break;
+    }
+}
+
+static void apply(struct event *e, const struct event *next) {
+    j.line = e->line;
+    j.verdict.events++;
+    if ((e->has & HAS_CLOCK) != 0)
+        model_clock(&j.model, e->clock_ns);
+    else if ((e->has & HAS_NOW) != 0 && e->kind == EVENT_UPDATE_NOW)
+        model_clock(&j.model, clock_at(e));
+    if (is_call(e) && j.in_tick && !j.refused_tick && j.model.in_callback == MODEL_NONE) {
+        malformed("a call within a tick, outside of a callback");
+        return;
+    }
+    if (j.refused_tick && e->kind != EVENT_END) {
+        differ(j.model.clause, "this tick ends at once", "something happens in it");
+        j.lost = true; /* the model makes no rounds there */
+        return;
+    }
+    /* What the model does by itself after these three comes after them in the subject too. */
+    bool before = e->kind == EVENT_TICK || e->kind == EVENT_RUN || e->kind == EVENT_RETURNED;
+    if (before)
+        check_time(e);
+    if (j.lost)
+        return;
+    prepare(next);
+    perform(e);
+    if (!before)
+        check_time(e);
+}
+
+/* ---- the command -------------------------------------------------------------------------------------- */
+
+static void begin(void) {
+    memset(j.bucket, 0xff, sizeof j.bucket);
+    j.pinned = NO_SLOT;
+    model_init(&j.model, 0, j.recording.descriptors_max, 0);
+    model_init(&j.before, 0, j.recording.descriptors_max, 0);
+}
+
+/* The time at which the loop was made is that of the first event that tells one. */
+static void begin_time(const struct event *e) {
+    if ((e->has & (HAS_NOW | HAS_CLOCK)) == 0)
+        return;
+    j.model.clock_ns = (e->has & HAS_CLOCK) != 0 ? e->clock_ns : e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS : 0;
+    j.model.now_ms = (e->has & HAS_NOW) != 0 ? e->now_ms : j.model.clock_ns / MS_NS;
+}
+
+static void complain_of_input(void) {
+    if (j.recording.line == 0)
+        fprintf(stderr, "etalon: %s: %s\n", j.verdict.name, j.recording.error);
+    else
+        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.recording.line, j.recording.error);
+}
+
+/* Returns false when the input is bad. */
+static bool judge_all(void) {
+    struct event event[2];
+    unsigned at = 0;
+    int status = recording_next(&j.recording, &event[0]);
+    if (status == 1)
+        begin_time(&event[0]);
+    bool more = status == 1;
+    while (more && !j.lost) {
+        status = recording_next(&j.recording, &event[at ^ 1]);
+        more = status == 1;
+        apply(&event[at], more ? &event[at ^ 1] : NULL);
+        at ^= 1;
+    }
+    j.verdict.unfinished = j.lost;
+    if (j.malformed[0] != '\0') {
+        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.line, j.malformed);
+        return false;
+    }
+    if (status >= 0 || j.lost)
+        return true;
+    complain_of_input();
+    return false;
+}
+
+static bool write_json(void) {
+    char temporary[4096];
+    if (snprintf(temporary, sizeof temporary, "%s.part", j.json) >= (int)sizeof temporary) {
+        fprintf(stderr, "etalon: %.60s...: the name is too long\n", j.json);
+        return false;
+    }
+    FILE *out = fopen(temporary, "wb");
+    bool written = out != NULL && judgement_write(&j.verdict, out);
+    written = out != NULL && fclose(out) == 0 && written;
+    written = written && rename(temporary, j.json) == 0;
+    if (!written) {
+        fprintf(stderr, "etalon: %s: %s\n", j.json, strerror(errno));
+        if (out != NULL)
+            unlink(temporary);
+    }
+    return written;
+}
+
+static int conclude(void) {
+    static const char *const capability[] = {"time", "states", "waits", "readiness"};
+    uint64_t broken = j.verdict.differences - j.verdict.not_strict;
+    int status = broken > 0 || (j.strict && j.verdict.not_strict > 0);
+    printf("%s: %s in %llu events", j.verdict.name,
+           broken > 0 ? "the law is broken" : j.verdict.not_strict > 0 ? "lawful, but not strictly" : "lawful",
+           (unsigned long long)j.verdict.events);
+    if (j.verdict.differences > 0)
+        printf(", %llu difference%s%s", (unsigned long long)j.verdict.differences, j.verdict.differences == 1 ? "" : "s",
+               j.lost ? "; the rest was not judged" : "");
+    const char *separator = "; not observed, and so not judged: ";
+    for (unsigned i = 0; i < 4; i++)
+        if ((j.observes >> i & 1) == 0) {
+            printf("%s%s", separator, capability[i]);
+            separator = ", ";
+        }
+    putchar('\n');
+    return status;
+}
+
+static int usage(void) {
+    fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] RECORDING, or - for standard input\n", stderr);
+    return BAD_INPUT;
+}
+
+static bool read_options(int argc, char **argv) {
+    static const struct option options[] = {
+        {"keep-going", no_argument, NULL, 'k'}, {"strict", no_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
+        {"quiet", no_argument, NULL, 'q'},      {0},
+    };
+    int letter;
+    while ((letter = getopt_long(argc, argv, "kq", options, NULL)) != -1) {
+        switch (letter) {
+        case 'k': j.keep_going = true; break;
+        case 's': j.strict = true; break;
+        case 'q': j.quiet = true; break;
+        case 'j': j.json = optarg; break;
+        default: return false;
+        }
+    }
+    return argc - optind == 1;
+}
+
+int judge_main(int argc, char **argv) {
+    if (!read_options(argc, argv))
+        return usage();
+    const char *name = argv[optind];
+    bool standard = strcmp(name, "-") == 0;
+    FILE *file = standard ? stdin : fopen(name, "rb");
+    if (file == NULL) {
+        fprintf(stderr, "etalon: %s: %s\n", name, strerror(errno));
+        return BAD_INPUT;
+    }
+    j.verdict = (struct judgement){.name = standard ? "standard input" : name, .recording = &j.recording, .difference = j.difference};
+    int status = BAD_INPUT;
+    if (!recording_open(&j.recording, file, j.verdict.name)) {
+        complain_of_input();
+    } else {
+        j.observes = j.recording.observes;
+        begin();
+        if (judge_all() && (j.json == NULL || write_json()))
+            status = conclude();
+    }
+    recording_close(&j.recording);
+    if (!standard)
+        fclose(file);
+    return status;
+}
