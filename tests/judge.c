@@ -23,12 +23,13 @@
 #define DIFFERENCES_MAX 100 /* so many are printed */
 #define BUCKETS         4096
 #define NO_SLOT         MODEL_NONE
+#define UNSEEN_STEPS_MAX (4 * MODEL_COMPLETIONS)
 #define UNSEEN_ROUNDS   3 /* that a loop may make between two events, with nothing seen of them, and something still to come */
 
 static struct judge {
     struct model model, before;
     struct recording recording;
-    unsigned observes;
+    unsigned observes, only; /* what the recorder could see, and what --observes leaves of it */
     /* Places in the model, by the completion's number in the recording. */
     uint64_t id[MODEL_COMPLETIONS];
     bool used[MODEL_COMPLETIONS];
@@ -297,7 +298,6 @@ static bool try_unseen(unsigned current, unsigned c, int64_t result) {
 static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     unsigned current;
     bool ready = (j.observes & OBSERVES_READINESS) != 0, is_end = e->kind == EVENT_END;
-    bool awaited = c != NO_SLOT && wide_waits(&j.model, c);
     int64_t result = e->result;
     switch (wide_due(&j.model, &current)) {
     case WIDE_TRY: return !ready && try_unseen(current, c, result);
@@ -305,10 +305,7 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
         if (!ready && current == c && result != -ECANCELED)
             return try_unseen(current, c, result);
         return wide_move_on(&j.model);
-    case WIDE_DELIVERY:
-        if (!ready && awaited && wide_ready_unseen(&j.model, c, result))
-            return true;
-        return wide_move_on(&j.model);
+    case WIDE_DELIVERY: return wide_move_on(&j.model);
     case WIDE_WAIT:
         if ((j.observes & OBSERVES_WAITS) != 0 || ++*rounds > UNSEEN_ROUNDS)
             return false;
@@ -317,41 +314,47 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     }
 }
 
-/* The registration was refused, or so it may be: nothing else ends a poll with an errno, and what is not yet registered when the
- * kernel has not been asked ends in no other way. */
+/* Whether the callback is that of a registration which the kernel refused and nobody saw. Where a try explains it as well, the errno
+ * decides: what comes before the wait and what comes after it then cannot be told apart. */
 static bool refused_unseen(const struct event *e, unsigned c) {
-    const struct model_completion *of = &j.model.completion[c];
+    static const int typical[] = {EPERM, EBADF, ENOENT, ENOMEM, ENOSPC, EEXIST, EMFILE, ELOOP};
     unsigned current;
     enum wide_due due = wide_due(&j.model, &current);
-    if ((j.observes & OBSERVES_READINESS) != 0 || e->result >= 0 || e->result == -ECANCELED || !wide_waits(&j.model, c))
+    bool waits = (j.observes & OBSERVES_WAITS) != 0, ready = (j.observes & OBSERVES_READINESS) != 0;
+    if (ready || e->result >= 0 || e->result < -4095 || e->result == -ECANCELED || !wide_waits(&j.model, c))
         return false;
     if (due == WIDE_CALLBACK || ((due == WIDE_TRY || due == WIDE_CHOICE) && current == c))
         return false;
-    bool never_by_try = of->operation == ET_POLL || e->result == -EPERM || e->result == -ENOSPC || e->result == -EEXIST;
-    return never_by_try && e->result > -4096;
+    if (j.model.completion[c].operation == ET_POLL || (waits && due == WIDE_WAIT))
+        return true;
+    for (unsigned i = 0; i < sizeof typical / sizeof *typical; i++)
+        if (e->result == -typical[i])
+            return true;
+    return false;
 }
 
-/* Brings the model to where the event is lawful, if it can. */
+/* Brings the model to where the event is lawful, if it can. c: whose callback it is, or NO_SLOT. */
 static void reach(const struct event *e, unsigned c) {
-    unsigned rounds = 0, due;
-    if (j.observes >= (OBSERVES_WAITS | OBSERVES_READINESS))
+    unsigned rounds = 0, due, steps = 0;
+    if ((j.observes & OBSERVES_READINESS) != 0 || !j.model.in_tick || j.model.in_callback != MODEL_NONE)
         return;
-    bool is_end = e->kind == EVENT_END;
+    enum wide_due aim = e->kind == EVENT_WAIT ? WIDE_WAIT : WIDE_END;
+    bool callback = e->kind == EVENT_CALLBACK;
     (void)wide_due(&j.model, &due);
     wide_copy(&j.before, &j.model);
-    for (;;) {
-        if (!is_end && wide_may_end(&j.model, c, e->result))
+    while (steps++ < UNSEEN_STEPS_MAX) {
+        if (callback ? wide_may_end(&j.model, c, e->result) : wide_due(&j.model, &due) == aim)
             return;
-        if (is_end && wide_due(&j.model, &due) == WIDE_END)
-            return;
-        if (!is_end && refused_unseen(e, c)) {
+        if (callback && wide_due(&j.model, &due) == WIDE_DELIVERY && wide_ready_unseen(&j.model, c, e->result))
+            continue;
+        if (callback && refused_unseen(e, c)) {
             wide_refused_unseen(&j.model, c, (int)-e->result);
             return;
         }
         if (!pass(e, c, &rounds))
             break;
     }
-    if (!is_end)
+    if (callback)
         wide_copy(&j.model, &j.before); /* so that the clause is told of the place where it was broken */
 }
 
@@ -436,8 +439,7 @@ static void on_callback(const struct event *e, unsigned c) {
     }
     if ((e->has & HAS_USERDATA) == 0)
         ((struct event *)(uintptr_t)e)->userdata = j.model.completion[c].description.userdata;
-    if (j.model.in_tick)
-        reach(e, c);
+    reach(e, c);
     if (!judge(model_callback(&j.model, c, e->result, e->userdata), e) && j.model.in_callback != c)
         believe_callback(c);
 }
@@ -449,8 +451,11 @@ static void on_returned(const struct event *e, unsigned c) {
     }
     if (e->rearm && j.model.completion[c].state == ET_DEAD)
         describe(e, c);
-    if (!j.lost)
-        judge(model_returned(&j.model, e->rearm ? ET_REARM : ET_DISARM), e);
+    if (j.lost)
+        return;
+    if ((j.observes & OBSERVES_READINESS) == 0)
+        wide_hold(&j.model);
+    judge(model_returned(&j.model, e->rearm ? ET_REARM : ET_DISARM), e);
 }
 
 /* ---- events ------------------------------------------------------------------------------------------- */
@@ -470,7 +475,8 @@ static void on_kernel(const struct event *e) {
         return;
     switch (e->kind) {
     case EVENT_WAIT:
-        j.model.forgive_registration = e->forgiven;
+        reach(e, NO_SLOT);
+        j.model.forgive_registration = e->forgiven || (j.observes & OBSERVES_READINESS) == 0;
         judge(model_wait(&j.model, e->result), e);
         break;
     case EVENT_WOKEN: judge(model_woken(&j.model, (int)-e->result), e); break;
@@ -575,16 +581,35 @@ static void complain_of_input(void) {
         fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.recording.line, j.recording.error);
 }
 
+/* The next event of those that are to be judged. */
+static int next_event(struct event *e) {
+    for (;;) {
+        int status = recording_next(&j.recording, e);
+        if (status != 1)
+            return status;
+        bool ready = e->kind >= EVENT_REPORT && e->kind <= EVENT_DEAD, wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
+        if ((ready && (j.observes & OBSERVES_READINESS) == 0) || (wait && (j.observes & OBSERVES_WAITS) == 0))
+            continue;
+        if ((j.observes & OBSERVES_TIME) == 0)
+            e->has &= ~(unsigned)(HAS_NOW | HAS_CLOCK);
+        if ((j.observes & OBSERVES_STATES) == 0) {
+            e->has &= ~(unsigned)HAS_ACTIVE;
+            e->state = NO_STATE;
+        }
+        return 1;
+    }
+}
+
 /* Returns false when the input is bad. */
 static bool judge_all(void) {
     struct event event[2];
     unsigned at = 0;
-    int status = recording_next(&j.recording, &event[0]);
+    int status = next_event(&event[0]);
     if (status == 1)
         begin_time(&event[0]);
     bool more = status == 1;
     while (more && !j.lost) {
-        status = recording_next(&j.recording, &event[at ^ 1]);
+        status = next_event(&event[at ^ 1]);
         more = status == 1;
         apply(&event[at], more ? &event[at ^ 1] : NULL);
         at ^= 1;
@@ -619,7 +644,6 @@ static bool write_json(void) {
 }
 
 static int conclude(void) {
-    static const char *const capability[] = {"time", "states", "waits", "readiness"};
     uint64_t broken = j.verdict.differences - j.verdict.not_strict;
     int status = broken > 0 || (j.strict && j.verdict.not_strict > 0);
     printf("%s: %s in %llu events", j.verdict.name,
@@ -631,7 +655,7 @@ static int conclude(void) {
     const char *separator = "; not observed, and so not judged: ";
     for (unsigned i = 0; i < 4; i++)
         if ((j.observes >> i & 1) == 0) {
-            printf("%s%s", separator, capability[i]);
+            printf("%s%s", separator, recording_observes[i]);
             separator = ", ";
         }
     putchar('\n');
@@ -639,14 +663,31 @@ static int conclude(void) {
 }
 
 static int usage(void) {
-    fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] RECORDING, or - for standard input\n", stderr);
+    fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING, or - for standard input\n", stderr);
     return BAD_INPUT;
+}
+
+/* A list such as "time,states". */
+static bool read_observes(char *list) {
+    j.only = 0;
+    for (char *word = strtok(list, ","); word != NULL; word = strtok(NULL, ",")) {
+        unsigned i = 0;
+        while (i < 4 && strcmp(word, recording_observes[i]) != 0)
+            i++;
+        if (i == 4) {
+            fprintf(stderr, "etalon: --observes %s: not one of time, states, waits, readiness\n", word);
+            return false;
+        }
+        j.only |= 1U << i;
+    }
+    return true;
 }
 
 static bool read_options(int argc, char **argv) {
     static const struct option options[] = {
         {"keep-going", no_argument, NULL, 'k'}, {"strict", no_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
-        {"quiet", no_argument, NULL, 'q'},      {0},
+        {"quiet", no_argument, NULL, 'q'},      {"observes", required_argument, NULL, 'o'},
+        {0},
     };
     int letter;
     while ((letter = getopt_long(argc, argv, "kq", options, NULL)) != -1) {
@@ -654,6 +695,10 @@ static bool read_options(int argc, char **argv) {
         case 'k': j.keep_going = true; break;
         case 's': j.strict = true; break;
         case 'q': j.quiet = true; break;
+        case 'o':
+            if (!read_observes(optarg))
+                return false;
+            break;
         case 'j': j.json = optarg; break;
         default: return false;
         }
@@ -662,6 +707,7 @@ static bool read_options(int argc, char **argv) {
 }
 
 int judge_main(int argc, char **argv) {
+    j.only = ~0U;
     if (!read_options(argc, argv))
         return usage();
     const char *name = argv[optind];
@@ -676,7 +722,7 @@ int judge_main(int argc, char **argv) {
     if (!recording_open(&j.recording, file, j.verdict.name)) {
         complain_of_input();
     } else {
-        j.observes = j.recording.observes;
+        j.observes = j.recording.observes & j.only;
         begin();
         if (judge_all() && (j.json == NULL || write_json()))
             status = conclude();

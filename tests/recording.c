@@ -16,6 +16,8 @@
 #define LINE_MAX_BYTES 65536
 #define ERRNO_MAX      4095
 
+const char *const recording_observes[4] = {"time", "states", "waits", "readiness"};
+
 static const char *const call_names[] = {
     [EVENT_ADD] = "add",       [EVENT_DELETE] = "delete", [EVENT_TIMER] = "timer",
     [EVENT_RESET] = "reset",   [EVENT_CANCEL] = "cancel", [EVENT_STOP] = "stop",
@@ -361,7 +363,6 @@ static json_t *parse(struct recording *r, size_t length) {
 }
 
 static int read_header(struct recording *r) {
-    static const char *const names[] = {"time", "states", "waits", "readiness"};
     size_t length;
     r->text = malloc(LINE_MAX_BYTES);
     if (r->text == NULL)
@@ -387,7 +388,7 @@ static int read_header(struct recording *r) {
         status = fails(r, "\"descriptors_max\" is no limit of descriptors%s", "");
     for (size_t i = 0; status == 1 && i < json_array_size(observes); i++) {
         unsigned number;
-        if (!read_word(json_array_get(observes, i), names, 4, &number))
+        if (!read_word(json_array_get(observes, i), recording_observes, 4, &number))
             status = fails(r, "\"observes\" must be a list of \"time\", \"states\", \"waits\", \"readiness\"%s", "");
         else
             r->observes |= 1U << number;

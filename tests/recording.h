@@ -9,6 +9,8 @@
 
 enum { OBSERVES_TIME = 1, OBSERVES_STATES = 2, OBSERVES_WAITS = 4, OBSERVES_READINESS = 8 };
 
+extern const char *const recording_observes[4]; /* their names, in this order */
+
 enum event_kind {
     EVENT_ADD,
     EVENT_DELETE,

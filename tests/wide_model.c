@@ -77,6 +77,11 @@ bool wide_ready_unseen(struct model *m, unsigned c, int64_t result) {
            model_try(m, c, of->operation, of->description.fd, result) == NULL;
 }
 
+void wide_hold(struct model *m) {
+    if (m->in_tick && m->tick.phase == DELIVERY && m->tick.error == 0)
+        m->tick.collecting = true;
+}
+
 void wide_refused_unseen(struct model *m, unsigned c, int error) {
     m->completion[c].refusal = error;
     m->refused |= BIT(c);

@@ -42,6 +42,8 @@ bool wide_move_on(struct model *m);
 const char *wide_wait_unseen(struct model *m, uint64_t clock_ns, int error);
 /* A readiness of the descriptor of c that nobody saw, just enough to end c with this result. False: c does not wait in this episode. */
 bool wide_ready_unseen(struct model *m, unsigned c, int64_t result);
+/* More may have been ready at the last wait than was seen: its delivery lasts until something else comes. */
+void wide_hold(struct model *m);
 /* The kernel refused to register c; nobody saw what became of others on that descriptor. */
 void wide_refused_unseen(struct model *m, unsigned c, int error);
 /* The time is not known: the timer c may fire from now on. */
