@@ -49,7 +49,7 @@ tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shri
 # `etalon judge` needs a JSON reader; where there is none the rest of the tool is built without it.
 jansson := $(shell echo '#include <jansson.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -ljansson)
 unit := $(basename $(wildcard tests/unit/test_*.c))
-examples := tests/examples/echo_server tests/examples/echo_load
+examples := tests/examples/echo_server tests/examples/echo_load tests/examples/record
 formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
 	coverage/*.[ch])
 
