@@ -223,7 +223,16 @@ static void describe(const struct event *e, unsigned c) {
         model_describe(&j.model, c, &d);
 }
 
+/* Whether a round has begun between two events is not known to who sees no waits. The call was refused as that of an active
+ * completion is: so c was started. */
+static void start_unseen(const struct event *e, unsigned c) {
+    bool unknown = (j.observes & OBSERVES_WAITS) == 0 && j.model.in_tick && j.model.in_callback != MODEL_NONE;
+    if (unknown && e->result == -EBUSY)
+        wide_start(&j.model, c);
+}
+
 static void on_add(const struct event *e, unsigned c) {
+    start_unseen(e, c);
     describe(e, c);
     if (j.lost)
         return;
@@ -240,6 +249,7 @@ static void on_add(const struct event *e, unsigned c) {
 static void on_timer(const struct event *e, unsigned c) {
     unsigned by = (e->has & HAS_BY) != 0 ? place(e->by) : NO_SLOT;
     int expected;
+    start_unseen(e, c);
     check_observable(e, ET_TIMER);
     if (j.lost)
         return;
@@ -555,6 +565,8 @@ static void apply(struct event *e, const struct event *next) {
     perform(e);
     if (!before)
         check_time(e);
+    if (e->kind == EVENT_RETURNED && (j.observes & OBSERVES_TIME) == 0)
+        prepare(next); /* of a timer that was rearmed just now */
 }
 
 /* ---- the command -------------------------------------------------------------------------------------- */

@@ -87,6 +87,16 @@ void wide_refused_unseen(struct model *m, unsigned c, int error) {
     m->refused |= BIT(c);
 }
 
+void wide_start(struct model *m, unsigned c) {
+    struct model_completion *of = &m->completion[c];
+    bool lasts = of->state == ET_ADDING && (of->operation == ET_TIMER || (kind(of) & WAITING) != 0);
+    if (!lasts || of->is_carrier)
+        return;
+    model_index current = m->tick.current;
+    start(m, c);
+    m->tick.current = current;
+}
+
 void wide_expire(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     bool is_timer = (of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER;

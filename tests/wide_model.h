@@ -46,6 +46,8 @@ bool wide_ready_unseen(struct model *m, unsigned c, int64_t result);
 void wide_hold(struct model *m);
 /* The kernel refused to register c; nobody saw what became of others on that descriptor. */
 void wide_refused_unseen(struct model *m, unsigned c, int error);
+/* Unseen, a round has started the adding timer or waiting operation c. */
+void wide_start(struct model *m, unsigned c);
 /* The time is not known: the timer c may fire from now on. */
 void wide_expire(struct model *m, unsigned c);
 /* A callback with this result would be lawful at this very place. */
