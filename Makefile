@@ -130,7 +130,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep faults coverage dispatch spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep bench-judge faults coverage dispatch spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -170,6 +170,10 @@ torture: build/default/etalon build/fuzz/seeds.made ## every case and seed again
 
 bench-lockstep: build/fuzz/harness build/fuzz/toy build/fuzz-bare/harness build/fuzz-bare/toy build/fuzz/seeds.made ## commands per second of the fuzz harness, next to a toy
 	@fuzz/bench.sh
+
+bench-judge: build/default/etalon build/default/tests/examples/record ## events per second of `etalon judge`, on a million events
+	@build/default/tests/examples/record --rounds 30000 --timers 40 >build/judge.ndjson
+	@wc -l <build/judge.ndjson && bash -c 'time build/default/etalon judge build/judge.ndjson'
 
 faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
 	@tests/faults.py

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define MS_NS            UINT64_C(1000000)
-#define WAIT_LIMIT_MS    2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give */
+#define WAIT_LIMIT_MS    2147483647               /* ET-WAIT-3: the longest limit that a loop must be able to give */
 #define SILENT_STEPS_MAX (64 * MODEL_COMPLETIONS) /* far more than can be made in two rounds */
 
 enum { READY_IN = 0x1, READY_PRI = 0x2, READY_OUT = 0x4, READY_ALWAYS = 0x18, READY_RDHUP = 0x2000 };

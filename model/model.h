@@ -27,14 +27,14 @@ typedef uint64_t model_set __attribute__((vector_size(MODEL_COMPLETIONS / 8), al
 typedef uint8_t model_index;
 typedef uint32_t model_set;
 #endif
-#define MODEL_RUNS          1    /* model_tick: the call makes rounds; observations follow, then model_tick_end */
+#define MODEL_RUNS          1 /* model_tick: the call makes rounds; observations follow, then model_tick_end */
 #define MODEL_WAIT_FOREVER  (-1)
 #define MODEL_NEVER_REACHED UINT64_MAX /* the `callbacks` of run(UNTIL_DONE) */
 
 /* What the caller filled in. For a waiting operation, close and shutdown: the descriptor's number. */
 struct model_description {
-    uint8_t operation; /* enum et_operation; a larger number is an unknown operation */
-    model_index target;    /* of a cancel: completion, or MODEL_NONE */
+    uint8_t operation;  /* enum et_operation; a larger number is an unknown operation */
+    model_index target; /* of a cancel: completion, or MODEL_NONE */
     bool pool_mark;
     bool has_callback; /* false: the callback pointer is null */
     int fd;
@@ -50,8 +50,8 @@ struct model_completion {
     struct model_description description;
     uint64_t deadline_ms; /* of a timer that is adding or active */
     uint64_t order;       /* the order of starting, while active */
-    model_index carrier;      /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
-    model_index carries;      /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
+    model_index carrier;  /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
+    model_index carries;  /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
     bool is_carrier;      /* from timer_reset until dead, even when the reset was dropped or moved */
     int refusal;          /* the positive errno by which it is owed an end, while its bit in `refused` is set */
 };
@@ -64,8 +64,8 @@ struct model_queue {
 struct model_report {
     int fd;
     uint32_t events;
-    bool stale;          /* what is registered is no longer what the number names: may be served, is not owed */
-    uint8_t tries_owed;  /* of which directions, if anything still waits */
+    bool stale;           /* what is registered is no longer what the number names: may be served, is not owed */
+    uint8_t tries_owed;   /* of which directions, if anything still waits */
     model_set polls_owed; /* bit i: completion i must end; both are only allowed when the report is stale */
 };
 
@@ -80,11 +80,11 @@ struct model {
     bool dead; /* deinitialised */
     bool in_tick;
     model_index in_callback; /* the completion whose callback runs, or MODEL_NONE */
-    int descriptors_max; /* the limit that init was given */
-    bool has_pool;       /* always false in this version */
-    uint64_t clock_ns;   /* where the monotonic clock stands */
-    const char *why;     /* after a broken clause: what was expected, in one static sentence */
-    const char *clause;  /* the clause by which the last call was answered */
+    int descriptors_max;     /* the limit that init was given */
+    bool has_pool;           /* always false in this version */
+    uint64_t clock_ns;       /* where the monotonic clock stands */
+    const char *why;         /* after a broken clause: what was expected, in one static sentence */
+    const char *clause;      /* the clause by which the last call was answered */
 
     /* Completions with a null callback whose end is due at a moment that the law leaves free: the subject may show them
      * active or dead, and count accordingly. While it is not 0, call model_settled before every observation. */
@@ -93,7 +93,7 @@ struct model {
 
     /* ---- private: where in a tick the subject is, and what is owed ---- */
     bool forgiven;
-    uint64_t orders;  /* operations started so far */
+    uint64_t orders;   /* operations started so far */
     model_set refused; /* ET-REGISTER-3: bit i: completion i must end before the kernel is asked */
     struct model_useless {
         int fd;
@@ -108,12 +108,12 @@ struct model {
         uint8_t phase;
         model_index current;
         uint8_t step;                         /* of the operation `current` that the submission phase is at */
-        model_index answered;                     /* whose try was answered: its callback comes before anything else */
+        model_index answered;                 /* whose try was answered: its callback comes before anything else */
         bool fresh;                           /* nothing of this round has been observed */
         bool collecting;                      /* reports may still be told */
         int error;                            /* by which the wait failed or was interrupted, or 0 */
-        model_set snapshot;                    /* the submissions that this round still has to start */
-        model_set expiring;                    /* the timers that this timer phase still has to end */
+        model_set snapshot;                   /* the submissions that this round still has to start */
+        model_set expiring;                   /* the timers that this timer phase still has to end */
         uint64_t orders_timers, orders_asked; /* `orders` when the timer phase began, when the kernel was asked */
         int64_t answered_result;
         model_index due_completion;

@@ -33,7 +33,7 @@ struct options {
     const struct world_kind_functions *world;
     const char *output;
     bool quiet;
-    bool events; /* of record: NDJSON */
+    bool events;                 /* of record: NDJSON */
     unsigned number;             /* of a case among those that are checked */
     struct torture_setting fail; /* of replay; point 0: nothing fails */
     struct torture_options torture;
@@ -436,7 +436,8 @@ static void usage(FILE *out) {
           "\n"
           "  replay       print the program, what happened, and the first difference with its clause\n"
           "  check-cases  run traces against their observations; prints the test-anything protocol\n"
-          "  record       print the trace with the observations of this run; with --events, or into a file .ndjson, each event\n"
+          "  record       print the trace with the observations of this run; with --events, or into a file .ndjson, "
+          "each event\n"
           "  judge        hold a recording of any loop, - for standard input, against the law, clause by clause\n"
           "  decode       print a fuzz input as a trace\n"
           "  encode       write fuzz inputs into the folder --output\n"
@@ -538,12 +539,17 @@ static int for_each_file(const char *command, char **files, int count, const str
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
-        {"world", required_argument, NULL, 'w'},  {"output", required_argument, NULL, 'o'},
-        {"quiet", no_argument, NULL, 'q'},        {"fail", required_argument, NULL, 'f'},
-        {"sample", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
-        {"expect", required_argument, NULL, 'e'}, {"report", required_argument, NULL, 'r'},
+        {"world", required_argument, NULL, 'w'},
+        {"output", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"fail", required_argument, NULL, 'f'},
+        {"sample", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},
+        {"expect", required_argument, NULL, 'e'},
+        {"report", required_argument, NULL, 'r'},
         {"events", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     struct options options = {.world = &world_simulated};
     int letter;

@@ -18,13 +18,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MS_NS           UINT64_C(1000000)
-#define BAD_INPUT       2
-#define DIFFERENCES_MAX 100 /* so many are printed */
-#define BUCKETS         4096
-#define NO_SLOT         MODEL_NONE
+#define MS_NS            UINT64_C(1000000)
+#define BAD_INPUT        2
+#define DIFFERENCES_MAX  100 /* so many are printed */
+#define BUCKETS          4096
+#define NO_SLOT          MODEL_NONE
 #define UNSEEN_STEPS_MAX (4 * MODEL_COMPLETIONS)
-#define UNSEEN_ROUNDS   3 /* that a loop may make between two events, with nothing seen of them, and something still to come */
+#define UNSEEN_ROUNDS                                                                                                  \
+    3 /* that a loop may make between two events, with nothing seen of them, and something still to come */
 
 static struct judge {
     struct model model, before;
@@ -34,8 +35,8 @@ static struct judge {
     uint64_t id[MODEL_COMPLETIONS];
     bool used[MODEL_COMPLETIONS];
     model_index next[MODEL_COMPLETIONS], bucket[BUCKETS];
-    unsigned taken; /* places in use */
-    unsigned spare; /* no free place is below this one */
+    unsigned taken;  /* places in use */
+    unsigned spare;  /* no free place is below this one */
     unsigned pinned; /* what the event is about */
 
     bool in_tick;      /* the subject's tick has begun and not ended */
@@ -85,8 +86,8 @@ static bool judge(const char *clause, const struct event *event) {
     const char *why = j.model.why != NULL ? j.model.why : "";
     event_text(event, observed, sizeof observed);
     if (j.model.in_tick && wide_due(&j.model, &c) == WIDE_CALLBACK && c < j.model.completions)
-        snprintf(expected, sizeof expected, "%s (next is the callback of %llu with %s)", why, (unsigned long long)j.id[c],
-                 result_text(j.model.tick.due_result, result, sizeof result));
+        snprintf(expected, sizeof expected, "%s (next is the callback of %llu with %s)", why,
+                 (unsigned long long)j.id[c], result_text(j.model.tick.due_result, result, sizeof result));
     else
         snprintf(expected, sizeof expected, "%s", why);
     differ(clause, expected, "%s", observed);
@@ -319,7 +320,8 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     case WIDE_WAIT:
         if ((j.observes & OBSERVES_WAITS) != 0 || ++*rounds > UNSEEN_ROUNDS)
             return false;
-        return wide_wait_unseen(&j.model, clock_at(e), is_end && result < 0 && result > -4096 ? (int)-result : 0) == NULL;
+        return wide_wait_unseen(&j.model, clock_at(e), is_end && result < 0 && result > -4096 ? (int)-result : 0) ==
+               NULL;
     default: return false;
     }
 }
@@ -502,7 +504,8 @@ static void check_time(const struct event *e) {
     if ((j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 || e->now_ms == j.model.now_ms || j.lost)
         return;
     snprintf(expected, sizeof expected, "the loop time is %llu", (unsigned long long)j.model.now_ms);
-    differ(e->now_ms < j.model.now_ms ? "ET-TIME-3" : "ET-TIME-1", expected, "it is %llu", (unsigned long long)e->now_ms);
+    differ(e->now_ms < j.model.now_ms ? "ET-TIME-3" : "ET-TIME-1", expected, "it is %llu",
+           (unsigned long long)e->now_ms);
     j.model.now_ms = e->now_ms;
 }
 
@@ -582,7 +585,9 @@ static void begin(void) {
 static void begin_time(const struct event *e) {
     if ((e->has & (HAS_NOW | HAS_CLOCK)) == 0)
         return;
-    j.model.clock_ns = (e->has & HAS_CLOCK) != 0 ? e->clock_ns : e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS : 0;
+    j.model.clock_ns = (e->has & HAS_CLOCK) != 0         ? e->clock_ns
+                       : e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS
+                                                         : 0;
     j.model.now_ms = (e->has & HAS_NOW) != 0 ? e->now_ms : j.model.clock_ns / MS_NS;
 }
 
@@ -590,7 +595,8 @@ static void complain_of_input(void) {
     if (j.recording.line == 0)
         fprintf(stderr, "etalon: %s: %s\n", j.verdict.name, j.recording.error);
     else
-        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.recording.line, j.recording.error);
+        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.recording.line,
+                j.recording.error);
 }
 
 /* The next event of those that are to be judged. */
@@ -599,7 +605,8 @@ static int next_event(struct event *e) {
         int status = recording_next(&j.recording, e);
         if (status != 1)
             return status;
-        bool ready = e->kind >= EVENT_REPORT && e->kind <= EVENT_DEAD, wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
+        bool ready = e->kind >= EVENT_REPORT && e->kind <= EVENT_DEAD,
+             wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
         if ((ready && (j.observes & OBSERVES_READINESS) == 0) || (wait && (j.observes & OBSERVES_WAITS) == 0))
             continue;
         if ((j.observes & OBSERVES_TIME) == 0)
@@ -659,11 +666,13 @@ static int conclude(void) {
     uint64_t broken = j.verdict.differences - j.verdict.not_strict;
     int status = broken > 0 || (j.strict && j.verdict.not_strict > 0);
     printf("%s: %s in %llu events", j.verdict.name,
-           broken > 0 ? "the law is broken" : j.verdict.not_strict > 0 ? "lawful, but not strictly" : "lawful",
+           broken > 0                 ? "the law is broken"
+           : j.verdict.not_strict > 0 ? "lawful, but not strictly"
+                                      : "lawful",
            (unsigned long long)j.verdict.events);
     if (j.verdict.differences > 0)
-        printf(", %llu difference%s%s", (unsigned long long)j.verdict.differences, j.verdict.differences == 1 ? "" : "s",
-               j.lost ? "; the rest was not judged" : "");
+        printf(", %llu difference%s%s", (unsigned long long)j.verdict.differences,
+               j.verdict.differences == 1 ? "" : "s", j.lost ? "; the rest was not judged" : "");
     const char *separator = "; not observed, and so not judged: ";
     for (unsigned i = 0; i < 4; i++)
         if ((j.observes >> i & 1) == 0) {
@@ -675,7 +684,9 @@ static int conclude(void) {
 }
 
 static int usage(void) {
-    fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING, or - for standard input\n", stderr);
+    fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING, or - for "
+          "standard input\n",
+          stderr);
     return BAD_INPUT;
 }
 
@@ -697,9 +708,9 @@ static bool read_observes(char *list) {
 
 static bool read_options(int argc, char **argv) {
     static const struct option options[] = {
-        {"keep-going", no_argument, NULL, 'k'}, {"strict", no_argument, NULL, 's'}, {"json", required_argument, NULL, 'j'},
-        {"quiet", no_argument, NULL, 'q'},      {"observes", required_argument, NULL, 'o'},
-        {0},
+        {"keep-going", no_argument, NULL, 'k'},     {"strict", no_argument, NULL, 's'},
+        {"json", required_argument, NULL, 'j'},     {"quiet", no_argument, NULL, 'q'},
+        {"observes", required_argument, NULL, 'o'}, {0},
     };
     int letter;
     while ((letter = getopt_long(argc, argv, "kq", options, NULL)) != -1) {
@@ -729,7 +740,8 @@ int judge_main(int argc, char **argv) {
         fprintf(stderr, "etalon: %s: %s\n", name, strerror(errno));
         return BAD_INPUT;
     }
-    j.verdict = (struct judgement){.name = standard ? "standard input" : name, .recording = &j.recording, .difference = j.difference};
+    j.verdict = (struct judgement){
+        .name = standard ? "standard input" : name, .recording = &j.recording, .difference = j.difference};
     int status = BAD_INPUT;
     if (!recording_open(&j.recording, file, j.verdict.name)) {
         complain_of_input();

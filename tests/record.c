@@ -122,8 +122,8 @@ REAL(int, model_delete, struct model *m, unsigned c) {
     return result;
 }
 
-static void write_timer(const struct model *m, const char *call, unsigned c, unsigned carrier, uint64_t delay_ms, bool has_callback,
-                        uint32_t userdata, int result) {
+static void write_timer(const struct model *m, const char *call, unsigned c, unsigned carrier, uint64_t delay_ms,
+                        bool has_callback, uint32_t userdata, int result) {
     if (r.out == NULL)
         return;
     fprintf(r.out, "{\"call\":\"%s\",\"c\":%u", call, c);

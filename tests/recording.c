@@ -19,10 +19,17 @@
 const char *const recording_observes[4] = {"time", "states", "waits", "readiness"};
 
 static const char *const call_names[] = {
-    [EVENT_ADD] = "add",       [EVENT_DELETE] = "delete", [EVENT_TIMER] = "timer",
-    [EVENT_RESET] = "reset",   [EVENT_CANCEL] = "cancel", [EVENT_STOP] = "stop",
-    [EVENT_UPDATE_NOW] = "update_now", [EVENT_DEINIT] = "deinit", [EVENT_WAKEUP] = "wakeup",
-    [EVENT_TICK] = "tick",     [EVENT_RUN] = "run",
+    [EVENT_ADD] = "add",
+    [EVENT_DELETE] = "delete",
+    [EVENT_TIMER] = "timer",
+    [EVENT_RESET] = "reset",
+    [EVENT_CANCEL] = "cancel",
+    [EVENT_STOP] = "stop",
+    [EVENT_UPDATE_NOW] = "update_now",
+    [EVENT_DEINIT] = "deinit",
+    [EVENT_WAKEUP] = "wakeup",
+    [EVENT_TICK] = "tick",
+    [EVENT_RUN] = "run",
 };
 
 const char *result_text(int64_t result, char *text, size_t size) {
@@ -41,12 +48,11 @@ void event_text(const struct event *event, char *text, size_t size) {
     switch (event->kind) {
     case EVENT_ADD:
     case EVENT_DELETE:
-    case EVENT_TIMER:
-        snprintf(text, size, "%s of %llu returned %s", call_names[event->kind], c, result);
-        break;
+    case EVENT_TIMER: snprintf(text, size, "%s of %llu returned %s", call_names[event->kind], c, result); break;
     case EVENT_RESET:
     case EVENT_CANCEL:
-        snprintf(text, size, "%s of %llu by %llu returned %s", call_names[event->kind], c, (unsigned long long)event->by, result);
+        snprintf(text, size, "%s of %llu by %llu returned %s", call_names[event->kind], c,
+                 (unsigned long long)event->by, result);
         break;
     case EVENT_END: snprintf(text, size, "the tick returned %s", result); break;
     case EVENT_CALLBACK: snprintf(text, size, "callback of %llu with %s", c, result); break;
@@ -59,7 +65,9 @@ void event_text(const struct event *event, char *text, size_t size) {
         break;
     case EVENT_WOKEN: snprintf(text, size, "the wait ended"); break;
     case EVENT_REPORT: snprintf(text, size, "descriptor %d was reported for %#x", event->fd, event->events); break;
-    case EVENT_TRY: snprintf(text, size, "%s on descriptor %d gave %s", operation_name(event->operation), event->fd, result); break;
+    case EVENT_TRY:
+        snprintf(text, size, "%s on descriptor %d gave %s", operation_name(event->operation), event->fd, result);
+        break;
     case EVENT_REFUSED: snprintf(text, size, "the registration of descriptor %d was refused", event->fd); break;
     case EVENT_DEAD: snprintf(text, size, "%llu is dead", c); break;
     default: snprintf(text, size, "%s", call_names[event->kind]); break;
@@ -96,7 +104,6 @@ bool judgement_write(const struct judgement *judgement, FILE *out) {
 #else
 
 /* ---- fields ------------------------------------------------------------------------------------------- */
-
 
 static bool read_count(const json_t *value, uint64_t *number) {
     if (json_is_integer(value) && json_integer_value(value) >= 0) {
@@ -267,11 +274,21 @@ static bool read_field(struct event *e, const char *key, const json_t *value) {
 /* What an event of its kind cannot do without. */
 static int check_complete(struct recording *r, const struct event *e, const json_t *object) {
     static const char *const needed[][3] = {
-        [EVENT_ADD] = {"c", "returns"},      [EVENT_DELETE] = {"c", "returns"},   [EVENT_TIMER] = {"c", "delay_ms", "returns"},
-        [EVENT_RESET] = {"c", "delay_ms", "returns"},  [EVENT_CANCEL] = {"c", "by", "returns"}, [EVENT_DEINIT] = {"returns"},
-        [EVENT_TICK] = {"callbacks"},        [EVENT_RUN] = {"mode"},              [EVENT_END] = {"returns"},
-        [EVENT_CALLBACK] = {"result"},       [EVENT_RETURNED] = {"action"},       [EVENT_REPORT] = {"events"},
-        [EVENT_TRY] = {"fd", "result"},      [EVENT_REFUSED] = {"error"},         [EVENT_DEAD] = {NULL},
+        [EVENT_ADD] = {"c", "returns"},
+        [EVENT_DELETE] = {"c", "returns"},
+        [EVENT_TIMER] = {"c", "delay_ms", "returns"},
+        [EVENT_RESET] = {"c", "delay_ms", "returns"},
+        [EVENT_CANCEL] = {"c", "by", "returns"},
+        [EVENT_DEINIT] = {"returns"},
+        [EVENT_TICK] = {"callbacks"},
+        [EVENT_RUN] = {"mode"},
+        [EVENT_END] = {"returns"},
+        [EVENT_CALLBACK] = {"result"},
+        [EVENT_RETURNED] = {"action"},
+        [EVENT_REPORT] = {"events"},
+        [EVENT_TRY] = {"fd", "result"},
+        [EVENT_REFUSED] = {"error"},
+        [EVENT_DEAD] = {NULL},
     };
     for (unsigned i = 0; i < 3 && needed[e->kind][i] != NULL; i++)
         if (json_object_get(object, needed[e->kind][i]) == NULL)
@@ -306,7 +323,8 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
         break; /* the others are looked at below; this finds the usual order at once */
     }
     if (subjects == 0) {
-        static const char *const keys[] = {"call", "end", "callback", "returned", "dead", "wait", "woken", "report", "refused", "try"};
+        static const char *const keys[] = {"call", "end",   "callback", "returned", "dead",
+                                           "wait", "woken", "report",   "refused",  "try"};
         for (unsigned i = 0; i < sizeof keys / sizeof *keys && subjects == 0; i++)
             if ((value = json_object_get(object, keys[i])) != NULL) {
                 bool known;
@@ -316,7 +334,9 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
             }
     }
     if (subjects == 0)
-        return fails(r, "this is no event: no call, end, callback, returned, wait or what else spec/trace-format.md names%s", "");
+        return fails(
+            r, "this is no event: no call, end, callback, returned, wait or what else spec/trace-format.md names%s",
+            "");
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         if (!read_field(e, key, value))
             return fails(r, "\"%s\" has a value that it cannot have", key);
@@ -375,7 +395,8 @@ static int read_header(struct recording *r) {
     json_t *object = parse(r, length);
     if (object == NULL)
         return -1;
-    const json_t *version = json_object_get(object, "etalon-recording"), *observes = json_object_get(object, "observes");
+    const json_t *version = json_object_get(object, "etalon-recording"),
+                 *observes = json_object_get(object, "observes");
     const char *subject = json_string_value(json_object_get(object, "subject"));
     snprintf(r->subject, sizeof r->subject, "%s", subject != NULL ? subject : "");
     if (!json_is_integer(version) || json_integer_value(version) != 1)
@@ -428,14 +449,17 @@ bool judgement_write(const struct judgement *j, FILE *out) {
     json_t *list = json_array();
     for (unsigned i = 0; i < j->kept; i++) {
         const struct difference *d = &j->difference[i];
-        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:s}", "line", (json_int_t)d->line, "clause", d->clause, "level",
-                                              d->should ? "SHOULD" : "MUST", "expected", d->expected, "observed", d->observed));
+        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:s}", "line", (json_int_t)d->line, "clause",
+                                              d->clause, "level", d->should ? "SHOULD" : "MUST", "expected",
+                                              d->expected, "observed", d->observed));
     }
     const char *verdict = j->differences > j->not_strict ? "fail" : j->not_strict > 0 ? "not_strict" : "pass";
-    json_t *all = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b, s:o}", "file", j->name, "subject", j->recording->subject, "verdict",
-                            verdict, "events", (json_int_t)j->events, "failed", (json_int_t)(j->differences - j->not_strict), "not_strict",
-                            (json_int_t)j->not_strict, "unfinished", (int)j->unfinished, "differences", list);
-    bool written = all != NULL && json_dumpf(all, out, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0 && fputc('\n', out) != EOF;
+    json_t *all = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b, s:o}", "file", j->name, "subject",
+                            j->recording->subject, "verdict", verdict, "events", (json_int_t)j->events, "failed",
+                            (json_int_t)(j->differences - j->not_strict), "not_strict", (json_int_t)j->not_strict,
+                            "unfinished", (int)j->unfinished, "differences", list);
+    bool written =
+        all != NULL && json_dumpf(all, out, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0 && fputc('\n', out) != EOF;
     json_decref(all);
     return written;
 }

@@ -34,7 +34,16 @@ enum event_kind {
     EVENT_DEAD, /* seen to have ended, without a callback */
 };
 
-enum { HAS_NOW = 1, HAS_CLOCK = 2, HAS_USERDATA = 4, HAS_C = 8, HAS_ACTIVE = 16, HAS_RETURNS = 32, HAS_DESCRIPTION = 64, HAS_BY = 128 };
+enum {
+    HAS_NOW = 1,
+    HAS_CLOCK = 2,
+    HAS_USERDATA = 4,
+    HAS_C = 8,
+    HAS_ACTIVE = 16,
+    HAS_RETURNS = 32,
+    HAS_DESCRIPTION = 64,
+    HAS_BY = 128
+};
 #define NO_STATE 0xff
 
 struct event {

@@ -5,8 +5,9 @@
 
 enum wide_due wide_due(struct model *m, unsigned *c) {
     static const enum wide_due public[] = {
-        [DUE_END] = WIDE_END,   [DUE_CALLBACK] = WIDE_CALLBACK, [DUE_TRY] = WIDE_TRY,           [DUE_CHOICE] = WIDE_CHOICE,
-        [DUE_WAIT] = WIDE_WAIT, [DUE_WOKEN] = WIDE_WOKEN,       [DUE_DELIVERY] = WIDE_DELIVERY,
+        [DUE_END] = WIDE_END,           [DUE_CALLBACK] = WIDE_CALLBACK, [DUE_TRY] = WIDE_TRY,
+        [DUE_CHOICE] = WIDE_CHOICE,     [DUE_WAIT] = WIDE_WAIT,         [DUE_WOKEN] = WIDE_WOKEN,
+        [DUE_DELIVERY] = WIDE_DELIVERY,
     };
     advance(m);
     *c = m->tick.due == DUE_CALLBACK ? m->tick.due_completion : m->tick.current;

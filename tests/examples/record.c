@@ -19,7 +19,8 @@
 /* What it can see: every call with its return value and the state after it, every callback, and the loop's time. Not: what
  * the loop asks of the kernel. Those who only see calls and callbacks leave the list empty. */
 static void record_header(void) {
-    puts("{\"etalon-recording\":1,\"subject\":\"etalon, by tests/examples/record.c\",\"observes\":[\"time\",\"states\"]}");
+    puts("{\"etalon-recording\":1,\"subject\":\"etalon, by "
+         "tests/examples/record.c\",\"observes\":[\"time\",\"states\"]}");
 }
 
 static const char *const state_name[] = {"dead", "adding", "active", "deleting"};
@@ -28,10 +29,10 @@ static const char *const state_name[] = {"dead", "adding", "active", "deleting"}
 static size_t number_of(const struct et_completion *c);
 
 /* After each call; `rest` is what the kind of call needs besides: the description, the carrier, the delay. */
-static int record_call(struct et_loop *loop, const char *call, const struct et_completion *c, const char *rest, int result,
-                       const struct et_completion *whose_state) {
-    printf("{\"call\":\"%s\",\"c\":%zu%s,\"returns\":%d,\"state\":\"%s\",\"now\":%" PRIu64 "}\n", call, number_of(c), rest, result,
-           state_name[et_completion_state(whose_state)], et_loop_now(loop));
+static int record_call(struct et_loop *loop, const char *call, const struct et_completion *c, const char *rest,
+                       int result, const struct et_completion *whose_state) {
+    printf("{\"call\":\"%s\",\"c\":%zu%s,\"returns\":%d,\"state\":\"%s\",\"now\":%" PRIu64 "}\n", call, number_of(c),
+           rest, result, state_name[et_completion_state(whose_state)], et_loop_now(loop));
     return result;
 }
 
@@ -49,8 +50,8 @@ static void record_callback(struct et_loop *loop, const struct et_completion *c,
 
 static enum et_action record_return(struct et_loop *loop, const struct et_completion *c, enum et_action action,
                                     const char *description) {
-    printf("{\"returned\":%zu,\"action\":\"%s\"%s,\"now\":%" PRIu64 "}\n", number_of(c), action == ET_REARM ? "rearm" : "disarm",
-           action == ET_REARM ? description : "", et_loop_now(loop));
+    printf("{\"returned\":%zu,\"action\":\"%s\"%s,\"now\":%" PRIu64 "}\n", number_of(c),
+           action == ET_REARM ? "rearm" : "disarm", action == ET_REARM ? description : "", et_loop_now(loop));
     return action;
 }
 
@@ -70,7 +71,8 @@ static enum et_action on_anything(struct et_loop *loop, struct et_completion *c,
     enum et_action action = result >= 0 && rounds > 0 && c >= &completion[TIMERS] ? ET_REARM : ET_DISARM;
     record_callback(loop, c, result);
     if (c == &completion[READER] && result > 0 && rounds > 0) {
-        record_call(loop, "add", &completion[WRITER], text[WRITER], et_loop_add(loop, &completion[WRITER]), &completion[WRITER]);
+        record_call(loop, "add", &completion[WRITER], text[WRITER], et_loop_add(loop, &completion[WRITER]),
+                    &completion[WRITER]);
         int reset = et_loop_timer_reset(loop, &completion[IDLE], &completion[CARRIER], 50, on_anything, userdata);
         record_call(loop, "reset", &completion[IDLE], ",\"by\":3,\"delay_ms\":50", reset, &completion[IDLE]);
         action = ET_REARM;
