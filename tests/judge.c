@@ -293,6 +293,11 @@ static uint64_t clock_at(const struct event *e) {
     return known && e->now_ms * MS_NS > j.model.clock_ns ? e->now_ms * MS_NS : j.model.clock_ns;
 }
 
+/* Else time must go by before the event, as it does in a wait. */
+static bool at_this_time(const struct event *e) {
+    return (j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 || e->now_ms == j.model.now_ms;
+}
+
 /* The model stands at a try that nobody saw. c: whose callback follows, or NO_SLOT. */
 static bool try_unseen(unsigned current, unsigned c, int64_t result) {
     const struct model_completion *of = &j.model.completion[current];
@@ -311,9 +316,9 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     bool ready = (j.observes & OBSERVES_READINESS) != 0, is_end = e->kind == EVENT_END;
     int64_t result = e->result;
     switch (wide_due(&j.model, &current)) {
-    case WIDE_TRY: return !ready && try_unseen(current, c, result);
+    case WIDE_TRY: return !ready && try_unseen(current, at_this_time(e) ? c : NO_SLOT, result);
     case WIDE_CHOICE:
-        if (!ready && current == c && result != -ECANCELED)
+        if (!ready && current == c && result != -ECANCELED && at_this_time(e))
             return try_unseen(current, c, result);
         return wide_move_on(&j.model);
     case WIDE_DELIVERY: return wide_move_on(&j.model);
@@ -359,7 +364,7 @@ static void reach(const struct event *e, unsigned c) {
             return;
         if (callback && wide_due(&j.model, &due) == WIDE_DELIVERY && wide_ready_unseen(&j.model, c, e->result))
             continue;
-        if (callback && refused_unseen(e, c)) {
+        if (callback && at_this_time(e) && refused_unseen(e, c)) {
             wide_refused_unseen(&j.model, c, (int)-e->result);
             return;
         }

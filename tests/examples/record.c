@@ -82,7 +82,7 @@ static enum et_action on_anything(struct et_loop *loop, struct et_completion *c,
 
 static void describe(size_t i, enum et_operation operation, int fd, uint64_t delay_ms) {
     struct et_completion *c = &completion[i];
-    c->operation = operation;
+    c->operation = (uint8_t)operation;
     c->callback = on_anything;
     c->fd = fd;
     if (operation == ET_TIMER) {
