@@ -30,6 +30,8 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
+RACE_OPERATIONS ?= 20000000
+SOAK_SECONDS ?= 600
 ENGINE ?= libfuzzer
 JOBS ?=
 V ?=
@@ -49,8 +51,8 @@ tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shri
 # `etalon judge` needs a JSON reader; where there is none the rest of the tool is built without it.
 jansson := $(shell echo '#include <jansson.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -ljansson)
 unit := $(basename $(wildcard tests/unit/test_*.c))
-examples := tests/examples/echo_server tests/examples/echo_load tests/examples/record
-formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] \
+examples := $(addprefix tests/examples/,echo_server echo_load copy record)
+formatted := $(wildcard src/*.[ch] model/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] tests/threads/*.[ch] \
 	coverage/*.[ch])
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
@@ -94,8 +96,9 @@ $(foreach t,$(unit),build/$(1)/$(t)): build/$(1)/tests/unit/%: build/$(1)/tests/
 		$(call objects,$(1),$(lockstep)) $(4) $(wrap)
 $(foreach e,$(examples),build/$(1)/$(e)): build/$(1)/tests/examples/%: build/$(1)/tests/examples/%.o \
 		build/$(1)/libetalon.a $(4)
+build/$(1)/stress: build/$(1)/tests/threads/stress.o build/$(1)/libetalon.a $(4)
 
-build/$(1)/etalon build/$(1)/replay build/$(1)/toy-replay $(foreach e,$(examples),build/$(1)/$(e)):
+build/$(1)/etalon build/$(1)/replay build/$(1)/stress build/$(1)/toy-replay $(foreach e,$(examples),build/$(1)/$(e)):
 	$$(call say,link)
 	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(addprefix @,$$(filter %.flags,$$^)) $$(libraries) -o $$@
 
@@ -117,6 +120,10 @@ counted := -fno-sanitize-coverage=trace-cmp,indirect-calls -fsanitize-coverage-i
 $(eval $(call variant,fuzz,$$(CLANG),-O2 -g -fsanitize=fuzzer-no-link $$(counted) -fsanitize=$(checked)))
 $(eval $(call variant,fuzz-bare,$$(CLANG),-O2 -g -fsanitize=fuzzer-no-link $$(counted)))
 $(eval $(call variant,afl,AFL_QUIET=1 $$(AFL_CC),-O2 -g -fsanitize=fuzzer-no-link -fsanitize=$(checked)))
+# The threads' stress test: with the compiler's race detector, and for Valgrind's two, to which the atomics have to be announced.
+$(eval $(call variant,tsan,$$(CLANG),-O1 -g -fsanitize=thread))
+$(eval $(call variant,helgrind,$$(CC),-O1 -g -gdwarf-4 -include tests/threads/annotate.h))
+$(eval $(call variant,drd,$$(CC),-O1 -g -gdwarf-4 -DANNOTATE_DRD -include tests/threads/annotate.h))
 # abort() would leave no counts: coverage/abort.c writes them first.
 $(eval $(call variant,cov,gcc,-O0 -g --coverage,build/cov/coverage/abort.o))
 
@@ -130,7 +137,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all test fuzz compare torture bench-lockstep bench-judge faults coverage dispatch spec check-format format install uninstall clean
+.PHONY: help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults thread-faults coverage dispatch spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -143,7 +150,7 @@ all: $(addprefix build/default/,libetalon.a etalon $(examples)) ## build the lib
 
 test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) build/default/replay build/default/tests/unit/test_operations \
 	build/fuzz/harness \
-	build/fuzz/toy
+	build/fuzz/toy $(addprefix build/,default/stress asan/stress tsan/stress helgrind/stress drd/stress)
 
 test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' JOBS='$(JOBS)' tests/run
@@ -168,6 +175,12 @@ torture: build/default/etalon build/fuzz/seeds.made ## every case and seed again
 	@build/default/etalon torture --expect tests/errors.expected --report build/report \
 		$(wildcard spec/cases/*.trace) build/fuzz/seeds/* $(wildcard fuzz/seeds/*)
 
+races: $(addprefix build/,tsan/stress helgrind/stress drd/stress) ## the threads' stress test under ThreadSanitizer (RACE_OPERATIONS=20000000, over 10 million hand-overs), helgrind and drd
+	@tests/threads/races.sh $(RACE_OPERATIONS)
+
+soak: build/default/stress build/asan/stress ## the threads' stress test for SOAK_SECONDS=600: nothing lost, nothing twice, nothing leaked
+	@tests/threads/soak.sh $(SOAK_SECONDS)
+
 bench-lockstep: build/fuzz/harness build/fuzz/toy build/fuzz-bare/harness build/fuzz-bare/toy build/fuzz/seeds.made ## commands per second of the fuzz harness, next to a toy
 	@fuzz/bench.sh
 
@@ -177,6 +190,9 @@ bench-judge: build/default/etalon build/default/tests/examples/record ## events 
 
 faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
 	@tests/faults.py
+
+thread-faults: build/default/etalon build/asan/tests/unit/test_pool $(addprefix build/,default/stress asan/stress tsan/stress) ## break on purpose what crosses threads, and show which check finds it (about 20 minutes)
+	@tests/threads/faults.py
 
 coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/seeds.made ## line and branch coverage of src/ and model/, with its limits
 	@coverage/run.sh build/cov

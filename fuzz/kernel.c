@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/un.h>
 
+#include "../model/lockstep.h"
 #include "kernel.h"
 
 #define NONE           0xff
@@ -110,6 +111,7 @@ static struct {
     unsigned faults;
     unsigned spurious; /* mask of handles */
     uint8_t newest_epoll;
+    int8_t gives;                   /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
     int8_t handle[PROGRAM_HANDLES]; /* number, or -1 */
     uint32_t spurious_events[PROGRAM_HANDLES];
     struct fault fault[KERNEL_FAULTS];
@@ -833,7 +835,7 @@ static int64_t call_read(int fd, void *buffer, size_t length) {
 }
 
 static int64_t call_write(int fd, const void *buffer, size_t length) {
-    int failure = fault(FAULTY_WRITE, fd);
+    int failure = lockstep_notifying ? 0 : fault(FAULTY_WRITE, fd);
     if (failure != 0)
         return -failure;
     struct file *f = named(fd);
@@ -1056,10 +1058,22 @@ static int64_t call_dup3(int fd, int copy, int flags) {
     return install_at(f, (unsigned)copy);
 }
 
+/* Of an async: a descriptor of the program. */
+static int64_t given_new(void) {
+    if (numbers_free() == 0)
+        return -EMFILE;
+    struct file *f = file_new(FILE_EVENTFD);
+    if (f == NULL)
+        return -ENFILE;
+    int64_t number = install(f);
+    k.handle[k.gives - 1] = (int8_t)number;
+    return number;
+}
+
 static int64_t call_eventfd(unsigned value, int flags) {
     if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
         return -EINVAL;
-    int64_t number = own_new(FILE_EVENTFD);
+    int64_t number = k.gives != 0 ? given_new() : own_new(FILE_EVENTFD);
     if (number >= 0)
         named((int)number)->counter = value;
     return number;
@@ -1133,6 +1147,10 @@ static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event
 
 static int asked(void) {
     return fault(FAULTY_EPOLL_WAIT, -1);
+}
+
+static int thread(void) {
+    return fault(FAULTY_THREAD, -1);
 }
 
 static struct file *next_timer(void) {
@@ -1305,6 +1323,7 @@ static const struct kernel simulated = {
     .clock = clock_now,
     .next_expiry = next_expiry,
     .advance = advance,
+    .thread = thread,
     .file = file_kind,
     .interest = interest,
 };
@@ -1316,7 +1335,8 @@ static enum file_kind kind_of(uint64_t world_kind) {
     case WORLD_PIPE_READER: return FILE_PIPE_READER;
     case WORLD_PIPE_WRITER: return FILE_PIPE_WRITER;
     case WORLD_DATAGRAM: return FILE_DATAGRAM;
-    case WORLD_EVENTFD: return FILE_EVENTFD;
+    case WORLD_EVENTFD:
+    case WORLD_ASYNC: return FILE_EVENTFD;
     case WORLD_TIMERFD: return FILE_TIMERFD;
     case WORLD_FILE: return FILE_REGULAR;
     default: return FILE_STREAM;
@@ -1531,6 +1551,10 @@ static uint64_t world_installed(int fd) {
     return named(fd) != NULL ? k.number[fd].installed : 0;
 }
 
+static void world_gives(int handle) {
+    k.gives = (int8_t)(handle + 1);
+}
+
 /* The simulated close has told the handles already. */
 static void world_released(int fd) {
     (void)fd;
@@ -1548,4 +1572,5 @@ const struct world_kind_functions world_simulated = {
     .registered = world_registered,
     .installed = world_installed,
     .released = world_released,
+    .gives = world_gives,
 };

@@ -7,6 +7,7 @@
 #ifndef ETALON_KERNEL_H
 #define ETALON_KERNEL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,6 +102,7 @@ struct kernel {
     uint64_t (*clock)(void);
     uint64_t (*next_expiry)(void);      /* of the program's timerfds and connects in progress, or KERNEL_NEVER */
     void (*advance)(uint64_t clock_ns); /* the clock moves forward to clock_ns and timerfds expire */
+    int (*thread)(void);                /* the errno that COMMAND_FAIL has in store for a pthread_create, or 0 */
 
     /* For fuzz/torture.h; null where calls cannot be made to fail. interest: what is registered for fd, 0 for nothing. */
     enum kernel_file (*file)(int fd);
@@ -136,6 +138,9 @@ int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *len
 int __real_getpeername(int fd, struct sockaddr *address, socklen_t *length);
 int __real_shutdown(int fd, int how);
 int __real_close(int fd);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
+int __real_pthread_join(pthread_t thread, void **result);
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);

@@ -109,6 +109,7 @@ LIST(connecting) = {{SOCKET, EACCES},
 LIST(option) = {{SOCKET, EBADF}, {SOCKET, EFAULT}, {SOCKET, EINVAL}, {SOCKET, ENOPROTOOPT}, {0, 0}};
 LIST(named) = {{SOCKET, EBADF}, {SOCKET, EFAULT}, {SOCKET, EINVAL}, {SOCKET, ENOBUFS}, {SOCKET, ENOTCONN}, {0, 0}};
 LIST(shutting) = {{SOCKET, EBADF}, {SOCKET, EINVAL}, {SOCKET, ENOTCONN}, {0, 0}};
+LIST(created) = {{ANY, EAGAIN}, {0, 0}}; /* EINVAL and EPERM are for attributes that the pool does not set */
 LIST(closing) = {{ANY, EINTR}, {ANY, EIO}, {REGULAR, ENOSPC}, {REGULAR, EDQUOT}, {0, 0}};
 
 static const struct {
@@ -138,6 +139,7 @@ static const struct {
     [TORTURE_GETPEERNAME] = {"getpeername", named},
     [TORTURE_SHUTDOWN] = {"shutdown", shutting},
     [TORTURE_CLOSE] = {"close", closing},
+    [TORTURE_THREAD] = {"pthread_create", created},
 };
 
 static struct torture_setting chosen;

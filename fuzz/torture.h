@@ -36,6 +36,7 @@ enum torture_call {
     TORTURE_GETPEERNAME,
     TORTURE_SHUTDOWN,
     TORTURE_CLOSE,
+    TORTURE_THREAD,
     TORTURE_CALLS
 };
 

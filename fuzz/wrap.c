@@ -44,6 +44,18 @@ static void reported_nothing(void *self, int fd, uint32_t events, bool stale) {
     (void)self, (void)fd, (void)events, (void)stale;
 }
 
+static void created_nothing(void *self, void *thread, int error) {
+    (void)self, (void)thread, (void)error;
+}
+
+static void parked_nothing(void *self) {
+    (void)self;
+}
+
+static void joined_nothing(void *self, void *thread) {
+    (void)self, (void)thread;
+}
+
 void wrap_begin(const struct kernel *new_kernel, const struct world_observer *new_observer, void *self) {
     static const struct world_observer nobody;
     observer = new_observer != NULL ? *new_observer : nobody;
@@ -59,6 +71,12 @@ void wrap_begin(const struct kernel *new_kernel, const struct world_observer *ne
         observer.woken = woken_nothing;
     if (observer.reported == NULL)
         observer.reported = reported_nothing;
+    if (observer.created == NULL)
+        observer.created = created_nothing;
+    if (observer.parked == NULL)
+        observer.parked = parked_nothing;
+    if (observer.joined == NULL)
+        observer.joined = joined_nothing;
     observer_self = self;
     kernel = new_kernel;
     lockstep_unreleased = 0;
@@ -98,6 +116,8 @@ ssize_t __wrap_read(int fd, void *buffer, size_t length) {
 ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
     if (kernel == NULL)
         return __real_write(fd, buffer, length);
+    if (lockstep_notifying)
+        return answer(kernel->write(fd, buffer, length));
     int failure = torture_fails(TORTURE_WRITE, fd);
     /* The loop's eventfd refuses a write only when its counter is full, and is then as readable as after a write. */
     int64_t result = failure == 0 || kernel->own(fd) ? kernel->write(fd, buffer, length) : 0;
@@ -342,6 +362,37 @@ int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
             timeout->tv_sec < INT64_MAX / 1000000000 ? timeout->tv_sec * 1000000000 + timeout->tv_nsec : INT64_MAX;
     }
     return wait_for_events(epfd, events, max, timeout_ns, failure);
+}
+
+/* ---- threads: inside a world there are none, only participants whose steps the observer makes ---- */
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument) {
+    if (kernel == NULL)
+        return __real_pthread_create(thread, attributes, start, argument);
+    int failure = torture_fails(TORTURE_THREAD, -1);
+    if (failure == 0)
+        failure = kernel->thread();
+    if (failure == 0)
+        *thread = (pthread_t)(uintptr_t)argument;
+    observer.created(observer_self, argument, failure);
+    return failure;
+}
+
+int __wrap_pthread_join(pthread_t thread, void **result) {
+    if (kernel == NULL)
+        return __real_pthread_join(thread, result);
+    observer.joined(observer_self, (void *)(uintptr_t)thread);
+    if (result != NULL)
+        *result = NULL;
+    return 0;
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) {
+    if (kernel == NULL)
+        return __real_pthread_cond_wait(condition, mutex);
+    pthread_mutex_unlock(mutex);
+    observer.parked(observer_self);
+    return pthread_mutex_lock(mutex);
 }
 
 /* ---- memory: only counted, and refused by torture, while a world is begun ---- */

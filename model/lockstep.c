@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -40,10 +42,12 @@
 #define CALLBACKS_MAX   400 /* then the loop is stopped: a program may rearm for ever */
 #define COMMANDS_MAX    4000
 #define WAITS_MAX       4000 /* then they fail: some sockets are ready for ever without anything to read */
+#define STEPS_MAX       100  /* of a thread that is to end */
 #define IDLE_WAITS_MAX  64   /* in a row, without a callback, a try, or the clock moving */
 
 uint64_t lockstep_allocations;
 int64_t lockstep_unreleased;
+bool lockstep_notifying;
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
 /* What the driver keeps for one completion of the program. */
@@ -90,6 +94,17 @@ static struct lockstep {
         unsigned reports;
     } wait;
     uint64_t allocations;
+    struct et_pool pool;
+    unsigned pool_threads_max;                  /* 0: there is no pool */
+    struct eti_worker *worker[PROGRAM_WORKERS]; /* the participants, in the order of their creation */
+    unsigned workers;
+    struct eti_worker *stepping;            /* whose step is being made */
+    unsigned executed;                      /* system calls that this step has made */
+    bool deiniting, closing;                /* in deinit of the loop; of an async */
+    jmp_buf stuck;                          /* out of a call that would never return */
+    struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
+    unsigned asyncs;                        /* mask of handles: those that are one */
+    unsigned counters;                      /* mask of handles that may name the descriptor of an async */
     uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
@@ -196,6 +211,43 @@ static void compare_queue(const char *name, const struct et_completion *c, bool 
         differ("ET-SUBMIT-1", "the %s hold more than %u completions", name, queue->count);
 }
 
+/* What was handed over and is not delivered, in that order: the rest of what the pool phase has taken, then the loop's list. */
+static unsigned handed_over(const struct et_completion *in_order[2 * COUNT]) {
+    unsigned count = 0, taken;
+    for (const struct et_completion *c = s.loop.delivering; c != NULL && count < COUNT; c = c->internal.next)
+        in_order[count++] = c;
+    taken = count;
+    for (const struct et_completion *c = atomic_load(&s.loop.handed_over); c != NULL && count < 2 * COUNT;
+         c = c->internal.next)
+        in_order[count++] = c;
+    for (unsigned i = taken, j = count; i + 1 < j; i++) {
+        const struct et_completion *swapped = in_order[i];
+        in_order[i] = in_order[--j];
+        in_order[j] = swapped;
+    }
+    return count;
+}
+
+static void compare_pool(void) {
+    const struct et_completion *in_order[2 * COUNT];
+    unsigned count = handed_over(in_order);
+    if (s.loop.lingering != s.model.lingering)
+        differ("ET-POOL-8", "%u completions are lingering, expected %u", s.loop.lingering, s.model.lingering);
+    for (unsigned i = 0; i < count && i < s.model.handed_over.count; i++)
+        if (in_order[i] != completion(s.model.handed_over.item[i]))
+            differ("ET-POOL-10", "place %u of what was handed over: expected c%u", i, s.model.handed_over.item[i]);
+    if (count != s.model.handed_over.count)
+        differ("ET-POOL-10", "%u completions are handed over, expected %u", count, s.model.handed_over.count);
+    if (s.pool_threads_max == 0)
+        return;
+    compare_queue("pool's queue", s.pool.head, false, &s.model.queued);
+    if (s.loop.executing != s.model.pool_busy)
+        differ("ET-POOL-13", "%u threads have work of the loop, expected %u", s.loop.executing, s.model.pool_busy);
+    if (s.pool.threads != s.model.pool_threads || s.pool.idle != s.pool.threads - s.model.pool_busy)
+        differ("ET-POOL-15", "%u threads, %u of them idle, expected %u and %u", s.pool.threads, s.pool.idle,
+               s.model.pool_threads, s.model.pool_threads - s.model.pool_busy);
+}
+
 static void compare_completion(unsigned i) {
     const struct model_completion *expected = &s.model.completion[i];
     const struct et_completion *c = completion(i);
@@ -209,13 +261,15 @@ static void compare_completion(unsigned i) {
 }
 
 static void compare(void) {
-    if (failed())
+    if (failed() || s.deiniting)
         return;
     for (unsigned i = 0; i < COUNT; i++)
         if ((s.model.maybe_dead >> i & 1) == 0)
             compare_completion(i);
     compare_queue("submissions", s.loop.submissions_head, false, &s.model.submissions);
     compare_queue("deletions", s.loop.deletions_head, true, &s.model.deletions);
+    if (s.model.maybe_dead == 0)
+        compare_pool();
     if (s.model.maybe_dead == 0 && s.loop.active != s.model.active)
         differ("ET-STATE-6", "%u completions are active, expected %u", s.loop.active, s.model.active);
     if (et_loop_now(&s.loop) != s.model.now_ms)
@@ -248,7 +302,7 @@ static void finish_wait(void) {
 static void check_registrations(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &s.model.completion[i];
-        if (c->state != ET_ACTIVE || c->operation < ET_ACCEPT || c->operation > ET_RECVMSG)
+        if (c->state != ET_ACTIVE || c->operation < ET_ACCEPT || c->operation > ET_RECVMSG || c->pool != MODEL_NO_POOL)
             continue;
         uint64_t installed = s.world->installed(c->description.fd);
         if (s.slot[i].installed == 0)
@@ -300,6 +354,19 @@ static unsigned whose(const void *identity) {
     return MODEL_NONE;
 }
 
+/* All waits on an async share its buffer: of those on its descriptor, the one that was started first. */
+static unsigned whose_wait(const void *identity, int fd) {
+    unsigned first = MODEL_NONE;
+    for (unsigned i = 0; i < COUNT && within(identity, s.async, sizeof s.async); i++) {
+        const struct model_completion *c = &s.model.completion[i];
+        bool waits = c->state == ET_ACTIVE && c->operation == ET_READ && c->pool == MODEL_NO_POOL &&
+                     c->description.fd == fd && completion(i)->read.buffer == identity;
+        if (waits && (first == MODEL_NONE || c->order < s.model.completion[first].order))
+            first = i;
+    }
+    return first;
+}
+
 /* ET-OP-2 */
 static void check_arguments(unsigned i, enum et_operation operation, int fd, uint64_t length, int64_t offset,
                             int flags) {
@@ -331,16 +398,82 @@ static bool has_hung_up(int fd) {
     return false;
 }
 
+static bool is_async(unsigned d) {
+    return d < PROGRAM_HANDLES && (s.asyncs >> d & 1) != 0;
+}
+
+/* The counter of an async was raised, or may have been, by something else than a notify. */
+static void raised_otherwise(void) {
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (is_async(d))
+            (void)model_notify(&s.model, s.async[d].fd);
+}
+
+/* What a system call for an operation has done to handles and asyncs. */
+static void see_effects(enum et_operation operation, int fd, int64_t result) {
+    if (operation == ET_WRITE && result == sizeof(uint64_t))
+        raised_otherwise();
+    if (operation != ET_CLOSE)
+        return;
+    s.world->released(fd);
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (is_async(d) && s.async[d].fd == fd) { /* it was closed behind its back */
+            (void)model_async_deinit(&s.model, fd);
+            memset(&s.async[d], 0, sizeof s.async[d]);
+            s.asyncs &= ~(1u << d);
+        }
+}
+
+static unsigned worker_number(const struct eti_worker *worker) {
+    unsigned k = 0;
+    while (k < s.workers && s.worker[k] != worker)
+        k++;
+    return k;
+}
+
+/* A participant's step has made a system call: ET-POOL-4. */
+static void on_executed(enum et_operation operation, int fd, const void *identity, uint64_t length, int64_t offset,
+                        int flags, int64_t result) {
+    if (s.stepping->work == NULL || s.executed++ > 0) {
+        differ("ET-POOL-4", "a thread has made a system call that belongs to no work: %s on %d",
+               operation_name(operation), fd);
+        return;
+    }
+    unsigned i = index_of(s.stepping->work);
+    if (s.log != NULL)
+        note('.', "w%u: %s on %d for c%u = %s", worker_number(s.stepping), operation_name(operation), fd, i,
+             result_name(result));
+    unsigned who = whose(identity);
+    if (who == MODEL_NONE && within(identity, s.async, sizeof s.async) && completion(i)->read.buffer == identity)
+        who = i;
+    if (operation != ET_CLOSE && who != i)
+        differ("ET-OP-2", "%s on descriptor %d with another buffer than that of c%u", operation_name(operation), fd, i);
+    if (operation != ET_CLOSE)
+        check_arguments(i, operation, fd, length, offset, flags);
+    judge(model_executed(&s.model, i, operation, fd, result));
+}
+
 static void on_tried(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
                      int64_t offset, int flags, int64_t result) {
     (void)self;
-    if (failed())
+    if (failed() || s.closing)
         return;
+    if (s.stepping != NULL) {
+        on_executed(operation, fd, identity, length, offset, flags, result);
+        see_effects(operation, fd, result);
+        return;
+    }
+    if (s.deiniting) {
+        differ("ET-WAKE-3", "%s on descriptor %d when the loop is deinitialised", operation_name(operation), fd);
+        return;
+    }
     finish_wait();
     settle_refusal();
     s.idle_waits =
         0; /* Linux itself reports some sockets for ever that it then does not let us read (shut down for reading) */
     unsigned i = whose(identity);
+    if (i == MODEL_NONE)
+        i = whose_wait(identity, fd);
     if (s.log != NULL)
         note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
              i == MODEL_NONE ? ' ' : (char)('0' + i), result_name(result));
@@ -360,8 +493,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     judge(model_try(&s.model, i, operation, fd, result));
     if (operation == ET_ACCEPT && result >= 0 && i != MODEL_NONE)
         s.world->adopt(s.slot[i].into, (int)result);
-    if (operation == ET_CLOSE)
-        s.world->released(fd);
+    see_effects(operation, fd, result);
 }
 
 /* What the loop may believe of a descriptor although it is not so, until the kernel tells it otherwise. */
@@ -444,17 +576,125 @@ static bool on_waits(void *self, int64_t timeout_ns) {
 
 static void run_command(const struct command *command);
 
+/* ---- the pool's threads: participants, whose steps are made here --------------------------------------- */
+
+static bool can_step(const struct eti_worker *worker) {
+    return worker->phase != ETI_IDLE || s.pool.head != NULL;
+}
+
+/* The step has led from the phase `before` to another. work, wakes: the worker's, before the step. */
+static void judge_step(const struct eti_worker *worker, enum eti_phase before, const struct et_completion *work,
+                       bool wakes) {
+    unsigned k = worker_number(worker), i = worker->work != NULL ? index_of(worker->work) : 0;
+    switch (before) {
+    case ETI_IDLE:
+        if (worker->phase == ETI_IDLE)
+            return;
+        if (s.log != NULL)
+            note('.', "w%u: takes c%u", k, i);
+        judge(model_took(&s.model, i));
+        return;
+    case ETI_EXECUTES:
+        if (s.executed != 1)
+            differ("ET-POOL-4", "a thread has made %u system calls for c%u", s.executed, i);
+        return;
+    case ETI_HANDS_OVER:
+        if (s.log != NULL)
+            note('.', "w%u: hands over c%u", k, index_of(work));
+        judge(model_gave_back(&s.model, index_of(work)));
+        return;
+    case ETI_WAKES:
+        if (s.log != NULL)
+            note('.', "w%u: %s", k, wakes ? "wakes the loop" : "need not wake the loop");
+        s.wake_credit = s.wake_credit || wakes; /* ET-POOL-11: one wait at most */
+        return;
+    case ETI_LEAVES:
+        if (s.log != NULL)
+            note('.', "w%u: is idle", k);
+        judge(model_idle(&s.model));
+    }
+}
+
+/* One step. False: the thread has ended. */
+static bool make_step(struct eti_worker *worker) {
+    enum eti_phase before = worker->phase;
+    const struct et_completion *work = worker->work;
+    bool wakes = worker->wakes;
+    s.stepping = worker;
+    s.executed = 0;
+    bool goes_on = eti_pool_step(worker);
+    s.stepping = NULL;
+    if (!failed())
+        judge_step(worker, before, work, wakes);
+    return goes_on;
+}
+
+/* Of the lowest that can do something. */
+static bool step_any(void) {
+    for (unsigned k = 0; k < s.workers; k++)
+        if (can_step(s.worker[k])) {
+            (void)make_step(s.worker[k]);
+            return true;
+        }
+    return false;
+}
+
+/* ET-POOL-15 */
+static void on_created(void *self, void *thread, int error) {
+    (void)self;
+    if (error == 0 && s.workers < PROGRAM_WORKERS)
+        s.worker[s.workers++] = thread;
+    if (failed())
+        return;
+    finish_wait();
+    settle_refusal();
+    settle_unseen();
+    if (s.log != NULL && error == 0)
+        note('.', "thread w%u is created", s.workers - 1);
+    else if (s.log != NULL)
+        note('.', "no thread is created: %s", errno_name(error));
+    judge(model_thread(&s.model, error));
+}
+
+static bool act_in_world(void) {
+    const struct program *p = s.program;
+    if (failed() || s.world_next >= p->count[PROGRAM_BODY_WORLD] || s.report->commands >= COMMANDS_MAX)
+        return false;
+    run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + s.world_next++]);
+    return true;
+}
+
+static void on_parked(void *self) {
+    (void)self;
+    if (s.stepping != NULL || act_in_world() || step_any())
+        return;
+    differ("ET-POOL-13", "the loop waits for ever: no thread of the pool has anything left to do");
+    longjmp(s.stuck, 1);
+}
+
+static void on_joined(void *self, void *thread) {
+    (void)self;
+    for (unsigned i = 0; i < STEPS_MAX; i++)
+        if (!make_step(thread))
+            return;
+    differ("ET-POOL-14", "a thread of the pool does not end");
+    longjmp(s.stuck, 1);
+}
+
+/* ---- what the loop asks of the kernel, continued ------------------------------------------------------- */
+
 static bool on_blocked(void *self) {
     (void)self;
     if (failed())
         return false;
     if (s.wake_pending)
         differ("ET-WAKE-1", "the loop waits although it was woken");
-    const struct program *p = s.program;
-    if (failed() || s.world_next >= p->count[PROGRAM_BODY_WORLD] || s.report->commands >= COMMANDS_MAX)
-        return false;
-    run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + s.world_next++]);
-    return !failed();
+    bool wakes = false;
+    for (unsigned k = 0; k < s.workers; k++)
+        wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
+    if (atomic_load(&s.loop.handed_over) != NULL && !wakes)
+        differ("ET-POOL-11", "the loop waits although something was handed over, and nobody is about to wake it");
+    return !failed() && (act_in_world() || step_any()) && !failed();
 }
 
 static void on_woken(void *self, int error) {
@@ -486,6 +726,8 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     for (unsigned i = 0; i < COUNT; i++) {
         if (s.model.completion[i].state != ET_ACTIVE || s.model.completion[i].description.fd != fd)
             continue;
+        if (s.model.completion[i].pool != MODEL_NO_POOL)
+            continue;
         awaited = true;
         /* Who waited when the caller put another file under the number has no claim to its reports (etalon.md, ET-REGISTER-1). */
         if (s.slot[i].installed != 0 && s.slot[i].installed != s.world->installed(fd))
@@ -500,7 +742,8 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     judge(model_report(&s.model, fd, events, left));
 }
 
-static const struct world_observer observer = {on_tried, on_controlled, on_waits, on_blocked, on_woken, on_reported};
+static const struct world_observer observer = {on_tried,    on_controlled, on_waits,  on_blocked, on_woken,
+                                               on_reported, on_created,    on_parked, on_joined};
 
 /* ---- callbacks ---------------------------------------------------------------------------------------- */
 
@@ -531,7 +774,8 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     settle_unseen();
     const struct model_completion *before = &s.model.completion[i];
     bool cancelled = result == -ECANCELED && s.model.tick.answered != i; /* and not told so by a try, as of a timerfd */
-    bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked && !cancelled;
+    bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked && !cancelled &&
+                    before->pool == MODEL_NO_POOL;
     if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
         lockstep_errors[before->operation][-result]++;
     judge(model_callback(&s.model, i, result, token));
@@ -564,7 +808,7 @@ static void check_result(const struct command *command, int result, int expected
         snprintf(name, sizeof name, "%s", result_name(result));
         if (command->kind == COMMAND_TICK || command->kind == COMMAND_RUN)
             note('>', "%s = %s, %u active", text, name, s.loop.active);
-        else if (command->kind == COMMAND_DEINIT)
+        else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL || command->kind == COMMAND_NOTIFY)
             note('>', "%s = %s", text, name);
         else
             note('>', "%s = %s, %s", text, name, state_name(et_completion_state(completion(command->c))));
@@ -725,7 +969,7 @@ static void run_tick(const struct command *command) {
 
 /* ET-INIT-1. Returns whether there is a loop now. */
 static bool try_init(void) {
-    struct et_options options = {.descriptors_max = DESCRIPTORS_MAX};
+    struct et_options options = {.descriptors_max = DESCRIPTORS_MAX, .pool = s.pool_threads_max > 0 ? &s.pool : NULL};
     s.disturbed_by = 0;
     int result = et_loop_init(&s.loop, &options);
     s.allocations = lockstep_allocations;
@@ -742,9 +986,15 @@ static bool try_init(void) {
     return false;
 }
 
-/* What the loop is like after this is compared by the caller: ET-INIT-2. */
+/* What the loop is like after this is compared by the caller: ET-INIT-2. The pool and the asyncs live on. */
 static void init_loop(void) {
+    struct model_async async[MODEL_ASYNCS];
+    memcpy(async, s.model.async, sizeof async);
     model_init(&s.model, COUNT, DESCRIPTORS_MAX, s.world->clock());
+    memcpy(s.model.async, async, sizeof async);
+    s.model.has_pool = s.pool_threads_max > 0;
+    s.model.pool_threads_max = s.pool_threads_max;
+    s.model.pool_threads = s.workers;
     for (unsigned i = 0; i < COUNT; i++) {
         memset(completion(i), 0, sizeof *completion(i));
         s.slot[i].installed = 0;
@@ -762,17 +1012,72 @@ static void init_loop(void) {
         s.report->not_possible = true; /* there is no loop to go on with */
 }
 
-static void run_deinit(const struct command *command) {
+/* Returns what the model demands; *result is what the loop returned. */
+static int deinit_loop(int *result) {
+    if (s.pool_threads_max > 0 && et_pool_deinit(&s.pool) != -EBUSY)
+        differ("ET-POOL-14", "pool_deinit did not refuse while a loop has the pool");
     int expected = model_deinit(&s.model);
-    check_result(command, et_loop_deinit(&s.loop), expected, "ET-DEINIT-1");
+    s.deiniting = expected == 0;
+    *result = et_loop_deinit(&s.loop);
+    if (*result == 0 && expected == 0 && !failed()) {
+        judge(model_deinit_end(&s.model));
+        et_loop_wakeup(&s.loop); /* ET-WAKE-3: on_tried hears of it if it is not ignored */
+        for (unsigned i = 0; i < COUNT; i++)
+            if (et_completion_state(completion(i)) != ET_DEAD)
+                differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
+        if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_add(&s.loop, completion(0)) != -EINVAL)
+            differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
+    }
+    s.deiniting = false;
+    return expected;
+}
+
+/* ET-POOL-14, ET-POOL-16: when no loop has it any more. */
+static void end_pool(void) {
+    static struct et_loop other;
+    struct et_options options = {.descriptors_max = 1, .pool = &s.pool};
+    if (s.pool_threads_max == 0)
+        return;
+    s.pool_threads_max = 0;
+    int result = et_pool_deinit(&s.pool);
+    s.workers = 0;
+    if (failed())
+        return;
+    if (result != 0)
+        differ("ET-POOL-14", "pool_deinit returned %s although no loop has the pool", result_name(result));
+    result = et_loop_init(&other, &options);
+    if (et_pool_deinit(&s.pool) != -EINVAL || (result != -EINVAL && (!s.faults || result >= 0)))
+        differ("ET-POOL-16", "a call with a deinitialised pool did not return -EINVAL");
+}
+
+static void begin_pool(unsigned threads_max) {
+    struct et_pool_options options = {.threads_max = threads_max};
+    for (unsigned attempt = 0; attempt < INIT_ATTEMPTS && threads_max > 0 && !failed(); attempt++) {
+        s.disturbed_by = 0;
+        int result = et_pool_init(&s.pool, &options);
+        if (result == 0) {
+            s.pool_threads_max = threads_max;
+            return;
+        }
+        s.report->init_error = -result;
+        if (result != -s.disturbed_by || et_pool_deinit(&s.pool) != -EINVAL)
+            differ("ET-POOL-16", "pool_init returned %s", result_name(result));
+    }
+    s.report->not_possible = s.report->not_possible || threads_max > 0;
+}
+
+static void run_deinit(const struct command *command) {
+    int result;
+    int expected = deinit_loop(&result);
+    check_result(command, result, expected, "ET-DEINIT-1");
     if (failed() || expected != 0)
         return;
-    for (unsigned i = 0; i < COUNT; i++)
-        if (et_completion_state(completion(i)) != ET_DEAD)
-            differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
-    if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_add(&s.loop, completion(0)) != -EINVAL)
-        differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
-    init_loop();
+    if (command->kind == COMMAND_POOL) {
+        end_pool();
+        begin_pool((unsigned)command->value);
+    }
+    if (!failed())
+        init_loop();
 }
 
 /* ET-STATE-7: what the caller may do with a dead completion: its memory is gone, and c lives elsewhere. */
@@ -793,6 +1098,95 @@ static void run_forget(const struct command *command) {
     model_forget(&s.model, i);
 }
 
+/* ---- asyncs ---- */
+
+static void run_async_wait(const struct command *command) {
+    uint32_t token;
+    void *userdata = new_userdata(command->body, &token);
+    et_callback callback = command->body != 0 ? on_callback : NULL;
+    unsigned i = command->c, state = s.model.completion[i].state;
+    int fd = is_async(command->d) ? s.async[command->d].fd : -1;
+    int expected = model_async_wait(&s.model, i, fd, callback != NULL, token);
+    if (expected == 0 && (state == ET_DEAD || state == ET_DELETING))
+        s.slot[i].installed = 0;
+    int result = et_async_wait(&s.loop, &s.async[command->d], completion(i), callback, userdata);
+    check_result(command, result, expected, "ET-ASYNC-1");
+}
+
+static void run_notify(const struct command *command) {
+    const int untouched = EXDEV;
+    int fd = is_async(command->d) ? s.async[command->d].fd : -1;
+    int expected = model_notify(&s.model, fd);
+    lockstep_notifying = expected == 0;
+    errno = untouched;
+    int result = et_async_notify(&s.async[command->d]);
+    if (errno != untouched)
+        differ("ET-ASYNC-4", "notify has changed errno");
+    lockstep_notifying = false;
+    check_result(command, result, expected, "ET-ASYNC-2");
+}
+
+static void open_async(unsigned d) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < PROGRAM_HANDLES; i++)
+        count += is_async(i);
+    if (count == MODEL_ASYNCS || s.world->descriptor(d) >= 0)
+        return;
+    s.world->gives((int)d);
+    int result = et_async_init(&s.async[d]);
+    s.world->gives(-1);
+    if (result != 0) { /* no number was left, or it was made to fail */
+        memset(&s.async[d], 0, sizeof s.async[d]);
+        return;
+    }
+    s.asyncs |= 1u << d;
+    s.counters |= 1u << d;
+}
+
+/* ET-ASYNC-5 */
+static void close_async(unsigned d) {
+    int fd = s.async[d].fd;
+    s.closing = true;
+    int result = et_async_deinit(&s.async[d]);
+    s.closing = false;
+    s.asyncs &= ~(1u << d);
+    if (failed())
+        return;
+    (void)model_async_deinit(&s.model, fd);
+    if (result != 0 || s.world->descriptor(d) >= 0)
+        differ("ET-ASYNC-5", "async_deinit has not released the descriptor");
+    if (et_async_deinit(&s.async[d]) != -EINVAL || et_async_notify(&s.async[d]) != -EINVAL)
+        differ("ET-ASYNC-5", "a call on a deinitialised async did not return -EINVAL");
+}
+
+/* What the world does that concerns an async. Returns whether that was all. */
+static bool touches_async(const struct command *command) {
+    unsigned d = command->d;
+    if (command->kind == COMMAND_OPEN && command->value == WORLD_ASYNC) {
+        open_async(d);
+        return true;
+    }
+    if (command->kind == COMMAND_CLOSE && is_async(d)) {
+        close_async(d);
+        return true;
+    }
+    if (command->kind == COMMAND_PEER_WRITE && (s.counters >> d & 1) != 0)
+        raised_otherwise();
+    if (command->kind == COMMAND_DUP && d != command->other && s.world->descriptor(d) >= 0) {
+        if (is_async(command->other))
+            close_async(command->other);
+        if ((s.counters >> d & 1) != 0)
+            s.counters |= 1u << command->other;
+    }
+    return false;
+}
+
+static void run_step(const struct command *command) {
+    unsigned k = command->other;
+    if (k < s.workers)
+        (void)make_step(s.worker[k]);
+}
+
 static void run_world(const struct command *command) {
     if (s.log != NULL) {
         char text[96];
@@ -805,7 +1199,11 @@ static void run_world(const struct command *command) {
     if (command->kind == COMMAND_WAKEUP) {
         s.wake_pending = s.wake_credit = true;
         et_loop_wakeup(&s.loop);
-    } else if (!s.world->command(command)) {
+    } else if (command->kind == COMMAND_STEP) {
+        run_step(command);
+    } else if (command->kind == COMMAND_NOTIFY) {
+        run_notify(command);
+    } else if (!touches_async(command) && !s.world->command(command)) {
         s.report->not_possible = true;
     }
     model_clock(&s.model, s.world->clock());
@@ -831,7 +1229,9 @@ static void run_command(const struct command *command) {
         et_loop_update_now(&s.loop);
         model_update_now(&s.model);
         break;
-    case COMMAND_DEINIT: run_deinit(command); break;
+    case COMMAND_DEINIT:
+    case COMMAND_POOL: run_deinit(command); break;
+    case COMMAND_ASYNC_WAIT: run_async_wait(command); break;
     case COMMAND_FORGET: run_forget(command); break;
     case COMMAND_RETURN: break;
     default: run_world(command); break;
@@ -841,6 +1241,23 @@ static void run_command(const struct command *command) {
 
 /* ---- programs ----------------------------------------------------------------------------------------- */
 
+static void perform(const struct program *program) {
+    int result = 0;
+    init_loop();
+    if (!failed())
+        compare();
+    for (unsigned i = 0; i < program->count[0] && !failed() && s.report->commands < COMMANDS_MAX; i++)
+        run_command(&program->command[program->first[0] + i]);
+    if (s.loop.descriptors != NULL)
+        (void)deinit_loop(&result);
+    if (result != 0)
+        differ("ET-DEINIT-2", "deinit failed at the end of the program");
+    end_pool();
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (is_async(d))
+            close_async(d);
+}
+
 void lockstep_run(const struct program *program, const struct world_kind_functions *world, lockstep_log log, void *self,
                   struct lockstep_report *report) {
     memset(report, 0, sizeof *report);
@@ -849,24 +1266,23 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     s.report = report;
     s.log = log;
     s.log_self = self;
-    s.serial = s.world_next = s.idle_waits = 0;
-    s.faults = s.disturbed = false;
+    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.counters = 0;
+    s.faults = s.disturbed = s.deiniting = s.closing = false;
+    s.stepping = NULL;
+    memset(&s.loop, 0, sizeof s.loop);
+    memset(s.async, 0, sizeof s.async);
+    memset(s.model.async, 0, sizeof s.model.async);
     for (unsigned i = 0; i < COUNT; i++) {
         s.slot[i].generation = 0;
         UNPOISON(&s.memory[0][i], sizeof s.memory[0][i]);
         UNPOISON(&s.memory[1][i], sizeof s.memory[1][i]);
     }
     world->begin(&observer, NULL, CLOCK_START_NS);
-    init_loop();
-    if (!failed())
-        compare();
-    for (unsigned i = 0; i < program->count[0] && !failed() && report->commands < COMMANDS_MAX; i++)
-        run_command(&program->command[program->first[0] + i]);
-    if (s.loop.descriptors != NULL && et_loop_deinit(&s.loop) != 0)
-        differ("ET-DEINIT-2", "deinit failed at the end of the program");
+    if (setjmp(s.stuck) == 0)
+        perform(program);
     if (lockstep_unreleased != 0)
         differ("ET-DEINIT-3", "%lld blocks of memory were not released", (long long)lockstep_unreleased);
-    int leaked = world->end();
+    int leaked = s.world->end();
     if (leaked != 0)
         differ("ET-DEINIT-3", "%d descriptors of the loop were not released", leaked);
 }

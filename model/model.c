@@ -13,8 +13,8 @@
 #include <string.h>
 
 #define MS_NS            UINT64_C(1000000)
-#define WAIT_LIMIT_MS    2147483647               /* ET-WAIT-3: the longest limit that a loop must be able to give */
-#define SILENT_STEPS_MAX (64 * MODEL_COMPLETIONS) /* far more than can be made in two rounds */
+#define WAIT_LIMIT_MS    2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give */
+#define SILENT_STEPS_MAX 1000       /* far more than MODEL_COMPLETIONS can make in two rounds */
 
 enum { READY_IN = 0x1, READY_PRI = 0x2, READY_OUT = 0x4, READY_ALWAYS = 0x18, READY_RDHUP = 0x2000 };
 #define CAN_REGISTER ((uint32_t)(READY_IN | READY_PRI | READY_OUT | READY_RDHUP))
@@ -28,20 +28,44 @@ static const uint8_t kind_of[ET_OPERATIONS] = {
     [ET_RECVMSG] = IN | SOCKET, [ET_SENDMSG] = OUT | SOCKET, [ET_CLOSE] = POOLABLE,
 };
 
-enum phase { OUTSIDE, SUBMISSIONS, DELETIONS, TIMERS, FLUSH, ASKED, DELIVERY, OVER, CUT };
-enum due { DUE_END, DUE_CALLBACK, DUE_TRY, DUE_CHOICE, DUE_WAIT, DUE_WOKEN, DUE_DELIVERY };
+enum phase { OUTSIDE, SUBMISSIONS, DELETIONS, TIMERS, POOL, FLUSH, ASKED, DELIVERY, OVER, CUT };
+enum due {
+    DUE_END,
+    DUE_CALLBACK,
+    DUE_TRY,
+    DUE_CHOICE,
+    DUE_THREAD,
+    DUE_UNSEEN, /* nothing that can be seen; a pool thread decides, before the next observation, what it is */
+    DUE_WAIT,
+    DUE_WOKEN,
+    DUE_DELIVERY
+};
 enum step {
     STEP_MAY_TRY, /* ET-SUBMIT-8 */
     STEP_TRY,     /* of a connect or a shutdown */
     STEP_TARGET,  /* of a cancel: its target is to be ended */
     STEP_OWN,     /* of a cancel: its target has been ended */
     STEP_CLOSE,
+    STEP_JOINED, /* of a pooled operation: the pool's queue */
+    STEP_FAILED, /* ET-POOL-3 */
 };
 
 /* ---- the table of lifecycle.def ---- */
 
-enum on { ON_ADD, ON_DELETE, ON_TIMER, ON_RESET, ON_CANCEL, ON_START, ON_RETIRE, ON_FINISH, ON_CANCELLED, ON_DEINIT };
-enum condition { IF_ALWAYS, IF_TIMER, IF_OTHER, IF_BUSY, IF_WAITS, IF_ENDS };
+enum on {
+    ON_ADD,
+    ON_DELETE,
+    ON_TIMER,
+    ON_RESET,
+    ON_CANCEL,
+    ON_ASYNC,
+    ON_START,
+    ON_RETIRE,
+    ON_FINISH,
+    ON_CANCELLED,
+    ON_DEINIT
+};
+enum condition { IF_ALWAYS, IF_TIMER, IF_OTHER, IF_BUSY, IF_TAKEN, IF_WAITS, IF_ENDS };
 enum { SILENT = 1, CALLBACK = 2 }; /* in the place of a return value */
 
 #define LIFECYCLE(event, state, condition, next, result, clause, words)                                                \
@@ -60,7 +84,13 @@ static const struct transition *transition(enum on event, unsigned state, enum c
     assert(state <= ET_DELETING);
     const struct transition *always = &table[event][state][IF_ALWAYS], *row = &table[event][state][condition];
     assert(always->exists || row->exists);
-    return always->exists ? always : row;
+    return row->exists ? row : always;
+}
+
+/* For every event but ON_START and, of an active timer, ON_RESET. */
+static const struct transition *row_of(enum on event, const struct model_completion *of) {
+    bool taken = of->pool >= MODEL_EXECUTING;
+    return transition(event, of->state, taken ? IF_TAKEN : of->operation == ET_TIMER ? IF_TIMER : IF_OTHER);
 }
 
 /* ---- small things ---- */
@@ -127,9 +157,10 @@ static void take_out(struct model_queue *queue, unsigned c) {
         queue->item[at] = queue->item[at + 1];
 }
 
+/* A pooled operation waits for nothing. */
 static unsigned kind(const struct model_completion *of) {
     assert(of->operation < ET_OPERATIONS);
-    return kind_of[of->operation];
+    return of->description.pool_mark ? 0 : kind_of[of->operation];
 }
 
 static model_set waiting_on(const struct model *m, int fd, unsigned kinds) {
@@ -163,10 +194,10 @@ static model_set earlier(const struct model *m, model_set mask, unsigned c) {
     return before;
 }
 
-/* ET-STATE-4: those with a callback, that is those that cannot end without being seen. */
+/* ET-STATE-4: those with a callback that are not lingering, that is those that cannot end without being seen. */
 static model_set loud(const struct model *m, model_set mask) {
     EACH(c, mask) {
-        if (!m->completion[c].description.has_callback)
+        if (!m->completion[c].description.has_callback || m->completion[c].state == ET_DELETING)
             mask &= ~BIT(c);
     }
     return mask;
@@ -214,9 +245,28 @@ static void drop_reset(struct model *m, unsigned timer) {
     of->carrier = MODEL_NONE;
 }
 
+static bool lingering(const struct model_completion *of) {
+    return of->state == ET_DELETING && of->pool != MODEL_NO_POOL;
+}
+
+/* ET-POOL-5, ET-POOL-7: out of the pool's queue; or delivered. */
+static void leave_pool(struct model *m, unsigned c) {
+    struct model_completion *of = &m->completion[c];
+    assert(of->pool != MODEL_EXECUTING);
+    if (of->pool != MODEL_NO_POOL)
+        take_out(of->pool == MODEL_QUEUED ? &m->queued : &m->handed_over, c);
+    of->pool = MODEL_NO_POOL;
+}
+
 /* Takes c out of everything that its state has put it into; the caller gives it another state. */
 static void leave(struct model *m, unsigned c) {
     assert(m->completion[c].state != ET_DEAD);
+    if (lingering(&m->completion[c])) {
+        m->lingering--;
+        m->maybe_dead &= ~BIT(c);
+        leave_pool(m, c);
+        return;
+    }
     if (m->completion[c].state == ET_ADDING) {
         take_out(&m->submissions, c);
         m->tick.snapshot &= ~BIT(c);
@@ -235,23 +285,25 @@ static void leave(struct model *m, unsigned c) {
         m->tick.answered = MODEL_NONE;
     for (unsigned r = 0; r < m->reports; r++)
         m->report[r].polls_owed &= ~BIT(c);
+    leave_pool(m, c);
     drop_reset(m, c);
 }
 
 /* Every end of an episode: ET-STATE-3. It comes before the callback: ET-CALL-1. */
 static void end(struct model *m, unsigned c, enum on event) {
-    const struct transition *row = transition(event, m->completion[c].state, IF_ENDS);
+    const struct model_completion *of = &m->completion[c];
+    const struct transition *row = event == ON_START ? transition(event, of->state, IF_ENDS) : row_of(event, of);
     assert(row->next == ET_DEAD);
     leave(m, c);
     m->completion[c].state = row->next;
     release_carrier(m, c);
 }
 
-/* Those of mask that have a null callback: it counts as called (ET-STATE-4, ET-TICK-5). */
+/* Those of mask that have a null callback: it counts as called (ET-STATE-4, ET-TICK-5). Those that linger: ET-POOL-8. */
 static void end_silently(struct model *m, model_set mask) {
     mask &= ~loud(m, mask);
     EACH(c, mask) {
-        m->tick.called++;
+        m->tick.called += m->completion[c].state == ET_ACTIVE;
         end(m, c, ON_FINISH);
     }
 }
@@ -259,7 +311,7 @@ static void end_silently(struct model *m, model_set mask) {
 /* From dead or deleting. ET-ADD-4: a deletion is completed first, the reset of a carrier applied. */
 static void begin_episode(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
-    const struct transition *row = transition(ON_ADD, of->state, IF_ALWAYS);
+    const struct transition *row = row_of(ON_ADD, of);
     assert(of->state != ET_ADDING && row->next == ET_ADDING);
     if (of->state == ET_DELETING)
         end(m, c, ON_RETIRE);
@@ -310,8 +362,8 @@ int model_add(struct model *m, unsigned c) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     const struct model_description *d = &m->completion[c].description;
     unsigned state = m->completion[c].state;
-    const struct transition *row = transition(ON_ADD, state, IF_ALWAYS);
-    if (row->next != ET_ADDING || state == ET_ADDING) /* ET-ADD-2, ET-ADD-3 */
+    const struct transition *row = row_of(ON_ADD, &m->completion[c]);
+    if (row->next != ET_ADDING || state == ET_ADDING) /* ET-ADD-2, ET-ADD-3, ET-POOL-9 */
         return answer(m, row->result, row->clause);
     bool bad_target = d->operation == ET_CANCEL && (d->target >= m->completions || d->target == c);
     bool bad_events = d->operation == ET_POLL && (d->events & ~(CAN_REGISTER | READY_ALWAYS)) != 0;
@@ -324,13 +376,16 @@ int model_add(struct model *m, unsigned c) {
 
 int model_delete(struct model *m, unsigned c) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
-    unsigned state = m->completion[c].state;
-    const struct transition *row = transition(ON_DELETE, state, IF_ALWAYS);
-    if (row->next != state) { /* ET-DELETE-2, ET-DELETE-3; else ET-DELETE-1 */
+    struct model_completion *of = &m->completion[c];
+    const struct transition *row = row_of(ON_DELETE, of);
+    if (row->next != of->state && of->pool >= MODEL_EXECUTING) { /* ET-POOL-8 */
+        m->active--;
+        m->lingering++;
+    } else if (row->next != of->state) { /* ET-DELETE-2, ET-DELETE-3; else ET-DELETE-1 */
         leave(m, c);
-        m->completion[c].state = row->next;
         push(&m->deletions, c);
     }
+    of->state = row->next;
     return answer(m, row->result, row->clause);
 }
 
@@ -345,8 +400,8 @@ static void set_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_c
 int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback, uint32_t userdata) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     struct model_completion *of = &m->completion[c];
-    const struct transition *row = transition(ON_TIMER, of->state, of->operation == ET_TIMER ? IF_TIMER : IF_OTHER);
-    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-TIMER-3, ET-TIMER-4 */
+    const struct transition *row = row_of(ON_TIMER, of);
+    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-TIMER-3, -4, ET-POOL-9 */
     set_timer(m, c, delay_ms, has_callback, userdata);    /* ET-TIMER-2: that is all */
     of->description.operation = ET_TIMER;
     of->description.pool_mark = false;
@@ -369,13 +424,16 @@ int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(carrier >= m->completions || carrier == c, -EINVAL, "ET-RESET-7");
     struct model_completion *of = &m->completion[c], *by = &m->completion[carrier];
-    if (of->state != ET_ACTIVE)
-        return answer(m, model_timer(m, c, delay_ms, has_callback, userdata), "ET-RESET-1");
+    if (of->state != ET_ACTIVE) {
+        const char *clause = row_of(ON_RESET, of)->clause; /* ET-RESET-1, ET-POOL-9 */
+        return answer(m, model_timer(m, c, delay_ms, has_callback, userdata), clause);
+    }
     bool same = of->carrier == carrier && by->state == ET_ADDING; /* ET-RESET-5 */
     bool usable = same || by->state == ET_DEAD || by->state == ET_DELETING;
-    enum condition condition = of->operation != ET_TIMER ? IF_OTHER : usable ? IF_TIMER : IF_BUSY;
+    enum condition condition = lingering(by) ? IF_TAKEN : usable ? IF_TIMER : IF_BUSY;
+    condition = of->operation == ET_TIMER ? condition : IF_OTHER;
     const struct transition *row = transition(ON_RESET, of->state, condition);
-    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-RESET-2, ET-RESET-6 */
+    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-RESET-2, -6, ET-POOL-9 */
     if (!same) {                                          /* ET-RESET-3 */
         drop_reset(m, c);                                 /* ET-RESET-11 */
         describe_cancel(m, carrier, c, false, 0);
@@ -393,11 +451,51 @@ int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms
 int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback, uint32_t userdata) {
     REFUSE_IF(m->dead || cancel >= m->completions, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(target >= m->completions || target == cancel, -EINVAL, "ET-CANCEL-3");
-    const struct transition *row = transition(ON_CANCEL, m->completion[cancel].state, IF_ALWAYS);
-    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-CANCEL-2 */
+    const struct transition *row = row_of(ON_CANCEL, &m->completion[cancel]);
+    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-CANCEL-2, ET-POOL-9 */
     describe_cancel(m, cancel, target, has_callback, userdata);
     begin_episode(m, cancel); /* ET-CANCEL-1 */
     return answer(m, row->result, row->clause);
+}
+
+/* Of the async with this descriptor, which is noted if it is new. */
+static struct model_async *async_of(struct model *m, int fd) {
+    struct model_async *async = NULL;
+    for (unsigned i = MODEL_ASYNCS; i-- > 0;)
+        if (m->async[i].used ? m->async[i].fd == fd : async == NULL || !async->used)
+            async = &m->async[i];
+    assert(async != NULL);
+    if (!async->used)
+        *async = (struct model_async){.used = true, .fd = fd};
+    return async;
+}
+
+int model_async_wait(struct model *m, unsigned c, int fd, bool has_callback, uint32_t userdata) {
+    REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
+    REFUSE_IF(fd < 0, -EINVAL, "ET-ASYNC-5");
+    const struct transition *row = row_of(ON_ASYNC, &m->completion[c]);
+    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-ASYNC-1, ET-POOL-9 */
+    struct model_description *d = &m->completion[c].description;
+    d->operation = ET_READ;
+    d->fd = fd;
+    d->pool_mark = false;
+    d->has_callback = has_callback;
+    d->userdata = userdata;
+    (void)async_of(m, fd);
+    begin_episode(m, c);
+    return answer(m, row->result, row->clause);
+}
+
+int model_notify(struct model *m, int fd) {
+    REFUSE_IF(fd < 0, -EINVAL, "ET-ASYNC-5");
+    async_of(m, fd)->notified++;
+    return answer(m, 0, "ET-ASYNC-2");
+}
+
+int model_async_deinit(struct model *m, int fd) {
+    REFUSE_IF(fd < 0, -EINVAL, "ET-ASYNC-5");
+    async_of(m, fd)->used = false;
+    return answer(m, 0, "ET-ASYNC-5");
 }
 
 void model_stop(struct model *m) {
@@ -415,22 +513,38 @@ int model_deinit(struct model *m) {
     for (unsigned c = 0; c < m->completions; c++) { /* no callback, and no reset is applied */
         struct model_completion *of = &m->completion[c];
         if (of->state != ET_DEAD)
-            of->state = transition(ON_DEINIT, of->state, IF_ALWAYS)->next;
+            of->state = row_of(ON_DEINIT, of)->next;
         of->is_carrier = false;
         of->carrier = of->carries = MODEL_NONE;
     }
     m->submissions.count = m->deletions.count = 0;
-    m->active = 0;
+    m->active = m->lingering = 0;
     m->refused = m->maybe_dead = NOTHING;
     m->dead = true;
     return answer(m, 0, "ET-DEINIT-2");
+}
+
+const char *model_deinit_end(struct model *m) {
+    assert(m->dead);
+    BROKEN_IF(m->pool_busy > 0, "ET-POOL-13", "a thread still executes work of the loop, or hands it over");
+    for (unsigned c = 0; c < m->completions; c++)
+        leave_pool(m, c);
+    return NULL;
 }
 
 /* ---- from one observation to the next ---- */
 
 static void enter(struct model *m, enum phase phase) {
     struct model_tick_state *t = &m->tick;
-    t->phase = (uint8_t)(!m->stopped ? phase : t->phase == TIMERS ? CUT : OVER); /* ET-STOP-2 */
+    bool registers = t->phase != TIMERS && t->phase != POOL;
+    t->phase = (uint8_t)(!m->stopped ? phase : registers ? OVER : CUT); /* ET-STOP-2 */
+    if (t->phase == POOL) {
+        t->delivering = NOTHING;
+        for (unsigned i = 0; i < m->handed_over.count; i++)
+            t->delivering |= BIT(m->handed_over.item[i]);
+        t->delivering_owed = t->delivering & ~t->recent;
+        t->delivering_fixed = false;
+    }
     if (t->phase != TIMERS)
         return;
     update_time(m); /* ET-TIME-1 */
@@ -461,7 +575,7 @@ static void end_delivery(struct model *m) {
         m->report[r].polls_owed = NOTHING;
     }
     m->maybe_dead = NOTHING;
-    bool idle = m->active == 0 && m->submissions.count == 0 && m->deletions.count == 0;
+    bool idle = m->active == 0 && m->lingering == 0 && m->submissions.count == 0 && m->deletions.count == 0;
     if (m->stopped || idle || m->tick.called >= m->tick.asked)
         m->tick.phase = OVER;
     else
@@ -499,10 +613,45 @@ static bool due_callback(struct model *m, unsigned c, int64_t result, enum on ev
     return false;
 }
 
+/* ET-POOL-15. Whether a thread that has become idle since the last observation was so when the work joined the queue, the
+ * model cannot know. That a thread takes work changes nothing: there is less of both. */
+static bool due_thread(struct model *m) {
+    int lacking = m->queued.count - (int)(m->pool_threads - m->pool_busy);
+    if (m->pool_threads < m->pool_threads_max && lacking > 0)
+        return due(m, DUE_THREAD, "ET-POOL-15");
+    if (m->pool_threads < m->pool_threads_max && lacking + (int)m->tick.idled > 0)
+        return due(m, DUE_UNSEEN, "ET-POOL-15");
+    m->tick.current = MODEL_NONE;
+    return false;
+}
+
+/* ET-POOL-1 */
+static void join_pool(struct model *m, unsigned c) {
+    push(&m->queued, c);
+    m->completion[c].pool = MODEL_QUEUED;
+    m->completion[c].pool_called = false;
+    m->tick.step = STEP_JOINED;
+}
+
+/* The cancel c is to end its target. */
+static bool due_target(struct model *m, unsigned c) {
+    unsigned target = m->completion[c].description.target; /* ET-CANCEL-8: nothing else that it used to use */
+    assert(target < m->completions && target != c);
+    const struct model_completion *of = &m->completion[target];
+    if (of->state == ET_DEAD || of->state == ET_DELETING)
+        return due_callback(m, c, -ENOENT, ON_FINISH, "ET-CANCEL-6");
+    const struct transition *row = row_of(ON_CANCELLED, of); /* ET-CANCEL-4, ET-CANCEL-5, ET-POOL-6 */
+    if (row->result < 0)
+        return due_callback(m, c, row->result, ON_FINISH, row->clause);
+    if (of->pool == MODEL_QUEUED && !SOME(loud(m, BIT(target))))
+        return due(m, DUE_UNSEEN, "ET-POOL-5"); /* a thread may still take it before the loop looks */
+    return due_callback(m, target, -ECANCELED, ON_CANCELLED, row->clause); /* of a carrier: ET-RESET-9 */
+}
+
 /* The submission phase is in the midst of an operation that it has started. */
 static bool due_current(struct model *m) {
     unsigned c = m->tick.current;
-    const struct model_completion *of = &m->completion[c];
+    struct model_completion *of = &m->completion[c];
     if (of->state != ET_ACTIVE) { /* a callback has deleted it: ET-CANCEL-7, ET-CLOSE-3 */
         m->tick.current = MODEL_NONE;
         return false;
@@ -513,19 +662,19 @@ static bool due_current(struct model *m) {
         return due(m, DUE_TRY, of->operation == ET_CONNECT ? "ET-SUBMIT-7" : "ET-SUBMIT-9");
     if (m->tick.step == STEP_CLOSE) {
         unsigned first = first_of(m, waiting_on(m, of->description.fd, WAITING));
-        if (first == MODEL_NONE)
+        if (first != MODEL_NONE)
+            return due_callback(m, first, -ECANCELED, ON_CANCELLED, "ET-CLOSE-1");
+        if (!of->description.pool_mark)
             return due(m, DUE_TRY, "ET-CLOSE-2");
-        return due_callback(m, first, -ECANCELED, ON_CANCELLED, "ET-CLOSE-1");
+        join_pool(m, c);
     }
+    if (m->tick.step == STEP_JOINED)
+        return due_thread(m);
+    if (m->tick.step == STEP_FAILED)
+        return due_callback(m, c, of->pool_result, ON_FINISH, "ET-POOL-3");
     if (m->tick.step == STEP_OWN)
         return due_callback(m, c, 0, ON_FINISH, "ET-CANCEL-4");
-    unsigned target = of->description.target; /* ET-CANCEL-8: nothing else that it used to use */
-    assert(target < m->completions && target != c);
-    unsigned state = m->completion[target].state;
-    if (state == ET_DEAD || state == ET_DELETING)
-        return due_callback(m, c, -ENOENT, ON_FINISH, "ET-CANCEL-6");
-    const struct transition *row = transition(ON_CANCELLED, state, IF_ALWAYS); /* ET-CANCEL-4, ET-CANCEL-5 */
-    return due_callback(m, target, -ECANCELED, ON_CANCELLED, row->clause);     /* of a carrier: ET-RESET-9 */
+    return due_target(m, c);
 }
 
 /* ET-REGISTER-5: from now on the descriptor may rightly be registered. */
@@ -553,6 +702,8 @@ static void start(struct model *m, unsigned c) {
         m->tick.step = STEP_TARGET;
     else if (of->operation == ET_CLOSE)
         m->tick.step = STEP_CLOSE;
+    else if (of->description.pool_mark)
+        join_pool(m, c);
     else if ((kinds & SOCKET) != 0 && alone) /* ET-SUBMIT-8 */
         m->tick.step = STEP_MAY_TRY;
     else
@@ -569,12 +720,12 @@ static bool due_submission(struct model *m) {
         return false;
     }
     const struct model_completion *of = &m->completion[c];
-    bool waits = (kind(of) & WAITING) != 0, negative = of->description.fd < 0;
+    bool waits = (kind(of) & WAITING) != 0, negative = of->description.fd < 0, pooled = of->description.pool_mark;
     if (of->is_carrier)
         end(m, c, ON_START); /* ET-RESET-8 */
     else if (of->operation == ET_NOOP)
         return due_callback(m, c, 0, ON_START, "ET-SUBMIT-2");
-    else if (negative && (waits || of->operation == ET_CLOSE || of->operation == ET_SHUTDOWN))
+    else if (negative && (waits || pooled || of->operation == ET_CLOSE || of->operation == ET_SHUTDOWN))
         return due_callback(m, c, -EBADF, ON_START, "ET-SUBMIT-4");
     else if (waits && of->description.fd >= m->descriptors_max)
         return due_callback(m, c, -EMFILE, ON_START, "ET-SUBMIT-5");
@@ -596,7 +747,21 @@ static bool due_timer(struct model *m) {
     }
     if (first != MODEL_NONE)
         return due_callback(m, first, 0, ON_FINISH, "ET-EXPIRE-1");
-    enter(m, FLUSH); /* the pool phase is empty in this version */
+    enter(m, POOL);
+    return false;
+}
+
+static bool due_delivery(struct model *m) {
+    unsigned c = m->handed_over.count == 0 ? MODEL_NONE : m->handed_over.item[0];
+    if (c == MODEL_NONE || !HAS(m->tick.delivering, c)) {
+        enter(m, FLUSH);
+        return false;
+    }
+    if (SOME(loud(m, BIT(c))))
+        return due_callback(m, c, m->completion[c].pool_result, ON_FINISH, "ET-POOL-10");
+    if (!HAS(m->tick.delivering_owed, c))
+        return due(m, DUE_UNSEEN, "ET-POOL-10");
+    end_silently(m, BIT(c));
     return false;
 }
 
@@ -627,6 +792,7 @@ static bool find_due(struct model *m) {
         enter(m, TIMERS);
         return false;
     case TIMERS: return due_timer(m);
+    case POOL: return due_delivery(m);
     case FLUSH: return due(m, DUE_WAIT, "ET-WAIT-1");
     case ASKED: return due(m, DUE_WOKEN, "ET-WAIT-1");
     case DELIVERY:
@@ -636,33 +802,6 @@ static bool find_due(struct model *m) {
         return false;
     default: return due(m, DUE_END, NULL);
     }
-}
-
-static void advance(struct model *m) {
-    unsigned steps = 0;
-    while (!find_due(m)) {
-        steps++;
-        assert(steps < SILENT_STEPS_MAX);
-    }
-}
-
-/* The observation that has come does not take the choice that the subject had: so it is declined. */
-static bool move_on(struct model *m) {
-    if (m->tick.due == DUE_CHOICE)
-        m->tick.current = MODEL_NONE;
-    else if (m->tick.due == DUE_DELIVERY && open_report(m, false) == NULL)
-        end_delivery(m);
-    else
-        return false;
-    advance(m);
-    return true;
-}
-
-/* Anything but a report has come: there are no more of them. What is due is looked for again in any case, so that
- * a driver that made a call outside of callbacks cannot leave it pointing at nothing. */
-static void open_delivery(struct model *m) {
-    m->tick.collecting = false;
-    advance(m);
 }
 
 /* Null callbacks whose turn may have come, since everything before them that can be seen has been. */
@@ -679,6 +818,63 @@ static void update_maybe(struct model *m) {
     m->maybe_dead = unseen(m, m->refused);
     for (unsigned r = 0; r < m->reports; r++)
         m->maybe_dead |= unseen(m, m->report[r].polls_owed);
+    const struct model_tick_state *t = &m->tick;
+    bool before = t->phase < POOL || t->phase == DELIVERY;
+    model_set may = NOTHING;
+    if (t->phase == POOL)
+        may = t->delivering & ~t->delivering_owed;
+    else if (before)
+        may = t->recent;
+    for (unsigned i = 0; i < m->handed_over.count && m->in_tick && m->in_callback == MODEL_NONE; i++) {
+        model_set of = BIT(m->handed_over.item[i]);
+        if (SOME(loud(m, of)))
+            break;
+        m->maybe_dead |= of & may;
+    }
+}
+
+static void advance(struct model *m) {
+    unsigned steps = 0;
+    while (!find_due(m)) {
+        steps++;
+        assert(steps < SILENT_STEPS_MAX);
+    }
+    update_maybe(m);
+}
+
+/* The loop has been seen to do something. If it is known in which phase, then what threads did before came before that. */
+static void observed(struct model *m, bool placed) {
+    m->tick.fresh = false;
+    m->tick.placed = placed;
+    if (!placed)
+        return;
+    m->tick.recent = NOTHING;
+    m->tick.idled = 0;
+}
+
+/* The observation that has come does not take the choice that the subject had: so it is declined. */
+static bool move_on(struct model *m) {
+    struct model_tick_state *t = &m->tick;
+    bool late = t->phase == POOL && t->due == DUE_CALLBACK && !HAS(t->delivering_owed, t->due_completion);
+    if (t->due == DUE_UNSEEN && t->current != MODEL_NONE && t->step == STEP_TARGET)
+        (void)due_callback(m, m->completion[t->current].description.target, -ECANCELED, ON_CANCELLED, "ET-POOL-5");
+    else if (t->due == DUE_CHOICE || (t->due == DUE_UNSEEN && t->current != MODEL_NONE))
+        t->current = MODEL_NONE;
+    else if (t->due == DUE_UNSEEN || late) /* handed over when the pool phase had begun */
+        t->delivering = NOTHING;
+    else if (t->due == DUE_DELIVERY && open_report(m, false) == NULL)
+        end_delivery(m);
+    else
+        return false;
+    advance(m);
+    return true;
+}
+
+/* Anything but a report has come: there are no more of them. What is due is looked for again in any case, so that
+ * a driver that made a call outside of callbacks cannot leave it pointing at nothing. */
+static void open_delivery(struct model *m) {
+    m->tick.collecting = false;
+    advance(m);
 }
 
 /* ---- ticks ---- */
@@ -760,6 +956,13 @@ static unsigned served(struct model *m, unsigned c, enum et_operation operation,
     return first;
 }
 
+static bool is_async(const struct model *m, int fd) {
+    for (unsigned i = 0; i < MODEL_ASYNCS; i++)
+        if (m->async[i].used && m->async[i].fd == fd)
+            return true;
+    return false;
+}
+
 const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
     struct model_tick_state *t = &m->tick;
     IN_PLACE(c == MODEL_NONE || c < m->completions);
@@ -776,13 +979,17 @@ const char *model_try(struct model *m, unsigned c, enum et_operation operation, 
     if (found == MODEL_NONE)
         return wrong_try(m, operation, fd);
     assert(m->completion[found].state == ET_ACTIVE);
+    if (operation == ET_READ && result >= 0 && is_async(m, fd)) {
+        BROKEN_IF(result != 8, "ET-ASYNC-1", "the counter has 8 bytes");
+        BROKEN_IF(async_of(m, fd)->notified-- == 0, "ET-ASYNC-3", "every notification has ended a wait already");
+    }
     if (found == t->current)
         t->current = MODEL_NONE;
     if (!unanswered(operation, result)) { /* else ET-EVENT-3: active, in its place */
         t->answered = (model_index)found;
         t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result; /* ET-CLOSE-2 */
     }
-    t->fresh = false;
+    observed(m, true);
     advance(m);
     return NULL;
 }
@@ -799,10 +1006,10 @@ static bool covered(const struct model_completion *of, uint32_t kept) {
 const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
     IN_PLACE(m->tick.phase != ASKED && error > 0);
     open_delivery(m);
-    while (move_on(m)) {
+    while (m->tick.due != DUE_UNSEEN && m->tick.phase != POOL && move_on(m)) {
     }
     BROKEN_IF(m->tick.phase == CUT, "ET-STOP-2", "the loop was stopped in the timer phase: nothing may be registered");
-    m->tick.fresh = false;
+    observed(m, false);
     forget_useless(m, fd); /* the loop has tried to narrow it */
     model_set owed = waiting_on(m, fd, WAITING) & ~m->refused;
     EACH(c, owed) {
@@ -812,10 +1019,10 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
             m->completion[c].refusal = error;
     }
     m->refused |= owed;
-    if (m->tick.phase == SUBMISSIONS) /* refused at the start: there is nothing to wait for */
+    if (m->tick.phase == SUBMISSIONS &&
+        m->tick.due != DUE_UNSEEN) /* refused at the start: there is nothing to wait for */
         end_silently(m, owed);
     advance(m);
-    update_maybe(m);
     return NULL;
 }
 
@@ -825,7 +1032,7 @@ static const char *check_wait(struct model *m, int64_t timeout_ns) {
     uint64_t earliest = 0, timeout = timeout_ns < 0 ? 0 : (uint64_t)timeout_ns;
     bool timers = false;
     bool queued = m->submissions.count > 0 || m->deletions.count > 0;
-    if (m->tick.called >= m->tick.asked || queued || m->active == 0)
+    if (m->tick.called >= m->tick.asked || queued || m->active + m->lingering == 0)
         return timeout_ns == 0 ? NULL : broken(m, "ET-WAIT-1", "the kernel must be asked without waiting");
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
@@ -861,7 +1068,7 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
     if (clause != NULL)
         return clause;
     m->tick.phase = ASKED;
-    m->tick.fresh = false;
+    observed(m, true);
     m->tick.orders_asked = m->orders;
     m->reports = 0;
     m->maybe_dead = NOTHING;
@@ -876,6 +1083,7 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
 const char *model_woken(struct model *m, int error) {
     IN_PLACE(m->tick.phase == ASKED && error >= 0);
     update_time(m); /* ET-TIME-1 */
+    observed(m, true);
     m->tick.error = error;
     m->tick.phase = failed(m) ? OVER : DELIVERY; /* ET-TICK-6, ET-WAIT-5 */
     m->tick.collecting = !failed(m);
@@ -908,6 +1116,21 @@ const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
 
 const char *model_settled(struct model *m, model_set dead) {
     dead &= m->maybe_dead;
+    for (unsigned i = 0; i < m->handed_over.count;) {
+        unsigned c = m->handed_over.item[i];
+        if (!HAS(dead, c)) {
+            i++;
+            continue;
+        }
+        advance(m);
+        while (m->tick.phase != POOL || m->tick.due != DUE_UNSEEN)
+            BROKEN_IF(!move_on(m), "ET-POOL-10", "only the pool phase delivers");
+        BROKEN_IF(m->handed_over.item[0] != c, "ET-POOL-10",
+                  "something that was handed over before it is delivered first");
+        end_silently(m, BIT(c));
+        dead &= ~BIT(c);
+        i = 0;
+    }
     for (unsigned r = 0; SOME(dead) && r < m->reports; r++) {
         model_set polls = m->report[r].polls_owed;
         EACH(c, dead & polls) {
@@ -938,9 +1161,11 @@ static bool nothing_between(const struct model *m) {
 
 /* Ends c for this callback, if the law allows it now. */
 static bool take_callback(struct model *m, unsigned c, int64_t result) {
-    const struct model_tick_state *t = &m->tick;
+    struct model_tick_state *t = &m->tick;
     if (t->due == DUE_CALLBACK && t->due_completion == c && t->due_result == result) {
+        t->delivering_fixed = t->phase == POOL;
         end_due(m);
+        observed(m, true);
         return true;
     }
     bool by_refusal = HAS(m->refused, c) && result == -(int64_t)m->completion[c].refusal;
@@ -954,7 +1179,19 @@ static bool take_callback(struct model *m, unsigned c, int64_t result) {
         end_silently(m, before);
     m->tick.called++;
     end(m, c, ON_FINISH);
+    observed(m, !by_refusal);
     return true;
+}
+
+/* The clause for the callback of a pooled operation that is in the pool. */
+static const char *wrong_pooled(struct model *m, const struct model_completion *of, int64_t result) {
+    bool taken = of->pool >= MODEL_EXECUTING;
+    BROKEN_IF(taken && result == -ECANCELED, "ET-POOL-6", "it cannot be cancelled: a thread has taken it");
+    BROKEN_IF(of->pool != MODEL_HANDED_OVER, "ET-POOL-10", "it has not been handed over");
+    BROKEN_IF(result != of->pool_result, "ET-POOL-4", "an operation ends with what its system call has said");
+    if (must_end(m))
+        return undone(m);
+    return broken(m, "ET-POOL-10", "what the pool phase found handed over is delivered there, in that order");
 }
 
 static const char *wrong_timer(struct model *m, unsigned c) {
@@ -964,7 +1201,7 @@ static const char *wrong_timer(struct model *m, unsigned c) {
     BROKEN_IF(of->deadline_ms > m->now_ms, "ET-EXPIRE-4", "its deadline is later than the loop time");
     if (must_end(m))
         return undone(m);
-    bool late = of->order >= t->orders_timers && (t->phase == TIMERS || t->phase == FLUSH);
+    bool late = of->order >= t->orders_timers && t->phase >= TIMERS && t->phase <= FLUSH;
     BROKEN_IF(late, "ET-EXPIRE-5", "its reset was applied in this timer phase");
     BROKEN_IF(!HAS(t->expiring, c), "ET-EXPIRE-1", "it had not expired when the timer phase began");
     if (of->deadline_ms != m->completion[t->due_completion].deadline_ms)
@@ -984,7 +1221,9 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     BROKEN_IF(of->state == ET_DELETING, "ET-DELETE-4", "it was deleted");
     BROKEN_IF(of->is_carrier, "ET-RESET-8", "a carrier has no callback");
     BROKEN_IF(answered && result < 0 && result == t->answered_result, "ET-OP-4", "another operation met that error");
-    if (t->due == DUE_CALLBACK && (t->due_completion == c || nothing_between(m)))
+    if (active && of->pool != MODEL_NO_POOL && !nothing_between(m) && t->due != DUE_THREAD)
+        return wrong_pooled(m, of, result);
+    if (nothing_between(m) || t->due == DUE_THREAD || (t->due == DUE_CALLBACK && t->due_completion == c))
         return undone(m);
     BROKEN_IF(later, "ET-EVENT-6", "it is not the episode that waited for this report");
     BROKEN_IF(of->state == ET_DEAD, "ET-STATE-3", "its episode has ended");
@@ -1008,7 +1247,6 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
     while (!take_callback(m, c, result))
         if (!move_on(m))
             return wrong_callback(m, c, result);
-    m->tick.fresh = false;
     m->in_callback = (model_index)c;
     update_maybe(m);
     assert(m->completion[c].state == ET_DEAD); /* ET-CALL-1 */
@@ -1020,10 +1258,104 @@ const char *model_returned(struct model *m, enum et_action action) {
     unsigned c = m->in_callback;
     BROKEN_IF(!m->in_tick || c == MODEL_NONE, "ET-CALL-5", "no callback runs");
     m->in_callback = MODEL_NONE;
+    observed(m, m->tick.placed);
     if (action == ET_REARM)
         (void)model_add(m, c); /* ET-CALL-3: a refusal changes nothing */
     advance(m);
+    return NULL;
+}
+
+/* ---- what pool threads do ---- */
+
+const char *model_thread(struct model *m, int error) {
+    struct model_tick_state *t = &m->tick;
+    IN_PLACE(error >= 0);
+    open_delivery(m);
+    while (t->current == MODEL_NONE || t->step != STEP_JOINED)
+        BROKEN_IF(!move_on(m), "ET-POOL-15", "no work has joined the queue that needs another thread");
+    struct model_completion *of = &m->completion[t->current];
+    if (error == 0) {
+        m->pool_threads++;
+        t->current = MODEL_NONE;
+    } else if (m->pool_threads > 0) {
+        t->current = MODEL_NONE;
+    } else { /* ET-POOL-3 */
+        leave_pool(m, t->current);
+        of->pool_result = -error;
+        t->step = STEP_FAILED;
+    }
+    observed(m, true);
+    advance(m);
+    return NULL;
+}
+
+/* The loop goes through its submissions unseen: the work may have joined the queue, or been cancelled in it, since it was
+ * last seen to do something. */
+static void find_head(struct model *m, unsigned c) {
+    const struct model_tick_state *t = &m->tick;
+    const struct model_completion *of = &m->completion[c];
+    if (m->in_tick && m->in_callback == MODEL_NONE && of->pool == MODEL_NO_POOL) {
+        open_delivery(m);
+        while (of->pool == MODEL_NO_POOL && move_on(m)) {
+        }
+    }
+    unsigned head = m->queued.count == 0 ? MODEL_NONE : m->queued.item[0];
+    bool cancels = t->phase == SUBMISSIONS && t->current != MODEL_NONE && t->step == STEP_TARGET;
+    if (cancels && head != c && m->completion[t->current].description.target == head)
+        leave_pool(m, head); /* ET-POOL-5 */
+}
+
+const char *model_took(struct model *m, unsigned c) {
+    assert(m->has_pool && c < m->completions);
+    find_head(m, c);
+    struct model_completion *of = &m->completion[c];
+    BROKEN_IF(of->state == ET_DELETING && of->pool == MODEL_NO_POOL, "ET-POOL-7", "it was deleted before");
+    BROKEN_IF(of->pool == MODEL_NO_POOL, "ET-POOL-5", "it is not in the pool's queue, or not any more");
+    BROKEN_IF(of->pool != MODEL_QUEUED, "ET-POOL-4", "a thread has taken it already");
+    BROKEN_IF(m->queued.item[0] != c, "ET-POOL-2", "other work joined the queue before it");
+    BROKEN_IF(m->pool_busy >= m->pool_threads, "ET-POOL-15", "there is no idle thread");
+    take_out(&m->queued, c);
+    of->pool = MODEL_EXECUTING;
+    m->pool_busy++;
+    return NULL;
+}
+
+const char *model_executed(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
+    assert(c < m->completions);
+    struct model_completion *of = &m->completion[c];
+    BROKEN_IF(of->pool != MODEL_EXECUTING, "ET-POOL-4", "no thread has taken it");
+    BROKEN_IF(of->pool_called, "ET-POOL-4", "the system call is made once");
+    bool same = of->operation == operation && of->description.fd == fd;
+    BROKEN_IF(!same, "ET-POOL-4", "the system call is that of the description");
+    of->pool_called = true;
+    of->pool_result = operation == ET_CLOSE && result == -EINTR ? 0 : result;
+    return NULL;
+}
+
+const char *model_gave_back(struct model *m, unsigned c) {
+    assert(c < m->completions);
+    struct model_completion *of = &m->completion[c];
+    struct model_tick_state *t = &m->tick;
+    BROKEN_IF(of->pool != MODEL_EXECUTING, "ET-POOL-12", "no thread has it");
+    BROKEN_IF(!of->pool_called, "ET-POOL-4", "the system call was not made");
+    of->pool = MODEL_HANDED_OVER;
+    push(&m->handed_over, c);
+    t->recent |= BIT(c);
+    if ((t->phase == POOL || t->phase == FLUSH) && !t->delivering_fixed) { /* perhaps it has not begun */
+        t->phase = POOL;
+        t->delivering |= BIT(c);
+    }
     update_maybe(m);
+    return NULL;
+}
+
+const char *model_idle(struct model *m) {
+    unsigned executing = 0;
+    for (unsigned c = 0; c < m->completions; c++)
+        executing += m->completion[c].pool == MODEL_EXECUTING;
+    BROKEN_IF(m->pool_busy <= executing, "ET-POOL-15", "no thread has handed over and is not idle yet");
+    m->pool_busy--;
+    m->tick.idled++;
     return NULL;
 }
 

@@ -18,11 +18,13 @@
 #define MODEL_COMPLETIONS 1024
 #define MODEL_REPORTS     256
 #define MODEL_NONE        0xffff
+#define MODEL_ASYNCS      64
 typedef uint16_t model_index;
 typedef uint64_t model_set __attribute__((vector_size(MODEL_COMPLETIONS / 8), aligned(8)));
 #else
 #define MODEL_COMPLETIONS 16
 #define MODEL_REPORTS     32   /* reports that one wait can deliver */
+#define MODEL_ASYNCS      4    /* descriptors of asyncs that are in use at a time */
 #define MODEL_NONE        0xff /* no completion: a null pointer, or "not known which" */
 typedef uint8_t model_index;
 typedef uint32_t model_set;
@@ -53,8 +55,13 @@ struct model_completion {
     model_index carrier;  /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
     model_index carries;  /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
     bool is_carrier;      /* from timer_reset until dead, even when the reset was dropped or moved */
+    uint8_t pool;         /* enum model_pool: where a pooled operation that is active or lingering is */
+    int64_t pool_result;  /* what the pool thread's system call has said, once it was made */
+    bool pool_called;     /* it was made */
     int refusal;          /* the positive errno by which it is owed an end, while its bit in `refused` is set */
 };
+
+enum model_pool { MODEL_NO_POOL, MODEL_QUEUED, MODEL_EXECUTING, MODEL_HANDED_OVER };
 
 struct model_queue {
     model_index item[MODEL_COMPLETIONS]; /* item[0] is the head */
@@ -81,13 +88,25 @@ struct model {
     bool in_tick;
     model_index in_callback; /* the completion whose callback runs, or MODEL_NONE */
     int descriptors_max;     /* the limit that init was given */
-    bool has_pool;           /* always false in this version */
-    uint64_t clock_ns;       /* where the monotonic clock stands */
-    const char *why;         /* after a broken clause: what was expected, in one static sentence */
-    const char *clause;      /* the clause by which the last call was answered */
+    bool has_pool; /* set by the driver after model_init, with pool_threads_max: the loop was initialised with a pool */
+    unsigned pool_threads_max;      /* that pool_init was given */
+    unsigned pool_threads;          /* that exist */
+    unsigned pool_busy;             /* of those: that have taken work and are not idle again (ET-POOL-15) */
+    struct model_queue queued;      /* in the pool's queue, in order; one loop's only */
+    struct model_queue handed_over; /* not yet delivered, in the order of handing over; lingering ones included */
+    uint32_t lingering;             /* how many completions are */
+    struct model_async {
+        bool used;
+        int fd;
+        uint64_t notified; /* notifications that have not ended a wait, at most */
+    } async[MODEL_ASYNCS];
+    uint64_t clock_ns;  /* where the monotonic clock stands */
+    const char *why;    /* after a broken clause: what was expected, in one static sentence */
+    const char *clause; /* the clause by which the last call was answered */
 
-    /* Completions with a null callback whose end is due at a moment that the law leaves free: the subject may show them
-     * active or dead, and count accordingly. While it is not 0, call model_settled before every observation. */
+    /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free: the subject
+     * may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
+     * model_settled before every observation by the loop. */
     model_set maybe_dead;
     bool forgive_registration; /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
 
@@ -107,14 +126,19 @@ struct model {
         uint64_t asked, called; /* callbacks asked for, called so far in this tick */
         uint8_t phase;
         model_index current;
-        uint8_t step;                         /* of the operation `current` that the submission phase is at */
-        model_index answered;                 /* whose try was answered: its callback comes before anything else */
-        bool fresh;                           /* nothing of this round has been observed */
-        bool collecting;                      /* reports may still be told */
-        int error;                            /* by which the wait failed or was interrupted, or 0 */
-        model_set snapshot;                   /* the submissions that this round still has to start */
-        model_set expiring;                   /* the timers that this timer phase still has to end */
-        uint64_t orders_timers, orders_asked; /* `orders` when the timer phase began, when the kernel was asked */
+        uint8_t step;                          /* of the operation `current` that the submission phase is at */
+        model_index answered;                  /* whose try was answered: its callback comes before anything else */
+        bool fresh;                            /* nothing of this round has been observed */
+        bool collecting;                       /* reports may still be told */
+        int error;                             /* by which the wait failed or was interrupted, or 0 */
+        model_set snapshot;                    /* the submissions that this round still has to start */
+        model_set expiring;                    /* the timers that this timer phase still has to end */
+        model_set delivering, delivering_owed; /* what this pool phase still may deliver; must deliver */
+        bool delivering_fixed;                 /* it has begun to: what is handed over from now on waits for the next */
+        bool placed;                           /* the last observation has told in which phase the loop is */
+        model_set recent;                      /* handed over since the last one that has */
+        unsigned idled;                        /* threads that have become idle since then */
+        uint64_t orders_timers, orders_asked;  /* `orders` when the timer phase began, when the kernel was asked */
         int64_t answered_result;
         model_index due_completion;
         uint8_t due, due_event; /* what must be observed next, for whom, and what it does to it */
@@ -144,7 +168,15 @@ int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms
 int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback, uint32_t userdata);
 void model_stop(struct model *m);
 void model_update_now(struct model *m);
+/* Told before or after the subject's deinit; what threads are seen to do meanwhile is told as ever (work may still be
+ * taken until the loop has taken its own out of the pool's queue). When deinit has returned: model_deinit_end. */
 int model_deinit(struct model *m);
+const char *model_deinit_end(struct model *m);
+/* fd: the async's descriptor, or -1 when it is deinitialised or zero-initialised. notify is told before the subject makes it
+ * (from whatever thread), and with m dead too: an async belongs to no loop. */
+int model_async_wait(struct model *m, unsigned c, int fd, bool has_callback, uint32_t userdata);
+int model_notify(struct model *m, int fd);
+int model_async_deinit(struct model *m, int fd);
 /* tick(callbacks); run(NO_WAIT) is 0, run(ONCE) 1, run(UNTIL_DONE) MODEL_NEVER_REACHED. Returns what the call returns at once
  * (0 or negative), or MODEL_RUNS. */
 int model_tick(struct model *m, uint64_t callbacks);
@@ -164,6 +196,32 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept);
 
 /* The kernel is asked: 0 does not wait, MODEL_WAIT_FOREVER waits without limit. */
 const char *model_wait(struct model *m, int64_t timeout_ns);
+
+/* The pool has tried to create a thread; error: 0, or a positive errno. */
+const char *model_thread(struct model *m, int error);
+
+/* ---- what pool threads are seen to do, at any time: inside a tick, a callback, deinit, or between calls ----
+ * A call during which threads may run is told when the subject has returned, since its outcome may depend on where a thread
+ * was (model_delete). A hand-over is told when the loop can find it; until the loop is next seen to do something, the model
+ * allows both that the pool phase has begun before, and after it.
+ *
+ * What the driver judges, for only it can see it:
+ *   ET-POOL-11  a hand-over ends a wait; a wait that began with something handed over and blocks for ever has lost it
+ *   ET-POOL-12  memory that a completion's callback has given up is not touched
+ *   ET-POOL-14, ET-POOL-16  the calls on a pool
+ *   ET-WAKE-3, ET-ASYNC-4   a wakeup or notify in progress while deinit runs, in a signal handler, its errno */
+
+/* A thread has taken c from the pool's queue. */
+const char *model_took(struct model *m, unsigned c);
+
+/* The thread that has c has made operation's system call on fd. result >= 0, or a negative errno. */
+const char *model_executed(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result);
+
+/* The thread that has c has handed it over. */
+const char *model_gave_back(struct model *m, unsigned c);
+
+/* A thread that has handed over is idle again. */
+const char *model_idle(struct model *m);
 
 /* The wait has ended; model_clock has been told the new time before. error: 0, or a positive errno. */
 const char *model_woken(struct model *m, int error);

@@ -14,6 +14,7 @@
  *   %p operation, then its own format     %c completion      %o completion (other)   %d handle   %h handle (other)
  *   %D handle, bad or huge                %l length          %n number               %t tick     %i number from 1
  *   %m delay                              %u duration        %e events               %E errno    %f faulty call
+ *   %P threads of a pool  %W thread
  *   %w how to shut down                   %r run mode        %a action               %k kind of descriptor
  * and two that may be left out:           %x "on_pool"       %b "do b1" */
 struct command_text {

@@ -22,7 +22,7 @@
 #define ALWAYS(kind) {kind, kind, kind, kind, kind, kind, kind, kind}
 #define HALVES(low, high) {low, low, low, low, high, high, high, high}
 
-/* Six kinds have no slot of their own, so that eight frequent ones get a second slot and stop and deinit, after which
+/* Some kinds have no slot of their own, so that frequent ones get a second slot and stop and deinit, after which
  * little happens, are rare. */
 static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_SUBMIT),
@@ -54,11 +54,12 @@ static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_SPURIOUS),
     {COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER, COMMAND_BATCH, COMMAND_BATCH, COMMAND_BATCH,
      COMMAND_LIMIT},
-    ALWAYS(COMMAND_TIMER),
-    ALWAYS(COMMAND_RESET),
+    ALWAYS(COMMAND_STEP),
+    {COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT,
+     COMMAND_POOL, COMMAND_POOL},
     ALWAYS(COMMAND_CANCEL),
     ALWAYS(COMMAND_DELETE),
-    ALWAYS(COMMAND_ADD),
+    HALVES(COMMAND_STEP, COMMAND_NOTIFY),
 };
 /* clang-format on */
 
@@ -71,6 +72,7 @@ static const uint8_t kind_in_world[COMMAND_FIRST_OF_WORLD] = {
     [COMMAND_STOP] = COMMAND_WAKEUP,         [COMMAND_UPDATE_NOW] = COMMAND_WAKEUP,
     [COMMAND_DEINIT] = COMMAND_PEER_CLOSE,   [COMMAND_FORGET] = COMMAND_OPEN,
     [COMMAND_DESCRIBE] = COMMAND_PEER_WRITE, [COMMAND_RETURN] = COMMAND_SPURIOUS,
+    [COMMAND_POOL] = COMMAND_STEP,           [COMMAND_ASYNC_WAIT] = COMMAND_NOTIFY,
 };
 
 /* ---- binary: what n means ---- */
@@ -126,7 +128,7 @@ static const uint64_t hows[16] = {1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 1, 3
 
 static const uint64_t descriptor_kinds[32] = {
     WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_LISTENER, WORLD_SOCKET, WORLD_EVENTFD,
-    WORLD_TIMERFD, WORLD_FILE, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM,
+    WORLD_TIMERFD, WORLD_FILE, WORLD_ASYNC, WORLD_ASYNC, WORLD_FILE, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM,
     WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_READER, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_PIPE_WRITER,
     WORLD_DATAGRAM, WORLD_DATAGRAM, WORLD_STREAM, WORLD_LISTENER, WORLD_LISTENER, WORLD_LISTENER, WORLD_SOCKET,
     WORLD_SOCKET, WORLD_SOCKET, WORLD_EVENTFD, WORLD_TIMERFD,
@@ -149,6 +151,7 @@ static const uint64_t advances[64] = {
 
 static const uint64_t nth_calls[16] = {1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8};
 static const uint64_t orders[32] = {ROW(0), ROW(16)};
+static const uint64_t threads[8] = {2, 1, 2, 3, 4, 2, 1, 0};
 static const uint64_t limits[8] = {0, 3, 4, 5, 6, 7, 9, 12};
 static const uint64_t batches[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 1, 16, 1, 64};
 
@@ -182,10 +185,14 @@ static const struct use use_of_kind[COMMAND_KINDS] = {
     [COMMAND_STOP] = {0, 0, 0, 0, NO_VALUE},
     [COMMAND_UPDATE_NOW] = {0, 0, 0, 0, NO_VALUE},
     [COMMAND_DEINIT] = {0, 0, 0, 0, NO_VALUE},
+    [COMMAND_POOL] = {0, 0, 0, 0, VALUES(threads)},
+    [COMMAND_ASYNC_WAIT] = {7, 0, 7, 7, NO_VALUE},
     [COMMAND_FORGET] = {7, 0, 0, 0, NO_VALUE},
     [COMMAND_DESCRIBE] = {0, 0, 0, 0, NO_VALUE}, /* by operation, below */
     [COMMAND_RETURN] = {0, 0, 0, 0, VALUES(actions)},
     [COMMAND_WAKEUP] = {0, 0, 0, 0, NO_VALUE},
+    [COMMAND_STEP] = {0, 3, 0, 0, NO_VALUE},
+    [COMMAND_NOTIFY] = {0, 0, 7, 0, NO_VALUE},
     [COMMAND_OPEN] = {0, 0, 7, 0, VALUES(descriptor_kinds)},
     [COMMAND_CLOSE] = {0, 0, 7, 0, NO_VALUE},
     [COMMAND_DUP] = {0, 7, 7, 0, NO_VALUE},
@@ -223,7 +230,9 @@ static const struct use use_of_operation[ET_OPERATIONS] = {
     [ET_TIMER] = {7, 0, 0, 7, VALUES(delays)},
 };
 
-static_assert(ET_OPERATIONS == 16 && FAULTY_CALLS == 16, "four bits of a record hold each of these");
+static_assert(ET_OPERATIONS == 16, "four bits of a record hold an operation");
+static_assert(FAULTY_CALLS > 16 && FAULTY_CALLS <= 32, "five bits of a record hold a call");
+static_assert(PROGRAM_WORKERS == 4, "two bits hold a thread");
 static_assert(PROGRAM_COMPLETIONS == 8 && PROGRAM_HANDLES == 8 && PROGRAM_BODIES == 8, "three bits hold each of these");
 
 /* The handle's six bits in an operation; the highest two values are the descriptors that no handle has. */
@@ -264,7 +273,7 @@ static void decode_record(struct command *out, const uint8_t *record) {
         other = n & 7u; /* a has no room, and no operation has both other and value */
         d = handle_of_selector(selector);
     } else if (kind == COMMAND_FAIL) {
-        out->call = (uint8_t)(a >> 3 & 15u);
+        out->call = (uint8_t)(a >> 3 < FAULTY_CALLS ? a >> 3 : (a >> 3) - 16u);
         out->error = injected_errors[error_index(b)];
     }
     out->c = (uint8_t)(a & use->c);
@@ -344,7 +353,7 @@ static void encode_command(const struct command *command, unsigned body, uint8_t
     unsigned middle = operation ? command->operation : command->kind == COMMAND_FAIL ? command->call : command->other;
 
     record[0] = (uint8_t)(slot_of(command->kind) | body << 5);
-    record[1] = (uint8_t)((command->c & 7u) | (middle & 15u) << 3 | selector >> 5 << 7);
+    record[1] = (uint8_t)((command->c & 7u) | (middle & 31u) << 3 | selector >> 5 << 7);
     record[2] = (uint8_t)((command->body & 7u) | (selector & 31u) << 3);
     if (command->kind == COMMAND_FAIL)
         record[2] = (uint8_t)b_of_error(command->error);
@@ -374,10 +383,14 @@ const struct command_text command_text[COMMAND_KINDS] = {
     [COMMAND_STOP] = {"stop", ""},
     [COMMAND_UPDATE_NOW] = {"update_now", ""},
     [COMMAND_DEINIT] = {"deinit", ""},
+    [COMMAND_POOL] = {"pool", "%P"},
+    [COMMAND_ASYNC_WAIT] = {"async_wait", "%c %d %b"},
     [COMMAND_FORGET] = {"forget", "%c"},
     [COMMAND_DESCRIBE] = {"describe", "%c %p %x %b"},
     [COMMAND_RETURN] = {"return", "%a"},
     [COMMAND_WAKEUP] = {"wakeup", ""},
+    [COMMAND_STEP] = {"step", "%W"},
+    [COMMAND_NOTIFY] = {"notify", "%d"},
     [COMMAND_OPEN] = {"open", "%d %k"},
     [COMMAND_CLOSE] = {"close", "%d"},
     [COMMAND_DUP] = {"dup", "%d to %h"},
@@ -424,7 +437,7 @@ static const struct named kind_names[] = {
     {"pipe_reader", WORLD_PIPE_READER}, {"pipe_writer", WORLD_PIPE_WRITER}, {"stream", WORLD_STREAM},
     {"datagram", WORLD_DATAGRAM},       {"listener", WORLD_LISTENER},       {"socket", WORLD_SOCKET},
     {"eventfd", WORLD_EVENTFD},         {"timerfd", WORLD_TIMERFD},         {"file", WORLD_FILE},
-    {NULL, 0},
+    {"async", WORLD_ASYNC},             {NULL, 0},
 };
 
 static const struct named call_names[] = {
@@ -433,7 +446,7 @@ static const struct named call_names[] = {
     {"send", FAULTY_SEND},           {"recv", FAULTY_RECV},             {"sendmsg", FAULTY_SENDMSG},
     {"recvmsg", FAULTY_RECVMSG},     {"accept", FAULTY_ACCEPT},         {"connect", FAULTY_CONNECT},
     {"getsockopt", FAULTY_GETSOCKOPT}, {"shutdown", FAULTY_SHUTDOWN}, {"close", FAULTY_CLOSE},
-    {"epoll_create", FAULTY_EPOLL_CREATE}, {NULL, 0},
+    {"epoll_create", FAULTY_EPOLL_CREATE}, {"thread", FAULTY_THREAD}, {NULL, 0},
 };
 /* clang-format on */
 
@@ -658,6 +671,7 @@ static void write_field(FILE *out, char field, const struct command *command) {
     case 'd':
     case 'D': write_handle(out, command->d); break;
     case 'h': write_handle(out, command->other); break;
+    case 'W': fprintf(out, " w%u", command->other); break;
     case 'm': fprintf(out, " %" PRIu64 "ms", command->value); break;
     case 'u': write_duration(out, command->value); break;
     case 'e': write_events(out, command->value); break;

@@ -12,6 +12,7 @@
 
 #define PROGRAM_COMPLETIONS  8 /* c0 … c7 */
 #define PROGRAM_HANDLES      8 /* d0 … d7: descriptors of the program's world */
+#define PROGRAM_WORKERS      4 /* w0 … w3: threads of the pool */
 #define PROGRAM_BODIES       8 /* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
 #define PROGRAM_BODY_WORLD   7
 #define PROGRAM_COMMANDS_MAX 512
@@ -29,14 +30,18 @@ enum command_kind {
     COMMAND_RUN,    /* run value=enum et_run_mode */
     COMMAND_STOP,
     COMMAND_UPDATE_NOW,
-    COMMAND_DEINIT,   /* at top level: deinit, then init again; in a callback: must be refused */
-    COMMAND_FORGET,   /* when c is dead: its memory is freed, c is a new zero-initialised completion */
-    COMMAND_DESCRIBE, /* as SUBMIT without the add */
-    COMMAND_RETURN,   /* ends a callback body: value = enum et_action */
+    COMMAND_DEINIT,     /* at top level: deinit, then init again; in a callback: must be refused */
+    COMMAND_POOL,       /* as DEINIT, but the loop and its pool are made anew, with at most value threads; 0: no pool */
+    COMMAND_ASYNC_WAIT, /* async_wait of c on the async d, body */
+    COMMAND_FORGET,     /* when c is dead: its memory is freed, c is a new zero-initialised completion */
+    COMMAND_DESCRIBE,   /* as SUBMIT without the add */
+    COMMAND_RETURN,     /* ends a callback body: value = enum et_action */
     /* the world: also allowed in body 7 */
     COMMAND_WAKEUP,
+    COMMAND_STEP,       /* thread `other` of the pool does one step of its work */
+    COMMAND_NOTIFY,     /* notify of the async d */
     COMMAND_OPEN,       /* d: open a descriptor of kind value=enum world_kind, unless d is open */
-    COMMAND_CLOSE,      /* d: close it behind the loop's back */
+    COMMAND_CLOSE,      /* d: close it behind the loop's back; an async: deinit it */
     COMMAND_DUP,        /* d2 becomes a duplicate of d (d2 is closed first if open): other = d2 */
     COMMAND_PEER_WRITE, /* d: the other end writes value bytes */
     COMMAND_PEER_READ,  /* d: the other end reads up to value bytes */
@@ -63,6 +68,7 @@ enum world_kind {
     WORLD_EVENTFD,  /* peer_write adds value to its counter */
     WORLD_TIMERFD,  /* peer_write arms it: it expires after value microseconds */
     WORLD_FILE,     /* a regular file of 64 bytes */
+    WORLD_ASYNC,    /* an async of the interface; peer_write adds value to its counter behind its back */
     WORLD_KINDS
 };
 
@@ -83,6 +89,7 @@ enum faulty_call { /* what COMMAND_FAIL can name */
                    FAULTY_SHUTDOWN,
                    FAULTY_CLOSE,
                    FAULTY_EPOLL_CREATE,
+                   FAULTY_THREAD,
                    FAULTY_CALLS
 };
 
@@ -90,7 +97,7 @@ struct command {
     uint8_t kind; /* enum command_kind */
     uint8_t c;    /* completion, 0 … 7 */
     uint8_t
-        other; /* second completion (carrier, target) or second handle (accept's "into", connect's listener, dup's copy) */
+        other; /* second completion (carrier, target), second handle (accept's "into", connect's listener, dup's copy) or thread */
     uint8_t
         d; /* handle, 0 … 7; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number above the loop's limit */
     uint8_t body;      /* the body that the callback runs: 0 none (a null callback), 1 … 6 */

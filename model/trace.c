@@ -157,6 +157,7 @@ static const struct range ranges[] = {
     {'i', 1, UINT64_MAX, "a number from 1 to 18446744073709551615"},
     {'t', 0, UINT32_MAX, "a number of callbacks up to 4294967295"},
     {'l', 0, NOTATION_LENGTH_MAX, "a length up to 4096"},
+    {'P', 0, PROGRAM_WORKERS, "a number of threads up to 4"},
 };
 
 static int read_number(struct reader *r, char field, uint64_t *value) {
@@ -253,6 +254,11 @@ static int read_completion(struct reader *r, uint8_t *c) {
     return 0;
 }
 
+static int read_thread(struct reader *r, uint8_t *thread) {
+    struct word word = next_word(r);
+    return index_of(word, 'w', 0, PROGRAM_WORKERS - 1, thread) ? 0 : expected(r, "a thread, w0 to w3", word);
+}
+
 static int read_callback(struct reader *r, uint8_t *body) {
     if (!optional(r, "do"))
         return 0;
@@ -294,6 +300,7 @@ static int read_field(struct reader *r, char field, struct command *command) {
     case 'd': return read_handle(r, false, &command->d);
     case 'D': return read_handle(r, true, &command->d);
     case 'h': return read_handle(r, false, &command->other);
+    case 'W': return read_thread(r, &command->other);
     case 'm': return read_delay(r, &command->value);
     case 'u': return read_duration(r, &command->value);
     case 'e': return read_events(r, &command->value);

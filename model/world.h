@@ -16,7 +16,7 @@ struct world_observer {
      * the second step of a connect (getsockopt, and getpeername when no error is pending; told once, as ET_CONNECT, unanswered
      * as -EINPROGRESS). result: >= 0, or the negated errno. length, offset, flags: as passed (shutdown's how is told as flags; the
      * length of accept is what *address_length said before). Calls on the loop's own
-     * descriptors (its epoll and eventfd) are not told. */
+     * descriptors (its epoll and eventfd) are not told, nor is the write of a notify (lockstep_notifying). */
     void (*tried)(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
                   int64_t offset, int flags, int64_t result);
     /* epoll_ctl(op, fd) by the loop on a descriptor of the program; error 0 or a positive errno. events: the interest passed; kept: what is registered
@@ -30,6 +30,14 @@ struct world_observer {
     void (*woken)(void *self, int error);
     /* stale: the registration belongs to an open file that `fd` no longer names. */
     void (*reported)(void *self, int fd, uint32_t events, bool stale);
+    /* The loop's thread has called pthread_create; error: what that returns. There is no thread: `thread` is what it would have been
+     * given, and is a participant from now on, whose steps the driver makes. */
+    void (*created)(void *self, void *thread, int error);
+    /* pthread_cond_wait was called: the driver makes a step of a participant, unless it is a participant's step that waits: then
+     * that call returns as if it had been woken for nothing. The mutex is free meanwhile. */
+    void (*parked)(void *self);
+    /* pthread_join was called: the driver makes the participant's steps until there is none left. */
+    void (*joined)(void *self, void *thread);
 };
 
 struct world;
@@ -56,6 +64,8 @@ struct world_kind_functions {
         bool *any); /* the interest that is registered for the file that fd names now; *any: there is a registration */
     uint64_t (*installed)(int fd); /* a number that changes whenever fd comes to name another open file; 0: closed */
     void (*released)(int fd);      /* the loop closed fd by a close operation, if a handle had it */
+    /* Until this is called with -1: an eventfd that is made is one of the program's, and becomes this handle, which is not open. */
+    void (*gives)(int handle);
 };
 
 extern const struct world_kind_functions world_simulated; /* fuzz/kernel.c */

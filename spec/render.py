@@ -13,12 +13,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 STATES = ["DEAD", "ADDING", "ACTIVE", "DELETING"]
 EVENTS = {
     "ADD": "`add`", "DELETE": "`delete`", "TIMER": "`timer`", "RESET": "`timer_reset`",
-    "CANCEL": "`cancel`, as the cancel completion", "START": "the submission phase starts it",
+    "CANCEL": "`cancel`, as the cancel completion", "ASYNC": "`async_wait`", "START": "the submission phase starts it",
     "RETIRE": "the deletion phase", "FINISH": "the operation's end", "CANCELLED": "a cancel or close ends it",
     "DEINIT": "`deinit`",
 }
 CONDITIONS = {
     ("RESET", "ACTIVE", "TIMER"): "a timer, carrier free", ("RESET", "ACTIVE", "BUSY"): "a timer, carrier busy",
+    ("RESET", "ACTIVE", "TAKEN"): "a timer, carrier lingering", "TAKEN": "executing or handed over",
     "TIMER": "a timer", "OTHER": "no timer", "WAITS": "it waits", "ENDS": "it ends at once", "ALWAYS": "",
 }
 BEGIN, END = "<!-- lifecycle table: begin -->", "<!-- lifecycle table: end -->"
@@ -36,6 +37,8 @@ def read_rows():
 def cell(row):
     event, state, condition, following, result, clause, words = row
     when = CONDITIONS.get((event, state, condition), CONDITIONS.get(condition, condition))
+    if state == "DELETING" and condition == "TAKEN":
+        when = "lingering"
     outcome = {"SILENT": "silent", "CALLBACK": "then its callback"}.get(result, result)
     step = "stays" if following == state else f"→ {following.lower()}"
     detail = "" if words == "stays" else f", {words}"
@@ -58,7 +61,7 @@ def dot(rows):
     for event, state, condition, following, result, _, _ in rows:
         if state == following:
             continue
-        label = event.lower() if event != "RESET" else "timer_reset"
+        label = {"RESET": "timer_reset", "ASYNC": "async_wait"}.get(event, event.lower())
         edges.setdefault((state, following), [])
         if label not in edges[(state, following)]:
             edges[(state, following)].append(label)

@@ -329,7 +329,7 @@ int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     if (loop->stopped) /* in the callback of a refused operation */
         return 0;
     bool blocks = loop->called < callbacks && loop->submissions_head == NULL && loop->deletions_head == NULL &&
-                  loop->active > 0; /* ET-WAIT-1 */
+                  (loop->active > 0 || loop->lingering > 0); /* ET-WAIT-1 */
     if (blocks && loop->timers == NULL)
         timeout = NULL;
     else if (blocks)

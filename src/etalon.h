@@ -5,15 +5,17 @@
  *   completions   et_loop_add  et_loop_delete  et_completion_state
  *   timers        et_loop_timer  et_loop_timer_reset
  *   cancelling    et_loop_cancel
- *   other threads et_loop_wakeup
+ *   other threads et_loop_wakeup  et_async_init  et_async_deinit  et_async_notify  et_async_wait
+ *   thread pool   et_pool_init  et_pool_deinit
  *
- * Threads: one thread drives a loop and makes every call on it; et_loop_wakeup alone may be called by any thread
- * and by a signal handler. Functions that return int return 0 or a negated errno; those that submit, delete or cancel change nothing
+ * Threads: one thread drives a loop and makes every call on it; et_loop_wakeup and et_async_notify alone may be called by any thread
+ * and by a signal handler. Loops of several threads may share a pool. Functions that return int return 0 or a negated errno; those that submit, delete or cancel change nothing
  * when they return a negative value. On a loop that is zeroed or deinitialised they return -EINVAL (ET-DEINIT-4), as they do for a null
  * loop or completion. Times are milliseconds of CLOCK_MONOTONIC. ET-… are clauses of spec/etalon.md. */
 #ifndef ETALON_H
 #define ETALON_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +25,13 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Fields that several threads use at once. C++ does not look into them. */
+#ifdef __cplusplus
+#define ET_ATOMIC(type) type
+#else
+#define ET_ATOMIC(type) _Atomic(type)
 #endif
 
 /* ---- completions ------------------------------------------------------------------------------------ */
@@ -41,17 +50,20 @@ typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion
 /* The loop's own part of a completion. The caller zeroes it once and never looks into it. */
 struct et_private {
     struct et_loop *loop;
-    struct et_completion *next, *previous;                   /* in the submissions */
+    struct et_completion *next, *previous; /* in the submissions, the pool's queue, or among the handed over */
     struct et_completion *deletion_next, *deletion_previous; /* in the deletions */
     struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, the heap, or `expired` */
     struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
     uint64_t deadline_ms;
+    int64_t result;  /* of a pool thread's system call */
     uint64_t order;  /* of starting */
     uint32_t round;  /* in which it joined the submissions */
     uint32_t events; /* of a poll */
     int fd;
     uint8_t state, operation, place;
-    bool trusted; /* rearmed after a report: the registration it came from still holds */
+    bool on_pool;   /* as the description said when it was added */
+    bool is_queued; /* in the pool's queue; under the pool's mutex */
+    bool trusted;   /* rearmed after a report: the registration it came from still holds */
 };
 
 /* One asynchronous operation, in memory the caller owns. Zero-initialised it is a dead, valid noop (ET-STATE-1). Fill in the
@@ -59,8 +71,9 @@ struct et_private {
  * The buffers and addresses that it names stay valid for as long. */
 struct et_completion {
     uint8_t operation; /* enum et_operation */
-    bool on_pool;      /* read, pread, write, pwrite, close: run by the thread pool; -EOPNOTSUPP without a pool */
-    int fd; /* of all but noop, cancel and timer; in non-blocking mode, unless only send… and recv… use it */
+    bool
+        on_pool; /* read, pread, write, pwrite, close: the system call is made once, by a thread of the pool; -EOPNOTSUPP without a pool */
+    int fd; /* of all but noop, cancel and timer; in non-blocking mode, unless only send…, recv… and the pool use it */
     et_callback callback; /* may be null: as one that returns ET_DISARM */
     void *userdata;
     /* clang-format off */
@@ -89,12 +102,15 @@ enum et_state et_completion_state(const struct et_completion *completion);
 
 /* ---- the loop ---------------------------------------------------------------------------------------- */
 
+struct et_pool;
 struct et_descriptor; /* what the loop knows of one descriptor number */
 
 struct et_options {
     /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5). The loop allocates its table
      * of descriptors, 64 bytes each, once. At most 1,048,576; 0: the soft RLIMIT_NOFILE at the time of the call, or that. */
     unsigned descriptors_max;
+    /* Executes what is marked on_pool; may be null. It outlives the loop. */
+    struct et_pool *pool;
 };
 
 /* Its fields are private. It must not move in memory while it is in use. */
@@ -105,10 +121,15 @@ struct et_loop {
     struct et_completion *expired; /* taken out of the heap to fire in this timer phase, in order */
     struct et_completion *current; /* the cancel or close that is being carried out */
     struct et_descriptor *descriptors;
+    struct et_pool *pool;
+    struct et_completion *delivering;              /* what this pool phase still has to deliver, in order */
+    ET_ATOMIC(struct et_completion *) handed_over; /* by pool threads, the last first */
     uint64_t now_ns;
     uint64_t order;  /* of the next start */
     uint64_t called; /* callbacks in this tick */
     uint32_t active;
+    uint32_t lingering; /* deleted, but a pool thread has them */
+    uint32_t executing; /* by pool threads, which still touch the loop; under the pool's mutex */
     uint32_t round;
     int descriptors_max;
     int descriptors_used;           /* numbers from this on have never been waited on */
@@ -116,14 +137,17 @@ struct et_loop {
     int epoll;
     int wakeup;
     bool stopped, in_callback, epoll_stale, no_pwait2;
+    ET_ATOMIC(uint32_t)
+    wakers; /* threads inside et_loop_wakeup. The last field: it outlives et_loop_deinit, which zeroes the others */
 };
 
 /* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8), an epoll instance and an eventfd. options may
- * be null. Errors: -EINVAL (null loop, descriptors_max out of range), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
+ * be null. Errors: -EINVAL (null loop, descriptors_max out of range, a pool that is not initialised), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
 int et_loop_init(struct et_loop *loop, const struct et_options *options);
 
 /* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors of the caller stay
- * open. Errors: -EBUSY inside a callback of this loop. (ET-DEINIT-1 … 4) */
+ * open. Waits for system calls that pool threads are making for this loop, and for wake-ups in progress in other threads.
+ * Errors: -EBUSY inside a callback of this loop. (ET-DEINIT-1 … 4, ET-POOL-13, ET-WAKE-3) */
 int et_loop_deinit(struct et_loop *loop);
 
 /* Runs the loop: ET_RUN_NO_WAIT one round, ET_RUN_ONCE until a callback was called, ET_RUN_UNTIL_DONE until nothing is left
@@ -146,18 +170,19 @@ uint64_t et_loop_now(const struct et_loop *loop);
 void et_loop_update_now(struct et_loop *loop);
 
 /* Ends the wait in progress; when there is none, the loop does not wait when it next asks the kernel. Not a callback: a run or tick goes
- * on until it has what it was called for. Any thread; async-signal-safe; errno is preserved. (ET-WAKE-1, -2) */
+ * on until it has what it was called for. Any thread; async-signal-safe; errno is preserved. May race with et_loop_deinit, as long as the
+ * loop's memory lives on. (ET-WAKE-1 … 3) */
 void et_loop_wakeup(struct et_loop *loop);
 
 /* ---- submitting -------------------------------------------------------------------------------------- */
 
 /* Submits a completion as it is described; its operation starts in the next round. 0 when it is adding already.
- * Errors: -EBUSY (active), -EINVAL (not a valid description, or in use by another loop), -EOPNOTSUPP (a pool mark without a pool). (ET-ADD-1 … 7) */
+ * Errors: -EBUSY (active, or deleted while a pool thread is at work on it), -EINVAL (not a valid description, or in use by another loop), -EOPNOTSUPP (a pool mark without a pool). (ET-ADD-1 … 7) */
 int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 
 /* Ends a completion silently: its callback is not called after this has returned. The memory is the caller's when the
- * completion is dead: after the next round's second phase, or et_loop_deinit. 0 in every state; -EINVAL when it is in use by another
- * loop. (ET-DELETE-1 … 4) */
+ * completion is dead: after the next round's second phase, or et_loop_deinit; where a pool thread is at work on it, in the round after that has ended. 0 in every state; -EINVAL when it is in use by another
+ * loop. (ET-DELETE-1 … 4, ET-POOL-7, -8) */
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 
 /* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place. The deadline is
@@ -173,10 +198,65 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion, 
                         uint64_t delay_ms, et_callback callback, void *userdata);
 
 /* Submits `cancel`, which in the next round ends `target`: the target's callback gets -ECANCELED, then the cancel's gets 0; or
- * -ENOENT when there was nothing to cancel. The target stays valid memory until the cancel is dead. Errors: -EBUSY (the cancel
- * completion is in use), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8) */
+ * -ENOENT when there was nothing to cancel; or -EALREADY when a pool thread has it, which ends by itself. The target stays valid memory until the cancel is dead. Errors: -EBUSY (the cancel
+ * completion is in use), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
 int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
                    et_callback callback, void *userdata);
+
+/* ---- the thread pool ---------------------------------------------------------------------------------- */
+
+struct eti_worker;
+
+struct et_pool_options {
+    unsigned threads_max; /* 1 … 1024; 0: the number of processors online */
+    size_t stack_bytes;   /* of each thread, at least PTHREAD_STACK_MIN; 0: the system's default */
+};
+
+/* A fixed number of threads at most, created when there is work for them. They execute work in the order of submission, whatever loop
+ * it is of, with all signals blocked. Its fields are private. It must not move in memory while it is in use. */
+struct et_pool {
+    pthread_mutex_t mutex;             /* over all below, and the counts of `executing` of the loops */
+    pthread_cond_t work, left;         /* there is work; a loop has no more work executing */
+    pthread_attr_t attributes;         /* of its threads */
+    struct eti_worker *workers;        /* threads_max of them */
+    struct et_completion *head, *tail; /* the queue */
+    unsigned queued, idle, threads, threads_max;
+    unsigned loops; /* that may still submit work */
+    bool ending;
+};
+
+/* Makes *pool, which is not a pool in use, ready: one allocation, no thread yet. options may be null. Errors: -EINVAL (null pool, a number
+ * out of range), -ENOMEM, and those of pthread_cond_init(3) and its kind. (ET-POOL-15) */
+int et_pool_init(struct et_pool *pool, const struct et_pool_options *options);
+
+/* Ends the threads, releases everything and zeroes *pool. Not while loops come or go in other threads.
+ * Errors: -EBUSY (a loop still has it), -EINVAL (not initialised). (ET-POOL-14, -16) */
+int et_pool_deinit(struct et_pool *pool);
+
+/* ---- notifications from other threads ------------------------------------------------------------------ */
+
+/* A counter that any thread raises and completions wait for, on any loop. Its fields are private. */
+struct et_async {
+    uint64_t value; /* what a wait has read */
+    int fd;
+    ET_ATOMIC(uint32_t) users; /* threads inside et_async_notify */
+};
+
+/* Makes *async, which is not one in use, ready: an eventfd. Errors: -EINVAL (null), and those of eventfd(2). */
+int et_async_init(struct et_async *async);
+
+/* Releases it, when no et_async_notify is in progress any more; later ones are refused, as long as the memory of *async lives on. No
+ * completion may wait on it. Not in a signal handler. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-5) */
+int et_async_deinit(struct et_async *async);
+
+/* Ends one wait on the async, now or when it comes; several notifications may end one wait together, none is lost. Any thread;
+ * async-signal-safe; never blocks; errno is preserved. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-2 … 5) */
+int et_async_notify(struct et_async *async);
+
+/* Describes a completion as a read of the async's counter and adds it; its result is 8 when it was notified. ET_REARM in the callback waits
+ * for the next notification. Errors: -EBUSY (adding or active, or deleted while a pool thread is at work on it), -EINVAL (null, or not initialised, or in use by another loop). (ET-ASYNC-1) */
+int et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *completion, et_callback callback,
+                  void *userdata);
 
 #ifdef __cplusplus
 }

@@ -6,6 +6,7 @@
 #include "etalon.h"
 
 #include <assert.h>
+#include <pthread.h>
 
 /* The private operation of a completion that timer_reset has put to work. */
 #define CARRIER ET_OPERATIONS
@@ -24,6 +25,7 @@ enum place {
     PLACE_IN,
     PLACE_OUT,
     PLACE_POLLS,
+    PLACE_POOL, /* in the pool's queue, executing, or handed over; also of a lingering (deleting) completion */
 };
 
 struct waiters {
@@ -43,7 +45,48 @@ struct et_descriptor {
     bool is_useless : 1;   /* was reported without anything waiting for what was reported */
 };
 
+/* What a pool thread does next. Each phase is one step of eti_pool_step, so that whoever plays the threads can stop between any two. */
+enum eti_phase {
+    ETI_IDLE,       /* takes work from the pool's queue, or waits for some */
+    ETI_EXECUTES,   /* makes the system call */
+    ETI_HANDS_OVER, /* pushes the completion to its loop's list: the last touch of the completion */
+    ETI_WAKES,      /* writes to the loop's eventfd, if the list was empty */
+    ETI_LEAVES,     /* lowers the loop's count of executing work: the last touch of the loop */
+};
+
+struct eti_worker {
+    struct et_pool *pool;
+    struct et_completion *work; /* from ETI_EXECUTES to ETI_HANDS_OVER */
+    struct et_loop *loop;       /* whose work it is, from ETI_EXECUTES to ETI_LEAVES */
+    pthread_t thread;
+    enum eti_phase phase;
+    bool wakes; /* it is this thread's to wake the loop */
+};
+
+/* ---- pool.c ---- */
+/* What a pool thread does, one phase at a time. Returns false when the thread has to end. */
+bool eti_pool_step(struct eti_worker *worker);
+/* -EINVAL when it is no pool in use. */
+int eti_pool_attach(struct et_loop *loop, struct et_pool *pool);
+/* Makes every completion that the pool has of this loop dead, after waiting for those that are executing, and leaves the pool, if any. */
+void eti_pool_detach(struct et_loop *loop);
+/* Queues an active completion: 0, or (and it is not queued) the negated errno of a creation that has left the pool without a thread. */
+int eti_pool_queue(struct et_loop *loop, struct et_completion *c);
+/* Takes a queued completion back: false when a thread has it, or it is handed over. */
+bool eti_pool_recall(struct et_loop *loop, struct et_completion *c);
+/* Phase 4. */
+void eti_deliver_handed_over(struct et_loop *loop);
+
 /* ---- loop.c ---- */
+/* A queue that is linked by next and previous: the submissions, or the pool's. */
+void eti_join(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
+void eti_leave(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
+/* Whether a deleting completion is one that a pool thread has, or has handed over (ET-POOL-8). */
+bool eti_is_lingering(const struct et_completion *c);
+/* Adding, active, or lingering: it cannot be submitted now. */
+bool eti_is_busy(const struct et_completion *c);
+/* Whether a call on this completion makes sense at all. */
+bool eti_is_usable(const struct et_loop *loop, const struct et_completion *c);
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place);
 /* Ends an episode whose completion is linked nowhere any more: dead, then the callback. */
 void eti_become_dead(struct et_loop *loop, struct et_completion *c, int64_t result);
@@ -54,6 +97,14 @@ void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result);
 /* Makes a deleting completion dead, silently. */
 void eti_retire(struct et_loop *loop, struct et_completion *c);
 void eti_apply_reset(struct et_loop *loop, struct et_completion *carrier);
+
+/* ---- async.c: a descriptor that any thread may write to, and that its owner may close meanwhile ---- */
+/* Lets eti_raise reach fd, from now until eti_raise_ends has returned. users: 0 before. */
+void eti_raise_begins(ET_ATOMIC(uint32_t) * users);
+/* Adds 1 to the eventfd *fd, which is read only if it may be used: false if not. Async-signal-safe, errno is preserved. */
+bool eti_raise(ET_ATOMIC(uint32_t) * users, const int *fd);
+/* Returns when nobody uses the descriptor any more, nor will. */
+void eti_raise_ends(ET_ATOMIC(uint32_t) * users);
 
 /* ---- timers.c ---- */
 void eti_heap_insert(struct et_completion **root, struct et_completion *c);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,30 +17,38 @@
 
 /* ---- the queues --------------------------------------------------------------------------------------- */
 
-static void join_submissions(struct et_loop *loop, struct et_completion *c) {
-    c->internal.loop = loop;
-    c->internal.state = ET_ADDING;
-    c->internal.round = loop->round;
+void eti_join(struct et_completion **head, struct et_completion **tail, struct et_completion *c) {
     c->internal.next = NULL;
-    c->internal.previous = loop->submissions_tail;
-    if (loop->submissions_tail != NULL)
-        loop->submissions_tail->internal.next = c;
+    c->internal.previous = *tail;
+    if (*tail != NULL)
+        (*tail)->internal.next = c;
     else
-        loop->submissions_head = c;
-    loop->submissions_tail = c;
+        *head = c;
+    *tail = c;
 }
 
-static void leave_submissions(struct et_loop *loop, struct et_completion *c) {
+void eti_leave(struct et_completion **head, struct et_completion **tail, struct et_completion *c) {
     struct et_completion *next = c->internal.next, *previous = c->internal.previous;
     if (previous != NULL)
         previous->internal.next = next;
     else
-        loop->submissions_head = next;
+        *head = next;
     if (next != NULL)
         next->internal.previous = previous;
     else
-        loop->submissions_tail = previous;
+        *tail = previous;
     c->internal.next = c->internal.previous = NULL;
+}
+
+static void join_submissions(struct et_loop *loop, struct et_completion *c) {
+    c->internal.loop = loop;
+    c->internal.state = ET_ADDING;
+    c->internal.round = loop->round;
+    eti_join(&loop->submissions_head, &loop->submissions_tail, c);
+}
+
+static void leave_submissions(struct et_loop *loop, struct et_completion *c) {
+    eti_leave(&loop->submissions_head, &loop->submissions_tail, c);
 }
 
 static void join_deletions(struct et_loop *loop, struct et_completion *c) {
@@ -122,6 +131,7 @@ void eti_withdraw(struct et_loop *loop, struct et_completion *c) {
     case PLACE_IN:
     case PLACE_OUT:
     case PLACE_POLLS: eti_stop_waiting(loop, c); break;
+    case PLACE_POOL: break; /* it was recalled, or has come back */
     }
     c->internal.place = PLACE_NOWHERE;
 }
@@ -157,8 +167,7 @@ static bool is_initialised(const struct et_loop *loop) {
     return loop != NULL && loop->descriptors != NULL;
 }
 
-/* Whether a call on this completion makes sense at all. */
-static bool is_usable(const struct et_loop *loop, const struct et_completion *c) {
+bool eti_is_usable(const struct et_loop *loop, const struct et_completion *c) {
     return is_initialised(loop) && c != NULL && (c->internal.state == ET_DEAD || c->internal.loop == loop);
 }
 
@@ -167,8 +176,16 @@ static uint64_t deadline_after(const struct et_loop *loop, uint64_t delay_ms) {
     return delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;
 }
 
+bool eti_is_lingering(const struct et_completion *c) {
+    return c->internal.state == ET_DELETING && c->internal.place == PLACE_POOL;
+}
+
+bool eti_is_busy(const struct et_completion *c) {
+    return c->internal.state == ET_ADDING || c->internal.state == ET_ACTIVE || eti_is_lingering(c);
+}
+
 /* 0, or why the description cannot be added (ET-ADD-5, ET-ADD-6). */
-static int check_description(const struct et_completion *c) {
+static int check_description(const struct et_loop *loop, const struct et_completion *c) {
     bool pooled = false;
     switch (c->operation) {
     case ET_CANCEL:
@@ -188,9 +205,9 @@ static int check_description(const struct et_completion *c) {
         if (c->operation >= ET_OPERATIONS)
             return -EINVAL;
     }
-    if (c->on_pool)
-        return pooled ? -EOPNOTSUPP : -EINVAL;
-    return 0;
+    if (c->on_pool && !pooled)
+        return -EINVAL;
+    return c->on_pool && loop->pool == NULL ? -EOPNOTSUPP : 0;
 }
 
 enum et_state et_completion_state(const struct et_completion *c) {
@@ -198,18 +215,19 @@ enum et_state et_completion_state(const struct et_completion *c) {
 }
 
 int et_loop_add(struct et_loop *loop, struct et_completion *c) {
-    if (!is_usable(loop, c))
+    if (!eti_is_usable(loop, c))
         return -EINVAL;
     if (c->internal.state == ET_ADDING)
         return 0;
-    if (c->internal.state == ET_ACTIVE)
+    if (eti_is_busy(c))
         return -EBUSY;
-    int error = check_description(c);
+    int error = check_description(loop, c);
     if (error != 0)
         return error;
     if (c->internal.state == ET_DELETING)
         eti_retire(loop, c); /* ET-ADD-4 */
     c->internal.operation = c->operation;
+    c->internal.on_pool = c->on_pool;
     c->internal.events =
         c->operation == ET_POLL ? c->poll.events : 0; /* now, as checked: others share the registration */
     c->internal.trusted = false;
@@ -221,12 +239,19 @@ int et_loop_add(struct et_loop *loop, struct et_completion *c) {
 }
 
 int et_loop_delete(struct et_loop *loop, struct et_completion *c) {
-    if (!is_usable(loop, c))
+    if (!eti_is_usable(loop, c))
         return -EINVAL;
-    if (c->internal.state == ET_ADDING || c->internal.state == ET_ACTIVE) {
-        eti_withdraw(loop, c);
-        join_deletions(loop, c);
+    if (c->internal.state != ET_ADDING && c->internal.state != ET_ACTIVE)
+        return 0;
+    bool pooled = c->internal.state == ET_ACTIVE && c->internal.place == PLACE_POOL;
+    if (pooled && !eti_pool_recall(loop, c)) { /* ET-POOL-8 */
+        c->internal.state = ET_DELETING;
+        loop->active--;
+        loop->lingering++;
+        return 0;
     }
+    eti_withdraw(loop, c);
+    join_deletions(loop, c);
     return 0;
 }
 
@@ -240,9 +265,9 @@ static void describe_timer(struct et_completion *c, uint64_t delay_ms, et_callba
 
 int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_ms, et_callback callback,
                   void *userdata) {
-    if (!is_usable(loop, c))
+    if (!eti_is_usable(loop, c))
         return -EINVAL;
-    if (c->internal.state == ET_ACTIVE || (c->internal.state == ET_ADDING && c->internal.operation != ET_TIMER))
+    if (eti_is_busy(c) && (c->internal.state != ET_ADDING || c->internal.operation != ET_TIMER))
         return -EBUSY;
     describe_timer(c, delay_ms, callback, userdata);
     if (c->internal.state != ET_ADDING)
@@ -253,14 +278,14 @@ int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_
 
 int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struct et_completion *carrier, uint64_t delay_ms,
                         et_callback callback, void *userdata) {
-    if (!is_usable(loop, c) || carrier == NULL || carrier == c)
+    if (!eti_is_usable(loop, c) || carrier == NULL || carrier == c)
         return -EINVAL;
     if (c->internal.state != ET_ACTIVE)
         return et_loop_timer(loop, c, delay_ms, callback, userdata);
-    if (c->internal.operation != ET_TIMER || !is_usable(loop, carrier))
+    if (c->internal.operation != ET_TIMER || !eti_is_usable(loop, carrier))
         return -EINVAL;
     bool carried = carrier->internal.state == ET_ADDING && c->internal.partner == carrier;
-    if (!carried && (carrier->internal.state == ET_ADDING || carrier->internal.state == ET_ACTIVE))
+    if (!carried && eti_is_busy(carrier))
         return -EBUSY;
     if (!carried) {
         if (carrier->internal.state == ET_DELETING)
@@ -284,9 +309,9 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struct et
 
 int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
                    et_callback callback, void *userdata) {
-    if (!is_usable(loop, cancel) || target == NULL || target == cancel)
+    if (!eti_is_usable(loop, cancel) || target == NULL || target == cancel)
         return -EINVAL;
-    if (cancel->internal.state == ET_ADDING || cancel->internal.state == ET_ACTIVE)
+    if (eti_is_busy(cancel))
         return -EBUSY;
     cancel->operation = ET_CANCEL;
     cancel->on_pool = false;
@@ -312,7 +337,7 @@ static void process_deletions(struct et_loop *loop) {
 }
 
 static bool has_work(const struct et_loop *loop) {
-    return loop->active > 0 || loop->submissions_head != NULL || loop->deletions_head != NULL;
+    return loop->active > 0 || loop->lingering > 0 || loop->submissions_head != NULL || loop->deletions_head != NULL;
 }
 
 static int make_round(struct et_loop *loop, uint64_t callbacks) {
@@ -321,6 +346,9 @@ static int make_round(struct et_loop *loop, uint64_t callbacks) {
         return 0;
     process_deletions(loop);
     eti_expire_timers(loop);
+    if (loop->stopped)
+        return 0;
+    eti_deliver_handed_over(loop);
     if (loop->stopped)
         return 0;
     return eti_ask_kernel(loop, callbacks);
@@ -373,14 +401,8 @@ void et_loop_update_now(struct et_loop *loop) {
 }
 
 void et_loop_wakeup(struct et_loop *loop) {
-    if (!is_initialised(loop))
-        return;
-    int saved = errno;
-    uint64_t one = 1;
-    /* The one failure that eventfd(2) knows here, EAGAIN, means that the loop is going to wake up anyway. */
-    ssize_t written = write(loop->wakeup, &one, sizeof one);
-    (void)written;
-    errno = saved;
+    if (loop != NULL)
+        eti_raise(&loop->wakers, &loop->wakeup); /* the one look at the loop that another thread may take */
 }
 
 /* ---- the loop's life ---------------------------------------------------------------------------------- */
@@ -395,12 +417,13 @@ static int descriptors_max(const struct et_options *options) {
 }
 
 static void release(struct et_loop *loop) {
+    eti_raise_ends(&loop->wakers);
     if (loop->wakeup >= 0)
         close(loop->wakeup);
     if (loop->epoll >= 0)
         close(loop->epoll);
     free(loop->descriptors);
-    memset(loop, 0, sizeof *loop);
+    memset(loop, 0, offsetof(struct et_loop, wakers)); /* which another thread may still look at */
 }
 
 int et_loop_init(struct et_loop *loop, const struct et_options *options) {
@@ -426,7 +449,15 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options) {
         release(loop);
         return error;
     }
+    if (options != NULL && options->pool != NULL) {
+        int error = eti_pool_attach(loop, options->pool);
+        if (error != 0) {
+            release(loop);
+            return error;
+        }
+    }
     eti_update_time(loop);
+    eti_raise_begins(&loop->wakers);
     return 0;
 }
 
@@ -455,6 +486,7 @@ int et_loop_deinit(struct et_loop *loop) {
         drop_waiters(&loop->descriptors[fd].out);
         drop_waiters(&loop->descriptors[fd].polls);
     }
+    eti_pool_detach(loop);
     release(loop);
     return 0;
 }

@@ -84,13 +84,24 @@ static void end_carrier(struct et_loop *loop, struct et_completion *c) {
     eti_apply_reset(loop, c);
 }
 
+/* Whether there is something to cancel, or else (*result) why not. */
+static bool can_cancel(struct et_loop *loop, struct et_completion *target, int64_t *result) {
+    bool active = target->internal.loop == loop && target->internal.state == ET_ACTIVE;
+    *result = -ENOENT;
+    if (active && target->internal.place == PLACE_POOL) {
+        *result = -EALREADY; /* ET-POOL-6 */
+        return eti_pool_recall(loop, target);
+    }
+    return active || (target->internal.loop == loop && target->internal.state == ET_ADDING);
+}
+
 /* ET-CANCEL-4 … 7. The target's callback may delete the cancel: loop->current then no longer names it. */
 static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *target = c->internal.partner;
-    int64_t result = -ENOENT;
+    int64_t result;
     eti_become_active(loop, c, PLACE_NOWHERE);
     loop->current = c;
-    if (target->internal.loop == loop && (target->internal.state == ET_ADDING || target->internal.state == ET_ACTIVE)) {
+    if (can_cancel(loop, target, &result)) {
         result = 0;
         if (target->internal.operation == CARRIER)
             end_carrier(loop, target);
@@ -99,6 +110,14 @@ static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     }
     if (loop->current == c)
         eti_finish(loop, c, result);
+}
+
+/* ET-POOL-1, ET-POOL-3. */
+static void give_to_pool(struct et_loop *loop, struct et_completion *c) {
+    c->internal.place = PLACE_POOL;
+    int error = eti_pool_queue(loop, c);
+    if (error != 0)
+        eti_finish(loop, c, error);
 }
 
 /* ET-CLOSE-1 … 3. */
@@ -113,6 +132,11 @@ static void start_close(struct et_loop *loop, struct et_completion *c) {
         if (loop->current != c)
             return;
         eti_descriptor_closes(loop, fd);
+    }
+    if (c->internal.on_pool) {
+        loop->current = NULL;
+        give_to_pool(loop, c);
+        return;
     }
     /* Linux has closed the number even when it says EINTR; closing again could close somebody else's descriptor. */
     int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;
@@ -183,12 +207,17 @@ void eti_start(struct et_loop *loop, struct et_completion *c) {
         eti_finish(loop, c, -EBADF);
         return;
     }
-    switch (c->internal.operation) {
-    case ET_CLOSE:
+    if (c->internal.on_pool || c->internal.operation == ET_CLOSE)
         c->internal.fd = c->fd;
-        start_close(loop, c);
-        return;
+    switch (c->internal.operation) {
+    case ET_CLOSE: start_close(loop, c); return;
     case ET_SHUTDOWN: eti_finish(loop, c, shutdown(c->fd, c->shutdown.how) == 0 ? 0 : -errno); return;
-    default: start_waiting(loop, c); return;
+    default: break;
     }
+    if (!c->internal.on_pool) {
+        start_waiting(loop, c);
+        return;
+    }
+    eti_become_active(loop, c, PLACE_NOWHERE);
+    give_to_pool(loop, c);
 }

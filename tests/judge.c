@@ -40,7 +40,9 @@ static struct judge {
     unsigned spare;  /* no free place is below this one */
     unsigned pinned; /* what the event is about */
 
+    bool in_deinit;    /* a deinit that waits for the pool */
     bool in_tick;      /* the subject's tick has begun and not ended */
+    bool time_known;   /* some event has told it */
     bool refused_tick; /* the model says that it returns `expected` at once */
     int expected;
     uint64_t line;
@@ -239,6 +241,10 @@ static void on_add(const struct event *e, unsigned c) {
     describe(e, c);
     if (j.lost)
         return;
+    if (e->pool && e->result == 0 && (j.observes & OBSERVES_POOL) == 0) {
+        malformed("an operation with the pool mark can be judged only when the pool is observed");
+        return;
+    }
     const struct model_completion *of = &j.model.completion[c];
     bool described = (e->has & HAS_DESCRIPTION) != 0 || of->state == ET_ADDING || of->state == ET_ACTIVE;
     if (!described) {
@@ -273,18 +279,48 @@ static void on_cancel(const struct event *e, unsigned target) {
     check_state(e, by);
 }
 
+/* What comes after it is another loop; the clock goes on. */
+static void begin_anew(void) {
+    unsigned completions = j.model.completions;
+    uint64_t clock_ns = j.model.clock_ns;
+    struct model_async async[MODEL_ASYNCS];
+    memcpy(async, j.model.async, sizeof async);
+    model_init(&j.model, completions, j.recording.descriptors_max, clock_ns);
+    memcpy(j.model.async, async, sizeof async); /* they belong to no loop */
+    memset(j.used, 0, sizeof j.used);
+    memset(j.bucket, 0xff, sizeof j.bucket);
+    j.taken = j.spare = 0;
+    j.time_known = false;
+}
+
 static void on_deinit(const struct event *e) {
+    bool pool = j.model.has_pool;
     int expected = model_deinit(&j.model);
     check_returned(e, expected);
     if (expected != 0 || j.lost)
         return;
-    /* What comes after it is another loop; the clock goes on. */
-    unsigned completions = j.model.completions;
-    uint64_t clock_ns = j.model.clock_ns;
-    model_init(&j.model, completions, j.recording.descriptors_max, clock_ns);
-    memset(j.used, 0, sizeof j.used);
-    memset(j.bucket, 0xff, sizeof j.bucket);
-    j.taken = j.spare = 0;
+    j.in_deinit = pool;
+    if (!pool)
+        begin_anew();
+}
+
+static void on_async(const struct event *e, unsigned c) {
+    if (e->kind == EVENT_NOTIFY && e->result < 0 && e->fd >= 0)
+        return; /* it is no async of the subject */
+    if (!wide_knows_async(&j.model, e->fd)) {
+        malformed("more than 64 asyncs are in use at once");
+        return;
+    }
+    if (e->kind == EVENT_NOTIFY)
+        check_returned(e, model_notify(&j.model, e->fd));
+    else if (e->kind == EVENT_ASYNC_DEINIT)
+        check_returned(e, model_async_deinit(&j.model, e->fd));
+    else
+        check_observable(e, ET_READ);
+    if (e->kind != EVENT_ASYNC_WAIT || j.lost)
+        return;
+    check_returned(e, model_async_wait(&j.model, c, e->fd, e->has_callback, e->userdata));
+    check_state(e, c);
 }
 
 /* ---- what was not seen -------------------------------------------------------------------------------- */
@@ -330,6 +366,7 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
             return false;
         return wide_wait_unseen(&j.model, clock_at(e), is_end && result < 0 && result > -4096 ? (int)-result : 0) ==
                NULL;
+    case WIDE_UNSEEN: return wide_move_on(&j.model);
     default: return false;
     }
 }
@@ -359,10 +396,13 @@ static void reach(const struct event *e, unsigned c) {
     if ((j.observes & OBSERVES_READINESS) != 0 || !j.model.in_tick || j.model.in_callback != MODEL_NONE)
         return;
     enum wide_due aim = e->kind == EVENT_WAIT ? WIDE_WAIT : WIDE_END;
-    bool callback = e->kind == EVENT_CALLBACK;
+    bool callback = e->kind == EVENT_CALLBACK, took = e->kind == EVENT_TOOK;
+    aim = e->kind == EVENT_THREAD ? WIDE_THREAD : aim;
     (void)wide_due(&j.model, &due);
     wide_copy(&j.before, &j.model);
     while (steps++ < UNSEEN_STEPS_MAX) {
+        if (took && j.model.completion[c].pool != MODEL_NO_POOL)
+            return;
         if (callback ? wide_may_end(&j.model, c, e->result) : wide_due(&j.model, &due) == aim)
             return;
         if (callback && wide_due(&j.model, &due) == WIDE_DELIVERY && wide_ready_unseen(&j.model, c, e->result))
@@ -374,7 +414,7 @@ static void reach(const struct event *e, unsigned c) {
         if (!pass(e, c, &rounds))
             break;
     }
-    if (callback)
+    if (e->kind != EVENT_END)
         wide_copy(&j.model, &j.before); /* so that the clause is told of the place where it was broken */
 }
 
@@ -422,8 +462,15 @@ static void check_active(const struct event *e) {
 }
 
 static void on_end(const struct event *e) {
-    if (!j.in_tick) {
-        malformed("a tick ends that has not begun");
+    if (e->of_deinit && j.in_deinit) {
+        j.in_deinit = false;
+        judge(model_deinit_end(&j.model), e);
+        if (!j.lost)
+            begin_anew();
+        return;
+    }
+    if (!j.in_tick || e->of_deinit) {
+        malformed("a tick or deinit ends that has not begun");
         return;
     }
     if (j.refused_tick) {
@@ -492,6 +539,30 @@ static void on_dead(unsigned c) {
         model_settled(&j.model, dead);
 }
 
+static void on_pool(const struct event *e, unsigned c) {
+    if (e->kind == EVENT_POOL) {
+        j.model.has_pool = true;
+        j.model.pool_threads_max = e->threads_max;
+        j.model.pool_threads = e->threads;
+        return;
+    }
+    if (!j.model.has_pool) {
+        malformed("a thread of a pool, but nothing said that the loop has one");
+        return;
+    }
+    if (e->kind == EVENT_THREAD || e->kind == EVENT_TOOK)
+        reach(e, c);
+    switch (e->kind) {
+    case EVENT_THREAD: judge(model_thread(&j.model, (int)-e->result), e); break;
+    case EVENT_TOOK: judge(model_took(&j.model, c), e); break;
+    case EVENT_EXECUTED:
+        judge(model_executed(&j.model, c, (enum et_operation)e->operation, e->fd, e->result), e);
+        break;
+    case EVENT_GAVE_BACK: judge(model_gave_back(&j.model, c), e); break;
+    default: judge(model_idle(&j.model), e); break;
+    }
+}
+
 static void on_kernel(const struct event *e) {
     unsigned c = MODEL_NONE;
     if (e->kind == EVENT_TRY && (e->has & HAS_C) != 0)
@@ -523,12 +594,14 @@ static void check_time(const struct event *e) {
 }
 
 static bool is_call(const struct event *e) {
-    return e->kind <= EVENT_CANCEL || e->kind == EVENT_DEINIT || e->kind == EVENT_UPDATE_NOW;
+    return e->kind <= EVENT_CANCEL || e->kind == EVENT_ASYNC_WAIT || e->kind == EVENT_DEINIT ||
+           e->kind == EVENT_UPDATE_NOW;
 }
 
 static void perform(struct event *e) {
     unsigned c = NO_SLOT;
-    bool begins = e->kind == EVENT_ADD || e->kind == EVENT_TIMER || e->kind == EVENT_RESET;
+    bool begins =
+        e->kind == EVENT_ADD || e->kind == EVENT_TIMER || e->kind == EVENT_RESET || e->kind == EVENT_ASYNC_WAIT;
     j.pinned = NO_SLOT;
     if ((e->has & HAS_C) != 0 && e->kind != EVENT_TRY && (c = place(e->c)) == NO_SLOT)
         return;
@@ -554,14 +627,37 @@ static void perform(struct event *e) {
     case EVENT_END: on_end(e); break;
     case EVENT_CALLBACK: on_callback(e, c); break;
     case EVENT_RETURNED: on_returned(e, c); break;
+    case EVENT_ASYNC_WAIT:
+    case EVENT_NOTIFY:
+    case EVENT_ASYNC_DEINIT: on_async(e, c); break;
+    case EVENT_THREAD:
+    case EVENT_TOOK:
+    case EVENT_EXECUTED:
+    case EVENT_GAVE_BACK:
+    case EVENT_IDLE:
+    case EVENT_POOL: on_pool(e, c); break;
     case EVENT_DEAD: on_dead(c); break;
     default: on_kernel(e); break;
     }
 }
 
+/* The time at which the loop was made is that of the first event that tells one. */
+static void begin_time(const struct event *e) {
+    if (j.time_known || (e->has & (HAS_NOW | HAS_CLOCK)) == 0)
+        return;
+    bool same = (e->has & HAS_NOW) != 0 && e->now_ms == j.model.clock_ns / MS_NS;
+    j.time_known = true;
+    if ((e->has & HAS_CLOCK) != 0)
+        j.model.clock_ns = e->clock_ns;
+    else if (!same) /* to the nanosecond it may have been told to the loop before */
+        j.model.clock_ns = e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS : 0;
+    j.model.now_ms = (e->has & HAS_NOW) != 0 ? e->now_ms : j.model.clock_ns / MS_NS;
+}
+
 static void apply(struct event *e, const struct event *next) {
     j.line = e->line;
     j.verdict.events++;
+    begin_time(e);
     if ((e->has & HAS_CLOCK) != 0)
         model_clock(&j.model, e->clock_ns);
     else if ((e->has & HAS_NOW) != 0 && e->kind == EVENT_UPDATE_NOW)
@@ -570,13 +666,19 @@ static void apply(struct event *e, const struct event *next) {
         malformed("a call within a tick, outside of a callback");
         return;
     }
-    if (j.refused_tick && e->kind != EVENT_END) {
+    bool thread =
+        (e->kind >= EVENT_THREAD && e->kind <= EVENT_IDLE) || e->kind == EVENT_NOTIFY || e->kind == EVENT_WAKEUP;
+    if (j.in_deinit && !thread && !(e->kind == EVENT_END && e->of_deinit)) {
+        malformed("a deinit that waits for its pool has not ended");
+        return;
+    }
+    if (j.refused_tick && e->kind != EVENT_END && !thread) {
         differ(j.model.clause, "this tick ends at once", "something happens in it");
         j.lost = true; /* the model makes no rounds there */
         return;
     }
-    /* What the model does by itself after these three comes after them in the subject too. */
-    bool before = e->kind == EVENT_TICK || e->kind == EVENT_RUN || e->kind == EVENT_RETURNED;
+    /* What the model does by itself after these comes after them in the subject too. */
+    bool before = e->kind == EVENT_TICK || e->kind == EVENT_RUN || e->kind == EVENT_RETURNED || e->kind == EVENT_DEINIT;
     if (before)
         check_time(e);
     if (j.lost)
@@ -592,20 +694,14 @@ static void apply(struct event *e, const struct event *next) {
 /* ---- the command -------------------------------------------------------------------------------------- */
 
 static void begin(void) {
+    j.in_tick = j.in_deinit = j.refused_tick = j.lost = j.time_known = false;
+    j.malformed[0] = '\0';
+    j.taken = j.spare = 0;
+    memset(j.used, 0, sizeof j.used);
     memset(j.bucket, 0xff, sizeof j.bucket);
     j.pinned = NO_SLOT;
     model_init(&j.model, 0, j.recording.descriptors_max, 0);
     model_init(&j.before, 0, j.recording.descriptors_max, 0);
-}
-
-/* The time at which the loop was made is that of the first event that tells one. */
-static void begin_time(const struct event *e) {
-    if ((e->has & (HAS_NOW | HAS_CLOCK)) == 0)
-        return;
-    j.model.clock_ns = (e->has & HAS_CLOCK) != 0         ? e->clock_ns
-                       : e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS
-                                                         : 0;
-    j.model.now_ms = (e->has & HAS_NOW) != 0 ? e->now_ms : j.model.clock_ns / MS_NS;
 }
 
 static void complain_of_input(void) {
@@ -622,8 +718,13 @@ static int next_event(struct event *e) {
         int status = recording_next(&j.recording, e);
         if (status != 1)
             return status;
-        bool ready = e->kind >= EVENT_REPORT && e->kind <= EVENT_DEAD,
-             wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
+        bool ready = e->kind >= EVENT_REPORT && e->kind <= EVENT_REFUSED;
+        bool pool = (e->kind >= EVENT_THREAD && e->kind <= EVENT_POOL) || (e->kind == EVENT_END && e->of_deinit);
+        if (e->kind == EVENT_DEAD && (j.observes & (OBSERVES_READINESS | OBSERVES_POOL)) == 0)
+            continue;
+        bool wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
+        if (pool && (j.observes & OBSERVES_POOL) == 0)
+            continue;
         if ((ready && (j.observes & OBSERVES_READINESS) == 0) || (wait && (j.observes & OBSERVES_WAITS) == 0))
             continue;
         if ((j.observes & OBSERVES_TIME) == 0)
@@ -641,8 +742,6 @@ static bool judge_all(void) {
     struct event event[2];
     unsigned at = 0;
     int status = next_event(&event[0]);
-    if (status == 1)
-        begin_time(&event[0]);
     bool more = status == 1;
     while (more && !j.lost) {
         status = next_event(&event[at ^ 1]);
@@ -691,7 +790,7 @@ static int conclude(void) {
         printf(", %llu difference%s%s", (unsigned long long)j.verdict.differences,
                j.verdict.differences == 1 ? "" : "s", j.lost ? "; the rest was not judged" : "");
     const char *separator = "; not observed, and so not judged: ";
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < OBSERVABLE; i++)
         if ((j.observes >> i & 1) == 0) {
             printf("%s%s", separator, recording_observes[i]);
             separator = ", ";
@@ -712,10 +811,10 @@ static bool read_observes(char *list) {
     j.only = 0;
     for (char *word = strtok(list, ","); word != NULL; word = strtok(NULL, ",")) {
         unsigned i = 0;
-        while (i < 4 && strcmp(word, recording_observes[i]) != 0)
+        while (i < OBSERVABLE && strcmp(word, recording_observes[i]) != 0)
             i++;
-        if (i == 4) {
-            fprintf(stderr, "etalon: --observes %s: not one of time, states, waits, readiness\n", word);
+        if (i == OBSERVABLE) {
+            fprintf(stderr, "etalon: --observes %s: not one of time, states, waits, readiness, pool\n", word);
             return false;
         }
         j.only |= 1U << i;
@@ -743,14 +842,10 @@ static bool read_options(int argc, char **argv) {
         default: return false;
         }
     }
-    return argc - optind == 1;
+    return argc - optind >= 1;
 }
 
-int judge_main(int argc, char **argv) {
-    j.only = ~0U;
-    if (!read_options(argc, argv))
-        return usage();
-    const char *name = argv[optind];
+static int judge_file(const char *name) {
     bool standard = strcmp(name, "-") == 0;
     FILE *file = standard ? stdin : fopen(name, "rb");
     if (file == NULL) {
@@ -772,4 +867,20 @@ int judge_main(int argc, char **argv) {
     if (!standard)
         fclose(file);
     return status;
+}
+
+int judge_main(int argc, char **argv) {
+    int worst = 0;
+    j.only = ~0U;
+    if (!read_options(argc, argv))
+        return usage();
+    if (j.json != NULL && argc - optind > 1) {
+        fputs("etalon: judge: --json takes one recording at a time\n", stderr);
+        return BAD_INPUT;
+    }
+    for (int i = optind; i < argc; i++) {
+        int status = judge_file(argv[i]);
+        worst = status > worst ? status : worst;
+    }
+    return worst;
 }

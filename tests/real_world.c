@@ -59,6 +59,7 @@ static struct {
     } number[NUMBERS];                   /* installed 0: not ours */
     struct open_file file[KERNEL_FILES]; /* numbers 0: free */
     struct watch watch[KERNEL_WATCHES];
+    int gives; /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
     void (*sigpipe)(int);
 } r;
 
@@ -186,7 +187,21 @@ static int64_t call_dup3(int fd, int copy, int flags) {
     return result;
 }
 
+/* Of an async: a descriptor of the program. */
+static int64_t given_new(unsigned value, int flags) {
+    int high = moved(must(__real_eventfd(value, flags), "eventfd"), PEERS_FROM);
+    int fd = lowest_copy(high);
+    __real_close(high);
+    if (fd < 0)
+        return -EMFILE;
+    file_new(fd, WORLD_EVENTFD);
+    r.handle[r.gives - 1] = fd;
+    return fd;
+}
+
 static int64_t call_eventfd(unsigned value, int flags) {
+    if (r.gives != 0)
+        return given_new(value, flags);
     int fd = __real_eventfd(value, flags);
     if (fd >= 0)
         fd = moved(fd, KERNEL_OWN_FROM);
@@ -379,6 +394,10 @@ static int asked(void) {
     return 0;
 }
 
+static int thread(void) {
+    return 0;
+}
+
 static int look(int epfd, struct epoll_event *events, int max, struct kernel_report *reports) {
     if (!known(epfd))
         return -EBADF;
@@ -420,6 +439,7 @@ static const struct kernel real = {
     .clock = clock_now,
     .next_expiry = next_expiry,
     .advance = advance,
+    .thread = thread,
 };
 
 /* ---- commands ---- */
@@ -476,6 +496,8 @@ static void open_handle(unsigned d, uint64_t kind) {
     int end[2];
     if (r.handle[d] != NONE || kind >= WORLD_KINDS)
         return;
+    if (kind == WORLD_ASYNC) /* nobody has asked for the interface's own */
+        kind = WORLD_EVENTFD;
     unsigned ends = open_ends((unsigned)kind, end);
     int peer = ends == 2 ? moved(end[1], PEERS_FROM) : NONE;
     int high = moved(end[0], PEERS_FROM);
@@ -688,6 +710,10 @@ static uint64_t world_installed(int fd) {
     return known(fd) ? r.number[fd].installed : 0;
 }
 
+static void world_gives(int handle) {
+    r.gives = handle + 1;
+}
+
 /* The close went through this world, which has told the handles already. */
 static void world_released(int fd) {
     (void)fd;
@@ -705,4 +731,5 @@ const struct world_kind_functions world_real = {
     .registered = world_registered,
     .installed = world_installed,
     .released = world_released,
+    .gives = world_gives,
 };

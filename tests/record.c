@@ -10,6 +10,7 @@
 static struct {
     FILE *out;
     bool begun;
+    bool new_loop; /* whether it has a pool is known when it is first used */
     uint64_t clock_ns, shown_ns;
 } r;
 
@@ -37,6 +38,13 @@ static void write_result(const char *key, int64_t result) {
 static void write_count(const char *key, uint64_t count) {
     const char *quote = count >> 53 != 0 ? "\"" : "";
     fprintf(r.out, ",\"%s\":%s%" PRIu64 "%s", key, quote, count, quote);
+}
+
+/* Before the model is told anything else of a loop. */
+static void write_pool(const struct model *m) {
+    if (r.out != NULL && r.new_loop && m->has_pool)
+        fprintf(r.out, "{\"has_pool\":%u,\"threads\":%u}\n", m->pool_threads_max, m->pool_threads);
+    r.new_loop = false;
 }
 
 static void write_time(const struct model *m) {
@@ -84,12 +92,14 @@ static void write_description(const struct model_description *d) {
 REAL(void, model_init, struct model *m, unsigned completions, int descriptors_max, uint64_t clock_ns) {
     __real_model_init(m, completions, descriptors_max, clock_ns);
     r.clock_ns = clock_ns;
+    r.new_loop = true;
     if (r.out == NULL || r.begun)
         return;
     r.begun = true;
     r.shown_ns = 0;
     fprintf(r.out,
-            "{\"etalon-recording\":1,\"subject\":\"etalon\",\"observes\":[\"time\",\"states\",\"waits\",\"readiness\"],"
+            "{\"etalon-recording\":1,\"subject\":\"etalon\",\"observes\":[\"time\",\"states\",\"waits\",\"readiness\","
+            "\"pool\"],"
             "\"descriptors_max\":%d}\n",
             descriptors_max);
 }
@@ -100,6 +110,7 @@ REAL(void, model_clock, struct model *m, uint64_t clock_ns) {
 }
 
 REAL(int, model_add, struct model *m, unsigned c) {
+    write_pool(m);
     int result = __real_model_add(m, c);
     if (r.out == NULL)
         return result;
@@ -112,6 +123,7 @@ REAL(int, model_add, struct model *m, unsigned c) {
 }
 
 REAL(int, model_delete, struct model *m, unsigned c) {
+    write_pool(m);
     int result = __real_model_delete(m, c);
     if (r.out == NULL)
         return result;
@@ -137,6 +149,7 @@ static void write_timer(const struct model *m, const char *call, unsigned c, uns
 }
 
 REAL(int, model_timer, struct model *m, unsigned c, uint64_t delay_ms, bool has_callback, uint32_t userdata) {
+    write_pool(m);
     int result = __real_model_timer(m, c, delay_ms, has_callback, userdata);
     write_timer(m, "timer", c, MODEL_NONE, delay_ms, has_callback, userdata, result);
     return result;
@@ -144,12 +157,14 @@ REAL(int, model_timer, struct model *m, unsigned c, uint64_t delay_ms, bool has_
 
 REAL(int, model_reset, struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms, bool has_callback,
      uint32_t userdata) {
+    write_pool(m);
     int result = __real_model_reset(m, c, carrier, delay_ms, has_callback, userdata);
     write_timer(m, "reset", c, carrier, delay_ms, has_callback, userdata, result);
     return result;
 }
 
 REAL(int, model_cancel, struct model *m, unsigned cancel, unsigned target, bool has_callback, uint32_t userdata) {
+    write_pool(m);
     int result = __real_model_cancel(m, cancel, target, has_callback, userdata);
     if (r.out == NULL)
         return result;
@@ -169,16 +184,19 @@ static void write_bare(const struct model *m, const char *call) {
 }
 
 REAL(void, model_stop, struct model *m) {
+    write_pool(m);
     __real_model_stop(m);
     write_bare(m, "stop");
 }
 
 REAL(void, model_update_now, struct model *m) {
+    write_pool(m);
     __real_model_update_now(m);
     write_bare(m, "update_now");
 }
 
 REAL(int, model_deinit, struct model *m) {
+    write_pool(m);
     int result = __real_model_deinit(m);
     if (r.out == NULL)
         return result;
@@ -197,6 +215,7 @@ static void write_end(const struct model *m, int result) {
 }
 
 REAL(int, model_tick, struct model *m, uint64_t callbacks) {
+    write_pool(m);
     uint64_t now_ms = m->now_ms;
     int result = __real_model_tick(m, callbacks);
     if (r.out == NULL)
@@ -293,8 +312,16 @@ REAL(const char *, model_returned, struct model *m, enum et_action action) {
 
 REAL(const char *, model_settled, struct model *m, model_set dead) {
     model_set left = dead & m->maybe_dead;
-    while (r.out != NULL && left != 0) { /* in the order of starting, as the model ends them */
+    while (r.out != NULL && left != 0) { /* what was handed over in that order, the others in that of starting */
         unsigned first = MODEL_NONE;
+        for (unsigned i = m->handed_over.count; i-- > 0;)
+            if ((left >> m->handed_over.item[i] & 1) != 0)
+                first = m->handed_over.item[i];
+        if (first != MODEL_NONE) {
+            fprintf(r.out, "{\"dead\":%u}\n", first);
+            left &= ~(UINT32_C(1) << first);
+            continue;
+        }
         for (unsigned c = 0; c < m->completions; c++)
             if ((left >> c & 1) != 0 && (first == MODEL_NONE || m->completion[c].order < m->completion[first].order))
                 first = c;
@@ -309,4 +336,79 @@ REAL(const char *, model_tick_end, struct model *m, int result) {
     if (r.out != NULL)
         write_end(m, result);
     return clause;
+}
+
+/* ---- the pool and the asyncs -------------------------------------------------------------------------- */
+
+REAL(int, model_async_wait, struct model *m, unsigned c, int fd, bool has_callback, uint32_t userdata) {
+    write_pool(m);
+    int result = __real_model_async_wait(m, c, fd, has_callback, userdata);
+    if (r.out == NULL)
+        return result;
+    fprintf(r.out, "{\"call\":\"async_wait\",\"c\":%u,\"fd\":%d", c, fd);
+    write_callback(has_callback, userdata);
+    write_result("returns", result);
+    write_state(m, c);
+    end_line(m);
+    return result;
+}
+
+static int write_async(const char *call, int fd, int result) {
+    if (r.out == NULL)
+        return result;
+    fprintf(r.out, "{\"call\":\"%s\",\"fd\":%d", call, fd);
+    write_result("returns", result);
+    fputs("}\n", r.out);
+    return result;
+}
+
+REAL(int, model_notify, struct model *m, int fd) {
+    return write_async("notify", fd, __real_model_notify(m, fd));
+}
+
+REAL(int, model_async_deinit, struct model *m, int fd) {
+    return write_async("async_deinit", fd, __real_model_async_deinit(m, fd));
+}
+
+REAL(const char *, model_deinit_end, struct model *m) {
+    if (r.out != NULL && m->has_pool)
+        fputs("{\"end\":\"deinit\",\"returns\":0}\n", r.out);
+    return __real_model_deinit_end(m);
+}
+
+REAL(const char *, model_thread, struct model *m, int error) {
+    if (r.out != NULL) {
+        fprintf(r.out, "{\"thread\":%d}\n", -error);
+    }
+    return __real_model_thread(m, error);
+}
+
+static void write_thread(const char *event, unsigned c) {
+    if (r.out != NULL)
+        fprintf(r.out, "{\"%s\":%u}\n", event, c);
+}
+
+REAL(const char *, model_took, struct model *m, unsigned c) {
+    write_thread("took", c);
+    return __real_model_took(m, c);
+}
+
+REAL(const char *, model_executed, struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
+    if (r.out != NULL) {
+        fprintf(r.out, "{\"executed\":%u,\"op\":\"%s\",\"fd\":%d", c, operation_name(operation), fd);
+        write_result("result", result);
+        fputs("}\n", r.out);
+    }
+    return __real_model_executed(m, c, operation, fd, result);
+}
+
+REAL(const char *, model_gave_back, struct model *m, unsigned c) {
+    write_thread("gave_back", c);
+    return __real_model_gave_back(m, c);
+}
+
+REAL(const char *, model_idle, struct model *m) {
+    if (r.out != NULL)
+        fputs("{\"idle\":true}\n", r.out);
+    return __real_model_idle(m);
 }

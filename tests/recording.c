@@ -16,7 +16,7 @@
 #define LINE_MAX_BYTES 65536
 #define ERRNO_MAX      4095
 
-const char *const recording_observes[4] = {"time", "states", "waits", "readiness"};
+const char *const recording_observes[OBSERVABLE] = {"time", "states", "waits", "readiness", "pool"};
 
 static const char *const call_names[] = {
     [EVENT_ADD] = "add",
@@ -28,6 +28,9 @@ static const char *const call_names[] = {
     [EVENT_UPDATE_NOW] = "update_now",
     [EVENT_DEINIT] = "deinit",
     [EVENT_WAKEUP] = "wakeup",
+    [EVENT_ASYNC_WAIT] = "async_wait",
+    [EVENT_NOTIFY] = "notify",
+    [EVENT_ASYNC_DEINIT] = "async_deinit",
     [EVENT_TICK] = "tick",
     [EVENT_RUN] = "run",
 };
@@ -48,6 +51,7 @@ void event_text(const struct event *event, char *text, size_t size) {
     switch (event->kind) {
     case EVENT_ADD:
     case EVENT_DELETE:
+    case EVENT_ASYNC_WAIT:
     case EVENT_TIMER: snprintf(text, size, "%s of %llu returned %s", call_names[event->kind], c, result); break;
     case EVENT_RESET:
     case EVENT_CANCEL:
@@ -69,6 +73,12 @@ void event_text(const struct event *event, char *text, size_t size) {
         snprintf(text, size, "%s on descriptor %d gave %s", operation_name(event->operation), event->fd, result);
         break;
     case EVENT_REFUSED: snprintf(text, size, "the registration of descriptor %d was refused", event->fd); break;
+    case EVENT_THREAD: snprintf(text, size, "the pool was to make a thread: %s", result); break;
+    case EVENT_TOOK: snprintf(text, size, "a thread took %llu", c); break;
+    case EVENT_EXECUTED: snprintf(text, size, "a thread executed %llu: %s", c, result); break;
+    case EVENT_GAVE_BACK: snprintf(text, size, "a thread gave %llu back", c); break;
+    case EVENT_IDLE: snprintf(text, size, "a thread is idle"); break;
+    case EVENT_POOL: snprintf(text, size, "the loop has a pool"); break;
     case EVENT_DEAD: snprintf(text, size, "%llu is dead", c); break;
     default: snprintf(text, size, "%s", call_names[event->kind]); break;
     }
@@ -173,7 +183,8 @@ static bool read_descriptor(const json_t *value, int *fd) {
 
 /* The first key says what the event is. */
 static bool read_what(struct event *e, const char *key, const json_t *value, bool *known) {
-    static const char *const ends[] = {"tick", "run"};
+    static const char *const ends[] = {"tick", "run", "deinit"};
+    static const char *const threads[] = {"took", "executed", "gave_back"};
     unsigned number;
     *known = true;
     if (strcmp(key, "call") == 0) {
@@ -183,12 +194,28 @@ static bool read_what(struct event *e, const char *key, const json_t *value, boo
     }
     if (strcmp(key, "end") == 0) {
         e->kind = EVENT_END;
-        return read_word(value, ends, 2, &number);
+        bool right = read_word(value, ends, 3, &number);
+        e->of_deinit = number == 2;
+        return right;
     }
     if (strcmp(key, "callback") == 0 || strcmp(key, "returned") == 0 || strcmp(key, "dead") == 0) {
         e->kind = key[0] == 'c' ? EVENT_CALLBACK : key[0] == 'r' ? EVENT_RETURNED : EVENT_DEAD;
         e->has |= HAS_C;
         return read_count(value, &e->c);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        if (strcmp(key, threads[i]) == 0) {
+            e->kind = (enum event_kind)(EVENT_TOOK + i);
+            e->has |= HAS_C;
+            return read_count(value, &e->c);
+        }
+    if (strcmp(key, "thread") == 0) {
+        e->kind = EVENT_THREAD;
+        return read_result(value, &e->result) && e->result <= 0 && e->result >= -ERRNO_MAX;
+    }
+    if (strcmp(key, "idle") == 0 || strcmp(key, "has_pool") == 0) {
+        e->kind = key[0] == 'i' ? EVENT_IDLE : EVENT_POOL;
+        return key[0] == 'i' ? json_is_true(value) : read_u32(value, &e->threads_max);
     }
     if (strcmp(key, "wait") == 0) {
         e->kind = EVENT_WAIT;
@@ -260,6 +287,8 @@ static bool read_field(struct event *e, const char *key, const json_t *value) {
         return e->has |= HAS_ACTIVE, read_u32(value, &e->active);
     if (strcmp(key, "stale") == 0)
         return read_flag(value, &e->stale);
+    if (strcmp(key, "threads") == 0)
+        return read_u32(value, &e->threads) && e->threads <= INT32_MAX;
     if (strcmp(key, "kept") == 0)
         return read_u32(value, &e->kept);
     if (strcmp(key, "mode") == 0) {
@@ -289,12 +318,18 @@ static int check_complete(struct recording *r, const struct event *e, const json
         [EVENT_TRY] = {"fd", "result"},
         [EVENT_REFUSED] = {"error"},
         [EVENT_DEAD] = {NULL},
+        [EVENT_ASYNC_WAIT] = {"c", "fd", "returns"},
+        [EVENT_NOTIFY] = {"fd", "returns"},
+        [EVENT_ASYNC_DEINIT] = {"fd", "returns"},
+        [EVENT_EXECUTED] = {"op", "fd", "result"},
     };
     for (unsigned i = 0; i < 3 && needed[e->kind][i] != NULL; i++)
         if (json_object_get(object, needed[e->kind][i]) == NULL)
             return fails(r, "\"%s\" is missing", needed[e->kind][i]);
     bool no_now = (r->observes & OBSERVES_TIME) != 0 && (e->has & HAS_NOW) == 0;
-    if (no_now && (e->kind <= EVENT_CALLBACK || e->kind == EVENT_WAIT))
+    bool elsewhere = e->kind == EVENT_NOTIFY || e->kind == EVENT_WAKEUP || e->kind == EVENT_ASYNC_DEINIT ||
+                     e->of_deinit; /* perhaps another thread's */
+    if (no_now && !elsewhere && (e->kind <= EVENT_CALLBACK || e->kind == EVENT_WAIT))
         return fails(r, "\"%s\" is missing, although the header says that time is observed", "now");
     bool wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
     if (wait && (r->observes & OBSERVES_WAITS) == 0)
@@ -302,6 +337,8 @@ static int check_complete(struct recording *r, const struct event *e, const json
     bool ready = e->kind == EVENT_REPORT || e->kind == EVENT_TRY || e->kind == EVENT_REFUSED;
     if (ready && (r->observes & OBSERVES_READINESS) == 0)
         return fails(r, "a report, try or refusal, although the header does not say that readiness is observed%s", "");
+    if (e->kind >= EVENT_THREAD && e->kind <= EVENT_POOL && (r->observes & OBSERVES_POOL) == 0)
+        return fails(r, "a pool, although the header does not say that it is observed%s", "");
     if (e->kind == EVENT_REFUSED && (e->result >= 0 || e->result < -ERRNO_MAX))
         return fails(r, "\"error\" is no negated errno%s", "");
     return 1;
@@ -323,8 +360,9 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
         break; /* the others are looked at below; this finds the usual order at once */
     }
     if (subjects == 0) {
-        static const char *const keys[] = {"call", "end",   "callback", "returned", "dead",
-                                           "wait", "woken", "report",   "refused",  "try"};
+        static const char *const keys[] = {"call",      "end",    "callback", "returned", "dead", "wait",
+                                           "woken",     "report", "refused",  "try",      "took", "executed",
+                                           "gave_back", "thread", "idle",     "has_pool"};
         for (unsigned i = 0; i < sizeof keys / sizeof *keys && subjects == 0; i++)
             if ((value = json_object_get(object, keys[i])) != NULL) {
                 bool known;
@@ -402,15 +440,17 @@ static int read_header(struct recording *r) {
     if (!json_is_integer(version) || json_integer_value(version) != 1)
         status = fails(r, "the first line must be {\"etalon-recording\": 1, ...}; no other version is known%s", "");
     else if (!json_is_array(observes))
-        status = fails(r, "\"observes\" must be a list of \"time\", \"states\", \"waits\", \"readiness\"%s", "");
+        status =
+            fails(r, "\"observes\" must be a list of \"time\", \"states\", \"waits\", \"readiness\", \"pool\"%s", "");
     const json_t *limit = json_object_get(object, "descriptors_max");
     r->descriptors_max = INT32_MAX;
     if (status == 1 && limit != NULL && (!read_descriptor(limit, &r->descriptors_max) || r->descriptors_max < 0))
         status = fails(r, "\"descriptors_max\" is no limit of descriptors%s", "");
     for (size_t i = 0; status == 1 && i < json_array_size(observes); i++) {
         unsigned number;
-        if (!read_word(json_array_get(observes, i), recording_observes, 4, &number))
-            status = fails(r, "\"observes\" must be a list of \"time\", \"states\", \"waits\", \"readiness\"%s", "");
+        if (!read_word(json_array_get(observes, i), recording_observes, OBSERVABLE, &number))
+            status = fails(
+                r, "\"observes\" must be a list of \"time\", \"states\", \"waits\", \"readiness\", \"pool\"%s", "");
         else
             r->observes |= 1U << number;
     }

@@ -7,9 +7,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { OBSERVES_TIME = 1, OBSERVES_STATES = 2, OBSERVES_WAITS = 4, OBSERVES_READINESS = 8 };
+#define OBSERVABLE 5
+enum { OBSERVES_TIME = 1, OBSERVES_STATES = 2, OBSERVES_WAITS = 4, OBSERVES_READINESS = 8, OBSERVES_POOL = 16 };
 
-extern const char *const recording_observes[4]; /* their names, in this order */
+extern const char *const recording_observes[OBSERVABLE]; /* their names, in this order */
 
 enum event_kind {
     EVENT_ADD,
@@ -21,9 +22,12 @@ enum event_kind {
     EVENT_UPDATE_NOW,
     EVENT_DEINIT,
     EVENT_WAKEUP,
+    EVENT_ASYNC_WAIT,
+    EVENT_NOTIFY,
+    EVENT_ASYNC_DEINIT,
     EVENT_TICK,
     EVENT_RUN,
-    EVENT_END, /* of a tick or run */
+    EVENT_END, /* of a tick or run, or of a deinit that waits for a pool */
     EVENT_CALLBACK,
     EVENT_RETURNED,
     EVENT_WAIT,
@@ -31,6 +35,12 @@ enum event_kind {
     EVENT_REPORT,
     EVENT_TRY,
     EVENT_REFUSED,
+    EVENT_THREAD, /* the pool has tried to make one */
+    EVENT_TOOK,   /* a thread, from the pool's queue */
+    EVENT_EXECUTED,
+    EVENT_GAVE_BACK,
+    EVENT_IDLE,
+    EVENT_POOL, /* the loop has one, from now on */
     EVENT_DEAD, /* seen to have ended, without a callback */
 };
 
@@ -62,8 +72,8 @@ struct event {
     int64_t result; /* or what the call returned, or the limit of a wait, or a positive errno */
     uint64_t callbacks;
     int mode;
-    bool rearm, stale, forgiven;
-    uint32_t kept, active;
+    bool rearm, stale, forgiven, of_deinit;
+    uint32_t kept, active, threads_max, threads;
     uint8_t state;
     uint64_t now_ms, clock_ns;
 };

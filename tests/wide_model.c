@@ -5,9 +5,9 @@
 
 enum wide_due wide_due(struct model *m, unsigned *c) {
     static const enum wide_due public[] = {
-        [DUE_END] = WIDE_END,           [DUE_CALLBACK] = WIDE_CALLBACK, [DUE_TRY] = WIDE_TRY,
-        [DUE_CHOICE] = WIDE_CHOICE,     [DUE_WAIT] = WIDE_WAIT,         [DUE_WOKEN] = WIDE_WOKEN,
-        [DUE_DELIVERY] = WIDE_DELIVERY,
+        [DUE_END] = WIDE_END,       [DUE_CALLBACK] = WIDE_CALLBACK, [DUE_TRY] = WIDE_TRY,
+        [DUE_CHOICE] = WIDE_CHOICE, [DUE_THREAD] = WIDE_THREAD,     [DUE_UNSEEN] = WIDE_UNSEEN,
+        [DUE_WAIT] = WIDE_WAIT,     [DUE_WOKEN] = WIDE_WOKEN,       [DUE_DELIVERY] = WIDE_DELIVERY,
     };
     advance(m);
     *c = m->tick.due == DUE_CALLBACK ? m->tick.due_completion : m->tick.current;
@@ -23,7 +23,8 @@ bool wide_move_on(struct model *m) {
 static int64_t lawful_limit(const struct model *m) {
     uint64_t earliest = UINT64_MAX;
     bool timers = false;
-    if (m->tick.called >= m->tick.asked || m->submissions.count > 0 || m->deletions.count > 0 || m->active == 0)
+    if (m->tick.called >= m->tick.asked || m->submissions.count > 0 || m->deletions.count > 0 ||
+        m->active + m->lingering == 0)
         return 0;
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
@@ -122,11 +123,20 @@ void wide_bury(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     if (of->state == ET_DEAD)
         return;
+    if (of->pool == MODEL_EXECUTING) /* its thread is busy with it for ever */
+        of->pool = MODEL_NO_POOL;
     leave(m, c);
     of->state = ET_DEAD;
     release_carrier(m, c);
     if (m->tick.current == c)
         m->tick.current = MODEL_NONE;
+}
+
+bool wide_knows_async(const struct model *m, int fd) {
+    bool room = fd < 0;
+    for (unsigned i = 0; i < MODEL_ASYNCS; i++)
+        room = room || !m->async[i].used || m->async[i].fd == fd;
+    return room;
 }
 
 void wide_copy(struct model *to, const struct model *from) {

@@ -7,32 +7,51 @@
 #pragma GCC diagnostic ignored "-Wpsabi" /* sets as large as these are passed within this program only */
 
 #define MODEL_WIDE
-#define model            wide_model
-#define model_init       wide_model_init
-#define model_clock      wide_model_clock
-#define model_describe   wide_model_describe
-#define model_forget     wide_model_forget
-#define model_add        wide_model_add
-#define model_delete     wide_model_delete
-#define model_timer      wide_model_timer
-#define model_reset      wide_model_reset
-#define model_cancel     wide_model_cancel
-#define model_stop       wide_model_stop
-#define model_update_now wide_model_update_now
-#define model_deinit     wide_model_deinit
-#define model_tick       wide_model_tick
-#define model_try        wide_model_try
-#define model_refused    wide_model_refused
-#define model_wait       wide_model_wait
-#define model_woken      wide_model_woken
-#define model_report     wide_model_report
-#define model_callback   wide_model_callback
-#define model_returned   wide_model_returned
-#define model_settled    wide_model_settled
-#define model_tick_end   wide_model_tick_end
+#define model              wide_model
+#define model_init         wide_model_init
+#define model_clock        wide_model_clock
+#define model_describe     wide_model_describe
+#define model_forget       wide_model_forget
+#define model_add          wide_model_add
+#define model_delete       wide_model_delete
+#define model_timer        wide_model_timer
+#define model_reset        wide_model_reset
+#define model_cancel       wide_model_cancel
+#define model_stop         wide_model_stop
+#define model_update_now   wide_model_update_now
+#define model_deinit       wide_model_deinit
+#define model_tick         wide_model_tick
+#define model_try          wide_model_try
+#define model_refused      wide_model_refused
+#define model_wait         wide_model_wait
+#define model_woken        wide_model_woken
+#define model_report       wide_model_report
+#define model_callback     wide_model_callback
+#define model_returned     wide_model_returned
+#define model_settled      wide_model_settled
+#define model_tick_end     wide_model_tick_end
+#define model_deinit_end   wide_model_deinit_end
+#define model_async_wait   wide_model_async_wait
+#define model_async_deinit wide_model_async_deinit
+#define model_notify       wide_model_notify
+#define model_thread       wide_model_thread
+#define model_took         wide_model_took
+#define model_executed     wide_model_executed
+#define model_gave_back    wide_model_gave_back
+#define model_idle         wide_model_idle
 #include "../model/model.h"
 
-enum wide_due { WIDE_CALLBACK, WIDE_TRY, WIDE_CHOICE, WIDE_WAIT, WIDE_WOKEN, WIDE_DELIVERY, WIDE_END };
+enum wide_due {
+    WIDE_CALLBACK,
+    WIDE_TRY,
+    WIDE_CHOICE,
+    WIDE_THREAD,
+    WIDE_UNSEEN,
+    WIDE_WAIT,
+    WIDE_WOKEN,
+    WIDE_DELIVERY,
+    WIDE_END
+};
 
 /* What must be observed next. Of WIDE_CALLBACK, WIDE_TRY and WIDE_CHOICE: for whom. */
 enum wide_due wide_due(struct model *m, unsigned *c);
@@ -56,6 +75,8 @@ bool wide_may_end(const struct model *m, unsigned c, int64_t result);
 bool wide_waits(const struct model *m, unsigned c);
 /* After a difference: c is dead from now on, whatever it was. */
 void wide_bury(struct model *m, unsigned c);
+/* Whether the model has room for this async. */
+bool wide_knows_async(const struct model *m, int fd);
 /* As an assignment, of what is in use only. */
 void wide_copy(struct model *to, const struct model *from);
 

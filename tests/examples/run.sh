@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs the echo server and its load against each other, everything on the loopback interface. Prints TAP.
+# Runs the echo server and its load against each other, everything on the loopback interface, and the copy of files. Prints TAP.
 #
 #   tests/examples/run.sh [DIRECTORY OF THE PROGRAMS]        (build/default/tests/examples)
 set -u
@@ -99,6 +99,30 @@ verdict 'the load says so when nobody listens' $?
 "$programs/echo_server" --port 65536 >"$work/server" 2>&1
 test $? = 2 && grep -q '^usage' "$work/server"
 verdict 'a wrong option is refused' $?
+
+# Files of no byte, of less than a block, of many; with a mode; and a target that exists.
+head -c 5000000 /dev/urandom >"$work/large"
+head -c 1000 /dev/urandom >"$work/small"
+: >"$work/empty"
+chmod 640 "$work/small"
+echo old >"$work/small.copy"
+"$programs/copy" --block-kib 16 --tick-ms 1 "$work/large" "$work/large.copy" "$work/small" "$work/small.copy" "$work/empty" "$work/empty.copy" \
+    >"$work/load" 2>&1 && cmp "$work/large" "$work/large.copy" && cmp "$work/small" "$work/small.copy" && cmp "$work/empty" "$work/empty.copy" &&
+    test "$(stat -c %a "$work/small.copy")" = 640 && grep -q '^5001000 bytes copied, 0 failed; [1-9][0-9]* ticks' "$work/load"
+verdict 'files are copied through the pool while a timer ticks' $?
+
+"$programs/copy" "$work/large" "$work/no/such/directory" "$work/none" "$work/x" "$work/small" /dev/full "$work/large" "$work/large" \
+    "$work/small" "$work/y" >"$work/load" 2>&1
+test $? = 1 && cmp "$work/small" "$work/y" && grep -q ' 4 failed' "$work/load" && test -c /dev/full
+verdict 'a copy that fails says so, harms no other, and leaves nothing half-written' $?
+
+(ulimit -f 1000 && trap '' XFSZ && "$programs/copy" "$work/large" "$work/z") >"$work/load" 2>&1
+test $? = 1 && grep -q 'File too large' "$work/load" && ! ls "$work"/z* >/dev/null 2>&1
+verdict 'a disk that takes a part only' $?
+
+"$programs/copy" "$work/large" >"$work/load" 2>&1
+test $? = 2 && grep -q '^usage' "$work/load"
+verdict 'wrong arguments are refused' $?
 
 echo "1..$number"
 test "$failed" = 0

@@ -1034,6 +1034,781 @@ static void test_event_7(void **state) {
     ended();
 }
 
+/* ---- the pool ---- */
+
+static void pool(unsigned threads_max) {
+    m.has_pool = true;
+    m.pool_threads_max = threads_max;
+}
+
+static void add_pooled(unsigned c, unsigned operation, int fd, bool has_callback) {
+    struct model_description d = description(c, operation, fd);
+    d.pool_mark = true;
+    d.has_callback = has_callback;
+    model_describe(&m, c, &d);
+    assert_int_equal(model_add(&m, c), 0);
+}
+
+static void executed(unsigned c, int64_t result) {
+    LAWFUL(model_took(&m, c));
+    LAWFUL(model_executed(&m, c, m.completion[c].operation, m.completion[c].description.fd, result));
+}
+
+static void gave_back(unsigned c, int64_t result) {
+    executed(c, result);
+    LAWFUL(model_gave_back(&m, c));
+    LAWFUL(model_idle(&m));
+}
+
+/* A and B, reads with a callback, in the queue of a pool that has one thread and may have no more. */
+static void two_queued(void) {
+    pool(1);
+    add_pooled(A, ET_READ, 3, true);
+    add_pooled(B, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    polled();
+    ended();
+    assert_int_equal(m.queued.count, 2);
+}
+
+static void test_pool_1_a_round_trip(void **state) {
+    (void)state;
+    two_queued();
+    IS(ACTIVE, A);
+    tick(0);
+    BREAKS("ET-EVENT-8", model_try(&m, A, ET_READ, 3, 1)); /* it is no waiting operation */
+    BREAKS("ET-POOL-10", callback(A, 5));
+    gave_back(A, 5);
+    LAWFUL(model_wait(&m, 0));
+    LAWFUL(model_woken(&m, 0));
+    LAWFUL(model_report(&m, 3, POLL_IN, false)); /* of nobody's registration: useless, but once */
+    BREAKS("ET-TICK-3", callback(A, 5));         /* the pool phase is over */
+    ended();
+    tick(0);
+    BREAKS("ET-POOL-4", callback(A, 6));
+    BREAKS("ET-POOL-10", model_wait(&m, 0));
+    called(A, 5);
+    polled();
+    ended();
+    assert_int_equal(m.active, 1);
+    assert_int_equal(m.pool_busy, 0);
+}
+
+static void test_pool_1_limits_are_not_for_it(void **state) {
+    (void)state;
+    pool(0);
+    add_pooled(A, ET_READ, 100, true);
+    add_pooled(B, ET_CLOSE, -1, true);
+    add_pooled(C, ET_WRITE, -1, true); /* no waiting operation: not by ET-SUBMIT-4 either */
+    tick(0);
+    called(B, -EBADF); /* ET-SUBMIT-4 */
+    polled();
+    ended();
+    IS(ACTIVE, A);
+    IS(ACTIVE, C);
+    assert_int_equal(m.queued.count, 2);
+}
+
+static void test_pool_1_close(void **state) {
+    (void)state;
+    pool(1);
+    add(A, ET_POLL, 3);
+    add_pooled(B, ET_READ, 3, true);
+    add_pooled(C, ET_CLOSE, 3, true);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    LAWFUL(callback(A, -ECANCELED));
+    assert_int_equal(m.queued.count, 1);
+    struct model before = m;
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-CLOSE-2", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
+    gave_back(B, 1); /* the close does not end what the pool has */
+    gave_back(C, -EINTR);
+    polled();
+    ended();
+    tick(0);
+    called(B, 1);
+    BREAKS("ET-POOL-4", callback(C, -EINTR));
+    called(C, 0);
+    polled();
+    ended();
+    m = before;
+    assert_int_equal(model_delete(&m, C), 0); /* ET-CLOSE-3 */
+    LAWFUL(model_returned(&m, ET_DISARM));
+    gave_back(B, 1);
+    BREAKS("ET-POOL-5", model_took(&m, C));
+    polled();
+    ended();
+    IS(DEAD, C);
+}
+
+static void test_pool_2_4_threads(void **state) {
+    (void)state;
+    two_queued();
+    BREAKS("ET-POOL-2", model_took(&m, B));
+    BREAKS("ET-POOL-4", model_executed(&m, A, ET_READ, 3, 1));
+    LAWFUL(model_took(&m, A));
+    BREAKS("ET-POOL-4", model_took(&m, A));
+    BREAKS("ET-POOL-15", model_took(&m, B)); /* the one thread is at work */
+    BREAKS("ET-POOL-15", model_idle(&m));
+    BREAKS("ET-POOL-4", model_gave_back(&m, A));
+    BREAKS("ET-POOL-4", model_executed(&m, A, ET_WRITE, 3, 1));
+    BREAKS("ET-POOL-4", model_executed(&m, A, ET_READ, 4, 1));
+    LAWFUL(model_executed(&m, A, ET_READ, 3, -EAGAIN));
+    BREAKS("ET-POOL-4", model_executed(&m, A, ET_READ, 3, 1));
+    LAWFUL(model_gave_back(&m, A));
+    BREAKS("ET-POOL-12", model_gave_back(&m, A));
+    BREAKS("ET-POOL-15", model_took(&m, B)); /* not idle yet */
+    LAWFUL(model_idle(&m));
+    BREAKS("ET-POOL-15", model_idle(&m));
+    executed(B, -EINTR);
+    LAWFUL(model_gave_back(&m, B));
+    BREAKS("ET-POOL-5", model_took(&m, C));
+    tick(0);
+    called(A, -EAGAIN);
+    called(B, -EINTR);
+    polled();
+    ended();
+}
+
+static void test_pool_3_no_thread(void **state) {
+    (void)state;
+    pool(2);
+    add_pooled(A, ET_READ, 3, true);
+    add_pooled(B, ET_READ, 3, false);
+    add_pooled(C, ET_READ, 3, true);
+    add_pooled(D, ET_READ, 3, true);
+    tick(0);
+    BREAKS("ET-POOL-15", model_wait(&m, 0));
+    LAWFUL(model_thread(&m, EAGAIN));
+    assert_int_equal(m.queued.count, 0);
+    BREAKS("ET-POOL-3", callback(A, -ENOMEM));
+    called(A, -EAGAIN);
+    LAWFUL(model_thread(&m, ENOMEM));
+    IS(DEAD, B);
+    assert_int_equal(m.tick.called, 2);
+    LAWFUL(model_thread(&m, 0));
+    LAWFUL(model_thread(&m, EAGAIN)); /* there is one */
+    BREAKS("ET-POOL-10", callback(D, -EAGAIN));
+    polled();
+    ended();
+    IS(ACTIVE, D);
+    assert_int_equal(m.queued.count, 2);
+}
+
+static void test_pool_15_when_a_thread_is_created(void **state) {
+    (void)state;
+    pool(2);
+    tick(0);
+    BREAKS("ET-POOL-15", model_thread(&m, 0));
+    polled();
+    ended();
+    add_pooled(A, ET_READ, 3, true);
+    add(E, ET_NOOP, 0);
+    tick(0);
+    BREAKS("ET-POOL-15", callback(E, 0));
+    LAWFUL(model_thread(&m, 0));
+    called(E, 0);
+    gave_back(A, 1);
+    polled();
+    BREAKS("ET-POOL-15", model_thread(&m, 0));
+    ended();
+    add_pooled(B, ET_READ, 3, true);
+    add_pooled(C, ET_READ, 3, true);
+    add_pooled(D, ET_READ, 3, true);
+    tick(0); /* B has the idle thread, C needs one, D is too many */
+    LAWFUL(model_thread(&m, 0));
+    assert_int_equal(m.queued.count, 3);
+    BREAKS("ET-POOL-15", model_thread(&m, 0));
+    called(A, 1);
+    polled();
+    ended();
+}
+
+static void test_pool_15_a_thread_becomes_idle(void **state) {
+    (void)state;
+    pool(2);
+    add_pooled(A, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    executed(A, 1);
+    LAWFUL(model_gave_back(&m, A));
+    polled();
+    ended();
+    add_pooled(B, ET_READ, 3, true);
+    tick(0);
+    struct model before = m;
+    LAWFUL(model_idle(&m)); /* before B joined, or after */
+    LAWFUL(model_took(&m, B));
+    struct model idle = m;
+    LAWFUL(model_thread(&m, 0));
+    called(A, 1);
+    m = idle;
+    called(A, 1);
+    BREAKS("ET-POOL-15", model_thread(&m, 0));
+    polled();
+    ended();
+    m = before;
+    BREAKS("ET-POOL-15", callback(A, 1));
+}
+
+static void test_pool_5_cancel_in_the_queue(void **state) {
+    (void)state;
+    two_queued();
+    assert_int_equal(cancel(C, A), 0);
+    tick(0);
+    struct model before = m;
+    LAWFUL(model_took(&m, B)); /* A has left the queue already */
+    BREAKS("ET-POOL-5", model_took(&m, A));
+    LAWFUL(callback(A, -ECANCELED));
+    LAWFUL(model_returned(&m, ET_DISARM));
+    called(C, 0);
+    polled();
+    ended();
+    m = before;
+    LAWFUL(model_took(&m, A)); /* before the cancel looked */
+    BREAKS("ET-POOL-6", callback(A, -ECANCELED));
+    BREAKS("ET-POOL-6", callback(C, 0));
+    called(C, -EALREADY);
+    polled();
+    ended();
+    IS(ACTIVE, A);
+}
+
+static void test_pool_5_6_of_a_null_callback(void **state) {
+    (void)state;
+    pool(1);
+    add_pooled(A, ET_READ, 3, false);
+    add_pooled(B, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    polled();
+    ended();
+    assert_int_equal(cancel(C, A), 0);
+    tick(0);
+    struct model before = m;
+    called(C, 0);
+    IS(DEAD, A);
+    assert_int_equal(m.tick.called, 2);
+    BREAKS("ET-POOL-5", model_took(&m, A));
+    LAWFUL(model_took(&m, B));
+    m = before;
+    LAWFUL(model_took(&m, A));
+    BREAKS("ET-POOL-6", callback(C, 0));
+    called(C, -EALREADY);
+    IS(ACTIVE, A);
+    m = before;
+    LAWFUL(model_took(&m, B));
+    BREAKS("ET-POOL-5", model_took(&m, A));
+    called(C, 0);
+    IS(DEAD, A);
+}
+
+static void test_pool_6_handed_over(void **state) {
+    (void)state;
+    two_queued();
+    gave_back(A, 1);
+    assert_int_equal(cancel(C, A), 0);
+    tick(0);
+    called(C, -EALREADY);
+    called(A, 1); /* in the same round */
+    polled();
+    ended();
+}
+
+static void test_pool_7_delete_in_the_queue(void **state) {
+    (void)state;
+    two_queued();
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_string_equal(m.clause, "ET-DELETE-3");
+    assert_int_equal(m.deletions.count, 1);
+    assert_int_equal(m.lingering, 0);
+    BREAKS("ET-POOL-7", model_took(&m, A));
+    gave_back(B, 1);
+    assert_int_equal(model_add(&m, A), 0);
+    tick(0);
+    called(B, 1);
+    polled();
+    ended();
+    LAWFUL(model_took(&m, A));
+}
+
+static void test_pool_8_9_lingering(void **state) {
+    (void)state;
+    two_queued();
+    LAWFUL(model_took(&m, A));
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_string_equal(m.clause, "ET-POOL-8");
+    IS(DELETING, A);
+    assert_int_equal(m.active, 1);
+    assert_int_equal(m.lingering, 1);
+    assert_int_equal(m.deletions.count, 0);
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_int_equal(m.lingering, 1);
+    add_timer(D, 50);
+    tick_0();
+    assert_int_equal(model_add(&m, A), -EBUSY);
+    assert_string_equal(m.clause, "ET-POOL-9");
+    assert_int_equal(model_timer(&m, A, 1, true, 0), -EBUSY);
+    assert_string_equal(m.clause, "ET-POOL-9");
+    assert_int_equal(reset(A, E, 1), -EBUSY);
+    assert_string_equal(m.clause, "ET-POOL-9");
+    assert_int_equal(reset(D, A, 1), -EBUSY);
+    assert_string_equal(m.clause, "ET-POOL-9");
+    assert_int_equal(reset(B, A, 1), -EINVAL); /* ET-RESET-2 */
+    assert_int_equal(cancel(A, D), -EBUSY);
+    assert_string_equal(m.clause, "ET-POOL-9");
+    assert_int_equal(model_async_wait(&m, A, 5, true, 0), -EBUSY);
+    assert_string_equal(m.clause, "ET-POOL-9");
+    assert_int_equal(m.completion[A].description.operation, ET_READ);
+    assert_int_equal(cancel(E, A), 0);
+    tick(0);
+    called(E, -ENOENT); /* ET-CANCEL-6 */
+    polled();
+    ended();
+    LAWFUL(model_executed(&m, A, ET_READ, 3, 1));
+    LAWFUL(model_gave_back(&m, A));
+    assert_int_equal(model_add(&m, A), -EBUSY);
+    tick(0);
+    BREAKS("ET-STATE-3", callback(A, 1));
+    IS(DEAD, A);
+    assert_int_equal(m.lingering, 0);
+    assert_int_equal(m.tick.called, 0);
+    polled();
+    ended();
+    assert_int_equal(model_add(&m, A), 0);
+}
+
+static void test_pool_8_at_its_place(void **state) {
+    (void)state;
+    pool(1);
+    for (unsigned c = A; c <= C; c++)
+        add_pooled(c, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    polled();
+    ended();
+    for (unsigned c = A; c <= C; c++)
+        gave_back(c, 1);
+    tick(0);
+    BREAKS("ET-POOL-10", callback(B, 1));
+    LAWFUL(callback(A, 1));
+    assert_int_equal(model_delete(&m, B), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    LAWFUL(callback(C, 1));
+    IS(DEAD, B);
+    LAWFUL(model_returned(&m, ET_REARM));
+    polled();
+    ended();
+    IS(ADDING, C);
+}
+
+static void test_pool_8_last_and_idle(void **state) {
+    (void)state;
+    pool(1);
+    add_pooled(A, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    polled();
+    ended();
+    LAWFUL(model_took(&m, A));
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_int_equal(m.active, 0);
+    tick(MODEL_NEVER_REACHED);
+    BREAKS("ET-WAIT-2", model_wait(&m, 0)); /* lingering: there is something to wait for */
+    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
+    LAWFUL(model_executed(&m, A, ET_READ, 3, 1));
+    LAWFUL(model_gave_back(&m, A));
+    LAWFUL(model_woken(&m, 0));
+    struct model before = m;
+    BREAKS("ET-TICK-4", model_tick_end(&m, 0)); /* nor is the loop idle */
+    m = before;
+    LAWFUL(model_wait(&m, 0));
+    IS(DEAD, A);
+    LAWFUL(model_woken(&m, 0));
+    ended();
+}
+
+static void test_pool_10_snapshot(void **state) {
+    (void)state;
+    two_queued();
+    gave_back(A, 1);
+    tick(0);
+    LAWFUL(callback(A, 1));
+    gave_back(B, 2); /* the phase has begun */
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-POOL-10", callback(B, 2));
+    polled();
+    BREAKS("ET-TICK-3", callback(B, 2));
+    ended();
+    tick(0);
+    called(B, 2);
+    polled();
+    ended();
+}
+
+static void test_pool_10_handed_over_unseen(void **state) {
+    (void)state;
+    two_queued();
+    tick(0);
+    gave_back(A, 1);
+    struct model before = m;
+    called(A, 1); /* before the phase began */
+    polled();
+    ended();
+    m = before;
+    polled(); /* after it had begun */
+    ended();
+    tick(0);
+    BREAKS("ET-POOL-10", model_wait(&m, 0));
+    called(A, 1);
+    gave_back(B, 1); /* for the next phase, since this one has begun */
+    BREAKS("ET-POOL-10", callback(B, 1));
+    polled();
+    ended();
+}
+
+static void test_pool_10_unseen_ends(void **state) {
+    (void)state;
+    pool(1);
+    add_pooled(A, ET_READ, 3, false);
+    add_pooled(B, ET_READ, 3, true);
+    add_pooled(C, ET_READ, 3, true);
+    add_pooled(D, ET_READ, 3, false);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    polled();
+    ended();
+    tick(0);
+    gave_back(A, 1);
+    executed(B, 1);
+    assert_int_equal(model_delete(&m, B), 0);
+    LAWFUL(model_gave_back(&m, B));
+    LAWFUL(model_idle(&m));
+    gave_back(C, 1);
+    gave_back(D, 1);
+    assert_int_equal(m.maybe_dead, 1U << A | 1U << B);
+    struct model before = m;
+    BREAKS("ET-POOL-10", model_settled(&m, 1U << B)); /* A goes first */
+    m = before;
+    LAWFUL(model_settled(&m, 1U << A));
+    IS(DEAD, A);
+    IS(DELETING, B);
+    assert_int_equal(m.tick.called, 1);
+    polled();
+    ended();
+    m = before;
+    LAWFUL(model_settled(&m, 0));
+    BREAKS("ET-POOL-10", callback(C, 1)); /* B has not ended */
+    m = before;
+    LAWFUL(model_settled(&m, 1U << A | 1U << B));
+    LAWFUL(callback(C, 1));
+    IS(DEAD, B);
+    assert_int_equal(m.tick.called, 2);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    assert_int_equal(m.maybe_dead, 1U << D);
+    LAWFUL(model_settled(&m, 0));
+    polled();
+    ended();
+    tick_0();
+    IS(DEAD, D);
+}
+
+static void test_pool_10_stopped(void **state) {
+    (void)state;
+    two_queued();
+    gave_back(A, 1);
+    gave_back(B, 1);
+    struct model before = m;
+    tick(5);
+    LAWFUL(callback(A, 1));
+    model_stop(&m);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    struct model stopped = m;
+    BREAKS("ET-STOP-3", model_tick_end(&m, 0));
+    m = stopped;
+    called(B, 1);
+    BREAKS("ET-STOP-2", model_refused(&m, 3, ENOSPC, 0));
+    BREAKS("ET-STOP-2", model_wait(&m, 0));
+    ended();
+    m = before;
+    add(C, ET_NOOP, 0);
+    tick(5);
+    LAWFUL(callback(C, 0));
+    model_stop(&m);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-STOP-2", callback(A, 1)); /* the pool phase is not entered */
+    ended();
+}
+
+/* The loop has declined a try, and gone on to a submission, the pool phase and the wait, when it is seen again. */
+static void test_pool_threads_are_ahead_of_what_is_seen(void **state) {
+    (void)state;
+    pool(1);
+    m.pool_threads = 1;
+    add_pooled(B, ET_READ, 4, true);
+    tick_0();
+    add(A, ET_RECV, 3);
+    add_pooled(C, ET_READ, 4, false);
+    tick(0);
+    gave_back(B, 1); /* perhaps after the pool phase */
+    struct model before = m;
+    LAWFUL(model_try(&m, A, ET_RECV, 3, -EAGAIN));
+    BREAKS("ET-POOL-10", model_wait(&m, 0)); /* it was before: the try comes earlier */
+    m = before;
+    polled();
+    ended();
+    IS(ACTIVE, B);
+    m = before;
+    gave_back(C, 1);
+    assert_int_equal(m.maybe_dead, 0); /* B comes first */
+    called(B, 1);
+    assert_int_equal(m.maybe_dead, 1U << C);
+    LAWFUL(model_settled(&m, 1U << C));
+    IS(DEAD, C);
+    polled();
+    ended();
+}
+
+static void test_pool_8_settled_before_it_is_seen_where(void **state) {
+    (void)state;
+    pool(1);
+    m.pool_threads = 1;
+    add_pooled(B, ET_READ, 4, false);
+    tick_0();
+    add(A, ET_RECV, 3);
+    struct model added = m;
+    tick(0);
+    gave_back(B, 1);
+    assert_int_equal(m.maybe_dead, 1U << B);
+    LAWFUL(model_settled(&m, 1U << B));
+    polled();
+    ended();
+    m = added;
+    add(C, ET_NOOP, 0);
+    assert_int_equal(model_delete(&m, A), 0);
+    tick(0);
+    gave_back(B, 1);
+    BREAKS("ET-POOL-10", model_settled(&m, 1U << B)); /* C is due, and that is an earlier phase */
+}
+
+static void test_pool_10_every_round_has_its_snapshot(void **state) {
+    (void)state;
+    two_queued();
+    gave_back(A, 1);
+    tick(5);
+    LAWFUL(callback(A, 1));
+    add(C, ET_CONNECT, 5);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    polled();
+    LAWFUL(model_try(&m, C, ET_CONNECT, 5, -EINPROGRESS));
+    gave_back(B, 1); /* before the second round's pool phase, or after */
+    called(B, 1);
+    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
+}
+
+static void test_pool_15_idle_before_the_work_joined(void **state) {
+    (void)state;
+    pool(2);
+    add_pooled(A, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    executed(A, 1);
+    LAWFUL(model_gave_back(&m, A));
+    polled();
+    ended();
+    add(E, ET_NOOP, 0);
+    add_pooled(B, ET_READ, 3, true);
+    tick(0);
+    LAWFUL(model_idle(&m));
+    called(E, 0);
+    BREAKS("ET-POOL-15", model_thread(&m, 0));
+    called(A, 1);
+    polled();
+    ended();
+}
+
+/* A refusal is seen while the model cannot know whether a silent cancel, or the pool phase, is over. */
+static void test_pool_refusals_leave_it_open(void **state) {
+    (void)state;
+    pool(1);
+    m.pool_threads = 1;
+    add(C, ET_READ, 5);
+    add_pooled(B, ET_READ, 4, true);
+    add_pooled(E, ET_READ, 4, false);
+    tick_0();
+    assert_int_equal(model_cancel(&m, D, E, false, 0), 0);
+    struct model prepared = m;
+    tick(0);
+    LAWFUL(model_took(&m, B));
+    LAWFUL(model_executed(&m, B, ET_READ, 4, 1));
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    LAWFUL(model_gave_back(&m, B));
+    LAWFUL(model_idle(&m));
+    struct model before = m;
+    LAWFUL(callback(C, -ENOSPC));
+    LAWFUL(model_returned(&m, ET_DISARM));
+    struct model returned = m;
+    polled(); /* B came after the pool phase */
+    ended();
+    IS(DEAD, E);
+    m = returned;
+    called(B, 1);
+    polled();
+    ended();
+    m = before;
+    LAWFUL(model_took(&m, E)); /* the cancel has not looked yet */
+    called(C, -ENOSPC);
+    polled();
+    ended();
+    IS(ACTIVE, E);
+    IS(DEAD, D);
+    m = prepared;
+    assert_int_equal(model_delete(&m, D), 0);
+    add(A, ET_RECV, 3);
+    tick(0);
+    gave_back(B, 1);
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    called(B, 1); /* the pool phase comes after the refusal */
+    called(C, -ENOSPC);
+    polled();
+    ended();
+}
+
+/* Nobody knows in which phase a loop registers: after a refusal the pool phase may come, or be over. */
+static void test_pool_10_and_refusals(void **state) {
+    (void)state;
+    two_queued();
+    add(C, ET_READ, 5);
+    gave_back(A, 1);
+    tick(0);
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    gave_back(B, 1);
+    LAWFUL(callback(C, -ENOSPC));
+    struct model before = m;
+    LAWFUL(model_returned(&m, ET_DISARM));
+    called(A, 1);
+    called(B, 1);
+    polled();
+    ended();
+    m = before;
+    LAWFUL(model_returned(&m, ET_DISARM));
+    called(A, 1);
+    polled();
+    ended();
+    IS(ACTIVE, B);
+}
+
+/* What is handed over in a callback whose place is known is there when a later pool phase begins. */
+static void test_pool_10_after_a_callback(void **state) {
+    (void)state;
+    two_queued();
+    add(C, ET_NOOP, 0);
+    tick(0);
+    LAWFUL(callback(C, 0));
+    gave_back(A, 1);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-POOL-10", model_wait(&m, 0));
+    called(A, 1);
+    gave_back(B, 1);
+    polled();
+    ended();
+}
+
+static void test_pool_13_deinit(void **state) {
+    (void)state;
+    two_queued();
+    LAWFUL(model_took(&m, A));
+    struct model before = m;
+    assert_int_equal(model_deinit(&m), 0);
+    IS(DEAD, A);
+    IS(DEAD, B);
+    BREAKS("ET-POOL-13", model_deinit_end(&m));
+    LAWFUL(model_executed(&m, A, ET_READ, 3, 1));
+    LAWFUL(model_gave_back(&m, A));
+    BREAKS("ET-POOL-13", model_deinit_end(&m));
+    LAWFUL(model_idle(&m));
+    LAWFUL(model_deinit_end(&m));
+    assert_int_equal(m.queued.count, 0);
+    assert_int_equal(m.handed_over.count, 0);
+    m = before;
+    assert_int_equal(model_delete(&m, A), 0);
+    LAWFUL(model_executed(&m, A, ET_READ, 3, 1));
+    LAWFUL(model_gave_back(&m, A));
+    LAWFUL(model_idle(&m));
+    LAWFUL(model_took(&m, B)); /* before deinit has emptied the queue */
+    assert_int_equal(model_deinit(&m), 0);
+    BREAKS("ET-POOL-13", model_deinit_end(&m));
+    LAWFUL(model_executed(&m, B, ET_READ, 3, 1));
+    LAWFUL(model_gave_back(&m, B));
+    LAWFUL(model_idle(&m));
+    LAWFUL(model_deinit_end(&m));
+}
+
+/* ---- the async ---- */
+
+static void test_async_1_wait(void **state) {
+    (void)state;
+    pool(1);
+    assert_int_equal(model_async_wait(&m, A, -1, true, 0), -EINVAL);
+    IS(DEAD, A);
+    m.completion[A].description.pool_mark = true;
+    assert_int_equal(model_async_wait(&m, A, 7, true, 100), 0);
+    IS(ADDING, A);
+    assert_int_equal(model_async_wait(&m, A, 7, true, 100), -EBUSY);
+    assert_string_equal(m.clause, "ET-ASYNC-1");
+    tick_0();
+    assert_int_equal(m.queued.count, 0);
+    assert_int_equal(model_async_wait(&m, A, 7, true, 100), -EBUSY);
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_int_equal(model_async_wait(&m, A, 7, true, 100), 0);
+    assert_int_equal(m.deletions.count, 0);
+}
+
+static void test_async_2_3_notifications(void **state) {
+    (void)state;
+    assert_int_equal(model_notify(&m, -1), -EINVAL);
+    assert_int_equal(model_async_deinit(&m, -1), -EINVAL);
+    assert_int_equal(model_notify(&m, 7), 0); /* before anything waits */
+    assert_int_equal(model_async_wait(&m, A, 7, true, 100), 0);
+    assert_int_equal(model_async_wait(&m, B, 7, true, 101), 0);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 7, POLL_IN, false));
+    LAWFUL(model_try(&m, A, ET_READ, 7, 8));
+    called(A, 8);
+    ended();
+    struct model before = m;
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 7, POLL_IN, false));
+    struct model reported = m;
+    BREAKS("ET-ASYNC-3", model_try(&m, B, ET_READ, 7, 8));
+    m = reported;
+    LAWFUL(model_try(&m, B, ET_READ, 7, -EAGAIN));
+    ended();
+    m = before;
+    assert_int_equal(model_notify(&m, 7), 0);
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 7, POLL_IN, false));
+    reported = m;
+    BREAKS("ET-ASYNC-1", model_try(&m, B, ET_READ, 7, 4));
+    m = reported;
+    LAWFUL(model_try(&m, B, ET_READ, 7, 8));
+    called(B, 8);
+    ended();
+    assert_int_equal(model_async_deinit(&m, 7), 0);
+    add(C, ET_READ, 7); /* another file by now */
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 7, POLL_IN, false));
+    LAWFUL(model_try(&m, C, ET_READ, 7, 1));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(test_##name, set_up)
     const struct CMUnitTest tests[] = {
@@ -1089,6 +1864,34 @@ int main(void) {
         TEST(event_4_5_polls),
         TEST(event_4_null_polls),
         TEST(event_7),
+        TEST(pool_1_a_round_trip),
+        TEST(pool_1_limits_are_not_for_it),
+        TEST(pool_1_close),
+        TEST(pool_2_4_threads),
+        TEST(pool_3_no_thread),
+        TEST(pool_15_when_a_thread_is_created),
+        TEST(pool_15_a_thread_becomes_idle),
+        TEST(pool_5_cancel_in_the_queue),
+        TEST(pool_5_6_of_a_null_callback),
+        TEST(pool_6_handed_over),
+        TEST(pool_7_delete_in_the_queue),
+        TEST(pool_8_9_lingering),
+        TEST(pool_8_at_its_place),
+        TEST(pool_8_last_and_idle),
+        TEST(pool_10_snapshot),
+        TEST(pool_10_handed_over_unseen),
+        TEST(pool_10_unseen_ends),
+        TEST(pool_10_stopped),
+        TEST(pool_threads_are_ahead_of_what_is_seen),
+        TEST(pool_10_and_refusals),
+        TEST(pool_10_after_a_callback),
+        TEST(pool_8_settled_before_it_is_seen_where),
+        TEST(pool_10_every_round_has_its_snapshot),
+        TEST(pool_15_idle_before_the_work_joined),
+        TEST(pool_refusals_leave_it_open),
+        TEST(pool_13_deinit),
+        TEST(async_1_wait),
+        TEST(async_2_3_notifications),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -1,0 +1,87 @@
+/* What other threads may do: raise a counter. The wake-up of a loop and the async are both an eventfd whose owner may close it at any
+ * time, and a write that comes too late must not reach a descriptor that was given the same number since. ET-… are clauses of
+ * spec/etalon.md.
+ *
+ * `users` is the number of threads that are about to write, and the bit OPEN while they may. */
+#include "internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define OPEN UINT32_C(0x80000000)
+
+void eti_raise_begins(_Atomic(uint32_t) *users) {
+    atomic_fetch_or_explicit(users, OPEN, memory_order_release);
+}
+
+bool eti_raise(_Atomic(uint32_t) *users, const int *fd) {
+    /* Looked at before it is changed: who comes too late must not keep eti_raise_ends waiting. */
+    if ((atomic_load_explicit(users, memory_order_relaxed) & OPEN) == 0)
+        return false;
+    bool open = (atomic_fetch_add_explicit(users, 1, memory_order_acquire) & OPEN) != 0;
+    if (open) {
+        int saved = errno;
+        uint64_t one = 1;
+        /* The one failure that eventfd(2) knows here, EAGAIN, means that the counter is full: its reader will be woken anyway. */
+        ssize_t written = write(*fd, &one, sizeof one);
+        (void)written;
+        errno = saved;
+    }
+    atomic_fetch_sub_explicit(users, 1, memory_order_release);
+    return open;
+}
+
+void eti_raise_ends(_Atomic(uint32_t) *users) {
+    atomic_fetch_and_explicit(users, ~OPEN, memory_order_relaxed);
+    while (atomic_load_explicit(users, memory_order_acquire) != 0)
+        sched_yield(); /* for as long as a write to an eventfd takes */
+}
+
+static bool is_open(struct et_async *async) {
+    return async != NULL && (atomic_load_explicit(&async->users, memory_order_relaxed) & OPEN) != 0;
+}
+
+int et_async_init(struct et_async *async) {
+    if (async == NULL)
+        return -EINVAL;
+    memset(async, 0, sizeof *async);
+    async->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (async->fd < 0)
+        return -errno;
+    eti_raise_begins(&async->users);
+    return 0;
+}
+
+int et_async_deinit(struct et_async *async) {
+    if (!is_open(async))
+        return -EINVAL;
+    eti_raise_ends(&async->users);
+    close(async->fd);
+    async->fd = -1;
+    return 0;
+}
+
+int et_async_notify(struct et_async *async) {
+    return async != NULL && eti_raise(&async->users, &async->fd) ? 0 : -EINVAL;
+}
+
+/* ET-ASYNC-1. A read takes the whole counter at once, so notifications coalesce; the eventfd stays readable until then, so none is lost. */
+int et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c, et_callback callback,
+                  void *userdata) {
+    if (!is_open(async) || !eti_is_usable(loop, c))
+        return -EINVAL;
+    if (eti_is_busy(c))
+        return -EBUSY;
+    c->operation = ET_READ;
+    c->on_pool = false;
+    c->fd = async->fd;
+    c->callback = callback;
+    c->userdata = userdata;
+    c->read.buffer = &async->value;
+    c->read.length = sizeof async->value;
+    return et_loop_add(loop, c);
+}

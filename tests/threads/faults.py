@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Breaks what crosses threads on purpose, one fault at a time, and shows which checks find it: the conformance cases on the simulated kernel
+(cases), the unit tests of the pool (unit), the stress test alone (stress), under AddressSanitizer (asan) and under ThreadSanitizer (tsan).
+
+usage: faults.py [--check] [NAME...]     --check: only that every fault still has its text. Called by `make thread-faults`.
+
+Works on a copy under build/thread-faults; writes build/report/thread-faults.json. Exit status 1 when a fault is found by nothing.
+"""
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+WORK = ROOT / "build/thread-faults"
+LIMIT_S = 40  # a hang is how a lost wake-up shows
+
+FAULTS = [  # name, then (file, what stands there, what the fault makes of it)…
+    ("the push does not release", ("pool.c", "memory_order_release,", "memory_order_relaxed,")),
+    ("the take does not acquire", ("pool.c", "NULL, memory_order_acquire);", "NULL, memory_order_relaxed);")),
+    ("the wake comes before the push", ("pool.c", "worker->wakes = hand_over(worker->loop, worker->work);",
+                                        "eti_raise(&worker->loop->wakers, &worker->loop->wakeup);\n"
+                                        "        worker->wakes = false;\n        (void)hand_over(worker->loop, worker->work);")),
+    ("nobody wakes the loop", ("pool.c", "return last == NULL;", "return false;")),
+    ("only who finds the list filled wakes the loop", ("pool.c", "return last == NULL;", "return last != NULL;")),
+    ("the completion is written to after the push", ("pool.c", "worker->work = NULL; /* ET-POOL-12 */",
+                                                     "worker->work->internal.on_pool = true;\n        worker->work = NULL;")),
+    ("the list is read and not taken: delivered twice",
+     ("pool.c", "atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire)",
+      "atomic_load_explicit(&loop->handed_over, memory_order_acquire)")),
+    ("the list is read, then emptied",
+     ("pool.c", "atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire); /* hand-over: take */",
+      "atomic_load_explicit(&loop->handed_over, memory_order_acquire);\n"
+      "    atomic_store_explicit(&loop->handed_over, NULL, memory_order_release);")),
+    ("delivered last first", ("pool.c", "        c->internal.next = in_order;\n        in_order = c;\n        c = before;",
+                              "        (void)before;\n        return c;")),
+    ("pool_deinit does not join", ("pool.c", "pthread_join(pool->workers[i].thread, NULL);",
+                                   "pthread_detach(pool->workers[i].thread);")),
+    ("deinit does not wait for executing work", ("pool.c", "while (loop->executing > 0) /* ET-POOL-13 */", "while (false)")),
+    ("a thread leaves the loop before it wakes it",
+     ("pool.c", "        if (worker->wakes)\n", "        leave_loop(worker->pool, worker->loop);\n        if (worker->wakes)\n"),
+     ("pool.c", "        worker->phase = ETI_IDLE;\n        leave_loop(worker->pool, worker->loop);", "        worker->phase = ETI_IDLE;")),
+    ("who leaves last tells nobody", ("pool.c", "        pthread_cond_broadcast(&pool->left);", "        (void)pool;")),
+    ("a wake-up is not counted while it writes",
+     ("async.c", "bool open = (atomic_fetch_add_explicit(users, 1, memory_order_acquire) & OPEN) != 0;",
+      "bool open = (atomic_load_explicit(users, memory_order_acquire) & OPEN) != 0;"),
+     ("async.c", "    atomic_fetch_sub_explicit(users, 1, memory_order_release);\n", "")),
+    ("deinit does not wait for a wake-up in progress",
+     ("async.c", "while (atomic_load_explicit(users, memory_order_acquire) != 0)", "while (false)")),
+    ("the end of a wake-up does not release",
+     ("async.c", "atomic_fetch_sub_explicit(users, 1, memory_order_release);",
+      "atomic_fetch_sub_explicit(users, 1, memory_order_relaxed);")),
+    ("a late wake-up writes all the same", ("async.c", "    if (open) {", "    {")),
+    ("executing work is recalled", ("pool.c", "bool queued = c->internal.is_queued;\n    if (queued)\n        leave_queue(loop->pool, c);",
+                                    "bool queued = true;\n    if (c->internal.is_queued)\n        leave_queue(loop->pool, c);")),
+    ("work is recalled without the mutex", ("pool.c", "    pthread_mutex_lock(&loop->pool->mutex);\n    bool queued", "    bool queued"),
+     ("pool.c", "        leave_queue(loop->pool, c);\n    pthread_mutex_unlock(&loop->pool->mutex);", "        leave_queue(loop->pool, c);")),
+    ("work is queued and no thread told", ("pool.c", "    pthread_cond_signal(&pool->work);\n", "")),
+    ("the last work is taken first", ("pool.c", "struct et_completion *c = pool->head; /* ET-POOL-2 */",
+                                      "struct et_completion *c = pool->tail;")),
+    ("deleted work that executes is dead at once", ("loop.c", "if (pooled && !eti_pool_recall(loop, c)) {",
+                                                    "if (pooled && !eti_pool_recall(loop, c) && false) {")),
+    ("what lingers does not keep the loop running", ("loop.c", "loop->active > 0 || loop->lingering > 0 ||", "loop->active > 0 ||")),
+    ("pool threads take the program's signals", ("pool.c", "    sigfillset(&all);\n", "    sigemptyset(&all);\n")),
+]
+
+
+def faulty_texts(fault):
+    texts = {}
+    for file, old, new in fault[1:]:
+        text = texts.get(file) or (ROOT / "src" / file).read_text()
+        if text.count(old) != 1:
+            sys.exit(f"faults.py: '{fault[0]}': its text stands {text.count(old)} times in src/{file}, expected once")
+        texts[file] = text.replace(old, new)
+    return texts
+
+
+def prepare():
+    shutil.rmtree(WORK, ignore_errors=True)
+    WORK.mkdir(parents=True)
+    for name in ["Makefile", "src", "model", "fuzz", "spec", "tests"]:
+        subprocess.run(["cp", "-a", str(ROOT / name), str(WORK / name)], check=True)
+    (WORK / "build").mkdir()
+    for name in ["default", "asan", "tsan"]:
+        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(WORK / "build" / name)], check=True)
+
+
+def fails(command):
+    """Whether it fails, hangs or crashes."""
+    try:
+        return subprocess.run(command, cwd=WORK, capture_output=True, timeout=LIMIT_S,
+                              env={"PATH": "/usr/bin:/bin", "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}).returncode != 0
+    except subprocess.TimeoutExpired:
+        return True
+
+
+def failing_case():
+    for case in sorted((WORK / "spec/cases").glob("*.trace")):
+        if fails(["build/default/etalon", "check-cases", "--world", "simulated", str(case)]):
+            return case.stem
+    return None
+
+
+def checks():
+    case = failing_case()
+    found = ["cases (" + case + ")"] if case else []
+    if fails(["build/asan/tests/unit/test_pool"]):
+        found.append("unit")
+    for name, variant, operations in [("stress", "default", 400000), ("asan", "asan", 100000), ("tsan", "tsan", 100000)]:
+        if fails([f"build/{variant}/stress", "--operations", str(operations)]):
+            found.append(name)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("name", nargs="*")
+    options = parser.parse_args()
+    chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
+    if not chosen:
+        parser.error("no fault has such a name")
+    texts = [faulty_texts(fault) for fault in chosen]
+    if options.check:
+        print(f"{len(chosen)} faults have their text")
+        return 0
+    prepare()
+    rows = []
+    for fault, files in zip(chosen, texts):
+        for file, text in files.items():
+            (WORK / "src" / file).write_text(text)
+        build = subprocess.run(["make", "-s", "-j2", "WERROR=", "build/default/etalon", "build/asan/tests/unit/test_pool",
+                                *(f"build/{v}/stress" for v in ["default", "asan", "tsan"])], cwd=WORK, capture_output=True, text=True)
+        if build.returncode != 0:
+            sys.exit(f"faults.py: '{fault[0]}' does not compile:\n{build.stderr}")
+        found = checks()
+        for file in files:
+            shutil.copy(ROOT / "src" / file, WORK / "src" / file)
+        rows.append({"fault": fault[0], "found_by": found})
+        print(f"{'found    ' if found else 'NOT FOUND'} {fault[0]:52} {', '.join(found)}", flush=True)
+    survived = sum(not row["found_by"] for row in rows)
+    report = ROOT / "build/report/thread-faults.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived, "equivalent": 0, "survived": survived,
+                                  "faults": rows}, indent=1) + "\n")
+    print(f"{len(rows) - survived} of {len(rows)} faults were found")
+    return 1 if survived else 0
+
+
+sys.exit(main())

@@ -1,0 +1,447 @@
+/* The thread pool, the async and the wake-up with real threads on the real kernel. A pool of one thread is held at work by a read of a
+ * pipe in blocking mode, so that every phase of the work behind it can be looked at without a race. */
+#include "fixture.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+static struct et_pool pool;
+static struct et_async async;
+static int gate[2], data_file;
+static char byte[COMPLETIONS];
+
+static unsigned threads_now(void) {
+    unsigned count = 0;
+    DIR *directory = opendir("/proc/self/task");
+    assert_non_null(directory);
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+
+static void remake_loop(unsigned threads_max, size_t stack_bytes) {
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    assert_int_equal(et_pool_init(&pool, &(struct et_pool_options){threads_max, stack_bytes}), 0);
+    assert_int_equal(et_loop_init(&loop, &(struct et_options){.pool = &pool}), 0);
+}
+
+/* A loop with a pool of one thread, a gate that can hold it, and a file "abcdefghijklmnop". */
+static int set_up_pool(void **state) {
+    setup(state);
+    memset(byte, 0, sizeof byte);
+    assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
+    keep(gate[0]);
+    keep(gate[1]);
+    data_file = keep(memfd_create("data", MFD_CLOEXEC));
+    put(data_file, "abcdefghijklmnop");
+    remake_loop(1, 0);
+    return 0;
+}
+
+static int tear_down_pool(void **state) {
+    et_loop_deinit(&loop);
+    if (pool.workers != NULL)
+        assert_int_equal(et_pool_deinit(&pool), 0);
+    assert_int_equal(threads_now(), 1);
+    return teardown(state);
+}
+
+#undef TEST
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up_pool, tear_down_pool)
+
+static void submit_pread(unsigned i) {
+    submit(&c[i], (struct et_completion){
+                      .operation = ET_PREAD, .on_pool = true, .fd = data_file, .pread = {&byte[i], 1, (int64_t)i}});
+}
+
+static bool is_executing(const struct et_completion *x) {
+    pthread_mutex_lock(&pool.mutex);
+    bool executing = !x->internal.is_queued;
+    pthread_mutex_unlock(&pool.mutex);
+    return executing;
+}
+
+/* c[0] holds the pool's thread until open_gate. */
+static void hold_thread(void) {
+    submit(&c[0], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = gate[0], .read = {&byte[0], 1}});
+    run(ET_RUN_NO_WAIT);
+    while (!is_executing(&c[0]))
+        sched_yield();
+    EXPECT_NOTHING();
+}
+
+static void open_gate(void) {
+    put(gate[1], "!");
+}
+
+/* ---- the way through the pool --------------------------------------------------------------------------------------- */
+
+static void ET_POOL_10_results_are_delivered(void **state) {
+    (void)state;
+    submit_pread(3);
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[3], 1});
+    assert_int_equal(byte[3], 'd');
+    submit(&c[1],
+           (struct et_completion){.operation = ET_PWRITE, .on_pool = true, .fd = data_file, .pwrite = {"XY", 2, 4}});
+    run(ET_RUN_ONCE);
+    EXPECT({&c[1], 2});
+    submit(&c[2], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = data_file, .read = {byte, 1}});
+    run(ET_RUN_ONCE);
+    EXPECT({&c[2], 0}); /* the file's position is at its end */
+    assert_int_equal(lseek(data_file, 4, SEEK_SET), 4);
+    submit(&c[2], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = data_file, .read = {byte, 1}});
+    run(ET_RUN_ONCE);
+    EXPECT({&c[2], 1});
+    assert_int_equal(byte[0], 'X');
+}
+
+static void ET_POOL_2_first_in_first_out(void **state) {
+    (void)state;
+    hold_thread();
+    for (unsigned i = 1; i < 8; i++)
+        submit_pread(i);
+    open_gate();
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], 1}, {&c[1], 1}, {&c[2], 1}, {&c[3], 1}, {&c[4], 1}, {&c[5], 1}, {&c[6], 1}, {&c[7], 1});
+}
+
+static void ET_POOL_4_errors_are_results(void **state) {
+    (void)state;
+    int p[2];
+    open_pipe(p);
+    submit(&c[0], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = p[0], .read = {byte, 1}});
+    submit(&c[1], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = p[1], .read = {byte, 1}});
+    submit(&c[2], (struct et_completion){.operation = ET_WRITE, .on_pool = true, .fd = 9999, .write = {byte, 1}});
+    submit(&c[3], (struct et_completion){.operation = ET_CLOSE, .on_pool = true, .fd = 9999});
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], -EAGAIN}, {&c[1], -EBADF}, {&c[2], -EBADF}, {&c[3], -EBADF});
+}
+
+static void ET_OP_5_no_SIGPIPE_reaches_the_program(void **state) {
+    (void)state;
+    int p[2];
+    open_pipe(p);
+    drop(p[0]);
+    signal(SIGPIPE, SIG_DFL);
+    submit(&c[0], (struct et_completion){.operation = ET_WRITE, .on_pool = true, .fd = p[1], .write = {"x", 1}});
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], -EPIPE});
+}
+
+static void ET_POOL_3_no_thread_can_be_created(void **state) {
+    (void)state;
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    assert_int_equal(et_pool_deinit(&pool), 0);
+    assert_int_equal(et_loop_init(&loop, NULL), 0);
+    remake_loop(2, (size_t)1 << 46);
+    submit_pread(1);
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[1], -EAGAIN});
+}
+
+static void ET_POOL_15_threads_come_when_needed(void **state) {
+    (void)state;
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    assert_int_equal(et_pool_deinit(&pool), 0);
+    assert_int_equal(et_loop_init(&loop, NULL), 0);
+    remake_loop(2, 65536);
+    assert_int_equal(threads_now(), 1);
+    hold_thread();
+    assert_int_equal(threads_now(), 2);
+    submit_pread(1);
+    run(ET_RUN_ONCE);
+    EXPECT({&c[1], 1});
+    assert_int_equal(threads_now(), 3);
+    for (unsigned i = 2; i < 6; i++)
+        submit_pread(i);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(threads_now(), 3);
+    open_gate();
+    run(ET_RUN_UNTIL_DONE);
+    assert_int_equal(threads_now(), 3);
+}
+
+/* ---- cancel and delete ---------------------------------------------------------------------------------------------- */
+
+static void ET_POOL_5_queued_work_is_cancelled(void **state) {
+    (void)state;
+    hold_thread();
+    submit_pread(1);
+    run(ET_RUN_NO_WAIT);
+    submit_cancel(&c[2], &c[1]);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[1], -ECANCELED}, {&c[2], 0});
+    open_gate();
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], 1});
+    assert_int_equal(byte[1], 0);
+}
+
+static void ET_POOL_6_executing_work_is_not(void **state) {
+    (void)state;
+    hold_thread();
+    submit_cancel(&c[2], &c[0]);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[2], -EALREADY});
+    EXPECT_STATE(&c[0], ET_ACTIVE);
+    open_gate();
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], 1});
+}
+
+static void ET_POOL_7_queued_work_is_deleted(void **state) {
+    (void)state;
+    hold_thread();
+    submit_pread(1);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(et_loop_delete(&loop, &c[1]), 0);
+    run(ET_RUN_NO_WAIT);
+    EXPECT_STATE(&c[1], ET_DEAD);
+    open_gate();
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], 1});
+    assert_int_equal(byte[1], 0);
+}
+
+static void ET_POOL_8_executing_work_lingers(void **state) {
+    (void)state;
+    hold_thread();
+    assert_int_equal(et_loop_delete(&loop, &c[0]), 0);
+    run(ET_RUN_NO_WAIT);
+    run(ET_RUN_NO_WAIT);
+    EXPECT_STATE(&c[0], ET_DELETING);
+    assert_int_equal(et_loop_delete(&loop, &c[0]), 0);
+    assert_int_equal(et_loop_add(&loop, &c[0]), -EBUSY); /* ET-POOL-9 */
+    assert_int_equal(et_loop_timer(&loop, &c[0], 1, note, NULL), -EBUSY);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[1], 1, note, NULL), -EBUSY);
+    assert_int_equal(et_loop_cancel(&loop, &c[0], &c[1], note, NULL), -EBUSY);
+    submit_timer(&c[1], HOUR_MS);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[1], &c[0], 1, note, NULL), -EBUSY);
+    assert_int_equal(et_loop_delete(&loop, &c[1]), 0);
+    submit_cancel(&c[2], &c[0]);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[2], -ENOENT}); /* ET-CANCEL-6 */
+    open_gate();
+    run(ET_RUN_UNTIL_DONE); /* waits for what lingers: ET-TICK-4 */
+    EXPECT_NOTHING();
+    EXPECT_STATE(&c[0], ET_DEAD);
+    assert_int_equal(byte[0], '!');
+}
+
+static void ET_CLOSE_1_a_pooled_close_ends_who_waits(void **state) {
+    (void)state;
+    int p[2];
+    open_pipe(p);
+    submit_read(&c[1], p[0], byte, 1);
+    run(ET_RUN_NO_WAIT);
+    submit(&c[2], (struct et_completion){.operation = ET_CLOSE, .on_pool = true, .fd = forget(p[0])});
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[1], -ECANCELED}, {&c[2], 0});
+    assert_int_equal(fcntl(p[0], F_GETFD), -1);
+}
+
+/* ---- the pool's life and the loops' --------------------------------------------------------------------------------- */
+
+static void *open_gate_later(void *argument) {
+    (void)argument;
+    sleep_ms(20);
+    open_gate();
+    return NULL;
+}
+
+static void ET_POOL_13_deinit_waits_for_what_executes(void **state) {
+    (void)state;
+    pthread_t thread;
+    hold_thread();
+    submit_pread(1);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(pthread_create(&thread, NULL, open_gate_later, NULL), 0);
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    assert_int_equal(byte[0], '!');
+    assert_int_equal(byte[1], 0);
+    EXPECT_STATE(&c[0], ET_DEAD);
+    EXPECT_STATE(&c[1], ET_DEAD);
+    EXPECT_NOTHING();
+    pthread_join(thread, NULL);
+    assert_int_equal(et_loop_init(&loop, &(struct et_options){.pool = &pool}), 0); /* the pool lives on */
+    submit_pread(2);
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[2], 1});
+}
+
+static void ET_POOL_14_a_pool_in_use_is_not_deinitialised(void **state) {
+    (void)state;
+    assert_int_equal(et_pool_deinit(&pool), -EBUSY);
+    submit_pread(1);
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[1], 1});
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    assert_int_equal(et_pool_deinit(&pool), 0);
+    assert_int_equal(threads_now(), 1);
+}
+
+static void ET_POOL_16_no_pool(void **state) {
+    (void)state;
+    struct et_loop other;
+    struct et_pool none = {.loops = 0};
+    assert_int_equal(et_pool_deinit(&none), -EINVAL);
+    assert_int_equal(et_pool_deinit(NULL), -EINVAL);
+    assert_int_equal(et_pool_init(NULL, NULL), -EINVAL);
+    assert_int_equal(et_pool_init(&none, &(struct et_pool_options){.threads_max = 1025}), -EINVAL);
+    assert_int_equal(et_pool_init(&none, &(struct et_pool_options){.stack_bytes = 1}), -EINVAL);
+    assert_int_equal(et_loop_init(&other, &(struct et_options){.pool = &none}), -EINVAL);
+    assert_int_equal(et_loop_tick(&other, 0), -EINVAL);
+    assert_int_equal(et_pool_init(&none, NULL), 0);
+    assert_int_equal(none.threads_max, sysconf(_SC_NPROCESSORS_ONLN));
+    assert_int_equal(et_pool_deinit(&none), 0);
+    assert_int_equal(et_pool_deinit(&none), -EINVAL);
+}
+
+static void ET_POOL_2_two_loops_share_one_queue(void **state) {
+    (void)state;
+    struct et_loop other;
+    assert_int_equal(et_loop_init(&other, &(struct et_options){.pool = &pool}), 0);
+    hold_thread();
+    c[1] = (struct et_completion){
+        .operation = ET_PREAD, .on_pool = true, .fd = data_file, .pread = {&byte[1], 1, 1}, .callback = note};
+    assert_int_equal(et_loop_add(&other, &c[1]), 0);
+    assert_int_equal(et_loop_run(&other, ET_RUN_NO_WAIT), 0);
+    submit_pread(2);
+    run(ET_RUN_NO_WAIT);
+    open_gate();
+    run(ET_RUN_UNTIL_DONE); /* c[2] came after c[1]: so that is handed over too */
+    EXPECT({&c[0], 1}, {&c[2], 1});
+    EXPECT_STATE(&c[1], ET_ACTIVE);
+    assert_int_equal(et_loop_run(&other, ET_RUN_NO_WAIT), 0);
+    assert_int_equal(events_count, 1);
+    events_count = 0;
+    assert_int_equal(et_loop_deinit(&other), 0);
+}
+
+/* ---- the async ------------------------------------------------------------------------------------------------------ */
+
+static void ET_ASYNC_2_notifications_coalesce_and_none_is_lost(void **state) {
+    (void)state;
+    assert_int_equal(et_async_init(&async), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(et_async_notify(&async), 0);
+    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), 0);
+    assert_int_equal(et_async_wait(&loop, &async, &c[1], note, NULL), 0);
+    assert_int_equal(et_async_wait(&loop, &async, &c[1], note, NULL), -EBUSY);
+    run(ET_RUN_ONCE);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[0], 8});
+    EXPECT_STATE(&c[1], ET_ACTIVE); /* ET-ASYNC-3 */
+    assert_int_equal(et_async_wait(&loop, &async, &c[1], note, NULL), -EBUSY);
+    assert_int_equal(et_async_notify(&async), 0);
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[1], 8});
+    assert_int_equal(et_async_deinit(&async), 0);
+}
+
+static void notify_on_signal(int number) {
+    (void)number;
+    (void)et_async_notify(&async);
+}
+
+static void ET_ASYNC_4_from_a_signal_handler(void **state) {
+    (void)state;
+    assert_int_equal(et_async_init(&async), 0);
+    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), 0);
+    run(ET_RUN_NO_WAIT);
+    signal(SIGUSR1, notify_on_signal);
+    errno = ERANGE;
+    raise(SIGUSR1);
+    assert_int_equal(errno, ERANGE);
+    signal(SIGUSR1, SIG_DFL);
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], 8});
+    uint64_t full = UINT64_MAX - 1; /* a further notification does not fit, and is not lost */
+    assert_int_equal(write(async.fd, &full, sizeof full), sizeof full);
+    errno = ERANGE;
+    assert_int_equal(et_async_notify(&async), 0);
+    assert_int_equal(errno, ERANGE);
+    assert_int_equal(et_async_deinit(&async), 0);
+}
+
+static void *notify_later(void *argument) {
+    (void)argument;
+    sleep_ms(10);
+    assert_int_equal(et_async_notify(&async), 0);
+    return NULL;
+}
+
+static void ET_ASYNC_4_from_another_thread(void **state) {
+    (void)state;
+    pthread_t thread;
+    assert_int_equal(et_async_init(&async), 0);
+    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, notify_later, NULL), 0);
+    run(ET_RUN_UNTIL_DONE);
+    pthread_join(thread, NULL);
+    EXPECT({&c[0], 8});
+    assert_int_equal(et_async_deinit(&async), 0);
+}
+
+static void ET_ASYNC_5_after_deinit(void **state) {
+    (void)state;
+    memset(&async, 0, sizeof async);
+    assert_int_equal(et_async_notify(&async), -EINVAL);
+    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), -EINVAL);
+    assert_int_equal(et_async_deinit(&async), -EINVAL);
+    assert_int_equal(et_async_init(NULL), -EINVAL);
+    assert_int_equal(et_async_init(&async), 0);
+    int number = async.fd;
+    assert_int_equal(et_async_deinit(&async), 0);
+    int p[2];
+    open_pipe(p);
+    assert_int_equal(p[0], number); /* the number is somebody else's now */
+    assert_int_equal(et_async_notify(&async), -EINVAL);
+    assert_int_equal(et_async_deinit(&async), -EINVAL);
+    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), -EINVAL);
+    EXPECT_STATE(&c[0], ET_DEAD);
+    assert_int_equal(fcntl(p[0], F_GETFD), FD_CLOEXEC);
+}
+
+static void ET_WAKE_3_after_deinit(void **state) {
+    (void)state;
+    int number = loop.wakeup;
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    int other = keep(memfd_create("other", MFD_CLOEXEC));
+    assert_int_equal(dup2(other, number), number);
+    keep(number);
+    et_loop_wakeup(&loop);
+    et_loop_wakeup(NULL);
+    struct stat status;
+    assert_int_equal(fstat(number, &status), 0);
+    assert_int_equal(status.st_size, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(ET_POOL_10_results_are_delivered),
+        TEST(ET_POOL_2_first_in_first_out),
+        TEST(ET_POOL_4_errors_are_results),
+        TEST(ET_OP_5_no_SIGPIPE_reaches_the_program),
+        TEST(ET_POOL_3_no_thread_can_be_created),
+        TEST(ET_POOL_15_threads_come_when_needed),
+        TEST(ET_POOL_5_queued_work_is_cancelled),
+        TEST(ET_POOL_6_executing_work_is_not),
+        TEST(ET_POOL_7_queued_work_is_deleted),
+        TEST(ET_POOL_8_executing_work_lingers),
+        TEST(ET_CLOSE_1_a_pooled_close_ends_who_waits),
+        TEST(ET_POOL_13_deinit_waits_for_what_executes),
+        TEST(ET_POOL_14_a_pool_in_use_is_not_deinitialised),
+        TEST(ET_POOL_16_no_pool),
+        TEST(ET_POOL_2_two_loops_share_one_queue),
+        TEST(ET_ASYNC_2_notifications_coalesce_and_none_is_lost),
+        TEST(ET_ASYNC_4_from_a_signal_handler),
+        TEST(ET_ASYNC_4_from_another_thread),
+        TEST(ET_ASYNC_5_after_deinit),
+        TEST(ET_WAKE_3_after_deinit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
