@@ -52,12 +52,15 @@ loop := $(wildcard src/*.c)
 # passes them on to Linux as long as no world is active.
 lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/torture.c fuzz/wrap.c tests/real_world.c
 wrap := fuzz/wrap.flags
-tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c $(wildcard tests/conformance/*.c)
+tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c \
+	tests/judge.c tests/recording.c tests/record.c tests/wide_model.c $(wildcard tests/conformance/*.c)
+# `etalon judge` needs a JSON reader; where there is none the rest of the tool is built without it.
+jansson := $(shell echo '#include <jansson.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -ljansson)
 # `etalon check` loads loops, whose calls of the C library have to come to its own definitions.
 interposed := tests/conformance/interposed.list
 adapters := $(wildcard tests/conformance/adapters/*.c)
 unit := $(basename $(wildcard tests/unit/test_*.c))
-examples := $(addprefix tests/examples/,echo_server echo_load copy)
+examples := $(addprefix tests/examples/,echo_server echo_load copy record)
 formatted := $(wildcard tests/conformance/*.[ch] tests/conformance/*/*.[ch] src/*.[ch] model/*.[ch] model/spin/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] tests/threads/*.[ch] \
 	coverage/*.[ch])
 
@@ -65,7 +68,8 @@ objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 
 # ---- ways of compiling ---------------------------------------------------------------------------------------------
 
-base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion $(WERROR)
+base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion -Wno-psabi $(WERROR) \
+	$(if $(jansson),-DETALON_WITH_JANSSON)
 checked := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # $(call variant,NAME,COMPILER,FLAGS): how build/NAME/%.o and its programs come about. A change of compiler or flags
@@ -91,7 +95,8 @@ build/$(1)/libetalon.a: $(call objects,$(1),$(loop))
 	$$(call say,ar)
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
 
-build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep)) $(4) $(wrap)
+build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep)) $(4) $(wrap) tests/record.flags
+build/$(1)/etalon: libraries := $(jansson)
 build/$(1)/replay: build/$(1)/fuzz/harness.replay.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
 build/$(1)/harness: build/$(1)/fuzz/harness.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
 build/$(1)/toy: build/$(1)/fuzz/toy.o
@@ -104,7 +109,7 @@ build/$(1)/stress: build/$(1)/tests/threads/stress.o build/$(1)/libetalon.a $(4)
 
 build/$(1)/etalon build/$(1)/replay build/$(1)/stress build/$(1)/toy-replay $(foreach e,$(examples),build/$(1)/$(e)):
 	$$(call say,link)
-	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(addprefix @,$$(filter %.flags,$$^)) -o $$@
+	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(addprefix @,$$(filter %.flags,$$^)) $$(libraries) -o $$@
 
 build/$(1)/etalon: $(interposed)
 build/$(1)/etalon: private LDFLAGS += -Wl,--dynamic-list=$(interposed)
@@ -145,7 +150,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep races soak faults thread-faults coverage dispatch explore explore-faults explore-sound spec check-format format install uninstall clean
+.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults thread-faults coverage dispatch explore explore-faults explore-sound spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -216,6 +221,10 @@ soak: build/default/stress build/asan/stress ## the threads' stress test for SOA
 
 bench-lockstep: build/fuzz/harness build/fuzz/toy build/fuzz-bare/harness build/fuzz-bare/toy build/fuzz/seeds.made ## commands per second of the fuzz harness, next to a toy
 	@fuzz/bench.sh
+
+bench-judge: build/default/etalon build/default/tests/examples/record ## events per second of `etalon judge`, on a million events
+	@build/default/tests/examples/record --rounds 30000 --timers 40 >build/judge.ndjson
+	@wc -l <build/judge.ndjson && bash -c 'time build/default/etalon judge build/judge.ndjson'
 
 faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
 	@tests/faults.py

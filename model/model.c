@@ -95,10 +95,34 @@ static const struct transition *row_of(enum on event, const struct model_complet
 
 /* ---- small things ---- */
 
-#define BIT(c) (UINT32_C(1) << (c))
+#ifdef MODEL_WIDE
+#define BIT(c)      bit(c)
+#define SOME(set)   some(set)
+#define HAS(set, c) (((set)[(c) / 64] >> ((c) % 64) & 1) != 0)
+static inline model_set bit(unsigned c) {
+    model_set set = {0};
+    set[c / 64] = UINT64_C(1) << (c % 64);
+    return set;
+}
+static inline bool some(model_set set) {
+    uint64_t any = 0;
+    for (unsigned i = 0; i < MODEL_COMPLETIONS / 64; i++)
+        any |= set[i];
+    return any != 0;
+}
+#define EACH(c, mask)                                                                                                  \
+    for (unsigned word = 0; word < MODEL_COMPLETIONS / 64; word++)                                                     \
+        for (uint64_t rest = (mask)[word]; rest != 0; rest &= rest - 1)                                                \
+            for (unsigned c = word * 64 + (unsigned)__builtin_ctzll(rest), once = 1; once != 0; once = 0)
+#else
+#define BIT(c)      (UINT32_C(1) << (c))
+#define SOME(set)   ((set) != 0)
+#define HAS(set, c) (((set)&BIT(c)) != 0)
 #define EACH(c, mask)                                                                                                  \
     for (unsigned c = 0; c < MODEL_COMPLETIONS && (mask) >> c != 0; c++)                                               \
-        if (((mask)&BIT(c)) != 0)
+        if (HAS(mask, c))
+#endif
+#define NOTHING ((model_set){0})
 #define REFUSE_IF(condition, error, law)                                                                               \
     if (condition)                                                                                                     \
     return answer(m, error, law)
@@ -121,7 +145,7 @@ static const char *broken(struct model *m, const char *clause, const char *why) 
 
 static void push(struct model_queue *queue, unsigned c) {
     assert(queue->count < MODEL_COMPLETIONS);
-    queue->item[queue->count++] = (uint8_t)c;
+    queue->item[queue->count++] = (model_index)c;
 }
 
 static void take_out(struct model_queue *queue, unsigned c) {
@@ -139,8 +163,8 @@ static unsigned kind(const struct model_completion *of) {
     return of->description.pool_mark ? 0 : kind_of[of->operation];
 }
 
-static uint32_t waiting_on(const struct model *m, int fd, unsigned kinds) {
-    uint32_t mask = 0;
+static model_set waiting_on(const struct model *m, int fd, unsigned kinds) {
+    model_set mask = NOTHING;
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
         if (of->state == ET_ACTIVE && of->description.fd == fd && (kind(of) & kinds & WAITING) != 0)
@@ -150,7 +174,7 @@ static uint32_t waiting_on(const struct model *m, int fd, unsigned kinds) {
 }
 
 /* The one that was started first, or MODEL_NONE. */
-static unsigned first_of(const struct model *m, uint32_t mask) {
+static unsigned first_of(const struct model *m, model_set mask) {
     unsigned first = MODEL_NONE;
     EACH(c, mask) {
         if (first == MODEL_NONE || m->completion[c].order < m->completion[first].order)
@@ -160,9 +184,9 @@ static unsigned first_of(const struct model *m, uint32_t mask) {
 }
 
 /* Of mask, on the descriptor of c: those that were started before c. */
-static uint32_t earlier(const struct model *m, uint32_t mask, unsigned c) {
+static model_set earlier(const struct model *m, model_set mask, unsigned c) {
     const struct model_completion *of = &m->completion[c];
-    uint32_t before = 0;
+    model_set before = NOTHING;
     EACH(i, mask) {
         if (m->completion[i].order < of->order && m->completion[i].description.fd == of->description.fd)
             before |= BIT(i);
@@ -171,7 +195,7 @@ static uint32_t earlier(const struct model *m, uint32_t mask, unsigned c) {
 }
 
 /* ET-STATE-4: those with a callback that are not lingering, that is those that cannot end without being seen. */
-static uint32_t loud(const struct model *m, uint32_t mask) {
+static model_set loud(const struct model *m, model_set mask) {
     EACH(c, mask) {
         if (!m->completion[c].description.has_callback || m->completion[c].state == ET_DELETING)
             mask &= ~BIT(c);
@@ -206,7 +230,7 @@ static void release_carrier(struct model *m, unsigned carrier) {
         return;
     struct model_completion *timer = &m->completion[of->carries];
     assert(timer->state == ET_ACTIVE && timer->operation == ET_TIMER && timer->carrier == carrier);
-    assert((m->tick.expiring & BIT(of->carries)) == 0);
+    assert(!HAS(m->tick.expiring, of->carries));
     timer->order = m->orders++;
     timer->carrier = of->carries = MODEL_NONE;
 }
@@ -276,7 +300,7 @@ static void end(struct model *m, unsigned c, enum on event) {
 }
 
 /* Those of mask that have a null callback: it counts as called (ET-STATE-4, ET-TICK-5). Those that linger: ET-POOL-8. */
-static void end_silently(struct model *m, uint32_t mask) {
+static void end_silently(struct model *m, model_set mask) {
     mask &= ~loud(m, mask);
     EACH(c, mask) {
         m->tick.called += m->completion[c].state == ET_ACTIVE;
@@ -309,7 +333,7 @@ static void make_zero(struct model_completion *of) {
 void model_init(struct model *m, unsigned completions, int descriptors_max, uint64_t clock_ns) {
     assert(completions <= MODEL_COMPLETIONS);
     memset(m, 0, sizeof *m);
-    m->completions = (uint8_t)completions;
+    m->completions = (model_index)completions;
     for (unsigned c = 0; c < MODEL_COMPLETIONS; c++)
         make_zero(&m->completion[c]);
     m->in_callback = MODEL_NONE;
@@ -389,7 +413,7 @@ int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callbac
 static void describe_cancel(struct model *m, unsigned c, unsigned target, bool has_callback, uint32_t userdata) {
     struct model_description *d = &m->completion[c].description;
     d->operation = ET_CANCEL;
-    d->target = (uint8_t)target;
+    d->target = (model_index)target;
     d->pool_mark = false;
     d->has_callback = has_callback;
     d->userdata = userdata;
@@ -415,8 +439,8 @@ int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms
         describe_cancel(m, carrier, c, false, 0);
         begin_episode(m, carrier);
         by->is_carrier = true;
-        by->carries = (uint8_t)c;
-        of->carrier = (uint8_t)carrier;
+        by->carries = (model_index)c;
+        of->carrier = (model_index)carrier;
     }
     set_timer(m, c, delay_ms, has_callback, userdata);
     m->tick.expiring &= ~BIT(c); /* ET-RESET-4 */
@@ -494,7 +518,8 @@ int model_deinit(struct model *m) {
         of->carrier = of->carries = MODEL_NONE;
     }
     m->submissions.count = m->deletions.count = 0;
-    m->active = m->lingering = m->refused = m->maybe_dead = 0;
+    m->active = m->lingering = 0;
+    m->refused = m->maybe_dead = NOTHING;
     m->dead = true;
     return answer(m, 0, "ET-DEINIT-2");
 }
@@ -514,7 +539,7 @@ static void enter(struct model *m, enum phase phase) {
     bool registers = t->phase != TIMERS && t->phase != POOL;
     t->phase = (uint8_t)(!m->stopped ? phase : registers ? OVER : CUT); /* ET-STOP-2 */
     if (t->phase == POOL) {
-        t->delivering = 0;
+        t->delivering = NOTHING;
         for (unsigned i = 0; i < m->handed_over.count; i++)
             t->delivering |= BIT(m->handed_over.item[i]);
         t->delivering_owed = t->delivering & ~t->recent;
@@ -537,7 +562,7 @@ static void begin_round(struct model *m) {
     m->tick.phase = SUBMISSIONS;
     m->tick.fresh = true;
     m->tick.current = MODEL_NONE;
-    m->tick.snapshot = m->tick.expiring = 0;
+    m->tick.snapshot = m->tick.expiring = NOTHING;
     for (unsigned i = 0; i < m->submissions.count; i++) /* ET-SUBMIT-1 */
         m->tick.snapshot |= BIT(m->submissions.item[i]);
 }
@@ -547,9 +572,9 @@ static void end_delivery(struct model *m) {
     for (unsigned r = 0; r < m->reports; r++) {
         if (!m->report[r].stale)
             end_silently(m, m->report[r].polls_owed); /* ET-EVENT-4 */
-        m->report[r].polls_owed = 0;
+        m->report[r].polls_owed = NOTHING;
     }
-    m->maybe_dead = 0;
+    m->maybe_dead = NOTHING;
     bool idle = m->active == 0 && m->lingering == 0 && m->submissions.count == 0 && m->deletions.count == 0;
     if (m->stopped || idle || m->tick.called >= m->tick.asked)
         m->tick.phase = OVER;
@@ -579,7 +604,7 @@ static bool due(struct model *m, enum due due, const char *clause) {
 /* True: the callback must be observed. False: there is none, the end is done. */
 static bool due_callback(struct model *m, unsigned c, int64_t result, enum on event, const char *clause) {
     (void)due(m, DUE_CALLBACK, clause);
-    m->tick.due_completion = (uint8_t)c;
+    m->tick.due_completion = (model_index)c;
     m->tick.due_result = result;
     m->tick.due_event = (uint8_t)event;
     if (m->completion[c].description.has_callback)
@@ -618,7 +643,7 @@ static bool due_target(struct model *m, unsigned c) {
     const struct transition *row = row_of(ON_CANCELLED, of); /* ET-CANCEL-4, ET-CANCEL-5, ET-POOL-6 */
     if (row->result < 0)
         return due_callback(m, c, row->result, ON_FINISH, row->clause);
-    if (of->pool == MODEL_QUEUED && loud(m, BIT(target)) == 0)
+    if (of->pool == MODEL_QUEUED && !SOME(loud(m, BIT(target))))
         return due(m, DUE_UNSEEN, "ET-POOL-5"); /* a thread may still take it before the loop looks */
     return due_callback(m, target, -ECANCELED, ON_CANCELLED, row->clause); /* of a carrier: ET-RESET-9 */
 }
@@ -663,14 +688,14 @@ static void forget_useless(struct model *m, int fd) {
 static void start(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     unsigned kinds = kind(of);
-    bool alone = waiting_on(m, of->description.fd, kinds) == 0;
+    bool alone = !SOME(waiting_on(m, of->description.fd, kinds));
     leave(m, c);
     of->state = transition(ON_START, ET_ADDING, IF_WAITS)->next;
     of->order = m->orders++;
     m->active++;
     if ((kinds & WAITING) != 0)
         forget_useless(m, of->description.fd);
-    m->tick.current = (uint8_t)c;
+    m->tick.current = (model_index)c;
     if (of->operation == ET_CONNECT || of->operation == ET_SHUTDOWN)
         m->tick.step = STEP_TRY;
     else if (of->operation == ET_CANCEL)
@@ -689,8 +714,8 @@ static bool due_submission(struct model *m) {
     unsigned c = m->submissions.count == 0 ? MODEL_NONE : m->submissions.item[0];
     if (m->tick.current != MODEL_NONE)
         return due_current(m);
-    if (c == MODEL_NONE || (m->tick.snapshot & BIT(c)) == 0) { /* ET-SUBMIT-1, ET-CALL-4 */
-        assert(m->tick.snapshot == 0);
+    if (c == MODEL_NONE || !HAS(m->tick.snapshot, c)) { /* ET-SUBMIT-1, ET-CALL-4 */
+        assert(!SOME(m->tick.snapshot));
         enter(m, DELETIONS);
         return false;
     }
@@ -728,13 +753,13 @@ static bool due_timer(struct model *m) {
 
 static bool due_delivery(struct model *m) {
     unsigned c = m->handed_over.count == 0 ? MODEL_NONE : m->handed_over.item[0];
-    if (c == MODEL_NONE || (m->tick.delivering & BIT(c)) == 0) {
+    if (c == MODEL_NONE || !HAS(m->tick.delivering, c)) {
         enter(m, FLUSH);
         return false;
     }
-    if (loud(m, BIT(c)) != 0)
+    if (SOME(loud(m, BIT(c))))
         return due_callback(m, c, m->completion[c].pool_result, ON_FINISH, "ET-POOL-10");
-    if ((m->tick.delivering_owed & BIT(c)) == 0)
+    if (!HAS(m->tick.delivering_owed, c))
         return due(m, DUE_UNSEEN, "ET-POOL-10");
     end_silently(m, BIT(c));
     return false;
@@ -746,9 +771,9 @@ static const char *open_report(const struct model *m, bool allowed) {
         const struct model_report *report = &m->report[r];
         if (report->stale && !allowed)
             continue;
-        if (report->tries_owed != 0 && waiting_on(m, report->fd, report->tries_owed) != 0)
+        if (report->tries_owed != 0 && SOME(waiting_on(m, report->fd, report->tries_owed)))
             return "ET-EVENT-1";
-        if ((report->stale ? report->polls_owed : loud(m, report->polls_owed)) != 0)
+        if (SOME(report->stale ? report->polls_owed : loud(m, report->polls_owed)))
             return "ET-EVENT-4";
     }
     return NULL;
@@ -780,10 +805,10 @@ static bool find_due(struct model *m) {
 }
 
 /* Null callbacks whose turn may have come, since everything before them that can be seen has been. */
-static uint32_t unseen(const struct model *m, uint32_t owed) {
-    uint32_t maybe = 0, nulls = owed & ~loud(m, owed);
+static model_set unseen(const struct model *m, model_set owed) {
+    model_set maybe = NOTHING, nulls = owed & ~loud(m, owed);
     EACH(c, nulls) {
-        if ((earlier(m, owed, c) & ~nulls) == 0)
+        if (!SOME(earlier(m, owed, c) & ~nulls))
             maybe |= BIT(c);
     }
     return maybe;
@@ -795,12 +820,16 @@ static void update_maybe(struct model *m) {
         m->maybe_dead |= unseen(m, m->report[r].polls_owed);
     const struct model_tick_state *t = &m->tick;
     bool before = t->phase < POOL || t->phase == DELIVERY;
-    uint32_t may = t->phase == POOL ? t->delivering & ~t->delivering_owed : before ? t->recent : 0;
+    model_set may = NOTHING;
+    if (t->phase == POOL)
+        may = t->delivering & ~t->delivering_owed;
+    else if (before)
+        may = t->recent;
     for (unsigned i = 0; i < m->handed_over.count && m->in_tick && m->in_callback == MODEL_NONE; i++) {
-        uint32_t bit = BIT(m->handed_over.item[i]);
-        if (loud(m, bit) != 0)
+        model_set of = BIT(m->handed_over.item[i]);
+        if (SOME(loud(m, of)))
             break;
-        m->maybe_dead |= bit & may;
+        m->maybe_dead |= of & may;
     }
 }
 
@@ -819,20 +848,20 @@ static void observed(struct model *m, bool placed) {
     m->tick.placed = placed;
     if (!placed)
         return;
-    m->tick.recent = 0;
+    m->tick.recent = NOTHING;
     m->tick.idled = 0;
 }
 
 /* The observation that has come does not take the choice that the subject had: so it is declined. */
 static bool move_on(struct model *m) {
     struct model_tick_state *t = &m->tick;
-    bool late = t->phase == POOL && t->due == DUE_CALLBACK && (t->delivering_owed & BIT(t->due_completion)) == 0;
+    bool late = t->phase == POOL && t->due == DUE_CALLBACK && !HAS(t->delivering_owed, t->due_completion);
     if (t->due == DUE_UNSEEN && t->current != MODEL_NONE && t->step == STEP_TARGET)
         (void)due_callback(m, m->completion[t->current].description.target, -ECANCELED, ON_CANCELLED, "ET-POOL-5");
     else if (t->due == DUE_CHOICE || (t->due == DUE_UNSEEN && t->current != MODEL_NONE))
         t->current = MODEL_NONE;
     else if (t->due == DUE_UNSEEN || late) /* handed over when the pool phase had begun */
-        t->delivering = 0;
+        t->delivering = NOTHING;
     else if (t->due == DUE_DELIVERY && open_report(m, false) == NULL)
         end_delivery(m);
     else
@@ -957,7 +986,7 @@ const char *model_try(struct model *m, unsigned c, enum et_operation operation, 
     if (found == t->current)
         t->current = MODEL_NONE;
     if (!unanswered(operation, result)) { /* else ET-EVENT-3: active, in its place */
-        t->answered = (uint8_t)found;
+        t->answered = (model_index)found;
         t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result; /* ET-CLOSE-2 */
     }
     observed(m, true);
@@ -982,7 +1011,7 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
     BROKEN_IF(m->tick.phase == CUT, "ET-STOP-2", "the loop was stopped in the timer phase: nothing may be registered");
     observed(m, false);
     forget_useless(m, fd); /* the loop has tried to narrow it */
-    uint32_t owed = waiting_on(m, fd, WAITING) & ~m->refused;
+    model_set owed = waiting_on(m, fd, WAITING) & ~m->refused;
     EACH(c, owed) {
         if (covered(&m->completion[c], kept))
             owed &= ~BIT(c);
@@ -1034,7 +1063,7 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
     if (m->tick.due != DUE_WAIT || must_end(m))
         return undone(m);
     end_silently(m, m->refused);
-    BROKEN_IF(m->refused != 0, "ET-REGISTER-3", "what could not be registered ends before the kernel is asked");
+    BROKEN_IF(SOME(m->refused), "ET-REGISTER-3", "what could not be registered ends before the kernel is asked");
     const char *clause = check_wait(m, timeout_ns);
     if (clause != NULL)
         return clause;
@@ -1042,7 +1071,7 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
     observed(m, true);
     m->tick.orders_asked = m->orders;
     m->reports = 0;
-    m->maybe_dead = 0;
+    m->maybe_dead = NOTHING;
     m->forgiven = m->forgive_registration;
     m->forgive_registration = false;
     m->useless_last ^= 1U;
@@ -1075,7 +1104,7 @@ const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
             report->polls_owed &= ~BIT(c);
     }
     update_maybe(m);
-    if (stale || report->polls_owed != 0 || waiting_on(m, fd, tries) != 0)
+    if (stale || SOME(report->polls_owed) || SOME(waiting_on(m, fd, tries)))
         return NULL;
     unsigned last = m->useless_last, before = last ^ 1U;
     m->useless[last][m->useless_count[last]++] = (struct model_useless){fd, events};
@@ -1085,11 +1114,11 @@ const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
     return NULL;
 }
 
-const char *model_settled(struct model *m, uint32_t dead) {
+const char *model_settled(struct model *m, model_set dead) {
     dead &= m->maybe_dead;
     for (unsigned i = 0; i < m->handed_over.count;) {
         unsigned c = m->handed_over.item[i];
-        if ((dead & BIT(c)) == 0) {
+        if (!HAS(dead, c)) {
             i++;
             continue;
         }
@@ -1102,10 +1131,10 @@ const char *model_settled(struct model *m, uint32_t dead) {
         dead &= ~BIT(c);
         i = 0;
     }
-    for (unsigned r = 0; dead != 0 && r < m->reports; r++) {
-        uint32_t polls = m->report[r].polls_owed;
+    for (unsigned r = 0; SOME(dead) && r < m->reports; r++) {
+        model_set polls = m->report[r].polls_owed;
         EACH(c, dead & polls) {
-            BROKEN_IF((earlier(m, polls, c) & ~dead) != 0, "ET-EVENT-5", "polls end in the order of starting");
+            BROKEN_IF(SOME(earlier(m, polls, c) & ~dead), "ET-EVENT-5", "polls end in the order of starting");
         }
     }
     end_silently(m, dead);
@@ -1119,7 +1148,7 @@ const char *model_settled(struct model *m, uint32_t dead) {
 static const struct model_report *report_for(const struct model *m, unsigned c, int64_t result) {
     uint32_t events = m->completion[c].description.events | READY_ALWAYS;
     for (unsigned r = 0; r < m->reports; r++)
-        if ((m->report[r].polls_owed & BIT(c)) != 0 && result == (int64_t)(m->report[r].events & events))
+        if (HAS(m->report[r].polls_owed, c) && result == (int64_t)(m->report[r].events & events))
             return &m->report[r];
     return NULL;
 }
@@ -1139,12 +1168,12 @@ static bool take_callback(struct model *m, unsigned c, int64_t result) {
         observed(m, true);
         return true;
     }
-    bool by_refusal = (m->refused & BIT(c)) != 0 && result == -(int64_t)m->completion[c].refusal;
+    bool by_refusal = HAS(m->refused, c) && result == -(int64_t)m->completion[c].refusal;
     const struct model_report *by = t->due == DUE_DELIVERY ? report_for(m, c, result) : NULL;
     if (nothing_between(m) || (!by_refusal && by == NULL))
         return false;
-    uint32_t before = earlier(m, by_refusal ? m->refused : by->polls_owed, c); /* ET-REGISTER-3, ET-EVENT-5 */
-    if (loud(m, before) != 0)
+    model_set before = earlier(m, by_refusal ? m->refused : by->polls_owed, c); /* ET-REGISTER-3, ET-EVENT-5 */
+    if (SOME(loud(m, before)))
         return false;
     if (by_refusal || !by->stale)
         end_silently(m, before);
@@ -1174,7 +1203,7 @@ static const char *wrong_timer(struct model *m, unsigned c) {
         return undone(m);
     bool late = of->order >= t->orders_timers && t->phase >= TIMERS && t->phase <= FLUSH;
     BROKEN_IF(late, "ET-EXPIRE-5", "its reset was applied in this timer phase");
-    BROKEN_IF((t->expiring & BIT(c)) == 0, "ET-EXPIRE-1", "it had not expired when the timer phase began");
+    BROKEN_IF(!HAS(t->expiring, c), "ET-EXPIRE-1", "it had not expired when the timer phase began");
     if (of->deadline_ms != m->completion[t->due_completion].deadline_ms)
         return broken(m, "ET-EXPIRE-2", "a timer with an earlier deadline fires first");
     return broken(m, "ET-EXPIRE-3", "a timer with the same deadline was started before it");
@@ -1200,14 +1229,14 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     BROKEN_IF(of->state == ET_DEAD, "ET-STATE-3", "its episode has ended");
     if (active && of->operation == ET_TIMER)
         return wrong_timer(m, c);
-    BROKEN_IF((m->refused & BIT(c)) != 0, "ET-REGISTER-3", "with the negated errno, in the order of starting");
+    BROKEN_IF(HAS(m->refused, c), "ET-REGISTER-3", "with the negated errno, in the order of starting");
     bool unordered = t->due == DUE_DELIVERY && report_for(m, c, result) != NULL;
     BROKEN_IF(unordered, "ET-EVENT-5", "a poll of the same descriptor that was started before it ends first");
     BROKEN_IF(active && of->operation == ET_POLL, "ET-EVENT-4", "a poll ends with the events of a report");
     BROKEN_IF(active && waits, "ET-EVENT-7", "it ends only by a try, a refusal, a cancel or a close");
     if (active || must_end(m))
         return undone(m);
-    BROKEN_IF((t->snapshot & BIT(c)) == 0, "ET-CALL-4", "it joined the submissions too late for this round");
+    BROKEN_IF(!HAS(t->snapshot, c), "ET-CALL-4", "it joined the submissions too late for this round");
     return broken(m, "ET-SUBMIT-1", "something before it in the submissions is due");
 }
 
@@ -1218,7 +1247,7 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
     while (!take_callback(m, c, result))
         if (!move_on(m))
             return wrong_callback(m, c, result);
-    m->in_callback = (uint8_t)c;
+    m->in_callback = (model_index)c;
     update_maybe(m);
     assert(m->completion[c].state == ET_DEAD); /* ET-CALL-1 */
     BROKEN_IF(userdata != m->completion[c].description.userdata, "ET-CALL-2", "the userdata is not what was last set");
@@ -1336,7 +1365,7 @@ static const char *check_end(struct model *m, int result) {
     const struct model_tick_state *t = &m->tick;
     if (must_end(m) && m->stopped)
         end_silently(m, m->refused);
-    bool rest = !must_end(m) || (t->phase == FLUSH && m->refused != 0);
+    bool rest = !must_end(m) || (t->phase == FLUSH && SOME(m->refused));
     BROKEN_IF(m->stopped && rest, "ET-STOP-3", "the phase in which the loop was stopped should be completed");
     BROKEN_IF(!must_end(m) && t->fresh, t->asked == 0 ? "ET-TICK-3" : "ET-TICK-4", "another round must be made");
     if (!must_end(m))
@@ -1354,7 +1383,7 @@ const char *model_tick_end(struct model *m, int result) {
     const char *clause = check_end(m, result);
     m->in_tick = false;
     m->tick.phase = OUTSIDE;
-    m->tick.snapshot = m->tick.expiring = 0;
+    m->tick.snapshot = m->tick.expiring = NOTHING;
     m->reports = 0;
     return clause;
 }

@@ -12,18 +12,31 @@
 
 #include "../src/etalon_vocabulary.h"
 
-#define MODEL_COMPLETIONS   16
-#define MODEL_REPORTS       32   /* reports that one wait can deliver */
-#define MODEL_NONE          0xff /* no completion: a null pointer, or "not known which" */
-#define MODEL_ASYNCS        4    /* descriptors of asyncs that are in use at a time */
-#define MODEL_RUNS          1    /* model_tick: the call makes rounds; observations follow, then model_tick_end */
+/* A set of completions; bit i is completion i. Whoever needs a larger table than the lockstep driver (tests/judge.c, for traces
+ * of other people's programs) compiles model.c once more with MODEL_WIDE; the text of the law is the same. */
+#ifdef MODEL_WIDE
+#define MODEL_COMPLETIONS 1024
+#define MODEL_REPORTS     256
+#define MODEL_NONE        0xffff
+#define MODEL_ASYNCS      64
+typedef uint16_t model_index;
+typedef uint64_t model_set __attribute__((vector_size(MODEL_COMPLETIONS / 8), aligned(8)));
+#else
+#define MODEL_COMPLETIONS 16
+#define MODEL_REPORTS     32   /* reports that one wait can deliver */
+#define MODEL_ASYNCS      4    /* descriptors of asyncs that are in use at a time */
+#define MODEL_NONE        0xff /* no completion: a null pointer, or "not known which" */
+typedef uint8_t model_index;
+typedef uint32_t model_set;
+#endif
+#define MODEL_RUNS          1 /* model_tick: the call makes rounds; observations follow, then model_tick_end */
 #define MODEL_WAIT_FOREVER  (-1)
 #define MODEL_NEVER_REACHED UINT64_MAX /* the `callbacks` of run(UNTIL_DONE) */
 
 /* What the caller filled in. For a waiting operation, close and shutdown: the descriptor's number. */
 struct model_description {
-    uint8_t operation; /* enum et_operation; a larger number is an unknown operation */
-    uint8_t target;    /* of a cancel: completion, or MODEL_NONE */
+    uint8_t operation;  /* enum et_operation; a larger number is an unknown operation */
+    model_index target; /* of a cancel: completion, or MODEL_NONE */
     bool pool_mark;
     bool has_callback; /* false: the callback pointer is null */
     int fd;
@@ -39,8 +52,8 @@ struct model_completion {
     struct model_description description;
     uint64_t deadline_ms; /* of a timer that is adding or active */
     uint64_t order;       /* the order of starting, while active */
-    uint8_t carrier;      /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
-    uint8_t carries;      /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
+    model_index carrier;  /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
+    model_index carries;  /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
     bool is_carrier;      /* from timer_reset until dead, even when the reset was dropped or moved */
     uint8_t pool;         /* enum model_pool: where a pooled operation that is active or lingering is */
     int64_t pool_result;  /* what the pool thread's system call has said, once it was made */
@@ -51,21 +64,21 @@ struct model_completion {
 enum model_pool { MODEL_NO_POOL, MODEL_QUEUED, MODEL_EXECUTING, MODEL_HANDED_OVER };
 
 struct model_queue {
-    uint8_t item[MODEL_COMPLETIONS]; /* item[0] is the head */
-    uint8_t count;
+    model_index item[MODEL_COMPLETIONS]; /* item[0] is the head */
+    model_index count;
 };
 
 struct model_report {
     int fd;
     uint32_t events;
-    bool stale;          /* what is registered is no longer what the number names: may be served, is not owed */
-    uint8_t tries_owed;  /* of which directions, if anything still waits */
-    uint32_t polls_owed; /* bit i: completion i must end; both are only allowed when the report is stale */
+    bool stale;           /* what is registered is no longer what the number names: may be served, is not owed */
+    uint8_t tries_owed;   /* of which directions, if anything still waits */
+    model_set polls_owed; /* bit i: completion i must end; both are only allowed when the report is stale */
 };
 
 struct model {
     struct model_completion completion[MODEL_COMPLETIONS];
-    uint8_t completions; /* how many of them exist */
+    model_index completions; /* how many of them exist */
     struct model_queue submissions;
     struct model_queue deletions;
     uint32_t active;
@@ -73,8 +86,8 @@ struct model {
     bool stopped;
     bool dead; /* deinitialised */
     bool in_tick;
-    uint8_t in_callback; /* the completion whose callback runs, or MODEL_NONE */
-    int descriptors_max; /* the limit that init was given */
+    model_index in_callback; /* the completion whose callback runs, or MODEL_NONE */
+    int descriptors_max;     /* the limit that init was given */
     bool has_pool; /* set by the driver after model_init, with pool_threads_max: the loop was initialised with a pool */
     unsigned pool_threads_max;      /* that pool_init was given */
     unsigned pool_threads;          /* that exist */
@@ -94,39 +107,41 @@ struct model {
     /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free: the subject
      * may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
      * model_settled before every observation by the loop. */
-    uint32_t maybe_dead;
+    model_set maybe_dead;
     bool forgive_registration; /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
 
     /* ---- private: where in a tick the subject is, and what is owed ---- */
     bool forgiven;
-    uint64_t orders;  /* operations started so far */
-    uint32_t refused; /* ET-REGISTER-3: bit i: completion i must end before the kernel is asked */
+    uint64_t orders;   /* operations started so far */
+    model_set refused; /* ET-REGISTER-3: bit i: completion i must end before the kernel is asked */
     struct model_useless {
         int fd;
         uint32_t events;
     } useless[2][MODEL_REPORTS]; /* ET-REGISTER-5: reported in vain by the last wait, and by the one before */
-    uint8_t useless_count[2];
+    model_index useless_count[2];
     uint8_t useless_last; /* which of the two is the last wait's */
-    uint8_t reports;
+    model_index reports;
     struct model_report report[MODEL_REPORTS];
     struct model_tick_state {
         uint64_t asked, called; /* callbacks asked for, called so far in this tick */
         uint8_t phase;
-        uint8_t current, step;                /* the operation that the submission phase is at, and how far it is */
-        uint8_t answered;                     /* whose try was answered: its callback comes before anything else */
-        bool fresh;                           /* nothing of this round has been observed */
-        bool collecting;                      /* reports may still be told */
-        int error;                            /* by which the wait failed or was interrupted, or 0 */
-        uint32_t snapshot;                    /* the submissions that this round still has to start */
-        uint32_t expiring;                    /* the timers that this timer phase still has to end */
-        uint32_t delivering, delivering_owed; /* what this pool phase still may deliver; must deliver */
-        bool delivering_fixed;                /* it has begun to: what is handed over from now on waits for the next */
-        bool placed;                          /* the last observation has told in which phase the loop is */
-        uint32_t recent;                      /* handed over since the last one that has */
-        unsigned idled;                       /* threads that have become idle since then */
-        uint64_t orders_timers, orders_asked; /* `orders` when the timer phase began, when the kernel was asked */
+        model_index current;
+        uint8_t step;                          /* of the operation `current` that the submission phase is at */
+        model_index answered;                  /* whose try was answered: its callback comes before anything else */
+        bool fresh;                            /* nothing of this round has been observed */
+        bool collecting;                       /* reports may still be told */
+        int error;                             /* by which the wait failed or was interrupted, or 0 */
+        model_set snapshot;                    /* the submissions that this round still has to start */
+        model_set expiring;                    /* the timers that this timer phase still has to end */
+        model_set delivering, delivering_owed; /* what this pool phase still may deliver; must deliver */
+        bool delivering_fixed;                 /* it has begun to: what is handed over from now on waits for the next */
+        bool placed;                           /* the last observation has told in which phase the loop is */
+        model_set recent;                      /* handed over since the last one that has */
+        unsigned idled;                        /* threads that have become idle since then */
+        uint64_t orders_timers, orders_asked;  /* `orders` when the timer phase began, when the kernel was asked */
         int64_t answered_result;
-        uint8_t due, due_completion, due_event; /* what must be observed next, for whom, and what it does to it */
+        model_index due_completion;
+        uint8_t due, due_event; /* what must be observed next, for whom, and what it does to it */
         int64_t due_result;
         const char *due_clause;
     } tick;
@@ -221,7 +236,7 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
 const char *model_returned(struct model *m, enum et_action action);
 
 /* Of m->maybe_dead, these (bit i: completion i) are dead in the subject now, the others are not. */
-const char *model_settled(struct model *m, uint32_t dead);
+const char *model_settled(struct model *m, model_set dead);
 
 /* tick or run returned result: nothing that the law demands may be missing. */
 const char *model_tick_end(struct model *m, int result);

@@ -5,6 +5,8 @@
 #include "../model/program.h"
 #include "compare.h"
 #include "conformance/check.h"
+#include "judge.h"
+#include "record.h"
 #include "shrink.h"
 #include "torture.h"
 
@@ -32,6 +34,7 @@ struct options {
     const struct world_kind_functions *world;
     const char *output;
     bool quiet;
+    bool events;                 /* of record: NDJSON */
     unsigned number;             /* of a case among those that are checked */
     struct torture_setting fail; /* of replay; point 0: nothing fails */
     struct torture_options torture;
@@ -260,12 +263,43 @@ static int check_case_here(const char *path, const struct options *options) {
     return status;
 }
 
+struct events {
+    const struct trace *trace;
+    const struct options *options;
+    struct lockstep_report report;
+};
+
+static void write_events(FILE *out, const void *what) {
+    struct events *events = (struct events *)(uintptr_t)what;
+    record_to(out);
+    lockstep_run(&events->trace->program, events->options->world, NULL, NULL, &events->report);
+    record_to(NULL);
+}
+
+/* Writes each event of a run, as `etalon judge` reads them. */
+static int record_events(const char *path, const struct options *options) {
+    struct trace trace;
+    struct events events = {.trace = &trace, .options = options};
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    int status = write_whole(options->output, write_events, &events) ? 0 : BAD_INPUT;
+    if (status == 0 && (events.report.differs || events.report.not_possible)) {
+        complain("%s: %s: %s", path, events.report.clause, events.report.what);
+        status = 1;
+    }
+    trace_free(&trace);
+    return status;
+}
+
 /* Prints the trace with the observations of a run on the chosen kernel in place of its own. */
 static int record(const char *path, const struct options *options) {
     static char kept[TRACE_OBSERVATIONS_MAX][96];
     struct trace trace;
     struct lockstep_report report;
     struct run run = {.kept = kept};
+    size_t length = options->output == NULL ? 0 : strlen(options->output);
+    if (options->events || (length > 7 && strcmp(options->output + length - 7, ".ndjson") == 0))
+        return record_events(path, options);
     if (!load(path, &trace))
         return BAD_INPUT;
     run_trace(&trace, options, &run, &report);
@@ -398,13 +432,16 @@ static void usage(FILE *out) {
     fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
           "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
           "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
+          "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] RECORDING\n"
           "       etalon --help | --version\n"
           "\n"
           "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz input.\n"
           "\n"
           "  replay       print the program, what happened, and the first difference with its clause\n"
           "  check-cases  run traces against their observations; prints the test-anything protocol\n"
-          "  record       print the trace with the observations of this run\n"
+          "  record       print the trace with the observations of this run; with --events, or into a file .ndjson, "
+          "each event\n"
+          "  judge        hold a recording of any loop, - for standard input, against the law, clause by clause\n"
           "  decode       print a fuzz input as a trace\n"
           "  encode       write fuzz inputs into the folder --output\n"
           "  shrink       write the shortest program that shows the same difference\n"
@@ -506,11 +543,17 @@ static int for_each_file(const char *command, char **files, int count, const str
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
-        {"world", required_argument, NULL, 'w'},  {"output", required_argument, NULL, 'o'},
-        {"quiet", no_argument, NULL, 'q'},        {"fail", required_argument, NULL, 'f'},
-        {"sample", required_argument, NULL, 'n'}, {"seed", required_argument, NULL, 's'},
-        {"expect", required_argument, NULL, 'e'}, {"report", required_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},         {0},
+        {"world", required_argument, NULL, 'w'},
+        {"output", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"fail", required_argument, NULL, 'f'},
+        {"sample", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},
+        {"expect", required_argument, NULL, 'e'},
+        {"report", required_argument, NULL, 'r'},
+        {"events", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     struct options options = {.world = &world_simulated};
     int letter;
@@ -525,6 +568,8 @@ int main(int argc, char **argv) {
         return with_output(compare_main(argc - 1, argv + 1, load));
     if (argc > 1 && strcmp(argv[1], "check") == 0)
         return with_output(check_main(argc - 1, argv + 1, load));
+    if (argc > 1 && strcmp(argv[1], "judge") == 0)
+        return with_output(judge_main(argc - 1, argv + 1));
     while ((letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
         switch (letter) {
         case 'w':
@@ -539,6 +584,7 @@ int main(int argc, char **argv) {
             break;
         case 'o': options.output = optarg; break;
         case 'q': options.quiet = true; break;
+        case 'v': options.events = true; break;
         case 'f':
             if (!torture_parse(optarg, &options.fail)) {
                 complain("--fail %s: not N:ERRNO, N:ERRNO:same or N:ERRNO:on", optarg);

@@ -73,11 +73,21 @@ check "a device as output stays a device" device
 check "shrinking what shows no difference" refused 'no difference' shrink --output shrunk good.trace
 check "and nothing is left behind" test ! -e shrunk -a ! -e nowhere -a ! -e both -a -z "$(ls folder)"
 
+check "a recording that is not there" refused 'No such file' judge nowhere.ndjson
+check "a recording that is none" refused 'good.trace:1: ' judge good.trace
+check "judging two recordings" refused '^usage: etalon judge' judge good.trace good.trace
 mkdir random
 for i in $(seq 1 60); do
     head -c $((i * 17)) /dev/urandom >"random/$i.bin"
     { printf 'etalon-trace 1\nmain\n'; head -c $((i * 5)) /dev/urandom; } >"random/$i.trace"
 done
+judged() { # no recording, and no crash
+    local file
+    for file in "$@"; do
+        refused ':1: ' judge "$file" || return 1
+    done
+}
+check "random bytes as recordings" judged random/[1-9].*
 check "random bytes as fuzz inputs" survives random/*.bin
 check "random bytes behind the header of a trace" survives random/*.trace
 mkdir cut

@@ -3,7 +3,7 @@
 # none of them. Called by `make setup`.
 set -eu
 
-packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin'
+packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin libjansson-dev'
 # The loops that the conformance kit is tried on.
 packages="$packages libuv1-dev libev-dev libevent-dev libglib2.0-dev libsystemd-dev libwayland-dev"
 
