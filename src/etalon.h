@@ -167,7 +167,7 @@ void et_loop_update_now(struct et_loop *loop);
 
 /* Ends the wait in progress; when there is none, the loop does not wait when it next asks the kernel. Not a callback: a run or tick goes
  * on until it has what it was called for. Any thread; async-signal-safe; errno is preserved. May race with et_loop_deinit, as long as the
- * loop's memory lives on. (ET-WAKE-1 … 3) */
+ * loop's memory lives on, but not with an et_loop_init that uses it again. (ET-WAKE-1 … 3) */
 void et_loop_wakeup(struct et_loop *loop);
 
 /* ---- submitting -------------------------------------------------------------------------------------- */
