@@ -126,6 +126,7 @@ static struct lockstep {
     jmp_buf stuck;                          /* out of a call that would never return */
     struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
     unsigned asyncs;                        /* mask of handles: those that are one */
+    unsigned notified;                      /* … whose counter a notify has raised and nothing has read since */
     unsigned counters;                      /* mask of handles that may name the descriptor of an async */
     uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
@@ -434,6 +435,8 @@ static void raised_otherwise(void) {
 
 /* What a system call for an operation has done to handles and asyncs. */
 static void see_effects(enum et_operation operation, int fd, int64_t result) {
+    if (operation == ET_READ && result == sizeof(uint64_t))
+        s.notified = 0; /* perhaps by another number of the same counter */
     if (operation == ET_WRITE && result == sizeof(uint64_t))
         raised_otherwise();
     if (operation != ET_CLOSE)
@@ -497,6 +500,8 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     unsigned i = whose(identity);
     if (i == MODEL_NONE)
         i = whose_wait(identity, fd);
+    if (within(identity, s.async, sizeof s.async) && length != sizeof(uint64_t))
+        differ("ET-ASYNC-1", "a wait reads %llu bytes of the counter", (unsigned long long)length);
     if (s.log != NULL)
         note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
              i == MODEL_NONE ? ' ' : (char)('0' + i), result_name(result));
@@ -717,12 +722,24 @@ static void on_joined(void *self, void *thread) {
 
 /* ---- what the loop asks of the kernel, continued ------------------------------------------------------- */
 
+/* ET-ASYNC-2 */
+static void check_notified(unsigned i) {
+    const struct model_completion *c = &s.model.completion[i];
+    if (c->state != ET_ACTIVE || c->operation != ET_READ || c->pool != MODEL_NO_POOL || s.faults)
+        return;
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (is_async(d) && (s.notified >> d & 1) != 0 && s.async[d].fd == c->description.fd)
+            differ("ET-ASYNC-2", "the loop waits, and c%u with it, although d%u was notified", i, d);
+}
+
 static bool on_blocked(void *self) {
     (void)self;
     if (failed())
         return false;
     if (s.wake_pending)
         differ("ET-WAKE-1", "the loop waits although it was woken");
+    for (unsigned i = 0; i < COUNT; i++)
+        check_notified(i);
     bool wakes = false;
     for (unsigned k = 0; k < s.workers; k++)
         wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
@@ -1160,6 +1177,8 @@ static void run_notify(const struct command *command) {
     if (errno != untouched)
         differ("ET-ASYNC-4", "notify has changed errno");
     lockstep_notifying = false;
+    if (expected == 0)
+        s.notified |= 1u << command->d;
     check_result(command, result, expected, "ET-ASYNC-2");
 }
 
@@ -1177,6 +1196,7 @@ static void open_async(unsigned d) {
         return;
     }
     s.asyncs |= 1u << d;
+    s.notified &= ~(1u << d);
     s.counters |= 1u << d;
 }
 
@@ -1304,7 +1324,7 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     s.report = report;
     s.log = log;
     s.log_self = self;
-    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.counters = 0;
+    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.counters = s.notified = 0;
     s.faults = s.disturbed = s.deiniting = s.closing = false;
     s.stepping = NULL;
     memset(&s.loop, 0, sizeof s.loop);
