@@ -430,7 +430,7 @@ static int shrink(const char *path, const struct options *options) {
 static void usage(FILE *out) {
     fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
           "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
-          "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] RECORDING\n"
+          "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING...\n"
           "\n"
           "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz input.\n"
           "\n"
