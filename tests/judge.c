@@ -4,9 +4,8 @@
  * a descriptor is ready, a timer has expired when the next event needs it. So only what was observed can break a clause. For
  * this each event is held back until the next one is known.
  *
- * The model has room for MODEL_COMPLETIONS; a recording names as many completions as it likes. One that is dead, and that no cancel
- * is about to look at, gives its place away when places are short. One that waits and is not in the way of what happens is
- * kept outside of the model (park), where finding it does not depend on how many there are. */
+ * The model has room for MODEL_COMPLETIONS that are alive; a recording names as many as it likes. One that is dead, and that no cancel is
+ * about to look at, gives its place away when places are short. */
 #include "judge.h"
 #include "recording.h"
 #include "wide_model.h"
@@ -228,12 +227,17 @@ static void describe(const struct event *e, unsigned c) {
         model_describe(&j.model, c, &d);
 }
 
-/* Whether a round has begun between two events is not known to who sees no waits. The call was refused as that of an active
- * completion is: so c was started. */
+/* Whether a round has begun between two events is not known to who sees no waits. What a call returned tells whether c was started in
+ * it; but only of what may have been, or nothing that a call returns would be wrong. */
 static void start_unseen(const struct event *e, unsigned c) {
     bool unknown = (j.observes & OBSERVES_WAITS) == 0 && j.model.in_tick && j.model.in_callback != MODEL_NONE;
-    if (unknown && e->result == -EBUSY)
+    const struct model_completion *of = &j.model.completion[c];
+    bool busy = e->result == -EBUSY, reset = e->kind == EVENT_RESET;
+    if (unknown && of->state == ET_ADDING && busy && !reset)
         wide_start(&j.model, c);
+    bool just_now = of->state == ET_ACTIVE && of->order >= j.before.orders;
+    if (unknown && just_now && (reset ? busy && of->operation != ET_TIMER : e->result == 0))
+        wide_unstart(&j.model, c);
 }
 
 static void on_add(const struct event *e, unsigned c) {

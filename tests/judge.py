@@ -3,7 +3,9 @@
 observed; what is corrupted on purpose must be found, with the clause that is broken; input that is bad must be refused with its
 line. Prints the test-anything protocol. Called by tests/run.
 
-    tests/judge.py ETALON RECORD [CASE...]        RECORD is tests/examples/record, built"""
+    tests/judge.py ETALON CHECKED RECORD [CASE...]
+
+CHECKED is the tool with the sanitizers, for what is odd; RECORD is tests/examples/record, built."""
 
 import json
 import os
@@ -12,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 
-ETALON, RECORD, CASES = os.path.realpath(sys.argv[1]), os.path.realpath(sys.argv[2]), sys.argv[3:]
+ETALON, CHECKED, RECORD = (os.path.realpath(path) for path in sys.argv[1:4])
+CASES = sys.argv[4:]
 OBSERVED = ["time,states,waits,readiness,pool", "time,states,waits,pool", "time,states,pool", "time,states", "time,pool", "states,pool", ","]
 UNSEEN = "can be judged only when"
 number = failures = 0
@@ -27,8 +30,8 @@ def verdict(good, name, why=""):
         print("# " + why.replace("\n", "\n# "))
 
 
-def judge(text, *options):
-    done = subprocess.run([ETALON, "judge", *options, "-"], input=text, capture_output=True, timeout=60)
+def judge(text, *options, tool=None):
+    done = subprocess.run([tool or ETALON, "judge", *options, "-"], input=text, capture_output=True, timeout=60)
     return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
@@ -37,9 +40,9 @@ def lines(*events, observes=("time", "states")):
     return "".join(json.dumps(e) + "\n" for e in (header, *events)).encode()
 
 
-def judge_all(paths, *options):
+def judge_all(paths, *options, tool=None):
     """For each of the files: status and what was said of it."""
-    done = subprocess.run([ETALON, "judge", *options, *paths], capture_output=True, timeout=200)
+    done = subprocess.run([tool or ETALON, "judge", *options, *paths], capture_output=True, timeout=200)
     said = (done.stdout + done.stderr).decode(errors="replace")
     result = {}
     for path in paths:
@@ -219,7 +222,7 @@ def check_malformed():
         ("a wait that was not announced", header + b'{"wait":0}\n', 2), ("an add that says not what", header + b'{"call":"add","c":1,"returns":0}\n', 2),
         ("a last line that is cut", header + add + b'{"call":"del', 3),
     ]:
-        status, out, err = judge(text)
+        status, out, err = judge(text, tool=CHECKED)
         good = status == 2 and out == "" and err.count("\n") == 1 and err.startswith(f"etalon: standard input:{line}: ")
         verdict(good, f"refused with its line: {name}", f"{status} {out}{err}")
 
@@ -261,7 +264,7 @@ def check_mutations(recordings, folder, count=600):
             paths.append(os.path.join(folder, f"mutant-{i}"))
             with open(paths[-1], "wb") as file:
                 file.write(mutated(chance.choice(texts), chance))
-        result, status, said = judge_all(paths, "--keep-going", "--observes", observed)
+        result, status, said = judge_all(paths, "--keep-going", "--observes", observed, tool=CHECKED)
         for number_, _ in result.values():
             seen[number_] = seen.get(number_, 0) + 1
         if status not in (0, 1, 2) or 3 in seen:
@@ -311,7 +314,7 @@ def main():
         check_mutations(recordings, folder)
         check_options(folder)
         done = subprocess.run([RECORD], capture_output=True, timeout=60)
-        status, out, err = judge(done.stdout)
+        status, out, err = judge(done.stdout, tool=CHECKED)
         verdict(done.returncode == 0 and status == 0 and " 9" in out, "the example that records itself is lawful", out + err)
     print(f"1..{number}")
     return failures > 0

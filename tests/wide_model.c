@@ -99,6 +99,16 @@ void wide_start(struct model *m, unsigned c) {
     m->tick.current = current;
 }
 
+void wide_unstart(struct model *m, unsigned c) {
+    struct model_completion *of = &m->completion[c];
+    bool lasts = of->operation == ET_TIMER || (kind(of) & WAITING) != 0;
+    if (of->state != ET_ACTIVE || !lasts || m->tick.current == c)
+        return;
+    leave(m, c);
+    of->state = ET_ADDING;
+    push(&m->submissions, c);
+}
+
 void wide_expire(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     bool is_timer = (of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER;

@@ -67,6 +67,8 @@ void wide_hold(struct model *m);
 void wide_refused_unseen(struct model *m, unsigned c, int error);
 /* Unseen, a round has started the adding timer or waiting operation c. */
 void wide_start(struct model *m, unsigned c);
+/* Or has not, although the model went that far. */
+void wide_unstart(struct model *m, unsigned c);
 /* The time is not known: the timer c may fire from now on. */
 void wide_expire(struct model *m, unsigned c);
 /* A callback with this result would be lawful at this very place. */
