@@ -220,6 +220,10 @@ static uint64_t command_needs(const struct command *command) {
     }
 }
 
+bool kit_can(const struct etalon_subject *subject, const struct command *command) {
+    return (command_needs(command) & ~subject->offers) == 0;
+}
+
 static const char *missing(uint64_t needed, uint64_t offered) {
     static char text[200];
     size_t used = (size_t)snprintf(text, sizeof text, "needs");

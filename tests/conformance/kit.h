@@ -41,6 +41,9 @@ struct kit_result {
 /* The capability's name in the report, by its bit; NULL for a bit without a meaning. */
 const char *capability_name(unsigned bit);
 
+/* Whether the subject offers what this command needs. */
+bool kit_can(const struct etalon_subject *subject, const struct command *command);
+
 /* What the program needs that the subject does not offer: a static sentence, or NULL. `clauses`: those of the case. */
 const char *kit_lacks(const struct etalon_subject *subject, const struct trace *trace);
 

@@ -5,6 +5,7 @@
 
 #include "../../src/etalon_vocabulary.h"
 #include "../lively.h"
+#include "../shrink.h"
 #include "kit.h"
 
 #define MAIN_COMMANDS 24
@@ -144,6 +145,9 @@ void random_program(struct program *program, uint64_t seed, uint64_t number, con
     memset(program, 0, sizeof *program);
     if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0) {
         lively_program(program, &w.state, NULL, 0);
+        for (unsigned i = program->commands; i-- > 0;)
+            if (!kit_can(subject, &program->command[i]))
+                program_remove(program, i, 1);
         return;
     }
     main_body(&w);

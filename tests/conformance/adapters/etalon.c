@@ -159,6 +159,9 @@ static void forget(void *of, uint32_t c) {
     struct et_completion *fresh = calloc(1, sizeof *fresh);
     if (fresh == NULL)
         return;
+    for (unsigned k = 0; k < COUNT; k++) /* nobody adds a cancel whose target is gone */
+        if (self->completion[k]->operation == ET_CANCEL && self->completion[k]->cancel.target == self->completion[c])
+            self->completion[k]->cancel.target = fresh;
     memset(self->completion[c], 0xa5, sizeof *fresh);
     free(self->completion[c]);
     self->completion[c] = fresh;
