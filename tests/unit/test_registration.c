@@ -1,5 +1,5 @@
 /* What registrations cost, what the loop's own descriptors are like, and what a caller who breaks his side of the
- * bargain (etalon.md, section 9) cannot harm. */
+ * bargain (etalon.md, section 10) cannot harm. */
 #include "fixture.h"
 
 #include "../../model/lockstep.h"
@@ -128,21 +128,22 @@ static void ET_SUBMIT_5_a_limit_out_of_range_is_refused(void **state) {
     assert_int_equal(et_loop_add(&other, &c[0]), -EINVAL);
 }
 
-/* ---- section 9 ----------------------------------------------------------------------------------------------------- */
+/* ---- section 10 ----------------------------------------------------------------------------------------------------- */
 
-static void section_9_carrier_of_another_loop(void **state) {
+static void section_10_carrier_of_another_loop(void **state) {
     (void)state;
     struct et_loop other;
     assert_int_equal(et_loop_init(&other, NULL), 0);
     assert_int_equal(et_loop_timer(&other, &c[1], 0, note, NULL), 0);
     assert_int_equal(et_loop_delete(&other, &c[1]), 0); /* deleting, there */
-    submit_timer(&c[0], 5);
+    submit_timer(&c[0], HOUR_MS);
     run(ET_RUN_NO_WAIT);
     assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[1], 50, note, NULL), -EINVAL);
     EXPECT_STATE(&c[1], ET_DELETING);
     assert_int_equal(et_loop_deinit(&other), 0);
-    run(ET_RUN_ONCE);
-    EXPECT({&c[0], 0});
+    submit_cancel(&c[2], &c[0]);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[0], -ECANCELED}, {&c[2], 0});
 }
 
 /* Overwrites what the caller must leave alone of a submitted completion, but for the callback; or its parameters alone. */
@@ -153,7 +154,7 @@ static void scribble(struct et_completion *x, int byte, bool all) {
     x->callback = callback;
 }
 
-static void section_9_a_scribbled_description_harms_nobody_else(void **state) {
+static void section_10_a_scribbled_description_harms_nobody_else(void **state) {
     (void)state;
     static const int bytes[] = {0xff, 0x00, 0x40, 0x10, 0x7f};
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
@@ -293,8 +294,8 @@ int main(void) {
         TEST(ET_DEINIT_3_own_descriptors_are_closed_on_exec),
         TEST(ET_WAKE_1_leaves_errno_alone),
         TEST(ET_SUBMIT_5_a_limit_out_of_range_is_refused),
-        TEST(section_9_carrier_of_another_loop),
-        TEST(section_9_a_scribbled_description_harms_nobody_else),
+        TEST(section_10_carrier_of_another_loop),
+        TEST(section_10_a_scribbled_description_harms_nobody_else),
         TEST(ET_OP_3_a_failed_connect_ends_beside_a_receive),
         TEST(ET_OP_5_a_write_to_a_socket_raises_no_signal),
         TEST(ET_OP_2_send_and_sendmsg_pass_their_flags),
