@@ -433,9 +433,9 @@ static void usage(FILE *out) {
           "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
           "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
           "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING...
-"
+          "
           "       etalon --help | --version
-"
+          "
           "\n"
           "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz input.\n"
           "\n"
