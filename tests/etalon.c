@@ -432,10 +432,8 @@ static void usage(FILE *out) {
     fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
           "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
           "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
-          "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING...
-          "
-          "       etalon --help | --version
-          "
+          "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING...\n"
+          "       etalon --help | --version\n"
           "\n"
           "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz input.\n"
           "\n"
