@@ -818,8 +818,9 @@ static bool read_observes(char *list) {
         while (i < OBSERVABLE && strcmp(word, recording_observes[i]) != 0)
             i++;
         if (i == OBSERVABLE) {
-            fprintf(stderr, "etalon: --observes %s: not one of time, states, waits, readiness, pool\n", word);
-            return false;
+            fprintf(stderr, "etalon: judge: --observes: '%s' is not one of time, states, waits, readiness, pool\n",
+                    word);
+            exit(BAD_INPUT);
         }
         j.only |= 1U << i;
     }
