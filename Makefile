@@ -150,7 +150,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults thread-faults coverage dispatch handover explore explore-faults explore-sound spec check-format format install uninstall clean
+.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -253,8 +253,11 @@ conform-publish: ## publish what make conform has found: spec/results.json and t
 conform-example: build/default/etalon ## the example of tests/conformance/ADAPTERS.md: a loop of a hundred lines, with its adapter
 	@tests/conformance/examples/run.sh
 
-handover: ## prove with Spin that the pool's hand-over and the wake-ups lose nothing and touch nothing too late (model/spin/HANDOVER.md; 5 min)
+handover: ## prove with Spin that the pool's hand-over and the wake-ups lose nothing and touch nothing too late (model/spin/HANDOVER.md; 1 min)
 	@model/spin/handover.py
+
+liveness: ## ask Spin whether all that the law says ends does end, under a fair world (model/spin/LIVENESS.md; 1 min)
+	@model/spin/liveness.py
 
 dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, or neither (spec/errata.md; 20 s)
 	@model/spin/run.sh

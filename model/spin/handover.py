@@ -65,12 +65,12 @@ SHORT = [
     Search("2 producers: the push may wait", "handed", "PRODUCERS=2", "acceptance cycle"),
 ]
 LONG = [
-    Search("3 producers", "safety", "PRODUCERS=3"),
-    Search("2 producers, waker", "safety", "PRODUCERS=2 WAKER"),
-    *[Search(f"3 producers, completion {c}", "delivered", f"PRODUCERS=3 ONCE TRACKED={c}") for c in range(3)],
-    Search("3 producers", "ended", "PRODUCERS=3 ONCE"),
-    Search("3 producers", "taken", "PRODUCERS=3 ONCE"),
-    Search("2 producers, waker", "woken", "PRODUCERS=2 WAKER"),
+    Search("3 producers", "safety", "PRODUCERS=3", large=True),
+    Search("2 producers, waker", "safety", "PRODUCERS=2 WAKER", large=True),
+    *[Search(f"3 producers, completion {c}", "delivered", f"PRODUCERS=3 ONCE TRACKED={c}", large=True) for c in range(3)],
+    Search("3 producers", "ended", "PRODUCERS=3 ONCE", large=True),
+    Search("3 producers", "taken", "PRODUCERS=3 ONCE", large=True),
+    Search("2 producers, waker", "woken", "PRODUCERS=2 WAKER", large=True),
 ]
 DEFECTS = [
     Search("woken before the push", "safety", "PRODUCERS=1 WAKE_BEFORE_PUSH", "invalid end state"),

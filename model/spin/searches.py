@@ -3,14 +3,16 @@ and writes the report.
 
 pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are judged: a property holds only when the
 whole state space was searched without an error; it is violated only when the error is of the kind that was asked for; and every
-statement of the model must be reached in one of the exhaustive searches for safety."""
+line of the model must be reached in one of the exhaustive searches for safety."""
 
+import collections
 import concurrent.futures
 import json
 import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 
 TRUNCATED = re.compile(r"max search depth too small|out of memory|resource|invalid array index|aborting|interrupted|"
@@ -20,42 +22,59 @@ TRUNCATED = re.compile(r"max search depth too small|out of memory|resource|inval
 class Search:
     """kind: "safety" or the name of a formula. expected: "holds", or the words of pan's error, a regular expression."""
 
-    def __init__(self, name, kind, defines="", expected="holds", shortest=False):
+    def __init__(self, name, kind, defines="", expected="holds", large=False):
         self.name, self.kind, self.defines, self.expected = name, kind, defines.split(), expected
-        self.shortest = shortest  # breadth first
+        self.large = large  # it is searched for longer than a compiler optimises
         self.seen, self.figures, self.unreached = "failed: no search", {}, None
 
-    def run(self, model, work, fair):
-        directory = os.path.join(work, re.sub(r"[^a-z0-9]+", "-", self.name.lower()) + "-" + self.kind)
-        shutil.rmtree(directory, ignore_errors=True)
-        os.makedirs(directory)
-        shutil.copy(model, directory)
-        file = os.path.basename(model)
-        safety = self.kind == "safety"
+    def build(self, model, work, programs):
+        """The program that searches, in a directory of its own: searches that differ in their formula alone share it."""
+        safety, holds = self.kind == "safety", self.expected == "holds"
         defines = [f"-D{define}" for define in self.defines] + ([] if safety else ["-DCHECK_LTL"])
-        options = ["-DSAFETY", "-DNOCLAIM"] if safety else ["-DNFAIR=2"]
-        options += ["-DBFS"] if safety and self.expected != "holds" else []
-        pan = ["./pan", "-m4000000", "-w22"]
-        if not safety:
-            pan += ["-a", "-N", self.kind] + (["-f"] if fair else [])
-        for command, log in (["spin", *defines, "-a", file], "spin.log"), \
-                (["gcc", "-O0" if self.expected != "holds" else "-O1", "-w", *options, "-o", "pan", "pan.c"], "gcc.log"), \
-                (pan, "pan.log"):
-            with open(os.path.join(directory, log), "w", encoding="utf-8") as out:
-                done = subprocess.run(command, cwd=directory, stdout=out, stderr=subprocess.STDOUT, check=False)
-            if done.returncode != 0 and log != "pan.log":
-                self.seen = f"failed: {command[0]}, see {directory}/{log}"
-                return self
+        merging = ["-o3"] if safety and holds else []  # no merging, so that pan knows every line that it has not reached
+        options = ["-DSAFETY", "-DNOCLAIM"] + ([] if holds else ["-DBFS"]) if safety else ["-DNFAIR=2"]
+        key = " ".join([*merging, *defines, *options, str(self.large)])
+        with programs["lock"]:
+            directory = os.path.join(work, f"program-{len(programs)}")
+            program = programs.setdefault(key, {"lock": threading.Lock(), "directory": directory, "error": None, "built": False})
+        with program["lock"]:
+            if not program["built"]:
+                program["built"] = True
+                os.makedirs(program["directory"])
+                shutil.copy(model, program["directory"])
+                for command in ["spin", *merging, *defines, "-a", os.path.basename(model)], \
+                        ["gcc", "-O1" if self.large else "-O0", "-w", *options, "-o", "search", "pan.c"]:
+                    done = subprocess.run(command, cwd=program["directory"], capture_output=True, text=True, check=False)
+                    if done.returncode != 0:
+                        program["error"] = f"failed: {' '.join(command)}: {done.stdout}{done.stderr}"
+                        break
+        return program, defines
+
+    def run(self, model, work, fair, programs):
+        program, defines = self.build(model, work, programs)
+        if program["error"]:
+            self.seen = program["error"]
+            return self
+        directory = os.path.join(work, re.sub(r"[^a-z0-9]+", "-", self.name.lower()) + "-" + self.kind)
+        os.makedirs(directory)
+        file = os.path.basename(model)
+        shutil.copy(model, directory)
+        command = [os.path.abspath(os.path.join(program["directory"], "search")), "-m4000000" if self.large else "-m1000000", "-w22"]
+        if self.kind != "safety":
+            command += ["-a", "-N", self.kind] + (["-f"] if fair else [])
+        with open(os.path.join(directory, "pan.log"), "w", encoding="utf-8") as log:
+            done = subprocess.run(command, cwd=directory, stdout=log, stderr=subprocess.STDOUT, check=False)
         with open(os.path.join(directory, "pan.log"), encoding="utf-8", errors="replace") as log:
-            self.judge(log.read(), file)
+            self.judge(log.read(), file, program["directory"])
+        if done.returncode < 0:
+            self.seen = f"failed: the search was ended by signal {-done.returncode}"
         if self.seen == "violated":
             trail = subprocess.run(["spin", *defines, "-t", "-p", "-g", "-l", file], cwd=directory, capture_output=True, check=False)
             with open(directory + ".txt", "wb") as out:
                 out.write(trail.stdout)
-        os.remove(os.path.join(directory, "pan"))
         return self
 
-    def judge(self, words, file):
+    def judge(self, words, file, directory):
         def number(pattern):
             found = re.search(pattern, words, re.M)
             return float(found.group(1)) if found else None
@@ -68,13 +87,22 @@ class Search:
         elif errors == 0:
             whole = re.search(r"^Full statespace search", words, re.M) and not TRUNCATED.search(words)
             self.seen = "holds" if whole else "failed: truncated"
-            parts = re.findall(r"\t" + re.escape(file) + r":(\d+), state \d+, (.*)", words)
-            self.unreached = {part for part in parts if part[1] != '"-end-"'}
+            self.unreached = self.unreached_lines(words, file, directory)
         elif self.expected != "holds" and re.search(self.expected, words):
             self.seen = "violated"
         else:
             error = re.search(r"^pan:\d+: (.*)", words, re.M)
             self.seen = "failed: " + (error.group(1) if error else "another error")
+
+    @staticmethod
+    def unreached_lines(words, file, directory):
+        """The lines of which no copy was reached: an inline has one for each of its uses. pan.m lists them all."""
+        with open(os.path.join(directory, "pan.m"), encoding="utf-8") as code:
+            copies = collections.Counter(re.findall(r"STATE \d+ - " + re.escape(file) + r":(\d+) - ", code.read()))
+        states = {(line, state) for line, state, what in
+                  re.findall(r"\t" + re.escape(file) + r":(\d+), state (\d+), (.*)", words) if what != '"-end-"'}
+        missed = collections.Counter(line for line, state in states)
+        return {line for line in missed if missed[line] >= copies[line]}
 
     def is_as_expected(self):
         return self.seen == ("holds" if self.expected == "holds" else "violated")
@@ -83,14 +111,16 @@ class Search:
 def run(title, model, searches, directory="build", fair=True):
     """Returns how many verdicts are not as expected. The report is directory/report/title.json, trails are directory/spin-title/*.txt."""
     work, report = f"{directory}/spin-{title}", f"{directory}/report/{title}.json"
-    os.makedirs(work, exist_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
+    os.makedirs(work)
+    programs = {"lock": threading.Lock()}
     os.makedirs(os.path.dirname(report), exist_ok=True)
     if not all(map(shutil.which, ("spin", "gcc"))):
         raise SystemExit(f"{title}: spin or gcc is missing (make setup)")
     begun = time.monotonic()
     width = max(len(search.name) for search in searches)
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS") or os.cpu_count() or 1)) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(search.run, model, work, fair) for search in searches]):
+        for done in concurrent.futures.as_completed([pool.submit(search.run, model, work, fair, programs) for search in searches]):
             search = done.result()
             figures = {key: 0 if value is None else value for key, value in search.figures.items()} or dict.fromkeys(
                 ("states", "transitions", "depth", "seconds"), 0)
@@ -99,9 +129,9 @@ def run(title, model, searches, directory="build", fair=True):
                   f"{figures['seconds']:7.2f} s", flush=True)
     wrong = sum(not search.is_as_expected() for search in searches)
     unreached = [search.unreached for search in searches if search.kind == "safety" and search.unreached is not None]
-    never = set.intersection(*unreached) if unreached else {("0", "no exhaustive search")}
-    for line, text in sorted(never):
-        print(f"FAIL  never reached in an exhaustive search: {os.path.basename(model)}:{line} {text}")
+    never = set.intersection(*unreached) if unreached else {"0 (no exhaustive search)"}
+    for line in sorted(never):
+        print(f"FAIL  never reached in an exhaustive search: {os.path.basename(model)}:{line}")
     wrong += len(never)
     seconds = round(time.monotonic() - begun, 1)
     with open(report, "w", encoding="utf-8") as out:
