@@ -92,39 +92,50 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
 ]
 
 
-def prepare():
+def copy_tree(work, variants):
     """A copy of the tree with its objects, so that only what a fault touches is compiled anew."""
-    subprocess.run(["make", "-s", "build/default/etalon", "build/fuzz/harness"], cwd=ROOT, check=True,
-                   stdout=subprocess.DEVNULL)
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     for name in ["Makefile", "src", "model", "fuzz", "spec", "tests"]:
-        subprocess.run(["cp", "-a", str(ROOT / name), str(WORK / name)], check=True)
-    (WORK / "build").mkdir()
-    for name in ["default", "fuzz"]:
-        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(WORK / "build" / name)], check=True)
+        subprocess.run(["cp", "-a", str(ROOT / name), str(work / name)], check=True)
+    (work / "build").mkdir()
+    for name in variants:
+        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(work / "build" / name)], check=True)
 
 
-def faulty_text(fault):
-    name, file, old, new = fault
-    text = (ROOT / "src" / file).read_text()
+def replaced(name, file, text, old, new):
     if text.count(old) != 1:
         sys.exit(f"faults.py: '{name}': its text stands {text.count(old)} times in src/{file}, expected once")
     return text.replace(old, new)
 
 
-def inject(fault):
-    name, file = fault[:2]
-    (WORK / "src" / file).write_text(faulty_text(fault))
-    build = subprocess.run(["make", "-s", "-j2", "WERROR=", "build/default/etalon", "build/fuzz/harness"], cwd=WORK,
-                           capture_output=True, text=True)
+def faulty_text(fault):
+    name, file, old, new = fault
+    return replaced(name, file, (ROOT / "src" / file).read_text(), old, new)
+
+
+def inject(work, name, texts, targets):
+    """texts: what the fault makes of which files of src/."""
+    for file, text in texts.items():
+        (work / "src" / file).write_text(text)
+    build = subprocess.run(["make", "-s", "-j2", "WERROR=", *targets], cwd=work, capture_output=True, text=True)
     if build.returncode != 0:
         sys.exit(f"faults.py: '{name}' does not compile:\n{build.stderr}")
 
 
-def restore(fault):
-    path = WORK / "src" / fault[1]
-    shutil.copy(ROOT / "src" / fault[1], path)  # a new time stamp: it is compiled again
+def restore(work, files):
+    for file in files:
+        shutil.copy(ROOT / "src" / file, work / "src" / file)  # a new time stamp: it is compiled again
+
+
+def conclude(report, rows, survived):
+    """Writes build/report/REPORT; returns the exit status."""
+    path = ROOT / "build/report" / report
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived, "equivalent": 0, "survived": survived,
+                                "faults": rows}, indent=1) + "\n")
+    print(f"{len(rows) - survived} of {len(rows)} faults were found")
+    return 1 if survived else 0
 
 
 def failing_cases():
@@ -173,24 +184,21 @@ def main():
     if options.check:
         print(f"{len(chosen)} faults have their text")
         return 0
-    prepare()
+    targets = ["build/default/etalon", "build/fuzz/harness"]
+    subprocess.run(["make", "-s", *targets], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    copy_tree(WORK, ["default", "fuzz"])
     rows, survived = [], 0
     for fault in chosen:
-        inject(fault)
+        inject(WORK, fault[0], {fault[1]: faulty_text(fault)}, targets)
         cases = failing_cases()
         found = fuzz(options.seconds)
-        restore(fault)
+        restore(WORK, [fault[1]])
         by_cases = f"{len(cases)} cases, as {cases[0]}" if cases else "no case"
         by_fuzz = f"{found[1]} after {found[0]:.1f} s" if found else f"not in {options.seconds} s"
         survived += not cases and not found
         rows.append({"fault": fault[0], "file": fault[1], "cases": cases, "fuzz": by_fuzz})
         print(f"{'found    ' if cases or found else 'NOT FOUND'} {fault[0]:58} cases: {by_cases:40} fuzzer: {by_fuzz}", flush=True)
-    report = ROOT / "build/report/mutate.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived, "equivalent": 0, "survived": survived,
-                                  "faults": rows}, indent=1) + "\n")
-    print(f"{len(rows) - survived} of {len(rows)} faults were found")
-    return 1 if survived else 0
+    return conclude("mutate.json", rows, survived)
 
 
 if __name__ == "__main__":

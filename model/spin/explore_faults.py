@@ -36,27 +36,15 @@ SCOPES = {  # where the small scope does not suffice
 }
 
 
-def prepare():
-    subprocess.run(["make", "-s", "build/default/etalon"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    shutil.rmtree(WORK, ignore_errors=True)
-    (WORK / "build").mkdir(parents=True)
-    for name in ["Makefile", "src", "model", "fuzz", "spec", "tests", "build/default"]:
-        subprocess.run(["cp", "-a", str(ROOT / name), str(WORK / name)], check=True)
-
-
 def search(fault):
     """The report, and the trace's length in commands and what replaying it says; None where nothing was found."""
-    path = WORK / "src" / fault[1]
-    path.write_text(faults.faulty_text(fault))
-    build = subprocess.run(["make", "-s", "WERROR=", "build/default/etalon"], cwd=WORK, capture_output=True, text=True)
-    if build.returncode != 0:
-        sys.exit(f"explore_faults.py: '{fault[0]}' does not compile:\n{build.stderr}")
+    faults.inject(WORK, fault[0], {fault[1]: faults.faulty_text(fault)}, ["build/default/etalon"])
     scope = SCOPES.get(fault[0], "small")
     report = WORK / "report.json"
     environment = {**os.environ, "EXPLORE_OBJECTS": str(WORK / "build/default"), "EXPLORE_REPORT": str(report),
                    "EXPLORE_WORK": str(WORK / "search"), "EXPLORE_EXPECTED": "1"}
     run = subprocess.run([ROOT / "model/spin/explore.sh", scope], env=environment, capture_output=True, text=True)
-    shutil.copy(ROOT / "src" / fault[1], path)
+    faults.restore(WORK, [fault[1]])
     row = {"fault": fault[0], "scope": scope, "found": run.returncode == 1}
     if run.returncode == 2:
         row["failure"] = (run.stdout + run.stderr)[-500:]
@@ -80,7 +68,8 @@ def main():
     if not chosen or len(chosen) < len(sys.argv) - 1:
         sys.exit("explore_faults.py: no fault has such a name")
     chosen.sort(key=lambda fault: fault[0] in SCOPES)  # what the small scope shows comes first
-    prepare()
+    subprocess.run(["make", "-s", "build/default/etalon"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    faults.copy_tree(WORK, ["default"])
     rows = []
     for fault in chosen:
         row = search(fault)

@@ -7,14 +7,19 @@ usage: faults.py [--check] [NAME...]     --check: only that every fault still ha
 Works on a copy under build/thread-faults; writes build/report/thread-faults.json. Exit status 1 when a fault is found by nothing.
 """
 import argparse
-import json
+import importlib.util
 import pathlib
-import shutil
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "build/thread-faults"
+TARGETS = ["build/default/etalon", "build/asan/tests/unit/test_pool", "build/default/stress", "build/asan/stress", "build/tsan/stress"]
+
+# How a fault is seeded, from the list of the loop's faults, which has the same file name.
+specification = importlib.util.spec_from_file_location("loop_faults", ROOT / "tests/faults.py")
+loop_faults = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(loop_faults)
 LIMIT_S = 40  # a hang is how a lost wake-up shows
 
 FAULTS = [  # name, then (file, what stands there, what the fault makes of it)…
@@ -71,20 +76,8 @@ def faulty_texts(fault):
     texts = {}
     for file, old, new in fault[1:]:
         text = texts.get(file) or (ROOT / "src" / file).read_text()
-        if text.count(old) != 1:
-            sys.exit(f"faults.py: '{fault[0]}': its text stands {text.count(old)} times in src/{file}, expected once")
-        texts[file] = text.replace(old, new)
+        texts[file] = loop_faults.replaced(fault[0], file, text, old, new)
     return texts
-
-
-def prepare():
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
-    for name in ["Makefile", "src", "model", "fuzz", "spec", "tests"]:
-        subprocess.run(["cp", "-a", str(ROOT / name), str(WORK / name)], check=True)
-    (WORK / "build").mkdir()
-    for name in ["default", "asan", "tsan"]:
-        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(WORK / "build" / name)], check=True)
 
 
 def fails(command):
@@ -126,27 +119,15 @@ def main():
     if options.check:
         print(f"{len(chosen)} faults have their text")
         return 0
-    prepare()
+    loop_faults.copy_tree(WORK, ["default", "asan", "tsan"])
     rows = []
     for fault, files in zip(chosen, texts):
-        for file, text in files.items():
-            (WORK / "src" / file).write_text(text)
-        build = subprocess.run(["make", "-s", "-j2", "WERROR=", "build/default/etalon", "build/asan/tests/unit/test_pool",
-                                *(f"build/{v}/stress" for v in ["default", "asan", "tsan"])], cwd=WORK, capture_output=True, text=True)
-        if build.returncode != 0:
-            sys.exit(f"faults.py: '{fault[0]}' does not compile:\n{build.stderr}")
+        loop_faults.inject(WORK, fault[0], files, TARGETS)
         found = checks()
-        for file in files:
-            shutil.copy(ROOT / "src" / file, WORK / "src" / file)
+        loop_faults.restore(WORK, files)
         rows.append({"fault": fault[0], "found_by": found})
         print(f"{'found    ' if found else 'NOT FOUND'} {fault[0]:52} {', '.join(found)}", flush=True)
-    survived = sum(not row["found_by"] for row in rows)
-    report = ROOT / "build/report/thread-faults.json"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived, "equivalent": 0, "survived": survived,
-                                  "faults": rows}, indent=1) + "\n")
-    print(f"{len(rows) - survived} of {len(rows)} faults were found")
-    return 1 if survived else 0
+    return loop_faults.conclude("thread-faults.json", rows, sum(not row["found_by"] for row in rows))
 
 
 sys.exit(main())
