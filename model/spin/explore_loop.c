@@ -242,10 +242,32 @@ static void list_closes(struct list *list) {
     }
 }
 
-/* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none (settle). */
+static bool is_starting(int fd) {
+    for (unsigned i = 0; i < s.model.submissions.count; i++) {
+        const struct model_completion *c = &s.model.completion[s.model.submissions.item[i]];
+        if (c->operation != ET_TIMER && c->operation != ET_CANCEL && (fd < 0 || c->description.fd == fd))
+            return true;
+    }
+    return false;
+}
+
+/* Loop and kernel agree on all that is registered. */
+static bool registrations_agree(void) {
+    unsigned registered = 0;
+    for (unsigned i = 0; i < DESCRIPTORS; i++) {
+        const struct et_descriptor *d = &s.loop.descriptors[FIRST_NUMBER + i];
+        if (d->is_registered && !explore_kernel_has_watch(FIRST_NUMBER + i, d->registered, d->generation))
+            return false;
+        registered += d->is_registered;
+    }
+    return !s.loop.epoll_stale && registered + 1 == explore_kernel_watches(); /* one is the loop's own */
+}
+
+/* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none (settle). What callbacks add is not
+ * started in the same tick, if it has one round. */
 static bool may_register(void) {
-    return s.model.submissions.count > 0 || s.loop.changed_head >= 0 ||
-           (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0;
+    return (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 || (EXPLORE_OPERATIONS & DO_CLOSE) != 0 ||
+           s.loop.changed_head >= 0 || is_starting(-1) || !registrations_agree();
 }
 
 static void list_failures(struct list *list) {
@@ -282,9 +304,21 @@ static bool time_matters(void) {
     return !ORDERED;
 }
 
+/* Whether the next tick can meet what is written to a descriptor: something is registered for it, or waits to be. Otherwise it is
+ * left to be written later; that commutes with the tick, which has one round and does not start what its callbacks add. */
+static bool may_be_noticed(unsigned d) {
+    const struct et_descriptor *of = &s.loop.descriptors[FIRST_NUMBER + d];
+    if (!ORDERED || (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
+        (EXPLORE_OPERATIONS & DO_CLOSE) != 0)
+        return true;
+    if (of->is_registered || of->is_changed || explore_kernel_is_registered(d))
+        return true;
+    return is_starting((int)(FIRST_NUMBER + d));
+}
+
 static void list_world(struct list *list, bool waiting) {
     for (unsigned d = 0; d < DESCRIPTORS; d++) {
-        if ((EXPLORE_WORLD & WORLD_WRITES) != 0 && !explore_kernel_has_data(d))
+        if ((EXPLORE_WORLD & WORLD_WRITES) != 0 && !explore_kernel_has_data(d) && may_be_noticed(d))
             put(list, 1, (struct command){.kind = COMMAND_PEER_WRITE, .d = (uint8_t)d, .value = 1});
         if ((EXPLORE_WORLD & WORLD_FULL) != 0 && explore_kernel_is_full(d))
             put(list, 1, (struct command){.kind = COMMAND_PEER_READ, .d = (uint8_t)d, .value = 1000});
@@ -356,7 +390,7 @@ static void choose_script(void) {
     uint32_t userdata = s.model.completion[s.model.in_callback].description.userdata;
     struct script *script = &e.script_of_callback;
     *script = (struct script){.known = true};
-    if (*bound() == userdata) {
+    if (BOUND && *bound() == userdata) {
         script->rearms = true;
         return;
     }
@@ -446,11 +480,23 @@ static unsigned char after_now(uint64_t ms) {
     return (unsigned char)(ms == UINT64_MAX ? 100 : distance > 99 ? 99 : distance);
 }
 
-/* How many active completions were started before it: the counter itself goes on for ever. */
+/* Whether it can ever matter which of two active completions was started first: of timers with one deadline (or which a reset may
+ * give one), and of those that wait on one descriptor. */
+static bool compete(unsigned a, unsigned b) {
+    const struct model_completion *m = s.model.completion;
+    if (m[a].state != ET_ACTIVE || m[b].state != ET_ACTIVE ||
+        (m[a].operation == ET_TIMER) != (m[b].operation == ET_TIMER))
+        return false;
+    if (m[a].operation == ET_TIMER)
+        return (EXPLORE_OPERATIONS & DO_RESET) != 0 || m[a].deadline_ms == m[b].deadline_ms;
+    return m[a].description.fd == m[b].description.fd;
+}
+
+/* How many of its competitors were started before it: the counter itself goes on for ever. */
 static unsigned char rank(unsigned c) {
     unsigned model = 0, loop = 0;
     for (unsigned i = 0; i < COMPLETIONS; i++) {
-        if (s.model.completion[i].state != ET_ACTIVE)
+        if (!compete(i, c))
             continue;
         model += s.model.completion[i].order < s.model.completion[c].order;
         loop += completion(i)->internal.order < completion(c)->internal.order;
@@ -479,10 +525,12 @@ static void own_state(unsigned i, unsigned char *to) {
     to[0] = (unsigned char)(c->internal.state | (m->state << 2));
     if (m->state == ET_DEAD && c->internal.state == ET_DEAD)
         return;
-    bool active = m->state == ET_ACTIVE, rearms = explore_head->bound[i] == m->description.userdata;
-    bool same_userdata = (uint32_t)(uintptr_t)c->userdata == m->description.userdata;
+    bool active = m->state == ET_ACTIVE, called = c->callback != NULL || m->description.has_callback;
+    bool rearms = BOUND && called && explore_head->bound[i] == m->description.userdata;
+    bool same_userdata = called && (uint32_t)(uintptr_t)c->userdata == m->description.userdata;
     to[1] = (unsigned char)(c->operation | m->is_carrier << 5 | rearms << 6 | same_userdata << 7);
-    to[2] = (unsigned char)((active ? c->internal.place : 0) | (!active && c->internal.trusted) << 3 |
+    to[2] = (unsigned char)((active ? c->internal.place : 0) |
+                            (!active && c->operation != ET_CANCEL && c->internal.trusted) << 3 |
                             (c->callback != NULL) << 4 | m->description.has_callback << 5);
     to[2] = (unsigned char)(to[2] | (s.model.refused >> i & 1) << 6 | (s.model.maybe_dead >> i & 1) << 7);
     if (c->operation == ET_TIMER) {
@@ -490,10 +538,11 @@ static void own_state(unsigned i, unsigned char *to) {
         to[3] = delay_index(m->description.delay_ms);
         to[4] = runs ? after_now(c->internal.deadline_ms) : 0;
         to[5] = runs ? after_now(m->deadline_ms) : 0;
-    } else {
+    } else if (c->operation != ET_CANCEL && c->operation != ET_NOOP) {
         uint64_t installed = s.world->installed(m->description.fd);
         to[3] = name(m->description.fd);
-        to[4] = (unsigned char)(s.slot[i].installed == 0 ? 0 : s.slot[i].installed == installed ? 1 : 2);
+        if (!SWAPPED) /* otherwise a number names one file for ever */
+            to[4] = (unsigned char)(s.slot[i].installed == 0 ? 0 : s.slot[i].installed == installed ? 1 : 2);
         to[5] = name(c->fd);
     }
     to[6] = active ? rank(i) : 0;
@@ -729,6 +778,19 @@ static void conclude(const struct list *list, unsigned first) {
     memset(h->choice, 0, sizeof h->choice);
 }
 
+/* An injected failure has left no trace: loop and kernel agree again on all that is registered. The driver may then judge as strictly
+ * as before, and the next failure may come. */
+static void recover(void) {
+    if (!AGAIN || explore_head->failures == 0 || explore_kernel_fails() || s.model.forgive_registration ||
+        s.misled != 0 || !registrations_agree())
+        return;
+    for (unsigned i = 0; i < DESCRIPTORS; i++)
+        if (s.stale_reports[FIRST_NUMBER + i] != 0)
+            return;
+    s.faults = s.disturbed = false;
+    explore_head->failures = 0;
+}
+
 static void settle(void) {
     struct list list;
     const char *limits = explore_kernel_limits();
@@ -736,6 +798,7 @@ static void settle(void) {
         fprintf(stderr, "explore: %s\n", limits != NULL ? limits : "the scope cannot be tracked");
         exit(2);
     }
+    recover();
     list_main(&list);
     explore_head->options = (uint8_t)list.count;
     if (list.count == 0) /* DEPTH is reached */
