@@ -135,24 +135,34 @@ static void put(struct list *list, unsigned rank, struct command command) {
     list->command[list->count++] = command;
 }
 
-/* Dead completions, but for the one whose callback runs, are equal: the first one stands for all of them. */
-static bool is_double(unsigned c) {
-    if (!CANONICAL || s.model.completion[c].state != ET_DEAD || s.model.in_callback == c)
-        return false;
-    for (unsigned i = 0; i < c; i++)
-        if (s.model.completion[i].state == ET_DEAD && s.model.in_callback != i)
+/* Whether another completion names it, as what it cancels or resets: then it is not like any other, even when it is dead. */
+static bool is_named(unsigned c) {
+    for (unsigned i = 0; i < COMPLETIONS; i++) {
+        const struct model_completion *m = &s.model.completion[i];
+        if (m->state == ET_DEAD || i == c)
+            continue;
+        if ((m->operation == ET_CANCEL && m->description.target == c) ||
+            completion(i)->internal.partner == completion(c))
+            return true;
+    }
+    return false;
+}
+
+/* Dead completions that nothing names, but for the one whose callback runs, are equal. */
+static bool is_any(unsigned c) {
+    return CANONICAL && s.model.completion[c].state == ET_DEAD && s.model.in_callback != c && !is_named(c);
+}
+
+/* The first of them, beside c, stands for all of them. */
+static bool is_double_beside(unsigned other, unsigned c) {
+    for (unsigned i = 0; i < other && is_any(other); i++)
+        if (i != c && is_any(i))
             return true;
     return false;
 }
 
-/* The same for a second one, beside c. */
-static bool is_double_beside(unsigned other, unsigned c) {
-    if (!CANONICAL || s.model.completion[other].state != ET_DEAD || s.model.in_callback == other)
-        return false;
-    for (unsigned i = 0; i < other; i++)
-        if (i != c && s.model.completion[i].state == ET_DEAD && s.model.in_callback != i)
-            return true;
-    return false;
+static bool is_double(unsigned c) {
+    return is_double_beside(c, MODEL_NONE);
 }
 
 static void list_submissions(struct list *list, unsigned c) {
@@ -517,14 +527,17 @@ static unsigned char name(int fd) {
 
 #define OWN_BYTES 9
 
-/* What of a completion names no other one. What a dead one was has no consequences: every call on it describes it anew. */
+/* What of a completion names no other one. What a dead one was has no consequences: every call on it describes it anew. Only whether
+ * another names it. */
 static void own_state(unsigned i, unsigned char *to) {
     const struct model_completion *m = &s.model.completion[i];
     const struct et_completion *c = completion(i);
     memset(to, ABSENT, OWN_BYTES);
     to[0] = (unsigned char)(c->internal.state | (m->state << 2));
-    if (m->state == ET_DEAD && c->internal.state == ET_DEAD)
+    if (m->state == ET_DEAD && c->internal.state == ET_DEAD) {
+        to[1] = is_named(i);
         return;
+    }
     bool active = m->state == ET_ACTIVE, called = c->callback != NULL || m->description.has_callback;
     bool rearms = BOUND && called && explore_head->bound[i] == m->description.userdata;
     bool same_userdata = called && (uint32_t)(uintptr_t)c->userdata == m->description.userdata;
@@ -658,7 +671,7 @@ static void least_state(uint8_t *order, unsigned from, unsigned char own[][OWN_B
     for (unsigned i = from; i < COMPLETIONS; i++) {
         if (i != from && memcmp(own[order[i]], own[order[from]], OWN_BYTES) != 0)
             break;
-        if (i != from && own[order[i]][0] == ET_DEAD) /* dead ones have no links: any order is the same */
+        if (i != from && own[order[i]][0] == ET_DEAD && own[order[i]][1] == 0) /* no links: any order is the same */
             break;
         uint8_t swapped = order[from];
         order[from] = order[i];
