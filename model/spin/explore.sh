@@ -84,32 +84,51 @@ verdict() {
     fi
 }
 
-# deepen NAME DEFINES…: searches deeper and deeper, so that what is found first is as short as can be. REACH: a state that is met again with more
-# depth left is searched again. That these searches are cut off is their purpose. Returns whether anything was found.
+# search NAME MEMORY_BITS: runs pan, with its words in pan.log, and sets verdict.
+search() {
+    local status
+    TIMEFORMAT='%U %S' # what counts on a machine that does other things beside
+    if test -t 1; then
+        { time (cd "$work" && "./$1" -m$depth_max -w"$2" 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
+    else
+        { time (cd "$work" && "./$1" -m$depth_max -w"$2" >pan.log 2>&1); } 2>"$work/cpu"
+    fi
+    status=$?
+    verdict=$(verdict $status)
+}
+
+# deepen NAME DEFINES…: when something differs, searches deeper and deeper, so that what is found is as short as can be. REACH: a state that is met
+# again with more depth left is searched again. That these searches are cut off is their purpose. Returns whether anything differs.
 deepen() {
-    local name=$1 depth all=$defines
+    local name=$1 depth depth_max_found all=$defines
     shift
     rm -f "$work"/*.o
     defines="$all $*"
-    build "$name" -DREACH || exit 2
+    build "$name" || exit 2
+    search "$name" 22
+    if test "$verdict" = differ; then
+        depth_max_found=$(number '.*depth reached \([0-9]*\),.*')
+        build "$name-short" -DREACH || exit 2
+    fi
     defines=$all
-    for ((depth = 8; depth <= 400; depth += 2)); do
+    test "$verdict" = differ || return 1
+    for ((depth = 8; ; depth += 2)); do
         test -t 2 && printf '\rno deeper than %d steps … ' "$depth" >&2
-        (cd "$work" && rm -f explore.pml.trail explore.trace && "./$name" -m$depth -w20 >short.log 2>&1)
+        (cd "$work" && rm -f explore.pml.trail explore.trace && "./$name-short" -m$depth -w20 >short.log 2>&1)
         grep -q 'assertion violated' "$work/short.log" && break
-        grep -q 'max search depth too small' "$work/short.log" || break
+        test $depth -le "$depth_max_found" || { echo "explore: what was found is not found again" >&2; exit 2; }
     done
     test -t 2 && printf '\r' >&2
-    grep -q 'assertion violated' "$work/short.log" || return 1
-    (cd "$work" && EXPLORE_VERBOSE=1 "./$name" -r -n >replay.log 2>&1)
+    (cd "$work" && EXPLORE_VERBOSE=1 "./$name-short" -r -n >replay.log 2>&1)
     test -s "$work/explore.trace" || { echo "explore: no trace came of the trail ($work/replay.log)" >&2; exit 2; }
 }
 
 # The shortest trail that a trace can hold, whose callbacks do the same each time; or, if there is none, the shortest of all.
 shorten() {
-    deepen pan-short -UBOUND -DBOUND=1 && return
-    test -n "${EXPLORE_EXPECTED:-}" && { echo "no trace up to the depth of the search shows a difference"; exit 2; }
-    deepen pan-short-free || { echo "explore: the shortest trail was not found again" >&2; exit 2; }
+    deepen bound -UBOUND -DBOUND=1 && return
+    case $verdict in agree) ;; *) echo "explore: no shortest trail: $verdict" >&2; exit 2 ;; esac
+    test -n "${EXPLORE_EXPECTED:-}" && return 1
+    deepen free || { echo "explore: what was found is not found again" >&2; exit 2; }
     changes_its_mind=1
 }
 
@@ -143,20 +162,14 @@ fi
 
 # Where a difference is expected (explore_faults.py) the first search is for the shortest trail at once.
 if test -n "${EXPLORE_EXPECTED:-}"; then
-    shorten
+    shorten || { echo "all $(number '^ *\([0-9.e+]*\) states, stored.*') states agree: scope '$scope', exhausted"; exit 0; }
     echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")"
     exit 1
 fi
 
 build pan || exit 2
 begun=$(date +%s.%N)
-TIMEFORMAT='%U %S' # what counts on a machine that does other things beside
-if test -t 1; then
-    { time (cd "$work" && ./pan -m$depth_max -w24 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
-else
-    { time (cd "$work" && ./pan -m$depth_max -w24 >pan.log 2>&1); } 2>"$work/cpu"
-fi
-verdict=$(verdict $?)
+search pan 24
 seconds=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
 cpu_seconds=$(awk 'END { printf "%.1f", $1 + $2 }' "$work/cpu")
 states=$(number '^ *\([0-9.e+]*\) states, stored.*')

@@ -17,7 +17,7 @@
 #define FIRST_SCRIPT 1 /* the body that every callback is given: what it does is chosen when it first runs */
 #define RECORDED_MAX 4096
 #define SEND_LENGTH  128 /* the first one fills the send buffer */
-#define TICKS_HUNG   3   /* seconds in one step */
+#define TICKS_HUNG   3   /* seconds of processor time in one step: what else the machine does makes no difference */
 
 unsigned char explore_snapshot[EXPLORE_SNAPSHOT] __attribute__((aligned(64)));
 unsigned char explore_state[EXPLORE_STATE] __attribute__((aligned(8)));
@@ -739,14 +739,14 @@ void __assert_fail(const char *assertion, const char *file, unsigned line, const
 }
 
 static void on_signal(int number) {
-    if (number == SIGALRM && e.steps != e.steps_seen) {
+    if (number == SIGPROF && e.steps != e.steps_seen) {
         e.steps_seen = e.steps;
         e.seconds_hung = 0;
         return;
     }
-    if (number == SIGALRM && (++e.seconds_hung < TICKS_HUNG || e.live != 0))
+    if (number == SIGPROF && (++e.seconds_hung < TICKS_HUNG || e.live != 0))
         return;
-    leave_broken(number == SIGALRM ? "the loop does not end" : "the loop crashes");
+    leave_broken(number == SIGPROF ? "the loop does not end" : "the loop crashes");
 }
 
 static void set_signals(void) {
@@ -755,8 +755,8 @@ static void set_signals(void) {
     sigaction(SIGSEGV, &action, NULL);
     sigaction(SIGBUS, &action, NULL);
     sigaction(SIGFPE, &action, NULL);
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &second, NULL);
+    sigaction(SIGPROF, &action, NULL);
+    setitimer(ITIMER_PROF, &second, NULL);
 }
 
 static void record(const struct command *command, uint32_t script) {
