@@ -6,7 +6,7 @@
 #
 # EXPLORE_OBJECTS: where the loop's object code is (build/default). EXPLORE_REPORT: the figures (build/report/explore.json).
 # SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but the pan binary there.
-# EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
+# EXPLORE_SEED=n: the ways are taken in another order, which must make no difference to the number of states. EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
 #
 # pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are judged. Exit status 0: the
 # search is exhausted and all states agree; 1: a difference, with its shortest trail as a trace; 2: no verdict.
@@ -17,6 +17,7 @@ objects=$(realpath "${EXPLORE_OBJECTS:-build/default}") || exit 2
 report=${EXPLORE_REPORT:-build/report/explore.json}
 scope=${1:?usage: explore.sh SCOPE}
 swarm=${SWARM:-}
+seed=${EXPLORE_SEED:+-RS$EXPLORE_SEED}
 work=build/explore/$scope${swarm:+-swarm}
 work=${EXPLORE_WORK:-$work}
 memory_mb=8000
@@ -73,8 +74,10 @@ verdict() {
         echo differ
     elif grep -qi 'max search depth too small' "$log"; then
         echo 'the search was too deep and is truncated'
-    elif grep -qi 'out of memory\|memory limit\|resource\|aborting\|interrupted' "$log"; then
+    elif grep -qi 'out of memory\|memory limit\|resource\|aborting' "$log"; then
         echo 'the memory did not suffice'
+    elif grep -qi 'interrupted' "$log"; then
+        echo 'the search was interrupted'
     elif test "$errors" != 0 || test "$1" != 0; then
         echo "pan failed (exit status $1): $(grep -m1 '^explore:\|^pan:' "$log")"
     elif ! grep -q '^Full statespace search' "$log" || grep -q 'Search not completed' "$log"; then
@@ -89,9 +92,9 @@ search() {
     local status
     TIMEFORMAT='%U %S' # what counts on a machine that does other things beside
     if test -t 1; then
-        { time (cd "$work" && "./$1" -m$depth_max -w"$2" 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
+        { time (cd "$work" && "./$1" $seed -m$depth_max -w"$2" 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
     else
-        { time (cd "$work" && "./$1" -m$depth_max -w"$2" >pan.log 2>&1); } 2>"$work/cpu"
+        { time (cd "$work" && "./$1" $seed -m$depth_max -w"$2" >pan.log 2>&1); } 2>"$work/cpu"
     fi
     status=$?
     verdict=$(verdict $status)
@@ -123,13 +126,14 @@ deepen() {
     test -s "$work/explore.trace" || { echo "explore: no trace came of the trail ($work/replay.log)" >&2; exit 2; }
 }
 
-# The shortest trail that a trace can hold, whose callbacks do the same each time; or, if there is none, the shortest of all.
+# The shortest trail that a trace can hold, whose callbacks do the same each time, and which the driver judges as strictly when it is replayed; or, if
+# there is none, the shortest of all.
 shorten() {
-    deepen bound -UBOUND -DBOUND=1 && return
+    deepen bound -UBOUND -DBOUND=1 -UAGAIN -DAGAIN=0 && return
     case $verdict in agree) ;; *) echo "explore: no shortest trail: $verdict" >&2; exit 2 ;; esac
     test -n "${EXPLORE_EXPECTED:-}" && return 1
     deepen free || { echo "explore: what was found is not found again" >&2; exit 2; }
-    changes_its_mind=1
+    beyond_traces=1
 }
 
 write_swarm() {
@@ -167,7 +171,7 @@ if test -n "${EXPLORE_EXPECTED:-}"; then
     exit 1
 fi
 
-build pan || exit 2
+build pan ${seed:+-DT_RAND} || exit 2
 begun=$(date +%s.%N)
 search pan 24
 seconds=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
@@ -194,8 +198,8 @@ echo "$states states, $transitions transitions and $steps steps inside them, dep
 case $verdict in
 agree) exit 0 ;;
 differ)
-    if test -n "${changes_its_mind:-}"; then
-        echo "No trace shows it, because a callback has to do different things at different times; what happens is:"
+    if test -n "${beyond_traces:-}"; then
+        echo "No trace shows it: a callback has to do different things at different times, or there is more than one failure. What happens:"
         grep '^  [>.] ' "$work/replay.log"
         exit 1
     fi

@@ -303,12 +303,15 @@ static uint64_t lag_ms(void) {
     return s.world->clock() / NANOSECONDS_PER_MS - s.model.now_ms;
 }
 
-/* Whether it matters that time goes on: a timer has not expired yet. Else all that changes is how long ago things were. */
+/* Whether it matters that time goes on: a timer has not expired yet, or a callback comes before the tick has looked at the clock, and may
+ * set a timer by the old time. Else all that changes is how long ago things were. */
 static bool time_matters(void) {
     for (unsigned c = 0; c < COMPLETIONS; c++) {
         const struct model_completion *of = &s.model.completion[c];
-        if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER &&
-            of->deadline_ms > s.model.now_ms)
+        bool timer = of->operation == ET_TIMER, waits = of->operation == ET_RECV || of->operation == ET_POLL;
+        if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && timer && of->deadline_ms > s.model.now_ms)
+            return true;
+        if (of->state == ET_ADDING && !timer && !waits)
             return true;
     }
     return !ORDERED;
