@@ -191,7 +191,7 @@ printf '{"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "second
     "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$cpu_seconds" "$steps" "$depth" "$memory" "$scope" "${verdict//\"/}" >"$report"
 case $verdict in
 agree) echo "all $states states agree: scope '$scope', exhausted" ;;
-differ) echo "difference: $(sed -n 's/^title //p' "$work/explore.trace"); as a trace: $work/explore.trace" ;;
+differ) echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")" ;;
 *) echo "explore: no verdict on scope '$scope': $verdict (pan's words: $work/pan.log)" ;;
 esac
 echo "$states states, $transitions transitions and $steps steps inside them, depth $depth, $seconds s ($cpu_seconds s on one core), $memory MB"
@@ -203,6 +203,7 @@ differ)
         grep '^  [>.] ' "$work/replay.log"
         exit 1
     fi
+    echo "As a trace ($work/explore.trace):"
     cat "$work/explore.trace"
     test -x "$objects/etalon" && echo "etalon replay:" && "$objects/etalon" replay "$work/explore.trace"
     exit 1

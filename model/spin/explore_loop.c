@@ -55,6 +55,8 @@ static struct explore {
     struct command main[PROGRAM_COMMANDS_MAX], world[PROGRAM_COMMANDS_MAX];
     uint32_t main_script[PROGRAM_COMMANDS_MAX];
     unsigned mains, worlds, worlds_before;
+    char saying[1 << 16]; /* what the command has led to so far */
+    size_t said;
 } e;
 
 enum { OUT_CHOOSE = 1, OUT_BROKEN };
@@ -464,8 +466,8 @@ static void remember(uint64_t what) {
 /* Commands and callbacks by what they are and their results, without names. */
 static void observe(void *self, char mark, const char *line) {
     (void)self;
-    if (e.trail && getenv("EXPLORE_VERBOSE") != NULL)
-        printf("  %c %s\n", mark, line);
+    if (e.trail && e.said < sizeof e.saying) /* kept until it is known that the command gets to its end */
+        e.said += (size_t)snprintf(e.saying + e.said, sizeof e.saying - e.said, "  %c %s\n", mark, line);
     if (mark != '>')
         return;
     for (const char *at = line; *at != '\0'; at++) {
@@ -763,6 +765,8 @@ static void set_signals(void) {
 }
 
 static void record(const struct command *command, uint32_t script) {
+    if (e.said > 0 && getenv("EXPLORE_VERBOSE") != NULL)
+        fputs(e.saying, stdout);
     if (!e.trail || e.mains == PROGRAM_COMMANDS_MAX)
         return;
     e.main_script[e.mains] = script;
@@ -771,6 +775,7 @@ static void record(const struct command *command, uint32_t script) {
 
 static void carry_out(const struct command *command) {
     e.asked = e.commands = e.waited = 0;
+    e.said = 0;
     memset(&e.report, 0, sizeof e.report);
     e.worlds = e.worlds_before;
     run_command(command);
