@@ -74,7 +74,7 @@ verdict() {
         echo differ
     elif grep -qi 'max search depth too small' "$log"; then
         echo 'the search was too deep and is truncated'
-    elif grep -qi 'out of memory\|memory limit\|resource\|aborting' "$log"; then
+    elif grep -qi 'out of memory\|MEMLIM\|memory limit\|resource\|aborting' "$log"; then
         echo 'the memory did not suffice'
     elif grep -qi 'interrupted' "$log"; then
         echo 'the search was interrupted'
