@@ -56,6 +56,7 @@ static const struct {
     {ETALON_OFFERS_FILES, "files"},
     {ETALON_OFFERS_POOL, "pool"},
     {ETALON_OFFERS_ASYNC, "async"},
+    {ETALON_OFFERS_ASYNC_KEPT, "async_kept"},
     {ETALON_OFFERS_ROUNDS, "rounds"},
     {ETALON_OFFERS_DESCRIPTOR_LIMIT, "descriptor_limit"},
 };
