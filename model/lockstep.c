@@ -65,10 +65,18 @@ static void forgotten(unsigned c);  /* the loop is to let go of its memory for c
 static void described(unsigned c);  /* what has been filled in is not told by a call */
 static void async_gone(unsigned d); /* its descriptor was closed behind its back: it is none any more */
 static struct eti_worker *worker_of(void *thread);
+static bool can_take(const struct eti_worker *worker); /* an idle thread would find work */
+static void nobody_goes_on(void);                      /* the loop waits, and no thread has anything left to do */
 #else
 static struct eti_worker *worker_of(void *thread) {
     return thread;
 }
+
+static bool can_take(const struct eti_worker *worker) {
+    return worker->pool->head != NULL;
+}
+
+static void nobody_goes_on(void) {}
 
 static void async_gone(unsigned d) {
     (void)d;
@@ -630,9 +638,7 @@ static const struct command *command_of(unsigned body, unsigned at) {
 /* ---- the pool's threads: participants, whose steps are made here --------------------------------------- */
 
 static bool can_step(const struct eti_worker *worker) {
-    /* When deinit waits for a thread the queue is empty; the model's is so afterwards. */
-    bool queued = LOOKS_INSIDE ? s.pool.head != NULL : s.model.queued.count > 0 && !s.deiniting;
-    return worker->phase != ETI_IDLE || queued;
+    return worker->phase != ETI_IDLE || can_take(worker);
 }
 
 /* The step has led from the phase `before` to another. work, wakes: the worker's, before the step. */
@@ -764,7 +770,12 @@ static bool on_blocked(void *self) {
         wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
     if ((LOOKS_INSIDE ? atomic_load(&s.loop.handed_over) != NULL : s.model.handed_over.count > 0) && !wakes)
         differ("ET-POOL-11", "the loop waits although something was handed over, and nobody is about to wake it");
-    return !failed() && (act_in_world() || step_any()) && !failed();
+    if (failed())
+        return false;
+    if (act_in_world() || step_any())
+        return !failed();
+    nobody_goes_on();
+    return false;
 }
 
 static void on_woken(void *self, int error) {

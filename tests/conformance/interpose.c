@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdarg.h>
 #include <string.h>
@@ -43,14 +44,16 @@ struct participant {
     void *(*start)(void *);
     void *argument, *result;
     sem_t go, halted;
-    bool away;     /* in the runner's code, whose calls are not the subject's */
-    bool calling;  /* between INTERPOSE_CALL and INTERPOSE_CALLED */
-    bool at_locks; /* it is to stop there */
+    bool away;                       /* in the runner's code, whose calls are not the subject's */
+    bool calling;                    /* between INTERPOSE_CALL and INTERPOSE_CALLED */
+    bool at_locks;                   /* it is to stop there */
+    const pthread_cond_t *condition; /* that it waits for, until it is told of it; or NULL */
     enum interpose_stop stop;
     struct interpose_call call;
 };
 static struct participant participants[INTERPOSE_THREADS_MAX];
 static bool participants_wanted;
+static const pthread_cond_t *awaited;        /* by the first thread, likewise */
 static _Thread_local struct participant *me; /* NULL: this thread is none */
 
 static struct timer {
@@ -68,6 +71,7 @@ void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks 
     inside = false;
     timer_count = 0;
     participants_wanted = false;
+    awaited = NULL;
 }
 
 bool interpose_inside(bool now) {
@@ -566,6 +570,8 @@ static struct {
     int (*join)(pthread_t thread, void **result);
     int (*lock)(pthread_mutex_t *mutex);
     int (*wait)(pthread_cond_t *condition, pthread_mutex_t *mutex);
+    int (*signal)(pthread_cond_t *condition);
+    int (*broadcast)(pthread_cond_t *condition);
 } real;
 
 extern int __interceptor_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
@@ -582,6 +588,8 @@ static void *next_of(const char *name) {
 static void find_real(void) {
     *(void **)&real.join = next_of("pthread_join");
     *(void **)&real.wait = next_of("pthread_cond_wait");
+    *(void **)&real.signal = next_of("pthread_cond_signal");
+    *(void **)&real.broadcast = next_of("pthread_cond_broadcast");
     *(void **)&real.create = next_of("pthread_create");
     if (__interceptor_pthread_create != NULL)
         real.create = __interceptor_pthread_create;
@@ -598,9 +606,15 @@ struct interpose_call interpose_call(const struct participant *participant) {
     return participant->call;
 }
 
+bool interpose_sleeps(const struct participant *participant) {
+    return participant->condition != NULL;
+}
+
 enum interpose_stop interpose_step(struct participant *participant, bool at_locks) {
     if (participant->ended)
         return INTERPOSE_ENDED;
+    if (interpose_sleeps(participant))
+        return INTERPOSE_PARKED;
     participant->at_locks = at_locks;
     sem_post(&participant->go);
     await(&participant->halted);
@@ -702,15 +716,60 @@ EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex) {
     return lock_stepwise(mutex, INTERPOSE_LOCK);
 }
 
+/* Others are let go on until one of them has told of the condition. */
+static int wait_for_participants(pthread_cond_t *condition, pthread_mutex_t *mutex) {
+    int result = 0;
+    for (awaited = condition; awaited != NULL && result == 0;)
+        result = __wrap_pthread_cond_wait(condition, mutex);
+    return result;
+}
+
 EXPORT int pthread_cond_wait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex) {
     if (participates()) {
+        me->condition = condition;
         pthread_mutex_unlock(mutex);
         halt(INTERPOSE_PARKED);
         return lock_stepwise(mutex, INTERPOSE_PARKED);
     }
     if (participants_wanted)
-        IN_WORLD(int, __wrap_pthread_cond_wait(condition, mutex))
+        IN_WORLD(int, wait_for_participants(condition, mutex))
     return REAL(wait)(condition, mutex);
+}
+
+/* Who gives way waits for others. */
+EXPORT int sched_yield(void) {
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pthread_cond_t nothing = PTHREAD_COND_INITIALIZER;
+    if (participates())
+        halt(INTERPOSE_LOCK);
+    else if (participants_wanted && enter_world()) {
+        pthread_mutex_lock(&mutex);
+        (void)__wrap_pthread_cond_wait(&nothing, &mutex);
+        pthread_mutex_unlock(&mutex);
+        leave_world();
+    }
+    return (int)syscall(SYS_sched_yield);
+}
+
+/* Whoever waits may go on: more than one may, even after a signal. */
+static void tell(const pthread_cond_t *condition) {
+    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
+        if (participants[i].condition == condition)
+            participants[i].condition = NULL;
+    if (awaited == condition)
+        awaited = NULL;
+}
+
+EXPORT int pthread_cond_signal(pthread_cond_t *condition) {
+    if (participants_wanted)
+        tell(condition);
+    return REAL(signal)(condition);
+}
+
+EXPORT int pthread_cond_broadcast(pthread_cond_t *condition) {
+    if (participants_wanted)
+        tell(condition);
+    return REAL(broadcast)(condition);
 }
 
 #else

@@ -35,7 +35,7 @@ bool interpose_inside(bool inside);
  *
  * They are real threads of the subject's own code, but one of them runs at a time, while the first thread waits, and only when it is
  * told to: from one stop to the next. A thread stops before and after a system call of the kind that a pool makes, before it locks a mutex (when
- * asked to), and where it would wait for a condition; when it goes on from there, it is as if it had been woken. */
+ * asked to), and where it would wait for a condition; from there it goes on only after somebody has told of it. */
 
 #define INTERPOSE_THREADS_MAX 16
 
@@ -58,6 +58,8 @@ struct interpose_call {
 /* From now on threads that the subject's first thread makes are participants: in a world that is begun, whose observer is told of each
  * (`created`, `joined`: with the participant). Until the next interpose_begin. */
 void interpose_participants(void);
+/* It waits for a condition of which nobody has told since: a step would do nothing. */
+bool interpose_sleeps(const struct participant *participant);
 /* Lets it run to its next stop. at_locks: to the next mutex that it locks, too. */
 enum interpose_stop interpose_step(struct participant *participant, bool at_locks);
 /* What it is about to do, or has just done. */
