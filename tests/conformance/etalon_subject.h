@@ -243,9 +243,9 @@ struct etalon_subject {
     /* Ends its threads and releases it. -EBUSY with ETALON_OFFERS_ROUNDS while a loop has it, and not called then otherwise. */
     int (*pool_deinit)(void *pool);
 
-    /* ETALON_OFFERS_ASYNC. An async has a number, as completions have. self is the loop, or null when there is none (only with
-     * ETALON_OFFERS_ROUNDS: there an async belongs to no loop, and lives on when one is deinitialised; otherwise all are
-     * deinitialised before their loop). What is not initialised is asked only with ETALON_OFFERS_CHECKED, and refused by -EINVAL. */
+    /* ETALON_OFFERS_ASYNC. An async has a number, as completions have. It belongs to its loop, whose deinit ends it; with
+     * ETALON_OFFERS_ROUNDS it belongs to none, lives on, and self is null while there is no loop. What is not
+     * initialised is asked only with ETALON_OFFERS_CHECKED, and refused by -EINVAL. */
     int (*async_init)(void *self, uint32_t a);
     int (*async_deinit)(void *self, uint32_t a); /* nothing waits on it, and no notification is in progress */
     /* Ends one wait on it. By any thread: the runner makes another one for it, while the first stands still. */

@@ -136,6 +136,11 @@ static const struct {
     {"ET-EVENT-5", ETALON_OFFERS_MANY_POLLS},
     {"ET-EVENT-6", ETALON_OFFERS_POLL},
     {"ET-OP-1", 0},
+    {"ET-ASYNC-1", ETALON_OFFERS_ASYNC},
+    {"ET-ASYNC-2", ETALON_OFFERS_ASYNC},
+    {"ET-ASYNC-3", ETALON_OFFERS_ASYNC},
+    {"ET-ASYNC-4", ETALON_OFFERS_ASYNC},
+    {"ET-ASYNC-5", ETALON_OFFERS_ASYNC},
 };
 
 bool clause_seen_from_outside(const char *clause, uint64_t *needs) {
