@@ -16,8 +16,10 @@
  * repeat is another thing: it counts from the start), a stop for good ("uv_stop: the loop will stop at the next iteration", and runs again
  * later), several polls of one descriptor ("it is not okay to have multiple active poll handles for the same socket"),
  * descriptors that are closed while they are polled, notifications that are kept until something waits (the callback of a uv_async_t comes
- * whether or not), and a uv_run within a callback ("uv_run is not reentrant"). uv_fs_* and streams are not
- * operations on a caller's descriptor in the sense of the law, and left out. */
+ * whether or not), and a uv_run within a callback ("uv_run is not reentrant"). Streams are not
+ * operations on a caller's descriptor in the sense of the law, and left out; so are uv_fs_* and the thread pool: a request can neither be
+ * deleted nor be cancelled by a completion (uv_cancel), and the pool is one for the whole process, of a size that is read once
+ * (UV_THREADPOOL_SIZE) and threads that are all made at the first request, so that no program can have one of its own. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
