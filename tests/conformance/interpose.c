@@ -607,13 +607,13 @@ struct interpose_call interpose_call(const struct participant *participant) {
 }
 
 bool interpose_sleeps(const struct participant *participant) {
-    return participant->condition != NULL;
+    return participant->ended || participant->condition != NULL;
 }
 
 enum interpose_stop interpose_step(struct participant *participant, bool at_locks) {
     if (participant->ended)
         return INTERPOSE_ENDED;
-    if (interpose_sleeps(participant))
+    if (participant->condition != NULL)
         return INTERPOSE_PARKED;
     participant->at_locks = at_locks;
     sem_post(&participant->go);

@@ -58,7 +58,7 @@ struct interpose_call {
 /* From now on threads that the subject's first thread makes are participants: in a world that is begun, whose observer is told of each
  * (`created`, `joined`: with the participant). Until the next interpose_begin. */
 void interpose_participants(void);
-/* It waits for a condition of which nobody has told since: a step would do nothing. */
+/* It waits for a condition of which nobody has told since, or has ended: a step would do nothing. */
 bool interpose_sleeps(const struct participant *participant);
 /* Lets it run to its next stop. at_locks: to the next mutex that it locks, too. */
 enum interpose_stop interpose_step(struct participant *participant, bool at_locks);

@@ -312,7 +312,8 @@ static bool can_take(const struct eti_worker *worker) {
 
 static void nobody_goes_on(void) {
     if (s.model.queued.count > 0)
-        differ("ET-POOL-2", "the loop waits for c%u, which no thread of the pool will take: all of them sleep",
+        differ("ET-POOL-2",
+               "the loop waits for c%u, which no thread of the pool will take: all of them sleep, or have ended",
                s.model.queued.item[0]);
 }
 
