@@ -248,7 +248,7 @@ struct etalon_subject {
      * initialised is asked only with ETALON_OFFERS_CHECKED, and refused by -EINVAL. */
     int (*async_init)(void *self, uint32_t a);
     int (*async_deinit)(void *self, uint32_t a); /* nothing waits on it, and no notification is in progress */
-    /* Ends one wait on it. By any thread: the runner makes another one for it, while the first stands still. */
+    /* Ends one wait on it. By any thread: the runner makes another one for it, while the first stands still (with ETALON_OFFERS_ROUNDS it is the first). */
     int (*async_notify)(void *self, uint32_t a);
     /* c, which is dead, waits for the next notification. Its result is 8, as of the read of a counter, or 0 where the loop's callback has
      * none to give. ETALON_REARM: it waits for the next. At most one waits on an async, but with ETALON_OFFERS_ROUNDS. */
