@@ -5,6 +5,7 @@
  * old one would show. Nothing is emulated; everything that version 1.0-draft of the law speaks of is offered. The threads of a pool are the loop's own, which the
  * runner lets run from stop to stop. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,9 @@ static void release(struct self *self) {
 
 static int init(const struct etalon_subject_host *host, void **result) {
     struct self *self = calloc(1, sizeof *self);
-    struct et_options options = {.descriptors_max = host->descriptors_max, .pool = host->pool};
+    struct et_options options = {.descriptors_max = host->descriptors_max};
+    if (host->size > offsetof(struct etalon_subject_host, pool)) /* an older runner has none */
+        options.pool = host->pool;
     if (self == NULL)
         return -ENOMEM;
     self->host = host;
