@@ -128,6 +128,7 @@ static struct lockstep {
     unsigned asyncs;                        /* mask of handles: those that are one */
     unsigned notified;                      /* … whose counter a notify has raised and nothing has read since */
     unsigned counters;                      /* mask of handles that may name the descriptor of an async */
+    unsigned moved;                         /* mask of completions: forgotten since their last callback began */
     uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
@@ -838,10 +839,11 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         et_loop_stop(&s.loop);
         model_stop(&s.model);
     }
+    s.moved &= ~(1U << i);
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
     if (failed())
         return ET_DISARM;
-    if (c != completion(i)) /* its memory is gone: a caller that frees a completion does not rearm it */
+    if ((s.moved >> i & 1) != 0) /* its memory is gone: a caller that frees a completion does not rearm it */
         action = ET_DISARM;
     if (action == ET_REARM && !reported) /* ET-REGISTER-6 does not speak of it: it is as a fresh one */
         s.slot[i].installed = 0;
@@ -1146,6 +1148,7 @@ static void run_forget(const struct command *command) {
             completion(k)->cancel.target = &s.memory[s.slot[i].generation ^ 1][i];
     POISON(completion(i), sizeof *completion(i));
     s.slot[i].generation ^= 1;
+    s.moved |= 1U << i;
     UNPOISON(completion(i), sizeof *completion(i));
     memset(completion(i), 0, sizeof *completion(i));
     forgotten(i);
