@@ -27,7 +27,7 @@ _etalon() {
         record) options+=' --events' ;;
         check)
             options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --gate --matrix --quiet --json --summary'
-            options+=' --cases --law --help'
+            options+=' --html --tap --cases --law --help'
             ;;
         judge) options='--keep-going --strict --json --observes --quiet' ;;
         torture) options='--sample --seed --expect --report' ;;

@@ -24,7 +24,7 @@
 #define KINDS_MAX    12  /* of failures by random programs that are told, for each subject */
 
 struct options {
-    const char *cases, *law, *json, *summary, *gate;
+    const char *cases, *law, *json, *summary, *tap, *html, *gate;
     const char *case_pattern[PATTERNS_MAX], *clause_pattern[PATTERNS_MAX];
     unsigned case_patterns, clause_patterns, jobs;
     bool list, dry_run, matrix, quiet;
@@ -347,7 +347,7 @@ static bool counts_as_bad(const struct check_result *r) {
     return is_bad(r->outcome.verdict) || ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
 }
 
-static void print_program(const struct program *p) {
+static void print_program(FILE *to, const struct program *p) {
     static struct trace bare;
     char *text = NULL;
     size_t size = 0;
@@ -361,7 +361,7 @@ static void print_program(const struct program *p) {
     char *line = strchr(text, '\n');
     for (line = line != NULL ? line + 1 : text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
-        printf("#     %.*s\n", (int)length, line);
+        fprintf(to, "#     %.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
     free(text);
@@ -374,28 +374,29 @@ static const char *law_of(const char *id) {
     return NULL;
 }
 
-static void print_tap(void) {
-    printf("TAP version 13\n1..%u\n", check.results);
+static void report_tap(FILE *out, const void *unused) {
+    (void)unused;
+    fprintf(out, "TAP version 13\n1..%u\n", check.results);
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
         const struct outcome *o = &r->outcome;
         const struct check_case *c = &check.cases_list[r->of_case];
         bool bad = is_bad(o->verdict) || (check.strict && o->verdict == VERDICT_NOT_STRICT);
-        printf("%sok %u - %s/%s", bad ? "not " : "", i + 1, check.subject[r->subject].name, c->id);
+        fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", i + 1, check.subject[r->subject].name, c->id);
         if (o->verdict == VERDICT_NOT_OFFERED)
-            printf(" # SKIP not offered: %s", o->message);
+            fprintf(out, " # SKIP not offered: %s", o->message);
         else if (o->verdict != VERDICT_PASS)
-            printf(": %s", verdict_name[o->verdict]);
-        putchar('\n');
+            fprintf(out, ": %s", verdict_name[o->verdict]);
+        fputc('\n', out);
         if (o->verdict == VERDICT_PASS || o->verdict == VERDICT_NOT_OFFERED)
             continue;
-        printf("#   %s%s%s\n", o->clause, o->clause[0] != '\0' ? ": " : "", o->message);
+        fprintf(out, "#   %s%s%s\n", o->clause, o->clause[0] != '\0' ? ": " : "", o->message);
         const char *law = law_of(o->clause);
         if (law != NULL && !options.quiet)
-            printf("#   the law: %s\n", law);
+            fprintf(out, "#   the law: %s\n", law);
         if (bad && !options.quiet) {
-            printf("#   %s\n", r->shrunk != NULL ? "the shortest program found that shows it:" : "the program:");
-            print_program(r->shrunk != NULL ? r->shrunk : &c->trace.program);
+            fprintf(out, "#   %s\n", r->shrunk != NULL ? "the shortest program found that shows it:" : "the program:");
+            print_program(out, r->shrunk != NULL ? r->shrunk : &c->trace.program);
         }
     }
 }
@@ -475,10 +476,12 @@ static void check_usage(FILE *out) {
         "  --gate NAME        only this subject decides the exit status, strictly\n"
         "  --matrix           print subjects and counts instead of the test-anything protocol\n"
         "  --quiet            print no programs and clauses\n"
-        "  --json FILE        write everything, for etalon report and others\n"
+        "  --json FILE        write everything, for report.py and others\n"
+        "  --html FILE        write a page of it, with a picture for each case (needs python3)\n"
+        "  --tap FILE         write the test-anything protocol, also beside --matrix\n"
         "  --summary FILE     write the counts\n"
-        "  --cases FOLDER     where the cases are (spec/cases)\n"
-        "  --law FILE         where the law is (spec/etalon.md)\n"
+        "  --cases FOLDER     where the cases are, if not where the tool has them\n"
+        "  --law FILE         where the law is, likewise\n"
         "\n"
         "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or arguments.\n",
         out);
@@ -517,6 +520,8 @@ enum {
     MATRIX,
     QUIET,
     JSON,
+    HTML,
+    TAP,
     SUMMARY,
     CASES,
     LAW,
@@ -547,6 +552,8 @@ static bool take_option(int letter) {
     case MATRIX: options.matrix = true; return true;
     case QUIET: options.quiet = true; return true;
     case JSON: options.json = optarg; return true;
+    case HTML: options.html = optarg; return true;
+    case TAP: options.tap = optarg; return true;
     case SUMMARY: options.summary = optarg; return true;
     case CASES: options.cases = optarg; return true;
     case LAW: options.law = optarg; return true;
@@ -569,6 +576,8 @@ static bool take_options(int argc, char **argv) {
         {"matrix", no_argument, NULL, MATRIX},
         {"quiet", no_argument, NULL, QUIET},
         {"json", required_argument, NULL, JSON},
+        {"html", required_argument, NULL, HTML},
+        {"tap", required_argument, NULL, TAP},
         {"summary", required_argument, NULL, SUMMARY},
         {"cases", required_argument, NULL, CASES},
         {"law", required_argument, NULL, LAW},
@@ -577,7 +586,9 @@ static bool take_options(int argc, char **argv) {
     };
     int letter;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    options = (struct options){.cases = "spec/cases", .law = "spec/etalon.md"};
+    const char *cases = tool_file("cases", "spec/cases"), *law = tool_file("etalon.md", "spec/etalon.md");
+    options =
+        (struct options){.cases = cases != NULL ? cases : "spec/cases", .law = law != NULL ? law : "spec/etalon.md"};
     options.jobs = processors > 0 && processors < 64 ? (unsigned)processors : 2;
     check.seed = 1;
     while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -627,7 +638,7 @@ static int tell(void) {
     if (options.matrix)
         print_matrix();
     else
-        print_tap();
+        report_tap(stdout, NULL);
     print_random();
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
@@ -636,7 +647,9 @@ static int tell(void) {
                    verdict_name[r->outcome.verdict], r->outcome.clause, r->outcome.message);
         bad = bad || counts_as_bad(r);
     }
-    if (!write_file(options.json, report_full) || !write_file(options.summary, report_short))
+    bool written = write_file(options.json, report_full) && write_file(options.summary, report_short) &&
+                   write_file(options.tap, report_tap);
+    if (!written || (options.html != NULL && !page_write(options.html, &check)))
         return BAD_INPUT;
     return bad ? 1 : 0;
 }
@@ -655,12 +668,15 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         return 0;
     if (!look_at_subjects(argv + optind, files) || !gate_exists())
         return BAD_INPUT;
+    if (options.html != NULL && !options.dry_run && !page_possible(options.html))
+        return BAD_INPUT;
     run_cases();
     if (options.dry_run)
         return dry_run();
-    if (!options.matrix || options.json != NULL)
+    bool whole = options.json != NULL || options.html != NULL;
+    if (!options.matrix || options.tap != NULL || whole)
         shrink_failures();
-    if (options.json != NULL)
+    if (whole)
         run_references(0);
     for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
         run_random_of(s);

@@ -114,6 +114,15 @@ refused 'the same name' "$work/NONE.so" "$work/NONE.so"
 refused 'usage' --case '*'
 refused 'spec/nowhere' --cases spec/nowhere "$work/NONE.so"
 refused 'Not a directory|No such file' --case timer-zero --json "$work/NONE.so/x" "$work/NONE.so"
+refused '--html .*No such file' --case timer-zero --html "$work/no/folder/x.html" "$work/NONE.so"
+refused '--html .*Is a directory' --case timer-zero --html "$work" "$work/NONE.so"
+refused 'Not a directory|No such file' --case timer-zero --tap "$work/NONE.so/x" "$work/NONE.so"
+output=$(PATH=$work "$etalon" check --case timer-zero --html "$work/none.html" "$work/NONE.so" 2>&1)
+[ $? -eq 2 ] && [ ! -e "$work/none.html" ] && grep -q 'python3, which makes the page, cannot be run' <<<"$output"
+report 'a page without python3' $? "$output"
+"$etalon" check --matrix --case timer-zero --html "$work/page.html" --tap "$work/page.tap" "$work/NONE.so" >/dev/null 2>&1 &&
+    grep -q '</html>' "$work/page.html" && grep -q '^ok 1 - bad/timer-zero$' "$work/page.tap"
+report 'a page and the test-anything protocol beside a matrix' $?
 "$etalon" check --list --clause 'ET-RESET-*' | grep -q 'reset-moved'
 report '--list with a clause pattern' $?
 [ "$("$etalon" check --list --case 3-5 | wc -l)" -eq 3 ]
