@@ -207,6 +207,10 @@ static inline struct et_completion *completion(unsigned c) {
     return &s.memory[s.slot[c].generation][c];
 }
 
+enum et_state lockstep_state(unsigned c) {
+    return et_completion_state(completion(c));
+}
+
 static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
@@ -217,7 +221,7 @@ static void settle_unseen(void) {
     if (s.model.maybe_dead == 0)
         return;
     for (unsigned i = 0; i < COUNT; i++)
-        if (et_completion_state(completion(i)) == ET_DEAD)
+        if (lockstep_state(i) == ET_DEAD)
             dead |= 1u << i;
     model_settled(&s.model, dead & s.model.maybe_dead);
 }
@@ -865,7 +869,7 @@ static void check_result(const struct command *command, int result, int expected
         else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL || command->kind == COMMAND_NOTIFY)
             note('>', "%s = %s", text, name);
         else
-            note('>', "%s = %s, %s", text, name, state_name(et_completion_state(completion(command->c))));
+            note('>', "%s = %s, %s", text, name, state_name(lockstep_state(command->c)));
     }
     if (result != expected && !failed()) {
         char name[32];
@@ -1078,7 +1082,7 @@ static int deinit_loop(int *result) {
         judge(model_deinit_end(&s.model));
         et_loop_wakeup(&s.loop); /* ET-WAKE-3: on_tried hears of it if it is not ignored */
         for (unsigned i = 0; i < COUNT; i++)
-            if (et_completion_state(completion(i)) != ET_DEAD)
+            if (lockstep_state(i) != ET_DEAD)
                 differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
         if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_add(&s.loop, completion(0)) != -EINVAL)
             differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");

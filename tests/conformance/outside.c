@@ -65,6 +65,8 @@ static struct {
     void *self;
     struct etalon_subject_host host;
     struct item item[COUNT];
+    int8_t known[COUNT]; /* enum kit_state, of a subject that cannot be asked */
+    bool busy;           /* init or deinit runs: the subject is not to be asked anything */
     char buffer[COUNT][BUFFER];
     uint64_t serial, time_min_ns; /* the loop time is not before this */
     unsigned commands, world_next, tokens, callbacks, idle_waits, barren_waits;
@@ -133,7 +135,7 @@ static void broken(enum verdict verdict, const char *clause, const char *format,
     snprintf(o.result->message, sizeof o.result->message, "%s%s%s", what, why != NULL ? "; documented: " : "",
              why != NULL ? why : "");
     bool ends = why == NULL || o.at_an_end;
-    kit_event(o.result, world_real.clock(), ends ? 'e' : 's', -1, -1, what);
+    kit_event(o.result, world_real.clock(), ends ? 'e' : 's', -1, what);
     if (ends)
         end_run();
     (void)interpose_inside(before);
@@ -154,13 +156,13 @@ static void not_strict(const char *clause, const char *what) {
     snprintf(o.result->message, sizeof o.result->message, "%s", what);
 }
 
-static void note(char kind, int c, int state, const char *format, ...) {
+static void note(char kind, int c, const char *format, ...) {
     char line[96];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    kit_event(o.result, world_real.clock(), kind, c, state, line);
+    kit_event(o.result, world_real.clock(), kind, c, line);
 }
 
 static bool offers(uint64_t what) {
@@ -239,13 +241,38 @@ static void check_now(const char *when) {
     o.now_ms = now;
 }
 
+static bool tells_states(void) {
+    return (o.subject->offers & (ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE)) != 0;
+}
+
+static int ask_state(unsigned c) {
+    bool before = interpose_inside(true);
+    int state = o.subject->state(o.self, c);
+    (void)interpose_inside(before);
+    return state;
+}
+
+/* For the events of the run: nothing is invented. A subject is not asked while it is made or released. */
+static void ask_states(int8_t *known) {
+    for (unsigned c = 0; c < COUNT; c++) {
+        if (!tells_states()) {
+            known[c] = o.known[c];
+        } else if (o.self != NULL && !o.busy) {
+            int state = ask_state(c);
+            bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
+            if (!offers(ETALON_OFFERS_STATE))
+                known[c] = used ? KIT_IN_USE : KIT_UNUSED;
+            else
+                known[c] = state >= 0 && state <= KIT_DELETING ? (int8_t)state : -1;
+        }
+    }
+}
+
 static void check_in_use(void) {
-    if ((o.subject->offers & (ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE)) == 0 || o.self == NULL)
+    if (!tells_states() || o.self == NULL)
         return;
     for (unsigned c = 0; c < COUNT; c++) {
-        bool before = interpose_inside(true);
-        int state = o.subject->state(o.self, c);
-        (void)interpose_inside(before);
+        int state = ask_state(c);
         bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
         FAIL_IF(used != o.item[c].in_use, "ET-STATE-2", "c%u is %s, expected %s", c, used ? "in use" : "not in use",
                 o.item[c].in_use ? "in use" : "not in use");
@@ -286,15 +313,15 @@ static int wait_begins(int64_t timeout_ns) {
     for (unsigned c = 0; c < COUNT; c++)
         o.item[c].tried = true;
     if (timeout_ns < 0)
-        note('w', -1, -1, "wait without limit");
+        note('w', -1, "wait without limit");
     else
-        note('w', -1, -1, "wait %lld ns", (long long)timeout_ns);
+        note('w', -1, "wait %lld ns", (long long)timeout_ns);
     FAIL_IF(++o.idle_waits > IDLE_MAX, "ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins",
             o.idle_waits);
     if (o.fail_wait_error != 0 && --o.fail_wait_at == 0) {
         int error = o.fail_wait_error;
         o.fail_wait_error = 0;
-        note('o', -1, -1, "the wait fails: %s", errno_name(error));
+        note('o', -1, "the wait fails: %s", errno_name(error));
         return error;
     }
     return 0;
@@ -344,7 +371,7 @@ static void advance(uint64_t clock_ns) {
 
 static void wait_ends(int ready) {
     o.time_min_ns = world_real.clock();
-    note('w', -1, -1, "woken, %d ready, the clock stands at +%llu us", ready,
+    note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,
          (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
     if (ready >= 0) /* it did not sleep, or blocked() would have said so */
         o.wake_pending = false;
@@ -358,7 +385,7 @@ static void forever(void) {
     o.at_an_end = true;
     if (timer_in_use())
         broken(VERDICT_HANG, "ET-WAIT-2", "the loop waits for ever although a timer is active");
-    note('e', -1, -1, "the loop waits for what will never come, as it may: the program ends here");
+    note('e', -1, "the loop waits for what will never come, as it may: the program ends here");
     end_run();
 }
 
@@ -497,7 +524,9 @@ static void starting(unsigned c);
 
 static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t userdata) {
     bool before = interpose_inside(false);
-    note('b', c < COUNT ? (int)c : -1, ET_DEAD, "callback c%u %s", c, kit_result_name(result));
+    if (c < COUNT)
+        o.known[c] = KIT_CALLED;
+    note('b', c < COUNT ? (int)c : -1, "callback c%u %s", c, kit_result_name(result));
     check_place(c, result, userdata);
     struct item *i = &o.item[c];
     check_result(c, result);
@@ -511,7 +540,7 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     check_now("in a callback");
     check_in_use();
     if (o.callbacks >= KIT_CALLBACKS_MAX) {
-        note('e', -1, -1, "%u callbacks: the program ends here", o.callbacks);
+        note('e', -1, "%u callbacks: the program ends here", o.callbacks);
         end_run();
     }
     bool outer = o.in_callback;
@@ -525,7 +554,7 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     }
     if (action == ETALON_REARM && !i->in_use) {
         starting(c);
-        note('s', (int)c, ET_ACTIVE, "c%u is rearmed", c);
+        note('s', (int)c, "c%u is rearmed", c);
     }
     (void)interpose_inside(before);
     return action == ETALON_REARM ? ETALON_REARM : ETALON_DISARM;
@@ -548,6 +577,7 @@ static void deadline(struct item *i) {
 static void starting(unsigned c) {
     struct item *i = &o.item[c];
     i->in_use = i->ever = true;
+    o.known[c] = KIT_SUBMITTED;
     i->tried = i->entered = i->redescribed = false;
     i->serial = ++o.serial;
     i->due_since = -1;
@@ -569,11 +599,7 @@ static void expect(const struct command *command, const char *clause, int result
     }
     snprintf(line, sizeof line, "%.80s = %s", text, kit_result_name(result));
     bool run = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN || command->kind == COMMAND_DEINIT;
-    kit_event(o.result, world_real.clock(), 'c', run ? -1 : command->c,
-              run                         ? -1
-              : o.item[command->c].in_use ? ET_ACTIVE
-                                          : ET_DEAD,
-              line);
+    kit_event(o.result, world_real.clock(), 'c', run ? -1 : command->c, line);
     if (result != wanted && result != also) {
         char name[32];
         snprintf(name, sizeof name, "%s", kit_result_name(result));
@@ -713,6 +739,8 @@ static void run_delete(const struct command *command) {
     struct item *i = &o.item[command->c];
     bool was = i->in_use;
     i->in_use = false;
+    if (was)
+        o.known[command->c] = KIT_SILENT;
     i->answered_by = -2; /* deleted */
     SUBJECT(o.subject->remove(o.self, command->c));
     expect(command, was ? "ET-DELETE-3" : "ET-DELETE-1", answer, 0, 0);
@@ -892,7 +920,7 @@ static void run_stop(void) {
     o.subject->stop(o.self);
     (void)interpose_inside(before);
     o.stopped_in_run = o.running >= 0;
-    note('c', -1, -1, "stop");
+    note('c', -1, "stop");
     if (!offers(ETALON_OFFERS_STOPPED))
         return;
     o.stopped = true;
@@ -908,6 +936,9 @@ static unsigned open_descriptors(void) {
 }
 
 static void make_loop(void) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use) /* it was released with the loop before */
+            o.known[c] = KIT_SILENT;
     memset(o.item, 0, sizeof o.item);
     for (unsigned c = 0; c < COUNT; c++) {
         o.item[c].d.target = ETALON_NOBODY;
@@ -917,9 +948,20 @@ static void make_loop(void) {
     o.now_ms = 0;
     o.time_min_ns = world_real.clock();
     o.stopped = o.wake_pending = false;
+    o.busy = true;
     SUBJECT(o.subject->init(&o.host, &o.self));
+    o.busy = false;
     FAIL_IF(answer != 0, "ET-INIT-2", "init returned %s", kit_result_name(answer));
     check_now("after init");
+}
+
+static int release_loop(void) {
+    o.busy = true;
+    SUBJECT(o.subject->deinit(o.self));
+    o.busy = false;
+    if (answer == 0)
+        o.self = NULL;
+    return answer;
 }
 
 static void run_deinit(const struct command *command) {
@@ -927,7 +969,7 @@ static void run_deinit(const struct command *command) {
         LACKS("needs deinit with completions in use (deinit)");
     if (o.in_callback && !offers(ETALON_OFFERS_GUARDED))
         LACKS("needs a deinit inside a callback to be refused (guarded)");
-    SUBJECT(o.subject->deinit(o.self));
+    int answer = release_loop();
     expect(command, o.in_callback ? "ET-DEINIT-1" : "ET-DEINIT-2", answer, o.in_callback ? -EBUSY : 0,
            o.in_callback ? -EBUSY : 0);
     if (o.in_callback)
@@ -966,7 +1008,7 @@ static void run_world(const struct command *command) {
         command_write(out, command);
         fclose(out);
     }
-    note('o', -1, -1, "world: %.80s", text);
+    note('o', -1, "world: %.80s", text);
     if (command->kind == COMMAND_WAKEUP) {
         o.wake_pending = true;
         wake_up();
@@ -1022,7 +1064,7 @@ static void run_command(const struct command *command) {
 }
 
 static void finish(unsigned before) {
-    SUBJECT(o.subject->deinit(o.self));
+    int answer = release_loop();
     FAIL_IF(answer != 0, "ET-DEINIT-2", "deinit returned %s", kit_result_name(answer));
     interpose_begin(INTERPOSE_NOTHING, NULL);
     world_real.end();
@@ -1039,14 +1081,17 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     o.result = result;
     o.running = -1;
     o.lenient = lenient;
+    memset(o.known, -1, sizeof o.known);
+    kit_ask_states(ask_states);
     world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
     interpose_begin(INTERPOSE_TIME, &hooks);
     unsigned before = open_descriptors();
     if (offers(ETALON_OFFERS_DEINIT)) { /* what a library opens once for the whole process is no leak */
         make_loop();
-        SUBJECT(o.subject->deinit(o.self));
+        int answer = release_loop();
         FAIL_IF(answer != 0, "ET-DEINIT-2", "deinit of a fresh loop returned %s", kit_result_name(answer));
         before = open_descriptors();
+        result->events = 0; /* nothing was wrong, and the program has not begun */
     }
     make_loop();
     for (unsigned i = 0; i < program->count[0] && o.commands < COMMANDS_MAX; i++)

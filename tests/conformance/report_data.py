@@ -13,7 +13,10 @@ CELL_RANK = {v: rank for rank, v in enumerate(("crash", "hang", "fail", "not_str
 CASE_VERDICTS = ("pass", "not_strict", "fail", "not_offered", "hang", "crash")
 LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY")
 KINDS = ("call", "callback", "state", "wait", "world", "end")
-STATES = ("dead", "adding", "active", "deleting")
+# What each state of an observed event agrees with in an expected one: a subject that tells less is not another one.
+STATES = {"dead": {"dead"}, "adding": {"adding"}, "active": {"active"}, "deleting": {"deleting"},
+          "unused": {"dead", "deleting"}, "in_use": {"adding", "active"},
+          "submitted": {"adding", "active"}, "called": {"dead"}, "silent": {"dead", "deleting"}}
 NUMBER_MAX = 2**64 - 1
 NAMES = {str: "a text", int: "a number", bool: "true or false", list: "a list", dict: "an object", type(None): "null", float: "a number with a fraction"}
 
@@ -64,10 +67,15 @@ def once(seen, name, place):
     seen.add(name)
 
 
+def read_states(place, event):
+    states = take(event, place, "states", dict, True) or {}
+    return {name: one_of(states, f"{place}.states", name, STATES) for name in states}
+
+
 def read_event(place, event):
     return {"at_us": take(event, place, "at_us", int), "kind": one_of(event, place, "kind", KINDS),
             "completion": take(event, place, "completion", str, True), "text": take(event, place, "text", str),
-            "state": one_of(event, place, "state", STATES, True)}
+            "state": one_of(event, place, "state", STATES, True), "states": read_states(place, event)}
 
 
 def read_result(place, result, subjects, cases, clauses):
