@@ -212,7 +212,7 @@ static bool is_bad(enum verdict verdict) {
 struct wanted {
     const struct subject *subject;
     enum verdict verdict;
-    char clause[24], signal[16];
+    char clause[24], kind[16], signal[16];
     bool lenient, simulated;
     unsigned runs;
 };
@@ -232,7 +232,7 @@ static bool shows(const struct program *p, void *self) {
     struct job job = {.subject = wanted->subject, .trace = &trace, .lenient = wanted->lenient, .outcome = &outcome};
     process_run(&job, 1, 1, NULL);
     bool same = outcome.verdict == wanted->verdict && strcmp(outcome.clause, wanted->clause) == 0 &&
-                strcmp(outcome.signal, wanted->signal) == 0;
+                strcmp(outcome.kind, wanted->kind) == 0 && strcmp(outcome.signal, wanted->signal) == 0;
     outcome_free(&outcome);
     return same;
 }
@@ -240,8 +240,9 @@ static bool shows(const struct program *p, void *self) {
 /* The shortest program that is judged alike, or NULL when there is no shorter one. */
 static struct program *shrink(const struct subject *subject, const struct trace *trace, const struct outcome *outcome,
                               bool lenient) {
-    struct wanted wanted = {subject, outcome->verdict, "", "", lenient, trace->simulated_only, 0};
+    struct wanted wanted = {subject, outcome->verdict, "", "", "", lenient, trace->simulated_only, 0};
     snprintf(wanted.clause, sizeof wanted.clause, "%s", outcome->clause);
+    snprintf(wanted.kind, sizeof wanted.kind, "%s", outcome->kind);
     snprintf(wanted.signal, sizeof wanted.signal, "%s", outcome->signal);
     struct program *p = malloc(sizeof *p);
     if (p == NULL ||
@@ -274,6 +275,7 @@ static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome)
     for (unsigned i = from; i < check.results; i++)
         if (check.result[i].subject == s && check.result[i].outcome.verdict == outcome->verdict &&
             strcmp(check.result[i].outcome.clause, outcome->clause) == 0 &&
+            strcmp(check.result[i].outcome.kind, outcome->kind) == 0 &&
             strcmp(check.result[i].outcome.signal, outcome->signal) == 0)
             return true;
     return false;
@@ -390,7 +392,8 @@ static void report_tap(FILE *out, const void *unused) {
         fputc('\n', out);
         if (o->verdict == VERDICT_PASS || o->verdict == VERDICT_NOT_OFFERED)
             continue;
-        fprintf(out, "#   %s%s%s\n", o->clause, o->clause[0] != '\0' ? ": " : "", o->message);
+        fprintf(out, "#   %s%s%s%s%s\n", o->clause, o->kind[0] != '\0' ? "/" : "", o->kind,
+                o->clause[0] != '\0' ? ": " : "", o->message);
         const char *law = law_of(o->clause);
         if (law != NULL && !options.quiet)
             fprintf(out, "#   the law: %s\n", law);

@@ -45,6 +45,7 @@ struct kit_result {
     uint32_t magic; /* KIT_MAGIC once the run has come to its end */
     uint32_t verdict;
     char clause[24];
+    char kind[16]; /* of failure, where a clause can be broken in several (RUNNER.md), or empty */
     char message[320];
     uint32_t callbacks, waits;
     uint32_t events;
@@ -70,6 +71,9 @@ void strict_run(const struct etalon_subject *subject, const struct program *prog
 /* lenient: a command that the subject leaves undefined is skipped, for random programs. */
 void outside_run(const struct etalon_subject *subject, const struct program *program, bool lenient,
                  struct kit_result *result);
+
+/* Whether the judge from outside knows such a failure, "CLAUSE" or "CLAUSE/KIND": what an adapter can say of documented differences. */
+bool outside_knows(const char *failure);
 
 /* How the reference loop runs the same program, for the report. */
 void reference_run(const struct program *program, const struct world_kind_functions *world, struct kit_result *result);

@@ -74,6 +74,8 @@ static struct {
     int running;            /* the mode, or -1 */
     uint64_t asked;         /* callbacks that the run was asked for */
     bool stopped, wake_pending, in_callback, stopped_in_run;
+    bool woken, interrupted; /* since the run in progress, or before, has begun */
+    int ended;       /* for so many runs to come something is over: deleted, or a descriptor's callback was called */
     uint64_t now_ms; /* as the subject has last said */
     bool at_an_end;  /* a broken clause leaves nothing to go on with */
     bool lenient;    /* what the subject leaves undefined is left out of a program, instead of ending it */
@@ -111,27 +113,123 @@ static bool inexcusable(const char *clause) {
     return false;
 }
 
-static const char *documented(const char *clause) {
+/* Every failure that this judge can find, by the clause and, where one clause can be broken in several ways, by which. What a loop
+ * documents excuses one of them, not the clause. */
+static const char *const failures[] = {
+    "ET-STATE-2",
+    "ET-STATE-3",
+    "ET-ADD-1",
+    "ET-ADD-1/stopped",
+    "ET-ADD-1/zero",
+    "ET-ADD-1/long",
+    "ET-ADD-3",
+    "ET-ADD-5",
+    "ET-DELETE-1",
+    "ET-DELETE-3",
+    "ET-DELETE-4",
+    "ET-TIMER-1",
+    "ET-TIMER-1/stopped",
+    "ET-TIMER-1/zero",
+    "ET-TIMER-1/long",
+    "ET-TIMER-4",
+    "ET-RESET-3",
+    "ET-RESET-3/stopped",
+    "ET-RESET-3/zero",
+    "ET-RESET-3/long",
+    "ET-CANCEL-1",
+    "ET-CANCEL-2",
+    "ET-CANCEL-4",
+    "ET-CALL-2",
+    "ET-CALL-4",
+    "ET-CALL-5",
+    "ET-TIME-1",
+    "ET-TIME-2",
+    "ET-TIME-3",
+    "ET-TICK-1/called",
+    "ET-TICK-1/refused",
+    "ET-TICK-2",
+    "ET-TICK-4/woken",
+    "ET-TICK-4/slice",
+    "ET-TICK-4/interrupted",
+    "ET-TICK-4/ended",
+    "ET-TICK-4/early",
+    "ET-TICK-7",
+    "ET-RUN-1",
+    "ET-RUN-2/woken",
+    "ET-RUN-2/slice",
+    "ET-RUN-2/interrupted",
+    "ET-RUN-2/ended",
+    "ET-RUN-2/early",
+    "ET-RUN-3",
+    "ET-RUN-4",
+    "ET-STOP-1",
+    "ET-STOP-2",
+    "ET-INIT-2",
+    "ET-DEINIT-1",
+    "ET-DEINIT-2",
+    "ET-DEINIT-3",
+    "ET-WAKE-1",
+    "ET-SUBMIT-2/waits",
+    "ET-SUBMIT-2/result",
+    "ET-SUBMIT-2/returns",
+    "ET-EXPIRE-1/waits",
+    "ET-EXPIRE-1/result",
+    "ET-EXPIRE-1/returns",
+    "ET-EXPIRE-2",
+    "ET-EXPIRE-3",
+    "ET-EXPIRE-4",
+    "ET-REGISTER-1",
+    "ET-REGISTER-5",
+    "ET-WAIT-1/enough",
+    "ET-WAIT-1/idle",
+    "ET-WAIT-2/late",
+    "ET-WAIT-2/forever",
+    "ET-WAIT-4",
+    "ET-EVENT-1",
+    "ET-EVENT-4/result",
+    "ET-EVENT-4/bits",
+    "ET-EVENT-4/returns",
+    "ET-EVENT-5",
+    "ET-EVENT-6",
+    "ET-OP-1",
+};
+
+bool outside_knows(const char *failure) {
+    for (unsigned i = 0; i < sizeof failures / sizeof *failures; i++)
+        if (strcmp(failures[i], failure) == 0)
+            return true;
+    return false;
+}
+
+static const char *failure_of(const char *clause, const char *kind) {
+    static char text[40];
+    snprintf(text, sizeof text, "%s%s%s", clause, kind != NULL ? "/" : "", kind != NULL ? kind : "");
+    return text;
+}
+
+static const char *documented(const char *failure) {
     const struct etalon_subject_difference *d = o.subject->differences;
     for (; d != NULL && d->clause != NULL; d++)
-        if (strcmp(d->clause, clause) == 0 && !inexcusable(clause))
+        if (strcmp(d->clause, failure) == 0 && !inexcusable(failure))
             return d->why;
     return NULL;
 }
 
 /* A difference that the subject documents does not end the run, where it can go on: it may still fail. */
-static void broken(enum verdict verdict, const char *clause, const char *format, ...) {
+static void broken(enum verdict verdict, const char *failure, const char *format, ...) {
     char what[200];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    const char *why = documented(clause);
+    const char *why = documented(failure);
     if (why != NULL && o.result->verdict != VERDICT_PASS && !o.at_an_end)
         return;
     bool before = interpose_inside(false);
     o.result->verdict = why != NULL ? VERDICT_NOT_STRICT : verdict;
-    snprintf(o.result->clause, sizeof o.result->clause, "%s", clause);
+    size_t length = strcspn(failure, "/");
+    snprintf(o.result->clause, sizeof o.result->clause, "%.*s", (int)length, failure);
+    snprintf(o.result->kind, sizeof o.result->kind, "%s", failure[length] == '/' ? failure + length + 1 : "");
     snprintf(o.result->message, sizeof o.result->message, "%s%s%s", what, why != NULL ? "; documented: " : "",
              why != NULL ? why : "");
     bool ends = why == NULL || o.at_an_end;
@@ -141,10 +239,10 @@ static void broken(enum verdict verdict, const char *clause, const char *format,
     (void)interpose_inside(before);
 }
 
-#define FAIL_IF(condition, clause, ...)                                                                                \
+#define FAIL_IF(condition, failure, ...)                                                                               \
     do {                                                                                                               \
         if (condition)                                                                                                 \
-            broken(VERDICT_FAIL, clause, __VA_ARGS__);                                                                 \
+            broken(VERDICT_FAIL, failure, __VA_ARGS__);                                                                \
     } while (0)
 
 /* A SHOULD is missed: the run goes on, and may still fail. */
@@ -290,20 +388,21 @@ static void wait_must_be_lawful(bool sleeps) {
     FAIL_IF(sleeps && o.running == ET_RUN_NO_WAIT, "ET-RUN-1", "run(NO_WAIT) waits");
     FAIL_IF(sleeps && o.stopped_in_run, "ET-STOP-2", "the loop waits although it was stopped");
     FAIL_IF(sleeps && o.wake_pending, "ET-WAKE-1", "the loop waits although it was woken");
-    FAIL_IF(sleeps && o.run_callbacks >= o.asked, "ET-WAIT-1", "the loop waits although enough callbacks were called");
+    FAIL_IF(sleeps && o.run_callbacks >= o.asked, "ET-WAIT-1/enough",
+            "the loop waits although enough callbacks were called");
     for (unsigned c = 0; c < COUNT && sleeps; c++) {
         const struct item *i = &o.item[c];
         if (!i->in_use)
             continue;
-        FAIL_IF(i->d.operation == ET_TIMER && i->latest <= clock, "ET-EXPIRE-1",
+        FAIL_IF(i->d.operation == ET_TIMER && i->latest <= clock, "ET-EXPIRE-1/waits",
                 "the loop waits although the timer c%u has expired", c);
-        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2", "the loop waits although c%u is a noop", c);
+        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/waits", "the loop waits although c%u is a noop", c);
         FAIL_IF(i->d.operation == ET_POLL && ready_now(i) != 0, "ET-REGISTER-1",
                 "the loop waits although descriptor %d, on which c%u waits, is ready", i->d.fd, c);
         FAIL_IF(waits_on(i) && i->d.operation != ET_POLL && ready_now(i) != 0, "ET-EVENT-1",
                 "the loop waits although descriptor %d, on which c%u waits, is ready", i->d.fd, c);
     }
-    FAIL_IF(sleeps && !anything_in_use(), "ET-WAIT-1", "the loop waits although nothing is active");
+    FAIL_IF(sleeps && !anything_in_use(), "ET-WAIT-1/idle", "the loop waits although nothing is active");
 }
 
 static int wait_begins(int64_t timeout_ns) {
@@ -321,6 +420,7 @@ static int wait_begins(int64_t timeout_ns) {
     if (o.fail_wait_error != 0 && --o.fail_wait_at == 0) {
         int error = o.fail_wait_error;
         o.fail_wait_error = 0;
+        o.interrupted = true;
         note('o', -1, "the wait fails: %s", errno_name(error));
         return error;
     }
@@ -352,7 +452,7 @@ static void advance(uint64_t clock_ns) {
     for (unsigned c = 0; c < COUNT; c++) {
         const struct item *i = &o.item[c];
         bool late = i->in_use && i->d.operation == ET_TIMER && clock_ns > i->latest && clock_ns - i->latest > SLACK_NS;
-        FAIL_IF(late, "ET-WAIT-2", "the loop waits beyond the deadline of c%u, for %llu us too long", c,
+        FAIL_IF(late, "ET-WAIT-2/late", "the loop waits beyond the deadline of c%u, for %llu us too long", c,
                 (unsigned long long)((clock_ns - i->latest) / 1000));
     }
     uint64_t now = world_real.clock();
@@ -384,7 +484,7 @@ static void wait_ends(int ready) {
 static void forever(void) {
     o.at_an_end = true;
     if (timer_in_use())
-        broken(VERDICT_HANG, "ET-WAIT-2", "the loop waits for ever although a timer is active");
+        broken(VERDICT_HANG, "ET-WAIT-2/forever", "the loop waits for ever although a timer is active");
     note('e', -1, "the loop waits for what will never come, as it may: the program ends here");
     end_run();
 }
@@ -434,14 +534,14 @@ static void check_poll(unsigned c, int64_t result) {
     struct item *i = &o.item[c];
     uint32_t told = (uint32_t)result, asked = i->d.events | POLLERR | POLLHUP;
     short now = ready_now(i), any = (short)(i->ready | now);
-    FAIL_IF(result <= 0 || (told & ~asked) != 0, "ET-EVENT-4", "the poll c%u ends with %lld, it asks for %#x", c,
+    FAIL_IF(result <= 0 || (told & ~asked) != 0, "ET-EVENT-4/result", "the poll c%u ends with %lld, it asks for %#x", c,
             (long long)result, i->d.events);
     if (world_real.installed(i->d.fd) != i->installed)
         return; /* closed behind the loop's back */
     FAIL_IF(any == 0, "ET-EVENT-6", "the poll c%u ends with %#x, but its descriptor is not ready", c, told);
     bool vague = !offers(ETALON_OFFERS_POLL_MORE) && (any & (POLLHUP | POLLERR)) != 0;
-    FAIL_IF(!vague && (told & ~(uint32_t)any) != 0, "ET-EVENT-4", "the poll c%u ends with %#x, but %#x is ready", c,
-            told, (unsigned)any);
+    FAIL_IF(!vague && (told & ~(uint32_t)any) != 0, "ET-EVENT-4/bits", "the poll c%u ends with %#x, but %#x is ready",
+            c, told, (unsigned)any);
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &o.item[k];
         bool same = k != c && other->in_use && other->d.operation == ET_POLL && other->d.fd == i->d.fd;
@@ -481,14 +581,16 @@ static void check_result(unsigned c, int64_t result) {
         return;
     switch (i->d.operation) {
     case ET_TIMER:
-        FAIL_IF(result != 0, "ET-EXPIRE-1", "the timer c%u ends with %s", c, kit_result_name(result));
+        FAIL_IF(result != 0, "ET-EXPIRE-1/result", "the timer c%u ends with %s", c, kit_result_name(result));
         check_timer(c);
         break;
     case ET_POLL:
         if (result >= 0)
             check_poll(c, result);
         break;
-    case ET_NOOP: FAIL_IF(result != 0, "ET-SUBMIT-2", "the noop c%u ends with %s", c, kit_result_name(result)); break;
+    case ET_NOOP:
+        FAIL_IF(result != 0, "ET-SUBMIT-2/result", "the noop c%u ends with %s", c, kit_result_name(result));
+        break;
     case ET_CANCEL: check_cancel(c, result); break;
     case ET_READ:
     case ET_RECV:
@@ -532,6 +634,8 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     check_result(c, result);
     i->in_use = false;
     i->due_since = -1;
+    if (waits_on(i))
+        o.ended = 2;
     o.callbacks++;
     o.run_callbacks++;
     o.idle_waits = 0;
@@ -590,7 +694,7 @@ static void starting(unsigned c) {
     deadline(i);
 }
 
-static void expect(const struct command *command, const char *clause, int result, int wanted, int also) {
+static void expect(const struct command *command, const char *failure, int result, int wanted, int also) {
     char text[96] = "", line[160];
     FILE *out = fmemopen(text, sizeof text, "w");
     if (out != NULL) {
@@ -604,7 +708,7 @@ static void expect(const struct command *command, const char *clause, int result
         char name[32];
         snprintf(name, sizeof name, "%s", kit_result_name(result));
         o.at_an_end = true;
-        broken(VERDICT_FAIL, clause, "'%.60s' returned %s, expected %s", text, name, kit_result_name(wanted));
+        broken(VERDICT_FAIL, failure, "'%.60s' returned %s, expected %s", text, name, kit_result_name(wanted));
     }
 }
 
@@ -612,6 +716,14 @@ static void expect(const struct command *command, const char *clause, int result
     bool before_call = interpose_inside(true);                                                                         \
     int answer = (call);                                                                                               \
     (void)interpose_inside(before_call)
+
+/* Why a subject may have refused what the law lets one do. */
+static const char *refused(const char *clause, uint64_t delay_ms) {
+    return failure_of(clause, o.stopped                  ? "stopped"
+                              : delay_ms == 0            ? "zero"
+                              : delay_ms > LONG_DELAY_MS ? "long"
+                                                         : NULL);
+}
 
 static uint32_t new_token(unsigned body) {
     return (++o.tokens & 0xfffffff) << 3 | body;
@@ -732,13 +844,16 @@ static void run_submit(const struct command *command) {
     if (wanted == 0)
         starting(c);
     int result = submit(c);
-    expect(command, wanted == 0 ? "ET-ADD-1" : "ET-ADD-5", result, wanted, wanted);
+    expect(command, wanted == 0 ? refused("ET-ADD-1", i->d.operation == ET_TIMER ? i->d.delay_ms : 1) : "ET-ADD-5",
+           result, wanted, wanted);
 }
 
 static void run_delete(const struct command *command) {
     struct item *i = &o.item[command->c];
     bool was = i->in_use;
     i->in_use = false;
+    if (was)
+        o.ended = 2;
     if (was)
         o.known[command->c] = KIT_SILENT;
     i->answered_by = -2; /* deleted */
@@ -774,7 +889,7 @@ static void run_timer(const struct command *command) {
     describe_timer(command);
     starting(c);
     SUBJECT(o.subject->timer(o.self, c, command->value, i->d.userdata, i->d.has_callback));
-    expect(command, "ET-TIMER-1", answer, 0, 0);
+    expect(command, refused("ET-TIMER-1", command->value), answer, 0, 0);
 }
 
 static void run_reset(const struct command *command) {
@@ -788,7 +903,7 @@ static void run_reset(const struct command *command) {
     describe_timer(command);
     starting(c);
     SUBJECT(o.subject->timer_reset(o.self, c, command->other, command->value, i->d.userdata, i->d.has_callback));
-    expect(command, "ET-RESET-3", answer, 0, 0);
+    expect(command, refused("ET-RESET-3", command->value), answer, 0, 0);
 }
 
 static void run_cancel(const struct command *command) {
@@ -821,12 +936,22 @@ static void check_served(const bool *due) {
         const struct item *i = &o.item[c];
         if (!due[c] || !i->in_use || !i->entered || !is_due(i))
             continue;
-        FAIL_IF(i->d.operation == ET_TIMER, "ET-EXPIRE-1",
+        FAIL_IF(i->d.operation == ET_TIMER, "ET-EXPIRE-1/returns",
                 "the run returns, but the timer c%u has not fired, which had expired", c);
-        FAIL_IF(i->d.operation == ET_POLL, "ET-EVENT-4",
+        FAIL_IF(i->d.operation == ET_POLL, "ET-EVENT-4/returns",
                 "the run returns, but the poll c%u was not called, whose descriptor was ready", c);
-        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2", "the run returns, but the noop c%u was not called", c);
+        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/returns", "the run returns, but the noop c%u was not called",
+                c);
     }
+}
+
+/* What the run that has just returned too early can have taken for a callback. */
+static const char *early_return(const char *clause) {
+    return failure_of(clause, o.woken          ? "woken"
+                              : o.interrupted  ? "interrupted"
+                              : o.barren_waits ? "slice"
+                              : o.ended > 0    ? "ended"
+                                               : "early");
 }
 
 static void check_run_end(int mode, const bool *due) {
@@ -836,7 +961,7 @@ static void check_run_end(int mode, const bool *due) {
         return;
     }
     bool enough = o.run_callbacks >= o.asked || !anything_in_use() || o.stopped_in_run;
-    FAIL_IF(mode != ET_RUN_UNTIL_DONE && !enough, o.asked == 1 ? "ET-RUN-2" : "ET-TICK-4",
+    FAIL_IF(mode != ET_RUN_UNTIL_DONE && !enough, early_return(o.asked == 1 ? "ET-RUN-2" : "ET-TICK-4"),
             "the run returns after %u callbacks, %llu were asked for, and something is in use", o.run_callbacks,
             (unsigned long long)o.asked);
     if (mode == ET_RUN_NO_WAIT)
@@ -903,13 +1028,16 @@ static void run_loop(const struct command *command) {
     if (refused) {
         expect(command, "ET-RUN-4", answer, -EINVAL, -EINVAL);
     } else if (was_stopped) {
-        FAIL_IF(o.run_callbacks > 0, "ET-TICK-1", "a stopped loop calls callbacks");
-        expect(command, "ET-TICK-1", answer, 0, 0);
+        FAIL_IF(o.run_callbacks > 0, "ET-TICK-1/called", "a stopped loop calls callbacks");
+        expect(command, "ET-TICK-1/refused", answer, 0, 0);
     } else {
         expect(command, "ET-TICK-7", answer, 0, o.faults > 0 ? answer : 0);
         if (answer == 0)
             check_run_end((int)mode, due);
     }
+    o.woken = o.wake_pending;
+    o.interrupted = false;
+    o.ended -= o.ended > 0;
     o.stopped = o.stopped_in_run && offers(ETALON_OFFERS_STOPPED) ? true : was_stopped;
 }
 
@@ -1010,7 +1138,7 @@ static void run_world(const struct command *command) {
     }
     note('o', -1, "world: %.80s", text);
     if (command->kind == COMMAND_WAKEUP) {
-        o.wake_pending = true;
+        o.wake_pending = o.woken = true;
         wake_up();
         return;
     }

@@ -34,7 +34,7 @@ def reduced(full):
     for result in full["results"]:
         entry = {"verdict": result["verdict"]}
         if result["verdict"] not in ("pass", "not_offered"):
-            entry.update(clause=result["clause"], message=result["message"])
+            entry.update(clause=result["clause"], kind=result["kind"], message=result["message"])
             if is_random(result["case"]):
                 entry["program"] = result["program"]
         results.setdefault(result["subject"], {})[result["case"]] = entry

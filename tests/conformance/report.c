@@ -216,6 +216,8 @@ static void write_subject(FILE *out, const struct subject *s) {
         fputs(i > 0 ? ",{" : "{", out);
         member(out, "clause", s->difference[i].clause);
         fputc(',', out);
+        member(out, "kind", s->difference[i].kind);
+        fputc(',', out);
         member(out, "why", s->difference[i].why);
         fputc('}', out);
     }
@@ -249,6 +251,8 @@ static void write_result(FILE *out, const struct check *check, const struct chec
     member(out, "case", c->id);
     fprintf(out, ",\"verdict\":\"%s\",", verdict_name[o->verdict]);
     member(out, "clause", o->clause);
+    fputc(',', out);
+    member(out, "kind", o->kind);
     fputs(",\"message\":", out);
     string(out, o->message);
     fputc(',', out);

@@ -194,9 +194,9 @@ def render_subjects(report):
         rows.append(f'<tr><th scope="row"><a href="#about:{slug}">{name}</a> <span class="version">{text(clip(subject["version"], 40))}'
                     f'</span>{render_bar(counts, sum(counts.values()))}</th>{cells}</tr>')
         offers = "".join(f"<li>{label(offer, 60)}</li>" for offer in subject["offers"]) or "<li>nothing</li>"
-        known = "".join(f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>: {text(d["why"])}</li>'
+        known = "".join(f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>{text(" (" + d["kind"] + ")") if d["kind"] else ""}: {text(d["why"])}</li>'
                         for d in subject["differences"])
-        known = f'<p class="file">Documented by the loop, and so not strict instead of a failure:</p><ul>{known}</ul>' if known else ""
+        known = f'<p class="file">Documented by the loop: such a failure is not strict instead.</p><ul>{known}</ul>' if known else ""
         notes.append(f'<article id="about:{slug}"><h3>{name} <span class="version">{text(clip(subject["version"], 40))}</span></h3>'
                      f'<p class="notes">{text(subject["notes"])}</p><p class="file">Adapter: <code>{text(subject["file"])}</code>. '
                      f'Offers:</p><ul class="offers">{offers}</ul>{known}</article>')

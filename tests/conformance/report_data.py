@@ -81,7 +81,7 @@ def read_event(place, event):
 def read_result(place, result, subjects, cases, clauses):
     read = {
         "subject": take(result, place, "subject", str), "case": take(result, place, "case", str),
-        "verdict": one_of(result, place, "verdict", CASE_VERDICTS), "clause": take(result, place, "clause", str, True),
+        "verdict": one_of(result, place, "verdict", CASE_VERDICTS), "clause": take(result, place, "clause", str, True), "kind": take(result, place, "kind", str, True),
         "message": take(result, place, "message", str, True) or "", "signal": take(result, place, "signal", str, True),
         "program": take(result, place, "program", str, True),
         "expected": [read_event(*each) for each in objects(result, place, "expected")],
@@ -107,7 +107,7 @@ def read_all(top):
                                  **{key: take(each, place, key, str, True) or "" for key in ("version", "file", "notes")}})
         once(seen["subject"], each["name"], place)
         data["subjects"][-1]["differences"] = [
-            {key: take(one, where, key, str) for key in ("clause", "why")}
+            {"kind": take(one, where, "kind", str, True), **{key: take(one, where, key, str) for key in ("clause", "why")}}
             for where, one in (objects(each, place, "differences") if "differences" in each else ())]
         for one in data["subjects"][-1]["differences"]:
             if one["clause"] not in seen["clause"]:

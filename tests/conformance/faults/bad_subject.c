@@ -256,6 +256,10 @@ __attribute__((constructor)) static void on_load(void) {
     }
 }
 
+#ifdef DIFFERENCE
+static const struct etalon_subject_difference differences[] = {{DIFFERENCE, "its manual says so"}, {NULL, NULL}};
+#endif
+
 ETALON_SUBJECT = {
     .abi = FAULT == OTHER_VERSION ? 7 : ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
@@ -263,6 +267,9 @@ ETALON_SUBJECT = {
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |
               ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
               ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
+#ifdef DIFFERENCE
+    .differences = differences,
+#endif
     .init = init,
     .deinit = deinit,
     .timer = FAULT == INCOMPLETE ? NULL : timer,
