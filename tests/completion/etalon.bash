@@ -26,7 +26,7 @@ _etalon() {
         replay) options+=' --fail' ;;
         record) options+=' --events' ;;
         check)
-            options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --gate --matrix --quiet --json --summary'
+            options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --outside --gate --matrix --quiet --json --summary'
             options+=' --html --tap --cases --law --help'
             ;;
         judge) options='--keep-going --strict --json --observes --quiet' ;;

@@ -27,7 +27,7 @@ struct options {
     const char *cases, *law, *json, *summary, *tap, *html, *gate;
     const char *case_pattern[PATTERNS_MAX], *clause_pattern[PATTERNS_MAX];
     unsigned case_patterns, clause_patterns, jobs;
-    bool list, dry_run, matrix, quiet;
+    bool list, dry_run, matrix, quiet, outside;
 };
 
 static struct check check;
@@ -476,6 +476,7 @@ static void check_usage(FILE *out) {
         "  --jobs N           runs at a time (the number of processors)\n"
         "  --watchdog S       real seconds after which a run counts as one without an end (10)\n"
         "  --strict           a SHOULD that is missed is a failure too\n"
+        "  --outside          judge every subject by what its caller can see, also one that offers rounds\n"
         "  --gate NAME        only this subject decides the exit status, strictly\n"
         "  --matrix           print subjects and counts instead of the test-anything protocol\n"
         "  --quiet            print no programs and clauses\n"
@@ -519,6 +520,7 @@ enum {
     SEED,
     JOBS,
     STRICT,
+    OUTSIDE,
     GATE,
     MATRIX,
     QUIET,
@@ -551,6 +553,7 @@ static bool take_option(int letter) {
         process_watchdog_s = (unsigned)value;
         return true;
     case STRICT: check.strict = true; return true;
+    case OUTSIDE: options.outside = true; return true;
     case GATE: options.gate = optarg; return true;
     case MATRIX: options.matrix = true; return true;
     case QUIET: options.quiet = true; return true;
@@ -574,6 +577,7 @@ static bool take_options(int argc, char **argv) {
         {"seed", required_argument, NULL, SEED},
         {"jobs", required_argument, NULL, JOBS},
         {"strict", no_argument, NULL, STRICT},
+        {"outside", no_argument, NULL, OUTSIDE},
         {"watchdog", required_argument, NULL, WATCHDOG},
         {"gate", required_argument, NULL, GATE},
         {"matrix", no_argument, NULL, MATRIX},
@@ -617,6 +621,9 @@ static bool look_at_subjects(char **paths, int count) {
             complain(paths[i], error);
             return false;
         }
+        if (options.outside)
+            s->offers &=
+                ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT | ETALON_OFFERS_POOL | ETALON_OFFERS_ASYNC);
         for (unsigned k = 0; k < check.subjects; k++)
             if (strcmp(check.subject[k].name, s->name) == 0) {
                 complain(paths[i], "another adapter has the same name");

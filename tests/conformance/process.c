@@ -251,10 +251,12 @@ static void run_here(const struct job *job, struct kit_result *result) {
     const struct etalon_subject *subject = load_subject(job->subject->path, error, sizeof error);
     if (subject == NULL)
         return; /* it was one when it was looked at */
-    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0)
-        strict_run(subject, &job->trace->program, world, result);
+    struct etalon_subject held = *subject;
+    held.offers = job->subject->offers; /* perhaps fewer: --outside */
+    if ((held.offers & ETALON_OFFERS_ROUNDS) != 0)
+        strict_run(&held, &job->trace->program, world, result);
     else
-        outside_run(subject, &job->trace->program, job->lenient, result);
+        outside_run(&held, &job->trace->program, job->lenient, result);
 }
 
 static bool believable(struct kit_result *result) {

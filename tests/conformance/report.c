@@ -138,15 +138,16 @@ static const char *kind_name(char kind) {
 static void states(FILE *out, const struct kit_event *e, int8_t *known) {
     static const char *const name[KIT_STATES] = {"dead",   "adding",    "active", "deleting", "unused",
                                                  "in_use", "submitted", "called", "silent"};
-    bool own = e->kind == 'c' || e->kind == 'b', any = false;
+    bool any = false;
+    int own = e->kind == 'c' || e->kind == 'b' ? e->completion : -1;
+    if (own >= 0 && own < PROGRAM_COMPLETIONS && e->state[own] >= 0 && e->state[own] < KIT_STATES)
+        fprintf(out, ",\"state\":\"%s\"", name[e->state[own]]);
     for (int c = 0; c < PROGRAM_COMPLETIONS; c++) {
         int8_t state = e->state[c];
         if (state < 0 || state >= KIT_STATES)
             continue;
-        if (own && c == e->completion) {
-            fprintf(out, ",\"state\":\"%s\"", name[state]);
-        } else if (state != known[c] &&
-                   (known[c] >= 0 || (state != KIT_DEAD && state != KIT_UNUSED))) { /* as it begins */
+        if (c != own && state != known[c] &&
+            (known[c] >= 0 || (state != KIT_DEAD && state != KIT_UNUSED))) { /* as it begins */
             fprintf(out, "%s\"c%d\":\"%s\"", any ? "," : ",\"states\":{", c, name[state]);
             any = true;
         }
