@@ -150,7 +150,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
+.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults faults-outside thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -228,6 +228,9 @@ bench-judge: build/default/etalon build/default/tests/examples/record ## events 
 
 faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
 	@tests/faults.py
+
+faults-outside: build/default/etalon ## break the loop on purpose, and show which case tells it to who sees only what a caller sees (1 minute)
+	@tests/faults.py --outside
 
 thread-faults: build/default/etalon build/asan/tests/unit/test_pool $(addprefix build/,default/stress asan/stress tsan/stress) ## break on purpose what crosses threads, and show which check finds it (about 20 minutes)
 	@tests/threads/faults.py

@@ -684,7 +684,7 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
     if (options.dry_run)
         return dry_run();
     bool whole = options.json != NULL || options.html != NULL;
-    if (!options.matrix || options.tap != NULL || whole)
+    if (whole || (!options.quiet && (!options.matrix || options.tap != NULL)))
         shrink_failures();
     if (whole)
         run_references(0);

@@ -41,6 +41,7 @@ struct item {
     bool redescribed;  /* the subject knows nothing of what it is described as now */
     unsigned starting; /* so many waits have to begin before it is certain that it was started: rounds are not seen */
     unsigned carrying; /* likewise, that it has carried a reset: until then the subject may say that it is in use */
+    bool in_this_run;  /* called by the run in progress */
     bool moved;        /* forgotten, since its last callback began */
     bool entered;      /* it was in use when the run in progress began */
     struct etalon_subject_description d;
@@ -145,7 +146,7 @@ static const char *const failures[] = {
     "ET-CANCEL-2",
     "ET-CANCEL-4",
     "ET-CALL-2",
-    "ET-CALL-4",
+
     "ET-CALL-5",
     "ET-TIME-1",
     "ET-TIME-2",
@@ -191,6 +192,10 @@ static const char *const failures[] = {
     "ET-WAIT-2/forever",
     "ET-WAIT-4",
     "ET-EVENT-1",
+    "ET-SUBMIT-8",
+    "ET-CLOSE-1",
+    "ET-CALL-4/round",
+    "ET-CALL-4/starved",
     "ET-EVENT-4/result",
     "ET-EVENT-4/bits",
     "ET-EVENT-4/returns",
@@ -336,7 +341,7 @@ static void look_for_starved(void) {
             i->due_since = -1;
         else if (i->due_since < 0)
             i->due_since = (int)o.callbacks;
-        FAIL_IF(i->due_since >= 0 && (int)o.callbacks - i->due_since > STARVED_MAX, "ET-CALL-4",
+        FAIL_IF(i->due_since >= 0 && (int)o.callbacks - i->due_since > STARVED_MAX, "ET-CALL-4/starved",
                 "c%u is starved: %d callbacks of others were called while it was due", c,
                 (int)o.callbacks - i->due_since);
     }
@@ -632,10 +637,39 @@ static bool cancelled(unsigned c, int64_t result) {
     return false;
 }
 
+/* Which end of a descriptor an operation other than a poll takes from or gives to; 0: none. */
+static short direction(const struct item *i) {
+    return waits_on(i) && i->d.operation != ET_POLL && i->d.operation != ET_CONNECT && !i->d.on_pool ? awaited(i) : 0;
+}
+
+/* Operations of one descriptor and direction are tried in the order of starting (ET-EVENT-1, ET-SUBMIT-8). */
+static void check_turn(unsigned c) {
+    const struct item *i = &o.item[c];
+    for (unsigned k = 0; k < COUNT; k++) {
+        const struct item *other = &o.item[k];
+        FAIL_IF(other->in_use && other->serial < i->serial && direction(i) != 0 && direction(other) == direction(i) &&
+                    other->d.fd == i->d.fd && other->installed == i->installed,
+                "ET-SUBMIT-8", "c%u is served before c%u, which waits on the same descriptor and was started before it",
+                c, k);
+    }
+}
+
+static void check_close(unsigned c) {
+    for (unsigned k = 0; k < COUNT; k++) {
+        const struct item *other = &o.item[k];
+        FAIL_IF(other->in_use && waits_on(other) && other->d.fd == o.item[c].d.fd && other->serial < o.item[c].serial &&
+                    !other->d.on_pool,
+                "ET-CLOSE-1", "c%u closes descriptor %d, on which c%u still waits", c, other->d.fd, k);
+    }
+    world_real.released(o.item[c].d.fd);
+}
+
 static void check_result(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
     if (cancelled(c, result))
         return;
+    if (result >= 0)
+        check_turn(c);
     switch (i->d.operation) {
     case ET_TIMER:
         FAIL_IF(result != 0, "ET-EXPIRE-1/result", "the timer c%u ends with %s", c, kit_result_name(result));
@@ -662,7 +696,7 @@ static void check_result(unsigned c, int64_t result) {
         if (result >= 0)
             world_real.adopt(i->into, (int)result);
         break;
-    case ET_CLOSE: world_real.released(i->d.fd); break;
+    case ET_CLOSE: check_close(c); break;
     default: break;
     }
 }
@@ -701,6 +735,9 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     check_place(c, result, userdata);
     struct item *i = &o.item[c];
     check_result(c, result);
+    FAIL_IF(o.running == ET_RUN_NO_WAIT && i->in_this_run && result != -ECANCELED, "ET-CALL-4/round",
+            "c%u, which was submitted again, is called a second time by one run(NO_WAIT)", c);
+    i->in_this_run = true;
     i->in_use = i->moved = false;
     i->due_since = -1;
     if (waits_on(i))
@@ -1102,6 +1139,7 @@ static void run_loop(const struct command *command) {
     bool due[COUNT];
     for (unsigned c = 0; c < COUNT; c++) {
         o.item[c].entered = o.item[c].in_use;
+        o.item[c].in_this_run = false;
         due[c] = is_due(&o.item[c]);
     }
     o.running = (int)mode;
