@@ -103,6 +103,7 @@ build/$(1)/toy: build/$(1)/fuzz/toy.o
 build/$(1)/toy-replay: build/$(1)/fuzz/toy.replay.o
 $(foreach t,$(unit),build/$(1)/$(t)): build/$(1)/tests/unit/%: build/$(1)/tests/unit/%.o \
 		$(call objects,$(1),$(lockstep)) $(4) $(wrap)
+$(foreach f,$(wildcard tests/unit/*.flags),$(eval build/$(1)/$(basename $(f)): $(f)))
 $(foreach e,$(examples),build/$(1)/$(e)): build/$(1)/tests/examples/%: build/$(1)/tests/examples/%.o \
 		build/$(1)/libetalon.a $(4)
 build/$(1)/stress: build/$(1)/tests/threads/stress.o build/$(1)/libetalon.a $(4)
@@ -116,7 +117,7 @@ build/$(1)/etalon: private LDFLAGS += -Wl,--dynamic-list=$(interposed)
 
 $(foreach t,$(unit),build/$(1)/$(t)):
 	$$(call say,link)
-	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o,$$^) @$(wrap) -lcmocka -o $$@
+	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o,$$^) $$(addprefix @,$$(filter %.flags,$$^)) -lcmocka -o $$@
 
 build/$(1)/harness build/$(1)/toy:
 	$$(call say,link)

@@ -137,7 +137,7 @@ struct et_loop {
     wakers; /* threads inside et_loop_wakeup. The last field: it outlives et_loop_deinit, which zeroes the others */
 };
 
-/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8), an epoll instance and an eventfd. options may
+/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; what pthread_create(3) takes for a thread of the pool is the C library's), an epoll instance and an eventfd. options may
  * be null. Errors: -EINVAL (null loop, descriptors_max out of range, a pool that is not initialised), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
 int et_loop_init(struct et_loop *loop, const struct et_options *options);
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Breaks what crosses threads on purpose, one fault at a time, and shows which checks find it: the conformance cases on the simulated kernel
-(cases), the unit tests of the pool (unit), the stress test alone (stress), under AddressSanitizer (asan) and under ThreadSanitizer (tsan).
+(cases), the unit tests of the pool (unit), the stress test (stress), left alone (alone), under AddressSanitizer (asan) and under
+ThreadSanitizer (tsan).
 
 usage: faults.py [--check] [NAME...]     --check: only that every fault still has its text. Called by `make thread-faults`.
 
@@ -101,8 +102,9 @@ def checks():
     found = ["cases (" + case + ")"] if case else []
     if fails(["build/asan/tests/unit/test_pool"]):
         found.append("unit")
-    for name, variant, operations in [("stress", "default", 400000), ("asan", "asan", 100000), ("tsan", "tsan", 100000)]:
-        if fails([f"build/{variant}/stress", "--operations", str(operations)]):
+    for name, variant, operations, *more in [("stress", "default", 400000), ("alone", "default", 400000, "--alone", "--watchdog", "5"),
+                                             ("asan", "asan", 100000), ("tsan", "tsan", 100000)]:
+        if fails([f"build/{variant}/stress", "--operations", str(operations), *more]):
             found.append(name)
     return found
 

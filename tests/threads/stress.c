@@ -2,7 +2,10 @@
  * work deleted, cancelled, added again in every phase, from callbacks and between ticks; loops deinitialised while their work executes;
  * other threads and a signal handler that notify and wake loops which are being deinitialised.
  *
- * usage: stress [--operations N] [--seconds N] [--loops N] [--threads N] [--notifiers N] [--seed N]
+ * usage: stress [--operations N] [--seconds N] [--loops N] [--threads N] [--notifiers N] [--alone] [--watchdog SECONDS] [--seed N]
+ *
+ * --alone: nothing but the pool and what waits for an answer wakes a loop: no notifiers, no signal. A wake-up that is lost is not made
+ * good by the next disturbance then.
  *
  * What must hold: each episode has exactly one callback or none where the law says none; what was read is what the file
  * holds; nothing is written to a buffer after its completion is dead; no wait outlasts its notification or hand-over (a
@@ -29,7 +32,6 @@
 #define ITEMS       32
 #define BLOCK       64
 #define FILE_BLOCKS 256
-#define WATCHDOG_S  60
 #define PINGS       200 /* an epoch */
 #define ROUNDS      200 /* an epoch, at most */
 #define AFTER_DEATH 0x5a
@@ -64,7 +66,8 @@ struct driver {
 
 static struct driver driver[LOOPS_MAX];
 static struct et_pool pool;
-static unsigned loops = 4, notifiers = 2;
+static unsigned loops = 4, notifiers = 2, watchdog_s = 60;
+static bool alone;
 static int data_file, sink_file;
 static _Atomic(bool) over;
 static _Atomic(uint64_t) operations, operations_max = 20000;
@@ -219,7 +222,10 @@ static void act(struct driver *d) {
     switch (choose(d, 8)) {
     case 0: delete_item(d, i); break;
     case 1: cancel_item(d, i); break;
-    case 2: et_loop_wakeup(&d->loop); break;
+    case 2:
+        if (!alone)
+            et_loop_wakeup(&d->loop);
+        break;
     default:
         if (!d->closing)
             submit(d, i);
@@ -385,26 +391,32 @@ static void make_files(void) {
     }
 }
 
+static uint64_t clock_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec;
+}
+
 /* The main thread: waits for the end, shows progress on a terminal, and ends what makes none. */
 static void watch(unsigned seconds) {
-    uint64_t last = 0;
-    unsigned idle_s = 0;
-    for (unsigned s = 0; !atomic_load(&over); s++) {
-        for (unsigned k = 0; k < 20 && !atomic_load(&over); k++) /* signals interrupt it */
-            nanosleep(&(struct timespec){0, 50000000}, NULL);
-        uint64_t now = atomic_load(&progress);
-        idle_s = now == last ? idle_s + 1 : 0;
+    uint64_t begun_s = clock_s(), moved_s = begun_s, last = 0;
+    while (!atomic_load(&over)) {
+        nanosleep(&(struct timespec){0, 50000000}, NULL); /* the signal may cut it short */
+        uint64_t now_s = clock_s(), now = atomic_load(&progress);
+        if (now != last)
+            moved_s = now_s;
         last = now;
         if (isatty(2))
-            fprintf(stderr, "\r%u s, %llu operations ", s, (unsigned long long)atomic_load(&operations));
-        CHECK(idle_s < WATCHDOG_S, "no loop has got on for %u s: a wake-up was lost, or something waits for ever",
-              idle_s);
-        if (seconds > 0 && s + 1 >= seconds)
+            fprintf(stderr, "\r%u s, %llu operations ", (unsigned)(now_s - begun_s),
+                    (unsigned long long)atomic_load(&operations));
+        CHECK(now_s - moved_s < watchdog_s,
+              "no loop has got on for %u s: a wake-up was lost, or something waits for ever", watchdog_s);
+        if (seconds > 0 && now_s - begun_s >= seconds)
             atomic_store(&over, true);
     }
 }
 
-static int report(unsigned before) {
+static int report(unsigned before, uint64_t seconds) {
     struct driver all = {0};
     for (unsigned i = 0; i < loops; i++) {
         all.submitted += driver[i].submitted, all.delivered += driver[i].delivered, all.deleted += driver[i].deleted;
@@ -413,12 +425,13 @@ static int report(unsigned before) {
     }
     CHECK(all.submitted == all.delivered + all.deleted + all.cancelled + all.dropped, "the books do not balance");
     CHECK(descriptors_open() == before, "%u descriptors at the beginning, %u at the end", before, descriptors_open());
-    printf("stress: %llu operations: %llu delivered (%llu by pool threads), %llu cancelled, %llu deleted, %llu dropped "
+    printf("stress: %llu operations in %llu s: %llu delivered (%llu by pool threads), %llu cancelled, %llu deleted, "
+           "%llu dropped "
            "by %llu deinits of loops, "
            "%llu times refused while lingering; nothing lost, nothing twice\n",
-           (unsigned long long)all.submitted, (unsigned long long)all.delivered, (unsigned long long)all.handed_over,
-           (unsigned long long)all.cancelled, (unsigned long long)all.deleted, (unsigned long long)all.dropped,
-           (unsigned long long)all.epochs, (unsigned long long)all.refused);
+           (unsigned long long)all.submitted, (unsigned long long)seconds, (unsigned long long)all.delivered,
+           (unsigned long long)all.handed_over, (unsigned long long)all.cancelled, (unsigned long long)all.deleted,
+           (unsigned long long)all.dropped, (unsigned long long)all.epochs, (unsigned long long)all.refused);
     return 0;
 }
 
@@ -435,13 +448,9 @@ static uint64_t number(const char *option, const char *text, uint64_t least, uin
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"operations", 1, 0, 'o'},
-                                            {"seconds", 1, 0, 's'},
-                                            {"loops", 1, 0, 'l'},
-                                            {"threads", 1, 0, 't'},
-                                            {"notifiers", 1, 0, 'n'},
-                                            {"seed", 1, 0, 'r'},
-                                            {0}};
+    static const struct option options[] = {{"operations", 1, 0, 'o'}, {"seconds", 1, 0, 's'},   {"loops", 1, 0, 'l'},
+                                            {"threads", 1, 0, 't'},    {"notifiers", 1, 0, 'n'}, {"alone", 0, 0, 'a'},
+                                            {"watchdog", 1, 0, 'w'},   {"seed", 1, 0, 'r'},      {0}};
     uint64_t seed = 1;
     unsigned seconds = 0, threads = 3;
     for (int o, index; (o = getopt_long(argc, argv, "", options, &index)) != -1;)
@@ -451,6 +460,8 @@ int main(int argc, char **argv) {
         case 'l': loops = (unsigned)number("loops", optarg, 1, LOOPS_MAX); break;
         case 't': threads = (unsigned)number("threads", optarg, 1, 64); break;
         case 'n': notifiers = (unsigned)number("notifiers", optarg, 0, 64); break;
+        case 'a': alone = true; break;
+        case 'w': watchdog_s = (unsigned)number("watchdog", optarg, 1, 86400); break;
         case 'r': seed = number("seed", optarg, 1, UINT32_MAX); break;
         default: return 2;
         }
@@ -464,7 +475,9 @@ int main(int argc, char **argv) {
     CHECK(et_pool_init(&pool, &(struct et_pool_options){.threads_max = threads}) == 0, "pool_init");
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGALRM, &action, NULL) == 0, "sigaction");
-    struct itimerval each = {{0, 2000}, {0, 2000}};
+    struct itimerval each = {{0, alone ? 0 : 2000}, {0, alone ? 0 : 2000}};
+    if (alone)
+        notifiers = 0;
     CHECK(setitimer(ITIMER_REAL, &each, NULL) == 0, "setitimer");
     pthread_t notifier[64];
     for (unsigned i = 0; i < loops; i++) {
@@ -473,6 +486,7 @@ int main(int argc, char **argv) {
     }
     for (unsigned i = 0; i < notifiers; i++)
         CHECK(pthread_create(&notifier[i], NULL, notify_others, (void *)(uintptr_t)(i + 1)) == 0, "pthread_create");
+    uint64_t begun_s = clock_s();
     watch(seconds);
     for (unsigned i = 0; i < loops; i++)
         pthread_join(driver[i].thread, NULL);
@@ -482,5 +496,5 @@ int main(int argc, char **argv) {
     CHECK(et_pool_deinit(&pool) == 0, "pool_deinit");
     close(data_file);
     close(sink_file);
-    return report(before);
+    return report(before, clock_s() - begun_s);
 }

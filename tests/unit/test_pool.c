@@ -482,6 +482,69 @@ static void ET_ASYNC_4_from_a_thread_that_is_cancelled(void **state) {
     assert_int_equal(et_async_deinit(&async), 0); /* waits for nobody: nor does that of the loop */
 }
 
+/* ---- a schedule that is chosen: between the two looks of a late wake-up or notification there is a call of pthread_setcancelstate ---- */
+
+static void (*overtakes)(void); /* what another thread does meanwhile, all of it */
+
+int __real_pthread_setcancelstate(int to, int *from);
+int __wrap_pthread_setcancelstate(int to, int *from) {
+    void (*other_thread)(void) = overtakes;
+    overtakes = NULL;
+    if (other_thread != NULL)
+        other_thread();
+    return __real_pthread_setcancelstate(to, from);
+}
+
+static int other_file; /* has the number of the eventfd that was closed */
+
+static void take_number(int number) {
+    other_file = memfd_create("other", MFD_CLOEXEC);
+    assert_int_equal(keep(other_file), number);
+}
+
+static void deinit_loop_meanwhile(void) {
+    int number = loop.wakeup, epoll = loop.epoll;
+    assert_int_equal(et_loop_deinit(&loop), 0); /* waits for nobody: the other has only looked */
+    if (epoll < number)
+        keep(memfd_create("lower", MFD_CLOEXEC));
+    take_number(number);
+}
+
+static void deinit_async_meanwhile(void) {
+    int number = async.fd;
+    assert_int_equal(et_async_deinit(&async), 0);
+    take_number(number);
+}
+
+static void expect_untouched(int fd) {
+    struct stat status;
+    assert_int_equal(fstat(fd, &status), 0);
+    assert_int_equal(status.st_size, 0);
+}
+
+/* Neither the former number may be written to, nor what the zeroed loop has in its place. */
+static void ET_WAKE_3_overtaken_by_deinit(void **state) {
+    (void)state;
+    int standard_input = keep(fcntl(0, F_DUPFD_CLOEXEC, 0)), zero = memfd_create("zero", MFD_CLOEXEC);
+    assert_int_equal(dup2(zero, 0), 0);
+    close(zero);
+    overtakes = deinit_loop_meanwhile;
+    et_loop_wakeup(&loop);
+    assert_null(overtakes); /* there was such a call */
+    expect_untouched(other_file);
+    expect_untouched(0);
+    assert_int_equal(dup2(standard_input, 0), 0);
+}
+
+static void ET_ASYNC_5_overtaken_by_deinit(void **state) {
+    (void)state;
+    assert_int_equal(et_async_init(&async), 0);
+    overtakes = deinit_async_meanwhile;
+    assert_int_equal(et_async_notify(&async), -EINVAL);
+    assert_null(overtakes);
+    expect_untouched(other_file);
+}
+
 static void ET_ASYNC_5_after_deinit(void **state) {
     (void)state;
     memset(&async, 0, sizeof async);
@@ -511,9 +574,7 @@ static void ET_WAKE_3_after_deinit(void **state) {
     keep(number);
     et_loop_wakeup(&loop);
     et_loop_wakeup(NULL);
-    struct stat status;
-    assert_int_equal(fstat(number, &status), 0);
-    assert_int_equal(status.st_size, 0);
+    expect_untouched(number);
 }
 
 int main(void) {
@@ -542,6 +603,8 @@ int main(void) {
         TEST(ET_ASYNC_4_from_a_thread_that_is_cancelled),
         TEST(ET_ASYNC_5_after_deinit),
         TEST(ET_WAKE_3_after_deinit),
+        TEST(ET_WAKE_3_overtaken_by_deinit),
+        TEST(ET_ASYNC_5_overtaken_by_deinit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
