@@ -285,7 +285,8 @@ static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome)
 static void tell_random(unsigned s, uint64_t number, const struct trace *trace, struct outcome *outcome) {
     struct check_case *c = &check.cases_list[check.cases];
     memset(c, 0, sizeof *c);
-    snprintf(c->id, sizeof c->id, "random-%llu-%llu", (unsigned long long)check.seed, (unsigned long long)number);
+    snprintf(c->id, sizeof c->id, "random-%llu-%llu-%s", (unsigned long long)check.seed, (unsigned long long)number,
+             check.subject[s].name);
     snprintf(c->trace.title, sizeof c->trace.title, "random program %llu of seed %llu, for %s",
              (unsigned long long)number, (unsigned long long)check.seed, check.subject[s].name);
     c->trace.program = trace->program;

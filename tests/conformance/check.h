@@ -19,7 +19,7 @@ struct law {
 };
 
 struct check_case {
-    char id[64];
+    char id[96];
     char *description; /* the comments at the head of the case */
     struct trace trace;
     struct outcome reference;

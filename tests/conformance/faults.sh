@@ -160,6 +160,13 @@ assert bad["clause"] == "ET-STATE-3" and bad["program"] and bad["expected"] and 
 END
 report 'the JSON files agree with each other' $?
 
+# Two subjects that fail by random programs of the same number: each program is another one, and the page takes both.
+build EARLY && sed 's/"bad"/"worse"/' tests/conformance/faults/bad_subject.c >"$work/worse.c" &&
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance -DFAULT=EARLY "$work/worse.c" -o "$work/worse.so"
+output=$("$etalon" check --matrix --case nothing-to-do --random 40 --html "$work/both.html" "$work/EARLY.so" "$work/worse.so" 2>&1)
+[ $? -eq 1 ] && grep -q '</html>' "$work/both.html"
+report 'a page of random programs for two subjects' $? "$output"
+
 # The events say what the subject has said of its states: the four of Etalon, two of the loop here, and none of one that tells nothing.
 sed 's/ETALON_OFFERS_IN_USE |//; s/"bad"/"mute"/' tests/conformance/faults/bad_subject.c >"$work/mute.c" &&
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance "$work/mute.c" -o "$work/mute.so" &&
