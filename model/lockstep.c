@@ -55,13 +55,33 @@
 
 uint64_t lockstep_allocations;
 int64_t lockstep_unreleased;
+#ifndef LOCKSTEP_BY_INTERFACE /* one for both: the wrapped calls look at it */
 bool lockstep_notifying;
+#endif
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
 #ifdef LOCKSTEP_BY_INTERFACE
-static void forgotten(unsigned c); /* the loop is to let go of its memory for c, too */
-static void described(unsigned c); /* what has been filled in is not told by a call */
+static void forgotten(unsigned c);  /* the loop is to let go of its memory for c, too */
+static void described(unsigned c);  /* what has been filled in is not told by a call */
+static void async_gone(unsigned d); /* its descriptor was closed behind its back: it is none any more */
+static struct eti_worker *worker_of(void *thread);
+static bool can_take(const struct eti_worker *worker); /* an idle thread would find work */
+static void nobody_goes_on(void);                      /* the loop waits, and no thread has anything left to do */
 #else
+static struct eti_worker *worker_of(void *thread) {
+    return thread;
+}
+
+static bool can_take(const struct eti_worker *worker) {
+    return worker->pool->head != NULL;
+}
+
+static void nobody_goes_on(void) {}
+
+static void async_gone(unsigned d) {
+    (void)d;
+}
+
 static void described(unsigned c) {
     (void)c;
 }
@@ -383,13 +403,17 @@ static unsigned whose(const void *identity) {
     return MODEL_NONE;
 }
 
-/* A wait on an async reads into its completion. */
+/* A wait on an async reads into its completion, or wherever its loop likes. */
+static bool reads_own_memory(const struct et_completion *c, const void *identity) {
+    return LOOKS_INSIDE ? c->read.buffer == identity : c->read.buffer == &c->internal.result;
+}
+
 static unsigned whose_wait(const void *identity, int fd) {
     unsigned first = MODEL_NONE;
     for (unsigned i = 0; i < COUNT && identity != NULL; i++) {
         const struct model_completion *c = &s.model.completion[i];
         bool waits = c->state == ET_ACTIVE && c->operation == ET_READ && c->pool == MODEL_NO_POOL &&
-                     c->description.fd == fd && completion(i)->read.buffer == identity;
+                     c->description.fd == fd && reads_own_memory(completion(i), identity);
         if (waits && (first == MODEL_NONE || c->order < s.model.completion[first].order))
             first = i;
     }
@@ -452,6 +476,7 @@ static void see_effects(enum et_operation operation, int fd, int64_t result) {
             (void)model_async_deinit(&s.model, fd);
             memset(&s.async[d], 0, sizeof s.async[d]);
             s.asyncs &= ~(1u << d);
+            async_gone(d);
         }
 }
 
@@ -618,7 +643,7 @@ static const struct command *command_of(unsigned body, unsigned at) {
 /* ---- the pool's threads: participants, whose steps are made here --------------------------------------- */
 
 static bool can_step(const struct eti_worker *worker) {
-    return worker->phase != ETI_IDLE || s.pool.head != NULL;
+    return worker->phase != ETI_IDLE || can_take(worker);
 }
 
 /* The step has led from the phase `before` to another. work, wakes: the worker's, before the step. */
@@ -682,7 +707,7 @@ static bool step_any(void) {
 static void on_created(void *self, void *thread, int error) {
     (void)self;
     if (error == 0 && s.workers < PROGRAM_WORKERS)
-        s.worker[s.workers++] = thread;
+        s.worker[s.workers++] = worker_of(thread);
     if (failed())
         return;
     finish_wait();
@@ -717,7 +742,7 @@ static void on_parked(void *self) {
 static void on_joined(void *self, void *thread) {
     (void)self;
     for (unsigned i = 0; i < STEPS_MAX; i++)
-        if (!make_step(thread))
+        if (!make_step(worker_of(thread)))
             return;
     differ("ET-POOL-14", "a thread of the pool does not end");
     longjmp(s.stuck, 1);
@@ -748,9 +773,14 @@ static bool on_blocked(void *self) {
     bool wakes = false;
     for (unsigned k = 0; k < s.workers; k++)
         wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
-    if (atomic_load(&s.loop.handed_over) != NULL && !wakes)
+    if ((LOOKS_INSIDE ? atomic_load(&s.loop.handed_over) != NULL : s.model.handed_over.count > 0) && !wakes)
         differ("ET-POOL-11", "the loop waits although something was handed over, and nobody is about to wake it");
-    return !failed() && (act_in_world() || step_any()) && !failed();
+    if (failed())
+        return false;
+    if (act_in_world() || step_any())
+        return !failed();
+    nobody_goes_on();
+    return false;
 }
 
 static void on_woken(void *self, int error) {

@@ -622,7 +622,7 @@ static bool look_at_subjects(char **paths, int count) {
             complain(paths[i], error);
             return false;
         }
-        if (options.outside)
+        if (options.outside) /* an async that outlives its loop can only be judged with rounds */
             s->offers &=
                 ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT | ETALON_OFFERS_POOL | ETALON_OFFERS_ASYNC);
         for (unsigned k = 0; k < check.subjects; k++)

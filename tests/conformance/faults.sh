@@ -84,6 +84,55 @@ difference=ET-STATE-3 judged TWICE 1 'timer-zero: fail' timer-zero
 difference=ET-EXPIRE-1 judged NONE 2 "the difference 'ET-EXPIRE-1', which is no failure in the table" timer-zero
 difference=ET-EXPIRE-1/sometimes judged NONE 2 "the difference 'ET-EXPIRE-1/sometimes', which is no failure in the table" timer-zero
 
+judged NONE 0 '^ok .*bad/async-notified-by-a-timer$' async-notified-by-a-timer async-ends-the-wait async-each-its-own async-deleted-wait
+judged LOSES_A_NOTIFICATION 1 'ET-ASYNC-2: the loop waits' async-ends-the-wait
+judged NOTIFIED_TWICE 1 'ET-ASYNC-3' async-notified-by-a-timer
+judged NOTIFIED_UNASKED 1 'ET-ASYNC-3' async-ends-the-wait
+judged REFUSES_TO_NOTIFY 1 'ET-ASYNC-2: .* returned -EAGAIN' async-ends-the-wait
+judged LEAKS_ASYNCS 1 'ET-DEINIT-3' async-ends-the-wait
+
+# An adapter from before there were pools and asyncs, whatever its bits say; one that is no adapter at all.
+judged OLDER 0 'bad/async-ends-the-wait # .* not offered: needs async' async-ends-the-wait timer-zero
+judged OLDER 0 '^ok .*bad/timer-zero$' timer-zero
+judged OLDER 0 'bad/pool-round-trip # .* not offered: needs .*pool' pool-round-trip timer-zero
+judged TOO_SHORT 2 'says that its struct etalon_subject has [0-9]+ bytes, expected at least' timer-zero
+judged NO_ASYNC_WAIT 2 "needs the function 'async_wait', which is null" timer-zero
+
+# Etalon's own adapter, of a loop whose threads or asyncs are broken. What is replaced has to be there.
+broken() { # broken NAME FILE TEXT BY PATTERN CASE: TEXT and BY are one line each, of src/FILE
+    local name=$1 file=$2 text=$3 by=$4 pattern=$5 case=$6 output status
+    rm -rf "$work/broken" && mkdir -p "$work/broken/tests/conformance" || exit 2
+    cp -r src "$work/broken" && cp -r tests/conformance/adapters tests/conformance/etalon_subject.h "$work/broken/tests/conformance"
+    python3 - "$work/broken/src/$file" "$text" "$by" <<'END' || { report "$name: its text is not there" 1; return; }
+import pathlib, sys
+path, text, by = pathlib.Path(sys.argv[1]), *sys.argv[2:]
+if path.read_text().count(text) != 1:
+    sys.exit(1)
+path.write_text(path.read_text().replace(text, by))
+END
+    (cd "$work/broken" && ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread -Wl,-Bsymbolic \
+        tests/conformance/adapters/etalon.c src/*.c -o etalon.so) || { report "$name: it builds" 1; return; }
+    output=$("$etalon" check --watchdog 3 --case "$case" "$work/broken/etalon.so" 2>&1 </dev/null)
+    status=$?
+    [ $status -eq 1 ] && grep -qE -- "$pattern" <<<"$output"
+    report "$name: $pattern" $? "$output"
+}
+broken 'nobody wakes the loop' pool.c 'return last == NULL;' 'return false;' 'ET-POOL-11' pool-cancel-executing
+broken 'the last work is taken first' pool.c 'struct et_completion *c = pool->head;' 'struct et_completion *c = pool->tail;' 'ET-POOL-2' \
+    pool-first-in-first-out
+broken 'the system call is made twice' pool.c 'case ET_READ: value = read(' 'case ET_READ: read(fd, c->read.buffer, c->read.length); value = read(' \
+    'ET-POOL-4: .* a second system call' pool-round-trip
+broken 'work is queued and no thread told' pool.c 'pthread_cond_signal(&pool->work);' ';' 'ET-POOL-2: .* all of them sleep' \
+    pool-idle-thread-is-told
+broken 'who leaves last tells nobody' pool.c 'pthread_cond_broadcast(&pool->left);' ';' 'ET-POOL-13: the loop waits for ever' \
+    pool-deinit-executing
+broken 'pool_deinit does not join' pool.c 'pthread_join(pool->workers[i].thread, NULL);' 'pthread_detach(pool->workers[i].thread);' \
+    'ET-POOL-14: 1 threads have not ended' pool-shut-down
+broken 'a thread is made for each work' pool.c 'if (pool->queued > pool->idle &&' 'if (' 'ET-POOL-15' pool-threads-created-lazily
+broken 'a wait reads half a counter' async.c 'c->read.length = sizeof c->internal.result;' 'c->read.length = 4;' 'ET-ASYNC-1' async-ends-the-wait
+broken 'a notification is not counted' async.c 'uint64_t one = 1;' 'uint64_t one = 0;' 'ET-ASYNC-2' async-ends-the-wait
+broken 'a deinitialised async takes calls' async.c '? 0 : -EINVAL;' '? 0 : 0;' 'ET-ASYNC-[25]: the call returned 0, expected -EINVAL' async-deinit
+
 judged OTHER_VERSION 2 'is made for version 7' timer-zero
 judged NO_NAME 2 'has no name' timer-zero
 judged INCOMPLETE 2 "needs the function 'timer', which is null" timer-zero

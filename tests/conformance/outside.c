@@ -35,6 +35,7 @@
 #define STARVED_MAX   100  /* callbacks of others while something is due */
 #define LONG_DELAY_MS UINT64_C(2147483647)
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
+#define ASYNC_WAIT    1000 /* the operation of a completion that waits on an async */
 
 struct item {
     bool in_use, ever;
@@ -58,6 +59,7 @@ struct item {
         either_place; /* a timer that was set again while it may have been adding: it keeps its place, or takes a new one */
     uint8_t into;
     uint64_t target_serial; /* of a cancel: the episode that it is about; 0: there was none */
+    unsigned async;         /* that it waits on */
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];
@@ -73,6 +75,11 @@ static struct {
     struct item item[COUNT];
     int8_t known[COUNT]; /* enum kit_state, of a subject that cannot be asked */
     bool busy;           /* init or deinit runs: the subject is not to be asked anything */
+    struct async {
+        bool open;
+        bool owed;        /* a notification has to end a wait yet */
+        unsigned credits; /* so many notifications may end a wait yet, if none was taken for several */
+    } async[ETALON_SUBJECT_ASYNCS];
     char buffer[COUNT][BUFFER];
     uint64_t serial, time_min_ns; /* the loop time is not before this */
     unsigned commands, world_next, tokens, callbacks, idle_waits, barren_waits;
@@ -192,6 +199,10 @@ static const char *const failures[] = {
     "ET-WAIT-2/forever",
     "ET-WAIT-4",
     "ET-EVENT-1",
+    "ET-ASYNC-1",
+    "ET-ASYNC-2",
+    "ET-ASYNC-3",
+    "ET-ASYNC-5",
     "ET-SUBMIT-8",
     "ET-CLOSE-1",
     "ET-CALL-4/round",
@@ -324,6 +335,8 @@ static bool is_due(const struct item *i) {
         return false;
     if (i->d.operation == ET_TIMER)
         return i->latest <= world_real.clock();
+    if (i->d.operation == ASYNC_WAIT)
+        return o.async[i->async].owed;
     return i->d.operation == ET_NOOP || (ready_now(i) != 0 && !falsely_ready(i));
 }
 
@@ -443,6 +456,8 @@ static void wait_must_be_lawful(bool sleeps) {
         FAIL_IF(i->d.operation == ET_TIMER && i->latest <= clock, "ET-EXPIRE-1/waits",
                 "the loop waits although the timer c%u has expired", c);
         FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/waits", "the loop waits although c%u is a noop", c);
+        FAIL_IF(i->d.operation == ASYNC_WAIT && o.async[i->async].owed, "ET-ASYNC-2",
+                "the loop waits, and c%u with it, although d%u was notified", c, i->async);
         FAIL_IF(i->d.operation == ET_POLL && ready_now(i) != 0, "ET-REGISTER-1",
                 "the loop waits although descriptor %d, on which c%u waits, is ready", i->d.fd, c);
         FAIL_IF(waits_on(i) && i->d.operation != ET_POLL && ready_now(i) != 0, "ET-EVENT-1",
@@ -664,6 +679,17 @@ static void check_close(unsigned c) {
     world_real.released(o.item[c].d.fd);
 }
 
+/* Notifications may be taken together, and at any time before the callback: so this one may stand for all that came before it. */
+static void check_wait(unsigned c, int64_t result) {
+    struct async *async = &o.async[o.item[c].async];
+    FAIL_IF(result != sizeof(uint64_t) && result != 0, "ET-ASYNC-1", "the wait c%u ends with %s", c,
+            kit_result_name(result));
+    FAIL_IF(async->credits == 0, "ET-ASYNC-3", "the wait c%u ends, but no notification has come that did not end one",
+            c);
+    async->credits--;
+    async->owed = false;
+}
+
 static void check_result(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
     if (cancelled(c, result))
@@ -683,6 +709,7 @@ static void check_result(unsigned c, int64_t result) {
         FAIL_IF(result != 0, "ET-SUBMIT-2/result", "the noop c%u ends with %s", c, kit_result_name(result));
         break;
     case ET_CANCEL: check_cancel(c, result); break;
+    case ASYNC_WAIT: check_wait(c, result); break;
     case ET_READ:
     case ET_RECV:
     case ET_WRITE:
@@ -714,14 +741,16 @@ static void check_place(uint32_t c, int64_t result, uint32_t userdata) {
 }
 
 static void starting(unsigned c);
+static const char *undefined_wait(unsigned c);
 
 /* What cannot be added (ET-ADD-5, -6): 0 or a negative errno. */
 static int refusal(unsigned c) {
     const struct etalon_subject_description *d = &o.item[c].d;
     bool poolable = d->operation == ET_READ || d->operation == ET_PREAD || d->operation == ET_WRITE ||
                     d->operation == ET_PWRITE || d->operation == ET_CLOSE;
-    bool unknown = d->operation >= ET_OPERATIONS || (d->on_pool && !poolable) ||
-                   (d->operation == ET_CANCEL && (d->target >= COUNT || d->target == c)) ||
+    bool no_async = d->operation == ASYNC_WAIT && !o.async[o.item[c].async].open;
+    bool unknown = (d->operation >= ET_OPERATIONS && d->operation != ASYNC_WAIT) || no_async ||
+                   (d->on_pool && !poolable) || (d->operation == ET_CANCEL && (d->target >= COUNT || d->target == c)) ||
                    (d->operation == ET_POLL && (d->events & ~(uint32_t)(POLLED | POLLERR | POLLHUP)) != 0);
     return unknown ? -EINVAL : d->on_pool && !offers(ETALON_OFFERS_POOL) ? -EOPNOTSUPP : 0;
 }
@@ -754,14 +783,22 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
         end_run();
     }
     bool outer = o.in_callback;
+    uint64_t serial = i->serial;
     o.in_callback = true;
     enum etalon_subject_action action = run_body(i->body);
     o.in_callback = outer;
     if (i->moved) /* whoever frees a completion does not rearm it */
         action = ETALON_DISARM;
-    if (action == ETALON_REARM && i->redescribed && !offers(ETALON_OFFERS_READD)) {
+    bool otherwise =
+        i->redescribed || (i->serial != serial && !i->in_use); /* described anew, or used anew and deleted */
+    if (action == ETALON_REARM && otherwise && !offers(ETALON_OFFERS_READD)) {
         if (!o.lenient)
             lacks("needs a description that changes before a rearm (readd)");
+        action = ETALON_DISARM;
+    }
+    if (action == ETALON_REARM && !i->in_use && undefined_wait(c) != NULL) {
+        if (!o.lenient)
+            lacks(undefined_wait(c));
         action = ETALON_DISARM;
     }
     if (action == ETALON_REARM && !i->in_use && i->carrying == 0 && refusal(c) == 0) {
@@ -820,7 +857,8 @@ static void expect(const struct command *command, const char *failure, int resul
         fclose(out);
     }
     snprintf(line, sizeof line, "%.80s = %s", text, kit_result_name(result));
-    bool run = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN || command->kind == COMMAND_DEINIT;
+    bool run = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN || command->kind == COMMAND_DEINIT ||
+               command->kind >= COMMAND_FIRST_OF_WORLD;
     kit_event(o.result, world_real.clock(), 'c', run ? -1 : command->c, line);
     if (result != wanted && result != also) {
         char name[32];
@@ -906,9 +944,30 @@ static void describe(const struct command *command) {
     describe_parameters(i, command);
 }
 
+static int waiter(unsigned async) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use && o.item[c].d.operation == ASYNC_WAIT && o.item[c].async == async)
+            return (int)c;
+    return -1;
+}
+
+/* Of a wait that is about to begin, by c, which is not in use. */
+static const char *undefined_wait(unsigned c) {
+    const struct item *i = &o.item[c];
+    if (i->d.operation != ASYNC_WAIT)
+        return NULL;
+    if (waiter(i->async) >= 0)
+        return "needs several completions that wait on one async (rounds)";
+    if (!o.async[i->async].open && !offers(ETALON_OFFERS_CHECKED))
+        return "needs misuse to be refused: a wait on no async (checked)";
+    return NULL;
+}
+
 /* What cannot be asked of a subject that leaves it undefined. */
 static const char *undefined_submission(unsigned c) {
     const struct item *i = &o.item[c];
+    if (i->d.operation == ASYNC_WAIT)
+        return undefined_wait(c);
     for (unsigned k = 0; k < COUNT && waits_on(i); k++)
         if (k != c && o.item[k].in_use && waits_on(&o.item[k]) && o.item[k].d.fd == i->d.fd &&
             !offers(ETALON_OFFERS_MANY_POLLS))
@@ -928,8 +987,17 @@ static int submit(unsigned c) {
         SUBJECT(o.subject->cancel(o.self, c, i->d.target, i->d.userdata, i->d.has_callback));
         return answer;
     }
+    if (i->d.operation == ASYNC_WAIT) {
+        SUBJECT(o.subject->async_wait(o.self, c, i->async, i->d.userdata, i->d.has_callback));
+        return answer;
+    }
     SUBJECT(o.subject->submit(o.self, c, &i->d));
     return answer;
+}
+
+static bool names_async(const struct command *command) {
+    return command->d < ETALON_SUBJECT_ASYNCS && o.async[command->d].open && command->operation >= ET_ACCEPT &&
+           command->operation < ET_TIMER;
 }
 
 static void run_submit(const struct command *command) {
@@ -942,6 +1010,8 @@ static void run_submit(const struct command *command) {
         expect(command, "ET-ADD-3", answer, -EBUSY, i->starting == 0 ? -EBUSY : 0);
         return;
     }
+    if (command->kind != COMMAND_ADD && names_async(command))
+        LACKS("needs the descriptor of an async (rounds)");
     if (command->kind != COMMAND_ADD)
         describe(command);
     if (command->kind == COMMAND_DESCRIBE && offers(ETALON_OFFERS_READD) && o.subject->describe != NULL) {
@@ -974,6 +1044,8 @@ static void run_delete(const struct command *command) {
     if (was)
         o.known[command->c] = KIT_SILENT;
     i->deleted = true;
+    if (was && i->d.operation == ASYNC_WAIT && !offers(ETALON_OFFERS_ASYNC_KEPT))
+        o.async[i->async].owed = false; /* it may have gone with the wait */
     SUBJECT(o.subject->remove(o.self, command->c));
     expect(command, was ? "ET-DELETE-3" : "ET-DELETE-1", answer, 0, 0);
 }
@@ -1050,6 +1122,102 @@ static void run_cancel(const struct command *command) {
     expect(command, "ET-CANCEL-1", answer, 0, 0);
 }
 
+/* ---- asyncs ------------------------------------------------------------------------------------------- */
+
+static void run_async_wait(const struct command *command) {
+    struct item *i = &o.item[command->c];
+    if (i->in_use) {
+        if (!offers(ETALON_OFFERS_CHECKED))
+            LACKS("needs misuse to be refused: a wait by a completion that is in use (checked)");
+        SUBJECT(o.subject->async_wait(o.self, command->c, command->d, new_token(command->body), 1));
+        expect(command, "ET-ASYNC-1", answer, -EBUSY, -EBUSY);
+        return;
+    }
+    i->body = command->body;
+    i->async = command->d;
+    i->d =
+        (struct etalon_subject_description){.operation = ASYNC_WAIT,
+                                            .fd = -1,
+                                            .target = ETALON_NOBODY,
+                                            .userdata = new_token(command->body),
+                                            .has_callback = command->body != 0 || !offers(ETALON_OFFERS_NULL_CALLBACK)};
+    const char *undefined = undefined_wait(command->c);
+    if (undefined != NULL)
+        LACKS(undefined);
+    int wanted = o.async[command->d].open ? 0 : -EINVAL;
+    if (wanted == 0)
+        starting(command->c);
+    int result = submit(command->c);
+    expect(command, wanted == 0 ? "ET-ASYNC-1" : "ET-ASYNC-5", result, wanted, wanted);
+}
+
+static void open_async(const struct command *command) {
+    struct async *async = &o.async[command->d];
+    if (async->open || world_real.descriptor(command->d) >= 0)
+        return;
+    SUBJECT(o.subject->async_init(o.self, command->d));
+    expect(command, "ET-ASYNC-5", answer, 0, 0);
+    *async = (struct async){.open = true};
+}
+
+static void close_async(const struct command *command) {
+    if (waiter(command->d) >= 0)
+        LACKS("needs an async that is deinitialised while a completion waits on it (rounds)");
+    SUBJECT(o.subject->async_deinit(o.self, command->d));
+    expect(command, "ET-ASYNC-5", answer, 0, 0);
+    o.async[command->d].open = false;
+}
+
+struct notice {
+    unsigned async;
+    int result;
+};
+
+static void *notify_there(void *of) {
+    struct notice *notice = of;
+    notice->result = o.subject->async_notify(o.self, notice->async);
+    return NULL;
+}
+
+static void there(void *(*start)(void *), void *argument);
+
+static void notify(const struct command *command) {
+    struct async *async = &o.async[command->d];
+    struct notice notice = {.async = command->d};
+    if (!async->open && !offers(ETALON_OFFERS_CHECKED))
+        LACKS("needs misuse to be refused: a notification of no async (checked)");
+    if (async->open && waiter(command->d) < 0 && !offers(ETALON_OFFERS_ASYNC_KEPT))
+        LACKS("needs notifications that wait for a wait (async_kept)");
+    if (async->open) {
+        async->owed = true;
+        async->credits++;
+    }
+    there(notify_there, &notice);
+    int wanted = async->open ? 0 : -EINVAL;
+    expect(command, async->open ? "ET-ASYNC-2" : "ET-ASYNC-5", notice.result, wanted, wanted);
+}
+
+/* Returns whether the command is about an async and no more. */
+static bool touches_async(const struct command *command) {
+    bool of_async = command->d < ETALON_SUBJECT_ASYNCS && o.async[command->d].open;
+    if (command->kind == COMMAND_NOTIFY)
+        notify(command);
+    else if (command->kind == COMMAND_OPEN && command->value == WORLD_ASYNC)
+        open_async(command);
+    else if (command->kind == COMMAND_CLOSE && of_async)
+        close_async(command);
+    else
+        return of_async && (command->kind == COMMAND_OPEN || command->kind == COMMAND_CLOSE);
+    return true;
+}
+
+static bool needs_its_descriptor(const struct command *command) {
+    bool dup = command->kind == COMMAND_DUP;
+    return (dup || (command->kind >= COMMAND_PEER_WRITE && command->kind <= COMMAND_PEER_CONNECT)) &&
+           ((command->d < ETALON_SUBJECT_ASYNCS && o.async[command->d].open) ||
+            (dup && command->other < ETALON_SUBJECT_ASYNCS && o.async[command->other].open));
+}
+
 /* ---- running ------------------------------------------------------------------------------------------ */
 
 /* What was due when the run began must have been served by its end. */
@@ -1064,6 +1232,8 @@ static void check_served(const bool *due) {
                 "the run returns, but the poll c%u was not called, whose descriptor was ready", c);
         FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/returns", "the run returns, but the noop c%u was not called",
                 c);
+        FAIL_IF(i->d.operation == ASYNC_WAIT, "ET-ASYNC-2",
+                "the run returns, but the wait c%u was not called, whose async had been notified", c);
     }
 }
 
@@ -1195,6 +1365,7 @@ static void make_loop(void) {
         if (o.item[c].in_use) /* it was released with the loop before */
             o.known[c] = KIT_SILENT;
     memset(o.item, 0, sizeof o.item);
+    memset(o.async, 0, sizeof o.async);
     for (unsigned c = 0; c < COUNT; c++) {
         o.item[c].d.target = ETALON_NOBODY;
         o.item[c].due_since = -1;
@@ -1248,10 +1419,10 @@ static void *wake_up_there(void *unused) {
 }
 
 /* By another thread, as a wake-up is meant to be: some loops take one from their own thread for needless. */
-static void wake_up(void) {
+static void there(void *(*start)(void *), void *argument) {
     pthread_t thread;
     bool before = interpose_inside(false);
-    if (__real_pthread_create(&thread, NULL, wake_up_there, NULL) == 0)
+    if (__real_pthread_create(&thread, NULL, start, argument) == 0)
         __real_pthread_join(thread, NULL);
     (void)interpose_inside(before);
 }
@@ -1266,9 +1437,13 @@ static void run_world(const struct command *command) {
     note('o', -1, "world: %.80s", text);
     if (command->kind == COMMAND_WAKEUP) {
         o.wake_pending = o.woken = true;
-        wake_up();
+        there(wake_up_there, NULL);
         return;
     }
+    if (touches_async(command))
+        return;
+    if (needs_its_descriptor(command))
+        LACKS("needs the descriptor of an async (rounds)");
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
         LACKS("closes a descriptor while a completion waits on it (closed_early)");
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_WAIT) {
@@ -1316,6 +1491,7 @@ static void run_command(const struct command *command) {
     case COMMAND_TICK:
     case COMMAND_RUN: run_loop(command); break;
     case COMMAND_STOP: run_stop(); break;
+    case COMMAND_ASYNC_WAIT: run_async_wait(command); break;
     case COMMAND_UPDATE_NOW: {
         bool before = interpose_inside(true);
         o.subject->update_now(o.self);

@@ -14,6 +14,7 @@
 #define EVERYTHING                                                                                                     \
     (ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_READD | ETALON_OFFERS_STATE | ETALON_OFFERS_READ |  \
      ETALON_OFFERS_SEND)
+#define ASYNC DESCRIPTORS /* the handle of the one async */
 
 struct writer {
     uint64_t state, offers;
@@ -38,6 +39,12 @@ static void put(struct writer *w, const struct command *command) {
 static struct command operation(struct writer *w) {
     struct command c = {.kind = COMMAND_SUBMIT, .body = (uint8_t)(1 + draw(w, 4))};
     unsigned d = draw(w, DESCRIPTORS);
+    if (has(w, ETALON_OFFERS_ASYNC) && draw(w, 5) == 0) {
+        c.kind = COMMAND_ASYNC_WAIT;
+        c.c = (uint8_t)(5 + draw(w, 3));
+        c.d = ASYNC;
+        return c;
+    }
     if (!has(w, ETALON_OFFERS_POLL) || draw(w, 2) == 0) {
         static const uint8_t delays[] = {0, 1, 1, 2, 3, 5, 5, 10, 10, 20};
         c.kind = COMMAND_TIMER;
@@ -79,6 +86,8 @@ static struct command on_the_loop(struct writer *w) {
 
 static struct command in_the_world(struct writer *w) {
     struct command c = {.kind = COMMAND_ADVANCE, .d = (uint8_t)draw(w, DESCRIPTORS)};
+    if (has(w, ETALON_OFFERS_ASYNC) && draw(w, 4) == 0)
+        return (struct command){.kind = COMMAND_NOTIFY, .d = ASYNC};
     switch (draw(w, has(w, ETALON_OFFERS_WAKEUP) ? 6 : 5)) {
     case 0: c.value = draw(w, 12000); break;
     case 1: c.value = 1000 * draw(w, 12); break;
@@ -131,6 +140,10 @@ static void main_body(struct writer *w) {
     for (unsigned d = 0; d < DESCRIPTORS && has(w, ETALON_OFFERS_POLL); d++) {
         w->kind[d] = kinds[draw(w, sizeof kinds)];
         struct command open = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = w->kind[d]};
+        put(w, &open);
+    }
+    if (has(w, ETALON_OFFERS_ASYNC)) {
+        struct command open = {.kind = COMMAND_OPEN, .d = ASYNC, .value = WORLD_ASYNC};
         put(w, &open);
     }
     unsigned count = 4 + draw(w, MAIN_COMMANDS);

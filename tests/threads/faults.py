@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks what crosses threads on purpose, one fault at a time, and shows which checks find it: the conformance cases on the simulated kernel
-(cases), the unit tests of the pool (unit), the stress test (stress), left alone (alone), under AddressSanitizer (asan) and under
-ThreadSanitizer (tsan).
+(cases), the conformance kit on Etalon's adapter (kit), the unit tests of the pool (unit), the stress test (stress), left alone (alone), under
+AddressSanitizer (asan) and under ThreadSanitizer (tsan).
 
 usage: faults.py [--check] [NAME...]     --check: only that every fault still has its text. Called by `make thread-faults`.
 
@@ -9,6 +9,7 @@ Works on a copy under build/thread-faults; writes build/report/thread-faults.jso
 """
 import argparse
 import importlib.util
+import os
 import pathlib
 import subprocess
 import sys
@@ -97,9 +98,19 @@ def failing_case():
     return None
 
 
+def fails_as_a_subject():
+    """Judged by its interface alone, by the tool that holds the sound loop, with the threads of the faulty one."""
+    subject = WORK / "build/etalon.so"
+    subprocess.run(["tests/conformance/build.sh", "tests/conformance/adapters/etalon.c", str(subject)], cwd=WORK, check=True,
+                   env={**os.environ, "WERROR": ""})
+    return fails([str(ROOT / "build/default/etalon"), "check", "--quiet", "--watchdog", "3", str(subject)])
+
+
 def checks():
     case = failing_case()
     found = ["cases (" + case + ")"] if case else []
+    if fails_as_a_subject():
+        found.append("kit")
     if fails(["build/asan/tests/unit/test_pool"]):
         found.append("unit")
     for name, variant, operations, *more in [("stress", "default", 400000), ("alone", "default", 400000, "--alone", "--watchdog", "5"),

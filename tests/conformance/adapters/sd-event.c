@@ -10,7 +10,7 @@
  *   forget       sd_event_source_disable_unref                  deinit  all sources are released, then the loop
  *
  * Not offered: UNTIL_DONE (sd_event_loop runs until sd_event_exit, whether or not anything is left), several polls of one
- * descriptor (-EEXIST), wake-ups, a cancel that calls back, rearming, update_now (there are none), refusals (a run inside a handler is
+ * descriptor (-EEXIST), wake-ups and asyncs (a loop is its own thread's, and no call is said to be safe from another: sd-event(3)), a cancel that calls back, rearming, update_now (there are none), refusals (a run inside a handler is
  * refused, but releasing the loop there is not). */
 #include <systemd/sd-event.h>
 
