@@ -1150,7 +1150,7 @@ static void begin_pool(unsigned threads_max) {
         }
         s.report->init_error = -result;
         if (result != -s.disturbed_by || et_pool_deinit(&s.pool) != -EINVAL)
-            differ("ET-POOL-16", "pool_init returned %s", result_name(result));
+            differ("ET-INIT-3", "pool_init returned %s", result_name(result));
     }
     s.report->not_possible = s.report->not_possible || threads_max > 0;
 }
@@ -1226,9 +1226,13 @@ static void open_async(unsigned d) {
     if (count == MODEL_ASYNCS || s.world->descriptor(d) >= 0)
         return;
     s.world->gives((int)d);
+    s.disturbed_by = 0;
     int result = et_async_init(&s.async[d]);
     s.world->gives(-1);
     if (result != 0) { /* no number was left, or it was made to fail */
+        if (result > 0 || (s.disturbed_by != 0 && result != -s.disturbed_by) ||
+            et_async_deinit(&s.async[d]) != -EINVAL || et_async_notify(&s.async[d]) != -EINVAL)
+            differ("ET-INIT-3", "async_init returned %s", result_name(result));
         memset(&s.async[d], 0, sizeof s.async[d]);
         return;
     }
@@ -1292,7 +1296,11 @@ static void run_world(const struct command *command) {
         s.faults = true;
     if (command->kind == COMMAND_WAKEUP) {
         s.wake_pending = s.wake_credit = true;
+        const int untouched = EXDEV;
+        errno = untouched;
         et_loop_wakeup(&s.loop);
+        if (errno != untouched)
+            differ("ET-WAKE-4", "wakeup has changed errno");
     } else if (command->kind == COMMAND_STEP) {
         run_step(command);
     } else if (command->kind == COMMAND_NOTIFY) {

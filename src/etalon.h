@@ -137,12 +137,12 @@ struct et_loop {
     wakers; /* threads inside et_loop_wakeup. The last field: it outlives et_loop_deinit, which zeroes the others */
 };
 
-/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; what pthread_create(3) takes for a thread of the pool is the C library's), an epoll instance and an eventfd. options may
+/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; what pthread_create(3) takes for a thread of the pool is the C library's), an epoll instance and an eventfd, both close-on-exec. options may
  * be null. Errors: -EINVAL (null loop, descriptors_max out of range, a pool that is not initialised), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
 int et_loop_init(struct et_loop *loop, const struct et_options *options);
 
 /* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors of the caller stay
- * open. Waits for system calls that pool threads are making for this loop, and for wake-ups in progress in other threads.
+ * open. Waits for system calls that pool threads are making for this loop, and for wake-ups that other threads are writing.
  * Errors: -EBUSY inside a callback of this loop. (ET-DEINIT-1 … 4, ET-POOL-13, ET-WAKE-3) */
 int et_loop_deinit(struct et_loop *loop);
 
@@ -167,7 +167,7 @@ void et_loop_update_now(struct et_loop *loop);
 
 /* Ends the wait in progress; when there is none, the loop does not wait when it next asks the kernel. Not a callback: a run or tick goes
  * on until it has what it was called for. Any thread; async-signal-safe; errno is preserved. May race with et_loop_deinit, as long as the
- * loop's memory lives on, but not with an et_loop_init that uses it again. (ET-WAKE-1 … 3) */
+ * loop's memory lives on until it has returned, but not with an et_loop_init that uses it again. (ET-WAKE-1 … 4) */
 void et_loop_wakeup(struct et_loop *loop);
 
 /* ---- submitting -------------------------------------------------------------------------------------- */
@@ -209,7 +209,8 @@ struct et_pool_options {
 };
 
 /* A fixed number of threads at most, created when there is work for them. They take work in the order of submission, whatever loop it is
- * of: what several of them execute may end, and take effect, in another order. All signals are blocked in them. Its fields are private. It must not move in memory while it is in use. */
+ * of: what several of them execute may end, and take effect, in another order. Work that waits for other work of the pool (a read of a pipe for the
+ * write that fills it) may wait for ever when all threads there can be do so, be it that no further one could be created. All signals are blocked in them. Its fields are private. It must not move in memory while it is in use. */
 struct et_pool {
     pthread_mutex_t mutex;             /* over all below, and the counts of `executing` of the loops */
     pthread_cond_t work, left;         /* there is work; a loop has no more work executing */
@@ -222,10 +223,11 @@ struct et_pool {
 };
 
 /* Makes *pool, which is not a pool in use, ready: one allocation, no thread yet. options may be null. Errors: -EINVAL (null pool, a number
- * out of range), -ENOMEM, and those of pthread_cond_init(3) and its kind. (ET-POOL-15) */
+ * out of range), -ENOMEM, and those of pthread_cond_init(3) and its kind. (ET-INIT-3, ET-POOL-15) */
 int et_pool_init(struct et_pool *pool, const struct et_pool_options *options);
 
-/* Ends the threads, releases everything and zeroes *pool. Not while loops come or go in other threads.
+/* Ends the threads, releases everything and zeroes *pool. Not while another thread initialises a loop with it. A refusal changes
+ * nothing.
  * Errors: -EBUSY (a loop still has it), -EINVAL (not initialised). (ET-POOL-14, -16) */
 int et_pool_deinit(struct et_pool *pool);
 
@@ -237,11 +239,11 @@ struct et_async {
     ET_ATOMIC(uint32_t) users; /* threads inside et_async_notify */
 };
 
-/* Makes *async, which is not one in use, ready: an eventfd. Errors: -EINVAL (null), and those of eventfd(2). */
+/* Makes *async, which is not one in use, ready: an eventfd, close-on-exec. Errors: -EINVAL (null), and those of eventfd(2). (ET-INIT-3) */
 int et_async_init(struct et_async *async);
 
-/* Releases it, when no et_async_notify is in progress any more; later ones are refused, as long as the memory of *async lives on. No
- * completion may wait on it. Not in a signal handler. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-5) */
+/* Releases it, after waiting for notifications that other threads are writing; later ones are refused, as long as the memory of *async lives on
+ * until they have returned. No completion may wait on it; a callback of its own wait that deinitialises it does not return ET_REARM. Not in a signal handler. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-5) */
 int et_async_deinit(struct et_async *async);
 
 /* Ends one wait on the async, now or when it comes; several notifications may end one wait together, none is lost. Any thread;
