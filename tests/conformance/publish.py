@@ -17,7 +17,7 @@ FULL, RESULTS, ERRATA = "build/report/conform.full.json", "spec/results.json", "
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
 MARKS = {"pass": "ok", "not_strict": "~", "fail": "**fail**", "hang": "**hang**", "crash": "**crash**", "not_offered": ""}
-COMMAND = "make conform conform-publish CONFORM_RANDOM=300"
+COMMAND = "make conform conform-publish CONFORM_RANDOM=2000"
 
 
 def load(path):
