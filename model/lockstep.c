@@ -148,6 +148,7 @@ static struct lockstep {
     unsigned asyncs;                        /* mask of handles: those that are one */
     unsigned notified;                      /* … whose counter a notify has raised and nothing has read since */
     unsigned counters;                      /* mask of handles that may name the descriptor of an async */
+    unsigned moved;                         /* mask of completions: forgotten since their last callback began */
     uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
@@ -226,6 +227,10 @@ static inline struct et_completion *completion(unsigned c) {
     return &s.memory[s.slot[c].generation][c];
 }
 
+enum et_state lockstep_state(unsigned c) {
+    return et_completion_state(completion(c));
+}
+
 static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
@@ -236,7 +241,7 @@ static void settle_unseen(void) {
     if (s.model.maybe_dead == 0)
         return;
     for (unsigned i = 0; i < COUNT; i++)
-        if (et_completion_state(completion(i)) == ET_DEAD)
+        if (lockstep_state(i) == ET_DEAD)
             dead |= 1u << i;
     model_settled(&s.model, dead & s.model.maybe_dead);
 }
@@ -868,10 +873,11 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         et_loop_stop(&s.loop);
         model_stop(&s.model);
     }
+    s.moved &= ~(1U << i);
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
     if (failed())
         return ET_DISARM;
-    if (c != completion(i)) /* its memory is gone: a caller that frees a completion does not rearm it */
+    if ((s.moved >> i & 1) != 0) /* its memory is gone: a caller that frees a completion does not rearm it */
         action = ET_DISARM;
     if (action == ET_REARM && !reported) /* ET-REGISTER-6 does not speak of it: it is as a fresh one */
         s.slot[i].installed = 0;
@@ -893,7 +899,7 @@ static void check_result(const struct command *command, int result, int expected
         else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL || command->kind == COMMAND_NOTIFY)
             note('>', "%s = %s", text, name);
         else
-            note('>', "%s = %s, %s", text, name, state_name(et_completion_state(completion(command->c))));
+            note('>', "%s = %s, %s", text, name, state_name(lockstep_state(command->c)));
     }
     if (result != expected && !failed()) {
         char name[32];
@@ -1106,7 +1112,7 @@ static int deinit_loop(int *result) {
         judge(model_deinit_end(&s.model));
         et_loop_wakeup(&s.loop); /* ET-WAKE-3: on_tried hears of it if it is not ignored */
         for (unsigned i = 0; i < COUNT; i++)
-            if (et_completion_state(completion(i)) != ET_DEAD)
+            if (lockstep_state(i) != ET_DEAD)
                 differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
         if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_add(&s.loop, completion(0)) != -EINVAL)
             differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
@@ -1176,6 +1182,7 @@ static void run_forget(const struct command *command) {
             completion(k)->cancel.target = &s.memory[s.slot[i].generation ^ 1][i];
     POISON(completion(i), sizeof *completion(i));
     s.slot[i].generation ^= 1;
+    s.moved |= 1U << i;
     UNPOISON(completion(i), sizeof *completion(i));
     memset(completion(i), 0, sizeof *completion(i));
     forgotten(i);
