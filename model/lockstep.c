@@ -55,13 +55,33 @@
 
 uint64_t lockstep_allocations;
 int64_t lockstep_unreleased;
+#ifndef LOCKSTEP_BY_INTERFACE /* one for both: the wrapped calls look at it */
 bool lockstep_notifying;
+#endif
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
 #ifdef LOCKSTEP_BY_INTERFACE
-static void forgotten(unsigned c); /* the loop is to let go of its memory for c, too */
-static void described(unsigned c); /* what has been filled in is not told by a call */
+static void forgotten(unsigned c);  /* the loop is to let go of its memory for c, too */
+static void described(unsigned c);  /* what has been filled in is not told by a call */
+static void async_gone(unsigned d); /* its descriptor was closed behind its back: it is none any more */
+static struct eti_worker *worker_of(void *thread);
+static bool can_take(const struct eti_worker *worker); /* an idle thread would find work */
+static void nobody_goes_on(void);                      /* the loop waits, and no thread has anything left to do */
 #else
+static struct eti_worker *worker_of(void *thread) {
+    return thread;
+}
+
+static bool can_take(const struct eti_worker *worker) {
+    return worker->pool->head != NULL;
+}
+
+static void nobody_goes_on(void) {}
+
+static void async_gone(unsigned d) {
+    (void)d;
+}
+
 static void described(unsigned c) {
     (void)c;
 }
@@ -128,6 +148,7 @@ static struct lockstep {
     unsigned asyncs;                        /* mask of handles: those that are one */
     unsigned notified;                      /* … whose counter a notify has raised and nothing has read since */
     unsigned counters;                      /* mask of handles that may name the descriptor of an async */
+    unsigned moved;                         /* mask of completions: forgotten since their last callback began */
     uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
@@ -206,6 +227,10 @@ static inline struct et_completion *completion(unsigned c) {
     return &s.memory[s.slot[c].generation][c];
 }
 
+enum et_state lockstep_state(unsigned c) {
+    return et_completion_state(completion(c));
+}
+
 static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
@@ -216,7 +241,7 @@ static void settle_unseen(void) {
     if (s.model.maybe_dead == 0)
         return;
     for (unsigned i = 0; i < COUNT; i++)
-        if (et_completion_state(completion(i)) == ET_DEAD)
+        if (lockstep_state(i) == ET_DEAD)
             dead |= 1u << i;
     model_settled(&s.model, dead & s.model.maybe_dead);
 }
@@ -378,13 +403,17 @@ static unsigned whose(const void *identity) {
     return MODEL_NONE;
 }
 
-/* A wait on an async reads into its completion. */
+/* A wait on an async reads into its completion, or wherever its loop likes. */
+static bool reads_own_memory(const struct et_completion *c, const void *identity) {
+    return LOOKS_INSIDE ? c->read.buffer == identity : c->read.buffer == &c->internal.result;
+}
+
 static unsigned whose_wait(const void *identity, int fd) {
     unsigned first = MODEL_NONE;
     for (unsigned i = 0; i < COUNT && identity != NULL; i++) {
         const struct model_completion *c = &s.model.completion[i];
         bool waits = c->state == ET_ACTIVE && c->operation == ET_READ && c->pool == MODEL_NO_POOL &&
-                     c->description.fd == fd && completion(i)->read.buffer == identity;
+                     c->description.fd == fd && reads_own_memory(completion(i), identity);
         if (waits && (first == MODEL_NONE || c->order < s.model.completion[first].order))
             first = i;
     }
@@ -447,6 +476,7 @@ static void see_effects(enum et_operation operation, int fd, int64_t result) {
             (void)model_async_deinit(&s.model, fd);
             memset(&s.async[d], 0, sizeof s.async[d]);
             s.asyncs &= ~(1u << d);
+            async_gone(d);
         }
 }
 
@@ -613,7 +643,7 @@ static const struct command *command_of(unsigned body, unsigned at) {
 /* ---- the pool's threads: participants, whose steps are made here --------------------------------------- */
 
 static bool can_step(const struct eti_worker *worker) {
-    return worker->phase != ETI_IDLE || s.pool.head != NULL;
+    return worker->phase != ETI_IDLE || can_take(worker);
 }
 
 /* The step has led from the phase `before` to another. work, wakes: the worker's, before the step. */
@@ -677,7 +707,7 @@ static bool step_any(void) {
 static void on_created(void *self, void *thread, int error) {
     (void)self;
     if (error == 0 && s.workers < PROGRAM_WORKERS)
-        s.worker[s.workers++] = thread;
+        s.worker[s.workers++] = worker_of(thread);
     if (failed())
         return;
     finish_wait();
@@ -712,7 +742,7 @@ static void on_parked(void *self) {
 static void on_joined(void *self, void *thread) {
     (void)self;
     for (unsigned i = 0; i < STEPS_MAX; i++)
-        if (!make_step(thread))
+        if (!make_step(worker_of(thread)))
             return;
     differ("ET-POOL-14", "a thread of the pool does not end");
     longjmp(s.stuck, 1);
@@ -743,9 +773,14 @@ static bool on_blocked(void *self) {
     bool wakes = false;
     for (unsigned k = 0; k < s.workers; k++)
         wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
-    if (atomic_load(&s.loop.handed_over) != NULL && !wakes)
+    if ((LOOKS_INSIDE ? atomic_load(&s.loop.handed_over) != NULL : s.model.handed_over.count > 0) && !wakes)
         differ("ET-POOL-11", "the loop waits although something was handed over, and nobody is about to wake it");
-    return !failed() && (act_in_world() || step_any()) && !failed();
+    if (failed())
+        return false;
+    if (act_in_world() || step_any())
+        return !failed();
+    nobody_goes_on();
+    return false;
 }
 
 static void on_woken(void *self, int error) {
@@ -838,10 +873,11 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         et_loop_stop(&s.loop);
         model_stop(&s.model);
     }
+    s.moved &= ~(1U << i);
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
     if (failed())
         return ET_DISARM;
-    if (c != completion(i)) /* its memory is gone: a caller that frees a completion does not rearm it */
+    if ((s.moved >> i & 1) != 0) /* its memory is gone: a caller that frees a completion does not rearm it */
         action = ET_DISARM;
     if (action == ET_REARM && !reported) /* ET-REGISTER-6 does not speak of it: it is as a fresh one */
         s.slot[i].installed = 0;
@@ -863,7 +899,7 @@ static void check_result(const struct command *command, int result, int expected
         else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL || command->kind == COMMAND_NOTIFY)
             note('>', "%s = %s", text, name);
         else
-            note('>', "%s = %s, %s", text, name, state_name(et_completion_state(completion(command->c))));
+            note('>', "%s = %s, %s", text, name, state_name(lockstep_state(command->c)));
     }
     if (result != expected && !failed()) {
         char name[32];
@@ -1076,7 +1112,7 @@ static int deinit_loop(int *result) {
         judge(model_deinit_end(&s.model));
         et_loop_wakeup(&s.loop); /* ET-WAKE-3: on_tried hears of it if it is not ignored */
         for (unsigned i = 0; i < COUNT; i++)
-            if (et_completion_state(completion(i)) != ET_DEAD)
+            if (lockstep_state(i) != ET_DEAD)
                 differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
         if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_add(&s.loop, completion(0)) != -EINVAL)
             differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
@@ -1114,7 +1150,7 @@ static void begin_pool(unsigned threads_max) {
         }
         s.report->init_error = -result;
         if (result != -s.disturbed_by || et_pool_deinit(&s.pool) != -EINVAL)
-            differ("ET-POOL-16", "pool_init returned %s", result_name(result));
+            differ("ET-INIT-3", "pool_init returned %s", result_name(result));
     }
     s.report->not_possible = s.report->not_possible || threads_max > 0;
 }
@@ -1146,6 +1182,7 @@ static void run_forget(const struct command *command) {
             completion(k)->cancel.target = &s.memory[s.slot[i].generation ^ 1][i];
     POISON(completion(i), sizeof *completion(i));
     s.slot[i].generation ^= 1;
+    s.moved |= 1U << i;
     UNPOISON(completion(i), sizeof *completion(i));
     memset(completion(i), 0, sizeof *completion(i));
     forgotten(i);
@@ -1189,9 +1226,13 @@ static void open_async(unsigned d) {
     if (count == MODEL_ASYNCS || s.world->descriptor(d) >= 0)
         return;
     s.world->gives((int)d);
+    s.disturbed_by = 0;
     int result = et_async_init(&s.async[d]);
     s.world->gives(-1);
     if (result != 0) { /* no number was left, or it was made to fail */
+        if (result > 0 || (s.disturbed_by != 0 && result != -s.disturbed_by) ||
+            et_async_deinit(&s.async[d]) != -EINVAL || et_async_notify(&s.async[d]) != -EINVAL)
+            differ("ET-INIT-3", "async_init returned %s", result_name(result));
         memset(&s.async[d], 0, sizeof s.async[d]);
         return;
     }
@@ -1255,7 +1296,11 @@ static void run_world(const struct command *command) {
         s.faults = true;
     if (command->kind == COMMAND_WAKEUP) {
         s.wake_pending = s.wake_credit = true;
+        const int untouched = EXDEV;
+        errno = untouched;
         et_loop_wakeup(&s.loop);
+        if (errno != untouched)
+            differ("ET-WAKE-4", "wakeup has changed errno");
     } else if (command->kind == COMMAND_STEP) {
         run_step(command);
     } else if (command->kind == COMMAND_NOTIFY) {

@@ -1219,7 +1219,6 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     BROKEN_IF(connected, "ET-OP-3", "a connect ends with the pending error, or 0");
     BROKEN_IF(t->answered == c, "ET-OP-1", "an operation ends with the result of its try");
     BROKEN_IF(of->state == ET_DELETING, "ET-DELETE-4", "it was deleted");
-    BROKEN_IF(of->is_carrier, "ET-RESET-8", "a carrier has no callback");
     BROKEN_IF(answered && result < 0 && result == t->answered_result, "ET-OP-4", "another operation met that error");
     if (active && of->pool != MODEL_NO_POOL && !nothing_between(m) && t->due != DUE_THREAD)
         return wrong_pooled(m, of, result);
@@ -1242,6 +1241,7 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
 
 const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t userdata) {
     IN_PLACE(c < m->completions);
+    BROKEN_IF(m->completion[c].is_carrier, "ET-RESET-8", "a carrier has no callback");
     BROKEN_IF(!m->completion[c].description.has_callback, "ET-STATE-3", "it has no callback");
     open_delivery(m);
     while (!take_callback(m, c, result))

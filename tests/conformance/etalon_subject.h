@@ -25,8 +25,14 @@
  *   non-blocking, opened and closed by the runner (but for an ETALON_OFFERS_CLOSE).
  * - Results: 0 or more is the operation's value; less is a negated errno. Functions that return int return 0 or a negated errno.
  *
+ * - Threads that the loop makes are the runner's to schedule when ETALON_OFFERS_POOL is offered: each runs only while the first thread waits for it, from
+ *   one stop to the next, and stops before and after each read, pread, write, pwrite and close, before it locks a mutex, and where it waits for a
+ *   condition. For that, pthread_create, pthread_join, pthread_mutex_lock and pthread_cond_wait are interposed too. Such a
+ *   thread must not wait by other means (semaphores, pthread_cond_timedwait, futexes of its own). Without that bit they are as free as they ever are.
+ *
  * What changes in this header: new bits, new operations and new members at the end of a struct leave the version as it is (the runner takes what
- * an older adapter does not have as not offered: `size` tells). Anything else makes a new version, which an older runner refuses. */
+ * an older adapter does not have as not offered: `size` tells, and a bit that needs a member beyond it counts as not set). Anything else
+ * makes a new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of the host, came after the first. */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 
@@ -40,6 +46,7 @@ extern "C" {
 
 #define ETALON_SUBJECT_ABI         1
 #define ETALON_SUBJECT_COMPLETIONS 8 /* completions 0 … 7 */
+#define ETALON_SUBJECT_ASYNCS      8 /* asyncs 0 … 7 */
 
 /* ---- what a subject can offer (bits of `offers`) ------------------------------------------------------ */
 
@@ -100,10 +107,12 @@ extern "C" {
 #define ETALON_OFFERS_FILES                                                                                            \
     (UINT64_C(1)                                                                                                       \
      << 41) /* READ, WRITE and the positioned ones on regular files, which epoll refuses (a thread pool, io_uring) */
-#define ETALON_OFFERS_POOL (UINT64_C(1) << 42) /* on_pool: such an operation is run by a thread pool */
+#define ETALON_OFFERS_POOL                                                                                             \
+    (UINT64_C(1) << 42) /* pool_init, pool_deinit, on_pool: such an operation is run by a thread of a pool */
 #define ETALON_OFFERS_ASYNC                                                                                            \
-    (UINT64_C(1) << 43) /* counters that other threads raise and completions wait for. Reserved: this version of the
-    interface has no call for it, nor for on_pool, and cases about them count as not offered */
+    (UINT64_C(1) << 43) /* async_…: what other threads notify, and completions wait for, one notification each */
+#define ETALON_OFFERS_ASYNC_KEPT                                                                                       \
+    (UINT64_C(1) << 44) /* a notification that comes while nothing waits ends the next wait (ET-ASYNC-2) */
 
 /* How strictly the order of events is held against the law. */
 #define ETALON_OFFERS_ROUNDS                                                                                           \
@@ -168,13 +177,15 @@ struct etalon_subject_host {
     enum etalon_subject_action (*called)(uint32_t c, int64_t result, uint32_t userdata);
     unsigned
         descriptors_max; /* for ETALON_OFFERS_DESCRIPTOR_LIMIT: descriptors from this number on are refused; otherwise ignore it */
+    void *
+        pool; /* for ETALON_OFFERS_POOL: what pool_init gave, for this loop to use; null: none. Not there when `size` ends before it */
 };
 
-/* A difference from the law that the loop documents as intended: then a break of this clause is not a failure, but "not strict".
+/* A difference from the law that the loop documents as intended: then this way to break the clause is not a failure, but "not strict".
  * Only what the loop's own manual says counts; the sentence says where. Clauses that no caller can live without (memory after a deletion,
  * a lost callback, a hang, a crash) are failures all the same: the list in RUNNER.md. */
 struct etalon_subject_difference {
-    const char *clause; /* "ET-TIMER-4"; null ends the list */
+    const char *clause; /* "ET-TIMER-4", or "ET-RUN-2/woken" where RUNNER.md has kinds for it; null ends the list */
     const char *why;    /* one sentence: what the loop does instead, and where it says so */
 };
 
@@ -223,6 +234,25 @@ struct etalon_subject {
     void (*wakeup)(void *self);
     uint64_t (*now)(void *self); /* milliseconds */
     void (*update_now)(void *self);
+
+    /* ---- an adapter whose `size` ends here offers no pool and no async ---- */
+
+    /* ETALON_OFFERS_POOL. Makes a pool of at most threads_max threads (1 … 4), for loops that are initialised with it. Called with no loop in
+     * existence. 0 or a negated errno. */
+    int (*pool_init)(uint32_t threads_max, void **pool);
+    /* Ends its threads and releases it. -EBUSY with ETALON_OFFERS_ROUNDS while a loop has it, and not called then otherwise. */
+    int (*pool_deinit)(void *pool);
+
+    /* ETALON_OFFERS_ASYNC. An async has a number, as completions have. It belongs to its loop, whose deinit ends it; with
+     * ETALON_OFFERS_ROUNDS it belongs to none, lives on, and self is null while there is no loop. What is not
+     * initialised is asked only with ETALON_OFFERS_CHECKED, and refused by -EINVAL. */
+    int (*async_init)(void *self, uint32_t a);
+    int (*async_deinit)(void *self, uint32_t a); /* nothing waits on it, and no notification is in progress */
+    /* Ends one wait on it. By any thread: the runner makes another one for it, while the first stands still (with ETALON_OFFERS_ROUNDS it is the first). */
+    int (*async_notify)(void *self, uint32_t a);
+    /* c, which is dead, waits for the next notification. Its result is 8, as of the read of a counter, or 0 where the loop's callback has
+     * none to give. ETALON_REARM: it waits for the next. At most one waits on an async, but with ETALON_OFFERS_ROUNDS. */
+    int (*async_wait)(void *self, uint32_t c, uint32_t a, uint32_t userdata, int has_callback);
 };
 
 /* For the adapter's one definition: visible also where everything else is hidden. */

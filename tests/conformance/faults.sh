@@ -22,8 +22,8 @@ report() { # report NAME STATUS [DETAIL]
 }
 
 build() {
-    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance -DFAULT="$1" tests/conformance/faults/bad_subject.c \
-        -o "$work/$1.so"
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance -DFAULT="$1" ${difference:+-DDIFFERENCE=\"$difference\"} \
+        tests/conformance/faults/bad_subject.c -o "$work/$1${difference:+-documented}.so"
 }
 
 # judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches.
@@ -34,7 +34,7 @@ judged() {
         cases+=(--case "$name")
     done
     build "$fault" || { report "$fault builds" 1; return; }
-    output=$("$etalon" check --watchdog 3 "${cases[@]}" "$work/$fault.so" 2>&1 </dev/null)
+    output=$("$etalon" check --watchdog 3 "${cases[@]}" "$work/$fault${difference:+-documented}.so" 2>&1 </dev/null)
     got=$?
     if [ "$got" -eq "$status" ] && grep -qE -- "$pattern" <<<"$output"; then
         report "$fault: $pattern" 0
@@ -59,7 +59,7 @@ judged FORKS 0 '^ok 1 - bad/timer-zero$' timer-zero
 judged OVERFLOWS 1 'it crashes: SIGSEGV' timer-zero
 
 judged EARLY 1 'ET-EXPIRE-4' timer-not-early
-judged LATE 1 'ET-WAIT-2: the loop waits beyond' timers-sorted
+judged LATE 1 'ET-WAIT-2/late: the loop waits beyond' timers-sorted
 judged TWICE 1 'ET-STATE-3' timer-zero
 judged NEVER 1 'ET-EXPIRE-1' timer-deletes-expired-timer
 judged UNSORTED 1 'ET-EXPIRE-2|ET-WAIT-2' timers-sorted
@@ -77,6 +77,62 @@ judged LIES_ABOUT_STATE 1 'ET-STATE-2' timer-zero
 judged OTHER_NUMBER 1 'ET-CALL-2: a callback was called for completion 99' timer-zero
 judged FAILS_INIT 1 'ET-INIT-2' timer-zero
 
+# What is documented excuses that failure, and no other of the same clause.
+difference=ET-EXPIRE-1/returns judged NEVER 0 'timer-deletes-expired-timer: not_strict' timer-deletes-expired-timer
+difference=ET-EXPIRE-1/waits judged NEVER 1 'timer-deletes-expired-timer: fail' timer-deletes-expired-timer
+difference=ET-STATE-3 judged TWICE 1 'timer-zero: fail' timer-zero
+difference=ET-EXPIRE-1 judged NONE 2 "the difference 'ET-EXPIRE-1', which is no failure in the table" timer-zero
+difference=ET-EXPIRE-1/sometimes judged NONE 2 "the difference 'ET-EXPIRE-1/sometimes', which is no failure in the table" timer-zero
+
+judged NONE 0 '^ok .*bad/async-notified-by-a-timer$' async-notified-by-a-timer async-ends-the-wait async-each-its-own async-deleted-wait
+judged LOSES_A_NOTIFICATION 1 'ET-ASYNC-2: the loop waits' async-ends-the-wait
+judged NOTIFIED_TWICE 1 'ET-ASYNC-3' async-notified-by-a-timer
+judged NOTIFIED_UNASKED 1 'ET-ASYNC-3' async-ends-the-wait
+judged REFUSES_TO_NOTIFY 1 'ET-ASYNC-2: .* returned -EAGAIN' async-ends-the-wait
+judged LEAKS_ASYNCS 1 'ET-DEINIT-3' async-ends-the-wait
+
+# An adapter from before there were pools and asyncs, whatever its bits say; one that is no adapter at all.
+judged OLDER 0 'bad/async-ends-the-wait # .* not offered: needs async' async-ends-the-wait timer-zero
+judged OLDER 0 '^ok .*bad/timer-zero$' timer-zero
+judged OLDER 0 'bad/pool-round-trip # .* not offered: needs .*pool' pool-round-trip timer-zero
+judged TOO_SHORT 2 'says that its struct etalon_subject has [0-9]+ bytes, expected at least' timer-zero
+judged NO_ASYNC_WAIT 2 "needs the function 'async_wait', which is null" timer-zero
+
+# Etalon's own adapter, of a loop whose threads or asyncs are broken. What is replaced has to be there.
+broken() { # broken NAME FILE TEXT BY PATTERN CASE: TEXT and BY are one line each, of src/FILE
+    local name=$1 file=$2 text=$3 by=$4 pattern=$5 case=$6 output status
+    rm -rf "$work/broken" && mkdir -p "$work/broken/tests/conformance" || exit 2
+    cp -r src "$work/broken" && cp -r tests/conformance/adapters tests/conformance/etalon_subject.h "$work/broken/tests/conformance"
+    python3 - "$work/broken/src/$file" "$text" "$by" <<'END' || { report "$name: its text is not there" 1; return; }
+import pathlib, sys
+path, text, by = pathlib.Path(sys.argv[1]), *sys.argv[2:]
+if path.read_text().count(text) != 1:
+    sys.exit(1)
+path.write_text(path.read_text().replace(text, by))
+END
+    (cd "$work/broken" && ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread -Wl,-Bsymbolic \
+        tests/conformance/adapters/etalon.c src/*.c -o etalon.so) || { report "$name: it builds" 1; return; }
+    output=$("$etalon" check --watchdog 3 --case "$case" "$work/broken/etalon.so" 2>&1 </dev/null)
+    status=$?
+    [ $status -eq 1 ] && grep -qE -- "$pattern" <<<"$output"
+    report "$name: $pattern" $? "$output"
+}
+broken 'nobody wakes the loop' pool.c 'return last == NULL;' 'return false;' 'ET-POOL-11' pool-cancel-executing
+broken 'the last work is taken first' pool.c 'struct et_completion *c = pool->head;' 'struct et_completion *c = pool->tail;' 'ET-POOL-2' \
+    pool-first-in-first-out
+broken 'the system call is made twice' pool.c 'case ET_READ: value = read(' 'case ET_READ: read(fd, c->read.buffer, c->read.length); value = read(' \
+    'ET-POOL-4: .* a second system call' pool-round-trip
+broken 'work is queued and no thread told' pool.c 'pthread_cond_signal(&pool->work);' ';' 'ET-POOL-2: .* all of them sleep' \
+    pool-idle-thread-is-told
+broken 'who leaves last tells nobody' pool.c 'pthread_cond_broadcast(&pool->left);' ';' 'ET-POOL-13: the loop waits for ever' \
+    pool-deinit-executing
+broken 'pool_deinit does not join' pool.c 'pthread_join(pool->workers[i].thread, NULL);' 'pthread_detach(pool->workers[i].thread);' \
+    'ET-POOL-14: 1 threads have not ended' pool-shut-down
+broken 'a thread is made for each work' pool.c 'if (pool->queued > pool->idle &&' 'if (' 'ET-POOL-15' pool-threads-created-lazily
+broken 'a wait reads half a counter' async.c 'c->read.length = sizeof c->internal.result;' 'c->read.length = 4;' 'ET-ASYNC-1' async-ends-the-wait
+broken 'a notification is not counted' async.c 'uint64_t one = 1;' 'uint64_t one = 0;' 'ET-ASYNC-2' async-ends-the-wait
+broken 'a deinitialised async takes calls' async.c '? 0 : -EINVAL;' '? 0 : 0;' 'ET-ASYNC-[25]: the call returned 0, expected -EINVAL' async-deinit
+
 judged OTHER_VERSION 2 'is made for version 7' timer-zero
 judged NO_NAME 2 'has no name' timer-zero
 judged INCOMPLETE 2 "needs the function 'timer', which is null" timer-zero
@@ -84,6 +140,15 @@ judged CRASHES_EARLY 2 'crashes when it is loaded: SIGSEGV' timer-zero
 judged HANGS_EARLY 2 'hangs when it is loaded' timer-zero
 judged EXITS_EARLY 2 'ends the process when it is loaded' timer-zero
 judged HALF_ROUNDS 2 'offers rounds, but not all' timer-zero
+
+# The table of failures in RUNNER.md, the judge's list, and what the judge says in fact.
+said=$(grep -v '^    "ET-' tests/conformance/outside.c | grep -oE '"ET-[A-Z]+-[0-9]+(/[a-z]+)?"' | tr -d '"' | sort -u)
+listed=$(sed -n '/^static const char .const failures/,/^};/p' tests/conformance/outside.c | grep -oE 'ET-[A-Z]+-[0-9]+(/[a-z]+)?' | sort -u)
+missing=$(comm -23 <(echo "$said") <({ echo "$listed"; sed -n 's,/.*,,p' <<<"$listed"; } | sort -u); for each in $(grep / <<<"$listed"); do
+    grep -qE "^\| .*${each%/*}.*\| \`${each#*/}\` \|" tests/conformance/RUNNER.md || echo "$each"
+done)
+test -z "$missing"
+report 'every failure is in the list, and every kind in RUNNER.md' $? "$missing"
 
 # Random programs find a fault, and make it short.
 output=$("$etalon" check --case nothing-to-do --random 300 --seed 7 "$work/EARLY.so" 2>&1)
@@ -114,6 +179,15 @@ refused 'the same name' "$work/NONE.so" "$work/NONE.so"
 refused 'usage' --case '*'
 refused 'spec/nowhere' --cases spec/nowhere "$work/NONE.so"
 refused 'Not a directory|No such file' --case timer-zero --json "$work/NONE.so/x" "$work/NONE.so"
+refused '--html .*No such file' --case timer-zero --html "$work/no/folder/x.html" "$work/NONE.so"
+refused '--html .*Is a directory' --case timer-zero --html "$work" "$work/NONE.so"
+refused 'Not a directory|No such file' --case timer-zero --tap "$work/NONE.so/x" "$work/NONE.so"
+output=$(PATH=$work "$etalon" check --case timer-zero --html "$work/none.html" "$work/NONE.so" 2>&1)
+[ $? -eq 2 ] && [ ! -e "$work/none.html" ] && grep -q 'python3, which makes the page, cannot be run' <<<"$output"
+report 'a page without python3' $? "$output"
+"$etalon" check --matrix --case timer-zero --html "$work/page.html" --tap "$work/page.tap" "$work/NONE.so" >/dev/null 2>&1 &&
+    grep -q '</html>' "$work/page.html" && grep -q '^ok 1 - bad/timer-zero$' "$work/page.tap"
+report 'a page and the test-anything protocol beside a matrix' $?
 "$etalon" check --list --clause 'ET-RESET-*' | grep -q 'reset-moved'
 report '--list with a clause pattern' $?
 [ "$("$etalon" check --list --case 3-5 | wc -l)" -eq 3 ]
@@ -134,6 +208,31 @@ bad = next(r for r in full["results"] if r["verdict"] == "fail")
 assert bad["clause"] == "ET-STATE-3" and bad["program"] and bad["expected"] and bad["observed"]
 END
 report 'the JSON files agree with each other' $?
+
+# Two subjects that fail by random programs of the same number: each program is another one, and the page takes both.
+build EARLY && sed 's/"bad"/"worse"/' tests/conformance/faults/bad_subject.c >"$work/worse.c" &&
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance -DFAULT=EARLY "$work/worse.c" -o "$work/worse.so"
+output=$("$etalon" check --matrix --case nothing-to-do --random 40 --html "$work/both.html" "$work/EARLY.so" "$work/worse.so" 2>&1)
+[ $? -eq 1 ] && grep -q '</html>' "$work/both.html"
+report 'a page of random programs for two subjects' $? "$output"
+
+# The events say what the subject has said of its states: the four of Etalon, two of the loop here, and none of one that tells nothing.
+sed 's/ETALON_OFFERS_IN_USE |//; s/"bad"/"mute"/' tests/conformance/faults/bad_subject.c >"$work/mute.c" &&
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance "$work/mute.c" -o "$work/mute.so" &&
+    "$etalon" check --case timer-deletes-expired-timer --json "$work/states.json" "$work/NONE.so" "$work/mute.so" build/subjects/etalon.so >/dev/null
+python3 - "$work/states.json" <<'END'
+import json, sys
+results = {r["subject"]: r for r in json.load(open(sys.argv[1], encoding="utf-8"))["results"]}
+def seen(name, kind):
+    return {e["state"] for e in results[name]["observed"] if e["kind"] == kind and "state" in e}
+def changes(name):
+    return {state for e in results[name]["observed"] for state in e.get("states", {}).values()}
+assert seen("etalon", "callback") == {"dead"} and seen("etalon", "call") == {"adding", "deleting"} and changes("etalon") == {"active", "dead"}
+assert seen("bad", "callback") == {"unused"} and seen("bad", "call") == {"in_use", "unused"}
+assert seen("mute", "callback") == {"called"} and seen("mute", "call") == {"submitted", "silent"} and not changes("mute")
+assert results["etalon"]["observed"] == results["etalon"]["expected"]
+END
+report 'each event has the states that the subject tells, and no others' $?
 
 echo "1..$number"
 [ "$failures" -eq 0 ]

@@ -7,9 +7,12 @@
 
 #include "interpose.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -35,6 +38,24 @@ static struct interpose_hooks hooks;
 static bool inside;
 static _Thread_local bool first_thread;
 
+struct participant {
+    bool used, ended;
+    pthread_t thread;
+    void *(*start)(void *);
+    void *argument, *result;
+    sem_t go, halted;
+    bool away;                       /* in the runner's code, whose calls are not the subject's */
+    bool calling;                    /* between INTERPOSE_CALL and INTERPOSE_CALLED */
+    bool at_locks;                   /* it is to stop there */
+    const pthread_cond_t *condition; /* that it waits for, until it is told of it; or NULL */
+    enum interpose_stop stop;
+    struct interpose_call call;
+};
+static struct participant participants[INTERPOSE_THREADS_MAX];
+static bool participants_wanted;
+static const pthread_cond_t *awaited;        /* by the first thread, likewise */
+static _Thread_local struct participant *me; /* NULL: this thread is none */
+
 static struct timer {
     int fd, clock;
     uint64_t expiry, interval;
@@ -49,6 +70,8 @@ void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks 
     first_thread = true;
     inside = false;
     timer_count = 0;
+    participants_wanted = false;
+    awaited = NULL;
 }
 
 bool interpose_inside(bool now) {
@@ -61,12 +84,57 @@ static bool by_subject(enum interpose_mode wanted) {
     return mode == wanted && inside && first_thread;
 }
 
+static bool participates(void) {
+    return me != NULL && !me->away;
+}
+
+static void await(sem_t *semaphore) {
+    while (sem_wait(semaphore) != 0)
+        continue;
+}
+
+/* By a participant: the first thread goes on, until it lets this one. */
+static void halt(enum interpose_stop stop) {
+    me->stop = stop;
+    sem_post(&me->halted);
+    await(&me->go);
+}
+
+/* The call that comes next is one of those that a pool's thread makes. */
+static void halt_before(enum et_operation operation, int fd, uintptr_t identity) {
+    if (!participates())
+        return;
+    me->call = (struct interpose_call){operation, fd, (const void *)identity};
+    me->calling = true;
+    halt(INTERPOSE_CALL);
+}
+
+static bool enter_world(void) {
+    bool enters = by_subject(INTERPOSE_WORLD) || participates();
+    if (enters && me != NULL)
+        me->away = true;
+    else if (enters)
+        inside = false;
+    return enters;
+}
+
+static void leave_world(void) {
+    int kept = errno;
+    if (me == NULL) {
+        inside = true;
+        return;
+    }
+    if (me->calling)
+        halt(INTERPOSE_CALLED);
+    me->calling = me->away = false;
+    errno = kept;
+}
+
 /* The world's own calls are not the subject's. */
 #define IN_WORLD(type, call)                                                                                           \
-    if (by_subject(INTERPOSE_WORLD)) {                                                                                 \
-        inside = false;                                                                                                \
+    if (enter_world()) {                                                                                               \
         type answer = (call);                                                                                          \
-        inside = true;                                                                                                 \
+        leave_world();                                                                                                 \
         return answer;                                                                                                 \
     }
 
@@ -105,6 +173,9 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len
 int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *length);
 int __wrap_shutdown(int fd, int how);
 int __wrap_close(int fd);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
+int __wrap_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 
 /* ---- what only the world wants to see ----------------------------------------------------------------- */
 
@@ -129,21 +200,25 @@ EXPORT int eventfd(unsigned value, int flags) {
 }
 
 EXPORT ssize_t read(int fd, void *buffer, size_t length) {
+    halt_before(ET_READ, fd, (uintptr_t)buffer);
     IN_WORLD(ssize_t, __wrap_read(fd, buffer, length))
     return syscall(SYS_read, fd, buffer, length);
 }
 
 EXPORT ssize_t write(int fd, const void *buffer, size_t length) {
+    halt_before(ET_WRITE, fd, (uintptr_t)buffer);
     IN_WORLD(ssize_t, __wrap_write(fd, buffer, length))
     return syscall(SYS_write, fd, buffer, length);
 }
 
 EXPORT ssize_t pread(int fd, void *buffer, size_t length, off_t offset) {
+    halt_before(ET_PREAD, fd, (uintptr_t)buffer);
     IN_WORLD(ssize_t, __wrap_pread(fd, buffer, length, offset))
     return syscall(SYS_pread64, fd, buffer, length, offset);
 }
 
 EXPORT ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset) {
+    halt_before(ET_PWRITE, fd, (uintptr_t)buffer);
     IN_WORLD(ssize_t, __wrap_pwrite(fd, buffer, length, offset))
     return syscall(SYS_pwrite64, fd, buffer, length, offset);
 }
@@ -196,6 +271,7 @@ EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
 }
 
 EXPORT int close(int fd) {
+    halt_before(ET_CLOSE, fd, 0);
     IN_WORLD(int, __wrap_close(fd))
     OF_PROGRAM(int, fd, __wrap_close(fd))
     for (unsigned i = 0; i < timer_count; i++)
@@ -484,6 +560,216 @@ EXPORT int nanosleep(const struct timespec *duration, struct timespec *rest) {
 EXPORT int usleep(useconds_t duration) {
     struct timespec precise = {duration / 1000000, (long)(duration % 1000000) * 1000};
     return nanosleep(&precise, NULL);
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------ */
+
+/* The C library's, or a sanitizer's that stands before it: no name leads there any more, for the name is taken here. */
+static struct {
+    int (*create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
+    int (*join)(pthread_t thread, void **result);
+    int (*lock)(pthread_mutex_t *mutex);
+    int (*wait)(pthread_cond_t *condition, pthread_mutex_t *mutex);
+    int (*signal)(pthread_cond_t *condition);
+    int (*broadcast)(pthread_cond_t *condition);
+} real;
+
+extern int __interceptor_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
+                                        void *argument) __attribute__((weak));
+
+static void *next_of(const char *name) {
+    void *found = dlsym(RTLD_NEXT, name);
+    if (found == NULL)
+        _exit(2);
+    return found;
+}
+
+/* Not in a constructor: those of libraries come before it, and lock mutexes. */
+static void find_real(void) {
+    *(void **)&real.join = next_of("pthread_join");
+    *(void **)&real.wait = next_of("pthread_cond_wait");
+    *(void **)&real.signal = next_of("pthread_cond_signal");
+    *(void **)&real.broadcast = next_of("pthread_cond_broadcast");
+    *(void **)&real.create = next_of("pthread_create");
+    if (__interceptor_pthread_create != NULL)
+        real.create = __interceptor_pthread_create;
+    *(void **)&real.lock = next_of("pthread_mutex_lock");
+}
+
+#define REAL(call) (real.lock == NULL ? find_real() : (void)0, real.call)
+
+void interpose_participants(void) {
+    participants_wanted = true;
+}
+
+struct interpose_call interpose_call(const struct participant *participant) {
+    return participant->call;
+}
+
+bool interpose_sleeps(const struct participant *participant) {
+    return participant->ended || participant->condition != NULL;
+}
+
+enum interpose_stop interpose_step(struct participant *participant, bool at_locks) {
+    if (participant->ended)
+        return INTERPOSE_ENDED;
+    if (participant->condition != NULL)
+        return INTERPOSE_PARKED;
+    participant->at_locks = at_locks;
+    sem_post(&participant->go);
+    await(&participant->halted);
+    return participant->stop;
+}
+
+unsigned interpose_participants_left(void) {
+    unsigned left = 0;
+    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
+        left += participants[i].used && !participants[i].ended;
+    return left;
+}
+
+static void end_participant(void *self) {
+    struct participant *participant = self;
+    participant->ended = true;
+    participant->stop = INTERPOSE_ENDED;
+    me = NULL;
+    sem_post(&participant->halted);
+}
+
+static void *run_participant(void *self) {
+    struct participant *participant = self;
+    await(&participant->go);
+    pthread_cleanup_push(end_participant, participant); /* also when it calls pthread_exit */
+    me = participant;
+    if (participant->start != NULL)
+        participant->result = participant->start(participant->argument);
+    pthread_cleanup_pop(1);
+    return participant->result;
+}
+
+static int begin_participant(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
+                             void *argument) {
+    pthread_t ignored;
+    unsigned i = 0;
+    while (i < INTERPOSE_THREADS_MAX && participants[i].used)
+        i++;
+    if (i == INTERPOSE_THREADS_MAX)
+        return EAGAIN;
+    struct participant *participant = &participants[i];
+    memset(participant, 0, sizeof *participant);
+    sem_init(&participant->go, 0, 0);
+    sem_init(&participant->halted, 0, 0);
+    int error = REAL(create)(&participant->thread, attributes, run_participant, participant);
+    if (error != 0)
+        return error;
+    participant->used = true;
+    error = __wrap_pthread_create(&ignored, attributes, start, participant);
+    if (error != 0) { /* the world has refused it: it ends before it has begun */
+        (void)interpose_step(participant, false);
+        REAL(join)(participant->thread, NULL);
+        participant->used = false;
+        return error;
+    }
+    participant->start = start;
+    participant->argument = argument;
+    *thread = participant->thread;
+    return 0;
+}
+
+EXPORT int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes, void *(*start)(void *),
+                          void *restrict argument) {
+    if (!participants_wanted || !by_subject(INTERPOSE_WORLD))
+        return REAL(create)(thread, attributes, start, argument);
+    IN_WORLD(int, begin_participant(thread, attributes, start, argument))
+    return EAGAIN; /* not reached */
+}
+
+static int join_participant(struct participant *participant, void **result) {
+    (void)__wrap_pthread_join((pthread_t)(uintptr_t)participant, NULL); /* the observer lets it end */
+    participant->used = false;
+    return REAL(join)(participant->thread, result);
+}
+
+EXPORT int pthread_join(pthread_t thread, void **result) {
+    struct participant *participant = NULL;
+    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
+        if (participants[i].used && pthread_equal(participants[i].thread, thread))
+            participant = &participants[i];
+    if (participant != NULL)
+        IN_WORLD(int, join_participant(participant, result))
+    return REAL(join)(thread, result);
+}
+
+/* A mutex that another participant has is tried again when this one is let go on. */
+static int lock_stepwise(pthread_mutex_t *mutex, enum interpose_stop stop) {
+    int result;
+    while ((result = pthread_mutex_trylock(mutex)) == EBUSY)
+        halt(stop);
+    return result;
+}
+
+EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex) {
+    if (!participates())
+        return REAL(lock)(mutex);
+    if (me->at_locks)
+        halt(INTERPOSE_LOCK);
+    return lock_stepwise(mutex, INTERPOSE_LOCK);
+}
+
+/* Others are let go on until one of them has told of the condition. */
+static int wait_for_participants(pthread_cond_t *condition, pthread_mutex_t *mutex) {
+    int result = 0;
+    for (awaited = condition; awaited != NULL && result == 0;)
+        result = __wrap_pthread_cond_wait(condition, mutex);
+    return result;
+}
+
+EXPORT int pthread_cond_wait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex) {
+    if (participates()) {
+        me->condition = condition;
+        pthread_mutex_unlock(mutex);
+        halt(INTERPOSE_PARKED);
+        return lock_stepwise(mutex, INTERPOSE_PARKED);
+    }
+    if (participants_wanted)
+        IN_WORLD(int, wait_for_participants(condition, mutex))
+    return REAL(wait)(condition, mutex);
+}
+
+/* Who gives way waits for others. */
+EXPORT int sched_yield(void) {
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pthread_cond_t nothing = PTHREAD_COND_INITIALIZER;
+    if (participates())
+        halt(INTERPOSE_LOCK);
+    else if (participants_wanted && enter_world()) {
+        pthread_mutex_lock(&mutex);
+        (void)__wrap_pthread_cond_wait(&nothing, &mutex);
+        pthread_mutex_unlock(&mutex);
+        leave_world();
+    }
+    return (int)syscall(SYS_sched_yield);
+}
+
+/* Whoever waits may go on: more than one may, even after a signal. */
+static void tell(const pthread_cond_t *condition) {
+    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
+        if (participants[i].condition == condition)
+            participants[i].condition = NULL;
+    if (awaited == condition)
+        awaited = NULL;
+}
+
+EXPORT int pthread_cond_signal(pthread_cond_t *condition) {
+    if (participants_wanted)
+        tell(condition);
+    return REAL(signal)(condition);
+}
+
+EXPORT int pthread_cond_broadcast(pthread_cond_t *condition) {
+    if (participants_wanted)
+        tell(condition);
+    return REAL(broadcast)(condition);
 }
 
 #else

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../../src/etalon_vocabulary.h"
+
 enum interpose_mode {
     INTERPOSE_NOTHING, /* every call goes to Linux */
     INTERPOSE_WORLD, /* the subject's calls go to the world that is begun (fuzz/wrap.c), which may be a simulated one */
@@ -28,5 +30,41 @@ void interpose_begin(enum interpose_mode mode, const struct interpose_hooks *hoo
 
 /* Whether the calls that come now are the subject's. Returns what it was before. */
 bool interpose_inside(bool inside);
+
+/* ---- threads that the subject makes: participants ------------------------------------------------------
+ *
+ * They are real threads of the subject's own code, but one of them runs at a time, while the first thread waits, and only when it is
+ * told to: from one stop to the next. A thread stops before and after a system call of the kind that a pool makes, before it locks a mutex (when
+ * asked to), and where it would wait for a condition; from there it goes on only after somebody has told of it. */
+
+#define INTERPOSE_THREADS_MAX 16
+
+struct participant;
+
+enum interpose_stop {
+    INTERPOSE_CALL,   /* before a read, pread, write, pwrite or close: interpose_call tells which */
+    INTERPOSE_CALLED, /* after it */
+    INTERPOSE_LOCK,   /* before it locks a mutex, or while another thread has that */
+    INTERPOSE_PARKED, /* in pthread_cond_wait */
+    INTERPOSE_ENDED,
+};
+
+struct interpose_call {
+    enum et_operation operation;
+    int fd;
+    const void *identity; /* the buffer; of a close: NULL */
+};
+
+/* From now on threads that the subject's first thread makes are participants: in a world that is begun, whose observer is told of each
+ * (`created`, `joined`: with the participant). Until the next interpose_begin. */
+void interpose_participants(void);
+/* It waits for a condition of which nobody has told since, or has ended: a step would do nothing. */
+bool interpose_sleeps(const struct participant *participant);
+/* Lets it run to its next stop. at_locks: to the next mutex that it locks, too. */
+enum interpose_stop interpose_step(struct participant *participant, bool at_locks);
+/* What it is about to do, or has just done. */
+struct interpose_call interpose_call(const struct participant *participant);
+/* How many have not ended. */
+unsigned interpose_participants_left(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,22 @@ static bool valid_name(const char *name) {
     return name != NULL && *name != '\0' && strlen(name) < 40 && strspn(name, letters) == strlen(name);
 }
 
+#define ASYNCS     (ETALON_OFFERS_ASYNC | ETALON_OFFERS_ASYNC_KEPT)
+#define OPERATIONS (UINT64_C(0xffffffff) << 24 & ~(ETALON_OFFERS_ROUNDS | ASYNCS))
+
+/* What an adapter has that was made before the later members were added. */
+#define SIZE_MIN offsetof(struct etalon_subject, pool_init)
+
+/* As this runner knows subjects: what its members are too few for is not offered. */
+static struct etalon_subject completed(const struct etalon_subject *s) {
+    struct etalon_subject subject = {.abi = 0};
+    bool whole = s->size >= sizeof subject;
+    memcpy(&subject, s, whole ? sizeof subject : SIZE_MIN);
+    if (!whole)
+        subject.offers &= ~(ETALON_OFFERS_POOL | ASYNCS);
+    return subject;
+}
+
 /* The first function that a capability needs and that is null. */
 static const char *incomplete(const struct etalon_subject *s) {
     const struct {
@@ -104,7 +121,13 @@ static const char *incomplete(const struct etalon_subject *s) {
         {ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE, s->state != NULL, "state"},
         {ETALON_OFFERS_DEINIT, s->deinit != NULL, "deinit"},
         {ETALON_OFFERS_FORGET, s->forget != NULL, "forget"},
-        {UINT64_C(0xffffffff) << 24 & ~ETALON_OFFERS_ROUNDS, s->submit != NULL, "submit"},
+        {OPERATIONS, s->submit != NULL, "submit"},
+        {ETALON_OFFERS_POOL, s->pool_init != NULL, "pool_init"},
+        {ETALON_OFFERS_POOL, s->pool_deinit != NULL, "pool_deinit"},
+        {ETALON_OFFERS_ASYNC, s->async_init != NULL, "async_init"},
+        {ETALON_OFFERS_ASYNC, s->async_deinit != NULL, "async_deinit"},
+        {ETALON_OFFERS_ASYNC, s->async_notify != NULL, "async_notify"},
+        {ETALON_OFFERS_ASYNC, s->async_wait != NULL, "async_wait"},
     };
     for (unsigned i = 0; i < sizeof needs / sizeof *needs; i++)
         if ((i < 2 || (s->offers & needs[i].bits) != 0) && !needs[i].there)
@@ -119,6 +142,7 @@ static const char *incomplete(const struct etalon_subject *s) {
 
 /* NULL after a sentence in `error`. */
 static const struct etalon_subject *load_subject(const char *path, char *error, size_t size) {
+    static struct etalon_subject subject;
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (object == NULL) {
         snprintf(error, size, "cannot be loaded: %s", dlerror());
@@ -134,12 +158,14 @@ static const struct etalon_subject *load_subject(const char *path, char *error, 
                  ETALON_SUBJECT_ABI);
         return NULL;
     }
-    /* A newer adapter has more members than this runner knows of; an older one, that has fewer, is of another version so far. */
-    if (s->size < sizeof *s) {
+    /* A newer adapter has more members than this runner knows of, an older one fewer. */
+    if (s->size < SIZE_MIN) {
         snprintf(error, size, "says that its struct etalon_subject has %u bytes, expected at least %zu", s->size,
-                 sizeof *s);
+                 SIZE_MIN);
         return NULL;
     }
+    subject = completed(s);
+    s = &subject;
     if (!valid_name(s->name)) {
         snprintf(error, size, "has no name, or one with other than letters, digits, '-', '.', '_', '+'");
         return NULL;
@@ -149,6 +175,12 @@ static const struct etalon_subject *load_subject(const char *path, char *error, 
         snprintf(error, size, "offers what needs the function '%s', which is null", missing);
         return NULL;
     }
+    for (const struct etalon_subject_difference *d = s->differences; d != NULL && d->clause != NULL; d++)
+        if (!outside_knows(d->clause)) {
+            snprintf(error, size, "documents the difference '%.40s', which is no failure in the table of RUNNER.md",
+                     d->clause);
+            return NULL;
+        }
     if ((s->offers & ETALON_OFFERS_ROUNDS) != 0 && (s->offers & ROUNDS_NEED) != ROUNDS_NEED) {
         snprintf(error, size, "offers rounds, but not all of the calls that are judged with them (RUNNER.md)");
         return NULL;
@@ -167,7 +199,10 @@ static void look_here(const char *path, struct look *look) {
         to->offers = s->offers;
         for (unsigned i = 0; s->differences != NULL && s->differences[i].clause != NULL && i < SUBJECT_DIFFERENCES;
              i++) {
-            snprintf(to->difference[i].clause, sizeof to->difference[i].clause, "%s", s->differences[i].clause);
+            const char *failure = s->differences[i].clause, *slash = strchr(failure, '/');
+            snprintf(to->difference[i].clause, sizeof to->difference[i].clause, "%.*s", (int)strcspn(failure, "/"),
+                     failure);
+            snprintf(to->difference[i].kind, sizeof to->difference[i].kind, "%s", slash != NULL ? slash + 1 : "");
             snprintf(to->difference[i].why, sizeof to->difference[i].why, "%s", s->differences[i].why);
             to->differences = i + 1;
         }
@@ -242,16 +277,19 @@ static void run_here(const struct job *job, struct kit_result *result) {
     const struct etalon_subject *subject = load_subject(job->subject->path, error, sizeof error);
     if (subject == NULL)
         return; /* it was one when it was looked at */
-    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0)
-        strict_run(subject, &job->trace->program, world, result);
+    struct etalon_subject held = *subject;
+    held.offers = job->subject->offers; /* perhaps fewer: --outside */
+    if ((held.offers & ETALON_OFFERS_ROUNDS) != 0)
+        strict_run(&held, &job->trace->program, world, result);
     else
-        outside_run(subject, &job->trace->program, job->lenient, result);
+        outside_run(&held, &job->trace->program, job->lenient, result);
 }
 
 static bool believable(struct kit_result *result) {
     if (result->magic != KIT_MAGIC || result->verdict >= VERDICTS || result->events > KIT_EVENTS_MAX)
         return false;
     result->clause[sizeof result->clause - 1] = '\0';
+    result->kind[sizeof result->kind - 1] = '\0';
     result->message[sizeof result->message - 1] = '\0';
     for (unsigned i = 0; i < result->events; i++)
         result->event[i].text[sizeof result->event[i].text - 1] = '\0';
@@ -261,6 +299,7 @@ static bool believable(struct kit_result *result) {
 static void keep(struct outcome *outcome, struct kit_result *result) {
     outcome->verdict = (enum verdict)result->verdict;
     snprintf(outcome->clause, sizeof outcome->clause, "%s", result->clause);
+    snprintf(outcome->kind, sizeof outcome->kind, "%s", result->kind);
     snprintf(outcome->message, sizeof outcome->message, "%s", result->message);
     outcome->callbacks = result->callbacks;
     outcome->waits = result->waits;

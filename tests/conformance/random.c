@@ -10,6 +10,11 @@
 
 #define MAIN_COMMANDS 24
 #define DESCRIPTORS   4
+/* Who offers this can be asked for most of what there is, and each second program is one of those for the reference. */
+#define EVERYTHING                                                                                                     \
+    (ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_READD | ETALON_OFFERS_STATE | ETALON_OFFERS_READ |  \
+     ETALON_OFFERS_SEND)
+#define ASYNC DESCRIPTORS /* the handle of the one async */
 
 struct writer {
     uint64_t state, offers;
@@ -34,6 +39,12 @@ static void put(struct writer *w, const struct command *command) {
 static struct command operation(struct writer *w) {
     struct command c = {.kind = COMMAND_SUBMIT, .body = (uint8_t)(1 + draw(w, 4))};
     unsigned d = draw(w, DESCRIPTORS);
+    if (has(w, ETALON_OFFERS_ASYNC) && draw(w, 5) == 0) {
+        c.kind = COMMAND_ASYNC_WAIT;
+        c.c = (uint8_t)(5 + draw(w, 3));
+        c.d = ASYNC;
+        return c;
+    }
     if (!has(w, ETALON_OFFERS_POLL) || draw(w, 2) == 0) {
         static const uint8_t delays[] = {0, 1, 1, 2, 3, 5, 5, 10, 10, 20};
         c.kind = COMMAND_TIMER;
@@ -75,6 +86,8 @@ static struct command on_the_loop(struct writer *w) {
 
 static struct command in_the_world(struct writer *w) {
     struct command c = {.kind = COMMAND_ADVANCE, .d = (uint8_t)draw(w, DESCRIPTORS)};
+    if (has(w, ETALON_OFFERS_ASYNC) && draw(w, 4) == 0)
+        return (struct command){.kind = COMMAND_NOTIFY, .d = ASYNC};
     switch (draw(w, has(w, ETALON_OFFERS_WAKEUP) ? 6 : 5)) {
     case 0: c.value = draw(w, 12000); break;
     case 1: c.value = 1000 * draw(w, 12); break;
@@ -129,6 +142,10 @@ static void main_body(struct writer *w) {
         struct command open = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = w->kind[d]};
         put(w, &open);
     }
+    if (has(w, ETALON_OFFERS_ASYNC)) {
+        struct command open = {.kind = COMMAND_OPEN, .d = ASYNC, .value = WORLD_ASYNC};
+        put(w, &open);
+    }
     unsigned count = 4 + draw(w, MAIN_COMMANDS);
     for (unsigned i = 0; i < count; i++) {
         unsigned which = draw(w, 10);
@@ -143,7 +160,8 @@ static void main_body(struct writer *w) {
 void random_program(struct program *program, uint64_t seed, uint64_t number, const struct etalon_subject *subject) {
     struct writer w = {.state = seed << 32 ^ number, .offers = subject->offers, .program = program};
     memset(program, 0, sizeof *program);
-    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0) {
+    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0 ||
+        ((subject->offers & EVERYTHING) == EVERYTHING && number % 2 != 0)) {
         lively_program(program, &w.state, NULL, 0);
         for (unsigned i = program->commands; i-- > 0;)
             if (!kit_can(subject, &program->command[i]))

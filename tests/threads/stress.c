@@ -2,11 +2,14 @@
  * work deleted, cancelled, added again in every phase, from callbacks and between ticks; loops deinitialised while their work executes;
  * other threads and a signal handler that notify and wake loops which are being deinitialised.
  *
- * usage: stress [--operations N] [--seconds N] [--loops N] [--threads N] [--notifiers N] [--seed N]
+ * usage: stress [--operations N] [--seconds N] [--loops N] [--threads N] [--notifiers N] [--alone] [--watchdog SECONDS] [--seed N]
+ *
+ * --alone: no notifiers, no signal, no wake-up by an operation; every epoch ends by waiting, without limit and without a timer, for what is
+ * under way. A wake-up that is lost is not made good by the next disturbance then.
  *
  * What must hold: each episode has exactly one callback or none where the law says none; what was read is what the file
- * holds; nothing is written to a buffer after its completion is dead; no wait outlasts its notification or hand-over (a
- * watchdog ends the program); as many descriptors at the end as at the beginning. Ends after N operations, or N seconds, whichever
+ * holds; nothing is written to a buffer after the callback of its completion (or, if that was deleted, after the loop's deinit); no wait outlasts
+ * its notification or hand-over (a watchdog, which looks at each loop, ends the program); as many descriptors at the end as at the beginning. Ends after N operations, or N seconds, whichever
  * comes first. Exit status 1 on a breach; meant to run under ThreadSanitizer, AddressSanitizer and Valgrind too. */
 #include "../../src/etalon.h"
 
@@ -29,7 +32,6 @@
 #define ITEMS       32
 #define BLOCK       64
 #define FILE_BLOCKS 256
-#define WATCHDOG_S  60
 #define PINGS       200 /* an epoch */
 #define ROUNDS      200 /* an epoch, at most */
 #define AFTER_DEATH 0x5a
@@ -53,9 +55,11 @@ struct driver {
     struct et_completion waiter, timer;
     pthread_t thread;
     uint64_t random;
-    uint64_t submitted, handed_over, delivered, deleted, cancelled, refused, dropped, epochs;
-    unsigned pending; /* episodes that owe a callback */
-    unsigned left;    /* operations that this epoch may still submit */
+    uint64_t submitted, handed_over, delivered, deleted, cancelled, refused, dropped;
+    _Atomic(uint64_t) epochs; /* what the watchdog looks at */
+    unsigned pending;         /* episodes that owe a callback */
+    unsigned left;            /* operations that this epoch may still submit */
+    _Atomic(bool) ended;
     bool closing;
     _Atomic(uint64_t) asked, seen; /* notifications that must be answered */
     _Atomic(unsigned) guests; /* threads and signal handlers that may be in a wake-up or notification of this loop */
@@ -64,11 +68,11 @@ struct driver {
 
 static struct driver driver[LOOPS_MAX];
 static struct et_pool pool;
-static unsigned loops = 4, notifiers = 2;
+static unsigned loops = 4, notifiers = 2, watchdog_s = 60;
+static bool alone;
 static int data_file, sink_file;
 static _Atomic(bool) over;
 static _Atomic(uint64_t) operations, operations_max = 20000;
-static _Atomic(uint64_t) progress; /* what the watchdog looks at */
 
 #define CHECK(condition, ...)                                                                                          \
     do {                                                                                                               \
@@ -99,7 +103,6 @@ static unsigned char content(unsigned block, unsigned byte) {
 static void unwatch_atomics(void) {
     UNWATCH_ONCE(&over);
     UNWATCH_ONCE(&operations);
-    UNWATCH_ONCE(&progress);
     for (unsigned i = 0; i < LOOPS_MAX; i++) {
         UNWATCH_ONCE(&driver[i].loop.handed_over);
         UNWATCH_ONCE(&driver[i].loop.wakers);
@@ -108,6 +111,8 @@ static void unwatch_atomics(void) {
         UNWATCH_ONCE(&driver[i].seen);
         UNWATCH_ONCE(&driver[i].guests);
         UNWATCH_ONCE(&driver[i].beginning);
+        UNWATCH_ONCE(&driver[i].epochs);
+        UNWATCH_ONCE(&driver[i].ended);
     }
 }
 #else
@@ -219,7 +224,10 @@ static void act(struct driver *d) {
     switch (choose(d, 8)) {
     case 0: delete_item(d, i); break;
     case 1: cancel_item(d, i); break;
-    case 2: et_loop_wakeup(&d->loop); break;
+    case 2:
+        if (!alone)
+            et_loop_wakeup(&d->loop);
+        break;
     default:
         if (!d->closing)
             submit(d, i);
@@ -325,7 +333,7 @@ static void drain(struct driver *d) {
 }
 
 static void end_epoch(struct driver *d) {
-    if (choose(d, 2) == 0)
+    if (choose(d, 2) == 0 || alone)
         drain(d);
     d->dropped += d->pending;
     CHECK(et_loop_deinit(&d->loop) == 0, "deinit");
@@ -338,7 +346,7 @@ static void end_epoch(struct driver *d) {
     for (unsigned i = 0; i < ITEMS; i++)
         for (unsigned b = 0; b < BLOCK; b++)
             CHECK(d->item[i].buffer[b] == AFTER_DEATH, "item %u was written to after deinit", i);
-    d->epochs++;
+    atomic_fetch_add(&d->epochs, 1);
 }
 
 static void *drive(void *argument) {
@@ -354,10 +362,10 @@ static void *drive(void *argument) {
             CHECK(error == 0, "tick: %d", error);
         }
         end_epoch(d);
-        atomic_fetch_add(&progress, 1);
         if (atomic_fetch_add(&operations, d->submitted - before) + d->submitted - before >= operations_max)
             atomic_store(&over, true);
     }
+    atomic_store(&d->ended, true);
     return NULL;
 }
 
@@ -385,40 +393,54 @@ static void make_files(void) {
     }
 }
 
-/* The main thread: waits for the end, shows progress on a terminal, and ends what makes none. */
+static uint64_t clock_s(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec;
+}
+
+/* The main thread: waits until all loops have ended, shows progress on a terminal, and ends the program when a loop gets nowhere. */
 static void watch(unsigned seconds) {
-    uint64_t last = 0;
-    unsigned idle_s = 0;
-    for (unsigned s = 0; !atomic_load(&over); s++) {
-        for (unsigned k = 0; k < 20 && !atomic_load(&over); k++) /* signals interrupt it */
-            nanosleep(&(struct timespec){0, 50000000}, NULL);
-        uint64_t now = atomic_load(&progress);
-        idle_s = now == last ? idle_s + 1 : 0;
-        last = now;
+    uint64_t begun_s = clock_s(), moved_s[LOOPS_MAX], last[LOOPS_MAX] = {0};
+    for (unsigned i = 0; i < loops; i++)
+        moved_s[i] = begun_s;
+    for (unsigned going = loops; going > 0;) {
+        nanosleep(&(struct timespec){0, 50000000}, NULL); /* the signal may cut it short */
+        uint64_t now_s = clock_s();
+        going = 0;
+        for (unsigned i = 0; i < loops; i++) {
+            uint64_t now = atomic_load(&driver[i].epochs);
+            bool ended = atomic_load(&driver[i].ended);
+            if (now != last[i] || ended)
+                moved_s[i] = now_s;
+            last[i] = now;
+            going += !ended;
+            CHECK(now_s - moved_s[i] < watchdog_s,
+                  "loop %u has not got on for %u s: a wake-up was lost, or something waits for ever", i, watchdog_s);
+        }
         if (isatty(2))
-            fprintf(stderr, "\r%u s, %llu operations ", s, (unsigned long long)atomic_load(&operations));
-        CHECK(idle_s < WATCHDOG_S, "no loop has got on for %u s: a wake-up was lost, or something waits for ever",
-              idle_s);
-        if (seconds > 0 && s + 1 >= seconds)
+            fprintf(stderr, "\r%u s, %llu operations ", (unsigned)(now_s - begun_s),
+                    (unsigned long long)atomic_load(&operations));
+        if (seconds > 0 && now_s - begun_s >= seconds)
             atomic_store(&over, true);
     }
 }
 
-static int report(unsigned before) {
+static int report(unsigned before, uint64_t seconds) {
     struct driver all = {0};
     for (unsigned i = 0; i < loops; i++) {
         all.submitted += driver[i].submitted, all.delivered += driver[i].delivered, all.deleted += driver[i].deleted;
         all.cancelled += driver[i].cancelled, all.dropped += driver[i].dropped, all.epochs += driver[i].epochs;
         all.refused += driver[i].refused, all.handed_over += driver[i].handed_over;
     }
-    CHECK(all.submitted == all.delivered + all.deleted + all.cancelled + all.dropped, "the books do not balance");
     CHECK(descriptors_open() == before, "%u descriptors at the beginning, %u at the end", before, descriptors_open());
-    printf("stress: %llu operations: %llu delivered (%llu by pool threads), %llu cancelled, %llu deleted, %llu dropped "
+    printf("stress: %llu operations in %llu s: %llu delivered (%llu by pool threads), %llu cancelled, %llu deleted, "
+           "%llu dropped "
            "by %llu deinits of loops, "
            "%llu times refused while lingering; nothing lost, nothing twice\n",
-           (unsigned long long)all.submitted, (unsigned long long)all.delivered, (unsigned long long)all.handed_over,
-           (unsigned long long)all.cancelled, (unsigned long long)all.deleted, (unsigned long long)all.dropped,
-           (unsigned long long)all.epochs, (unsigned long long)all.refused);
+           (unsigned long long)all.submitted, (unsigned long long)seconds, (unsigned long long)all.delivered,
+           (unsigned long long)all.handed_over, (unsigned long long)all.cancelled, (unsigned long long)all.deleted,
+           (unsigned long long)all.dropped, (unsigned long long)all.epochs, (unsigned long long)all.refused);
     return 0;
 }
 
@@ -435,13 +457,9 @@ static uint64_t number(const char *option, const char *text, uint64_t least, uin
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"operations", 1, 0, 'o'},
-                                            {"seconds", 1, 0, 's'},
-                                            {"loops", 1, 0, 'l'},
-                                            {"threads", 1, 0, 't'},
-                                            {"notifiers", 1, 0, 'n'},
-                                            {"seed", 1, 0, 'r'},
-                                            {0}};
+    static const struct option options[] = {{"operations", 1, 0, 'o'}, {"seconds", 1, 0, 's'},   {"loops", 1, 0, 'l'},
+                                            {"threads", 1, 0, 't'},    {"notifiers", 1, 0, 'n'}, {"alone", 0, 0, 'a'},
+                                            {"watchdog", 1, 0, 'w'},   {"seed", 1, 0, 'r'},      {0}};
     uint64_t seed = 1;
     unsigned seconds = 0, threads = 3;
     for (int o, index; (o = getopt_long(argc, argv, "", options, &index)) != -1;)
@@ -451,6 +469,8 @@ int main(int argc, char **argv) {
         case 'l': loops = (unsigned)number("loops", optarg, 1, LOOPS_MAX); break;
         case 't': threads = (unsigned)number("threads", optarg, 1, 64); break;
         case 'n': notifiers = (unsigned)number("notifiers", optarg, 0, 64); break;
+        case 'a': alone = true; break;
+        case 'w': watchdog_s = (unsigned)number("watchdog", optarg, 1, 86400); break;
         case 'r': seed = number("seed", optarg, 1, UINT32_MAX); break;
         default: return 2;
         }
@@ -464,7 +484,9 @@ int main(int argc, char **argv) {
     CHECK(et_pool_init(&pool, &(struct et_pool_options){.threads_max = threads}) == 0, "pool_init");
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGALRM, &action, NULL) == 0, "sigaction");
-    struct itimerval each = {{0, 2000}, {0, 2000}};
+    struct itimerval each = {{0, alone ? 0 : 2000}, {0, alone ? 0 : 2000}};
+    if (alone)
+        notifiers = 0;
     CHECK(setitimer(ITIMER_REAL, &each, NULL) == 0, "setitimer");
     pthread_t notifier[64];
     for (unsigned i = 0; i < loops; i++) {
@@ -473,6 +495,7 @@ int main(int argc, char **argv) {
     }
     for (unsigned i = 0; i < notifiers; i++)
         CHECK(pthread_create(&notifier[i], NULL, notify_others, (void *)(uintptr_t)(i + 1)) == 0, "pthread_create");
+    uint64_t begun_s = clock_s();
     watch(seconds);
     for (unsigned i = 0; i < loops; i++)
         pthread_join(driver[i].thread, NULL);
@@ -482,5 +505,5 @@ int main(int argc, char **argv) {
     CHECK(et_pool_deinit(&pool) == 0, "pool_deinit");
     close(data_file);
     close(sink_file);
-    return report(before);
+    return report(before, clock_s() - begun_s);
 }

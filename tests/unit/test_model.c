@@ -1809,6 +1809,94 @@ static void test_async_2_3_notifications(void **state) {
     LAWFUL(model_try(&m, C, ET_READ, 7, 1));
 }
 
+/* ---- what a loop does wrong, where no test above says it ---- */
+
+static void test_submit_9_shut_down_twice(void **state) {
+    (void)state;
+    add(A, ET_SHUTDOWN, 3);
+    tick(0);
+    LAWFUL(model_try(&m, MODEL_NONE, ET_SHUTDOWN, 3, 0));
+    called(A, 0);
+    BREAKS("ET-SUBMIT-9", model_try(&m, MODEL_NONE, ET_SHUTDOWN, 3, 0));
+}
+
+static void test_call_5_no_callback_returns(void **state) {
+    (void)state;
+    BREAKS("ET-CALL-5", model_returned(&m, ET_DISARM));
+    tick(0);
+    BREAKS("ET-CALL-5", model_returned(&m, ET_DISARM));
+}
+
+static void test_reset_8_a_carrier_calls_back(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    tick_0();
+    struct model_description d = description(B, ET_NOOP, -1);
+    model_describe(&m, B, &d);
+    add(C, ET_NOOP, -1); /* comes before it */
+    assert_int_equal(reset(A, B, 9), 0);
+    tick(0);
+    BREAKS("ET-RESET-8", callback(B, 0));
+}
+
+static void test_op_4_the_error_of_another(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    add(B, ET_RECV, 4);
+    tick(0);
+    LAWFUL(model_try(&m, A, ET_RECV, 3, -ECONNRESET));
+    BREAKS("ET-OP-4", callback(B, -ECONNRESET));
+}
+
+static void test_call_4_added_in_this_round(void **state) {
+    (void)state;
+    add(A, ET_NOOP, -1);
+    add(B, ET_NOOP, -1);
+    tick(0);
+    LAWFUL(callback(A, 0));
+    add(C, ET_NOOP, -1);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-CALL-4", callback(C, 0));
+}
+
+static void test_event_5_polls_end_unseen_in_order(void **state) {
+    (void)state;
+    add_null(A, ET_POLL, 3);
+    add_null(B, ET_POLL, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, false));
+    BREAKS("ET-EVENT-5", model_settled(&m, 1U << B));
+}
+
+static void test_pool_15_a_thread_for_nothing(void **state) {
+    (void)state;
+    m.has_pool = true;
+    m.pool_threads_max = 2;
+    add(A, ET_NOOP, -1);
+    tick(0);
+    BREAKS("ET-POOL-15", model_thread(&m, 0));
+}
+
+static void test_deinit_4_every_call(void **state) {
+    (void)state;
+    assert_int_equal(model_deinit(&m), 0);
+    LAWFUL(model_deinit_end(&m));
+    assert_int_equal(model_add(&m, A), -EINVAL);
+    assert_int_equal(model_delete(&m, A), -EINVAL);
+    assert_int_equal(model_timer(&m, A, 5, true, 100), -EINVAL);
+    assert_int_equal(reset(A, B, 5), -EINVAL);
+    assert_int_equal(cancel(A, B), -EINVAL);
+    assert_int_equal(model_async_wait(&m, A, 3, true, 100), -EINVAL);
+    assert_string_equal(m.clause, "ET-DEINIT-4");
+    uint64_t now_ms = m.now_ms;
+    clock_ms(5000);
+    model_update_now(&m);
+    assert_int_equal(m.now_ms, now_ms);
+    assert_int_equal(model_tick(&m, 1), -EINVAL);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(test_##name, set_up)
     const struct CMUnitTest tests[] = {
@@ -1892,6 +1980,14 @@ int main(void) {
         TEST(pool_13_deinit),
         TEST(async_1_wait),
         TEST(async_2_3_notifications),
+        TEST(submit_9_shut_down_twice),
+        TEST(call_5_no_callback_returns),
+        TEST(reset_8_a_carrier_calls_back),
+        TEST(op_4_the_error_of_another),
+        TEST(call_4_added_in_this_round),
+        TEST(event_5_polls_end_unseen_in_order),
+        TEST(pool_15_a_thread_for_nothing),
+        TEST(deinit_4_every_call),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -2,8 +2,10 @@
  *
  * The mapping is one to one: each function of the ABI is the function of etalon.h that has its name, each completion number
  * is one struct et_completion. A completion that is forgotten moves to memory of its own, so that a loop that still looked at the
- * old one would show. Nothing is emulated; everything that version 1.0-draft of the law speaks of is offered, except a thread pool. */
+ * old one would show. Nothing is emulated; everything that version 1.0-draft of the law speaks of is offered. The threads of a pool are the loop's own, which the
+ * runner lets run from stop to stop. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +19,8 @@ struct self {
     const struct etalon_subject_host *host;
     struct et_completion *completion[COUNT];
 };
+
+static struct et_async asyncs[ETALON_SUBJECT_ASYNCS]; /* they belong to no loop */
 
 static struct self *of_loop(struct et_loop *loop) {
     return (struct self *)loop;
@@ -45,6 +49,8 @@ static void release(struct self *self) {
 static int init(const struct etalon_subject_host *host, void **result) {
     struct self *self = calloc(1, sizeof *self);
     struct et_options options = {.descriptors_max = host->descriptors_max};
+    if (host->size > offsetof(struct etalon_subject_host, pool)) /* an older runner has none */
+        options.pool = host->pool;
     if (self == NULL)
         return -ENOMEM;
     self->host = host;
@@ -200,6 +206,48 @@ static void update_now(void *of) {
     et_loop_update_now(&((struct self *)of)->loop);
 }
 
+static int pool_init(uint32_t threads_max, void **result) {
+    struct et_pool_options options = {.threads_max = threads_max};
+    struct et_pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL)
+        return -ENOMEM;
+    int error = et_pool_init(pool, &options);
+    if (error != 0) {
+        free(pool);
+        return error;
+    }
+    *result = pool;
+    return 0;
+}
+
+static int pool_deinit(void *pool) {
+    int error = et_pool_deinit(pool);
+    if (error == 0)
+        free(pool);
+    return error;
+}
+
+static int async_init(void *of, uint32_t a) {
+    (void)of;
+    return et_async_init(&asyncs[a]);
+}
+
+static int async_deinit(void *of, uint32_t a) {
+    (void)of;
+    return et_async_deinit(&asyncs[a]);
+}
+
+static int async_notify(void *of, uint32_t a) {
+    (void)of;
+    return et_async_notify(&asyncs[a]);
+}
+
+static int async_wait(void *of, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
+    struct self *self = of;
+    return et_async_wait(&self->loop, &asyncs[a], self->completion[c], callback_if(has_callback),
+                         (void *)(uintptr_t)userdata);
+}
+
 static const char *version(void) {
 #ifdef ETALON_VERSION
     return ETALON_VERSION;
@@ -219,13 +267,14 @@ static const char *version(void) {
      ETALON_OFFERS_NOOP | ETALON_OFFERS_READ | ETALON_OFFERS_POSITIONED | ETALON_OFFERS_SEND |                         \
      ETALON_OFFERS_MESSAGES | ETALON_OFFERS_ACCEPT | ETALON_OFFERS_CONNECT | ETALON_OFFERS_CLOSE |                     \
      ETALON_OFFERS_SHUTDOWN)
+#define THREADS (ETALON_OFFERS_POOL | ETALON_OFFERS_ASYNC | ETALON_OFFERS_ASYNC_KEPT)
 
 ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "etalon",
     .notes = "The reference loop, one to one: every function of the ABI is the function of etalon.h with its name.",
-    .offers = CALLS | OPERATIONS | ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT,
+    .offers = CALLS | OPERATIONS | THREADS | ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT,
     .version = version,
     .init = init,
     .deinit = deinit,
@@ -244,4 +293,10 @@ ETALON_SUBJECT = {
     .wakeup = wakeup,
     .now = now,
     .update_now = update_now,
+    .pool_init = pool_init,
+    .pool_deinit = pool_deinit,
+    .async_init = async_init,
+    .async_deinit = async_deinit,
+    .async_notify = async_notify,
+    .async_wait = async_wait,
 };

@@ -6,9 +6,10 @@
  *   poll    g_unix_fd_source_new                                                      wakeup  g_main_context_wakeup
  *   run     g_main_context_iteration, may_block for ONCE                              deinit  every source is destroyed first
  *   rearm   G_SOURCE_CONTINUE: "the function is called repeatedly until it returns FALSE"
+ *   async   a source of its own kind, attached for the life of the async; notify is g_source_set_ready_time(source, 0), and its dispatch sets -1 first
  *
  * A source is out of use while its callback runs. When that callback uses the completion anew and also asks to be rearmed, the new source
- * stays and the old one ends. Not offered: a reset (a GTimeoutSource has none), a cancel that calls back, now
+ * stays and the old one ends. Not offered: notifications that are kept until something waits (the source is dispatched whether or not), a reset (a GTimeoutSource has none), a cancel that calls back, now
  * and update_now (the context's time belongs to a source), UNTIL_DONE and stop (a GMainLoop runs until it is told to quit,
  * whether or not anything is left; a context alone has no stop), refusals (iterations may be nested). */
 #include <glib-unix.h>
@@ -23,14 +24,22 @@
 
 struct completion {
     struct subject *subject;
-    GSource *source; /* null: out of use */
-    uint32_t number;
+    GSource *source;           /* null: out of use */
+    uint32_t number, userdata; /* userdata: of a wait on an async */
+    struct async *on;          /* that it waits on; null: on none */
+};
+
+/* What the source's kind adds to a GSource. */
+struct async {
+    GSource source;
+    struct completion *waiter; /* or null */
 };
 
 struct subject {
     GMainContext *context;
     const struct etalon_subject_host *host;
     struct completion completions[ETALON_SUBJECT_COMPLETIONS];
+    struct async *asyncs[ETALON_SUBJECT_ASYNCS]; /* null: not initialised */
 };
 
 /* The loop's user data: a completion and its token, freed with the source. */
@@ -44,7 +53,7 @@ static gboolean call(struct data *data, int64_t result) {
     GSource *source = c->source;
     c->source = NULL;
     enum etalon_subject_action action = c->subject->host->called(c->number, result, data->userdata);
-    if (action == ETALON_REARM && c->source == NULL) {
+    if (action == ETALON_REARM && c->source == NULL && c->on == NULL) {
         c->source = source;
         return G_SOURCE_CONTINUE;
     }
@@ -61,8 +70,66 @@ static gboolean ready(gint fd, GIOCondition condition, gpointer data) {
     return call(data, (int64_t)condition);
 }
 
+static void end_wait(struct completion *c) {
+    if (c->on != NULL)
+        c->on->waiter = NULL;
+    c->on = NULL;
+}
+
+static void wait_on(struct async *on, struct completion *c) {
+    c->on = on;
+    on->waiter = c;
+}
+
+static gboolean notified(GSource *source, GSourceFunc callback, gpointer data) {
+    struct async *on = (struct async *)source;
+    struct completion *c = on->waiter;
+    (void)callback, (void)data;
+    g_source_set_ready_time(source, -1);
+    if (c == NULL)
+        return G_SOURCE_CONTINUE;
+    end_wait(c);
+    if (c->subject->host->called(c->number, 0, c->userdata) == ETALON_REARM && c->source == NULL && c->on == NULL)
+        wait_on(on, c);
+    return G_SOURCE_CONTINUE;
+}
+
+static int async_init(void *self, uint32_t a) {
+    static GSourceFuncs kind = {.dispatch = notified};
+    struct subject *s = self;
+    GSource *source = g_source_new(&kind, sizeof(struct async));
+    s->asyncs[a] = (struct async *)source;
+    s->asyncs[a]->waiter = NULL;
+    g_source_attach(source, s->context);
+    return 0;
+}
+
+static int async_deinit(void *self, uint32_t a) {
+    struct subject *s = self;
+    GSource *source = &s->asyncs[a]->source;
+    s->asyncs[a] = NULL;
+    g_source_destroy(source);
+    g_source_unref(source);
+    return 0;
+}
+
+static int async_notify(void *self, uint32_t a) {
+    struct subject *s = self;
+    g_source_set_ready_time(&s->asyncs[a]->source, 0);
+    return 0;
+}
+
+static int async_wait(void *self, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
+    struct subject *s = self;
+    (void)has_callback;
+    s->completions[c].userdata = userdata;
+    wait_on(s->asyncs[a], &s->completions[c]);
+    return 0;
+}
+
 static int delete_completion(void *self, uint32_t c) {
     struct subject *s = self;
+    end_wait(&s->completions[c]);
     GSource *source = s->completions[c].source;
     s->completions[c].source = NULL;
     if (source != NULL) {
@@ -76,6 +143,9 @@ static int deinit(void *self) {
     struct subject *s = self;
     for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
         delete_completion(self, c);
+    for (uint32_t a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        if (s->asyncs[a] != NULL)
+            async_deinit(s, a);
     g_main_context_unref(s->context);
     free(s);
     return 0;
@@ -118,7 +188,7 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
 
 static int state(void *self, uint32_t c) {
     const struct subject *s = self;
-    return s->completions[c].source != NULL ? ETALON_ACTIVE : ETALON_DEAD;
+    return s->completions[c].source != NULL || s->completions[c].on != NULL ? ETALON_ACTIVE : ETALON_DEAD;
 }
 
 static int run(void *self, uint32_t mode) {
@@ -138,12 +208,19 @@ static const char *version(void) {
     return text;
 }
 
+/* Its manual gives no list of reasons. */
+#define SOME_RETURN_EARLY                                                                                              \
+    "an iteration may return without a dispatch, as the wait may be interrupted for other reasons than a source that " \
+    "is ready: g_main_context_iteration()"
 static const struct etalon_subject_difference differences[] = {
-    {"ET-RUN-2",
-     "an iteration may return without a dispatch, as the wait may be interrupted: g_main_context_iteration()"},
-    {"ET-WAIT-1", "an iteration that may block waits for a source to become ready, also when there is none: "
-                  "g_main_context_iteration()"},
-    {"ET-TIMER-1", "an interval is an unsigned int of milliseconds: g_timeout_source_new()"},
+    {"ET-RUN-2/woken", SOME_RETURN_EARLY},
+    {"ET-RUN-2/interrupted", SOME_RETURN_EARLY},
+    {"ET-RUN-2/slice", SOME_RETURN_EARLY},
+    {"ET-RUN-2/ended", SOME_RETURN_EARLY},
+    {"ET-RUN-2/early", SOME_RETURN_EARLY},
+    {"ET-WAIT-1/idle", "an iteration that may block waits for a source to become ready, also when there is none: "
+                       "g_main_context_iteration()"},
+    {"ET-TIMER-1/long", "an interval is an unsigned int of milliseconds: g_timeout_source_new()"},
     {NULL, NULL},
 };
 
@@ -153,10 +230,11 @@ ETALON_SUBJECT = {
     .name = "glib",
     .notes = "A completion is a GSource of default priority, a timeout or a Unix descriptor; rearming is "
              "G_SOURCE_CONTINUE. run is one "
-             "g_main_context_iteration, which blocks for ONCE.",
+             "g_main_context_iteration, which blocks for ONCE. An async is a source of its own kind, whose ready time "
+             "is set.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
+              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = version,
     .init = init,
@@ -167,4 +245,8 @@ ETALON_SUBJECT = {
     .state = state,
     .run = run,
     .wakeup = wakeup,
+    .async_init = async_init,
+    .async_deinit = async_deinit,
+    .async_notify = async_notify,
+    .async_wait = async_wait,
 };

@@ -8,8 +8,9 @@
  *   poll          ev_io_set, ev_io_start                stop       ev_break(EVBREAK_ALL)
  *   run           ev_run: EVRUN_NOWAIT, EVRUN_ONCE, 0   wakeup     ev_async_send; the ev_async holds no reference (ev_unref)
  *   state         ev_is_active, ev_is_pending           deinit     all watchers are stopped, then ev_loop_destroy
+ *   async         an ev_async, started; notify is ev_async_send. It holds a reference only while a completion waits on it
  *
- * Not offered: a cancel that calls back and rearming (libev has neither), now (ev_now is wall-clock time), a stop for good
+ * Not offered: notifications that are kept until something waits (an ev_async calls whether or not), a cancel that calls back and rearming (libev has neither), now (ev_now is wall-clock time), a stop for good
  * ("this break state will be cleared on the next call to ev_run"), refusals (ev_run may be called recursively). */
 #include <ev.h>
 
@@ -20,7 +21,13 @@
 
 #include "../etalon_subject.h"
 
-enum kind { NOTHING, TIMER, IO };
+enum kind { NOTHING, TIMER, IO, ASYNC };
+
+struct async {
+    ev_async watcher;
+    int started;
+    struct completion *waiter; /* or null */
+};
 
 struct completion {
     union {
@@ -29,12 +36,14 @@ struct completion {
     };
     enum kind kind;
     uint32_t number, userdata;
+    struct async *on; /* that an ASYNC waits on; null: not any more */
 };
 
 struct subject {
     struct ev_loop *loop;
     const struct etalon_subject_host *host;
     ev_async wakeup;
+    struct async asyncs[ETALON_SUBJECT_ASYNCS];
     struct completion *completions[ETALON_SUBJECT_COMPLETIONS]; /* each its own memory: a use after forget is seen */
 };
 
@@ -57,6 +66,24 @@ static void woken(struct ev_loop *loop, ev_async *watcher, int events) {
     (void)loop, (void)watcher, (void)events;
 }
 
+static void end_wait(struct subject *s, struct completion *c) {
+    if (c->on == NULL)
+        return;
+    c->on->waiter = NULL;
+    c->on = NULL;
+    ev_unref(s->loop);
+}
+
+static void notified(struct ev_loop *loop, ev_async *watcher, int events) {
+    struct completion *c = ((struct async *)watcher->data)->waiter;
+    struct subject *s = ev_userdata(loop);
+    (void)events;
+    if (c == NULL)
+        return;
+    end_wait(s, c);
+    s->host->called(c->number, 0, c->userdata);
+}
+
 static struct completion *completion(struct subject *s, uint32_t c) {
     if (s->completions[c] == NULL)
         s->completions[c] = calloc(1, sizeof(struct completion));
@@ -70,6 +97,8 @@ static int delete_completion(void *self, uint32_t c) {
         ev_timer_stop(s->loop, &its->timer);
     if (its != NULL && its->kind == IO)
         ev_io_stop(s->loop, &its->io);
+    if (its != NULL && its->kind == ASYNC)
+        end_wait(s, its);
     return 0;
 }
 
@@ -80,10 +109,52 @@ static void forget(void *self, uint32_t c) {
     s->completions[c] = NULL;
 }
 
+static int async_init(void *self, uint32_t a) {
+    struct subject *s = self;
+    s->asyncs[a] = (struct async){.started = 1};
+    ev_async_init(&s->asyncs[a].watcher, notified);
+    s->asyncs[a].watcher.data = &s->asyncs[a];
+    ev_async_start(s->loop, &s->asyncs[a].watcher);
+    ev_unref(s->loop);
+    return 0;
+}
+
+static int async_deinit(void *self, uint32_t a) {
+    struct subject *s = self;
+    ev_ref(s->loop);
+    ev_async_stop(s->loop, &s->asyncs[a].watcher);
+    s->asyncs[a].started = 0;
+    return 0;
+}
+
+static int async_notify(void *self, uint32_t a) {
+    struct subject *s = self;
+    ev_async_send(s->loop, &s->asyncs[a].watcher);
+    return 0;
+}
+
+static int async_wait(void *self, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
+    struct subject *s = self;
+    struct completion *its = completion(s, c);
+    (void)has_callback;
+    if (its == NULL)
+        return -ENOMEM;
+    its->kind = ASYNC;
+    its->number = c;
+    its->userdata = userdata;
+    its->on = &s->asyncs[a];
+    its->on->waiter = its;
+    ev_ref(s->loop);
+    return 0;
+}
+
 static int deinit(void *self) {
     struct subject *s = self;
     for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
         forget(self, c);
+    for (uint32_t a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        if (s->asyncs[a].started)
+            async_deinit(s, a);
     if (s->loop != NULL) {
         ev_ref(s->loop);
         ev_async_stop(s->loop, &s->wakeup);
@@ -153,6 +224,8 @@ static int state(void *self, uint32_t c) {
     const struct completion *its = s->completions[c];
     if (its == NULL || its->kind == NOTHING)
         return ETALON_DEAD;
+    if (its->kind == ASYNC)
+        return its->on != NULL ? ETALON_ACTIVE : ETALON_DEAD;
     return ev_is_active(&its->timer) || ev_is_pending(&its->timer) ? ETALON_ACTIVE : ETALON_DEAD;
 }
 
@@ -183,11 +256,13 @@ static const char *version(void) {
     return text;
 }
 
+#define AN_INTERNAL_EVENT                                                                                              \
+    "EVRUN_ONCE waits for one new event, which may be internal to libev, so that no callback is guaranteed: ev(3), "   \
+    "ev_run"
 static const struct etalon_subject_difference differences[] = {
-    {"ET-RUN-2", "EVRUN_ONCE waits for one new event, which may be internal to libev (a wake-up, the longest wait): "
-                 "ev(3) guarantees no callback"},
-    {"ET-EXPIRE-1", "a timer is called when more than its delay has passed, never at equality: ev(3), the special "
-                    "problem of being too early"},
+    {"ET-RUN-2/woken", AN_INTERNAL_EVENT},
+    {"ET-RUN-2/slice", AN_INTERNAL_EVENT},
+    {"ET-RUN-2/ended", AN_INTERNAL_EVENT},
     {NULL, NULL},
 };
 
@@ -197,11 +272,13 @@ ETALON_SUBJECT = {
     .name = "libev",
     .notes = "A completion is an ev_timer that does not repeat, or an ev_io that is stopped when it is called. A reset "
              "stops "
-             "the timer and starts it again. A wake-up is an ev_async without a reference.",
+             "the timer and starts it again. A wake-up is an ev_async without a reference, an async one that has a "
+             "reference while a "
+             "completion waits on it.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP |
               ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
+              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = version,
     .init = init,
@@ -216,4 +293,8 @@ ETALON_SUBJECT = {
     .stop = stop,
     .wakeup = wakeup,
     .update_now = update_now,
+    .async_init = async_init,
+    .async_deinit = async_deinit,
+    .async_notify = async_notify,
+    .async_wait = async_wait,
 };

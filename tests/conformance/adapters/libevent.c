@@ -8,7 +8,8 @@
  *   run           event_base_loop: EVLOOP_NONBLOCK, EVLOOP_ONCE, 0     state       event_pending
  *   wakeup        event_active of an event that is never added         deinit      all events are freed, then the base
  *
- * evthread_use_pthreads is called, as a wake-up from elsewhere needs it. Not offered: a cancel that calls back and
+ * evthread_use_pthreads is called, as a wake-up from elsewhere needs it. Not offered: asyncs (event_active from another thread comes closest, but
+ * an event without a timeout or a descriptor cannot be pending, so that nothing would keep event_base_loop waiting for it), a cancel that calls back and
  * rearming (libevent has neither), now (event_base_gettimeofday_cached is wall-clock time), a stop for good ("subsequent
  * invocations of event_base_loop() will proceed normally"), refusals. */
 #include <event2/event.h>
@@ -155,7 +156,7 @@ static void update_now(void *self) {
 }
 
 static const struct etalon_subject_difference differences[] = {
-    {"ET-RUN-2", "EVLOOP_ONCE waits for an active event, and the event of a wake-up is one: event2/event.h"},
+    {"ET-RUN-2/woken", "EVLOOP_ONCE waits for an active event, and the event of a wake-up is one: event2/event.h"},
     {"ET-WAKE-1",
      "event_active() runs the callback of the wake-up's event, within a callback before the next wait: event2/event.h"},
     {NULL, NULL},

@@ -9,13 +9,17 @@
  *   poll          uv_poll_init, uv_poll_start          update_now  uv_update_time
  *   run           uv_run: NOWAIT, ONCE, DEFAULT        stop        uv_stop
  *   state         uv_is_active                         wakeup      uv_async_send, of a uv_async_t without a reference
+ *   async         a uv_async_t; notify is uv_async_send. While a completion waits on it, it holds a reference (uv_ref), else none
  *   deinit        every handle is closed, uv_run until all of that is done, uv_loop_close
  *
  * uv_run returns whether something is left: 0 or more is success here. Not offered: a cancel that calls back, rearming (libuv's
  * repeat is another thing: it counts from the start), a stop for good ("uv_stop: the loop will stop at the next iteration", and runs again
  * later), several polls of one descriptor ("it is not okay to have multiple active poll handles for the same socket"),
- * descriptors that are closed while they are polled, and a uv_run within a callback ("uv_run is not reentrant"). uv_fs_* and streams are not
- * operations on a caller's descriptor in the sense of the law, and left out. */
+ * descriptors that are closed while they are polled, notifications that are kept until something waits (the callback of a uv_async_t comes
+ * whether or not), and a uv_run within a callback ("uv_run is not reentrant"). Streams are not
+ * operations on a caller's descriptor in the sense of the law, and left out; so are uv_fs_* and the thread pool: a request can neither be
+ * deleted nor be cancelled by a completion (uv_cancel), and the pool is one for the whole process, of a size that is read once
+ * (UV_THREADPOOL_SIZE) and threads that are all made at the first request, so that no program can have one of its own. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -25,7 +29,12 @@
 
 #define COUNT ETALON_SUBJECT_COMPLETIONS
 
-enum kind { TIMER, POLL };
+enum kind { TIMER, POLL, ASYNC };
+
+struct async {
+    uv_async_t async;
+    struct watcher *waiter; /* or null */
+};
 
 struct watcher {
     union {
@@ -36,13 +45,15 @@ struct watcher {
     struct self *self;
     uint32_t c, userdata;
     enum kind kind;
+    struct async *on; /* that an ASYNC waits on */
 };
 
 struct self {
     uv_loop_t loop;
     uv_async_t wakeup;
     const struct etalon_subject_host *host;
-    struct watcher timers[COUNT];
+    struct async *asyncs[ETALON_SUBJECT_ASYNCS]; /* null: not initialised */
+    struct watcher timers[COUNT], waits[COUNT];
     struct watcher *watcher[COUNT]; /* null: not in use */
 };
 
@@ -87,14 +98,29 @@ static void let_go(struct self *self, uint32_t c) {
         uv_timer_stop(&w->timer);
         return;
     }
+    if (w->kind == ASYNC) {
+        w->on->waiter = NULL;
+        uv_unref((uv_handle_t *)&w->on->async);
+        return;
+    }
     uv_poll_stop(&w->poll);
     uv_close(&w->handle, on_closed);
+}
+
+static int async_deinit(void *of, uint32_t a) {
+    struct self *self = of;
+    uv_close((uv_handle_t *)&self->asyncs[a]->async, on_closed);
+    self->asyncs[a] = NULL;
+    return 0;
 }
 
 static int deinit(void *of) {
     struct self *self = of;
     for (uint32_t c = 0; c < COUNT; c++)
         let_go(self, c);
+    for (uint32_t a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        if (self->asyncs[a] != NULL)
+            async_deinit(self, a);
     for (uint32_t c = 0; c < COUNT; c++)
         uv_close(&self->timers[c].handle, NULL);
     uv_close((uv_handle_t *)&self->wakeup, NULL);
@@ -121,6 +147,41 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     if (status == 0)
         result = ((events & UV_READABLE) != 0 ? EPOLLIN : 0) | ((events & UV_WRITABLE) != 0 ? EPOLLOUT : 0);
     end(poll->data, result);
+}
+
+static void on_async(uv_async_t *async) {
+    struct async *on = async->data;
+    if (on->waiter != NULL)
+        end(on->waiter, 0);
+}
+
+static int async_init(void *of, uint32_t a) {
+    struct self *self = of;
+    struct async *on = calloc(1, sizeof *on);
+    if (on == NULL)
+        return -ENOMEM;
+    int error = uv_async_init(&self->loop, &on->async, on_async);
+    if (error != 0) {
+        free(on);
+        return error;
+    }
+    on->async.data = on;
+    uv_unref((uv_handle_t *)&on->async);
+    self->asyncs[a] = on;
+    return 0;
+}
+
+static int async_notify(void *of, uint32_t a) {
+    return uv_async_send(&((struct self *)of)->asyncs[a]->async);
+}
+
+static int async_wait(void *of, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
+    struct self *self = of;
+    (void)has_callback;
+    self->waits[c] = (struct watcher){.self = self, .c = c, .kind = ASYNC, .userdata = userdata, .on = self->asyncs[a]};
+    self->watcher[c] = self->asyncs[a]->waiter = &self->waits[c];
+    uv_ref((uv_handle_t *)&self->asyncs[a]->async);
+    return 0;
 }
 
 static int submit(void *of, uint32_t c, const struct etalon_subject_description *d) {
@@ -170,7 +231,7 @@ static int remove_watcher(void *of, uint32_t c) {
 
 static int state(void *of, uint32_t c) {
     const struct watcher *w = ((struct self *)of)->watcher[c];
-    return w != NULL && uv_is_active(&w->handle) ? ETALON_ACTIVE : ETALON_DEAD;
+    return w != NULL && (w->kind == ASYNC || uv_is_active(&w->handle)) ? ETALON_ACTIVE : ETALON_DEAD;
 }
 
 static int run(void *of, uint32_t mode) {
@@ -196,9 +257,12 @@ static void update_now(void *of) {
 }
 
 static const struct etalon_subject_difference differences[] = {
-    {"ET-RUN-2", "UV_RUN_ONCE polls for i/o once; a closing handle, a wake-up or the end of the longest wait ends it "
-                 "too: uv_run()"},
-    {"ET-TICK-5", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
+    {"ET-RUN-2/woken", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
+    {"ET-RUN-2/slice", "UV_RUN_ONCE polls for i/o once, which the end of the longest wait ends too: uv_run()"},
+    {"ET-RUN-2/ended",
+     "UV_RUN_ONCE polls for i/o once, without blocking while a handle is closing: uv_run(), design overview"},
+    {"ET-WAKE-1", "calls of uv_async_send coalesce until the callback is called, which may still be in the same pass: "
+                  "uv_async_send()"},
     {NULL, NULL},
 };
 
@@ -206,13 +270,14 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "libuv",
-    .notes = "A completion is a uv_timer_t without repeat, or a uv_poll_t that its callback stops. delete is stop and "
-             "close, wakeup a uv_async_t "
-             "without a reference, run uv_run.",
+    .notes =
+        "A completion is a uv_timer_t without repeat, or a uv_poll_t that its callback stops. delete is stop and "
+        "close, wakeup a uv_async_t "
+        "without a reference, run uv_run. An async is a uv_async_t, with a reference while a completion waits on it.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP |
               ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
-              ETALON_OFFERS_POLL,
+              ETALON_OFFERS_POLL | ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = uv_version_string,
     .init = init,
@@ -227,4 +292,8 @@ ETALON_SUBJECT = {
     .wakeup = wakeup,
     .now = now,
     .update_now = update_now,
+    .async_init = async_init,
+    .async_deinit = async_deinit,
+    .async_notify = async_notify,
+    .async_wait = async_wait,
 };

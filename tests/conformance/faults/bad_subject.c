@@ -2,10 +2,12 @@
  * from outside are seen to find it, and to survive it. tests/conformance/faults.sh lists the faults and what must come of each. */
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,6 +51,12 @@ enum fault {
     LIES_ABOUT_STATE,
     OTHER_NUMBER,
     FAILS_INIT,
+    /* in its asyncs */
+    LOSES_A_NOTIFICATION,
+    NOTIFIED_TWICE,
+    NOTIFIED_UNASKED,
+    REFUSES_TO_NOTIFY,
+    LEAKS_ASYNCS,
     /* when it is loaded */
     OTHER_VERSION,
     NO_NAME,
@@ -57,6 +65,9 @@ enum fault {
     HANGS_EARLY,
     EXITS_EARLY,
     HALF_ROUNDS,
+    NO_ASYNC_WAIT,
+    OLDER, /* its struct has fewer members: no fault */
+    TOO_SHORT,
 };
 
 static struct {
@@ -66,6 +77,11 @@ static struct {
         uint64_t deadline, order;
         uint32_t userdata;
     } timer[ETALON_SUBJECT_COMPLETIONS];
+    struct {
+        int fd; /* 0: not initialised */
+        int waits;
+        uint32_t waiter, userdata;
+    } async[ETALON_SUBJECT_ASYNCS];
     uint64_t now, orders;
     int epoll, stopped;
 } loop;
@@ -137,9 +153,64 @@ static int init(const struct etalon_subject_host *host, void **self) {
 }
 
 static int deinit(void *self) {
-    (void)self;
+    for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        if (loop.async[a].fd != 0 && FAULT != LEAKS_ASYNCS)
+            close(loop.async[a].fd);
     if (FAULT != LEAKS)
         close(loop.epoll);
+    return 0;
+}
+
+static int async_init(void *self, uint32_t a) {
+    struct epoll_event event = {.events = EPOLLIN};
+    (void)self;
+    loop.async[a].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop.async[a].waits = 0;
+    return epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.async[a].fd, &event);
+}
+
+static int async_deinit(void *self, uint32_t a) {
+    (void)self;
+    close(loop.async[a].fd);
+    loop.async[a].fd = 0;
+    return 0;
+}
+
+static int async_notify(void *self, uint32_t a) {
+    uint64_t one = 1;
+    (void)self;
+    if (FAULT == REFUSES_TO_NOTIFY)
+        return -11;
+    return FAULT == LOSES_A_NOTIFICATION || write(loop.async[a].fd, &one, sizeof one) == sizeof one ? 0 : -11;
+}
+
+static int async_wait(void *self, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
+    (void)has_callback;
+    loop.async[a].waits = 1;
+    loop.async[a].waiter = c;
+    loop.async[a].userdata = userdata;
+    return FAULT == NOTIFIED_UNASKED ? async_notify(self, a) : 0;
+}
+
+static unsigned end_waits(void) {
+    unsigned ended = 0;
+    uint64_t count;
+    for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++) {
+        if (loop.async[a].fd == 0 || read(loop.async[a].fd, &count, sizeof count) < 0)
+            continue;
+        for (int twice = FAULT == NOTIFIED_TWICE; loop.async[a].waits && twice >= 0; twice--) {
+            loop.async[a].waits = 0;
+            loop.host->called(loop.async[a].waiter, 8, loop.async[a].userdata);
+            ended++;
+        }
+    }
+    return ended;
+}
+
+static int waits(void) {
+    for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        if (loop.async[a].fd != 0 && loop.async[a].waits)
+            return 1;
     return 0;
 }
 
@@ -169,11 +240,17 @@ static int drop(void *self, uint32_t c) {
     (void)self;
     if (FAULT != AFTER_DELETION)
         loop.timer[c].used = 0;
+    for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        if (loop.async[a].waiter == c)
+            loop.async[a].waits = 0;
     return 0;
 }
 
 static int state(void *self, uint32_t c) {
     (void)self;
+    for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        if (loop.async[a].fd != 0 && loop.async[a].waits && loop.async[a].waiter == c)
+            return ETALON_ACTIVE;
     return loop.timer[c].used && FAULT != LIES_ABOUT_STATE ? ETALON_ACTIVE : ETALON_DEAD;
 }
 
@@ -205,11 +282,14 @@ static int limit(uint32_t mode, unsigned fired) {
     int c = next();
     if (mode == ETALON_RUN_NO_WAIT && FAULT != NO_WAIT_WAITS)
         return 0;
+    if (c < 0 && waits() && !(fired > 0 && mode == ETALON_RUN_ONCE))
+        return -1;
     if (c < 0 || (fired > 0 && mode == ETALON_RUN_ONCE) || FAULT == SPINS)
         return 0;
     if (FAULT == WAITS_FOR_EVER)
         return -1;
-    return loop.timer[c].deadline > loop.now ? (int)(loop.timer[c].deadline - loop.now) : 0;
+    uint64_t now = milliseconds(); /* callbacks take time */
+    return loop.timer[c].deadline > now ? (int)(loop.timer[c].deadline - now) : 0;
 }
 
 static int run(void *self, uint32_t mode) {
@@ -224,11 +304,12 @@ static int run(void *self, uint32_t mode) {
             return 0;
         epoll_wait(loop.epoll, &event, 1, limit(mode, fired));
         loop.now = milliseconds();
+        fired += end_waits();
         if (FAULT == NEVER_DONE && mode == ETALON_RUN_UNTIL_DONE)
             return 0;
         if (mode == ETALON_RUN_NO_WAIT)
             return 0;
-    } while (next() >= 0 && !(mode == ETALON_RUN_ONCE && fired > 0));
+    } while ((next() >= 0 || waits()) && !(mode == ETALON_RUN_ONCE && fired > 0));
     return 0;
 }
 
@@ -256,13 +337,23 @@ __attribute__((constructor)) static void on_load(void) {
     }
 }
 
+#ifdef DIFFERENCE
+static const struct etalon_subject_difference differences[] = {{DIFFERENCE, "its manual says so"}, {NULL, NULL}};
+#endif
+
 ETALON_SUBJECT = {
     .abi = FAULT == OTHER_VERSION ? 7 : ETALON_SUBJECT_ABI,
-    .size = sizeof(struct etalon_subject),
+    .size = FAULT == OLDER       ? offsetof(struct etalon_subject, pool_init)
+            : FAULT == TOO_SHORT ? offsetof(struct etalon_subject, update_now)
+                                 : sizeof(struct etalon_subject),
     .name = FAULT == NO_NAME ? "not a name" : "bad",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |
               ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_ASYNC |
+              (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) | (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
+#ifdef DIFFERENCE
+    .differences = differences,
+#endif
     .init = init,
     .deinit = deinit,
     .timer = FAULT == INCOMPLETE ? NULL : timer,
@@ -272,4 +363,8 @@ ETALON_SUBJECT = {
     .stop = stop,
     .now = now,
     .update_now = update_now,
+    .async_init = async_init,
+    .async_deinit = async_deinit,
+    .async_notify = async_notify,
+    .async_wait = FAULT == NO_ASYNC_WAIT ? NULL : async_wait,
 };
