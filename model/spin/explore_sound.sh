@@ -56,7 +56,7 @@ for argument; do
         fi
     done
     fixpoint "$scope-all" "$scope" "" || exit 2
-    for seed in ${SEEDS:-1}; do
+    for seed in ${SEEDS:-3 5}; do
         fixpoint "$scope-shuffled" "$scope" "$seed" || exit 2
         if test "$(states "$scope-shuffled")" = "$(states "$scope-all")"; then
             echo "ok    scope '$scope': $(states "$scope-all") states in another order, too ($seed)"
