@@ -69,7 +69,8 @@ struct et_completion {
     uint8_t operation; /* enum et_operation */
     bool
         on_pool; /* read, pread, write, pwrite, close: the system call is made once, by a thread of the pool; -EOPNOTSUPP without a pool */
-    int fd; /* of all but noop, cancel and timer; in non-blocking mode, unless only send…, recv… and the pool use it */
+    int fd; /* of all but noop, cancel and timer; in non-blocking mode, unless only send…, recv… and the pool use it. epoll
+               takes no regular files and directories: a read, write, accept or poll of one ends with -EPERM, unless it is on_pool */
     et_callback callback; /* may be null: as one that returns ET_DISARM */
     void *userdata;
     /* clang-format off */
@@ -151,8 +152,8 @@ int et_loop_deinit(struct et_loop *loop);
  * epoll_pwait2(2) reports except EINTR; the loop can be run again after that. (ET-RUN-1 … 4, ET-TICK-6) */
 int et_loop_run(struct et_loop *loop, enum et_run_mode mode);
 
-/* Runs rounds until `callbacks` callbacks were called, or nothing is active and both queues are empty, or the loop is
- * stopped; 0: one round that does not wait. Errors: as et_loop_run. (ET-TICK-1 … 7) */
+/* Runs rounds until `callbacks` callbacks were called, or nothing is active (what was deleted while a pool thread is at work
+ * on it counts as active until it has come back) and both queues are empty, or the loop is stopped; 0: one round that does not wait. Errors: as et_loop_run. (ET-TICK-1 … 7) */
 int et_loop_tick(struct et_loop *loop, unsigned callbacks);
 
 /* Stops the loop for good: the phase in progress is completed, nothing after it runs. (ET-STOP-1 … 3) */
@@ -182,20 +183,20 @@ int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 
 /* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place. The deadline is
- * et_loop_now plus delay_ms. Errors: -EBUSY (active, or adding and no timer). (ET-TIMER-1 … 4) */
+ * et_loop_now plus delay_ms. Errors: -EBUSY (active, or adding and no timer, or deleted while a pool thread is at work on it). (ET-TIMER-1 … 4) */
 int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms, et_callback callback,
                   void *userdata);
 
 /* Moves a timer to a new deadline: et_loop_now plus delay_ms. An active one is moved in the next round by `carrier`, a completion that
  * is adding until then, has no callback, and can serve again afterwards; until then the timer does not fire. On a timer that is
  * not active this is et_loop_timer. Errors: -EINVAL (active and no timer; carrier null or the timer itself),
- * -EBUSY (carrier at other work; adding and no timer). (ET-RESET-1 … 11) */
+ * -EBUSY (carrier at other work; adding and no timer; either deleted while a pool thread is at work on it). (ET-RESET-1 … 11) */
 int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion, struct et_completion *carrier,
                         uint64_t delay_ms, et_callback callback, void *userdata);
 
 /* Submits `cancel`, which in the next round ends `target`: the target's callback gets -ECANCELED, then the cancel's gets 0; or
  * -ENOENT when there was nothing to cancel; or -EALREADY when a pool thread has it, which ends by itself. The target stays valid memory until the cancel is dead. Errors: -EBUSY (the cancel
- * completion is in use), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
+ * completion is adding or active, or deleted while a pool thread is at work on it), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
 int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
                    et_callback callback, void *userdata);
 

@@ -314,7 +314,9 @@ int main(int argc, char **argv) {
         if (error == 0)
             continue;
         fprintf(stderr, "copy: %s to %s: %s\n", file[i].from, file[i].to,
-                error == EEXIST ? "the same file" : strerror(error));
+                error == EEXIST   ? "the same file"
+                : error == EINVAL ? "not a regular file"
+                                  : strerror(error));
         if (file[i].in >= 0)
             close(file[i].in);
         failures++;
