@@ -138,7 +138,7 @@ shorten() {
 
 write_swarm() {
     local i jobs=$work/jobs.txt
-    static=-static build pan -DBITSTATE -DT_RAND || exit 2 # not -DP_RAND: there is one process, and some of its states would be lost
+    static=-static build pan -DBITSTATE -DT_RAND || exit 2
     for ((i = 1; i <= swarm; i++)); do
         echo "mkdir -p job-$i && cd job-$i && ../pan -h$((i % 32)) -RS$((i * 7919)) -w30 -k$((2 + i % 3)) -m$((200000 + i % 5 * 100000)) >pan.log 2>&1"
     done >"$jobs"
