@@ -230,15 +230,17 @@ static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
 
-/* Polls without a callback end unseen: the loop's word is taken for when. */
+/* What has no callback ends unseen: the loop's word is taken for when. That may be where others may have ended, too. */
 static void settle_unseen(void) {
-    uint32_t dead = 0;
-    if (s.model.maybe_dead == 0)
-        return;
-    for (unsigned i = 0; i < COUNT; i++)
-        if (et_completion_state(completion(i)) == ET_DEAD)
-            dead |= 1u << i;
-    model_settled(&s.model, dead & s.model.maybe_dead);
+    uint32_t dead = 1;
+    while (s.model.maybe_dead != 0 && dead != 0) {
+        dead = 0;
+        for (unsigned i = 0; i < COUNT; i++)
+            if ((s.model.maybe_dead >> i & 1) != 0 && et_completion_state(completion(i)) == ET_DEAD)
+                dead |= 1u << i;
+        if (model_settled(&s.model, dead) != NULL)
+            return;
+    }
 }
 
 static void compare_queue(const char *name, const struct et_completion *c, const struct model_queue *queue) {

@@ -814,8 +814,18 @@ static model_set unseen(const struct model *m, model_set owed) {
     return maybe;
 }
 
+/* The cancel that the submission phase is at, if the loop may have processed it unseen: ET-POOL-5. */
+static unsigned unseen_cancel(const struct model *m) {
+    const struct model_tick_state *t = &m->tick;
+    bool may = m->in_tick && m->in_callback == MODEL_NONE && t->due == DUE_UNSEEN;
+    return may && t->current != MODEL_NONE && t->step == STEP_TARGET ? t->current : MODEL_NONE;
+}
+
 static void update_maybe(struct model *m) {
+    unsigned cancel = unseen_cancel(m);
     m->maybe_dead = unseen(m, m->refused);
+    if (cancel != MODEL_NONE)
+        m->maybe_dead |= BIT(m->completion[cancel].description.target) | (BIT(cancel) & ~loud(m, BIT(cancel)));
     for (unsigned r = 0; r < m->reports; r++)
         m->maybe_dead |= unseen(m, m->report[r].polls_owed);
     const struct model_tick_state *t = &m->tick;
@@ -868,6 +878,12 @@ static bool move_on(struct model *m) {
         return false;
     advance(m);
     return true;
+}
+
+/* A refusal does not tell in which phase the loop is. What the loop may do or leave it has left; what threads decide is still open. */
+static void pass_choices(struct model *m) {
+    while (m->tick.due != DUE_UNSEEN && m->tick.phase != POOL && move_on(m)) {
+    }
 }
 
 /* Anything but a report has come: there are no more of them. What is due is looked for again in any case, so that
@@ -1006,8 +1022,7 @@ static bool covered(const struct model_completion *of, uint32_t kept) {
 const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
     IN_PLACE(m->tick.phase != ASKED && error > 0);
     open_delivery(m);
-    while (m->tick.due != DUE_UNSEEN && m->tick.phase != POOL && move_on(m)) {
-    }
+    pass_choices(m);
     BROKEN_IF(m->tick.phase == CUT, "ET-STOP-2", "the loop was stopped in the timer phase: nothing may be registered");
     observed(m, false);
     forget_useless(m, fd); /* the loop has tried to narrow it */
@@ -1116,6 +1131,15 @@ const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
 
 const char *model_settled(struct model *m, model_set dead) {
     dead &= m->maybe_dead;
+    unsigned cancel = unseen_cancel(m);
+    if (cancel != MODEL_NONE && SOME(dead & (BIT(cancel) | BIT(m->completion[cancel].description.target)))) {
+        advance(m); /* a thread may have taken the target since: ET-POOL-6 */
+        if (unseen_cancel(m) == cancel)
+            (void)move_on(m);
+        if (SOME(m->refused))
+            pass_choices(m);
+        dead &= m->maybe_dead;
+    }
     for (unsigned i = 0; i < m->handed_over.count;) {
         unsigned c = m->handed_over.item[i];
         if (!HAS(dead, c)) {

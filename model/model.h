@@ -104,9 +104,9 @@ struct model {
     const char *why;    /* after a broken clause: what was expected, in one static sentence */
     const char *clause; /* the clause by which the last call was answered */
 
-    /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free: the subject
-     * may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
-     * model_settled before every observation by the loop. */
+    /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free, or is past unseen: the
+     * subject may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
+     * model_settled before every observation by the loop, and again until what it leaves is not dead in the subject. */
     model_set maybe_dead;
     bool forgive_registration; /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
 
