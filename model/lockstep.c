@@ -147,7 +147,11 @@ static struct lockstep {
     struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
     unsigned asyncs;                        /* mask of handles: those that are one */
     unsigned notified;                      /* … whose counter a notify has raised and nothing has read since */
-    unsigned counters;                      /* mask of handles that may name the descriptor of an async */
+    struct {
+        unsigned number;    /* of the async; 0: none */
+        uint64_t installed; /* when its counter came to this handle */
+    } counter[PROGRAM_HANDLES];
+    unsigned asyncs_made;
     uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
@@ -452,19 +456,46 @@ static bool is_async(unsigned d) {
     return d < PROGRAM_HANDLES && (s.asyncs >> d & 1) != 0;
 }
 
-/* The counter of an async was raised, or may have been, by something else than a notify. */
-static void raised_otherwise(void) {
+/* Of the async whose counter fd names, perhaps by another number than the async's own; 0: it names something else. */
+static unsigned counter_of(int fd) {
+    uint64_t installed = fd >= 0 ? s.world->installed(fd) : 0;
+    for (unsigned d = 0; d < PROGRAM_HANDLES && installed != 0; d++)
+        if (s.counter[d].installed == installed)
+            return s.counter[d].number;
+    return 0;
+}
+
+/* The handle names that counter now. */
+static void names_counter(unsigned d, unsigned number) {
+    s.counter[d].number = number;
+    s.counter[d].installed = s.world->descriptor(d) >= 0 ? s.world->installed(s.world->descriptor(d)) : 0;
+}
+
+static bool has_counter(unsigned d, unsigned number) {
+    return is_async(d) && number != 0 && counter_of(s.async[d].fd) == number;
+}
+
+/* What fd names was raised by something else than a notify. */
+static void raised_otherwise(int fd) {
+    unsigned number = counter_of(fd);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        if (is_async(d))
+        if (has_counter(d, number))
             (void)model_notify(&s.model, s.async[d].fd);
+}
+
+static void is_read(int fd) {
+    unsigned number = counter_of(fd);
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (has_counter(d, number))
+            s.notified &= ~(1u << d);
 }
 
 /* What a system call for an operation has done to handles and asyncs. */
 static void see_effects(enum et_operation operation, int fd, int64_t result) {
     if (operation == ET_READ && result == sizeof(uint64_t))
-        s.notified = 0; /* perhaps by another number of the same counter */
+        is_read(fd);
     if (operation == ET_WRITE && result == sizeof(uint64_t))
-        raised_otherwise();
+        raised_otherwise(fd);
     if (operation != ET_CLOSE)
         return;
     s.world->released(fd);
@@ -1229,7 +1260,7 @@ static void open_async(unsigned d) {
     }
     s.asyncs |= 1u << d;
     s.notified &= ~(1u << d);
-    s.counters |= 1u << d;
+    names_counter(d, ++s.asyncs_made);
 }
 
 /* ET-ASYNC-5 */
@@ -1259,14 +1290,10 @@ static bool touches_async(const struct command *command) {
         close_async(d);
         return true;
     }
-    if (command->kind == COMMAND_PEER_WRITE && (s.counters >> d & 1) != 0)
-        raised_otherwise();
-    if (command->kind == COMMAND_DUP && d != command->other && s.world->descriptor(d) >= 0) {
-        if (is_async(command->other))
-            close_async(command->other);
-        if ((s.counters >> d & 1) != 0)
-            s.counters |= 1u << command->other;
-    }
+    if (command->kind == COMMAND_PEER_WRITE)
+        raised_otherwise(s.world->descriptor(d));
+    if (command->kind == COMMAND_DUP && d != command->other && s.world->descriptor(d) >= 0 && is_async(command->other))
+        close_async(command->other);
     return false;
 }
 
@@ -1292,8 +1319,12 @@ static void run_world(const struct command *command) {
         run_step(command);
     } else if (command->kind == COMMAND_NOTIFY) {
         run_notify(command);
-    } else if (!touches_async(command) && !s.world->command(command)) {
-        s.report->not_possible = true;
+    } else if (!touches_async(command)) {
+        unsigned number = command->kind == COMMAND_DUP ? counter_of(s.world->descriptor(command->d)) : 0;
+        if (!s.world->command(command))
+            s.report->not_possible = true;
+        else if (number != 0)
+            names_counter(command->other, number);
     }
     model_clock(&s.model, s.world->clock());
 }
@@ -1356,11 +1387,12 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     s.report = report;
     s.log = log;
     s.log_self = self;
-    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.counters = s.notified = 0;
+    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.notified = s.asyncs_made = 0;
     s.faults = s.disturbed = s.deiniting = s.closing = false;
     s.stepping = NULL;
     memset(&s.loop, 0, sizeof s.loop);
     memset(s.async, 0, sizeof s.async);
+    memset(s.counter, 0, sizeof s.counter);
     memset(s.model.async, 0, sizeof s.model.async);
     for (unsigned i = 0; i < COUNT; i++) {
         s.slot[i].generation = 0;

@@ -602,6 +602,14 @@ static void never_ends(struct at *at) {
     at->result = true;
 }
 
+/* As a notify does, of which the model is not told. */
+static void raises_unseen(struct at *at) {
+    uint64_t one = 1;
+    lockstep_notifying = true;
+    assert_int_equal(write(at->async->fd, &one, sizeof one), sizeof one);
+    lockstep_notifying = false;
+}
+
 /* ---- the table ----------------------------------------------------------------------------------------- */
 
 #define POOLED                                                                                                         \
@@ -683,6 +691,27 @@ static const struct lie lies[] = {
     {"a notification changes errno", "open d0 async\n notify d0\n", "ET-ASYNC-4", NULL, NOTIFY, 1, NULL, changes_errno},
     {"a notification is lost", "open d0 async\n async_wait c0 d0 do b1\n tick 0\n notify d0\n run once\n", "ET-ASYNC-2",
      "was notified", NOTIFY, 1, nothing, NULL},
+    {"a notification is lost, and 8 bytes are read that are no counter's",
+     "open d0 async\n open d1 stream\n async_wait c0 d0 do b1\n submit c1 read d1 8 do b1\n tick 0\n notify d0\n"
+     " peer_write d1 8\n tick 1\n run until_done\n",
+     "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
+    {"a notification is lost, and the counter of another async is read",
+     "open d0 async\n open d1 async\n dup d1 to d2\n peer_write d2 1\n async_wait c0 d0 do b1\n tick 0\n notify d0\n"
+     " submit c1 read d2 8 do b1\n run until_done\n",
+     "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
+    {"a notification is lost after the counter was raised by another number",
+     "open d0 async\n dup d0 to d1\n dup d1 to d2\n close d1\n submit c1 write d2 8 do b1\n run until_done\n"
+     " async_wait c0 d0 do b1\n run until_done\n peer_write d2 1\n async_wait c0 d0 do b1\n run until_done\n"
+     " async_wait c0 d0 do b1\n tick 0\n notify d0\n run until_done\n",
+     "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
+    {"a wait ends without a notification, and 8 bytes are written that raise no counter",
+     "open d0 async\n open d1 stream\n submit c1 write d1 8 do b1\n run until_done\n async_wait c0 d0 do b1\n"
+     " run until_done\n",
+     "ET-ASYNC-3", NULL, ASYNC_WAIT, 1, NULL, raises_unseen},
+    {"a wait ends without a notification, and the counter of another async is raised",
+     "open d0 async\n open d1 async\n dup d1 to d2\n peer_write d2 1\n submit c1 write d2 8 do b1\n run until_done\n"
+     " async_wait c0 d0 do b1\n run until_done\n",
+     "ET-ASYNC-3", NULL, ASYNC_WAIT, 1, NULL, raises_unseen},
     {"a wait on an async is refused", "open d0 async\n async_wait c0 d0 do b1\n", "ET-ASYNC-1", NULL, ASYNC_WAIT, 1,
      NULL, returns_busy},
     {"a wait reads a part of the counter", "open d0 async\n async_wait c0 d0 do b1\n notify d0\n tick 1\n",
