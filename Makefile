@@ -151,7 +151,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
+.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults faults-outside thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -230,6 +230,9 @@ bench-judge: build/default/etalon build/default/tests/examples/record ## events 
 faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
 	@tests/faults.py
 
+faults-outside: build/default/etalon ## break the loop on purpose, and show which case tells it to who sees only what a caller sees (1 minute)
+	@tests/faults.py --outside
+
 thread-faults: build/default/etalon build/asan/tests/unit/test_pool $(addprefix build/,default/stress asan/stress tsan/stress) ## break on purpose what crosses threads, and show which check finds it (about 20 minutes)
 	@tests/threads/faults.py
 
@@ -243,10 +246,11 @@ subjects: FORCE
 		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/conformance/build.sh $$adapter \
 			build/subjects/$$(basename $$adapter .c).so || status=1; done; exit $$status
 
-conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, build/report/conform*.json (LIBXEV=/prefix names one)
+conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, and build/report/conform.html, .tap, .json (LIBXEV=/prefix names one)
 	@mkdir -p build/report
 	$(Q)build/default/etalon check --matrix --gate etalon --random $(CONFORM_RANDOM) --json build/report/conform.full.json \
-		--summary build/report/conform.json build/subjects/*.so
+		--html build/report/conform.html --tap build/report/conform.tap --summary build/report/conform.json build/subjects/*.so; \
+	status=$$?; test $$status = 2 || echo '# every cell with its case: build/report/conform.html'; exit $$status
 
 conform-publish: ## publish what make conform has found: spec/results.json and the matrix in spec/errata.md
 	@tests/conformance/publish.py
@@ -288,13 +292,14 @@ man3_functions = $(sort $(shell sed -n '/^\.Sh LIBRARY/q; s/^\.Nm \(et_[a-z_]*\)
 report_files := $(addprefix tests/conformance/,report.py report_data.py report_text.py report_trace.py report.css report.js)
 
 install: build/default/libetalon.a build/default/etalon ## install library, headers, tool, manual pages, completion: PREFIX=/usr/local, DESTDIR=
-	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(share)/etalon' \
+	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(share)/etalon/cases' \
 		'$(share)/man/man1' '$(share)/man/man3' '$(share)/bash-completion/completions' '$(share)/zsh/site-functions'
 	$(Q)install -m 755 build/default/etalon '$(DESTDIR)$(PREFIX)/bin/etalon'
-	$(Q)install -m 644 src/etalon.h src/etalon_vocabulary.h '$(DESTDIR)$(PREFIX)/include/'
+	$(Q)install -m 644 src/etalon.h src/etalon_vocabulary.h tests/conformance/etalon_subject.h '$(DESTDIR)$(PREFIX)/include/'
 	$(Q)install -m 644 build/default/libetalon.a '$(DESTDIR)$(PREFIX)/lib/libetalon.a'
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/etalon.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc'
-	$(Q)install -m 644 $(report_files) '$(share)/etalon/'
+	$(Q)install -m 644 $(report_files) spec/etalon.md '$(share)/etalon/'
+	$(Q)rm -f '$(share)/etalon/cases/'*.trace && install -m 644 spec/cases/*.trace '$(share)/etalon/cases/'
 	$(Q)install -m 644 src/man/etalon.1 '$(share)/man/man1/'
 	$(Q)install -m 644 $(man3) '$(share)/man/man3/'
 	$(Q)$(foreach page,$(man3),$(foreach name,$(filter-out $(basename $(notdir $(page))),$(call man3_functions,$(page))),\
@@ -304,12 +309,12 @@ install: build/default/libetalon.a build/default/etalon ## install library, head
 
 uninstall: ## remove what install has installed
 	$(Q)rm -f '$(DESTDIR)$(PREFIX)/bin/etalon' '$(DESTDIR)$(PREFIX)/include/etalon.h' \
-		'$(DESTDIR)$(PREFIX)/include/etalon_vocabulary.h' '$(DESTDIR)$(PREFIX)/lib/libetalon.a' \
+		'$(DESTDIR)$(PREFIX)/include/etalon_vocabulary.h' '$(DESTDIR)$(PREFIX)/include/etalon_subject.h' '$(DESTDIR)$(PREFIX)/lib/libetalon.a' \
 		'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc' '$(share)/man/man1/etalon.1' '$(share)/man/man3/etalon.h.3' \
 		$(foreach page,$(man3),$(foreach name,$(call man3_functions,$(page)),'$(share)/man/man3/$(name).3')) \
 		'$(share)/bash-completion/completions/etalon' '$(share)/zsh/site-functions/_etalon' \
-		$(foreach file,$(notdir $(report_files)),'$(share)/etalon/$(file)')
-	$(Q)rmdir '$(share)/etalon' 2>/dev/null || :
+		$(foreach file,$(notdir $(report_files)) etalon.md,'$(share)/etalon/$(file)') '$(share)/etalon/cases/'*.trace
+	$(Q)rmdir '$(share)/etalon/cases' '$(share)/etalon' 2>/dev/null || :
 
 clean: ## remove build/
 	@rm -rf build

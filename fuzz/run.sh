@@ -147,6 +147,16 @@ run_afl() {
     read -r _ toy_commands_per_s <<<"$(afl build/afl/toy build/default/toy-replay "$work/toy-seeds" "$work/afl-toy" "$toy_seconds")"
 }
 
+# What earlier runs have found comes first: it is mended, or there is nothing to look for yet.
+for input in "$found"/*.input; do
+    test -f "$input" || continue
+    if ! build/default/etalon replay --quiet "$input" >"$work/replay" 2>&1; then
+        tail -n 3 "$work/replay"
+        echo "fuzz: a difference that was found before is still there: ${input%.input}.trace (of $input; remove both if you know better)"
+        exit 1
+    fi
+done
+
 executions_per_s=0
 commands_per_s=0
 toy_commands_per_s=0

@@ -152,6 +152,7 @@ static struct lockstep {
         uint64_t installed; /* when its counter came to this handle */
     } counter[PROGRAM_HANDLES];
     unsigned asyncs_made;
+    unsigned moved;  /* mask of completions: forgotten since their last callback began */
     uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
@@ -230,6 +231,10 @@ static inline struct et_completion *completion(unsigned c) {
     return &s.memory[s.slot[c].generation][c];
 }
 
+enum et_state lockstep_state(unsigned c) {
+    return et_completion_state(completion(c));
+}
+
 static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
@@ -240,7 +245,7 @@ static void settle_unseen(void) {
     while (s.model.maybe_dead != 0 && dead != 0) {
         dead = 0;
         for (unsigned i = 0; i < COUNT; i++)
-            if ((s.model.maybe_dead >> i & 1) != 0 && et_completion_state(completion(i)) == ET_DEAD)
+            if ((s.model.maybe_dead >> i & 1) != 0 && lockstep_state(i) == ET_DEAD)
                 dead |= 1u << i;
         if (model_settled(&s.model, dead) != NULL)
             return;
@@ -901,10 +906,11 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         et_loop_stop(&s.loop);
         model_stop(&s.model);
     }
+    s.moved &= ~(1U << i);
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
     if (failed())
         return ET_DISARM;
-    if (c != completion(i)) /* its memory is gone: a caller that frees a completion does not rearm it */
+    if ((s.moved >> i & 1) != 0) /* its memory is gone: a caller that frees a completion does not rearm it */
         action = ET_DISARM;
     if (action == ET_REARM && !reported) /* ET-REGISTER-6 does not speak of it: it is as a fresh one */
         s.slot[i].installed = 0;
@@ -926,7 +932,7 @@ static void check_result(const struct command *command, int result, int expected
         else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL || command->kind == COMMAND_NOTIFY)
             note('>', "%s = %s", text, name);
         else
-            note('>', "%s = %s, %s", text, name, state_name(et_completion_state(completion(command->c))));
+            note('>', "%s = %s, %s", text, name, state_name(lockstep_state(command->c)));
     }
     if (result != expected && !failed()) {
         char name[32];
@@ -1139,7 +1145,7 @@ static int deinit_loop(int *result) {
         judge(model_deinit_end(&s.model));
         et_loop_wakeup(&s.loop); /* ET-WAKE-3: on_tried hears of it if it is not ignored */
         for (unsigned i = 0; i < COUNT; i++)
-            if (et_completion_state(completion(i)) != ET_DEAD)
+            if (lockstep_state(i) != ET_DEAD)
                 differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
         if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_add(&s.loop, completion(0)) != -EINVAL)
             differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
@@ -1177,7 +1183,7 @@ static void begin_pool(unsigned threads_max) {
         }
         s.report->init_error = -result;
         if (result != -s.disturbed_by || et_pool_deinit(&s.pool) != -EINVAL)
-            differ("ET-POOL-16", "pool_init returned %s", result_name(result));
+            differ("ET-INIT-3", "pool_init returned %s", result_name(result));
     }
     s.report->not_possible = s.report->not_possible || threads_max > 0;
 }
@@ -1209,6 +1215,7 @@ static void run_forget(const struct command *command) {
             completion(k)->cancel.target = &s.memory[s.slot[i].generation ^ 1][i];
     POISON(completion(i), sizeof *completion(i));
     s.slot[i].generation ^= 1;
+    s.moved |= 1U << i;
     UNPOISON(completion(i), sizeof *completion(i));
     memset(completion(i), 0, sizeof *completion(i));
     forgotten(i);
@@ -1252,9 +1259,13 @@ static void open_async(unsigned d) {
     if (count == MODEL_ASYNCS || s.world->descriptor(d) >= 0)
         return;
     s.world->gives((int)d);
+    s.disturbed_by = 0;
     int result = et_async_init(&s.async[d]);
     s.world->gives(-1);
     if (result != 0) { /* no number was left, or it was made to fail */
+        if (result > 0 || (s.disturbed_by != 0 && result != -s.disturbed_by) ||
+            et_async_deinit(&s.async[d]) != -EINVAL || et_async_notify(&s.async[d]) != -EINVAL)
+            differ("ET-INIT-3", "async_init returned %s", result_name(result));
         memset(&s.async[d], 0, sizeof s.async[d]);
         return;
     }
@@ -1314,7 +1325,11 @@ static void run_world(const struct command *command) {
         s.faults = true;
     if (command->kind == COMMAND_WAKEUP) {
         s.wake_pending = s.wake_credit = true;
+        const int untouched = EXDEV;
+        errno = untouched;
         et_loop_wakeup(&s.loop);
+        if (errno != untouched)
+            differ("ET-WAKE-4", "wakeup has changed errno");
     } else if (command->kind == COMMAND_STEP) {
         run_step(command);
     } else if (command->kind == COMMAND_NOTIFY) {

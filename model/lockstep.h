@@ -31,6 +31,9 @@ typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
 void lockstep_run(const struct program *program, const struct world_kind_functions *world, lockstep_log log, void *self,
                   struct lockstep_report *report);
 
+/* The state of c, as the loop of the program that is running tells it: for who is called by a log. */
+enum et_state lockstep_state(unsigned c);
+
 /* Counts calls of malloc and its kind; kept by whoever wraps them (fuzz/wrap.c), 0 for ever where nobody does. */
 extern uint64_t lockstep_allocations;
 /* Blocks that were allocated and not released since the world was begun; kept by the same. */

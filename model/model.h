@@ -209,7 +209,8 @@ const char *model_thread(struct model *m, int error);
  *   ET-POOL-11  a hand-over ends a wait; a wait that began with something handed over and blocks for ever has lost it
  *   ET-POOL-12  memory that a completion's callback has given up is not touched
  *   ET-POOL-14, ET-POOL-16  the calls on a pool
- *   ET-WAKE-3, ET-ASYNC-4   a wakeup or notify in progress while deinit runs, in a signal handler, its errno */
+ *   ET-WAKE-3, -4, ET-ASYNC-4   a wakeup or notify in progress while deinit runs, in a signal handler, its errno
+ *   ET-INIT-3   what a pool_init or async_init that fails returns and leaves */
 
 /* A thread has taken c from the pool's queue. */
 const char *model_took(struct model *m, unsigned c);

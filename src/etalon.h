@@ -69,7 +69,8 @@ struct et_completion {
     uint8_t operation; /* enum et_operation */
     bool
         on_pool; /* read, pread, write, pwrite, close: the system call is made once, by a thread of the pool; -EOPNOTSUPP without a pool */
-    int fd; /* of all but noop, cancel and timer; in non-blocking mode, unless only send…, recv… and the pool use it */
+    int fd; /* of all but noop, cancel and timer; in non-blocking mode, unless only send…, recv… and the pool use it. epoll
+               takes no regular files and directories: a read, write, accept or poll of one ends with -EPERM, unless it is on_pool */
     et_callback callback; /* may be null: as one that returns ET_DISARM */
     void *userdata;
     /* clang-format off */
@@ -137,12 +138,12 @@ struct et_loop {
     wakers; /* threads inside et_loop_wakeup. The last field: it outlives et_loop_deinit, which zeroes the others */
 };
 
-/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; what pthread_create(3) takes for a thread of the pool is the C library's), an epoll instance and an eventfd. options may
+/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; what pthread_create(3) takes for a thread of the pool is the C library's), an epoll instance and an eventfd, both close-on-exec. options may
  * be null. Errors: -EINVAL (null loop, descriptors_max out of range, a pool that is not initialised), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
 int et_loop_init(struct et_loop *loop, const struct et_options *options);
 
 /* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors of the caller stay
- * open. Waits for system calls that pool threads are making for this loop, and for wake-ups in progress in other threads.
+ * open. Waits for system calls that pool threads are making for this loop, and for wake-ups that other threads are writing.
  * Errors: -EBUSY inside a callback of this loop. (ET-DEINIT-1 … 4, ET-POOL-13, ET-WAKE-3) */
 int et_loop_deinit(struct et_loop *loop);
 
@@ -151,8 +152,8 @@ int et_loop_deinit(struct et_loop *loop);
  * epoll_pwait2(2) reports except EINTR; the loop can be run again after that. (ET-RUN-1 … 4, ET-TICK-6) */
 int et_loop_run(struct et_loop *loop, enum et_run_mode mode);
 
-/* Runs rounds until `callbacks` callbacks were called, or nothing is active and both queues are empty, or the loop is
- * stopped; 0: one round that does not wait. Errors: as et_loop_run. (ET-TICK-1 … 7) */
+/* Runs rounds until `callbacks` callbacks were called, or nothing is active (what was deleted while a pool thread is at work
+ * on it counts as active until it has come back) and both queues are empty, or the loop is stopped; 0: one round that does not wait. Errors: as et_loop_run. (ET-TICK-1 … 7) */
 int et_loop_tick(struct et_loop *loop, unsigned callbacks);
 
 /* Stops the loop for good: the phase in progress is completed, nothing after it runs. (ET-STOP-1 … 3) */
@@ -167,7 +168,7 @@ void et_loop_update_now(struct et_loop *loop);
 
 /* Ends the wait in progress; when there is none, the loop does not wait when it next asks the kernel. Not a callback: a run or tick goes
  * on until it has what it was called for. Any thread; async-signal-safe; errno is preserved. May race with et_loop_deinit, as long as the
- * loop's memory lives on, but not with an et_loop_init that uses it again. (ET-WAKE-1 … 3) */
+ * loop's memory lives on until it has returned, but not with an et_loop_init that uses it again. (ET-WAKE-1 … 4) */
 void et_loop_wakeup(struct et_loop *loop);
 
 /* ---- submitting -------------------------------------------------------------------------------------- */
@@ -182,20 +183,20 @@ int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 
 /* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place. The deadline is
- * et_loop_now plus delay_ms. Errors: -EBUSY (active, or adding and no timer). (ET-TIMER-1 … 4) */
+ * et_loop_now plus delay_ms. Errors: -EBUSY (active, or adding and no timer, or deleted while a pool thread is at work on it). (ET-TIMER-1 … 4) */
 int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms, et_callback callback,
                   void *userdata);
 
 /* Moves a timer to a new deadline: et_loop_now plus delay_ms. An active one is moved in the next round by `carrier`, a completion that
  * is adding until then, has no callback, and can serve again afterwards; until then the timer does not fire. On a timer that is
  * not active this is et_loop_timer. Errors: -EINVAL (active and no timer; carrier null or the timer itself),
- * -EBUSY (carrier at other work; adding and no timer). (ET-RESET-1 … 11) */
+ * -EBUSY (carrier at other work; adding and no timer; either deleted while a pool thread is at work on it). (ET-RESET-1 … 11) */
 int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion, struct et_completion *carrier,
                         uint64_t delay_ms, et_callback callback, void *userdata);
 
 /* Submits `cancel`, which in the next round ends `target`: the target's callback gets -ECANCELED, then the cancel's gets 0; or
  * -ENOENT when there was nothing to cancel; or -EALREADY when a pool thread has it, which ends by itself. The target stays valid memory until the cancel is dead. Errors: -EBUSY (the cancel
- * completion is in use), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
+ * completion is adding or active, or deleted while a pool thread is at work on it), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
 int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
                    et_callback callback, void *userdata);
 
@@ -209,7 +210,8 @@ struct et_pool_options {
 };
 
 /* A fixed number of threads at most, created when there is work for them. They take work in the order of submission, whatever loop it is
- * of: what several of them execute may end, and take effect, in another order. All signals are blocked in them. Its fields are private. It must not move in memory while it is in use. */
+ * of: what several of them execute may end, and take effect, in another order. Work that waits for other work of the pool (a read of a pipe for the
+ * write that fills it) may wait for ever when all threads there can be do so, be it that no further one could be created. All signals are blocked in them. Its fields are private. It must not move in memory while it is in use. */
 struct et_pool {
     pthread_mutex_t mutex;             /* over all below, and the counts of `executing` of the loops */
     pthread_cond_t work, left;         /* there is work; a loop has no more work executing */
@@ -222,10 +224,11 @@ struct et_pool {
 };
 
 /* Makes *pool, which is not a pool in use, ready: one allocation, no thread yet. options may be null. Errors: -EINVAL (null pool, a number
- * out of range), -ENOMEM, and those of pthread_cond_init(3) and its kind. (ET-POOL-15) */
+ * out of range), -ENOMEM, and those of pthread_cond_init(3) and its kind. (ET-INIT-3, ET-POOL-15) */
 int et_pool_init(struct et_pool *pool, const struct et_pool_options *options);
 
-/* Ends the threads, releases everything and zeroes *pool. Not while loops come or go in other threads.
+/* Ends the threads, releases everything and zeroes *pool. Not while another thread initialises a loop with it. A refusal changes
+ * nothing.
  * Errors: -EBUSY (a loop still has it), -EINVAL (not initialised). (ET-POOL-14, -16) */
 int et_pool_deinit(struct et_pool *pool);
 
@@ -237,11 +240,11 @@ struct et_async {
     ET_ATOMIC(uint32_t) users; /* threads inside et_async_notify */
 };
 
-/* Makes *async, which is not one in use, ready: an eventfd. Errors: -EINVAL (null), and those of eventfd(2). */
+/* Makes *async, which is not one in use, ready: an eventfd, close-on-exec. Errors: -EINVAL (null), and those of eventfd(2). (ET-INIT-3) */
 int et_async_init(struct et_async *async);
 
-/* Releases it, when no et_async_notify is in progress any more; later ones are refused, as long as the memory of *async lives on. No
- * completion may wait on it. Not in a signal handler. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-5) */
+/* Releases it, after waiting for notifications that other threads are writing; later ones are refused, as long as the memory of *async lives on
+ * until they have returned. No completion may wait on it; a callback of its own wait that deinitialises it does not return ET_REARM. Not in a signal handler. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-5) */
 int et_async_deinit(struct et_async *async);
 
 /* Ends one wait on the async, now or when it comes; several notifications may end one wait together, none is lost. Any thread;

@@ -3,6 +3,10 @@
 #ifndef ETALON_INTERNAL_H
 #define ETALON_INTERNAL_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4, dup3, epoll_pwait2 */
+#endif
+
 #include "etalon.h"
 
 #include <assert.h>

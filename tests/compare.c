@@ -262,31 +262,44 @@ static int compare_all(const struct trace *traces, char *const *names, unsigned 
     return tally.of[DIFFERENT] > 0 || tally.of[UNLAWFUL] > 0;
 }
 
-static bool read_number(const char *text, uint64_t *number) {
+static bool read_number(const char *option, const char *text, uint64_t *number) {
     char *end;
     errno = 0;
     *number = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0)
+        return true;
+    fprintf(stderr, "etalon: compare: %s: '%s' is not a number\n", option, text);
+    return false;
 }
+
+static const char usage[] = "usage: etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]     (files, or "
+                            "--random, or both)\n";
 
 int compare_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
     static const struct option long_options[] = {{"random", required_argument, NULL, 'n'},
                                                  {"seed", required_argument, NULL, 's'},
                                                  {"output", required_argument, NULL, 'o'},
+                                                 {"help", no_argument, NULL, 'h'},
                                                  {0}};
     struct options options = {.folder = "build/report"};
     int letter;
     bool valid = true;
-    while ((letter = getopt_long(argc, argv, "n:s:o:", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "n:s:o:h", long_options, NULL)) != -1) {
+        if (letter == 'h') {
+            fputs(usage, stdout);
+            return 0;
+        }
         if (letter == 'o')
             options.folder = optarg;
+        else if (letter == 'n')
+            valid = read_number("--random", optarg, &options.random) && valid;
         else
-            valid = valid && letter != '?' && read_number(optarg, letter == 'n' ? &options.random : &options.seed);
+            valid = letter == 's' && read_number("--seed", optarg, &options.seed) && valid;
     }
     unsigned files = (unsigned)(argc - optind);
     struct trace *traces = calloc(files + 1, sizeof *traces);
     if (!valid || traces == NULL || (files == 0 && options.random == 0)) {
-        fputs("usage: etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n", stderr);
+        fputs(usage, stderr);
         free(traces);
         return 2;
     }

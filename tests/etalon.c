@@ -200,7 +200,11 @@ static int replay_here(const char *path, const struct options *options) {
     }
     run_trace(&trace, options, &run, &report);
     int status = 0;
-    if (report.init_error != 0 && options->fail.point != 0 && !report.differs) {
+    if (options->fail.point != 0 && torture_points() < options->fail.point && !report.differs) {
+        printf("%s: --fail %llu was not reached: the program makes %llu calls that can fail\n", path,
+               (unsigned long long)options->fail.point, (unsigned long long)torture_points());
+        status = BAD_INPUT;
+    } else if (report.init_error != 0 && options->fail.point != 0 && !report.differs) {
         printf("%s: init returned -%s, and left nothing behind\n", path, errno_name(report.init_error));
     } else if (report.differs) {
         printf("%s: difference: %s: %s\n", path, report.clause, report.what);
@@ -500,13 +504,23 @@ static int check_cases(char **files, int count, const struct options *options) {
     return worst;
 }
 
+static const struct {
+    const char *name;
+    int (*run)(const char *, const struct options *); /* null: all files at once */
+} commands[] = {
+    {"replay", replay}, {"record", record},    {"decode", decode}, {"encode", encode},
+    {"shrink", shrink}, {"check-cases", NULL}, {"torture", NULL},
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static bool is_command(const char *name) {
+    size_t k = 0;
+    while (k < COMMANDS && strcmp(name, commands[k].name) != 0)
+        k++;
+    return k < COMMANDS;
+}
+
 static int for_each_file(const char *command, char **files, int count, const struct options *options) {
-    static const struct {
-        const char *name;
-        int (*run)(const char *, const struct options *);
-    } commands[] = {
-        {"replay", replay}, {"record", record}, {"decode", decode}, {"encode", encode}, {"shrink", shrink},
-    };
     if (strcmp(command, "torture") == 0 && (options->output != NULL || options->world != &world_simulated ||
                                             (options->torture.expected != NULL && options->torture.sample > 1))) {
         complain("torture runs on the simulated kernel, writes to --report, and holds errors against a list only "
@@ -517,11 +531,15 @@ static int for_each_file(const char *command, char **files, int count, const str
         complain("--fail is for replay on the simulated kernel");
         return BAD_INPUT;
     }
+    if (options->output != NULL && (strcmp(command, "replay") == 0 || strcmp(command, "check-cases") == 0)) {
+        complain("%s writes no file: --output is for record, decode, encode, shrink and compare", command);
+        return BAD_INPUT;
+    }
     if (strcmp(command, "torture") == 0)
         return torture_all(files, count, load, &options->torture);
     if (strcmp(command, "check-cases") == 0)
         return check_cases(files, count, options);
-    for (size_t k = 0; k < sizeof commands / sizeof *commands; k++) {
+    for (size_t k = 0; k < COMMANDS; k++) {
         if (strcmp(command, commands[k].name) != 0)
             continue;
         int worst = 0;
@@ -537,8 +555,7 @@ static int for_each_file(const char *command, char **files, int count, const str
         }
         return worst;
     }
-    complain("unknown command '%s'; see etalon --help", command);
-    return BAD_INPUT;
+    return BAD_INPUT; /* main has looked at the command */
 }
 
 int main(int argc, char **argv) {
@@ -564,12 +581,13 @@ int main(int argc, char **argv) {
     for (int fd = STDERR_FILENO + 1; fd < 64;
          fd++) /* what is left of the caller's would shift the numbers on the real kernel */
         close(fd);
+    static char compare[] = "etalon compare", check[] = "etalon check", judge[] = "etalon judge";
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
-        return with_output(compare_main(argc - 1, argv + 1, load));
+        return argv[1] = compare, with_output(compare_main(argc - 1, argv + 1, load));
     if (argc > 1 && strcmp(argv[1], "check") == 0)
-        return with_output(check_main(argc - 1, argv + 1, load));
+        return argv[1] = check, with_output(check_main(argc - 1, argv + 1, load));
     if (argc > 1 && strcmp(argv[1], "judge") == 0)
-        return with_output(judge_main(argc - 1, argv + 1));
+        return argv[1] = judge, with_output(judge_main(argc - 1, argv + 1));
     while ((letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
         switch (letter) {
         case 'w':
@@ -605,8 +623,16 @@ int main(int argc, char **argv) {
         default: return BAD_INPUT;
         }
     }
-    if (argc - optind < 2) {
+    if (optind == argc) {
         usage(stderr);
+        return BAD_INPUT;
+    }
+    if (!is_command(argv[optind])) {
+        complain("unknown command '%s'; see etalon --help", argv[optind]);
+        return BAD_INPUT;
+    }
+    if (argc - optind < 2) {
+        complain("%s: no FILE is given; see etalon --help", argv[optind]);
         return BAD_INPUT;
     }
     return with_output(for_each_file(argv[optind], argv + optind + 1, argc - optind - 1, &options));

@@ -2,10 +2,12 @@
 """Breaks the loop on purpose, one fault at a time, and shows which check finds it: the conformance cases, and the fuzzer.
 
 usage: faults.py [--check] [--seconds N] [NAME...]     N: how long the fuzzer may search for one fault (60)
+       faults.py --outside [--short] [NAME...]         by the conformance kit's judge from outside instead, as if it were a stranger's loop
 
 Every fault is a replacement in one file of src/. A fault whose text is no longer there is an error: the list is to be
 kept up to date. Works on copies under build/faults; writes build/report/mutate.json. Exit status 1 when a fault is not
-found.
+found. With --outside it writes build/report/outside.json, and fails when a fault is not found that OUTSIDE says to be, or the other way
+round; with --short each is only shown the case that is named there.
 """
 import argparse
 import json
@@ -92,6 +94,35 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
 ]
 
 
+OUTSIDE = {  # which case shows the fault to the judge from outside; or why it cannot be seen there
+    "no generation check": "all-stale-batch",
+    "deleted timer stays in the heap": "cancel-deleting",
+    "active count is not lowered": "batch-closes",
+    "ties fire in reverse": "timer-ties",
+    "a re-added completion is not taken from the deletions": "delete-active-add",
+    "a reset timer keeps its old deadline": "timer-reset",
+    "a reset timer is not held back": "reset-expired-to-now",
+    "the timeout is rounded down": "deadline-passed-while-calling",
+    "delivered twice after a rearm": "partial-write",
+    "a rearmed completion runs again in the same round": "rearmed-noop-once-a-round",
+    "the second waiter of a descriptor is lost": "broken-pipe",
+    "the loop goes on to the kernel after stop": "which callbacks belong to the phase in which the loop was stopped is a matter of rounds",
+    "the wake-up is drained after the callbacks": "wakeup-in-callback",
+    "the time is not updated after the wait": "deadline-moves-nearer-in-the-wait",
+    "a useless registration stays": "unpolled-data-does-not-spin",
+    "an added completion trusts the registration": "poll-on-a-reopened-number",
+    "a refused modification is final": "batch-closes",
+    "everybody on the descriptor gets the registration's error": "no real kernel refuses one of two registrations of a descriptor",
+    "close leaves the waiters alone": "close-with-waiters",
+    "close is repeated after EINTR": "no real kernel interrupts a close on request",
+    "the cancel forgets that it was deleted": "cancel-deleted-and-added-by-target",
+    "a send overtakes one that waits": "no case can fill the buffer of a real socket and say how often that takes",
+    "a deadline overflows": "far-timers",
+    "a deleted carrier forgets its reset": "what becomes of a carrier is a matter of rounds",
+    "the completion dies after its callback": "timer-zero",
+}
+
+
 def copy_tree(work, variants):
     """A copy of the tree with its objects, so that only what a fault touches is compiled anew."""
     shutil.rmtree(work, ignore_errors=True)
@@ -170,10 +201,59 @@ def fuzz(seconds):
     return time.monotonic() - started, next(g for g in said.groups() if g) if said else "crash"
 
 
+def compiled(source, work):
+    result = work / (pathlib.Path(source).stem + ".o")
+    subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-w", "-DNDEBUG", "-fPIC", "-pthread", f"-I{ROOT / 'src'}", "-c", source, "-o", result],
+                   check=True)
+    return result
+
+
+def failing_outside(adapter, cases, randoms):
+    """The cases that the judge from outside says to fail, hang or crash, in their order."""
+    run = subprocess.run([ROOT / "build/default/etalon", "check", "--outside", "--quiet", "--watchdog", "3", "--random", str(randoms),
+                          *[word for case in cases for word in ("--case", case)], adapter], capture_output=True, text=True, errors="replace",
+                         cwd=ROOT)
+    if run.returncode not in (0, 1):
+        sys.exit(f"faults.py: {run.stdout}{run.stderr}")
+    return re.findall(r"^not ok \d+ - \S+?/(\S+): \w+\n#   (?:it crashes: )?([A-Z0-9-]+)", run.stdout, re.M)
+
+
+def outside(chosen, short):
+    """Etalon's adapter with each fault and no assertions, before the judge that sees what a caller sees."""
+    work = ROOT / "build/faults-outside"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    good = {source.name: compiled(source, work) for source in (ROOT / "src").glob("*.c")}
+    adapter = compiled(ROOT / "tests/conformance/adapters/etalon.c", work).rename(work / "adapter.o")
+    good["etalon.c"] = adapter
+    rows, wrong = [], 0
+    for number, fault in enumerate([("none", None, "", ""), *chosen]):
+        name, objects = fault[0], dict(good)
+        if fault[1]:
+            (work / f"fault-{number}.c").write_text(faulty_text(fault))
+            objects[fault[1]] = compiled(work / f"fault-{number}.c", work)
+        subprocess.run(["cc", "-shared", "-pthread", "-Wl,-Bsymbolic", *objects.values(), "-o", work / f"{number}.so"], check=True)
+        said = OUTSIDE.get(name, "")
+        cases = [said] if short and re.fullmatch(r"[a-z0-9-]+", said) else []
+        found = failing_outside(work / f"{number}.so", cases, 0 if short else 200)
+        good_word = not found if name == "none" or " " in said else any(case == said for case, _ in found)
+        wrong += not good_word
+        rows.append({"fault": name, "file": fault[1], "found": [f"{case}: {clause}" for case, clause in found], "said": said})
+        shown = f"{len(found)} cases, as {found[0][0]} ({found[0][1]})" if found else said or "not found"
+        print(f"{'as said ' if good_word else 'NOT SO  '} {name:58} {shown}", flush=True)
+    path = ROOT / "build/report/outside.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"faults": len(chosen), "found": sum(bool(row["found"]) for row in rows), "rows": rows}, indent=1) + "\n")
+    print(f"{sum(bool(row['found']) for row in rows)} of {len(chosen)} faults can be seen from outside")
+    return 1 if wrong else 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--check", action="store_true", help="only check that every fault still has its text")
+    parser.add_argument("--outside", action="store_true", help="before the judge from outside")
+    parser.add_argument("--short", action="store_true", help="with --outside: only the case that is named for each")
     parser.add_argument("name", nargs="*")
     options = parser.parse_args()
     chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
@@ -181,6 +261,8 @@ def main():
         parser.error("no fault has such a name")
     for fault in chosen:
         faulty_text(fault)
+    if options.outside:
+        return outside(chosen, options.short)
     if options.check:
         print(f"{len(chosen)} faults have their text")
         return 0

@@ -59,6 +59,23 @@ echo '{"etalon":"","spec":"","created":"","abi":1,"seed":1,"random":0,"strict":f
 python3 "$root/opt/etalon/share/etalon/report.py" "$root/none.json" "$root/none.html" >"$root/log" 2>&1 && grep -q '</html>' "$root/none.html"
 verdict 'the installed report, of a run without anything' $?
 
+# As a stranger would: from elsewhere, with nothing but what is installed.
+cp tests/conformance/examples/tiny_* "$root/" && (
+    cd "$root" || exit
+    "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC -I"$root/opt/etalon/include" tiny_adapter.c tiny_loop.c -o tiny.so &&
+        "$root/opt/etalon/bin/etalon" check --case 'timer-*' --html tiny.html ./tiny.so &&
+        grep -q '</html>' tiny.html && grep -q 'id="timer-ties/tiny"' tiny.html
+) >"$root/log" 2>&1
+verdict 'an adapter by the installed header, checked by the installed tool, with its page' $?
+
+(
+    cd "$root" && mv opt/etalon/share/etalon/report_text.py .
+    "$root/opt/etalon/bin/etalon" check --case timer-ties --html none.page ./tiny.so
+    test $? = 2 && ! ls none.page*
+    mv report_text.py opt/etalon/share/etalon/
+) >"$root/log" 2>&1
+verdict 'a page that cannot be made: status 2, and no half of it' $?
+
 make uninstall DESTDIR="$root" PREFIX=/opt/etalon >"$root/log" 2>&1 && find "$root/opt" -type f >>"$root/log" &&
     test -z "$(find "$root/opt" -type f)"
 verdict 'make uninstall leaves nothing' $?

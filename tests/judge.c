@@ -803,11 +803,10 @@ static int conclude(void) {
     return status;
 }
 
-static int usage(void) {
+static void usage(FILE *out) {
     fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING, or - for "
           "standard input\n",
-          stderr);
-    return BAD_INPUT;
+          out);
 }
 
 /* A list such as "time,states". */
@@ -829,12 +828,16 @@ static bool read_observes(char *list) {
 
 static bool read_options(int argc, char **argv) {
     static const struct option options[] = {
-        {"keep-going", no_argument, NULL, 'k'},     {"strict", no_argument, NULL, 's'},
-        {"json", required_argument, NULL, 'j'},     {"quiet", no_argument, NULL, 'q'},
-        {"observes", required_argument, NULL, 'o'}, {0},
+        {"keep-going", no_argument, NULL, 'k'},
+        {"strict", no_argument, NULL, 's'},
+        {"json", required_argument, NULL, 'j'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"observes", required_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     int letter;
-    while ((letter = getopt_long(argc, argv, "kq", options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "kqh", options, NULL)) != -1) {
         switch (letter) {
         case 'k': j.keep_going = true; break;
         case 's': j.strict = true; break;
@@ -844,6 +847,7 @@ static bool read_options(int argc, char **argv) {
                 return false;
             break;
         case 'j': j.json = optarg; break;
+        case 'h': usage(stdout); exit(fflush(stdout) != 0);
         default: return false;
         }
     }
@@ -877,8 +881,10 @@ static int judge_file(const char *name) {
 int judge_main(int argc, char **argv) {
     int worst = 0;
     j.only = ~0U;
-    if (!read_options(argc, argv))
-        return usage();
+    if (!read_options(argc, argv)) {
+        usage(stderr);
+        return BAD_INPUT;
+    }
     if (j.json != NULL && argc - optind > 1) {
         fputs("etalon: judge: --json takes one recording at a time\n", stderr);
         return BAD_INPUT;

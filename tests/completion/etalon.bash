@@ -26,8 +26,8 @@ _etalon() {
         replay) options+=' --fail' ;;
         record) options+=' --events' ;;
         check)
-            options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --gate --matrix --quiet --json --summary'
-            options+=' --cases --law --help'
+            options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --outside --gate --matrix --quiet --json --summary'
+            options+=' --html --tap --cases --law --help'
             ;;
         judge) options='--keep-going --strict --json --observes --quiet' ;;
         torture) options='--sample --seed --expect --report' ;;

@@ -24,10 +24,10 @@
 #define KINDS_MAX    12  /* of failures by random programs that are told, for each subject */
 
 struct options {
-    const char *cases, *law, *json, *summary, *gate;
+    const char *cases, *law, *json, *summary, *tap, *html, *gate;
     const char *case_pattern[PATTERNS_MAX], *clause_pattern[PATTERNS_MAX];
     unsigned case_patterns, clause_patterns, jobs;
-    bool list, dry_run, matrix, quiet;
+    bool list, dry_run, matrix, quiet, outside;
 };
 
 static struct check check;
@@ -212,7 +212,7 @@ static bool is_bad(enum verdict verdict) {
 struct wanted {
     const struct subject *subject;
     enum verdict verdict;
-    char clause[24], signal[16];
+    char clause[24], kind[16], signal[16];
     bool lenient, simulated;
     unsigned runs;
 };
@@ -232,7 +232,7 @@ static bool shows(const struct program *p, void *self) {
     struct job job = {.subject = wanted->subject, .trace = &trace, .lenient = wanted->lenient, .outcome = &outcome};
     process_run(&job, 1, 1, NULL);
     bool same = outcome.verdict == wanted->verdict && strcmp(outcome.clause, wanted->clause) == 0 &&
-                strcmp(outcome.signal, wanted->signal) == 0;
+                strcmp(outcome.kind, wanted->kind) == 0 && strcmp(outcome.signal, wanted->signal) == 0;
     outcome_free(&outcome);
     return same;
 }
@@ -240,8 +240,9 @@ static bool shows(const struct program *p, void *self) {
 /* The shortest program that is judged alike, or NULL when there is no shorter one. */
 static struct program *shrink(const struct subject *subject, const struct trace *trace, const struct outcome *outcome,
                               bool lenient) {
-    struct wanted wanted = {subject, outcome->verdict, "", "", lenient, trace->simulated_only, 0};
+    struct wanted wanted = {subject, outcome->verdict, "", "", "", lenient, trace->simulated_only, 0};
     snprintf(wanted.clause, sizeof wanted.clause, "%s", outcome->clause);
+    snprintf(wanted.kind, sizeof wanted.kind, "%s", outcome->kind);
     snprintf(wanted.signal, sizeof wanted.signal, "%s", outcome->signal);
     struct program *p = malloc(sizeof *p);
     if (p == NULL ||
@@ -274,6 +275,7 @@ static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome)
     for (unsigned i = from; i < check.results; i++)
         if (check.result[i].subject == s && check.result[i].outcome.verdict == outcome->verdict &&
             strcmp(check.result[i].outcome.clause, outcome->clause) == 0 &&
+            strcmp(check.result[i].outcome.kind, outcome->kind) == 0 &&
             strcmp(check.result[i].outcome.signal, outcome->signal) == 0)
             return true;
     return false;
@@ -283,7 +285,8 @@ static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome)
 static void tell_random(unsigned s, uint64_t number, const struct trace *trace, struct outcome *outcome) {
     struct check_case *c = &check.cases_list[check.cases];
     memset(c, 0, sizeof *c);
-    snprintf(c->id, sizeof c->id, "random-%llu-%llu", (unsigned long long)check.seed, (unsigned long long)number);
+    snprintf(c->id, sizeof c->id, "random-%llu-%llu-%s", (unsigned long long)check.seed, (unsigned long long)number,
+             check.subject[s].name);
     snprintf(c->trace.title, sizeof c->trace.title, "random program %llu of seed %llu, for %s",
              (unsigned long long)number, (unsigned long long)check.seed, check.subject[s].name);
     c->trace.program = trace->program;
@@ -347,7 +350,7 @@ static bool counts_as_bad(const struct check_result *r) {
     return is_bad(r->outcome.verdict) || ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
 }
 
-static void print_program(const struct program *p) {
+static void print_program(FILE *to, const struct program *p) {
     static struct trace bare;
     char *text = NULL;
     size_t size = 0;
@@ -361,7 +364,7 @@ static void print_program(const struct program *p) {
     char *line = strchr(text, '\n');
     for (line = line != NULL ? line + 1 : text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
-        printf("#     %.*s\n", (int)length, line);
+        fprintf(to, "#     %.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
     free(text);
@@ -374,28 +377,30 @@ static const char *law_of(const char *id) {
     return NULL;
 }
 
-static void print_tap(void) {
-    printf("TAP version 13\n1..%u\n", check.results);
+static void report_tap(FILE *out, const void *unused) {
+    (void)unused;
+    fprintf(out, "TAP version 13\n1..%u\n", check.results);
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
         const struct outcome *o = &r->outcome;
         const struct check_case *c = &check.cases_list[r->of_case];
         bool bad = is_bad(o->verdict) || (check.strict && o->verdict == VERDICT_NOT_STRICT);
-        printf("%sok %u - %s/%s", bad ? "not " : "", i + 1, check.subject[r->subject].name, c->id);
+        fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", i + 1, check.subject[r->subject].name, c->id);
         if (o->verdict == VERDICT_NOT_OFFERED)
-            printf(" # SKIP not offered: %s", o->message);
+            fprintf(out, " # SKIP not offered: %s", o->message);
         else if (o->verdict != VERDICT_PASS)
-            printf(": %s", verdict_name[o->verdict]);
-        putchar('\n');
+            fprintf(out, ": %s", verdict_name[o->verdict]);
+        fputc('\n', out);
         if (o->verdict == VERDICT_PASS || o->verdict == VERDICT_NOT_OFFERED)
             continue;
-        printf("#   %s%s%s\n", o->clause, o->clause[0] != '\0' ? ": " : "", o->message);
+        fprintf(out, "#   %s%s%s%s%s\n", o->clause, o->kind[0] != '\0' ? "/" : "", o->kind,
+                o->clause[0] != '\0' ? ": " : "", o->message);
         const char *law = law_of(o->clause);
         if (law != NULL && !options.quiet)
-            printf("#   the law: %s\n", law);
+            fprintf(out, "#   the law: %s\n", law);
         if (bad && !options.quiet) {
-            printf("#   %s\n", r->shrunk != NULL ? "the shortest program found that shows it:" : "the program:");
-            print_program(r->shrunk != NULL ? r->shrunk : &c->trace.program);
+            fprintf(out, "#   %s\n", r->shrunk != NULL ? "the shortest program found that shows it:" : "the program:");
+            print_program(out, r->shrunk != NULL ? r->shrunk : &c->trace.program);
         }
     }
 }
@@ -472,13 +477,16 @@ static void check_usage(FILE *out) {
         "  --jobs N           runs at a time (the number of processors)\n"
         "  --watchdog S       real seconds after which a run counts as one without an end (10)\n"
         "  --strict           a SHOULD that is missed is a failure too\n"
+        "  --outside          judge every subject by what its caller can see, also one that offers rounds\n"
         "  --gate NAME        only this subject decides the exit status, strictly\n"
         "  --matrix           print subjects and counts instead of the test-anything protocol\n"
         "  --quiet            print no programs and clauses\n"
-        "  --json FILE        write everything, for etalon report and others\n"
+        "  --json FILE        write everything, for report.py and others\n"
+        "  --html FILE        write a page of it, with a picture for each case (needs python3)\n"
+        "  --tap FILE         write the test-anything protocol, also beside --matrix\n"
         "  --summary FILE     write the counts\n"
-        "  --cases FOLDER     where the cases are (spec/cases)\n"
-        "  --law FILE         where the law is (spec/etalon.md)\n"
+        "  --cases FOLDER     where the cases are, if not where the tool has them\n"
+        "  --law FILE         where the law is, likewise\n"
         "\n"
         "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or arguments.\n",
         out);
@@ -513,10 +521,13 @@ enum {
     SEED,
     JOBS,
     STRICT,
+    OUTSIDE,
     GATE,
     MATRIX,
     QUIET,
     JSON,
+    HTML,
+    TAP,
     SUMMARY,
     CASES,
     LAW,
@@ -543,10 +554,13 @@ static bool take_option(int letter) {
         process_watchdog_s = (unsigned)value;
         return true;
     case STRICT: check.strict = true; return true;
+    case OUTSIDE: options.outside = true; return true;
     case GATE: options.gate = optarg; return true;
     case MATRIX: options.matrix = true; return true;
     case QUIET: options.quiet = true; return true;
     case JSON: options.json = optarg; return true;
+    case HTML: options.html = optarg; return true;
+    case TAP: options.tap = optarg; return true;
     case SUMMARY: options.summary = optarg; return true;
     case CASES: options.cases = optarg; return true;
     case LAW: options.law = optarg; return true;
@@ -564,11 +578,14 @@ static bool take_options(int argc, char **argv) {
         {"seed", required_argument, NULL, SEED},
         {"jobs", required_argument, NULL, JOBS},
         {"strict", no_argument, NULL, STRICT},
+        {"outside", no_argument, NULL, OUTSIDE},
         {"watchdog", required_argument, NULL, WATCHDOG},
         {"gate", required_argument, NULL, GATE},
         {"matrix", no_argument, NULL, MATRIX},
         {"quiet", no_argument, NULL, QUIET},
         {"json", required_argument, NULL, JSON},
+        {"html", required_argument, NULL, HTML},
+        {"tap", required_argument, NULL, TAP},
         {"summary", required_argument, NULL, SUMMARY},
         {"cases", required_argument, NULL, CASES},
         {"law", required_argument, NULL, LAW},
@@ -577,7 +594,9 @@ static bool take_options(int argc, char **argv) {
     };
     int letter;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    options = (struct options){.cases = "spec/cases", .law = "spec/etalon.md"};
+    const char *cases = tool_file("cases", "spec/cases"), *law = tool_file("etalon.md", "spec/etalon.md");
+    options =
+        (struct options){.cases = cases != NULL ? cases : "spec/cases", .law = law != NULL ? law : "spec/etalon.md"};
     options.jobs = processors > 0 && processors < 64 ? (unsigned)processors : 2;
     check.seed = 1;
     while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -603,6 +622,9 @@ static bool look_at_subjects(char **paths, int count) {
             complain(paths[i], error);
             return false;
         }
+        if (options.outside) /* an async that outlives its loop can only be judged with rounds */
+            s->offers &=
+                ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT | ETALON_OFFERS_POOL | ETALON_OFFERS_ASYNC);
         for (unsigned k = 0; k < check.subjects; k++)
             if (strcmp(check.subject[k].name, s->name) == 0) {
                 complain(paths[i], "another adapter has the same name");
@@ -627,7 +649,7 @@ static int tell(void) {
     if (options.matrix)
         print_matrix();
     else
-        print_tap();
+        report_tap(stdout, NULL);
     print_random();
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
@@ -636,7 +658,9 @@ static int tell(void) {
                    verdict_name[r->outcome.verdict], r->outcome.clause, r->outcome.message);
         bad = bad || counts_as_bad(r);
     }
-    if (!write_file(options.json, report_full) || !write_file(options.summary, report_short))
+    bool written = write_file(options.json, report_full) && write_file(options.summary, report_short) &&
+                   write_file(options.tap, report_tap);
+    if (!written || (options.html != NULL && !page_write(options.html, &check)))
         return BAD_INPUT;
     return bad ? 1 : 0;
 }
@@ -655,12 +679,15 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         return 0;
     if (!look_at_subjects(argv + optind, files) || !gate_exists())
         return BAD_INPUT;
+    if (options.html != NULL && !options.dry_run && !page_possible(options.html))
+        return BAD_INPUT;
     run_cases();
     if (options.dry_run)
         return dry_run();
-    if (!options.matrix || options.json != NULL)
+    bool whole = options.json != NULL || options.html != NULL;
+    if (whole || (!options.quiet && (!options.matrix || options.tap != NULL)))
         shrink_failures();
-    if (options.json != NULL)
+    if (whole)
         run_references(0);
     for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
         run_random_of(s);

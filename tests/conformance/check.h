@@ -19,7 +19,7 @@ struct law {
 };
 
 struct check_case {
-    char id[64];
+    char id[96];
     char *description; /* the comments at the head of the case */
     struct trace trace;
     struct outcome reference;
@@ -46,6 +46,14 @@ bool law_read(struct law *law, const char *path);
 
 void report_full(FILE *out, const void *check);  /* conform.full.json */
 void report_short(FILE *out, const void *check); /* conform.json */
+
+/* A file that belongs to the tool, to be freed, or NULL: where it is installed, or where it is in the tree. */
+char *tool_file(const char *installed, const char *in_the_tree);
+
+/* Whether a page can be written there; false after a complaint. */
+bool page_possible(const char *path);
+/* Lets report.py make the page of the whole check. False after a complaint; then `path` is as it was. */
+bool page_write(const char *path, const struct check *check);
 
 /* The command: etalon check … */
 int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace));

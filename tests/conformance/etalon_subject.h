@@ -181,11 +181,11 @@ struct etalon_subject_host {
         pool; /* for ETALON_OFFERS_POOL: what pool_init gave, for this loop to use; null: none. Not there when `size` ends before it */
 };
 
-/* A difference from the law that the loop documents as intended: then a break of this clause is not a failure, but "not strict".
+/* A difference from the law that the loop documents as intended: then this way to break the clause is not a failure, but "not strict".
  * Only what the loop's own manual says counts; the sentence says where. Clauses that no caller can live without (memory after a deletion,
  * a lost callback, a hang, a crash) are failures all the same: the list in RUNNER.md. */
 struct etalon_subject_difference {
-    const char *clause; /* "ET-TIMER-4"; null ends the list */
+    const char *clause; /* "ET-TIMER-4", or "ET-RUN-2/woken" where RUNNER.md has kinds for it; null ends the list */
     const char *why;    /* one sentence: what the loop does instead, and where it says so */
 };
 

@@ -120,6 +120,8 @@ static const struct {
     {"ET-DEINIT-3", ETALON_OFFERS_DEINIT},
     {"ET-WAKE-1", ETALON_OFFERS_WAKEUP},
     {"ET-SUBMIT-2", ETALON_OFFERS_NOOP},
+    {"ET-SUBMIT-8", ETALON_OFFERS_SEND},
+    {"ET-CLOSE-1", ETALON_OFFERS_CLOSE},
     {"ET-EXPIRE-1", ETALON_OFFERS_TIMERS},
     {"ET-EXPIRE-2", ETALON_OFFERS_TIMERS},
     {"ET-EXPIRE-3", ETALON_OFFERS_TIMERS},
@@ -269,14 +271,22 @@ const char *kit_result_name(int64_t result) {
     return name;
 }
 
-void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion, int state, const char *text) {
+static void (*ask_states)(int8_t *state);
+
+void kit_ask_states(void (*ask)(int8_t state[PROGRAM_COMPLETIONS])) {
+    ask_states = ask;
+}
+
+void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion, const char *text) {
     if (result->events >= KIT_EVENTS_MAX)
         return;
     struct kit_event *event = &result->event[result->events++];
     event->at_us = clock_ns > KIT_CLOCK_NS ? (clock_ns - KIT_CLOCK_NS) / 1000 : 0;
     event->kind = kind;
     event->completion = (int8_t)completion;
-    event->state = (int8_t)state;
+    memset(event->state, -1, sizeof event->state);
+    if (ask_states != NULL)
+        ask_states(event->state);
     snprintf(event->text, sizeof event->text, "%s", text);
 }
 

@@ -18,11 +18,25 @@ extern const char *const verdict_name[VERDICTS];
 #define KIT_CALLBACKS_MAX 400 /* then a program has shown what it can show */
 #define KIT_CLOCK_NS      UINT64_C(1000000700000)
 
+/* What is known of a completion: what the subject answers, or, where it cannot be asked, what its caller knows. */
+enum kit_state {
+    KIT_DEAD, /* these four as enum et_state */
+    KIT_ADDING,
+    KIT_ACTIVE,
+    KIT_DELETING,
+    KIT_UNUSED, /* the subject tells these two apart, and no more */
+    KIT_IN_USE,
+    KIT_SUBMITTED, /* its callback is owed */
+    KIT_CALLED,    /* its callback has come */
+    KIT_SILENT,    /* it was deleted: its callback must not come */
+    KIT_STATES
+};
+
 struct kit_event {
-    uint64_t at_us;    /* since the beginning of the program */
-    char kind;         /* 'c'all, call'b'ack, 's'tate, 'w'ait, w'o'rld, 'e'nd */
-    int8_t completion; /* -1: of none */
-    int8_t state;      /* enum et_state, -1: not told */
+    uint64_t at_us;                    /* since the beginning of the program */
+    char kind;                         /* 'c'all, call'b'ack, 's'tate, 'w'ait, w'o'rld, 'e'nd */
+    int8_t completion;                 /* -1: of none */
+    int8_t state[PROGRAM_COMPLETIONS]; /* enum kit_state, at this moment; -1: nothing is known */
     char text[96];
 };
 
@@ -31,6 +45,7 @@ struct kit_result {
     uint32_t magic; /* KIT_MAGIC once the run has come to its end */
     uint32_t verdict;
     char clause[24];
+    char kind[16]; /* of failure, where a clause can be broken in several (RUNNER.md), or empty */
     char message[320];
     uint32_t callbacks, waits;
     uint32_t events;
@@ -57,10 +72,15 @@ void strict_run(const struct etalon_subject *subject, const struct program *prog
 void outside_run(const struct etalon_subject *subject, const struct program *program, bool lenient,
                  struct kit_result *result);
 
+/* Whether the judge from outside knows such a failure, "CLAUSE" or "CLAUSE/KIND": what an adapter can say of documented differences. */
+bool outside_knows(const char *failure);
+
 /* How the reference loop runs the same program, for the report. */
 void reference_run(const struct program *program, const struct world_kind_functions *world, struct kit_result *result);
 
-void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion, int state, const char *text);
+void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion, const char *text);
+/* From here on each event holds what `ask` fills in; what it leaves alone is not known. */
+void kit_ask_states(void (*ask)(int8_t state[PROGRAM_COMPLETIONS]));
 const char *kit_result_name(int64_t result); /* "-EBUSY", "0", "5" */
 void kit_end(struct kit_result *result);     /* the process ends here, with what the result says */
 

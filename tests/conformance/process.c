@@ -175,6 +175,12 @@ static const struct etalon_subject *load_subject(const char *path, char *error, 
         snprintf(error, size, "offers what needs the function '%s', which is null", missing);
         return NULL;
     }
+    for (const struct etalon_subject_difference *d = s->differences; d != NULL && d->clause != NULL; d++)
+        if (!outside_knows(d->clause)) {
+            snprintf(error, size, "documents the difference '%.40s', which is no failure in the table of RUNNER.md",
+                     d->clause);
+            return NULL;
+        }
     if ((s->offers & ETALON_OFFERS_ROUNDS) != 0 && (s->offers & ROUNDS_NEED) != ROUNDS_NEED) {
         snprintf(error, size, "offers rounds, but not all of the calls that are judged with them (RUNNER.md)");
         return NULL;
@@ -193,7 +199,10 @@ static void look_here(const char *path, struct look *look) {
         to->offers = s->offers;
         for (unsigned i = 0; s->differences != NULL && s->differences[i].clause != NULL && i < SUBJECT_DIFFERENCES;
              i++) {
-            snprintf(to->difference[i].clause, sizeof to->difference[i].clause, "%s", s->differences[i].clause);
+            const char *failure = s->differences[i].clause, *slash = strchr(failure, '/');
+            snprintf(to->difference[i].clause, sizeof to->difference[i].clause, "%.*s", (int)strcspn(failure, "/"),
+                     failure);
+            snprintf(to->difference[i].kind, sizeof to->difference[i].kind, "%s", slash != NULL ? slash + 1 : "");
             snprintf(to->difference[i].why, sizeof to->difference[i].why, "%s", s->differences[i].why);
             to->differences = i + 1;
         }
@@ -268,16 +277,19 @@ static void run_here(const struct job *job, struct kit_result *result) {
     const struct etalon_subject *subject = load_subject(job->subject->path, error, sizeof error);
     if (subject == NULL)
         return; /* it was one when it was looked at */
-    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0)
-        strict_run(subject, &job->trace->program, world, result);
+    struct etalon_subject held = *subject;
+    held.offers = job->subject->offers; /* perhaps fewer: --outside */
+    if ((held.offers & ETALON_OFFERS_ROUNDS) != 0)
+        strict_run(&held, &job->trace->program, world, result);
     else
-        outside_run(subject, &job->trace->program, job->lenient, result);
+        outside_run(&held, &job->trace->program, job->lenient, result);
 }
 
 static bool believable(struct kit_result *result) {
     if (result->magic != KIT_MAGIC || result->verdict >= VERDICTS || result->events > KIT_EVENTS_MAX)
         return false;
     result->clause[sizeof result->clause - 1] = '\0';
+    result->kind[sizeof result->kind - 1] = '\0';
     result->message[sizeof result->message - 1] = '\0';
     for (unsigned i = 0; i < result->events; i++)
         result->event[i].text[sizeof result->event[i].text - 1] = '\0';
@@ -287,6 +299,7 @@ static bool believable(struct kit_result *result) {
 static void keep(struct outcome *outcome, struct kit_result *result) {
     outcome->verdict = (enum verdict)result->verdict;
     snprintf(outcome->clause, sizeof outcome->clause, "%s", result->clause);
+    snprintf(outcome->kind, sizeof outcome->kind, "%s", result->kind);
     snprintf(outcome->message, sizeof outcome->message, "%s", result->message);
     outcome->callbacks = result->callbacks;
     outcome->waits = result->waits;

@@ -13,7 +13,7 @@ struct subject {
     uint64_t offers;
     unsigned differences;
     struct {
-        char clause[24], why[240];
+        char clause[24], kind[16], why[240];
     } difference[SUBJECT_DIFFERENCES];
 };
 
@@ -23,7 +23,7 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
 /* A run that has ended. */
 struct outcome {
     enum verdict verdict;
-    char clause[24];
+    char clause[24], kind[16];
     char message[320];
     char signal[16]; /* "SIGSEGV", or empty */
     unsigned callbacks, waits, events;

@@ -17,7 +17,7 @@ FULL, RESULTS, ERRATA = "build/report/conform.full.json", "spec/results.json", "
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
 MARKS = {"pass": "ok", "not_strict": "~", "fail": "**fail**", "hang": "**hang**", "crash": "**crash**", "not_offered": ""}
-COMMAND = "make conform conform-publish CONFORM_RANDOM=300"
+COMMAND = "make conform conform-publish CONFORM_RANDOM=2000"
 
 
 def load(path):
@@ -34,7 +34,7 @@ def reduced(full):
     for result in full["results"]:
         entry = {"verdict": result["verdict"]}
         if result["verdict"] not in ("pass", "not_offered"):
-            entry.update(clause=result["clause"], message=result["message"])
+            entry.update(clause=result["clause"], kind=result["kind"], message=result["message"])
             if is_random(result["case"]):
                 entry["program"] = result["program"]
         results.setdefault(result["subject"], {})[result["case"]] = entry

@@ -10,7 +10,11 @@
 
 #define MAIN_COMMANDS 24
 #define DESCRIPTORS   4
-#define ASYNC         DESCRIPTORS /* the handle of the one async */
+/* Who offers this can be asked for most of what there is, and each second program is one of those for the reference. */
+#define EVERYTHING                                                                                                     \
+    (ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_READD | ETALON_OFFERS_STATE | ETALON_OFFERS_READ |  \
+     ETALON_OFFERS_SEND)
+#define ASYNC DESCRIPTORS /* the handle of the one async */
 
 struct writer {
     uint64_t state, offers;
@@ -156,7 +160,8 @@ static void main_body(struct writer *w) {
 void random_program(struct program *program, uint64_t seed, uint64_t number, const struct etalon_subject *subject) {
     struct writer w = {.state = seed << 32 ^ number, .offers = subject->offers, .program = program};
     memset(program, 0, sizeof *program);
-    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0) {
+    if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0 ||
+        ((subject->offers & EVERYTHING) == EVERYTHING && number % 2 != 0)) {
         lively_program(program, &w.state, NULL, 0);
         for (unsigned i = program->commands; i-- > 0;)
             if (!kit_can(subject, &program->command[i]))

@@ -11,14 +11,9 @@ struct run {
     const struct world_kind_functions *world;
 };
 
-static int state_in(const char *line) {
-    static const char *const name[] = {", dead", ", adding", ", active", ", deleting"};
-    for (int i = 0; i < 4; i++) {
-        const char *found = strstr(line, name[i]);
-        if (found != NULL && found[strlen(name[i])] == '\0')
-            return i;
-    }
-    return strncmp(line, "callback", 8) == 0 ? 0 : -1;
+static void ask_states(int8_t *state) {
+    for (unsigned c = 0; c < PROGRAM_COMPLETIONS; c++)
+        state[c] = (int8_t)lockstep_state(c);
 }
 
 static void on_log(void *self, char mark, const char *line) {
@@ -30,12 +25,13 @@ static void on_log(void *self, char mark, const char *line) {
         kind = 'b';
     if (strncmp(line, "world", 5) == 0)
         kind = 'o';
-    kit_event(run->result, run->world->clock(), kind, c, mark == '>' ? state_in(line) : -1, line);
+    kit_event(run->result, run->world->clock(), kind, c, line);
 }
 
 void reference_run(const struct program *program, const struct world_kind_functions *world, struct kit_result *result) {
     struct lockstep_report report;
     struct run run = {result, world};
+    kit_ask_states(ask_states);
     lockstep_run(program, world, on_log, &run, &report);
     kit_end(result);
 }

@@ -134,8 +134,32 @@ static const char *kind_name(char kind) {
     }
 }
 
+/* The event's own completion's, and what has changed of the others. */
+static void states(FILE *out, const struct kit_event *e, int8_t *known) {
+    static const char *const name[KIT_STATES] = {"dead",   "adding",    "active", "deleting", "unused",
+                                                 "in_use", "submitted", "called", "silent"};
+    bool any = false;
+    int own = e->kind == 'c' || e->kind == 'b' ? e->completion : -1;
+    if (own >= 0 && own < PROGRAM_COMPLETIONS && e->state[own] >= 0 && e->state[own] < KIT_STATES)
+        fprintf(out, ",\"state\":\"%s\"", name[e->state[own]]);
+    for (int c = 0; c < PROGRAM_COMPLETIONS; c++) {
+        int8_t state = e->state[c];
+        if (state < 0 || state >= KIT_STATES)
+            continue;
+        if (c != own && state != known[c] &&
+            (known[c] >= 0 || (state != KIT_DEAD && state != KIT_UNUSED))) { /* as it begins */
+            fprintf(out, "%s\"c%d\":\"%s\"", any ? "," : ",\"states\":{", c, name[state]);
+            any = true;
+        }
+        known[c] = state;
+    }
+    fputs(any ? "}" : "", out);
+}
+
 static void events(FILE *out, const char *name, const struct outcome *outcome) {
-    static const char *const state[] = {"dead", "adding", "active", "deleting"};
+    int8_t known[PROGRAM_COMPLETIONS];
+    for (unsigned c = 0; c < PROGRAM_COMPLETIONS; c++)
+        known[c] = -1;
     fprintf(out, "\"%s\":[", name);
     for (unsigned i = 0; i < outcome->events; i++) {
         const struct kit_event *e = &outcome->event[i];
@@ -147,8 +171,7 @@ static void events(FILE *out, const char *name, const struct outcome *outcome) {
             fputs("null", out);
         fputs(",\"text\":", out);
         string(out, e->text);
-        if (e->state >= 0 && e->state < 4)
-            fprintf(out, ",\"state\":\"%s\"", state[e->state]);
+        states(out, e, known);
         fputc('}', out);
     }
     fputc(']', out);
@@ -194,6 +217,8 @@ static void write_subject(FILE *out, const struct subject *s) {
         fputs(i > 0 ? ",{" : "{", out);
         member(out, "clause", s->difference[i].clause);
         fputc(',', out);
+        member(out, "kind", s->difference[i].kind);
+        fputc(',', out);
         member(out, "why", s->difference[i].why);
         fputc('}', out);
     }
@@ -227,6 +252,8 @@ static void write_result(FILE *out, const struct check *check, const struct chec
     member(out, "case", c->id);
     fprintf(out, ",\"verdict\":\"%s\",", verdict_name[o->verdict]);
     member(out, "clause", o->clause);
+    fputc(',', out);
+    member(out, "kind", o->kind);
     fputs(",\"message\":", out);
     string(out, o->message);
     fputc(',', out);

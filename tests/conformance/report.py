@@ -194,9 +194,9 @@ def render_subjects(report):
         rows.append(f'<tr><th scope="row"><a href="#about:{slug}">{name}</a> <span class="version">{text(clip(subject["version"], 40))}'
                     f'</span>{render_bar(counts, sum(counts.values()))}</th>{cells}</tr>')
         offers = "".join(f"<li>{label(offer, 60)}</li>" for offer in subject["offers"]) or "<li>nothing</li>"
-        known = "".join(f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>: {text(d["why"])}</li>'
+        known = "".join(f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>{text(" (" + d["kind"] + ")") if d["kind"] else ""}: {text(d["why"])}</li>'
                         for d in subject["differences"])
-        known = f'<p class="file">Documented by the loop, and so not strict instead of a failure:</p><ul>{known}</ul>' if known else ""
+        known = f'<p class="file">Documented by the loop: such a failure is not strict instead.</p><ul>{known}</ul>' if known else ""
         notes.append(f'<article id="about:{slug}"><h3>{name} <span class="version">{text(clip(subject["version"], 40))}</span></h3>'
                      f'<p class="notes">{text(subject["notes"])}</p><p class="file">Adapter: <code>{text(subject["file"])}</code>. '
                      f'Offers:</p><ul class="offers">{offers}</ul>{known}</article>')
@@ -275,6 +275,12 @@ def render_clause(report, clause):
                  f'<div class="body">{"".join(blocks)}{overview}</div>')
 
 
+def said_of_lines(rows):
+    """What a mere line stands for, in this picture."""
+    told = {state for row in rows for event in row[2:] if event for state in (event["state"], *event["states"].values())}
+    return "dead" + (", unused" if "unused" in told else "") + (", called &nbsp; ┄ silent" if told & {"submitted", "called", "silent"} else "")
+
+
 def render_variant(report, case, results):
     """The results of a case that saw the very same thing share one picture and one table."""
     first, heads = results[0], []
@@ -291,7 +297,7 @@ def render_variant(report, case, results):
     shown = ""
     if first["expected"] or first["observed"]:
         rows, free = align(first["expected"], first["observed"]), first["verdict"] == "pass"
-        shown = f'<h4>Timeline <span class="hint">▶ callback &nbsp; ○ call &nbsp; — dead</span></h4>{render_timeline(rows, free)}{render_trace(rows, free)}'
+        shown = f'<h4>Timeline{" of the case’s program" if program else ""} <span class="hint">▶ callback &nbsp; ○ call &nbsp; — {said_of_lines(rows)}</span></h4>{render_timeline(rows, free)}{render_trace(rows, free)}'
     return f'<div class="variant">{"".join(heads)}{program}{shown}</div>'
 
 

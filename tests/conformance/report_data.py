@@ -13,7 +13,10 @@ CELL_RANK = {v: rank for rank, v in enumerate(("crash", "hang", "fail", "not_str
 CASE_VERDICTS = ("pass", "not_strict", "fail", "not_offered", "hang", "crash")
 LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY")
 KINDS = ("call", "callback", "state", "wait", "world", "end")
-STATES = ("dead", "adding", "active", "deleting")
+# What each state of an observed event agrees with in an expected one: a subject that tells less is not another one.
+STATES = {"dead": {"dead"}, "adding": {"adding"}, "active": {"active"}, "deleting": {"deleting"},
+          "unused": {"dead", "deleting"}, "in_use": {"adding", "active"},
+          "submitted": {"adding", "active"}, "called": {"dead"}, "silent": {"dead", "deleting"}}
 NUMBER_MAX = 2**64 - 1
 NAMES = {str: "a text", int: "a number", bool: "true or false", list: "a list", dict: "an object", type(None): "null", float: "a number with a fraction"}
 
@@ -64,16 +67,21 @@ def once(seen, name, place):
     seen.add(name)
 
 
+def read_states(place, event):
+    states = take(event, place, "states", dict, True) or {}
+    return {name: one_of(states, f"{place}.states", name, STATES) for name in states}
+
+
 def read_event(place, event):
     return {"at_us": take(event, place, "at_us", int), "kind": one_of(event, place, "kind", KINDS),
             "completion": take(event, place, "completion", str, True), "text": take(event, place, "text", str),
-            "state": one_of(event, place, "state", STATES, True)}
+            "state": one_of(event, place, "state", STATES, True), "states": read_states(place, event)}
 
 
 def read_result(place, result, subjects, cases, clauses):
     read = {
         "subject": take(result, place, "subject", str), "case": take(result, place, "case", str),
-        "verdict": one_of(result, place, "verdict", CASE_VERDICTS), "clause": take(result, place, "clause", str, True),
+        "verdict": one_of(result, place, "verdict", CASE_VERDICTS), "clause": take(result, place, "clause", str, True), "kind": take(result, place, "kind", str, True),
         "message": take(result, place, "message", str, True) or "", "signal": take(result, place, "signal", str, True),
         "program": take(result, place, "program", str, True),
         "expected": [read_event(*each) for each in objects(result, place, "expected")],
@@ -99,7 +107,7 @@ def read_all(top):
                                  **{key: take(each, place, key, str, True) or "" for key in ("version", "file", "notes")}})
         once(seen["subject"], each["name"], place)
         data["subjects"][-1]["differences"] = [
-            {key: take(one, where, key, str) for key in ("clause", "why")}
+            {"kind": take(one, where, "kind", str, True), **{key: take(one, where, key, str) for key in ("clause", "why")}}
             for where, one in (objects(each, place, "differences") if "differences" in each else ())]
         for one in data["subjects"][-1]["differences"]:
             if one["clause"] not in seen["clause"]:

@@ -10,6 +10,7 @@
 #define lockstep_unreleased  strict_unreleased
 #define lockstep_errors      strict_errors
 #define lockstep_disturbed   strict_disturbed
+#define lockstep_state       strict_state
 #define et_completion_state  strict_completion_state
 #define et_loop_init         strict_loop_init
 #define et_loop_deinit       strict_loop_deinit
@@ -42,6 +43,7 @@ static struct {
     const struct etalon_subject *subject;
     struct kit_result *result;
     void *self; /* the subject's loop, or NULL */
+    bool busy;  /* in init or deinit: not to be asked anything */
     void *pool; /* the subject's, or NULL */
     struct etalon_subject_host host;
     unsigned workers;
@@ -86,7 +88,9 @@ int strict_loop_init(struct et_loop *loop, const struct et_options *options) {
                                           .descriptors_max = options->descriptors_max,
                                           .pool = options->pool != NULL ? k.pool : NULL};
     bool before = interpose_inside(true);
+    k.busy = true;
     int answer = k.subject->init(&k.host, &k.self);
+    k.busy = false;
     (void)interpose_inside(before);
     if (answer != 0)
         k.self = NULL;
@@ -99,7 +103,9 @@ int strict_loop_deinit(struct et_loop *loop) {
     if (k.self == NULL)
         return -EINVAL;
     bool before = interpose_inside(true);
+    k.busy = true;
     int answer = k.subject->deinit(k.self);
+    k.busy = false;
     (void)interpose_inside(before);
     if (answer == 0) {
         k.self = NULL;
@@ -462,7 +468,7 @@ static void forgotten(unsigned c) {
 static void on_log(void *self, char mark, const char *line) {
     struct kit_result *result = self;
     char kind = mark == '>' ? 'c' : 'w';
-    int c = -1, state = -1;
+    int c = -1;
     const char *name = strstr(line, " c");
     if (strncmp(line, "callback", 8) == 0)
         kind = 'b';
@@ -470,9 +476,15 @@ static void on_log(void *self, char mark, const char *line) {
         kind = 'o';
     if (name != NULL && name[2] >= '0' && name[2] <= '7')
         c = name[2] - '0';
-    if (mark == '>' && c >= 0)
-        state = s.model.completion[c].state;
-    kit_event(result, s.world->clock(), kind, c, state, line);
+    kit_event(result, s.world->clock(), kind, c, line);
+}
+
+/* The subject is asked, except while it is made or released. */
+static void ask_states(int8_t *state) {
+    for (unsigned c = 0; c < COUNT && !k.busy; c++) {
+        unsigned told = lockstep_state(c);
+        state[c] = told <= KIT_DELETING ? (int8_t)told : -1;
+    }
 }
 
 void strict_run(const struct etalon_subject *subject, const struct program *program,
@@ -480,6 +492,7 @@ void strict_run(const struct etalon_subject *subject, const struct program *prog
     struct lockstep_report report;
     k.subject = subject;
     k.result = result;
+    kit_ask_states(ask_states);
     interpose_begin(INTERPOSE_WORLD, NULL);
     if ((subject->offers & ETALON_OFFERS_POOL) != 0)
         interpose_participants();

@@ -3,11 +3,13 @@
  *
  *   copy [--tick-ms N] [--block-kib N] [--threads N] FROM TO [FROM TO…]
  *
- * Every file has a pipeline of its own: one block is read while the one before is written. A copy that fails leaves no half-written
- * file: it is written under a name of its own and gets the right one at the end. Exit status 1 when a copy failed, 2 for wrong usage. */
+ * Every file has a pipeline of its own: one block is read while the one before is written. A copy that fails or is interrupted leaves no
+ * half-written file: it is written under a name of its own and gets the right one at the end. SIGINT, SIGTERM and SIGHUP reach the loop
+ * as a notification; a second one ends the program at once. Exit status 1 when a copy failed, 2 for wrong usage. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +36,9 @@ struct file {
     const char *from, *to;
     char *partial; /* the name that it has until it is complete */
     int in, out, error;
-    int64_t size, next; /* where the next read begins */
+    int64_t size;       /* as it said at the beginning: files of /proc say 0 and hold something */
+    int64_t next, done; /* where the next read begins; how much is written */
+    bool read;          /* to its end */
     unsigned busy;      /* blocks under way */
     mode_t mode;
     struct block block[BLOCKS];
@@ -42,7 +46,9 @@ struct file {
 
 static struct et_loop loop;
 static struct et_pool pool;
-static struct et_completion ticker;
+static struct et_async interruption;
+static struct et_completion ticker, interrupted;
+static volatile sig_atomic_t signal_seen;
 static struct file file[FILES_MAX];
 static unsigned files, unfinished, failures;
 static uint64_t tick_ms = 10, due_ms, ticks;
@@ -74,6 +80,8 @@ static void submit(struct block *b, uint8_t operation) {
 
 /* Renames what is complete, or removes what is not. */
 static void finish(struct file *f) {
+    if (f->error == 0 && f->done < f->size)
+        f->error = EIO; /* it has become shorter meanwhile */
     if (f->error == 0 && fchmod(f->out, f->mode) != 0)
         f->error = errno;
     if (close(f->out) != 0 && f->error == 0) /* what could not be written may be told only now */
@@ -86,22 +94,23 @@ static void finish(struct file *f) {
         fprintf(stderr, "%scopy: %s to %s: %s\n", isatty(2) ? "\r\033[K" : "", f->from, f->to, strerror(f->error));
         failures++;
     }
-    if (--unfinished == 0)
+    if (--unfinished == 0) {
         et_loop_delete(&loop, &ticker);
+        et_loop_delete(&loop, &interrupted);
+    }
 }
 
 static void fail(struct file *f, int error) {
     if (f->error == 0)
         f->error = error;
-    f->next = f->size; /* nothing more is read */
+    f->read = true; /* nothing more is */
 }
 
 static void next_block(struct block *b) {
     struct file *f = b->file;
-    if (f->next < f->size) {
-        int64_t left = f->size - f->next;
+    if (!f->read) {
         b->offset = f->next;
-        b->length = left < (int64_t)block_bytes ? (size_t)left : block_bytes;
+        b->length = block_bytes;
         b->done = 0;
         f->next += (int64_t)b->length;
         submit(b, ET_PREAD);
@@ -113,30 +122,35 @@ static void next_block(struct block *b) {
 static enum et_action on_read(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
     struct block *b = userdata;
     (void)l, (void)c;
-    if (result <= 0) { /* 0: the file has become shorter meanwhile */
-        fail(b->file, result < 0 ? (int)-result : EIO);
+    if (result < 0)
+        fail(b->file, (int)-result);
+    if (result == 0) { /* the end of the file: what the block holds is its last piece */
+        b->file->read = true;
+        b->length = b->done;
+    }
+    b->done += result > 0 ? (size_t)result : 0;
+    if (b->file->error != 0 || b->length == 0) {
         next_block(b);
-        return ET_DISARM;
-    }
-    b->done += (size_t)result;
-    if (b->done < b->length) {
+    } else if (b->done < b->length) {
         submit(b, ET_PREAD);
-        return ET_DISARM;
+    } else {
+        b->done = 0;
+        submit(b, ET_PWRITE);
     }
-    b->done = 0;
-    submit(b, ET_PWRITE);
     return ET_DISARM;
 }
 
 static enum et_action on_written(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
     struct block *b = userdata;
     (void)l, (void)c;
-    if (result < 0)
+    if (result < 0) {
         fail(b->file, (int)-result);
-    else
+    } else {
         bytes_done += result;
-    b->done += result > 0 ? (size_t)result : 0;
-    if (result >= 0 &&
+        b->file->done += result;
+        b->done += (size_t)result;
+    }
+    if (b->file->error == 0 &&
         b->done < b->length) /* a disk that is nearly full takes a part, and says why at the next write */
         submit(b, ET_PWRITE);
     else
@@ -146,7 +160,7 @@ static enum et_action on_written(struct et_loop *l, struct et_completion *c, int
 
 static int begin(struct file *f) {
     struct stat status, same;
-    f->in = open(f->from, O_RDONLY | O_CLOEXEC);
+    f->in = open(f->from, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO would wait for a writer; a file does not mind */
     if (f->in < 0 || fstat(f->in, &status) != 0)
         return errno;
     if (!S_ISREG(status.st_mode))
@@ -216,6 +230,33 @@ static enum et_action on_tick(struct et_loop *l, struct et_completion *c, int64_
     return ET_REARM;
 }
 
+/* ---- interruption ------------------------------------------------------------------------------------------ */
+
+static void on_signal(int number) {
+    signal_seen = number;
+    (void)et_async_notify(&interruption);
+}
+
+/* Each block under way ends, the last of a file removes it. */
+static enum et_action on_interrupted(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+    (void)l, (void)c, (void)result, (void)userdata;
+    for (unsigned i = 0; i < files; i++)
+        if (file[i].busy > 0)
+            fail(&file[i], EINTR);
+    return ET_DISARM;
+}
+
+static int watch_signals(void) {
+    const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    int error = et_async_init(&interruption);
+    if (error != 0)
+        return error;
+    for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i],
+                  &(struct sigaction){.sa_handler = on_signal, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)}, NULL);
+    return et_async_wait(&loop, &interruption, &interrupted, on_interrupted, NULL);
+}
+
 static uint64_t lateness(uint64_t per_mille) {
     uint64_t seen = 0, ms = 0;
     while (ms < LATE_MAX_MS && (seen += late[ms]) * 1000 < ticks * per_mille)
@@ -262,6 +303,8 @@ int main(int argc, char **argv) {
     int error = et_pool_init(&pool, &pool_options);
     if (error == 0)
         error = et_loop_init(&loop, &(struct et_options){.pool = &pool});
+    if (error == 0)
+        error = watch_signals();
     if (error != 0) {
         fprintf(stderr, "copy: %s\n", strerror(-error));
         return 1;
@@ -271,7 +314,9 @@ int main(int argc, char **argv) {
         if (error == 0)
             continue;
         fprintf(stderr, "copy: %s to %s: %s\n", file[i].from, file[i].to,
-                error == EEXIST ? "the same file" : strerror(error));
+                error == EEXIST   ? "the same file"
+                : error == EINVAL ? "not a regular file"
+                                  : strerror(error));
         if (file[i].in >= 0)
             close(file[i].in);
         failures++;
@@ -287,6 +332,7 @@ int main(int argc, char **argv) {
     if (error < 0)
         fprintf(stderr, "copy: run: %s\n", strerror(-error));
     et_loop_deinit(&loop);
+    et_async_deinit(&interruption);
     et_pool_deinit(&pool);
     for (unsigned i = 0; i < files; i++)
         release(&file[i]);
@@ -294,5 +340,8 @@ int main(int argc, char **argv) {
            "(worst)\n",
            (long long)bytes_done, failures, (unsigned long long)ticks, (unsigned long long)tick_ms,
            (unsigned long long)lateness(500), (unsigned long long)lateness(990), (unsigned long long)lateness(1000));
+    fflush(stdout);
+    if (signal_seen != 0)
+        raise(signal_seen); /* whose handler was reset */
     return failures > 0 || error < 0;
 }

@@ -5,7 +5,8 @@ AddressSanitizer (asan) and under ThreadSanitizer (tsan).
 
 usage: faults.py [--check] [NAME...]     --check: only that every fault still has its text. Called by `make thread-faults`.
 
-Works on a copy under build/thread-faults; writes build/report/thread-faults.json. Exit status 1 when a fault is found by nothing.
+Works on a copy under build/thread-faults; writes build/report/thread-faults.json. Exit status 1 when a fault is found by nothing, or a check
+finds something where there is no fault.
 """
 import argparse
 import importlib.util
@@ -70,6 +71,17 @@ FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€
     ("deleted work that executes is dead at once", ("loop.c", "if (pooled && !eti_pool_recall(loop, c)) {",
                                                     "if (pooled && !eti_pool_recall(loop, c) && false) {")),
     ("what lingers does not keep the loop running", ("loop.c", "loop->active > 0 || loop->lingering > 0 ||", "loop->active > 0 ||")),
+    ("a refused pool_deinit ends the threads", ("pool.c", "pool->ending = !used;", "pool->ending = true;")),
+    ("only the first work of a queue is told of", ("pool.c", "    pthread_cond_signal(&pool->work);\n",
+                                                   "    if (pool->queued == 1)\n        pthread_cond_signal(&pool->work);\n")),
+    ("a loop has left the pool before it has waited",
+     ("pool.c", "    while (loop->executing > 0) /* ET-POOL-13 */", "    pool->loops--;\n    while (loop->executing > 0) /* ET-POOL-13 */"),
+     ("pool.c", "        pthread_cond_wait(&pool->left, &pool->mutex);\n    pool->loops--;\n", "        pthread_cond_wait(&pool->left, &pool->mutex);\n")),
+    ("who leaves last tells one loop only", ("pool.c", "        pthread_cond_broadcast(&pool->left);", "        pthread_cond_signal(&pool->left);")),
+    ("a pooled call is made again after EINTR", ("pool.c", "    c->internal.result = value >= 0",
+                                                 "    if (value < 0 && errno == EINTR && c->internal.operation == ET_PREAD)\n"
+                                                 "        value = pread(fd, c->pread.buffer, c->pread.length, c->pread.offset);\n"
+                                                 "    c->internal.result = value >= 0")),
     ("pool threads take the program's signals", ("pool.c", "    sigfillset(&all);\n", "    sigemptyset(&all);\n")),
 ]
 
@@ -133,6 +145,11 @@ def main():
         print(f"{len(chosen)} faults have their text")
         return 0
     loop_faults.copy_tree(WORK, ["default", "asan", "tsan"])
+    loop_faults.inject(WORK, "no fault", {}, TARGETS)
+    found = checks()
+    if found:
+        print(f"without a fault there are findings: {', '.join(found)}", file=sys.stderr)
+        return 1
     rows = []
     for fault, files in zip(chosen, texts):
         loop_faults.inject(WORK, fault[0], files, TARGETS)

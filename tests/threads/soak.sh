@@ -4,6 +4,12 @@
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=$1
+case $seconds in
+'' | 0 | *[!0-9]*)
+    echo "soak: SOAK_SECONDS=$seconds is no number of seconds" >&2
+    exit 2
+    ;;
+esac
 third=$((seconds / 3 > 0 ? seconds / 3 : 1))
 endless=1000000000000
 echo "under AddressSanitizer and UndefinedBehaviorSanitizer for $third s:"

@@ -677,6 +677,7 @@ static const struct lie lies[] = {
     {"a callback waits in the kernel", "body 1\n timer c1 5ms\n main\n submit c0 noop do b1\n run until_done\n",
      "ET-CALL-5", NULL, TIMER, 1, NULL, waits_too_long},
     {"a wake-up is lost", "timer c0 5ms do b1\n tick 0\n wakeup\n tick 1\n", "ET-WAKE-1", NULL, WAKE, 1, nothing, NULL},
+    {"a wake-up changes errno", "wakeup\n tick 0\n", "ET-WAKE-4", NULL, WAKE, 1, NULL, changes_errno},
     {"a late wake-up writes", "open d0 stream\n deinit\n", "ET-WAKE-3", NULL, WAKE, 0, writes_after_deinit, NULL},
     {"deinit touches a descriptor", "open d0 stream\n deinit\n", "ET-WAKE-3", NULL, DEINIT, 1, writes_in_deinit, NULL},
     {"deinit leaves something active", "submit c0 noop do b1\n deinit\n", "ET-DEINIT-2", NULL, DEINIT, 1, NULL,
@@ -747,7 +748,7 @@ static const struct lie lies[] = {
     {"a pool is said to be in use", POOLED, "ET-POOL-14", "although no loop", POOL_DEINIT, 2, NULL, returns_busy},
     {"a pool is deinitialised twice", POOLED, "ET-POOL-16", "deinitialised pool", POOL_DEINIT, 3, NULL,
      returns_success},
-    {"pool_init fails for no reason", "pool 1\n", "ET-POOL-16", "pool_init", POOL_INIT, 1, nothing_but_refused, NULL},
+    {"pool_init fails for no reason", "pool 1\n", "ET-INIT-3", "pool_init", POOL_INIT, 1, nothing_but_refused, NULL},
 };
 
 #define LIES (sizeof lies / sizeof *lies)

@@ -356,6 +356,117 @@ static void ET_POOL_14_a_pool_in_use_is_not_deinitialised(void **state) {
     expect_no_other_thread();
 }
 
+static void ET_POOL_14_a_refusal_changes_nothing(void **state) {
+    (void)state;
+    submit_pread(1);
+    run(ET_RUN_UNTIL_DONE);
+    assert_int_equal(et_pool_deinit(&pool), -EBUSY); /* its thread is idle */
+    sleep_ms(10);
+    for (unsigned i = 2; i < 4; i++) {
+        submit_pread(i);
+        run(ET_RUN_UNTIL_DONE);
+    }
+    EXPECT({&c[1], 1}, {&c[2], 1}, {&c[3], 1});
+}
+
+static void *deinit_pool_when_nothing_is_queued(void *result) {
+    for (bool queued = true; queued;) {
+        sched_yield();
+        pthread_mutex_lock(&pool.mutex);
+        queued = pool.queued > 0;
+        pthread_mutex_unlock(&pool.mutex);
+    }
+    *(int *)result = et_pool_deinit(&pool);
+    open_gate();
+    return NULL;
+}
+
+static void ET_POOL_14_while_a_loop_waits_to_leave_it(void **state) {
+    (void)state;
+    pthread_t thread;
+    int result = 0;
+    hold_thread();
+    submit_pread(1);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(pthread_create(&thread, NULL, deinit_pool_when_nothing_is_queued, &result), 0);
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(result, -EBUSY);
+}
+
+static void remake_pool(unsigned threads_max) {
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    assert_int_equal(et_pool_deinit(&pool), 0);
+    assert_int_equal(et_pool_init(&pool, &(struct et_pool_options){.threads_max = threads_max}), 0);
+    assert_int_equal(et_loop_init(&loop, &(struct et_options){.pool = &pool}), 0);
+}
+
+/* Two works that need each other, joining the queue together while both threads are idle. */
+static void ET_POOL_15_every_idle_thread_is_told(void **state) {
+    (void)state;
+    remake_pool(2);
+    for (unsigned i = 0; i < 50; i++) {
+        submit(&c[0], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = gate[0], .read = {byte, 1}});
+        submit(&c[1], (struct et_completion){.operation = ET_WRITE, .on_pool = true, .fd = gate[1], .write = {"!", 1}});
+        run(ET_RUN_UNTIL_DONE);
+        sleep_ms(1); /* they are idle again */
+    }
+    assert_int_equal(events_count, 100);
+    events_count = 0;
+}
+
+static int second_gate[2];
+
+static void *deinit_other_loop(void *other) {
+    return (void *)(intptr_t)et_loop_deinit(other);
+}
+
+static void *open_both_gates(void *argument) {
+    (void)argument;
+    sleep_ms(50); /* both loops are waiting, the other one first */
+    open_gate();
+    sleep_ms(20);
+    put(second_gate[1], "!");
+    return NULL;
+}
+
+static void ET_POOL_13_two_loops_wait_at_once(void **state) {
+    (void)state;
+    static struct et_loop other;
+    pthread_t opener, ender;
+    void *result;
+    remake_pool(2);
+    assert_int_equal(pipe2(second_gate, O_CLOEXEC), 0);
+    keep(second_gate[0]);
+    keep(second_gate[1]);
+    assert_int_equal(et_loop_init(&other, &(struct et_options){.pool = &pool}), 0);
+    hold_thread();
+    c[1] = (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = second_gate[0], .read = {&byte[1], 1}};
+    assert_int_equal(et_loop_add(&other, &c[1]), 0);
+    assert_int_equal(et_loop_run(&other, ET_RUN_NO_WAIT), 0);
+    while (!is_executing(&c[1]))
+        sched_yield();
+    assert_int_equal(pthread_create(&opener, NULL, open_both_gates, NULL), 0);
+    assert_int_equal(pthread_create(&ender, NULL, deinit_other_loop, &other), 0);
+    sleep_ms(10);
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    pthread_join(opener, NULL);
+    pthread_join(ender, &result);
+    assert_null(result);
+    assert_memory_equal(byte, "!!", 2);
+}
+
+static void ET_INIT_3_descriptors_stay_with_the_program(void **state) {
+    (void)state;
+    assert_int_equal(et_async_init(&async), 0);
+    const int fds[] = {loop.epoll, loop.wakeup, async.fd};
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
+    assert_true((fcntl(loop.wakeup, F_GETFL) & O_NONBLOCK) != 0); /* ET-WAKE-4: never blocks */
+    assert_true((fcntl(async.fd, F_GETFL) & O_NONBLOCK) != 0);
+    assert_int_equal(et_async_deinit(&async), 0);
+}
+
 static void ET_POOL_16_no_pool(void **state) {
     (void)state;
     struct et_loop other;
@@ -545,6 +656,23 @@ static void ET_ASYNC_5_overtaken_by_deinit(void **state) {
     expect_untouched(other_file);
 }
 
+/* section 10 of etalon.md, 3: both loops are this thread's */
+static void ET_ASYNC_1_calls_that_name_nothing_usable(void **state) {
+    (void)state;
+    struct et_loop other;
+    assert_int_equal(et_loop_init(&other, NULL), 0);
+    assert_int_equal(et_async_init(&async), 0);
+    assert_int_equal(et_async_wait(&loop, &async, NULL, note, NULL), -EINVAL);
+    assert_int_equal(et_async_wait(NULL, &async, &c[0], note, NULL), -EINVAL);
+    assert_int_equal(et_async_wait(&other, &async, &c[0], note, NULL), 0);
+    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), -EINVAL);
+    EXPECT_STATE(&c[0], ET_ADDING);
+    assert_int_equal(et_loop_deinit(&other), 0);
+    assert_int_equal(et_async_deinit(&async), 0);
+    assert_int_equal(et_loop_timer(&loop, &c[0], HOUR_MS, note, NULL), 0);
+    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), -EINVAL); /* whatever the state: ET-ASYNC-5 */
+}
+
 static void ET_ASYNC_5_after_deinit(void **state) {
     (void)state;
     memset(&async, 0, sizeof async);
@@ -552,6 +680,9 @@ static void ET_ASYNC_5_after_deinit(void **state) {
     assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), -EINVAL);
     assert_int_equal(et_async_deinit(&async), -EINVAL);
     assert_int_equal(et_async_init(NULL), -EINVAL);
+    assert_int_equal(et_async_notify(NULL), -EINVAL);
+    assert_int_equal(et_async_deinit(NULL), -EINVAL);
+    assert_int_equal(et_async_wait(&loop, NULL, &c[0], note, NULL), -EINVAL);
     assert_int_equal(et_async_init(&async), 0);
     int number = async.fd;
     assert_int_equal(et_async_deinit(&async), 0);
@@ -595,7 +726,13 @@ int main(void) {
         TEST(ET_POOL_13_deinit_waits_for_what_executes),
         TEST(ET_ADD_4_deinit_leaves_no_trace_of_the_pool),
         TEST(ET_POOL_14_a_pool_in_use_is_not_deinitialised),
+        TEST(ET_POOL_14_a_refusal_changes_nothing),
+        TEST(ET_POOL_14_while_a_loop_waits_to_leave_it),
+        TEST(ET_POOL_15_every_idle_thread_is_told),
+        TEST(ET_POOL_13_two_loops_wait_at_once),
+        TEST(ET_INIT_3_descriptors_stay_with_the_program),
         TEST(ET_POOL_16_no_pool),
+        TEST(ET_ASYNC_1_calls_that_name_nothing_usable),
         TEST(ET_POOL_2_two_loops_share_one_queue),
         TEST(ET_ASYNC_2_notifications_coalesce_and_none_is_lost),
         TEST(ET_ASYNC_4_from_a_signal_handler),

@@ -156,7 +156,7 @@ static void update_now(void *self) {
 }
 
 static const struct etalon_subject_difference differences[] = {
-    {"ET-RUN-2", "EVLOOP_ONCE waits for an active event, and the event of a wake-up is one: event2/event.h"},
+    {"ET-RUN-2/woken", "EVLOOP_ONCE waits for an active event, and the event of a wake-up is one: event2/event.h"},
     {"ET-WAKE-1",
      "event_active() runs the callback of the wake-up's event, within a callback before the next wait: event2/event.h"},
     {NULL, NULL},

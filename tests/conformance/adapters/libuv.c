@@ -257,9 +257,12 @@ static void update_now(void *of) {
 }
 
 static const struct etalon_subject_difference differences[] = {
-    {"ET-RUN-2", "UV_RUN_ONCE polls for i/o once; a closing handle, a wake-up or the end of the longest wait ends it "
-                 "too: uv_run()"},
-    {"ET-TICK-5", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
+    {"ET-RUN-2/woken", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
+    {"ET-RUN-2/slice", "UV_RUN_ONCE polls for i/o once, which the end of the longest wait ends too: uv_run()"},
+    {"ET-RUN-2/ended",
+     "UV_RUN_ONCE polls for i/o once, without blocking while a handle is closing: uv_run(), design overview"},
+    {"ET-WAKE-1", "calls of uv_async_send coalesce until the callback is called, which may still be in the same pass: "
+                  "uv_async_send()"},
     {NULL, NULL},
 };
 

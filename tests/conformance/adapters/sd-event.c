@@ -154,16 +154,16 @@ static uint64_t now(void *self) {
 }
 
 static const struct etalon_subject_difference differences[] = {
-    {"ET-EXPIRE-1", "each iteration dispatches a single source: sd-event(3)"},
-    {"ET-EVENT-4", "each iteration dispatches a single source: sd-event(3)"},
+    {"ET-EXPIRE-1/returns", "each iteration dispatches a single source: sd-event(3)"},
+    {"ET-EVENT-4/returns", "each iteration dispatches a single source: sd-event(3)"},
     {"ET-EXPIRE-2", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
     {"ET-EXPIRE-3", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
-    {"ET-WAIT-1", "an iteration waits until there is an event, also when there is no source: sd_event_run(3)"},
-    {"ET-TICK-1", "a loop that has exited refuses to run, -ESTALE: sd_event_run(3)"},
-    {"ET-ADD-1", "a loop that has exited takes no source, -ESTALE: sd_event_add_io(3)"},
-    {"ET-TIMER-1",
-     "a loop that has exited takes no source, -ESTALE, and a time is 64 bits of microseconds: sd_event_add_time(3)"},
-    {"ET-RESET-3", "a loop that has exited changes no source, -ESTALE: sd_event_source_set_time(3)"},
+    {"ET-WAIT-1/idle", "an iteration waits until there is an event, also when there is no source: sd_event_run(3)"},
+    {"ET-TICK-1/refused", "a loop that has exited refuses to run, -ESTALE: sd_event_run(3)"},
+    {"ET-ADD-1/stopped", "a loop that has exited takes no source, -ESTALE: sd_event_add_io(3)"},
+    {"ET-TIMER-1/stopped", "a loop that has exited takes no source, -ESTALE: sd_event_add_time(3)"},
+    {"ET-TIMER-1/long", "a time is 64 bits of microseconds: sd_event_add_time(3)"},
+    {"ET-RESET-3/stopped", "a loop that has exited changes no source, -ESTALE: sd_event_source_set_time(3)"},
     {NULL, NULL},
 };
 

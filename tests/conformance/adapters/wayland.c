@@ -131,9 +131,11 @@ static const char *version(void) {
 }
 
 static const struct etalon_subject_difference differences[] = {
-    {"ET-TIMER-1", "a delay is an int of milliseconds, and 0 disarms: wl_event_source_timer_update()"},
-    {"ET-RESET-3", "a delay is an int of milliseconds, and 0 disarms: wl_event_source_timer_update()"},
-    {"ET-WAIT-1",
+    {"ET-TIMER-1/zero", "0 disarms: wl_event_source_timer_update()"},
+    {"ET-TIMER-1/long", "a delay is an int of milliseconds: wl_event_source_timer_update()"},
+    {"ET-RESET-3/zero", "0 disarms: wl_event_source_timer_update()"},
+    {"ET-RESET-3/long", "a delay is an int of milliseconds: wl_event_source_timer_update()"},
+    {"ET-WAIT-1/idle",
      "a dispatch with the timeout -1 blocks indefinitely, also when there is no source: wl_event_loop_dispatch()"},
     {NULL, NULL},
 };

@@ -337,6 +337,10 @@ __attribute__((constructor)) static void on_load(void) {
     }
 }
 
+#ifdef DIFFERENCE
+static const struct etalon_subject_difference differences[] = {{DIFFERENCE, "its manual says so"}, {NULL, NULL}};
+#endif
+
 ETALON_SUBJECT = {
     .abi = FAULT == OTHER_VERSION ? 7 : ETALON_SUBJECT_ABI,
     .size = FAULT == OLDER       ? offsetof(struct etalon_subject, pool_init)
@@ -347,6 +351,9 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
               ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_ASYNC |
               (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) | (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
+#ifdef DIFFERENCE
+    .differences = differences,
+#endif
     .init = init,
     .deinit = deinit,
     .timer = FAULT == INCOMPLETE ? NULL : timer,
