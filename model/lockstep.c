@@ -66,17 +66,18 @@ static void described(unsigned c);  /* what has been filled in is not told by a 
 static void async_gone(unsigned d); /* its descriptor was closed behind its back: it is none any more */
 static struct eti_worker *worker_of(void *thread);
 static bool can_take(const struct eti_worker *worker); /* an idle thread would find work */
-static void nobody_goes_on(void);                      /* the loop waits, and no thread has anything left to do */
+static bool sleeps(const struct eti_worker *worker);   /* until it is told, or for good */
 #else
 static struct eti_worker *worker_of(void *thread) {
     return thread;
 }
 
 static bool can_take(const struct eti_worker *worker) {
-    return worker->pool->head != NULL;
+    (void)worker;
+    return true; /* or goes to sleep */
 }
 
-static void nobody_goes_on(void) {}
+static bool sleeps(const struct eti_worker *worker);
 
 static void async_gone(unsigned d) {
     (void)d;
@@ -140,10 +141,12 @@ static struct lockstep {
     unsigned pool_threads_max;                  /* 0: there is no pool */
     struct eti_worker *worker[PROGRAM_WORKERS]; /* the participants, in the order of their creation */
     unsigned workers;
-    struct eti_worker *stepping;            /* whose step is being made */
-    unsigned executed;                      /* system calls that this step has made */
-    bool deiniting, closing;                /* in deinit of the loop; of an async */
-    jmp_buf stuck;                          /* out of a call that would never return */
+    const void *sleeps[PROGRAM_WORKERS]; /* the condition that it waits for, until it is told; itself: it has ended */
+    const void *awaited;                 /* by the loop's thread */
+    struct eti_worker *stepping;         /* whose step is being made */
+    unsigned executed;                   /* system calls that this step has made */
+    bool deiniting, closing;             /* in deinit of the loop; of an async */
+    jmp_buf stuck;                       /* out of a call that would never return */
     struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
     unsigned asyncs;                        /* mask of handles: those that are one */
     unsigned notified;                      /* … whose counter a notify has raised and nothing has read since */
@@ -675,8 +678,31 @@ static const struct command *command_of(unsigned body, unsigned at) {
 
 /* ---- the pool's threads: participants, whose steps are made here --------------------------------------- */
 
+#ifndef LOCKSTEP_BY_INTERFACE
+static bool sleeps(const struct eti_worker *worker) {
+    return s.sleeps[worker_number(worker)] != NULL;
+}
+#endif
+
+static bool has_ended(const struct eti_worker *worker) {
+    return s.sleeps[worker_number(worker)] == worker;
+}
+
 static bool can_step(const struct eti_worker *worker) {
-    return worker->phase != ETI_IDLE || can_take(worker);
+    return !sleeps(worker) && (worker->phase != ETI_IDLE || can_take(worker));
+}
+
+/* ET-POOL-17: who sleeps is told by a thread that goes on, or by the loop before it turns to something else. */
+static void check_idle(void) {
+    const struct eti_worker *idle = NULL;
+    for (unsigned k = 0; k < s.workers; k++) {
+        if (s.worker[k]->phase == ETI_IDLE && !sleeps(s.worker[k]))
+            return;
+        idle = s.worker[k]->phase == ETI_IDLE ? s.worker[k] : idle;
+    }
+    if (idle != NULL && s.model.queued.count > 0)
+        differ("ET-POOL-17", "c%u stays in the pool's queue, while w%u is idle and sleeps, or has ended",
+               s.model.queued.item[0], worker_number(idle));
 }
 
 /* The step has led from the phase `before` to another. work, wakes: the worker's, before the step. */
@@ -717,10 +743,14 @@ static bool make_step(struct eti_worker *worker) {
     enum eti_phase before = worker->phase;
     const struct et_completion *work = worker->work;
     bool wakes = worker->wakes;
+    if (LOOKS_INSIDE && sleeps(worker))
+        return !has_ended(worker);
     s.stepping = worker;
     s.executed = 0;
     bool goes_on = eti_pool_step(worker);
     s.stepping = NULL;
+    if (!goes_on)
+        s.sleeps[worker_number(worker)] = worker;
     if (!failed())
         judge_step(worker, before, work, wakes);
     return goes_on;
@@ -739,8 +769,10 @@ static bool step_any(void) {
 /* ET-POOL-15 */
 static void on_created(void *self, void *thread, int error) {
     (void)self;
-    if (error == 0 && s.workers < PROGRAM_WORKERS)
+    if (error == 0 && s.workers < PROGRAM_WORKERS) {
+        s.sleeps[s.workers] = NULL;
         s.worker[s.workers++] = worker_of(thread);
+    }
     if (failed())
         return;
     finish_wait();
@@ -764,12 +796,32 @@ static bool act_in_world(void) {
     return true;
 }
 
-static void on_parked(void *self) {
+static void on_parked(void *self, const void *condition) {
     (void)self;
-    if (s.stepping != NULL || act_in_world() || step_any())
+    if (s.stepping != NULL) {
+        s.sleeps[worker_number(s.stepping)] = condition;
+        return;
+    }
+    for (s.awaited = condition; s.awaited != NULL && (act_in_world() || step_any());)
+        if (!LOOKS_INSIDE) /* tests/conformance/interpose.c knows who is told of what, and comes again */
+            return;
+    if (s.awaited == NULL)
         return;
     differ("ET-POOL-13", "the loop waits for ever: no thread of the pool has anything left to do");
     longjmp(s.stuck, 1);
+}
+
+/* A signal wakes one, and the system may choose which. */
+static void on_told(void *self, const void *condition, bool all) {
+    (void)self;
+    if (s.awaited == condition)
+        s.awaited = NULL;
+    for (unsigned k = 0; k < s.workers; k++)
+        if (s.sleeps[k] == condition) {
+            s.sleeps[k] = NULL;
+            if (!all)
+                return;
+        }
 }
 
 static void on_joined(void *self, void *thread) {
@@ -808,12 +860,8 @@ static bool on_blocked(void *self) {
         wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
     if ((LOOKS_INSIDE ? atomic_load(&s.loop.handed_over) != NULL : s.model.handed_over.count > 0) && !wakes)
         differ("ET-POOL-11", "the loop waits although something was handed over, and nobody is about to wake it");
-    if (failed())
-        return false;
-    if (act_in_world() || step_any())
-        return !failed();
-    nobody_goes_on();
-    return false;
+    check_idle();
+    return !failed() && (act_in_world() || step_any()) && !failed();
 }
 
 static void on_woken(void *self, int error) {
@@ -862,7 +910,7 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
 }
 
 static const struct world_observer observer = {on_tried,    on_controlled, on_waits,  on_blocked, on_woken,
-                                               on_reported, on_created,    on_parked, on_joined};
+                                               on_reported, on_created,    on_parked, on_told,    on_joined};
 
 /* ---- callbacks ---------------------------------------------------------------------------------------- */
 
@@ -1405,6 +1453,7 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.notified = s.asyncs_made = 0;
     s.faults = s.disturbed = s.deiniting = s.closing = false;
     s.stepping = NULL;
+    s.awaited = NULL;
     memset(&s.loop, 0, sizeof s.loop);
     memset(s.async, 0, sizeof s.async);
     memset(s.counter, 0, sizeof s.counter);

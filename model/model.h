@@ -209,6 +209,7 @@ const char *model_thread(struct model *m, int error);
  *   ET-POOL-11  a hand-over ends a wait; a wait that began with something handed over and blocks for ever has lost it
  *   ET-POOL-12  memory that a completion's callback has given up is not touched
  *   ET-POOL-14, ET-POOL-16  the calls on a pool
+ *   ET-POOL-17  no idle thread sleeps, or has ended, while work is queued
  *   ET-WAKE-3, -4, ET-ASYNC-4   a wakeup or notify in progress while deinit runs, in a signal handler, its errno
  *   ET-INIT-3   what a pool_init or async_init that fails returns and leaves */
 
