@@ -330,6 +330,22 @@ static bool falsely_ready(const struct item *i) {
            syscall(SYS_recvfrom, i->d.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0 && errno == EAGAIN;
 }
 
+/* Which end of a descriptor an operation other than a poll takes from or gives to; 0: none. */
+static short direction(const struct item *i) {
+    return waits_on(i) && i->d.operation != ET_POLL && i->d.operation != ET_CONNECT && !i->d.on_pool ? awaited(i) : 0;
+}
+
+/* A report serves the first of each direction, and no second one (ET-EVENT-1). */
+static bool is_first_in_line(const struct item *i) {
+    for (unsigned k = 0; k < COUNT; k++) {
+        const struct item *other = &o.item[k];
+        if (other->in_use && other->serial < i->serial && direction(i) != 0 && direction(other) == direction(i) &&
+            other->d.fd == i->d.fd)
+            return false;
+    }
+    return true;
+}
+
 static bool is_due(const struct item *i) {
     if (!i->in_use)
         return false;
@@ -337,7 +353,7 @@ static bool is_due(const struct item *i) {
         return i->latest <= world_real.clock();
     if (i->d.operation == ASYNC_WAIT)
         return o.async[i->async].owed;
-    return i->d.operation == ET_NOOP || (ready_now(i) != 0 && !falsely_ready(i));
+    return i->d.operation == ET_NOOP || (ready_now(i) != 0 && !falsely_ready(i) && is_first_in_line(i));
 }
 
 static bool anything_in_use(void) {
@@ -650,11 +666,6 @@ static bool cancelled(unsigned c, int64_t result) {
         if (o.item[k].in_use && o.item[k].d.operation == ET_CLOSE && o.item[k].d.fd == o.item[c].d.fd)
             return true;
     return false;
-}
-
-/* Which end of a descriptor an operation other than a poll takes from or gives to; 0: none. */
-static short direction(const struct item *i) {
-    return waits_on(i) && i->d.operation != ET_POLL && i->d.operation != ET_CONNECT && !i->d.on_pool ? awaited(i) : 0;
 }
 
 /* Operations of one descriptor and direction are tried in the order of starting (ET-EVENT-1, ET-SUBMIT-8). */
