@@ -124,7 +124,7 @@ broken 'the system call is made twice' pool.c 'case ET_READ: value = read(' 'cas
     'ET-POOL-4: .* a second system call' pool-round-trip
 broken 'work is queued and no thread told' pool.c 'pthread_cond_signal(&pool->work);' ';' 'ET-POOL-17: c1 stays' \
     pool-idle-thread-is-told
-broken 'of several works only the first is told of' pool.c 'pthread_cond_signal(&pool->work);' 'pool->queued == 1 && pthread_cond_signal(&pool->work);' \
+broken 'only the first work of a queue is told of' pool.c 'pthread_cond_signal(&pool->work);' 'pool->queued == 1 && pthread_cond_signal(&pool->work);' \
     'ET-POOL-17: c3 stays' pool-every-idle-thread-is-told
 broken 'who leaves last tells nobody' pool.c 'pthread_cond_broadcast(&pool->left);' ';' 'ET-POOL-13: the loop waits for ever' \
     pool-deinit-executing

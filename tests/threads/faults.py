@@ -66,8 +66,6 @@ FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€
     ("work is recalled without the mutex", ("pool.c", "    pthread_mutex_lock(&loop->pool->mutex);\n    bool queued", "    bool queued"),
      ("pool.c", "        leave_queue(loop->pool, c);\n    pthread_mutex_unlock(&loop->pool->mutex);", "        leave_queue(loop->pool, c);")),
     ("work is queued and no thread told", ("pool.c", "    pthread_cond_signal(&pool->work);\n", "")),
-    ("of several works only the first is told of", ("pool.c", "    pthread_cond_signal(&pool->work);\n",
-                                                    "    if (pool->queued == 1)\n        pthread_cond_signal(&pool->work);\n")),
     ("a thread that finds no work ends", ("pool.c", "bool goes_on = c != NULL || !pool->ending;", "bool goes_on = c != NULL;")),
     ("one thread is told that the pool ends", ("pool.c", "    pthread_cond_broadcast(&pool->work);\n",
                                                "    pthread_cond_signal(&pool->work);\n")),
