@@ -756,13 +756,17 @@ static bool make_step(struct eti_worker *worker) {
     return goes_on;
 }
 
-/* Of the lowest that can do something. */
+/* Of the lowest that can do something. One that looks for work again and again, and does not sleep, does nothing. */
 static bool step_any(void) {
-    for (unsigned k = 0; k < s.workers; k++)
-        if (can_step(s.worker[k])) {
-            (void)make_step(s.worker[k]);
+    for (unsigned k = 0; k < s.workers; k++) {
+        const struct eti_worker *worker = s.worker[k];
+        enum eti_phase before = worker->phase;
+        if (!can_step(worker))
+            continue;
+        (void)make_step(s.worker[k]);
+        if (!LOOKS_INSIDE || worker->phase != before || sleeps(worker))
             return true;
-        }
+    }
     return false;
 }
 
