@@ -242,17 +242,17 @@ static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
 
-/* What has no callback ends unseen: the loop's word is taken for when. That may be where others may have ended, too. */
+/* What has no callback ends unseen: the loop's word is taken for when. */
 static void settle_unseen(void) {
-    uint32_t dead = 1;
-    while (s.model.maybe_dead != 0 && dead != 0) {
-        dead = 0;
-        for (unsigned i = 0; i < COUNT; i++)
-            if ((s.model.maybe_dead >> i & 1) != 0 && lockstep_state(i) == ET_DEAD)
-                dead |= 1u << i;
-        if (model_settled(&s.model, dead) != NULL)
-            return;
+    uint32_t dead = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        const struct model_completion *c = &s.model.completion[i];
+        bool may = (s.model.maybe_dead >> i & 1) != 0 || !c->description.has_callback;
+        if (may && c->state != ET_DEAD && lockstep_state(i) == ET_DEAD)
+            dead |= 1u << i;
     }
+    if (dead != 0 || s.model.maybe_dead != 0)
+        model_settled(&s.model, dead);
 }
 
 static void compare_queue(const char *name, const struct et_completion *c, const struct model_queue *queue) {

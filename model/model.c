@@ -1129,17 +1129,29 @@ const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
     return NULL;
 }
 
-const char *model_settled(struct model *m, model_set dead) {
-    dead &= m->maybe_dead;
-    unsigned cancel = unseen_cancel(m);
-    if (cancel != MODEL_NONE && SOME(dead & (BIT(cancel) | BIT(m->completion[cancel].description.target)))) {
-        advance(m); /* a thread may have taken the target since: ET-POOL-6 */
-        if (unseen_cancel(m) == cancel)
-            (void)move_on(m);
-        if (SOME(m->refused))
-            pass_choices(m);
-        dead &= m->maybe_dead;
+/* What the submission phase is at leaves a choice, and some of the dead have ended, without a callback, by it or after it: it is past. */
+static bool goes_on_unseen(struct model *m, model_set dead) {
+    struct model_tick_state *t = &m->tick;
+    unsigned current = t->current, due = t->due, cancel = unseen_cancel(m);
+    model_set past = dead & ~m->maybe_dead;
+    if (cancel != MODEL_NONE)
+        past |= dead & (BIT(cancel) | BIT(m->completion[cancel].description.target));
+    if (!m->in_tick || m->in_callback != MODEL_NONE || t->phase != SUBMISSIONS)
+        return false;
+    EACH(c, dead) {
+        if (m->completion[c].state == ET_DEAD)
+            past &= ~BIT(c);
     }
+    if ((due != DUE_CHOICE && due != DUE_UNSEEN) || !SOME(past))
+        return false;
+    advance(m); /* a thread may have taken the cancel's target since: ET-POOL-6 */
+    return t->due != due || t->current != current || move_on(m);
+}
+
+const char *model_settled(struct model *m, model_set dead) {
+    while (goes_on_unseen(m, dead)) {
+    }
+    dead &= m->maybe_dead;
     for (unsigned i = 0; i < m->handed_over.count;) {
         unsigned c = m->handed_over.item[i];
         if (!HAS(dead, c)) {

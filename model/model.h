@@ -106,7 +106,7 @@ struct model {
 
     /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free, or is past unseen: the
      * subject may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
-     * model_settled before every observation by the loop, and again until what it leaves is not dead in the subject. */
+     * model_settled before every observation by the loop. */
     model_set maybe_dead;
     bool forgive_registration; /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
 
@@ -237,7 +237,8 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
 /* That callback returned action. */
 const char *model_returned(struct model *m, enum et_action action);
 
-/* Of m->maybe_dead, these (bit i: completion i) are dead in the subject now, the others are not. */
+/* These (bit i: completion i) are dead in the subject now, of those that are not in the model and have no callback or are in
+ * m->maybe_dead; the others are not. */
 const char *model_settled(struct model *m, model_set dead);
 
 /* tick or run returned result: nothing that the law demands may be missing. */

@@ -1340,7 +1340,7 @@ static void test_pool_5_unseen_and_a_refusal(void **state) {
     IS(DEAD, A);
     IS(DEAD, D);
     IS(ACTIVE, B);
-    assert_int_equal(m.maybe_dead, 1U << B | 1U << F);
+    assert_int_equal(m.maybe_dead, 0);
     struct model between = m;
     LAWFUL(model_settled(&m, 1U << B | 1U << F));
     assert_int_equal(m.maybe_dead, 0);
@@ -1361,6 +1361,30 @@ static void test_pool_5_unseen_and_a_refusal(void **state) {
     m = refused;
     LAWFUL(model_settled(&m, 1U << D)); /* a cancel that has ended has ended its target */
     IS(DEAD, A);
+    m = started;
+    LAWFUL(model_settled(&m, 1U << B | 1U << F)); /* and what comes before it is past */
+    IS(DEAD, A);
+    IS(DEAD, F);
+    BREAKS("ET-SUBMIT-8", model_try(&m, E, ET_RECV, 5, 1));
+}
+
+/* What is refused has been submitted after a cancel that nobody sees. */
+static void test_register_3_after_an_unseen_cancel(void **state) {
+    (void)state;
+    pool(1);
+    add_pooled(A, ET_READ, 3, false);
+    add(B, ET_RECV, 4);
+    assert_int_equal(model_cancel(&m, C, A, false, 0), 0);
+    add_null(D, ET_READ, 4);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    LAWFUL(model_settled(&m, 1U << A | 1U << C));
+    LAWFUL(model_refused(&m, 4, EPERM, 0));
+    called(B, -EPERM);
+    LAWFUL(model_settled(&m, 1U << D));
+    polled();
+    IS(DEAD, D);
+    ended();
 }
 
 static void test_pool_6_handed_over(void **state) {
@@ -2020,6 +2044,7 @@ int main(void) {
         TEST(pool_5_cancel_in_the_queue),
         TEST(pool_5_6_of_a_null_callback),
         TEST(pool_5_unseen_and_a_refusal),
+        TEST(register_3_after_an_unseen_cancel),
         TEST(pool_6_handed_over),
         TEST(pool_7_delete_in_the_queue),
         TEST(pool_8_9_lingering),
