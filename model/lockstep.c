@@ -372,12 +372,17 @@ static void finish_wait(void) {
     s.wake_credit = false;
 }
 
+/* Only then its description's number means anything: that of a timer is what a former life has left there. */
+static bool waits_on_descriptor(const struct model_completion *c) {
+    return c->state == ET_ACTIVE && c->operation >= ET_ACCEPT && c->operation <= ET_RECVMSG && c->pool == MODEL_NO_POOL;
+}
+
 /* ET-REGISTER-1 and, since a number that was reopened names another file, ET-REGISTER-4. The exception: the caller closed the
  * descriptor since the operation was seen waiting (ET-REGISTER-6: or since it was rearmed). */
 static void check_registrations(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &s.model.completion[i];
-        if (c->state != ET_ACTIVE || c->operation < ET_ACCEPT || c->operation > ET_RECVMSG || c->pool != MODEL_NO_POOL)
+        if (!waits_on_descriptor(c))
             continue;
         uint64_t installed = s.world->installed(c->description.fd);
         if (s.slot[i].installed == 0)
@@ -912,9 +917,7 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
         note('.', "reported: %d for %#x%s", fd, events, stale ? ", of a file that has left this number" : "");
     bool awaited = false, left = stale;
     for (unsigned i = 0; i < COUNT; i++) {
-        if (s.model.completion[i].state != ET_ACTIVE || s.model.completion[i].description.fd != fd)
-            continue;
-        if (s.model.completion[i].pool != MODEL_NO_POOL)
+        if (!waits_on_descriptor(&s.model.completion[i]) || s.model.completion[i].description.fd != fd)
             continue;
         awaited = true;
         /* Who waited when the caller put another file under the number has no claim to its reports (etalon.md, ET-REGISTER-1). */
