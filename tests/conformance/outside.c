@@ -221,11 +221,22 @@ static const char *const failures[] = {
     "ET-OP-1",
 };
 
-bool outside_knows(const char *failure) {
-    for (unsigned i = 0; i < sizeof failures / sizeof *failures; i++)
+const char *outside_refuses(const char *failure) {
+    static char text[240];
+    size_t clause = strcspn(failure, "/"), used = 0;
+    if (inexcusable(failure))
+        return "which no documentation can excuse (RUNNER.md)";
+    for (unsigned i = 0; i < sizeof failures / sizeof *failures; i++) {
         if (strcmp(failures[i], failure) == 0)
-            return true;
-    return false;
+            return NULL;
+        if (strncmp(failures[i], failure, clause) == 0 && strchr("/", failures[i][clause]) != NULL &&
+            !inexcusable(failures[i]) && used < sizeof text - 60)
+            used += (size_t)snprintf(
+                text + used, sizeof text - used, "%s '%s'",
+                used == 0 ? "which is no failure in the table of RUNNER.md; of this clause there are" : ",",
+                failures[i]);
+    }
+    return used > 0 ? text : "which is no failure in the table of RUNNER.md, nor is another one of this clause";
 }
 
 static const char *failure_of(const char *clause, const char *kind) {
