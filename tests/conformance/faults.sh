@@ -67,7 +67,7 @@ judged OTHER_USERDATA 1 'ET-CALL-2' timer-zero
 judged AFTER_DELETION 1 'ET-DELETE-4|ET-STATE-2' timer-deletes-expired-timer
 judged IN_THE_CALL 1 'ET-CALL-5' timer-zero
 judged SPINS 1 'ET-WAIT-3: 65 waits in a row .* the loop spins; no descriptor is reported, the last wait asked for 0 ns' once-is-once
-judged DRAINS_NEVER 1 'ET-REGISTER-5: 65 waits .* the loop spins; descriptor [0-9]+ is reported for 0x1' wakeup-in-the-wait
+judged DRAINS_NEVER 1 'ET-REGISTER-5: 65 waits .* the loop spins; descriptor [0-9]+ \(none of the program.s\) is reported for 0x1' wakeup-in-the-wait
 judged DRAINS_LATE 1 'ET-WAKE-1: the loop waits although it was woken' wakeup-in-a-polls-callback
 judged NONE 0 '^ok .*bad/wakeup-in-a-polls-callback$' wakeup-in-a-polls-callback wakeups-before-a-poll wakeup-in-the-wait stop-before-a-poll
 judged ENDS_AT_EINTR 1 'ET-WAIT-5: .* returned -EINTR, expected 0: its wait was interrupted' interrupted-waits
@@ -75,6 +75,13 @@ judged FAILS_AFTER_EINTR 1 'ET-WAIT-5: .* returned -EIO, expected 0: its wait wa
 judged NONE 0 '^ok .*bad/wait-interrupted$' interrupted-waits wait-interrupted
 far=(far-timers timer-of-40-days timer-beyond-32-bits timer-beyond-nanoseconds timer-beyond-microseconds timer-beyond-63-bits)
 judged NONE 0 '^ok .*bad/timer-beyond-63-bits$' "${far[@]}"
+judged WAITS_IN_NANOSECONDS 0 '^ok .*bad/timer-beyond-63-bits$' "${far[@]}"
+for delay in 9223372036857 9223372036854775807 18446744073709551615; do
+    printf 'etalon-trace 1\nmain\n  timer c0 %sms\n  run once\n  run once\n' $delay >"$work/never.trace"
+    output=$("$etalon" check --strict --cases "$work/never.trace" "$work/WAITS_IN_NANOSECONDS.so" 2>&1)
+    grep -q '^ok 1 - bad/never' <<<"$output"
+    report "a wait for a timer of $delay ms, which no clock reaches, ends the program" $? "$output"
+done
 judged CUTS_DELAYS 1 'ET-EXPIRE-4: the timer c0 fires [0-9]+ us before' timer-beyond-32-bits
 judged OVERFLOWS_NANOSECONDS 1 'ET-EXPIRE-4: the timer c0, which was set to 9223372036854 ms, fires 0 us later' timer-beyond-nanoseconds
 judged OVERFLOWS_MICROSECONDS 1 'ET-EXPIRE-4: the timer c0, which was set to 9223372036854775 ms' timer-beyond-microseconds
@@ -188,6 +195,10 @@ report 'a printed program is a trace, and one trace can be the cases' $? "$again
 output=$(build LATE && "$etalon" check --case timers-sorted "$work/LATE.so")
 grep -A 20 'the shortest program found that shows it, in which the loop waits beyond the deadline of c' <<<"$output" | grep -q '^#     etalon-trace 1'
 report 'the shortest program has its own sentence' $? "$output"
+"$etalon" check --matrix --case timers-sorted --json "$work/own.json" --html "$work/own.html" "$work/LATE.so" >/dev/null
+own=$(python3 -c 'import json, sys; [r] = json.load(open(sys.argv[1]))["results"]; print(r["program_message"]); sys.exit(r["program_message"] == r["message"])' "$work/own.json") &&
+    grep -qF "The shortest program found that shows it, in which $own" "$work/own.html"
+report '… also in the JSON file and the page' $? "$own"
 output=$(difference=ET-WAIT-2/late && build LATE && "$etalon" check --case nothing-to-do --random 40 "$work/LATE-documented.so")
 grep -qE ' [0-9]+ judged, [0-9]+ not as the law has it, [1-9][0-9]* not strict' <<<"$output"
 report 'random programs that are excused are counted' $? "$output"

@@ -515,7 +515,7 @@ static bool any_falsely_ready(void) {
 
 /* Which clause a loop that spins breaks: by what its waits were ended, or else by what they should have asked for. */
 static void spins(int64_t timeout_ns) {
-    char asked[64], handle[16] = "";
+    char asked[64], handle[32] = " (none of the program's)";
     uint32_t events;
     int fd = interpose_reported(&events);
     snprintf(asked, sizeof asked, timeout_ns < 0 ? "no limit" : "%lld ns", (long long)timeout_ns);
@@ -585,6 +585,7 @@ static bool blocked(int64_t timeout_ns) {
 static void forever(void);
 
 static void advance(uint64_t clock_ns) {
+    clock_ns = clock_ns < INTERPOSE_END ? clock_ns : INTERPOSE_END;
     for (unsigned c = 0; c < COUNT; c++) {
         const struct item *i = &o.item[c];
         bool late = i->in_use && i->d.operation == ET_TIMER && clock_ns > i->latest && clock_ns - i->latest > SLACK_NS;
@@ -592,7 +593,7 @@ static void advance(uint64_t clock_ns) {
                 (unsigned long long)((clock_ns - i->latest) / 1000));
     }
     uint64_t now = world_real.clock();
-    if (clock_ns >= INTERPOSE_END) {
+    if (clock_ns == INTERPOSE_END) {
         note('e', -1, "no kernel's clock goes as far as the loop waits: the program ends here");
         end_run();
     }

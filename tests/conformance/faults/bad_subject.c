@@ -60,7 +60,8 @@ enum fault {
     OVERFLOWS_NANOSECONDS,
     OVERFLOWS_MICROSECONDS,
     OVERFLOWS_MILLISECONDS,
-    REFUSES_LONG, /* and is late */
+    REFUSES_LONG,         /* and is late */
+    WAITS_IN_NANOSECONDS, /* no fault */
     /* in its wake-ups and polls */
     DRAINS_LATE,
     DRAINS_NEVER,
@@ -374,6 +375,16 @@ static int limit(uint32_t mode, unsigned fired) {
     return left < INT_MAX ? (int)left : INT_MAX;
 }
 
+/* limit_ms: what a wait in milliseconds is to ask for. */
+static int wait(struct epoll_event event[16], int limit_ms) {
+    int c = next();
+    if (FAULT != WAITS_IN_NANOSECONDS || limit_ms <= 0 || c < 0)
+        return epoll_wait(loop.epoll, event, 16, limit_ms);
+    uint64_t left_ms = loop.timer[c].deadline - loop.now;
+    struct timespec left = {(time_t)(left_ms / 1000), (long)(left_ms % 1000 * 1000000)};
+    return epoll_pwait2(loop.epoll, event, 16, &left, NULL);
+}
+
 static int run(void *self, uint32_t mode) {
     struct epoll_event event[16];
     unsigned fired = 0;
@@ -385,7 +396,7 @@ static int run(void *self, uint32_t mode) {
         fired += fire_expired();
         if (loop.stopped && FAULT != GOES_ON_AFTER_STOP)
             return 0;
-        int count = epoll_wait(loop.epoll, event, 16, limit(mode, fired));
+        int count = wait(event, limit(mode, fired));
         if (count < 0 && FAULT == ENDS_AT_EINTR)
             return -errno;
         if (was_interrupted && FAULT == FAILS_AFTER_EINTR)
