@@ -293,7 +293,8 @@ def render_variant(report, case, results):
                      f'{render_law(report, result["clause"]) if result["clause"] not in (None, *case["clauses"]) else ""}</div>')
     program = ""
     if first["program"] is not None:
-        program = f'<h4>The shortest program found that shows it</h4><pre tabindex="0">{text(first["program"])}</pre>'
+        own = f', in which {text(first["program_message"])}' if first["program_message"] not in (None, first["message"]) else ""
+        program = f'<h4>The shortest program found that shows it{own}</h4><pre tabindex="0">{text(first["program"])}</pre>'
     shown = ""
     if first["expected"] or first["observed"]:
         rows, free = align(first["expected"], first["observed"]), first["verdict"] == "pass"
