@@ -31,6 +31,7 @@ FUZZ_SECONDS ?= 60
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
 CONFORM_RANDOM ?= 0
+SUBJECTS ?=
 LIBXEV ?=
 RACE_OPERATIONS ?= 20000000
 SOAK_SECONDS ?= 600
@@ -246,10 +247,10 @@ subjects: FORCE
 		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/conformance/build.sh $$adapter \
 			build/subjects/$$(basename $$adapter .c).so || status=1; done; exit $$status
 
-conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, and build/report/conform.html, .tap, .json (LIBXEV=/prefix names one)
+conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, and build/report/conform.html, .tap, .json (SUBJECTS='./my.so …' adds yours, LIBXEV=/prefix names one)
 	@mkdir -p build/report
 	$(Q)build/default/etalon check --matrix --gate etalon --random $(CONFORM_RANDOM) --json build/report/conform.full.json \
-		--html build/report/conform.html --tap build/report/conform.tap --summary build/report/conform.json build/subjects/*.so; \
+		--html build/report/conform.html --tap build/report/conform.tap --summary build/report/conform.json build/subjects/*.so $(SUBJECTS); \
 	status=$$?; test $$status = 2 || echo '# every cell with its case: build/report/conform.html'; exit $$status
 
 conform-publish: ## publish what make conform has found: spec/results.json and the matrix in spec/errata.md
