@@ -39,7 +39,6 @@ ENGINE ?= libfuzzer
 SCOPE ?= default
 SWARM ?=
 EXPLORE_DEFINES ?=
-DEPTH ?= 4
 JOBS ?=
 V ?=
 
@@ -274,8 +273,8 @@ explore: build/default/etalon ## every program of SCOPE=default on loop and mode
 explore-faults: ## break the loop on purpose, one fault at a time, and let Spin find it, with the shortest program that shows it
 	@model/spin/explore_faults.py
 
-explore-sound: build/default/etalon ## the search with and without abstraction, DEPTH=4 commands deep: what can be observed must be the same
-	@model/spin/explore_sound.sh $(DEPTH) small closes
+explore-sound: build/default/etalon ## the search with and without abstraction, 4 or 5 commands deep: what can be observed must be the same
+	@model/spin/explore_sound.sh small:5 closes:4:13 times:4 refusals:4 default:4 waits:4 copies:4 sends:5:12
 
 spec: ## regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
 	@$(PYTHON) spec/render.py

@@ -141,6 +141,8 @@ int __real_close(int fd);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
 int __real_pthread_join(pthread_t thread, void **result);
 int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __real_pthread_cond_signal(pthread_cond_t *condition);
+int __real_pthread_cond_broadcast(pthread_cond_t *condition);
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);

@@ -48,8 +48,12 @@ static void created_nothing(void *self, void *thread, int error) {
     (void)self, (void)thread, (void)error;
 }
 
-static void parked_nothing(void *self) {
-    (void)self;
+static void parked_nothing(void *self, const void *condition) {
+    (void)self, (void)condition;
+}
+
+static void told_nothing(void *self, const void *condition, bool all) {
+    (void)self, (void)condition, (void)all;
 }
 
 static void joined_nothing(void *self, void *thread) {
@@ -75,6 +79,8 @@ void wrap_begin(const struct kernel *new_kernel, const struct world_observer *ne
         observer.created = created_nothing;
     if (observer.parked == NULL)
         observer.parked = parked_nothing;
+    if (observer.told == NULL)
+        observer.told = told_nothing;
     if (observer.joined == NULL)
         observer.joined = joined_nothing;
     observer_self = self;
@@ -391,8 +397,22 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex) 
     if (kernel == NULL)
         return __real_pthread_cond_wait(condition, mutex);
     pthread_mutex_unlock(mutex);
-    observer.parked(observer_self);
+    observer.parked(observer_self, condition);
     return pthread_mutex_lock(mutex);
+}
+
+int __wrap_pthread_cond_signal(pthread_cond_t *condition) {
+    if (kernel == NULL)
+        return __real_pthread_cond_signal(condition);
+    observer.told(observer_self, condition, false);
+    return 0;
+}
+
+int __wrap_pthread_cond_broadcast(pthread_cond_t *condition) {
+    if (kernel == NULL)
+        return __real_pthread_cond_broadcast(condition);
+    observer.told(observer_self, condition, true);
+    return 0;
 }
 
 /* ---- memory: only counted, and refused by torture, while a world is begun ---- */

@@ -66,17 +66,18 @@ static void described(unsigned c);  /* what has been filled in is not told by a 
 static void async_gone(unsigned d); /* its descriptor was closed behind its back: it is none any more */
 static struct eti_worker *worker_of(void *thread);
 static bool can_take(const struct eti_worker *worker); /* an idle thread would find work */
-static void nobody_goes_on(void);                      /* the loop waits, and no thread has anything left to do */
+static bool sleeps(const struct eti_worker *worker);   /* until it is told, or for good */
 #else
 static struct eti_worker *worker_of(void *thread) {
     return thread;
 }
 
 static bool can_take(const struct eti_worker *worker) {
-    return worker->pool->head != NULL;
+    (void)worker;
+    return true; /* or goes to sleep */
 }
 
-static void nobody_goes_on(void) {}
+static bool sleeps(const struct eti_worker *worker);
 
 static void async_gone(unsigned d) {
     (void)d;
@@ -140,15 +141,21 @@ static struct lockstep {
     unsigned pool_threads_max;                  /* 0: there is no pool */
     struct eti_worker *worker[PROGRAM_WORKERS]; /* the participants, in the order of their creation */
     unsigned workers;
-    struct eti_worker *stepping;            /* whose step is being made */
-    unsigned executed;                      /* system calls that this step has made */
-    bool deiniting, closing;                /* in deinit of the loop; of an async */
-    jmp_buf stuck;                          /* out of a call that would never return */
+    const void *sleeps[PROGRAM_WORKERS]; /* the condition that it waits for, until it is told; itself: it has ended */
+    const void *awaited;                 /* by the loop's thread */
+    struct eti_worker *stepping;         /* whose step is being made */
+    unsigned executed;                   /* system calls that this step has made */
+    bool deiniting, closing;             /* in deinit of the loop; of an async */
+    jmp_buf stuck;                       /* out of a call that would never return */
     struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
     unsigned asyncs;                        /* mask of handles: those that are one */
     unsigned notified;                      /* … whose counter a notify has raised and nothing has read since */
-    unsigned counters;                      /* mask of handles that may name the descriptor of an async */
-    unsigned moved;                         /* mask of completions: forgotten since their last callback began */
+    struct {
+        unsigned number;    /* of the async; 0: none */
+        uint64_t installed; /* when its counter came to this handle */
+    } counter[PROGRAM_HANDLES];
+    unsigned asyncs_made;
+    unsigned moved;  /* mask of completions: forgotten since their last callback began */
     uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
     uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
 } s;
@@ -235,15 +242,17 @@ static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
 
-/* Polls without a callback end unseen: the loop's word is taken for when. */
+/* What has no callback ends unseen: the loop's word is taken for when. */
 static void settle_unseen(void) {
     uint32_t dead = 0;
-    if (s.model.maybe_dead == 0)
-        return;
-    for (unsigned i = 0; i < COUNT; i++)
-        if (lockstep_state(i) == ET_DEAD)
+    for (unsigned i = 0; i < COUNT; i++) {
+        const struct model_completion *c = &s.model.completion[i];
+        bool may = (s.model.maybe_dead >> i & 1) != 0 || !c->description.has_callback;
+        if (may && c->state != ET_DEAD && lockstep_state(i) == ET_DEAD)
             dead |= 1u << i;
-    model_settled(&s.model, dead & s.model.maybe_dead);
+    }
+    if (dead != 0 || s.model.maybe_dead != 0)
+        model_settled(&s.model, dead);
 }
 
 static void compare_queue(const char *name, const struct et_completion *c, const struct model_queue *queue) {
@@ -346,12 +355,17 @@ static void finish_wait(void) {
     s.wake_credit = false;
 }
 
+/* Only then its description's number means anything: that of a timer is what a former life has left there. */
+static bool waits_on_descriptor(const struct model_completion *c) {
+    return c->state == ET_ACTIVE && c->operation >= ET_ACCEPT && c->operation <= ET_RECVMSG && c->pool == MODEL_NO_POOL;
+}
+
 /* ET-REGISTER-1 and, since a number that was reopened names another file, ET-REGISTER-4. The exception: the caller closed the
  * descriptor since the operation was seen waiting (ET-REGISTER-6: or since it was rearmed). */
 static void check_registrations(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &s.model.completion[i];
-        if (c->state != ET_ACTIVE || c->operation < ET_ACCEPT || c->operation > ET_RECVMSG || c->pool != MODEL_NO_POOL)
+        if (!waits_on_descriptor(c))
             continue;
         uint64_t installed = s.world->installed(c->description.fd);
         if (s.slot[i].installed == 0)
@@ -455,19 +469,46 @@ static bool is_async(unsigned d) {
     return d < PROGRAM_HANDLES && (s.asyncs >> d & 1) != 0;
 }
 
-/* The counter of an async was raised, or may have been, by something else than a notify. */
-static void raised_otherwise(void) {
+/* Of the async whose counter fd names, perhaps by another number than the async's own; 0: it names something else. */
+static unsigned counter_of(int fd) {
+    uint64_t installed = fd >= 0 ? s.world->installed(fd) : 0;
+    for (unsigned d = 0; d < PROGRAM_HANDLES && installed != 0; d++)
+        if (s.counter[d].installed == installed)
+            return s.counter[d].number;
+    return 0;
+}
+
+/* The handle names that counter now. */
+static void names_counter(unsigned d, unsigned number) {
+    s.counter[d].number = number;
+    s.counter[d].installed = s.world->descriptor(d) >= 0 ? s.world->installed(s.world->descriptor(d)) : 0;
+}
+
+static bool has_counter(unsigned d, unsigned number) {
+    return is_async(d) && number != 0 && counter_of(s.async[d].fd) == number;
+}
+
+/* What fd names was raised by something else than a notify. */
+static void raised_otherwise(int fd) {
+    unsigned number = counter_of(fd);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        if (is_async(d))
+        if (has_counter(d, number))
             (void)model_notify(&s.model, s.async[d].fd);
+}
+
+static void is_read(int fd) {
+    unsigned number = counter_of(fd);
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (has_counter(d, number))
+            s.notified &= ~(1u << d);
 }
 
 /* What a system call for an operation has done to handles and asyncs. */
 static void see_effects(enum et_operation operation, int fd, int64_t result) {
     if (operation == ET_READ && result == sizeof(uint64_t))
-        s.notified = 0; /* perhaps by another number of the same counter */
+        is_read(fd);
     if (operation == ET_WRITE && result == sizeof(uint64_t))
-        raised_otherwise();
+        raised_otherwise(fd);
     if (operation != ET_CLOSE)
         return;
     s.world->released(fd);
@@ -642,8 +683,31 @@ static const struct command *command_of(unsigned body, unsigned at) {
 
 /* ---- the pool's threads: participants, whose steps are made here --------------------------------------- */
 
+#ifndef LOCKSTEP_BY_INTERFACE
+static bool sleeps(const struct eti_worker *worker) {
+    return s.sleeps[worker_number(worker)] != NULL;
+}
+#endif
+
+static bool has_ended(const struct eti_worker *worker) {
+    return s.sleeps[worker_number(worker)] == worker;
+}
+
 static bool can_step(const struct eti_worker *worker) {
-    return worker->phase != ETI_IDLE || can_take(worker);
+    return !sleeps(worker) && (worker->phase != ETI_IDLE || can_take(worker));
+}
+
+/* ET-POOL-17: who sleeps is told by a thread that goes on, or by the loop before it turns to something else. */
+static void check_idle(void) {
+    const struct eti_worker *idle = NULL;
+    for (unsigned k = 0; k < s.workers; k++) {
+        if (s.worker[k]->phase == ETI_IDLE && !sleeps(s.worker[k]))
+            return;
+        idle = s.worker[k]->phase == ETI_IDLE ? s.worker[k] : idle;
+    }
+    if (idle != NULL && s.model.queued.count > 0)
+        differ("ET-POOL-17", "c%u stays in the pool's queue, while w%u is idle and sleeps, or has ended",
+               s.model.queued.item[0], worker_number(idle));
 }
 
 /* The step has led from the phase `before` to another. work, wakes: the worker's, before the step. */
@@ -684,30 +748,40 @@ static bool make_step(struct eti_worker *worker) {
     enum eti_phase before = worker->phase;
     const struct et_completion *work = worker->work;
     bool wakes = worker->wakes;
+    if (LOOKS_INSIDE && sleeps(worker))
+        return !has_ended(worker);
     s.stepping = worker;
     s.executed = 0;
     bool goes_on = eti_pool_step(worker);
     s.stepping = NULL;
+    if (!goes_on)
+        s.sleeps[worker_number(worker)] = worker;
     if (!failed())
         judge_step(worker, before, work, wakes);
     return goes_on;
 }
 
-/* Of the lowest that can do something. */
+/* Of the lowest that can do something. One that looks for work again and again, and does not sleep, does nothing. */
 static bool step_any(void) {
-    for (unsigned k = 0; k < s.workers; k++)
-        if (can_step(s.worker[k])) {
-            (void)make_step(s.worker[k]);
+    for (unsigned k = 0; k < s.workers; k++) {
+        const struct eti_worker *worker = s.worker[k];
+        enum eti_phase before = worker->phase;
+        if (!can_step(worker))
+            continue;
+        (void)make_step(s.worker[k]);
+        if (!LOOKS_INSIDE || worker->phase != before || sleeps(worker))
             return true;
-        }
+    }
     return false;
 }
 
 /* ET-POOL-15 */
 static void on_created(void *self, void *thread, int error) {
     (void)self;
-    if (error == 0 && s.workers < PROGRAM_WORKERS)
+    if (error == 0 && s.workers < PROGRAM_WORKERS) {
+        s.sleeps[s.workers] = NULL;
         s.worker[s.workers++] = worker_of(thread);
+    }
     if (failed())
         return;
     finish_wait();
@@ -731,12 +805,32 @@ static bool act_in_world(void) {
     return true;
 }
 
-static void on_parked(void *self) {
+static void on_parked(void *self, const void *condition) {
     (void)self;
-    if (s.stepping != NULL || act_in_world() || step_any())
+    if (s.stepping != NULL) {
+        s.sleeps[worker_number(s.stepping)] = condition;
+        return;
+    }
+    for (s.awaited = condition; s.awaited != NULL && (act_in_world() || step_any());)
+        if (!LOOKS_INSIDE) /* tests/conformance/interpose.c knows who is told of what, and comes again */
+            return;
+    if (s.awaited == NULL)
         return;
     differ("ET-POOL-13", "the loop waits for ever: no thread of the pool has anything left to do");
     longjmp(s.stuck, 1);
+}
+
+/* A signal wakes one, and the system may choose which. */
+static void on_told(void *self, const void *condition, bool all) {
+    (void)self;
+    if (s.awaited == condition)
+        s.awaited = NULL;
+    for (unsigned k = 0; k < s.workers; k++)
+        if (s.sleeps[k] == condition) {
+            s.sleeps[k] = NULL;
+            if (!all)
+                return;
+        }
 }
 
 static void on_joined(void *self, void *thread) {
@@ -775,12 +869,8 @@ static bool on_blocked(void *self) {
         wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
     if ((LOOKS_INSIDE ? atomic_load(&s.loop.handed_over) != NULL : s.model.handed_over.count > 0) && !wakes)
         differ("ET-POOL-11", "the loop waits although something was handed over, and nobody is about to wake it");
-    if (failed())
-        return false;
-    if (act_in_world() || step_any())
-        return !failed();
-    nobody_goes_on();
-    return false;
+    check_idle();
+    return !failed() && (act_in_world() || step_any()) && !failed();
 }
 
 static void on_woken(void *self, int error) {
@@ -810,9 +900,7 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
         note('.', "reported: %d for %#x%s", fd, events, stale ? ", of a file that has left this number" : "");
     bool awaited = false, left = stale;
     for (unsigned i = 0; i < COUNT; i++) {
-        if (s.model.completion[i].state != ET_ACTIVE || s.model.completion[i].description.fd != fd)
-            continue;
-        if (s.model.completion[i].pool != MODEL_NO_POOL)
+        if (!waits_on_descriptor(&s.model.completion[i]) || s.model.completion[i].description.fd != fd)
             continue;
         awaited = true;
         /* Who waited when the caller put another file under the number has no claim to its reports (etalon.md, ET-REGISTER-1). */
@@ -829,7 +917,7 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
 }
 
 static const struct world_observer observer = {on_tried,    on_controlled, on_waits,  on_blocked, on_woken,
-                                               on_reported, on_created,    on_parked, on_joined};
+                                               on_reported, on_created,    on_parked, on_told,    on_joined};
 
 /* ---- callbacks ---------------------------------------------------------------------------------------- */
 
@@ -1238,7 +1326,7 @@ static void open_async(unsigned d) {
     }
     s.asyncs |= 1u << d;
     s.notified &= ~(1u << d);
-    s.counters |= 1u << d;
+    names_counter(d, ++s.asyncs_made);
 }
 
 /* ET-ASYNC-5 */
@@ -1268,14 +1356,10 @@ static bool touches_async(const struct command *command) {
         close_async(d);
         return true;
     }
-    if (command->kind == COMMAND_PEER_WRITE && (s.counters >> d & 1) != 0)
-        raised_otherwise();
-    if (command->kind == COMMAND_DUP && d != command->other && s.world->descriptor(d) >= 0) {
-        if (is_async(command->other))
-            close_async(command->other);
-        if ((s.counters >> d & 1) != 0)
-            s.counters |= 1u << command->other;
-    }
+    if (command->kind == COMMAND_PEER_WRITE)
+        raised_otherwise(s.world->descriptor(d));
+    if (command->kind == COMMAND_DUP && d != command->other && s.world->descriptor(d) >= 0 && is_async(command->other))
+        close_async(command->other);
     return false;
 }
 
@@ -1305,8 +1389,12 @@ static void run_world(const struct command *command) {
         run_step(command);
     } else if (command->kind == COMMAND_NOTIFY) {
         run_notify(command);
-    } else if (!touches_async(command) && !s.world->command(command)) {
-        s.report->not_possible = true;
+    } else if (!touches_async(command)) {
+        unsigned number = command->kind == COMMAND_DUP ? counter_of(s.world->descriptor(command->d)) : 0;
+        if (!s.world->command(command))
+            s.report->not_possible = true;
+        else if (number != 0)
+            names_counter(command->other, number);
     }
     model_clock(&s.model, s.world->clock());
 }
@@ -1369,11 +1457,13 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     s.report = report;
     s.log = log;
     s.log_self = self;
-    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.counters = s.notified = 0;
+    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.notified = s.asyncs_made = 0;
     s.faults = s.disturbed = s.deiniting = s.closing = false;
     s.stepping = NULL;
+    s.awaited = NULL;
     memset(&s.loop, 0, sizeof s.loop);
     memset(s.async, 0, sizeof s.async);
+    memset(s.counter, 0, sizeof s.counter);
     memset(s.model.async, 0, sizeof s.model.async);
     for (unsigned i = 0; i < COUNT; i++) {
         s.slot[i].generation = 0;

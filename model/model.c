@@ -814,8 +814,18 @@ static model_set unseen(const struct model *m, model_set owed) {
     return maybe;
 }
 
+/* The cancel that the submission phase is at, if the loop may have processed it unseen: ET-POOL-5. */
+static unsigned unseen_cancel(const struct model *m) {
+    const struct model_tick_state *t = &m->tick;
+    bool may = m->in_tick && m->in_callback == MODEL_NONE && t->due == DUE_UNSEEN;
+    return may && t->current != MODEL_NONE && t->step == STEP_TARGET ? t->current : MODEL_NONE;
+}
+
 static void update_maybe(struct model *m) {
+    unsigned cancel = unseen_cancel(m);
     m->maybe_dead = unseen(m, m->refused);
+    if (cancel != MODEL_NONE)
+        m->maybe_dead |= BIT(m->completion[cancel].description.target) | (BIT(cancel) & ~loud(m, BIT(cancel)));
     for (unsigned r = 0; r < m->reports; r++)
         m->maybe_dead |= unseen(m, m->report[r].polls_owed);
     const struct model_tick_state *t = &m->tick;
@@ -868,6 +878,12 @@ static bool move_on(struct model *m) {
         return false;
     advance(m);
     return true;
+}
+
+/* A refusal does not tell in which phase the loop is. What the loop may do or leave it has left; what threads decide is still open. */
+static void pass_choices(struct model *m) {
+    while (m->tick.due != DUE_UNSEEN && m->tick.phase != POOL && move_on(m)) {
+    }
 }
 
 /* Anything but a report has come: there are no more of them. What is due is looked for again in any case, so that
@@ -1006,8 +1022,7 @@ static bool covered(const struct model_completion *of, uint32_t kept) {
 const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
     IN_PLACE(m->tick.phase != ASKED && error > 0);
     open_delivery(m);
-    while (m->tick.due != DUE_UNSEEN && m->tick.phase != POOL && move_on(m)) {
-    }
+    pass_choices(m);
     BROKEN_IF(m->tick.phase == CUT, "ET-STOP-2", "the loop was stopped in the timer phase: nothing may be registered");
     observed(m, false);
     forget_useless(m, fd); /* the loop has tried to narrow it */
@@ -1114,7 +1129,28 @@ const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
     return NULL;
 }
 
+/* What the submission phase is at leaves a choice, and some of the dead have ended, without a callback, by it or after it: it is past. */
+static bool goes_on_unseen(struct model *m, model_set dead) {
+    struct model_tick_state *t = &m->tick;
+    unsigned current = t->current, due = t->due, cancel = unseen_cancel(m);
+    model_set past = dead & ~m->maybe_dead;
+    if (cancel != MODEL_NONE)
+        past |= dead & (BIT(cancel) | BIT(m->completion[cancel].description.target));
+    if (!m->in_tick || m->in_callback != MODEL_NONE || t->phase != SUBMISSIONS)
+        return false;
+    EACH(c, dead) {
+        if (m->completion[c].state == ET_DEAD)
+            past &= ~BIT(c);
+    }
+    if ((due != DUE_CHOICE && due != DUE_UNSEEN) || !SOME(past))
+        return false;
+    advance(m); /* a thread may have taken the cancel's target since: ET-POOL-6 */
+    return t->due != due || t->current != current || move_on(m);
+}
+
 const char *model_settled(struct model *m, model_set dead) {
+    while (goes_on_unseen(m, dead)) {
+    }
     dead &= m->maybe_dead;
     for (unsigned i = 0; i < m->handed_over.count;) {
         unsigned c = m->handed_over.item[i];

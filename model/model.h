@@ -104,8 +104,8 @@ struct model {
     const char *why;    /* after a broken clause: what was expected, in one static sentence */
     const char *clause; /* the clause by which the last call was answered */
 
-    /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free: the subject
-     * may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
+    /* Completions with a null callback, or lingering, whose end is due at a moment that the law leaves free, or is past unseen: the
+     * subject may show them as they are or dead, and count accordingly (in active, in lingering). While it is not 0, call
      * model_settled before every observation by the loop. */
     model_set maybe_dead;
     bool forgive_registration; /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
@@ -209,6 +209,7 @@ const char *model_thread(struct model *m, int error);
  *   ET-POOL-11  a hand-over ends a wait; a wait that began with something handed over and blocks for ever has lost it
  *   ET-POOL-12  memory that a completion's callback has given up is not touched
  *   ET-POOL-14, ET-POOL-16  the calls on a pool
+ *   ET-POOL-17  no idle thread sleeps, or has ended, while work is queued
  *   ET-WAKE-3, -4, ET-ASYNC-4   a wakeup or notify in progress while deinit runs, in a signal handler, its errno
  *   ET-INIT-3   what a pool_init or async_init that fails returns and leaves */
 
@@ -236,7 +237,8 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
 /* That callback returned action. */
 const char *model_returned(struct model *m, enum et_action action);
 
-/* Of m->maybe_dead, these (bit i: completion i) are dead in the subject now, the others are not. */
+/* These (bit i: completion i) are dead in the subject now, of those that are not in the model and have no callback or are in
+ * m->maybe_dead; the others are not. */
 const char *model_settled(struct model *m, model_set dead);
 
 /* tick or run returned result: nothing that the law demands may be missing. */

@@ -33,9 +33,11 @@ struct world_observer {
     /* The loop's thread has called pthread_create; error: what that returns. There is no thread: `thread` is what it would have been
      * given, and is a participant from now on, whose steps the driver makes. */
     void (*created)(void *self, void *thread, int error);
-    /* pthread_cond_wait was called: the driver makes a step of a participant, unless it is a participant's step that waits: then
-     * that call returns as if it had been woken for nothing. The mutex is free meanwhile. */
-    void (*parked)(void *self);
+    /* pthread_cond_wait was called; the mutex is free meanwhile. By the loop's thread: the driver makes steps of participants until somebody
+     * has told of the condition. By a participant: its step ends, and it makes none until then. */
+    void (*parked)(void *self, const void *condition);
+    /* pthread_cond_signal was called, or (all) pthread_cond_broadcast. */
+    void (*told)(void *self, const void *condition, bool all);
     /* pthread_join was called: the driver makes the participant's steps until there is none left. */
     void (*joined)(void *self, void *thread);
 };

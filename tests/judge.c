@@ -539,7 +539,9 @@ static void on_returned(const struct event *e, unsigned c) {
 static void on_dead(unsigned c) {
     model_set dead = {0};
     dead[c / 64] |= UINT64_C(1) << (c % 64);
-    if ((j.model.maybe_dead[c / 64] >> (c % 64) & 1) != 0)
+    const struct model_completion *of = &j.model.completion[c];
+    bool maybe = (j.model.maybe_dead[c / 64] >> (c % 64) & 1) != 0;
+    if (maybe || (of->state != ET_DEAD && !of->description.has_callback))
         model_settled(&j.model, dead);
 }
 

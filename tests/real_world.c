@@ -26,6 +26,7 @@
 #define PEERS_FROM        500 /* numbers of the other ends */
 #define NONE              (-1)
 #define CLIENTS           8
+#define PAGE              4096
 #define WORLD_OWN_EPOLL   WORLD_KINDS
 #define WORLD_OWN_EVENTFD (WORLD_KINDS + 1)
 
@@ -471,7 +472,7 @@ static unsigned open_ends(unsigned kind, int end[2]) {
         must(pipe2(reader_and_writer, O_NONBLOCK | O_CLOEXEC), "pipe2");
         end[0] = reader_and_writer[kind == WORLD_PIPE_WRITER];
         end[1] = reader_and_writer[kind != WORLD_PIPE_WRITER];
-        must(fcntl(end[0], F_SETPIPE_SZ, KERNEL_PAGES * 4096), "fcntl");
+        must(fcntl(end[0], F_SETPIPE_SZ, KERNEL_PAGES * PAGE), "fcntl");
         return 2;
     case WORLD_STREAM:
     case WORLD_DATAGRAM:
@@ -529,11 +530,16 @@ static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
 }
 
 /* What the other ends write and read has no content either. Their failures are those of a peer that cannot go on: nothing happens. */
-static char scrap[1 << 16];
+static char scrap[16 * PAGE];
+
+/* More than there is room for is as good as all of it, with the same odd bytes: a pipe has another place for these. */
+static size_t scraps(uint64_t value) {
+    return (size_t)(value < sizeof scrap ? value : sizeof scrap - PAGE + value % PAGE);
+}
 
 static void peer_write(struct open_file *f, int fd, uint64_t value) {
     struct itimerspec disarmed = {.it_value.tv_nsec = 0};
-    size_t length = value < sizeof scrap ? (size_t)value : sizeof scrap;
+    size_t length = scraps(value);
     if (f->kind == WORLD_EVENTFD) {
         (void)!__real_write(fd, &value, sizeof value);
     } else if (f->kind == WORLD_TIMERFD) {
@@ -549,7 +555,7 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
 }
 
 static void peer_read(const struct open_file *f, uint64_t value) {
-    size_t length = value < sizeof scrap ? (size_t)value : sizeof scrap;
+    size_t length = scraps(value);
     if (f->peer == NONE)
         return;
     if (f->kind == WORLD_PIPE_WRITER)

@@ -311,8 +311,9 @@ REAL(const char *, model_returned, struct model *m, enum et_action action) {
 }
 
 REAL(const char *, model_settled, struct model *m, model_set dead) {
-    model_set left = dead & m->maybe_dead;
-    while (r.out != NULL && left != 0) { /* what was handed over in that order, the others in that of starting */
+    model_set left = dead;
+    /* What was handed over in that order, the others in that of starting, or of submission. */
+    while (r.out != NULL && left != 0) {
         unsigned first = MODEL_NONE;
         for (unsigned i = m->handed_over.count; i-- > 0;)
             if ((left >> m->handed_over.item[i] & 1) != 0)
@@ -322,8 +323,12 @@ REAL(const char *, model_settled, struct model *m, model_set dead) {
             left &= ~(UINT32_C(1) << first);
             continue;
         }
-        for (unsigned c = 0; c < m->completions; c++)
-            if ((left >> c & 1) != 0 && (first == MODEL_NONE || m->completion[c].order < m->completion[first].order))
+        for (unsigned i = m->submissions.count; i-- > 0;)
+            if ((left >> m->submissions.item[i] & 1) != 0)
+                first = m->submissions.item[i];
+        for (unsigned c = 0, adding = first; c < m->completions; c++)
+            if ((left >> c & 1) != 0 && m->completion[c].state != ET_ADDING &&
+                (first == adding || m->completion[c].order < m->completion[first].order))
                 first = c;
         fprintf(r.out, "{\"dead\":%u}\n", first);
         left &= ~(UINT32_C(1) << first);

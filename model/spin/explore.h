@@ -30,6 +30,9 @@
 #ifndef FAILED /* how many of them happen in a program */
 #define FAILED 1
 #endif
+#ifndef AGAIN /* 1: and again as many, whenever the last one has left no trace */
+#define AGAIN 1
+#endif
 #ifndef FAILED_AT /* they hit the next call of their kind, or one up to this */
 #define FAILED_AT 1
 #endif
@@ -44,6 +47,9 @@
 #endif
 #ifndef LAG /* milliseconds that pass between two ticks */
 #define LAG 1
+#endif
+#ifndef BOUND /* 1: a callback that rearmed does so each time until its episode is ended otherwise, as the body of a trace would */
+#define BOUND 0
 #endif
 #ifndef DEPTH /* commands of the main sequence; 0: no limit */
 #define DEPTH 0
@@ -159,6 +165,10 @@ unsigned char *explore_kernel_state(unsigned char *to, const uint32_t *generatio
 /* NULL, or why the scope is too large for the tables that are tracked. */
 const char *explore_kernel_limits(void);
 bool explore_kernel_is_open(unsigned handle);
+bool explore_kernel_is_registered(unsigned handle); /* with any epoll instance */
+/* The newest epoll instance has the number's present file, for these events, by that generation of the loop. */
+bool explore_kernel_has_watch(unsigned number, uint32_t events, uint32_t generation);
+unsigned explore_kernel_watches(void);
 bool explore_kernel_has_data(unsigned handle); /* or it has no other end */
 bool explore_kernel_is_full(unsigned handle);
 bool explore_kernel_fails(void); /* the injected failure is still to come */

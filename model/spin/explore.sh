@@ -6,7 +6,7 @@
 #
 # EXPLORE_OBJECTS: where the loop's object code is (build/default). EXPLORE_REPORT: the figures (build/report/explore.json).
 # SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but the pan binary there.
-# EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
+# EXPLORE_SEED=n: the ways are taken in another order, which must make no difference to the number of states. EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
 #
 # pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are judged. Exit status 0: the
 # search is exhausted and all states agree; 1: a difference, with its shortest trail as a trace; 2: no verdict.
@@ -17,6 +17,7 @@ objects=$(realpath "${EXPLORE_OBJECTS:-build/default}") || exit 2
 report=${EXPLORE_REPORT:-build/report/explore.json}
 scope=${1:?usage: explore.sh SCOPE}
 swarm=${SWARM:-}
+seed=${EXPLORE_SEED:+-RS$EXPLORE_SEED}
 work=build/explore/$scope${swarm:+-swarm}
 work=${EXPLORE_WORK:-$work}
 memory_mb=8000
@@ -30,7 +31,8 @@ fi
 case $swarm in
 *[!0-9]* | 0*) echo "explore: SWARM=$swarm is no number of jobs" >&2; exit 2 ;;
 esac
-defines="$defines ${EXPLORE_DEFINES:-}"
+# A later definition takes the place of an earlier one.
+defines="$defines $(sed 's/\(^\|[[:space:]]\)-D\([A-Z_]*\)/ -U\2 -D\2/g' <<<"${EXPLORE_DEFINES:-}")"
 for tool in spin gcc; do
     command -v $tool >/dev/null || { echo "explore: $tool is missing (make setup)" >&2; exit 2; }
 done
@@ -59,11 +61,9 @@ build() {
     ) >"$work/build.log" 2>&1 || { echo "explore: cannot build pan:" >&2; tail -n 20 "$work/build.log" >&2; exit 2; }
 }
 
-# number EXPRESSION: what it captures in pan's words, or null
+# number EXPRESSION: what it captures in pan's words (which are of the kind of 1.2e+08 when it is large), or null
 number() {
-    local found
-    found=$(sed -n "s/$1/\\1/p" "$work/pan.log" | tail -n 1)
-    echo "${found:-null}"
+    sed -n "s/$1/\\1/p" "$work/pan.log" | awk '{ n = $1 ~ /e/ ? sprintf("%.0f", $1) : $1 } END { print n == "" ? "null" : n }'
 }
 
 # verdict: "agree", "differ", or why there is none
@@ -74,8 +74,10 @@ verdict() {
         echo differ
     elif grep -qi 'max search depth too small' "$log"; then
         echo 'the search was too deep and is truncated'
-    elif grep -qi 'out of memory\|memory limit\|resource\|aborting\|interrupted' "$log"; then
+    elif grep -qi 'out of memory\|MEMLIM\|memory limit\|resource\|aborting' "$log"; then
         echo 'the memory did not suffice'
+    elif grep -qi 'interrupted' "$log"; then
+        echo 'the search was interrupted'
     elif test "$errors" != 0 || test "$1" != 0; then
         echo "pan failed (exit status $1): $(grep -m1 '^explore:\|^pan:' "$log")"
     elif ! grep -q '^Full statespace search' "$log" || grep -q 'Search not completed' "$log"; then
@@ -85,25 +87,58 @@ verdict() {
     fi
 }
 
-# Searches deeper and deeper, so that what is found first is as short as can be. REACH: a state that is met again with more depth left is searched
-# again. That these searches are cut off is their purpose.
-shorten() {
-    local depth
-    build pan-short -DREACH || exit 2
-    for ((depth = 8; depth <= 400; depth += 2)); do
+# search NAME MEMORY_BITS: runs pan, with its words in pan.log, and sets verdict.
+search() {
+    local status
+    TIMEFORMAT='%U %S' # what counts on a machine that does other things beside
+    if test -t 1; then
+        { time (cd "$work" && "./$1" $seed -m$depth_max -w"$2" 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
+    else
+        { time (cd "$work" && "./$1" $seed -m$depth_max -w"$2" >pan.log 2>&1); } 2>"$work/cpu"
+    fi
+    status=$?
+    verdict=$(verdict $status)
+}
+
+# deepen NAME DEFINES…: when something differs, searches deeper and deeper, so that what is found is as short as can be. REACH: a state that is met
+# again with more depth left is searched again. That these searches are cut off is their purpose. Returns whether anything differs.
+deepen() {
+    local name=$1 depth depth_max_found all=$defines
+    shift
+    rm -f "$work"/*.o
+    defines="$all $*"
+    build "$name" || exit 2
+    search "$name" 22
+    if test "$verdict" = differ; then
+        depth_max_found=$(number '.*depth reached \([0-9]*\),.*')
+        build "$name-short" -DREACH || exit 2
+    fi
+    defines=$all
+    test "$verdict" = differ || return 1
+    for ((depth = 8; ; depth += 2)); do
         test -t 2 && printf '\rno deeper than %d steps … ' "$depth" >&2
-        (cd "$work" && rm -f explore.pml.trail && ./pan-short -m$depth -w20 >short.log 2>&1)
+        (cd "$work" && rm -f explore.pml.trail explore.trace && "./$name-short" -m$depth -w20 >short.log 2>&1)
         grep -q 'assertion violated' "$work/short.log" && break
-        grep -q 'max search depth too small' "$work/short.log" || break
+        test $depth -le "$depth_max_found" || { echo "explore: what was found is not found again" >&2; exit 2; }
     done
     test -t 2 && printf '\r' >&2
-    (cd "$work" && ./pan-short -r -n >replay.log 2>&1)
+    (cd "$work" && EXPLORE_VERBOSE=1 "./$name-short" -r -n >replay.log 2>&1)
     test -s "$work/explore.trace" || { echo "explore: no trace came of the trail ($work/replay.log)" >&2; exit 2; }
+}
+
+# The shortest trail that a trace can hold, whose callbacks do the same each time, and which the driver judges as strictly when it is replayed; or, if
+# there is none, the shortest of all.
+shorten() {
+    deepen bound -UBOUND -DBOUND=1 -UAGAIN -DAGAIN=0 && return
+    case $verdict in agree) ;; *) echo "explore: no shortest trail: $verdict" >&2; exit 2 ;; esac
+    test -n "${EXPLORE_EXPECTED:-}" && return 1
+    deepen free || { echo "explore: what was found is not found again" >&2; exit 2; }
+    beyond_traces=1
 }
 
 write_swarm() {
     local i jobs=$work/jobs.txt
-    static=-static build pan -DBITSTATE -DT_RAND -DP_RAND || exit 2
+    static=-static build pan -DBITSTATE -DT_RAND || exit 2
     for ((i = 1; i <= swarm; i++)); do
         echo "mkdir -p job-$i && cd job-$i && ../pan -h$((i % 32)) -RS$((i * 7919)) -w30 -k$((2 + i % 3)) -m$((200000 + i % 5 * 100000)) >pan.log 2>&1"
     done >"$jobs"
@@ -131,25 +166,19 @@ fi
 
 # Where a difference is expected (explore_faults.py) the first search is for the shortest trail at once.
 if test -n "${EXPLORE_EXPECTED:-}"; then
-    shorten
+    shorten || { echo "all $(number '^ *\([0-9.e+]*\) states, stored.*') states agree: scope '$scope', exhausted"; exit 0; }
     echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")"
     exit 1
 fi
 
-build pan || exit 2
+build pan ${seed:+-DT_RAND} || exit 2
 begun=$(date +%s.%N)
-TIMEFORMAT='%U %S' # what counts on a machine that does other things beside
-if test -t 1; then
-    { time (cd "$work" && ./pan -m$depth_max -w24 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
-else
-    { time (cd "$work" && ./pan -m$depth_max -w24 >pan.log 2>&1); } 2>"$work/cpu"
-fi
-verdict=$(verdict $?)
+search pan 24
 seconds=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
 cpu_seconds=$(awk 'END { printf "%.1f", $1 + $2 }' "$work/cpu")
 states=$(number '^ *\([0-9.e+]*\) states, stored.*')
-transitions=$(number '^ *\([0-9]*\) transitions .*')
-steps=$(number '^ *\([0-9]*\) atomic steps.*')
+transitions=$(number '^ *\([0-9.e+]*\) transitions .*')
+steps=$(number '^ *\([0-9.e+]*\) atomic steps.*')
 depth=$(number '.*depth reached \([0-9]*\),.*')
 memory=$(number '^ *\([0-9.]*\)[[:space:]]*total actual memory usage.*')
 exhausted=false errors=1
@@ -162,13 +191,19 @@ printf '{"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "second
     "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$cpu_seconds" "$steps" "$depth" "$memory" "$scope" "${verdict//\"/}" >"$report"
 case $verdict in
 agree) echo "all $states states agree: scope '$scope', exhausted" ;;
-differ) echo "difference: $(sed -n 's/^title //p' "$work/explore.trace"); as a trace: $work/explore.trace" ;;
+differ) echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")" ;;
 *) echo "explore: no verdict on scope '$scope': $verdict (pan's words: $work/pan.log)" ;;
 esac
 echo "$states states, $transitions transitions and $steps steps inside them, depth $depth, $seconds s ($cpu_seconds s on one core), $memory MB"
 case $verdict in
 agree) exit 0 ;;
 differ)
+    if test -n "${beyond_traces:-}"; then
+        echo "No trace shows it: a callback has to do different things at different times, or there is more than one failure. What happens:"
+        grep '^  [>.] ' "$work/replay.log"
+        exit 1
+    fi
+    echo "As a trace ($work/explore.trace):"
     cat "$work/explore.trace"
     test -x "$objects/etalon" && echo "etalon replay:" && "$objects/etalon" replay "$work/explore.trace"
     exit 1

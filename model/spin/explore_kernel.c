@@ -42,6 +42,26 @@ bool explore_kernel_is_open(unsigned handle) {
     return k.handle[handle] >= 0;
 }
 
+bool explore_kernel_is_registered(unsigned handle) {
+    for (uint64_t left = k.watches_used; left != 0; left &= left - 1)
+        if (k.watch[lowest(left)].number == k.handle[handle])
+            return true;
+    return false;
+}
+
+bool explore_kernel_has_watch(unsigned number, uint32_t events, uint32_t generation) {
+    for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
+        const struct watch *w = &k.watch[lowest(left)];
+        if (w->number == number && w->file == k.number[number].file && w->epoll == k.newest_epoll)
+            return w->events == events && (uint32_t)(w->data.u64 >> 32) == generation;
+    }
+    return false;
+}
+
+unsigned explore_kernel_watches(void) {
+    return (unsigned)__builtin_popcountll(k.watches_used);
+}
+
 bool explore_kernel_has_data(unsigned handle) {
     const struct file *f = named(k.handle[handle]);
     return f == NULL || f->peer == NONE || f->count > 0;
@@ -97,7 +117,6 @@ static unsigned char *watch_state(unsigned char *to, unsigned index, const uint3
 }
 
 unsigned char *explore_kernel_state(unsigned char *to, const uint32_t *generation) {
-    uint64_t below = 0;
     unsigned char *end;
     if (BLIND != 3)
         for (unsigned i = 0; i < DESCRIPTORS; i++)
@@ -113,17 +132,22 @@ unsigned char *explore_kernel_state(unsigned char *to, const uint32_t *generatio
         *to++ = (unsigned char)(i < k.faults ? k.fault[i].call + 1 : 0);
         *to++ = (unsigned char)(i < k.faults ? (unsigned)k.fault[i].error | (unsigned)k.fault[i].after << 6 : 0);
     }
-    /* In the order in which they were made, which is that of being woken (of one file). */
+    /* By the file that the loop's name for them leads to, and of one file in the order in which they were made, which is that of being woken. */
     end = to + 3 * WATCHES;
-    for (;;) {
-        unsigned next = KERNEL_WATCHES;
-        for (uint64_t left = k.watches_used; left != 0; left &= left - 1)
-            if (k.watch[lowest(left)].serial >= below &&
-                (next == KERNEL_WATCHES || k.watch[lowest(left)].serial < k.watch[next].serial))
-                next = lowest(left);
-        if (next == KERNEL_WATCHES || to == end)
-            return to;
-        below = k.watch[next].serial + 1;
-        to = watch_state(to, next, generation);
+    struct watch_key {
+        uint64_t key;
+        unsigned index;
+    } watch[KERNEL_WATCHES];
+    unsigned count = 0;
+    for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
+        const struct watch *w = &k.watch[lowest(left)];
+        struct watch_key here = {(uint64_t)name_of(w->file) << 56 | w->serial, lowest(left)};
+        unsigned at = count++;
+        for (; at > 0 && watch[at - 1].key > here.key; at--)
+            watch[at] = watch[at - 1];
+        watch[at] = here;
     }
+    for (unsigned i = 0; i < count && to < end; i++)
+        to = watch_state(to, watch[i].index, generation);
+    return to;
 }

@@ -17,7 +17,7 @@
 #define FIRST_SCRIPT 1 /* the body that every callback is given: what it does is chosen when it first runs */
 #define RECORDED_MAX 4096
 #define SEND_LENGTH  128 /* the first one fills the send buffer */
-#define TICKS_HUNG   3   /* seconds in one step */
+#define TICKS_HUNG   3   /* seconds of processor time in one step: what else the machine does makes no difference */
 
 unsigned char explore_snapshot[EXPLORE_SNAPSHOT] __attribute__((aligned(64)));
 unsigned char explore_state[EXPLORE_STATE] __attribute__((aligned(8)));
@@ -55,6 +55,8 @@ static struct explore {
     struct command main[PROGRAM_COMMANDS_MAX], world[PROGRAM_COMMANDS_MAX];
     uint32_t main_script[PROGRAM_COMMANDS_MAX];
     unsigned mains, worlds, worlds_before;
+    char saying[1 << 16]; /* what the command has led to so far */
+    size_t said;
 } e;
 
 enum { OUT_CHOOSE = 1, OUT_BROKEN };
@@ -135,24 +137,34 @@ static void put(struct list *list, unsigned rank, struct command command) {
     list->command[list->count++] = command;
 }
 
-/* Dead completions, but for the one whose callback runs, are equal: the first one stands for all of them. */
-static bool is_double(unsigned c) {
-    if (!CANONICAL || s.model.completion[c].state != ET_DEAD || s.model.in_callback == c)
-        return false;
-    for (unsigned i = 0; i < c; i++)
-        if (s.model.completion[i].state == ET_DEAD && s.model.in_callback != i)
+/* Whether another completion names it, as what it cancels or resets: then it is not like any other, even when it is dead. */
+static bool is_named(unsigned c) {
+    for (unsigned i = 0; i < COMPLETIONS; i++) {
+        const struct model_completion *m = &s.model.completion[i];
+        if (m->state == ET_DEAD || i == c)
+            continue;
+        if ((m->operation == ET_CANCEL && m->description.target == c) ||
+            completion(i)->internal.partner == completion(c))
+            return true;
+    }
+    return false;
+}
+
+/* Dead completions that nothing names, but for the one whose callback runs, are equal. */
+static bool is_any(unsigned c) {
+    return CANONICAL && s.model.completion[c].state == ET_DEAD && s.model.in_callback != c && !is_named(c);
+}
+
+/* The first of them, beside c, stands for all of them. */
+static bool is_double_beside(unsigned other, unsigned c) {
+    for (unsigned i = 0; i < other && is_any(other); i++)
+        if (i != c && is_any(i))
             return true;
     return false;
 }
 
-/* The same for a second one, beside c. */
-static bool is_double_beside(unsigned other, unsigned c) {
-    if (!CANONICAL || s.model.completion[other].state != ET_DEAD || s.model.in_callback == other)
-        return false;
-    for (unsigned i = 0; i < other; i++)
-        if (i != c && s.model.completion[i].state == ET_DEAD && s.model.in_callback != i)
-            return true;
-    return false;
+static bool is_double(unsigned c) {
+    return is_double_beside(c, MODEL_NONE);
 }
 
 static void list_submissions(struct list *list, unsigned c) {
@@ -242,10 +254,32 @@ static void list_closes(struct list *list) {
     }
 }
 
-/* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none (settle). */
+static bool is_starting(int fd) {
+    for (unsigned i = 0; i < s.model.submissions.count; i++) {
+        const struct model_completion *c = &s.model.completion[s.model.submissions.item[i]];
+        if (c->operation != ET_TIMER && c->operation != ET_CANCEL && (fd < 0 || c->description.fd == fd))
+            return true;
+    }
+    return false;
+}
+
+/* Loop and kernel agree on all that is registered. */
+static bool registrations_agree(void) {
+    unsigned registered = 0;
+    for (unsigned i = 0; i < DESCRIPTORS; i++) {
+        const struct et_descriptor *d = &s.loop.descriptors[FIRST_NUMBER + i];
+        if (d->is_registered && !explore_kernel_has_watch(FIRST_NUMBER + i, d->registered, d->generation))
+            return false;
+        registered += d->is_registered;
+    }
+    return !s.loop.epoll_stale && registered + 1 == explore_kernel_watches(); /* one is the loop's own */
+}
+
+/* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none (settle). What callbacks add is not
+ * started in the same tick, if it has one round. */
 static bool may_register(void) {
-    return s.model.submissions.count > 0 || s.loop.changed_head >= 0 ||
-           (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0;
+    return (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 || (EXPLORE_OPERATIONS & DO_CLOSE) != 0 ||
+           s.loop.changed_head >= 0 || is_starting(-1) || !registrations_agree();
 }
 
 static void list_failures(struct list *list) {
@@ -271,20 +305,35 @@ static uint64_t lag_ms(void) {
     return s.world->clock() / NANOSECONDS_PER_MS - s.model.now_ms;
 }
 
-/* Whether it matters that time goes on: a timer has not expired yet. Else all that changes is how long ago things were. */
+/* Whether it matters that time goes on: a timer has not expired yet, or a callback comes before the tick has looked at the clock, and may
+ * set a timer by the old time. Else all that changes is how long ago things were. */
 static bool time_matters(void) {
     for (unsigned c = 0; c < COMPLETIONS; c++) {
         const struct model_completion *of = &s.model.completion[c];
-        if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER &&
-            of->deadline_ms > s.model.now_ms)
+        bool timer = of->operation == ET_TIMER, waits = of->operation == ET_RECV || of->operation == ET_POLL;
+        if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && timer && of->deadline_ms > s.model.now_ms)
+            return true;
+        if (of->state == ET_ADDING && !timer && !waits)
             return true;
     }
     return !ORDERED;
 }
 
+/* Whether the next tick can meet what is written to a descriptor: something is registered for it, or waits to be. Otherwise it is
+ * left to be written later; that commutes with the tick, which has one round and does not start what its callbacks add. */
+static bool may_be_noticed(unsigned d) {
+    const struct et_descriptor *of = &s.loop.descriptors[FIRST_NUMBER + d];
+    if (!ORDERED || (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
+        (EXPLORE_OPERATIONS & DO_CLOSE) != 0)
+        return true;
+    if (of->is_registered || of->is_changed || explore_kernel_is_registered(d))
+        return true;
+    return is_starting((int)(FIRST_NUMBER + d));
+}
+
 static void list_world(struct list *list, bool waiting) {
     for (unsigned d = 0; d < DESCRIPTORS; d++) {
-        if ((EXPLORE_WORLD & WORLD_WRITES) != 0 && !explore_kernel_has_data(d))
+        if ((EXPLORE_WORLD & WORLD_WRITES) != 0 && !explore_kernel_has_data(d) && may_be_noticed(d))
             put(list, 1, (struct command){.kind = COMMAND_PEER_WRITE, .d = (uint8_t)d, .value = 1});
         if ((EXPLORE_WORLD & WORLD_FULL) != 0 && explore_kernel_is_full(d))
             put(list, 1, (struct command){.kind = COMMAND_PEER_READ, .d = (uint8_t)d, .value = 1000});
@@ -356,7 +405,7 @@ static void choose_script(void) {
     uint32_t userdata = s.model.completion[s.model.in_callback].description.userdata;
     struct script *script = &e.script_of_callback;
     *script = (struct script){.known = true};
-    if (*bound() == userdata) {
+    if (BOUND && *bound() == userdata) {
         script->rearms = true;
         return;
     }
@@ -417,8 +466,8 @@ static void remember(uint64_t what) {
 /* Commands and callbacks by what they are and their results, without names. */
 static void observe(void *self, char mark, const char *line) {
     (void)self;
-    if (e.trail && getenv("EXPLORE_VERBOSE") != NULL)
-        printf("  %c %s\n", mark, line);
+    if (e.trail && e.said < sizeof e.saying) /* kept until it is known that the command gets to its end */
+        e.said += (size_t)snprintf(e.saying + e.said, sizeof e.saying - e.said, "  %c %s\n", mark, line);
     if (mark != '>')
         return;
     for (const char *at = line; *at != '\0'; at++) {
@@ -446,11 +495,23 @@ static unsigned char after_now(uint64_t ms) {
     return (unsigned char)(ms == UINT64_MAX ? 100 : distance > 99 ? 99 : distance);
 }
 
-/* How many active completions were started before it: the counter itself goes on for ever. */
+/* Whether it can ever matter which of two active completions was started first: of timers with one deadline (or which a reset may
+ * give one), and of those that wait on one descriptor. */
+static bool compete(unsigned a, unsigned b) {
+    const struct model_completion *m = s.model.completion;
+    if (m[a].state != ET_ACTIVE || m[b].state != ET_ACTIVE ||
+        (m[a].operation == ET_TIMER) != (m[b].operation == ET_TIMER))
+        return false;
+    if (m[a].operation == ET_TIMER)
+        return (EXPLORE_OPERATIONS & DO_RESET) != 0 || m[a].deadline_ms == m[b].deadline_ms;
+    return m[a].description.fd == m[b].description.fd;
+}
+
+/* How many of its competitors were started before it: the counter itself goes on for ever. */
 static unsigned char rank(unsigned c) {
     unsigned model = 0, loop = 0;
     for (unsigned i = 0; i < COMPLETIONS; i++) {
-        if (s.model.completion[i].state != ET_ACTIVE)
+        if (!compete(i, c))
             continue;
         model += s.model.completion[i].order < s.model.completion[c].order;
         loop += completion(i)->internal.order < completion(c)->internal.order;
@@ -471,18 +532,23 @@ static unsigned char name(int fd) {
 
 #define OWN_BYTES 9
 
-/* What of a completion names no other one. What a dead one was has no consequences: every call on it describes it anew. */
+/* What of a completion names no other one. What a dead one was has no consequences: every call on it describes it anew. Only whether
+ * another names it. */
 static void own_state(unsigned i, unsigned char *to) {
     const struct model_completion *m = &s.model.completion[i];
     const struct et_completion *c = completion(i);
     memset(to, ABSENT, OWN_BYTES);
     to[0] = (unsigned char)(c->internal.state | (m->state << 2));
-    if (m->state == ET_DEAD && c->internal.state == ET_DEAD)
+    if (m->state == ET_DEAD && c->internal.state == ET_DEAD) {
+        to[1] = is_named(i);
         return;
-    bool active = m->state == ET_ACTIVE, rearms = explore_head->bound[i] == m->description.userdata;
-    bool same_userdata = (uint32_t)(uintptr_t)c->userdata == m->description.userdata;
+    }
+    bool active = m->state == ET_ACTIVE, called = c->callback != NULL || m->description.has_callback;
+    bool rearms = BOUND && called && explore_head->bound[i] == m->description.userdata;
+    bool same_userdata = called && (uint32_t)(uintptr_t)c->userdata == m->description.userdata;
     to[1] = (unsigned char)(c->operation | m->is_carrier << 5 | rearms << 6 | same_userdata << 7);
-    to[2] = (unsigned char)((active ? c->internal.place : 0) | (!active && c->internal.trusted) << 3 |
+    to[2] = (unsigned char)((active ? c->internal.place : 0) |
+                            (!active && c->operation != ET_CANCEL && c->internal.trusted) << 3 |
                             (c->callback != NULL) << 4 | m->description.has_callback << 5);
     to[2] = (unsigned char)(to[2] | (s.model.refused >> i & 1) << 6 | (s.model.maybe_dead >> i & 1) << 7);
     if (c->operation == ET_TIMER) {
@@ -490,10 +556,11 @@ static void own_state(unsigned i, unsigned char *to) {
         to[3] = delay_index(m->description.delay_ms);
         to[4] = runs ? after_now(c->internal.deadline_ms) : 0;
         to[5] = runs ? after_now(m->deadline_ms) : 0;
-    } else {
+    } else if (c->operation != ET_CANCEL && c->operation != ET_NOOP) {
         uint64_t installed = s.world->installed(m->description.fd);
         to[3] = name(m->description.fd);
-        to[4] = (unsigned char)(s.slot[i].installed == 0 ? 0 : s.slot[i].installed == installed ? 1 : 2);
+        if (!SWAPPED) /* otherwise a number names one file for ever */
+            to[4] = (unsigned char)(s.slot[i].installed == 0 ? 0 : s.slot[i].installed == installed ? 1 : 2);
         to[5] = name(c->fd);
     }
     to[6] = active ? rank(i) : 0;
@@ -609,7 +676,7 @@ static void least_state(uint8_t *order, unsigned from, unsigned char own[][OWN_B
     for (unsigned i = from; i < COMPLETIONS; i++) {
         if (i != from && memcmp(own[order[i]], own[order[from]], OWN_BYTES) != 0)
             break;
-        if (i != from && own[order[i]][0] == ET_DEAD) /* dead ones have no links: any order is the same */
+        if (i != from && own[order[i]][0] == ET_DEAD && own[order[i]][1] == 0) /* no links: any order is the same */
             break;
         uint8_t swapped = order[from];
         order[from] = order[i];
@@ -677,14 +744,14 @@ void __assert_fail(const char *assertion, const char *file, unsigned line, const
 }
 
 static void on_signal(int number) {
-    if (number == SIGALRM && e.steps != e.steps_seen) {
+    if (number == SIGPROF && e.steps != e.steps_seen) {
         e.steps_seen = e.steps;
         e.seconds_hung = 0;
         return;
     }
-    if (number == SIGALRM && (++e.seconds_hung < TICKS_HUNG || e.live != 0))
+    if (number == SIGPROF && (++e.seconds_hung < TICKS_HUNG || e.live != 0))
         return;
-    leave_broken(number == SIGALRM ? "the loop does not end" : "the loop crashes");
+    leave_broken(number == SIGPROF ? "the loop does not end" : "the loop crashes");
 }
 
 static void set_signals(void) {
@@ -693,11 +760,13 @@ static void set_signals(void) {
     sigaction(SIGSEGV, &action, NULL);
     sigaction(SIGBUS, &action, NULL);
     sigaction(SIGFPE, &action, NULL);
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &second, NULL);
+    sigaction(SIGPROF, &action, NULL);
+    setitimer(ITIMER_PROF, &second, NULL);
 }
 
 static void record(const struct command *command, uint32_t script) {
+    if (e.said > 0 && getenv("EXPLORE_VERBOSE") != NULL)
+        fputs(e.saying, stdout);
     if (!e.trail || e.mains == PROGRAM_COMMANDS_MAX)
         return;
     e.main_script[e.mains] = script;
@@ -706,6 +775,7 @@ static void record(const struct command *command, uint32_t script) {
 
 static void carry_out(const struct command *command) {
     e.asked = e.commands = e.waited = 0;
+    e.said = 0;
     memset(&e.report, 0, sizeof e.report);
     e.worlds = e.worlds_before;
     run_command(command);
@@ -729,6 +799,19 @@ static void conclude(const struct list *list, unsigned first) {
     memset(h->choice, 0, sizeof h->choice);
 }
 
+/* An injected failure has left no trace: loop and kernel agree again on all that is registered. The driver may then judge as strictly
+ * as before, and the next failure may come. */
+static void recover(void) {
+    if (!AGAIN || explore_head->failures == 0 || explore_kernel_fails() || s.model.forgive_registration ||
+        s.misled != 0 || !registrations_agree())
+        return;
+    for (unsigned i = 0; i < DESCRIPTORS; i++)
+        if (s.stale_reports[FIRST_NUMBER + i] != 0)
+            return;
+    s.faults = s.disturbed = false;
+    explore_head->failures = 0;
+}
+
 static void settle(void) {
     struct list list;
     const char *limits = explore_kernel_limits();
@@ -736,6 +819,7 @@ static void settle(void) {
         fprintf(stderr, "explore: %s\n", limits != NULL ? limits : "the scope cannot be tracked");
         exit(2);
     }
+    recover();
     list_main(&list);
     explore_head->options = (uint8_t)list.count;
     if (list.count == 0) /* DEPTH is reached */

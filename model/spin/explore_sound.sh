@@ -1,14 +1,15 @@
 #!/bin/bash
-# Whether the abstraction of `make explore` can be trusted: the same scope, cut off after DEPTH commands, once with the abstract state matched
+# Whether the abstraction of `make explore` can be trusted: the same scope, cut off after some commands, once with the abstract state matched
 # and once with all concrete memory matched and no command left out. The sets of what can be observed must be the same: all sequences of
-# calls with their results and of callbacks with theirs, up to names. Called by `make explore-sound` and by the tests (small).
+# calls with their results and of callbacks with theirs, up to names. Called by `make explore-sound`.
 #
-# That the comparison can fail is shown each time: with an abstraction that is made blind on purpose the sets must differ.
-# usage: explore_sound.sh DEPTH [SCOPE...]
+# That the comparison can fail is shown each time: with an abstraction that is made blind on purpose (BLIND in explore.h) the sets must differ.
+# And the whole search has to find as many states when it takes its ways in another order: otherwise a state shows what has no consequences.
+#
+# usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]...     BLIND: one digit for each way to be blind, 1 unless it is given
 set -u
 cd "$(dirname "$0")/../.." || exit 2
-depth=${1:?usage: explore_sound.sh DEPTH [SCOPE...]}
-shift
+test $# -gt 0 || { echo "usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]..." >&2; exit 2; }
 work=$PWD/build/explore/sound
 wrong=0
 
@@ -26,7 +27,16 @@ states() {
     sed -n 's/.*"states": \([0-9]*\),.*/\1/p' "$work/$1.json"
 }
 
-for scope in "${@:-small}"; do
+# fixpoint NAME SCOPE SEED: the whole search, in the order of that seed
+fixpoint() {
+    EXPLORE_WORK=$work/$1 EXPLORE_REPORT=$work/$1.json EXPLORE_SEED=$3 model/spin/explore.sh "$2" >"$work/$1.log" 2>&1 ||
+        { cat "$work/$1.log"; exit 2; }
+}
+
+for argument; do
+    [[ $argument =~ ^([a-z]+):([1-9][0-9]*)(:([1-9]+))?$ ]] ||
+        { echo "explore_sound.sh: '$argument' is not SCOPE:COMMANDS[:BLIND]" >&2; exit 2; }
+    scope=${BASH_REMATCH[1]} depth=${BASH_REMATCH[2]} blinds=${BASH_REMATCH[4]:-1}
     observed "$scope-abstract" "$scope" || exit 2
     observed "$scope-concrete" "$scope" -DCANONICAL=0 -DWHOLE=${WHOLE:-0} || exit 2
     text="$(wc -l <"$work/$scope-concrete.set") observable behaviours of $depth commands: $(states "$scope-abstract") abstract states, $(states "$scope-concrete") concrete ones"
@@ -36,13 +46,23 @@ for scope in "${@:-small}"; do
         echo "FAIL  scope '$scope': $(comm -23 "$work/$scope-concrete.set" "$work/$scope-abstract.set" | wc -l) are missing, $(comm -13 "$work/$scope-concrete.set" "$work/$scope-abstract.set" | wc -l) too many of $text"
         wrong=1
     fi
-    for blind in ${BLIND:-1}; do
+    for blind in $(grep -o . <<<"$blinds"); do
         observed "$scope-blind" "$scope" -DBLIND="$blind" || exit 2
-        if cmp -s "$work/$scope-blind.set" "$work/$scope-concrete.set"; then
+        if cmp -s "$work/$scope-blind.set" "$work/$scope-abstract.set"; then
             echo "FAIL  scope '$scope': an abstraction that is blind ($blind) makes no difference: this comparison sees nothing"
             wrong=1
         else
-            echo "ok    scope '$scope': an abstraction that is blind ($blind) loses $(comm -23 "$work/$scope-concrete.set" "$work/$scope-blind.set" | wc -l) of them"
+            echo "ok    scope '$scope': an abstraction that is blind ($blind) loses $(comm -23 "$work/$scope-abstract.set" "$work/$scope-blind.set" | wc -l) of them"
+        fi
+    done
+    fixpoint "$scope-all" "$scope" "" || exit 2
+    for seed in ${SEEDS:-3 5}; do
+        fixpoint "$scope-shuffled" "$scope" "$seed" || exit 2
+        if test "$(states "$scope-shuffled")" = "$(states "$scope-all")"; then
+            echo "ok    scope '$scope': $(states "$scope-all") states in another order, too ($seed)"
+        else
+            echo "FAIL  scope '$scope': $(states "$scope-all") states, but $(states "$scope-shuffled") in another order ($seed)"
+            wrong=1
         fi
     done
 done

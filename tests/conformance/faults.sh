@@ -122,8 +122,10 @@ broken 'the last work is taken first' pool.c 'struct et_completion *c = pool->he
     pool-first-in-first-out
 broken 'the system call is made twice' pool.c 'case ET_READ: value = read(' 'case ET_READ: read(fd, c->read.buffer, c->read.length); value = read(' \
     'ET-POOL-4: .* a second system call' pool-round-trip
-broken 'work is queued and no thread told' pool.c 'pthread_cond_signal(&pool->work);' ';' 'ET-POOL-2: .* all of them sleep' \
+broken 'work is queued and no thread told' pool.c 'pthread_cond_signal(&pool->work);' ';' 'ET-POOL-17: c1 stays' \
     pool-idle-thread-is-told
+broken 'only the first work of a queue is told of' pool.c 'pthread_cond_signal(&pool->work);' 'pool->queued == 1 && pthread_cond_signal(&pool->work);' \
+    'ET-POOL-17: c3 stays' pool-every-idle-thread-is-told
 broken 'who leaves last tells nobody' pool.c 'pthread_cond_broadcast(&pool->left);' ';' 'ET-POOL-13: the loop waits for ever' \
     pool-deinit-executing
 broken 'pool_deinit does not join' pool.c 'pthread_join(pool->workers[i].thread, NULL);' 'pthread_detach(pool->workers[i].thread);' \

@@ -751,24 +751,27 @@ EXPORT int sched_yield(void) {
     return (int)syscall(SYS_sched_yield);
 }
 
-/* Whoever waits may go on: more than one may, even after a signal. */
-static void tell(const pthread_cond_t *condition) {
-    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
-        if (participants[i].condition == condition)
-            participants[i].condition = NULL;
+/* A signal lets one participant go on: who means all of them has to say so. */
+static void tell(const pthread_cond_t *condition, bool all) {
     if (awaited == condition)
         awaited = NULL;
+    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
+        if (participants[i].condition == condition) {
+            participants[i].condition = NULL;
+            if (!all)
+                return;
+        }
 }
 
 EXPORT int pthread_cond_signal(pthread_cond_t *condition) {
     if (participants_wanted)
-        tell(condition);
+        tell(condition, false);
     return REAL(signal)(condition);
 }
 
 EXPORT int pthread_cond_broadcast(pthread_cond_t *condition) {
     if (participants_wanted)
-        tell(condition);
+        tell(condition, true);
     return REAL(broadcast)(condition);
 }
 

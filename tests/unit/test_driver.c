@@ -489,6 +489,17 @@ static void one_is_idle(struct at *at) {
     undone_by(at, none_is_idle);
 }
 
+static void one_thread_less(struct at *at) {
+    at->loop->pool->threads--;
+    at->loop->pool->idle--;
+}
+
+static void one_thread_more(struct at *at) {
+    at->loop->pool->threads++;
+    at->loop->pool->idle++;
+    undone_by(at, one_thread_less);
+}
+
 static void pool_remembers(struct at *at) {
     at->loop->pool->head = at->loop->pool->tail = at->c;
 }
@@ -598,8 +609,43 @@ static bool never_leaves(struct at *at) {
     return true;
 }
 
+static void ends_when_it_has_left(struct at *at) {
+    if (l.phase == ETI_LEAVES)
+        at->result = false;
+}
+
+static bool sleeps_beside_work(struct at *at) {
+    struct et_pool *pool = at->worker->pool;
+    if (at->worker->phase != ETI_IDLE || pool->head == NULL)
+        return false;
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_wait(&pool->work, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+    at->result = true;
+    return true;
+}
+
+static bool leaves_and_tells_others(struct at *at) {
+    if (at->worker->phase != ETI_LEAVES)
+        return false;
+    at->worker->phase = ETI_IDLE;
+    at->worker->pool->idle++;
+    at->worker->loop->executing--;
+    pthread_cond_broadcast(&at->worker->pool->work);
+    at->result = true;
+    return true;
+}
+
 static void never_ends(struct at *at) {
     at->result = true;
+}
+
+/* As a notify does, of which the model is not told. */
+static void raises_unseen(struct at *at) {
+    uint64_t one = 1;
+    lockstep_notifying = true;
+    assert_int_equal(write(at->async->fd, &one, sizeof one), sizeof one);
+    lockstep_notifying = false;
 }
 
 /* ---- the table ----------------------------------------------------------------------------------------- */
@@ -684,6 +730,27 @@ static const struct lie lies[] = {
     {"a notification changes errno", "open d0 async\n notify d0\n", "ET-ASYNC-4", NULL, NOTIFY, 1, NULL, changes_errno},
     {"a notification is lost", "open d0 async\n async_wait c0 d0 do b1\n tick 0\n notify d0\n run once\n", "ET-ASYNC-2",
      "was notified", NOTIFY, 1, nothing, NULL},
+    {"a notification is lost, and 8 bytes are read that are no counter's",
+     "open d0 async\n open d1 stream\n async_wait c0 d0 do b1\n submit c1 read d1 8 do b1\n tick 0\n notify d0\n"
+     " peer_write d1 8\n tick 1\n run until_done\n",
+     "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
+    {"a notification is lost, and the counter of another async is read",
+     "open d0 async\n open d1 async\n dup d1 to d2\n peer_write d2 1\n async_wait c0 d0 do b1\n tick 0\n notify d0\n"
+     " submit c1 read d2 8 do b1\n run until_done\n",
+     "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
+    {"a notification is lost after the counter was raised by another number",
+     "open d0 async\n dup d0 to d1\n dup d1 to d2\n close d1\n submit c1 write d2 8 do b1\n run until_done\n"
+     " async_wait c0 d0 do b1\n run until_done\n peer_write d2 1\n async_wait c0 d0 do b1\n run until_done\n"
+     " async_wait c0 d0 do b1\n tick 0\n notify d0\n run until_done\n",
+     "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
+    {"a wait ends without a notification, and 8 bytes are written that raise no counter",
+     "open d0 async\n open d1 stream\n submit c1 write d1 8 do b1\n run until_done\n async_wait c0 d0 do b1\n"
+     " run until_done\n",
+     "ET-ASYNC-3", NULL, ASYNC_WAIT, 1, NULL, raises_unseen},
+    {"a wait ends without a notification, and the counter of another async is raised",
+     "open d0 async\n open d1 async\n dup d1 to d2\n peer_write d2 1\n submit c1 write d2 8 do b1\n run until_done\n"
+     " async_wait c0 d0 do b1\n run until_done\n",
+     "ET-ASYNC-3", NULL, ASYNC_WAIT, 1, NULL, raises_unseen},
     {"a wait on an async is refused", "open d0 async\n async_wait c0 d0 do b1\n", "ET-ASYNC-1", NULL, ASYNC_WAIT, 1,
      NULL, returns_busy},
     {"a wait reads a part of the counter", "open d0 async\n async_wait c0 d0 do b1\n notify d0\n tick 1\n",
@@ -696,7 +763,10 @@ static const struct lie lies[] = {
      returns_success},
     {"one lingers", POOLED, "ET-POOL-8", NULL, ADD, 2, NULL, one_lingers},
     {"one executes", POOLED, "ET-POOL-13", NULL, ADD, 2, NULL, one_executes},
-    {"one thread more is idle", POOLED, "ET-POOL-15", NULL, ADD, 2, NULL, one_is_idle},
+    {"one thread more is idle", POOLED, "ET-POOL-15", "0 threads, 1 of them idle, expected 0 and 0", ADD, 2, NULL,
+     one_is_idle},
+    {"there is a thread more", POOLED, "ET-POOL-15", "1 threads, 1 of them idle, expected 0 and 0", ADD, 2, NULL,
+     one_thread_more},
     {"the pool forgets its queue", "pool 1\n open d0 file\n submit c0 pread d0 8 on_pool do b1\n tick 0\n stop\n",
      "ET-SUBMIT-1", "pool's queue", STOP, 1, NULL, pool_forgets},
     {"another one is handed over", POOLED, "ET-POOL-10", "2 completions are", STEP, 0, NULL, hands_over_another},
@@ -714,6 +784,12 @@ static const struct lie lies[] = {
     {"no thread wakes the loop", POOLED "step w0\n step w0\n tick 2\n run until_done\n", "ET-POOL-11", NULL, STEP, 0,
      wakes_nobody, NULL},
     {"a thread never leaves the loop", POOLED, "ET-POOL-13", NULL, STEP, 0, never_leaves, NULL},
+    {"a thread tells others that it has left the loop", POOLED "step w0\n step w0\n", "ET-POOL-13", "waits for ever",
+     STEP, 0, leaves_and_tells_others, NULL},
+    {"a thread ends after its first work", POOLED "step w0\n step w0\n run until_done\n", "ET-POOL-17", "c1 stays",
+     STEP, 0, NULL, ends_when_it_has_left},
+    {"a thread sleeps while work is queued", POOLED "run until_done\n", "ET-POOL-17", "c0 stays", STEP, 0,
+     sleeps_beside_work, NULL},
     {"a thread never ends", POOLED, "ET-POOL-14", "does not end", STEP, 0, NULL, never_ends},
     {"a pool in use is deinitialised", POOLED, "ET-POOL-14", "did not refuse", POOL_DEINIT, 1, nothing, NULL},
     {"a pool is said to be in use", POOLED, "ET-POOL-14", "although no loop", POOL_DEINIT, 2, NULL, returns_busy},

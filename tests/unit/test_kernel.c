@@ -309,6 +309,11 @@ static void scenario_full_pipe(void) {
     pages(read(fd, buffer, page + 1));
     pages(read(fd, buffer, 6 * page));
     CALL(read(fd, buffer, 1));
+    order(COMMAND_PEER_WRITE, 1, 1);
+    order(COMMAND_PEER_WRITE, 1, page * 300 + 7); /* far more than there is room for; the odd bytes have a place */
+    CALL(read(fd, buffer, 8));
+    pages(read(fd, buffer, 6 * page));
+    CALL(read(fd, buffer, 1));
 }
 
 static void scenario_stream(void) {

@@ -1305,6 +1305,88 @@ static void test_pool_5_6_of_a_null_callback(void **state) {
     IS(DEAD, A);
 }
 
+/* Two cancels, without callbacks as their targets are, and a socket operation between them: when a refusal is seen the loop may stand anywhere. */
+static void test_pool_5_unseen_and_a_refusal(void **state) {
+    (void)state;
+    pool(1);
+    add_pooled(A, ET_READ, 3, false);
+    add_pooled(B, ET_READ, 3, false);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    polled();
+    ended();
+    add(C, ET_ACCEPT, 4);
+    assert_int_equal(model_cancel(&m, D, A, false, 0), 0);
+    add(E, ET_RECV, 5);
+    assert_int_equal(model_cancel(&m, F, B, false, 0), 0);
+    tick(0);
+    struct model started = m;
+    LAWFUL(model_took(&m, A)); /* -EALREADY, which nobody hears */
+    LAWFUL(model_settled(&m, 1U << D));
+    LAWFUL(model_try(&m, E, ET_RECV, 5, -EAGAIN)); /* is still to be made, or not */
+    m = started;
+    LAWFUL(model_refused(&m, 4, EPERM, 0));
+    assert_int_equal(m.maybe_dead, 1U << A | 1U << D);
+    struct model refused = m;
+    LAWFUL(callback(C, -EPERM)); /* at its start */
+    assert_int_equal(m.maybe_dead, 0);
+    IS(ACTIVE, A);
+    assert_int_equal(model_delete(&m, A), 0); /* the callback can: the cancel has not been processed */
+    IS(DELETING, A);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    assert_int_equal(m.maybe_dead, 0);
+    m = refused;
+    LAWFUL(model_settled(&m, 1U << A | 1U << D)); /* before the wait */
+    IS(DEAD, A);
+    IS(DEAD, D);
+    IS(ACTIVE, B);
+    assert_int_equal(m.maybe_dead, 0);
+    struct model between = m;
+    LAWFUL(model_settled(&m, 1U << B | 1U << F));
+    assert_int_equal(m.maybe_dead, 0);
+    called(C, -EPERM);
+    IS(DEAD, B);
+    IS(ACTIVE, E);
+    BREAKS("ET-POOL-5", model_took(&m, B));
+    polled();
+    ended();
+    m = between;
+    LAWFUL(model_took(&m, B)); /* before the second cancel looked */
+    LAWFUL(model_settled(&m, 1U << F));
+    called(C, -EPERM);
+    IS(DEAD, F);
+    IS(ACTIVE, B);
+    polled();
+    ended();
+    m = refused;
+    LAWFUL(model_settled(&m, 1U << D)); /* a cancel that has ended has ended its target */
+    IS(DEAD, A);
+    m = started;
+    LAWFUL(model_settled(&m, 1U << B | 1U << F)); /* and what comes before it is past */
+    IS(DEAD, A);
+    IS(DEAD, F);
+    BREAKS("ET-SUBMIT-8", model_try(&m, E, ET_RECV, 5, 1));
+}
+
+/* What is refused has been submitted after a cancel that nobody sees. */
+static void test_register_3_after_an_unseen_cancel(void **state) {
+    (void)state;
+    pool(1);
+    add_pooled(A, ET_READ, 3, false);
+    add(B, ET_RECV, 4);
+    assert_int_equal(model_cancel(&m, C, A, false, 0), 0);
+    add_null(D, ET_READ, 4);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    LAWFUL(model_settled(&m, 1U << A | 1U << C));
+    LAWFUL(model_refused(&m, 4, EPERM, 0));
+    called(B, -EPERM);
+    LAWFUL(model_settled(&m, 1U << D));
+    polled();
+    IS(DEAD, D);
+    ended();
+}
+
 static void test_pool_6_handed_over(void **state) {
     (void)state;
     two_queued();
@@ -1961,6 +2043,8 @@ int main(void) {
         TEST(pool_15_a_thread_becomes_idle),
         TEST(pool_5_cancel_in_the_queue),
         TEST(pool_5_6_of_a_null_callback),
+        TEST(pool_5_unseen_and_a_refusal),
+        TEST(register_3_after_an_unseen_cancel),
         TEST(pool_6_handed_over),
         TEST(pool_7_delete_in_the_queue),
         TEST(pool_8_9_lingering),
