@@ -52,8 +52,8 @@ static void *shared_memory(size_t size) {
     return memory;
 }
 
-/* In the new process: nothing of the runner can be reached from here. */
-static void seclude(const void *mine) {
+/* In the new process: nothing of the runner can be reached from here. `said` takes what is written to standard error, -1: nothing does. */
+static void seclude(const void *mine, int said) {
     struct rlimit none = {0, 0}, processor = {process_watchdog_s, process_watchdog_s + 1},
                   file = {FILE_BYTES_MAX, FILE_BYTES_MAX};
     setpgid(0, 0);
@@ -63,7 +63,7 @@ static void seclude(const void *mine) {
     setrlimit(RLIMIT_FSIZE, &file);
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd <= STDERR_FILENO && null >= 0; fd++)
-        dup2(null, fd);
+        dup2(fd == STDERR_FILENO && said >= 0 ? said : null, fd);
     syscall(SYS_close_range, 3U, ~0U, 0U);
     for (unsigned i = 0; i < DEPTH_MAX * PARALLEL_MAX; i++)
         if (slots[i].shared != NULL && slots[i].shared != mine)
@@ -220,6 +220,19 @@ static const char *signal_name(int number) {
     return text;
 }
 
+/* The first line that a library wrote before it ended the process: a reason, as of AddressSanitizer. */
+static void add_reason(char *error, size_t size, int said) {
+    char line[201] = "";
+    ssize_t length = said >= 0 ? pread(said, line, sizeof line - 1, 0) : 0;
+    line[length > 0 ? strcspn(line, "\n") : 0] = '\0';
+    for (char *p = line; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
+            *p = '?';
+    size_t used = strlen(error);
+    if (*line != '\0')
+        snprintf(error + used, size - used, ": %s", line);
+}
+
 bool subject_look(const char *path, struct subject *subject, char *error, size_t error_size) {
     char absolute[4096];
     if (realpath(path, absolute) == NULL) {
@@ -227,10 +240,11 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
         return false;
     }
     struct look *look = shared_memory(sizeof *look);
+    int said = memfd_create("said", MFD_CLOEXEC);
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        seclude(NULL);
+        seclude(NULL, said);
         look_here(absolute, look);
         syscall(SYS_exit_group, 0);
     }
@@ -257,6 +271,10 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
         snprintf(error, error_size, "%.300s", look->error);
     else
         good = true;
+    if (!good && child > 0 && ended > 0 && look->magic != KIT_MAGIC)
+        add_reason(error, error_size, said);
+    if (said >= 0)
+        close(said);
     if (good) {
         *subject = look->subject;
         snprintf(subject->path, sizeof subject->path, "%s", absolute);
@@ -357,7 +375,7 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
     }
     if (slot->pid > 0)
         return;
-    seclude(slot->shared);
+    seclude(slot->shared, -1);
     run_here(job, slot->shared);
     syscall(SYS_exit_group, 1);
 }
