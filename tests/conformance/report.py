@@ -371,7 +371,7 @@ A fraction says how many of the clause’s cases have that verdict.</p>
 <section aria-labelledby="page:cases"><h2 id="page:cases">Cases</h2>{cases}</section>
 <section class="about" aria-labelledby="page:about"><h2 id="page:about">How each subject was held</h2>{notes}</section>
 <footer><p>Cite a clause by its number, as “Etalon spec {spec}, ET-RESET-3”; its address in this page is <code>#ET-RESET-3</code>. Numbers never change \
-their meaning.</p></footer>
+their meaning. It speaks of submissions, phases and rounds; the last section of ADAPTERS.md says what those are in a loop of watchers.</p></footer>
 </main>
 {sheets}<script>{script}</script></body></html>
 """
