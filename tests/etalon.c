@@ -6,6 +6,7 @@
 #include "compare.h"
 #include "conformance/check.h"
 #include "judge.h"
+#include "output.h"
 #include "record.h"
 #include "shrink.h"
 #include "torture.h"
@@ -86,38 +87,6 @@ static bool load(const char *path, struct trace *trace) {
     complain("%s: %s", path, error);
     trace_free(trace);
     return false;
-}
-
-/* Calls write on a new file that gets its name only when it is complete; without a path: on standard output. What is there and is no
- * regular file, a device or a pipe, is written to and never replaced. */
-static bool write_whole(const char *path, void (*write)(FILE *, const void *), const void *what) {
-    char temporary[4096 + 8];
-    struct stat there;
-    if (path == NULL) {
-        write(stdout, what);
-        return fflush(stdout) == 0;
-    }
-    bool replaces = stat(path, &there) != 0 || S_ISREG(there.st_mode);
-    if (strlen(path) >= 4096) {
-        complain("%.60s...: the name is too long", path);
-        return false;
-    }
-    snprintf(temporary, sizeof temporary, "%s%s", path, replaces ? ".part" : "");
-    FILE *out = fopen(temporary, "wb");
-    if (out == NULL) {
-        complain("%s: %s", temporary, strerror(errno));
-        return false;
-    }
-    write(out, what);
-    bool failed = ferror(out) != 0;
-    failed = fclose(out) != 0 || failed;
-    if (failed || (replaces && rename(temporary, path) != 0)) {
-        complain("%s: %s", path, strerror(errno));
-        if (replaces)
-            unlink(temporary);
-        return false;
-    }
-    return true;
 }
 
 static void write_trace(FILE *out, const void *trace) {

@@ -7,6 +7,7 @@
  * The model has room for MODEL_COMPLETIONS that are alive; a recording names as many as it likes. One that is dead, and that no cancel is
  * about to look at, gives its place away when places are short. */
 #include "judge.h"
+#include "output.h"
 #include "recording.h"
 #include "wide_model.h"
 
@@ -766,22 +767,8 @@ static bool judge_all(void) {
     return false;
 }
 
-static bool write_json(void) {
-    char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.part", j.json) >= (int)sizeof temporary) {
-        fprintf(stderr, "etalon: %.60s...: the name is too long\n", j.json);
-        return false;
-    }
-    FILE *out = fopen(temporary, "wb");
-    bool written = out != NULL && judgement_write(&j.verdict, out);
-    written = out != NULL && fclose(out) == 0 && written;
-    written = written && rename(temporary, j.json) == 0;
-    if (!written) {
-        fprintf(stderr, "etalon: %s: %s\n", j.json, strerror(errno));
-        if (out != NULL)
-            unlink(temporary);
-    }
-    return written;
+static void write_json(FILE *out, const void *verdict) {
+    judgement_write(verdict, out);
 }
 
 static int conclude(void) {
@@ -871,7 +858,7 @@ static int judge_file(const char *name) {
     } else {
         j.observes = j.recording.observes & j.only;
         begin();
-        if (judge_all() && (j.json == NULL || write_json()))
+        if (judge_all() && (j.json == NULL || write_whole(j.json, write_json, &j.verdict)))
             status = conclude();
     }
     recording_close(&j.recording);

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../output.h"
 #include "../shrink.h"
 
 #define BAD_INPUT    2
@@ -429,26 +430,6 @@ static void print_random(void) {
                (unsigned long long)tally[s].judged, (unsigned long long)tally[s].bad);
 }
 
-static bool write_file(const char *path, void (*write)(FILE *, const void *)) {
-    char temporary[4096];
-    if (path == NULL)
-        return true;
-    snprintf(temporary, sizeof temporary, "%.4000s.part", path);
-    FILE *out = fopen(temporary, "w");
-    if (out == NULL) {
-        complain(path, strerror(errno));
-        return false;
-    }
-    write(out, &check);
-    bool failed = ferror(out) != 0;
-    failed = fclose(out) != 0 || failed || rename(temporary, path) != 0;
-    if (failed) {
-        complain(path, strerror(errno));
-        unlink(temporary);
-    }
-    return !failed;
-}
-
 static int dry_run(void) {
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
@@ -644,6 +625,32 @@ static bool gate_exists(void) {
     return found;
 }
 
+/* One that cannot be written keeps no other from being written. */
+static bool write_output(const char *path, void (*write)(FILE *, const void *)) {
+    return path == NULL || write_whole(path, write, &check);
+}
+
+/* The cases take minutes, so what will not work in the end is looked for before them. */
+static bool outputs_possible(void) {
+    const struct {
+        const char *option, *path;
+    } outputs[] = {
+        {"--json", options.json}, {"--html", options.html}, {"--tap", options.tap}, {"--summary", options.summary}};
+    for (unsigned i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+        if (outputs[i].path == NULL)
+            continue;
+        if (!output_possible(outputs[i].option, outputs[i].path))
+            return false;
+        for (unsigned k = 0; k < i; k++)
+            if (output_same(outputs[i].path, outputs[k].path)) {
+                fprintf(stderr, "etalon: %s %s: the same file as that of %s\n", outputs[i].option, outputs[i].path,
+                        outputs[k].option);
+                return false;
+            }
+    }
+    return options.html == NULL || page_possible();
+}
+
 static int tell(void) {
     bool bad = false;
     if (options.matrix)
@@ -658,11 +665,11 @@ static int tell(void) {
                    verdict_name[r->outcome.verdict], r->outcome.clause, r->outcome.message);
         bad = bad || counts_as_bad(r);
     }
-    bool written = write_file(options.json, report_full) && write_file(options.summary, report_short) &&
-                   write_file(options.tap, report_tap);
-    if (!written || (options.html != NULL && !page_write(options.html, &check)))
-        return BAD_INPUT;
-    return bad ? 1 : 0;
+    bool written = write_output(options.json, report_full);
+    written = write_output(options.summary, report_short) && written;
+    written = write_output(options.tap, report_tap) && written;
+    written = (options.html == NULL || page_write(options.html, &check)) && written;
+    return !written ? BAD_INPUT : bad ? 1 : 0;
 }
 
 int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
@@ -679,7 +686,7 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         return 0;
     if (!look_at_subjects(argv + optind, files) || !gate_exists())
         return BAD_INPUT;
-    if (options.html != NULL && !options.dry_run && !page_possible(options.html))
+    if (!options.dry_run && !outputs_possible())
         return BAD_INPUT;
     run_cases();
     if (options.dry_run)

@@ -190,6 +190,36 @@ report 'a page without python3' $? "$output"
 "$etalon" check --matrix --case timer-zero --html "$work/page.html" --tap "$work/page.tap" "$work/NONE.so" >/dev/null 2>&1 &&
     grep -q '</html>' "$work/page.html" && grep -q '^ok 1 - bad/timer-zero$' "$work/page.tap"
 report 'a page and the test-anything protocol beside a matrix' $?
+
+# What is no regular file stays what it is. `outputs` is a folder of its own; nothing here is a device of the system.
+check_quietly() { timeout 60 "$etalon" check --matrix --case timer-zero "$@" "$work/NONE.so" 2>&1; }
+for option in json html tap summary; do
+    rm -rf "$work/outputs" && mkdir "$work/outputs" && mkfifo "$work/outputs/pipe" && echo old >"$work/outputs/file" &&
+        ln -s file "$work/outputs/link"
+    timeout 60 cat "$work/outputs/pipe" >"$work/piped" &
+    output=$(check_quietly "--$option" "$work/outputs/pipe") && wait $! && [ -p "$work/outputs/pipe" ] && [ -s "$work/piped" ]
+    report "--$option into a pipe, which stays one" $? "$output"
+    output=$(check_quietly "--$option" "$work/outputs/link") && [ -h "$work/outputs/link" ] && ! grep -qx old "$work/outputs/file" &&
+        [ "$(ls "$work/outputs" | tr '\n' ' ')" = 'file link pipe ' ]
+    report "--$option through a symbolic link, which stays one" $? "$output"
+done
+# Refused before anything is run: so nothing is printed, and no output is written.
+output=$(check_quietly --json "$work/outputs/new" --tap "$work/nowhere/x")
+[ $? -eq 2 ] && [ ! -e "$work/outputs/new" ] && [ "$output" = "etalon: --tap $work/nowhere/x: No such file or directory" ]
+report 'an output that cannot be written' $? "$output"
+output=$(check_quietly --json "$work/outputs/new" --summary "$work/outputs/../outputs/new")
+[ $? -eq 2 ] && [ ! -e "$work/outputs/new" ] && grep -q -- '--summary .*: the same file as that of --json' <<<"$output"
+report 'one file for two outputs' $? "$output"
+output=$(check_quietly --html "$work/outputs/link" --json "$work/outputs/file")
+[ $? -eq 2 ] && grep -q -- '--html .*: the same file as that of --json' <<<"$output"
+report 'one file for two outputs, by a symbolic link' $? "$output"
+# A device that is always full, made here as only root can: the outputs after it are written all the same.
+if mknod "$work/outputs/full" c 1 7 2>/dev/null; then
+    output=$(check_quietly --json "$work/outputs/full" --tap "$work/outputs/tap" --html "$work/outputs/page")
+    [ $? -eq 2 ] && [ -c "$work/outputs/full" ] && [ -s "$work/outputs/tap" ] && [ -s "$work/outputs/page" ] &&
+        grep -q 'full: No space left on device' <<<"$output"
+    report 'an output that fails keeps no other from being written' $? "$output"
+fi
 "$etalon" check --list --clause 'ET-RESET-*' | grep -q 'reset-moved'
 report '--list with a clause pattern' $?
 [ "$("$etalon" check --list --case 3-5 | wc -l)" -eq 3 ]
