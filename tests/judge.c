@@ -469,7 +469,10 @@ static void check_active(const struct event *e) {
 static void on_end(const struct event *e) {
     if (e->of_deinit && j.in_deinit) {
         j.in_deinit = false;
-        judge(model_deinit_end(&j.model), e);
+        if (judge(model_deinit_end(&j.model), e)) {
+            j.model.clause = "ET-DEINIT-2"; /* a notification may have come meanwhile */
+            check_returned(e, 0);
+        }
         if (!j.lost)
             begin_anew();
         return;
@@ -580,7 +583,9 @@ static void on_kernel(const struct event *e) {
     case EVENT_WAIT:
         reach(e, NO_SLOT);
         j.model.forgive_registration = e->forgiven || (j.observes & OBSERVES_READINESS) == 0;
-        judge(model_wait(&j.model, e->result), e);
+        judge((j.observes & OBSERVES_TIME) != 0 ? model_wait(&j.model, e->result)
+                                                : wide_wait_untimed(&j.model, e->result),
+              e);
         break;
     case EVENT_WOKEN: judge(model_woken(&j.model, (int)-e->result), e); break;
     case EVENT_REPORT: judge(model_report(&j.model, e->fd, e->events, e->stale), e); break;
@@ -811,6 +816,10 @@ static bool read_observes(char *list) {
             exit(BAD_INPUT);
         }
         j.only |= 1U << i;
+    }
+    if ((j.only & OBSERVES_READINESS) != 0 && (j.only & OBSERVES_WAITS) == 0) {
+        fputs("etalon: judge: --observes: who observes readiness observes waits too\n", stderr);
+        exit(BAD_INPUT);
     }
     return true;
 }

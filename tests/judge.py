@@ -7,6 +7,7 @@ line. Prints the test-anything protocol. Called by tests/run.
 
 CHECKED is the tool with the sanitizers, for what is odd; RECORD is tests/examples/record, built."""
 
+import itertools
 import json
 import os
 import random
@@ -16,7 +17,9 @@ import tempfile
 
 ETALON, CHECKED, RECORD = (os.path.realpath(path) for path in sys.argv[1:4])
 CASES = sys.argv[4:]
-OBSERVED = ["time,states,waits,readiness,pool", "time,states,waits,pool", "time,states,pool", "time,states", "time,pool", "states,pool", ","]
+NAMES = ["time", "states", "waits", "readiness", "pool"]
+OBSERVED = [",".join(some) or "," for size in range(5, -1, -1) for some in itertools.combinations(NAMES, size)
+            if "waits" in some or "readiness" not in some]  # spec/trace-format.md
 UNSEEN = "can be judged only when"
 number = failures = 0
 
@@ -296,9 +299,33 @@ def check_options(folder):
     verdict(status == 0 and "ET-STOP-3 (should)" in out, "what should be and is not is told", out)
     status, out, _ = judge(lines(*lazy), "--strict")
     verdict(status == 1 and "ET-STOP-3 (should)" in out, "and fails when --strict", out)
+    # Without the time of a wait's limit only its being there is judged.
+    timer = [{"call": "timer", "c": 1, "delay_ms": 50, "returns": 0}, {"call": "run", "mode": "until_done"}]
+    for limit, clause in (50_000_000, None), (1, None), (None, "ET-WAIT-2"):
+        status, out, _ = judge(lines(*timer, {"wait": limit}, {"woken": 0}, observes=["waits"]))
+        good = status == 1 and clause in out if clause else status == 0
+        verdict(good, f"a wait with the limit {limit} for a timer, at a time that is not observed", out)
     many = [{"call": "add", "c": c, "op": "timer", "delay_ms": 1, "returns": 0, "now": 0} for c in range(1100)]
     status, out, err = judge(lines(*many))
     verdict(status == 2 and ":1026: more than 1024" in err, "more completions than there is room for", out + err)
+    for count in 998, 1024:
+        for back in True, False:
+            at_work = [{"call": "add", "c": c, "op": "noop", "has_callback": back, "returns": 0, "now": 0} for c in range(count)]
+            at_work.append({"call": "run", "mode": "until_done", "now": 0})
+            for c in range(count * back):
+                at_work += [{"callback": c, "result": 0, "now": 0}, {"returned": c, "action": "disarm", "now": 0}]
+            status, out, err = judge(lines(*at_work, {"end": "run", "returns": 0, "active": 0, "now": 0}))
+            verdict(status == 0, f"{count} completions at once, {'with' if back else 'without'} callbacks", f"{status} {out}{err}")
+    timers = [{"call": "timer", "c": c, "delay_ms": 5, "returns": 0, "now": 0} for c in range(1024)]
+    timers.append({"call": "run", "mode": "until_done", "now": 0})
+    for c in range(1024):
+        timers += [{"callback": c, "result": 0, "now": 5}, {"returned": c, "action": "disarm", "now": 5}]
+    status, out, err = judge(lines(*timers, {"end": "run", "returns": 0, "active": 0, "now": 5}))
+    verdict(status == 0, "1024 timers at once", f"{status} {out}{err}")
+    for returned in 0, "-EBUSY":
+        status, out, _ = judge(lines({"has_pool": 1}, {"call": "deinit", "returns": 0}, {"call": "notify", "fd": 5, "returns": 0},
+                                     {"end": "deinit", "returns": returned}, observes=["pool"]))
+        verdict(status == (returned != 0) and ("ET-DEINIT-2" in out) == (returned != 0), f"a deinit with a pool ends with {returned}", out)
     status, out, err = judge(b'{"etalon-recording":1,"observes":[]}\n' + b"".join(
         b'{"call":"add","c":%d,"op":"noop","returns":0}\n{"call":"tick","callbacks":1}\n{"callback":%d,"result":0}\n'
         b'{"returned":%d,"action":"disarm"}\n{"end":"tick","returns":0}\n' % (c, c, c) for c in range(5000)))

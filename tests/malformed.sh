@@ -106,6 +106,7 @@ check "a recording that is not there" refused 'No such file' judge nowhere.ndjso
 check "a recording that is none" refused 'good.trace:1: ' judge good.trace
 check "one file for two verdicts" refused 'one recording at a time' judge --json both good.trace good.trace
 check "an unknown capability" refused 'not one of' judge --observes colour good.trace
+check "readiness without waits" refused 'observes waits too' judge --observes readiness,time good.trace
 mkdir random
 for i in $(seq 1 40); do
     head -c $((i * 17)) /dev/urandom >"random/$i.bin"

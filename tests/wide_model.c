@@ -51,6 +51,14 @@ const char *wide_wait_unseen(struct model *m, uint64_t clock_ns, int error) {
     return model_woken(m, error);
 }
 
+const char *wide_wait_untimed(struct model *m, int64_t limit) {
+    const char *clause = model_wait(m, limit);
+    if (clause == NULL || (strcmp(clause, "ET-WAIT-2") != 0 && strcmp(clause, "ET-WAIT-3") != 0))
+        return clause;
+    int64_t lawful = lawful_limit(m);
+    return limit >= 0 && lawful >= 0 ? model_wait(m, lawful) : clause;
+}
+
 bool wide_waits(const struct model *m, unsigned c) {
     const struct model_completion *of = &m->completion[c];
     return of->state == ET_ACTIVE && (kind(of) & WAITING) != 0;
