@@ -276,6 +276,57 @@ def check_mutations(recordings, folder, count=600):
     verdict(not bad and set(seen) == {0, 1, 2}, f"recordings with odd bytes and lines in another order: {seen}", bad)
 
 
+def call(what, c, returns=0, state="adding", **keys):
+    return {"call": what, "c": c, "returns": returns, "state": state, "now": 5, **keys}
+
+
+def tick(*events, callbacks=0, returns=0, **keys):
+    return [{"call": "tick", "callbacks": callbacks, "now": 5}, *events, {"end": "tick", "returns": returns, "now": 5, **keys}]
+
+
+def back(c, result, *calls):
+    return [{"callback": c, "result": result, "now": 5}, *calls, {"returned": c, "action": "disarm", "now": 5}]
+
+
+def check_unseen():
+    """What is lawful for who sees no waits or no readiness, and was not always found so; and beside it what is not."""
+    read = {"op": "read", "fd": 3}
+    noop = call("add", 9, op="noop")
+    shutdown = call("add", 2, op="shutdown", fd=4)
+    deadlock = [call("add", 1, op="recv", fd=3), *tick(*back(1, 3, call("add", 2, **read)), callbacks=9, returns="-EDEADLK", active=1)]
+    for name, events, clause in [
+        ("a timer is refused for what waits for its round", [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", delay_ms=5)))], None),
+        ("a timer is refused for what a round has started", [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", "active", delay_ms=5)))], None),
+        ("what a callback has deleted may be dead in a later one of its tick",
+         [call("add", 1, **read), *tick(active=1), noop, call("add", 3, op="recv", fd=4),
+          *tick(*back(9, 0, call("delete", 1, 0, "deleting")), *back(3, 1, call("delete", 1, 0, "dead")))], None),
+        ("but not at once", [call("add", 1, **read), *tick(active=1), call("delete", 1, 0, "dead")], "ET-STATE-2"),
+        ("a registration is refused with EINTR", [call("add", 1, **read), shutdown, *tick(*back(1, "-EINTR"), *back(2, 0))], None),
+        ("or with EIO", [call("add", 1, **read), shutdown, *tick(*back(1, "-EIO"), *back(2, 0))], None),
+        ("but not with an end of file", [call("add", 1, **read), shutdown, *tick(*back(1, 0), *back(2, 0))], "ET-EVENT-7"),
+        ("an error of a try, whose callback stops the loop before another one", [call("add", 1, **read), call("add", 2, op="read", fd=4),
+                                                                             *tick(*back(1, "-EIO", {"call": "stop", "now": 5}), *back(2, 3))], None),
+        ("a round more before a wait that fails", deadlock, None),
+        ("where it has started what it was given", [*deadlock, call("add", 2, "-EBUSY", "active", **read)], None),
+        ("or no round more", [*deadlock[:-1], {**deadlock[-1], "active": 0}, call("add", 2, **read)], None),
+        ("nothing is active that nobody has submitted", [*deadlock[:-1], {**deadlock[-1], "active": 2}], "ET-STATE-6"),
+        ("what was submitted before a tick is active after it", [call("add", 1, **read), *tick(active=0)], "ET-STATE-6"),
+        ("what has ended is not active", [noop, *tick(*back(9, 0), active=1)], "ET-STATE-6"),
+        ("the callback of what was deleted", [call("add", 1, **read), *tick(active=1), call("delete", 1, 0, "deleting"), *tick(), *tick(*back(1, 3))],
+         "ET-DELETE-4"),
+        ("the callback of what has ended", [noop, *tick(*back(9, 0)), *tick(*back(9, 0))], "ET-STATE-3"),
+    ]:
+        status, out, err = judge(lines(*events))
+        good = status == 0 if clause is None else status == 1 and f": {clause}: " in out
+        verdict(good, f"{clause or 'lawful'}: {name}", out + err)
+    # The dead that a cancel is about to look at keep their places when places are short: else the target would be another one.
+    many = [call("add", c, op="timer", delay_ms=1000) for c in range(20, 1041)]
+    crowd = [call("add", 1, **read), *tick(active=1), call("cancel", 1, by=2), *many, call("delete", 1, 0, "deleting"), call("add", 5000, op="noop"),
+             {"call": "tick", "callbacks": 0, "now": 5}]
+    status, out, err = judge(lines(*crowd, *back(2, "-ENOENT"), *back(5000, 0)))
+    verdict(status == 0, "the target of a cancel is dead, and places are short", out + err)
+
+
 def check_options(folder):
     stop = [{"call": "stop", "now": 5}]
     unfinished = [{"call": "add", "c": 1, "op": "noop", "returns": "-EBUSY", "now": 5}, {"call": "delete", "c": 2, "returns": "-EBUSY", "now": 5}]
@@ -339,6 +390,7 @@ def main():
         check_faults(folder)
         check_malformed()
         check_mutations(recordings, folder)
+        check_unseen()
         check_options(folder)
         done = subprocess.run([RECORD], capture_output=True, timeout=60)
         status, out, err = judge(done.stdout, tool=CHECKED)

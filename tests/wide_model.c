@@ -100,7 +100,8 @@ void wide_refused_unseen(struct model *m, unsigned c, int error) {
 void wide_start(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     bool lasts = of->state == ET_ADDING && (of->operation == ET_TIMER || (kind(of) & WAITING) != 0);
-    if (!lasts || of->is_carrier)
+    bool ends = (kind(of) & WAITING) != 0 && (of->description.fd < 0 || of->description.fd >= m->descriptors_max);
+    if (!lasts || ends || of->is_carrier)
         return;
     model_index current = m->tick.current;
     start(m, c);
