@@ -99,6 +99,10 @@ check "a symbolic link as output of judge stays one" linked judge --json links/l
 check "a symbolic link to a new file" new_file
 check "standard output as output" standard
 rm -rf links
+simulated=$(grep -lx 'simulated' "$cases"/*.trace | head -n 1)
+check "recording what only the simulated kernel can do" refused 'the real kernel cannot do' record --world real --output real.trace "$simulated"
+check "and its events" refused 'the real kernel cannot do' record --world real --output real.ndjson "$simulated"
+check "of which nothing is left" test ! -e real.trace -a ! -e real.ndjson
 check "shrinking what shows no difference" refused 'no difference' shrink --output shrunk good.trace
 check "and nothing is left behind" test ! -e shrunk -a ! -e nowhere -a ! -e both -a -z "$(ls folder)"
 
