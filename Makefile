@@ -31,6 +31,7 @@ FUZZ_SECONDS ?= 60
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
 CONFORM_RANDOM ?= 0
+SUBJECTS ?=
 LIBXEV ?=
 RACE_OPERATIONS ?= 20000000
 SOAK_SECONDS ?= 600
@@ -245,10 +246,10 @@ subjects: FORCE
 		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/conformance/build.sh $$adapter \
 			build/subjects/$$(basename $$adapter .c).so || status=1; done; exit $$status
 
-conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, and build/report/conform.html, .tap, .json (LIBXEV=/prefix names one)
+conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, and build/report/conform.html, .tap, .json (SUBJECTS='./my.so …' adds yours, LIBXEV=/prefix names one)
 	@mkdir -p build/report
 	$(Q)build/default/etalon check --matrix --gate etalon --random $(CONFORM_RANDOM) --json build/report/conform.full.json \
-		--html build/report/conform.html --tap build/report/conform.tap --summary build/report/conform.json build/subjects/*.so; \
+		--html build/report/conform.html --tap build/report/conform.tap --summary build/report/conform.json build/subjects/*.so $(SUBJECTS); \
 	status=$$?; test $$status = 2 || echo '# every cell with its case: build/report/conform.html'; exit $$status
 
 conform-publish: ## publish what make conform has found: spec/results.json and the matrix in spec/errata.md
@@ -288,17 +289,24 @@ format: ## let clang-format lay out the C files
 share := $(DESTDIR)$(PREFIX)/share
 man3 := $(sort $(wildcard src/man/*.3))
 man3_functions = $(sort $(shell sed -n '/^\.Sh LIBRARY/q; s/^\.Nm \(et_[a-z_]*\).*/\1/p' $(1)))
+# What the pages link to is installed with them, and any other link becomes plain text.
+doc := $(share)/doc/etalon
+doc_files := tests/conformance/ADAPTERS.md tests/conformance/RUNNER.md spec/trace-format.md
+doc_links := s,](\(\.\./\.\./spec/etalon\.md\|etalon\.md\)),](../../etalon/etalon.md),g; s,](\.\./\.\./spec/trace-format\.md,](trace-format.md,g; \
+	s,\[\([^]]*\)\](\.\./\(\.\./spec\|tests\|[^./]\)[^)]*),\1,g; s,](etalon_subject\.h),](../../../include/etalon_subject.h),g
 report_files := $(addprefix tests/conformance/,report.py report_data.py report_text.py report_trace.py report.css report.js)
 
-install: build/default/libetalon.a build/default/etalon ## install library, headers, tool, manual pages, completion: PREFIX=/usr/local, DESTDIR=
+install: build/default/libetalon.a build/default/etalon ## install library, headers, tool, manual pages, completion, how to write an adapter: PREFIX=/usr/local, DESTDIR=
 	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(share)/etalon/cases' \
-		'$(share)/man/man1' '$(share)/man/man3' '$(share)/bash-completion/completions' '$(share)/zsh/site-functions'
+		'$(share)/man/man1' '$(share)/man/man3' '$(share)/bash-completion/completions' '$(share)/zsh/site-functions' '$(doc)/examples' '$(doc)/adapters'
 	$(Q)install -m 755 build/default/etalon '$(DESTDIR)$(PREFIX)/bin/etalon'
 	$(Q)install -m 644 src/etalon.h src/etalon_vocabulary.h tests/conformance/etalon_subject.h '$(DESTDIR)$(PREFIX)/include/'
 	$(Q)install -m 644 build/default/libetalon.a '$(DESTDIR)$(PREFIX)/lib/libetalon.a'
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/etalon.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc'
 	$(Q)install -m 644 $(report_files) spec/etalon.md '$(share)/etalon/'
 	$(Q)rm -f '$(share)/etalon/cases/'*.trace && install -m 644 spec/cases/*.trace '$(share)/etalon/cases/'
+	$(Q)$(foreach page,$(doc_files),sed '$(doc_links)' $(page) >'$(doc)/$(notdir $(page))' &&) chmod 644 '$(doc)/'*.md
+	$(Q)install -m 644 $(wildcard tests/conformance/examples/tiny_*) '$(doc)/examples/' && install -m 644 $(adapters) '$(doc)/adapters/'
 	$(Q)install -m 644 src/man/etalon.1 '$(share)/man/man1/'
 	$(Q)install -m 644 $(man3) '$(share)/man/man3/'
 	$(Q)$(foreach page,$(man3),$(foreach name,$(filter-out $(basename $(notdir $(page))),$(call man3_functions,$(page))),\
@@ -312,8 +320,9 @@ uninstall: ## remove what install has installed
 		'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc' '$(share)/man/man1/etalon.1' '$(share)/man/man3/etalon.h.3' \
 		$(foreach page,$(man3),$(foreach name,$(call man3_functions,$(page)),'$(share)/man/man3/$(name).3')) \
 		'$(share)/bash-completion/completions/etalon' '$(share)/zsh/site-functions/_etalon' \
-		$(foreach file,$(notdir $(report_files)) etalon.md,'$(share)/etalon/$(file)') '$(share)/etalon/cases/'*.trace
-	$(Q)rmdir '$(share)/etalon/cases' '$(share)/etalon' 2>/dev/null || :
+		$(foreach file,$(notdir $(report_files)) etalon.md,'$(share)/etalon/$(file)') '$(share)/etalon/cases/'*.trace \
+		$(foreach page,$(notdir $(doc_files)),'$(doc)/$(page)') '$(doc)/examples/tiny_'* $(foreach each,$(notdir $(adapters)),'$(doc)/adapters/$(each)')
+	$(Q)rmdir '$(share)/etalon/cases' '$(share)/etalon' '$(doc)/examples' '$(doc)/adapters' '$(doc)' 2>/dev/null || :
 
 clean: ## remove build/
 	@rm -rf build

@@ -242,17 +242,34 @@ static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
 
-/* What has no callback ends unseen: the loop's word is taken for when. */
-static void settle_unseen(void) {
+/* By a cancel that the loop has processed, and the model not yet. futile: a cancel that says that it has not. */
+static bool has_been_cancelled(unsigned target, unsigned futile) {
+    for (unsigned i = 0; i < COUNT; i++) {
+        const struct model_completion *c = &s.model.completion[i];
+        if (c->operation == ET_CANCEL && c->state == ET_ADDING && c->description.target == target && i != futile &&
+            lockstep_state(i) != ET_ADDING)
+            return true;
+    }
+    return false;
+}
+
+/* What has no callback ends unseen: the loop's word is taken for when. A poll may have ended by a report of a file that has left its number; if a
+ * cancel has come to it since, that has ended it, unless it is futile. */
+static void settle_unseen_but(unsigned futile) {
     uint32_t dead = 0;
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &s.model.completion[i];
         bool may = (s.model.maybe_dead >> i & 1) != 0 || !c->description.has_callback;
-        if (may && c->state != ET_DEAD && lockstep_state(i) == ET_DEAD)
+        if (may && c->state != ET_DEAD && lockstep_state(i) == ET_DEAD &&
+            (c->operation != ET_POLL || !has_been_cancelled(i, futile)))
             dead |= 1u << i;
     }
     if (dead != 0 || s.model.maybe_dead != 0)
         model_settled(&s.model, dead);
+}
+
+static void settle_unseen(void) {
+    settle_unseen_but(COUNT);
 }
 
 static void compare_queue(const char *name, const struct et_completion *c, const struct model_queue *queue) {
@@ -946,7 +963,7 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         note('>', "callback c%u %s", i, result_name(result));
     if (loop != &s.loop || c != completion(i))
         differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
-    settle_unseen();
+    settle_unseen_but(result == -ENOENT ? i : COUNT);
     const struct model_completion *before = &s.model.completion[i];
     bool cancelled = result == -ECANCELED && s.model.tick.answered != i; /* and not told so by a try, as of a timerfd */
     bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked && !cancelled &&

@@ -59,8 +59,15 @@ echo '{"etalon":"","spec":"","created":"","abi":1,"seed":1,"random":0,"strict":f
 python3 "$root/opt/etalon/share/etalon/report.py" "$root/none.json" "$root/none.html" >"$root/log" 2>&1 && grep -q '</html>' "$root/none.html"
 verdict 'the installed report, of a run without anything' $?
 
+doc=$root/opt/etalon/share/doc/etalon
+test -s "$doc/ADAPTERS.md" && test -s "$doc/RUNNER.md" && grep -q '](RUNNER.md#verdicts)' "$doc/ADAPTERS.md" && (
+    cd "$doc" && grep -oh '](\([^)#:]*\)[^)]*)' ./*.md | sed 's/^](//; s/[#)].*$//' | sort -u |
+        while read -r link; do test -z "$link" || test -e "$link" || echo "a link leads nowhere: $link"; done
+) >"$root/log" 2>&1 && test ! -s "$root/log"
+verdict 'how to write an adapter, and each link in it leads to what is installed' $?
+
 # As a stranger would: from elsewhere, with nothing but what is installed.
-cp tests/conformance/examples/tiny_* "$root/" && (
+cp "$root/opt/etalon/share/doc/etalon/examples/"tiny_* "$root/" && (
     cd "$root" || exit
     "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -shared -fPIC -I"$root/opt/etalon/include" tiny_adapter.c tiny_loop.c -o tiny.so &&
         "$root/opt/etalon/bin/etalon" check --case 'timer-*' --html tiny.html ./tiny.so &&

@@ -115,6 +115,10 @@ def check_tool(etalon, page):
     check("etalon(1) has the commands of --help", differences("the page", commands, set(re.findall(r"^\.It Cm ([a-z-]+)", listed[0], re.M))))
     check("etalon(1) has the options of --help", differences(
         "the page", options, {"-" + word for word in re.findall(r"^\.It Fl (?:\w , )?(-[a-z-]+)", listed[1], re.M)}))
+    runner = (ROOT / "tests/conformance/RUNNER.md").read_text()
+    words = set(re.findall(r"^\| \*([a-z_]+)\* \|", runner, re.M)) | set(re.findall(r"^\| ET-.* \| `([a-z]+)` \|", runner, re.M))
+    told = set(re.findall(r"[a-z_]+", page.split(".Sh ADAPTERS AND VERDICTS")[1].split(".Sh ")[0]))
+    check("etalon(1) has the verdicts and kinds of RUNNER.md", [f"the page lacks {word}" for word in sorted(words - told)] or ([] if words else ["none was found"]))
     check("completion for bash has the commands", differences("it", commands, complete("")))
     found = complete("-").union(*(complete(command, "-") for command in commands))
     check("completion for bash has the options", differences("it", options, found))

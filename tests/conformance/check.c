@@ -23,12 +23,18 @@
 #define PATTERNS_MAX 32
 #define BATCH        256 /* random programs at a time */
 #define KINDS_MAX    12  /* of failures by random programs that are told, for each subject */
+#define RERUNS_MAX   32
 
 struct options {
     const char *cases, *law, *json, *summary, *tap, *html, *gate;
     const char *case_pattern[PATTERNS_MAX], *clause_pattern[PATTERNS_MAX];
     unsigned case_patterns, clause_patterns, jobs;
     bool list, dry_run, matrix, quiet, outside;
+    struct { /* random programs, by the names that were told of them */
+        uint64_t seed, number;
+        const char *subject, *name; /* subject: empty for all */
+    } rerun[RERUNS_MAX];
+    unsigned reruns;
 };
 
 static struct check check;
@@ -71,26 +77,43 @@ static int is_trace(const struct dirent *entry) {
     return length > 6 && length < 60 && strcmp(entry->d_name + length - 6, ".trace") == 0;
 }
 
+static bool new_case(const char *path, const char *name, bool (*load)(const char *path, struct trace *trace)) {
+    struct check_case *c = &check.cases_list[check.cases];
+    size_t length = strlen(name);
+    bool suffix = length > 6 && strcmp(name + length - 6, ".trace") == 0;
+    if (!load(path, &c->trace))
+        return false;
+    snprintf(c->id, sizeof c->id, "%.*s", (int)(suffix ? length - 6 : length), name);
+    c->description = description_of(path);
+    check.cases++;
+    return true;
+}
+
+/* How many cases there can be, beside those of the folder. */
+static size_t others(void) {
+    return SUBJECTS_MAX * (KINDS_MAX + options.reruns) + 1;
+}
+
+/* --cases: a folder of traces, or one of them. */
 static bool load_cases(const char *folder, bool (*load)(const char *path, struct trace *trace)) {
     struct dirent **entry = NULL;
+    struct stat status;
+    if (stat(folder, &status) == 0 && S_ISREG(status.st_mode)) {
+        const char *slash = strrchr(folder, '/');
+        check.cases_list = calloc(1 + others(), sizeof *check.cases_list);
+        return new_case(folder, slash != NULL ? slash + 1 : folder, load);
+    }
     int count = scandir(folder, &entry, is_trace, by_name);
     bool good = count > 0;
     if (count < 0)
         complain(folder, strerror(errno));
     else if (count == 0)
-        complain(folder, "no case (*.trace) is there; --cases FOLDER says where they are");
-    check.cases_list = calloc((size_t)(count > 0 ? count : 0) + SUBJECTS_MAX * KINDS_MAX + 1, sizeof *check.cases_list);
+        complain(folder, "no case (*.trace) is there; --cases says where they are, or which file is one");
+    check.cases_list = calloc((size_t)(count > 0 ? count : 0) + others(), sizeof *check.cases_list);
     for (int i = 0; i < count; i++) {
         char path[4096];
-        struct check_case *c = &check.cases_list[check.cases];
         snprintf(path, sizeof path, "%.3800s/%s", folder, entry[i]->d_name);
-        if (good && load(path, &c->trace)) {
-            snprintf(c->id, sizeof c->id, "%.*s", (int)strlen(entry[i]->d_name) - 6, entry[i]->d_name);
-            c->description = description_of(path);
-            check.cases++;
-        } else {
-            good = false;
-        }
+        good = good && new_case(path, entry[i]->d_name, load);
         free(entry[i]);
     }
     free(entry);
@@ -107,20 +130,59 @@ static bool in_range(const char *pattern, unsigned number) {
     return *end == '\0' && number >= from && number <= to;
 }
 
+static bool by_case(const struct check_case *c, unsigned number, const char *pattern) {
+    return in_range(pattern, number) || fnmatch(pattern, c->id, 0) == 0;
+}
+
+static bool by_clause(const struct check_case *c, const char *pattern) {
+    for (unsigned k = 0; k < c->trace.clauses; k++)
+        if (fnmatch(pattern, c->trace.clause[k], 0) == 0)
+            return true;
+    return false;
+}
+
 static bool chosen(const struct check_case *c, unsigned number) {
-    bool by_case = options.case_patterns == 0, by_clause = options.clause_patterns == 0;
+    bool named = options.case_patterns == 0 && (options.reruns == 0 || options.clause_patterns > 0);
+    bool about = options.clause_patterns == 0;
     for (unsigned i = 0; i < options.case_patterns; i++)
-        by_case =
-            by_case || in_range(options.case_pattern[i], number) || fnmatch(options.case_pattern[i], c->id, 0) == 0;
+        named = named || by_case(c, number, options.case_pattern[i]);
     for (unsigned i = 0; i < options.clause_patterns; i++)
-        for (unsigned k = 0; k < c->trace.clauses; k++)
-            by_clause = by_clause || fnmatch(options.clause_pattern[i], c->trace.clause[k], 0) == 0;
-    return by_case && by_clause;
+        about = about || by_clause(c, options.clause_pattern[i]);
+    return named && about;
+}
+
+/* Each pattern has to choose something by itself. */
+static bool patterns_choose(void) {
+    char option[200];
+    bool good = true;
+    for (unsigned i = 0; i < options.case_patterns; i++) {
+        bool found = false;
+        for (unsigned k = 0; k < check.cases && !found; k++)
+            found = by_case(&check.cases_list[k], k + 1, options.case_pattern[i]);
+        snprintf(option, sizeof option, "--case %.160s", options.case_pattern[i]);
+        if (!found)
+            complain(option, "no case has such a name or number (etalon check --list)");
+        good = good && found;
+    }
+    for (unsigned i = 0; i < options.clause_patterns; i++) {
+        bool found = false, in_law = false;
+        for (unsigned k = 0; k < check.cases && !found; k++)
+            found = by_clause(&check.cases_list[k], options.clause_pattern[i]);
+        for (unsigned k = 0; k < check.law.clauses && !in_law; k++)
+            in_law = fnmatch(options.clause_pattern[i], check.law.clause[k].id, 0) == 0;
+        snprintf(option, sizeof option, "--clause %.160s", options.clause_pattern[i]);
+        if (!found)
+            complain(option, in_law ? "no case is about this clause" : "the law has no such clause");
+        good = good && found;
+    }
+    return good;
 }
 
 /* Keeps the chosen ones. The numbers that a case is chosen by are its places in the whole list. */
 static bool choose_cases(void) {
     unsigned kept = 0;
+    if (!patterns_choose())
+        return false;
     for (unsigned i = 0; i < check.cases; i++) {
         struct check_case *c = &check.cases_list[i];
         bool wanted = chosen(c, i + 1);
@@ -136,17 +198,18 @@ static bool choose_cases(void) {
             check.cases_list[kept++] = moved;
         }
     }
-    if (kept == 0)
-        complain("no case", "is chosen by these patterns (etalon check --list)");
     check.cases = kept;
-    return kept > 0;
+    if (kept > 0 || (options.reruns > 0 && !options.list))
+        return true;
+    complain("etalon check", "no case is chosen by all of these patterns together (etalon check --list)");
+    return false;
 }
 
 /* ---- running ------------------------------------------------------------------------------------------ */
 
-static void progress(unsigned done, unsigned all) {
-    if (isatty(STDERR_FILENO) && (done % 16 == 0 || done == all))
-        fprintf(stderr, "\retalon: %u of %u runs%s", done, all, done == all ? "\r\033[K" : " ");
+static void clear_progress(void) {
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
 }
 
 /* As much of a subject as tells what it offers. */
@@ -180,6 +243,8 @@ static void run_references(unsigned from) {
     free(job);
 }
 
+static void tell_ended(unsigned done, unsigned all);
+
 static void run_cases(void) {
     unsigned jobs = 0;
     struct job *job = calloc((size_t)check.cases * check.subjects + 1, sizeof *job);
@@ -192,6 +257,7 @@ static void run_cases(void) {
         const char *lacks = kit_lacks(&subject, &check.cases_list[r->of_case].trace);
         if (lacks != NULL) {
             r->outcome.verdict = VERDICT_NOT_OFFERED;
+            r->outcome.ended = true;
             snprintf(r->outcome.message, sizeof r->outcome.message, "%s", lacks);
             continue;
         }
@@ -200,7 +266,9 @@ static void run_cases(void) {
                                    .outcome = &r->outcome};
     }
     if (job != NULL && !options.dry_run)
-        process_run(job, jobs, options.jobs, progress);
+        process_run(job, jobs, options.jobs, tell_ended);
+    if (!options.dry_run)
+        tell_ended(jobs, jobs);
     free(job);
 }
 
@@ -216,6 +284,7 @@ struct wanted {
     char clause[24], kind[16], signal[16];
     bool lenient, simulated;
     unsigned runs;
+    char message[320]; /* of the last one that shows it: the shortest */
 };
 
 static bool shows(const struct program *p, void *self) {
@@ -234,14 +303,16 @@ static bool shows(const struct program *p, void *self) {
     process_run(&job, 1, 1, NULL);
     bool same = outcome.verdict == wanted->verdict && strcmp(outcome.clause, wanted->clause) == 0 &&
                 strcmp(outcome.kind, wanted->kind) == 0 && strcmp(outcome.signal, wanted->signal) == 0;
+    if (same)
+        snprintf(wanted->message, sizeof wanted->message, "%s", outcome.message);
     outcome_free(&outcome);
     return same;
 }
 
 /* The shortest program that is judged alike, or NULL when there is no shorter one. */
 static struct program *shrink(const struct subject *subject, const struct trace *trace, const struct outcome *outcome,
-                              bool lenient) {
-    struct wanted wanted = {subject, outcome->verdict, "", "", "", lenient, trace->simulated_only, 0};
+                              bool lenient, char message[320]) {
+    struct wanted wanted = {subject, outcome->verdict, "", "", "", lenient, trace->simulated_only, 0, ""};
     snprintf(wanted.clause, sizeof wanted.clause, "%s", outcome->clause);
     snprintf(wanted.kind, sizeof wanted.kind, "%s", outcome->kind);
     snprintf(wanted.signal, sizeof wanted.signal, "%s", outcome->signal);
@@ -254,23 +325,26 @@ static struct program *shrink(const struct subject *subject, const struct trace 
     *p = trace->program;
     if (shows(p, &wanted))
         shrink_program(p, shows, &wanted);
+    snprintf(message, 320, "%s", wanted.message);
     if (p->commands < trace->program.commands)
         return p;
     free(p);
     return NULL;
 }
 
-static void shrink_failures(void) {
-    for (unsigned i = 0; i < check.results; i++) {
-        struct check_result *r = &check.result[i];
-        if (is_bad(r->outcome.verdict))
-            r->shrunk = shrink(&check.subject[r->subject], &check.cases_list[r->of_case].trace, &r->outcome, false);
-    }
+static bool shrinks(void) {
+    return options.json != NULL || options.html != NULL || (!options.quiet && (!options.matrix || options.tap != NULL));
+}
+
+static void shrink_failure(struct check_result *r) {
+    if (is_bad(r->outcome.verdict) && shrinks())
+        r->shrunk = shrink(&check.subject[r->subject], &check.cases_list[r->of_case].trace, &r->outcome, false,
+                           r->shrunk_message);
 }
 
 /* ---- random programs ---------------------------------------------------------------------------------- */
 
-static struct { uint64_t programs, judged, bad; } tally[SUBJECTS_MAX];
+static struct { uint64_t programs, judged, bad, excused; } tally[SUBJECTS_MAX];
 
 static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome) {
     for (unsigned i = from; i < check.results; i++)
@@ -282,14 +356,24 @@ static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome)
     return false;
 }
 
-/* A failure of a kind that was not seen yet becomes a case of its own, as short as it gets. */
-static void tell_random(unsigned s, uint64_t number, const struct trace *trace, struct outcome *outcome) {
+static void tell_result(FILE *out, unsigned number);
+
+static void tell_now(unsigned number) {
+    clear_progress();
+    if (!options.matrix)
+        tell_result(stdout, number);
+    fflush(stdout);
+}
+
+/* A random program that is worth telling becomes a case of its own, as short as it gets. */
+static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct trace *trace,
+                        struct outcome *outcome) {
     struct check_case *c = &check.cases_list[check.cases];
     memset(c, 0, sizeof *c);
-    snprintf(c->id, sizeof c->id, "random-%llu-%llu-%s", (unsigned long long)check.seed, (unsigned long long)number,
+    snprintf(c->id, sizeof c->id, "random-%llu-%llu-%s", (unsigned long long)seed, (unsigned long long)number,
              check.subject[s].name);
     snprintf(c->trace.title, sizeof c->trace.title, "random program %llu of seed %llu, for %s",
-             (unsigned long long)number, (unsigned long long)check.seed, check.subject[s].name);
+             (unsigned long long)number, (unsigned long long)seed, check.subject[s].name);
     c->trace.program = trace->program;
     if (outcome->clause[0] != '\0') {
         snprintf(c->trace.clause[0], sizeof c->trace.clause[0], "%s", outcome->clause);
@@ -298,7 +382,8 @@ static void tell_random(unsigned s, uint64_t number, const struct trace *trace, 
     unsigned of_case = check.cases++;
     struct check_result *r = new_result(s, of_case);
     r->outcome = *outcome;
-    r->shrunk = shrink(&check.subject[s], &c->trace, outcome, true);
+    if (is_bad(outcome->verdict))
+        r->shrunk = shrink(&check.subject[s], &c->trace, outcome, true, r->shrunk_message);
     if (r->shrunk != NULL) {
         c->trace.program = *r->shrunk;
         struct job job = {.subject = &check.subject[s], .trace = &c->trace, .lenient = true, .outcome = &r->outcome};
@@ -306,40 +391,83 @@ static void tell_random(unsigned s, uint64_t number, const struct trace *trace, 
         process_run(&job, 1, 1, NULL);
     }
     run_references(of_case);
+    tell_now(check.results - 1);
+}
+
+static struct {
+    unsigned subject, first, kinds; /* first: of its results */
+    uint64_t from;                  /* the number of the first program */
+    unsigned count, told;
+    struct trace trace[BATCH];
+    struct outcome outcome[BATCH];
+    struct job job[BATCH];
+} batch;
+
+/* In the order of their numbers, whichever comes first. */
+static void tell_batch(unsigned done, unsigned all) {
+    unsigned s = batch.subject;
+    (void)all;
+    for (; batch.told < batch.count && batch.outcome[batch.told].ended; batch.told++) {
+        struct outcome *outcome = &batch.outcome[batch.told];
+        tally[s].programs++;
+        tally[s].judged += outcome->verdict != VERDICT_NOT_OFFERED;
+        tally[s].bad += is_bad(outcome->verdict);
+        tally[s].excused += outcome->verdict == VERDICT_NOT_STRICT;
+        if (is_bad(outcome->verdict) && batch.kinds < KINDS_MAX && !known_kind(s, batch.first, outcome)) {
+            batch.kinds++;
+            tell_random(s, check.seed, batch.from + batch.told, &batch.trace[batch.told], outcome);
+        } else {
+            outcome_free(outcome);
+        }
+    }
+    if (isatty(STDERR_FILENO) && done % 16 == 0)
+        fprintf(stderr, "\retalon: %s: %llu of %llu random programs ", check.subject[s].name,
+                (unsigned long long)(batch.from + done), (unsigned long long)check.random);
 }
 
 static void run_random_of(unsigned s) {
-    static struct trace trace[BATCH];
-    static struct outcome outcome[BATCH];
-    static struct job job[BATCH];
     struct etalon_subject subject = shape(&check.subject[s]);
-    unsigned kinds = 0, first = check.results;
-    for (uint64_t from = 0; from < check.random; from += BATCH) {
-        unsigned count = check.random - from < BATCH ? (unsigned)(check.random - from) : BATCH;
-        for (unsigned i = 0; i < count; i++) {
-            memset(&trace[i], 0, sizeof trace[i]);
-            random_program(&trace[i].program, check.seed, from + i, &subject);
-            job[i] =
-                (struct job){.subject = &check.subject[s], .trace = &trace[i], .lenient = true, .outcome = &outcome[i]};
+    batch.subject = s;
+    batch.first = check.results;
+    batch.kinds = 0;
+    for (batch.from = 0; batch.from < check.random; batch.from += BATCH) {
+        batch.count = check.random - batch.from < BATCH ? (unsigned)(check.random - batch.from) : BATCH;
+        batch.told = 0;
+        memset(batch.outcome, 0, sizeof batch.outcome);
+        for (unsigned i = 0; i < batch.count; i++) {
+            memset(&batch.trace[i], 0, sizeof batch.trace[i]);
+            random_program(&batch.trace[i].program, check.seed, batch.from + i, &subject);
+            batch.job[i] = (struct job){
+                .subject = &check.subject[s], .trace = &batch.trace[i], .lenient = true, .outcome = &batch.outcome[i]};
         }
-        process_run(job, count, options.jobs, NULL);
-        for (unsigned i = 0; i < count; i++) {
-            tally[s].programs++;
-            tally[s].judged += outcome[i].verdict != VERDICT_NOT_OFFERED;
-            tally[s].bad += is_bad(outcome[i].verdict);
-            if (is_bad(outcome[i].verdict) && kinds < KINDS_MAX && !known_kind(s, first, &outcome[i])) {
-                kinds++;
-                tell_random(s, from + i, &trace[i], &outcome[i]);
-            } else {
-                outcome_free(&outcome[i]);
-            }
-        }
-        if (isatty(STDERR_FILENO))
-            fprintf(stderr, "\retalon: %s: %llu of %llu random programs ", check.subject[s].name,
-                    (unsigned long long)(from + count), (unsigned long long)check.random);
+        process_run(batch.job, batch.count, options.jobs, tell_batch);
     }
-    if (isatty(STDERR_FILENO))
-        fputs("\r\033[K", stderr);
+    clear_progress();
+}
+
+/* Random programs that were named: told whatever comes of them. */
+static bool rerun(void) {
+    static struct trace trace;
+    for (unsigned i = 0; i < options.reruns; i++) {
+        bool found = false;
+        for (unsigned s = 0; s < check.subjects; s++) {
+            struct etalon_subject subject = shape(&check.subject[s]);
+            struct outcome outcome = {.ended = false};
+            struct job job = {.subject = &check.subject[s], .trace = &trace, .lenient = true, .outcome = &outcome};
+            if (options.rerun[i].subject[0] != '\0' && strcmp(options.rerun[i].subject, subject.name) != 0)
+                continue;
+            found = true;
+            memset(&trace, 0, sizeof trace);
+            random_program(&trace.program, options.rerun[i].seed, options.rerun[i].number, &subject);
+            process_run(&job, 1, 1, NULL);
+            tell_random(s, options.rerun[i].seed, options.rerun[i].number, &trace, &outcome);
+        }
+        if (!found) {
+            complain(options.rerun[i].name, "no subject has the name at its end");
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------ */
@@ -362,8 +490,7 @@ static void print_program(FILE *to, const struct program *p) {
         return;
     trace_write(out, &bare);
     fclose(out);
-    char *line = strchr(text, '\n');
-    for (line = line != NULL ? line + 1 : text; *line != '\0';) {
+    for (char *line = text; *line != '\0';) {
         size_t length = strcspn(line, "\n");
         fprintf(to, "#     %.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
@@ -378,32 +505,62 @@ static const char *law_of(const char *id) {
     return NULL;
 }
 
+static void tell_result(FILE *out, unsigned number) {
+    const struct check_result *r = &check.result[number];
+    const struct outcome *o = &r->outcome;
+    const struct check_case *c = &check.cases_list[r->of_case];
+    bool bad = is_bad(o->verdict) || (check.strict && o->verdict == VERDICT_NOT_STRICT);
+    fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", number + 1, check.subject[r->subject].name, c->id);
+    if (o->verdict == VERDICT_NOT_OFFERED)
+        fprintf(out, " # SKIP not offered: %s", o->message);
+    else if (o->verdict != VERDICT_PASS)
+        fprintf(out, ": %s", verdict_name[o->verdict]);
+    fputc('\n', out);
+    if (o->verdict == VERDICT_PASS || o->verdict == VERDICT_NOT_OFFERED)
+        return;
+    fprintf(out, "#   %s%s%s%s%s\n", o->clause, o->kind[0] != '\0' ? "/" : "", o->kind,
+            o->clause[0] != '\0' ? ": " : "", o->message);
+    const char *law = law_of(o->clause);
+    if (law != NULL && !options.quiet)
+        fprintf(out, "#   the law: %s\n", law);
+    if (!bad || options.quiet)
+        return;
+    bool other = r->shrunk != NULL && strcmp(r->shrunk_message, o->message) != 0;
+    fprintf(out, "#   %s%s%s:\n", r->shrunk != NULL ? "the shortest program found that shows it" : "the program",
+            other ? ", in which " : "", other ? r->shrunk_message : "");
+    print_program(out, r->shrunk != NULL ? r->shrunk : &c->trace.program);
+}
+
 static void report_tap(FILE *out, const void *unused) {
     (void)unused;
     fprintf(out, "TAP version 13\n1..%u\n", check.results);
-    for (unsigned i = 0; i < check.results; i++) {
-        const struct check_result *r = &check.result[i];
-        const struct outcome *o = &r->outcome;
-        const struct check_case *c = &check.cases_list[r->of_case];
-        bool bad = is_bad(o->verdict) || (check.strict && o->verdict == VERDICT_NOT_STRICT);
-        fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", i + 1, check.subject[r->subject].name, c->id);
-        if (o->verdict == VERDICT_NOT_OFFERED)
-            fprintf(out, " # SKIP not offered: %s", o->message);
-        else if (o->verdict != VERDICT_PASS)
-            fprintf(out, ": %s", verdict_name[o->verdict]);
-        fputc('\n', out);
-        if (o->verdict == VERDICT_PASS || o->verdict == VERDICT_NOT_OFFERED)
-            continue;
-        fprintf(out, "#   %s%s%s%s%s\n", o->clause, o->kind[0] != '\0' ? "/" : "", o->kind,
-                o->clause[0] != '\0' ? ": " : "", o->message);
-        const char *law = law_of(o->clause);
-        if (law != NULL && !options.quiet)
-            fprintf(out, "#   the law: %s\n", law);
-        if (bad && !options.quiet) {
-            fprintf(out, "#   %s\n", r->shrunk != NULL ? "the shortest program found that shows it:" : "the program:");
-            print_program(out, r->shrunk != NULL ? r->shrunk : &c->trace.program);
-        }
+    for (unsigned i = 0; i < check.results; i++)
+        tell_result(out, i);
+}
+
+/* Cases that have ended are shrunk and told in their order, as they come. The plan is the last line when random programs may
+ * add to it. */
+static void tell_ended(unsigned done, unsigned all) {
+    static unsigned told;
+    for (; told < check.results && check.result[told].outcome.ended; told++) {
+        shrink_failure(&check.result[told]);
+        tell_now(told);
     }
+    if (isatty(STDERR_FILENO) && done < all)
+        fprintf(stderr, "\retalon: %u of %u runs ", done, all);
+}
+
+static bool plan_comes_last(void) {
+    return check.random > 0 || options.reruns > 0;
+}
+
+static void begin_telling(void) {
+    if (options.matrix)
+        return;
+    puts("TAP version 13");
+    if (!plan_comes_last())
+        printf("1..%u\n", check.cases * check.subjects);
+    fflush(stdout);
 }
 
 static void print_matrix(void) {
@@ -425,9 +582,11 @@ static void print_matrix(void) {
 
 static void print_random(void) {
     for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
-        printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it\n",
+        printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it, %llu not strict (a "
+               "SHOULD is missed, or it is documented)\n",
                check.subject[s].name, (unsigned long long)tally[s].programs, (unsigned long long)check.seed,
-               (unsigned long long)tally[s].judged, (unsigned long long)tally[s].bad);
+               (unsigned long long)tally[s].judged, (unsigned long long)tally[s].bad,
+               (unsigned long long)tally[s].excused);
 }
 
 static int dry_run(void) {
@@ -449,7 +608,9 @@ static void check_usage(FILE *out) {
         "\n"
         "Holds each loop against the law: runs the cases on it, each in a process of its own and under virtual time.\n"
         "\n"
-        "  --case PATTERN     only cases whose name matches (a glob), or with this number or range (12, 3-9)\n"
+        "  --case PATTERN     only cases whose name matches (a glob), or with this number or range (12, 3-9); or the "
+        "random\n"
+        "                     program that was told by this name (random-1-446-NAME)\n"
         "  --clause PATTERN   only cases about a clause that matches: 'ET-RESET-*'\n"
         "  --list             print the cases with their numbers and clauses\n"
         "  --dry-run          say what would be run, and what is not offered\n"
@@ -466,7 +627,7 @@ static void check_usage(FILE *out) {
         "  --html FILE        write a page of it, with a picture for each case (needs python3)\n"
         "  --tap FILE         write the test-anything protocol, also beside --matrix\n"
         "  --summary FILE     write the counts\n"
-        "  --cases FOLDER     where the cases are, if not where the tool has them\n"
+        "  --cases PATH       where the cases are, if not where the tool has them: a folder, or one trace\n"
         "  --law FILE         where the law is, likewise\n"
         "\n"
         "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or arguments.\n",
@@ -482,6 +643,20 @@ static bool number(const char *option, const char *text, uint64_t least, uint64_
     fprintf(stderr, "etalon: --%s %s: not a number from %llu to %llu\n", option, text, (unsigned long long)least,
             (unsigned long long)most);
     return false;
+}
+
+/* "random-SEED-NUMBER", and "-NAME" for one subject only. False when it is no such name. */
+static bool add_rerun(const char *name) {
+    unsigned long long seed, of_seed;
+    int length = 0;
+    if (sscanf(name, "random-%llu-%llu%n", &seed, &of_seed, &length) != 2 || seed > UINT32_MAX ||
+        (name[length] != '\0' && name[length] != '-') || options.reruns == RERUNS_MAX)
+        return false;
+    options.rerun[options.reruns].seed = seed;
+    options.rerun[options.reruns].number = of_seed;
+    options.rerun[options.reruns].name = name;
+    options.rerun[options.reruns++].subject = name + length + (name[length] == '-');
+    return true;
 }
 
 static bool add_pattern(const char **list, unsigned *count, const char *pattern) {
@@ -518,7 +693,7 @@ enum {
 static bool take_option(int letter) {
     uint64_t value = 0;
     switch (letter) {
-    case CASE: return add_pattern(options.case_pattern, &options.case_patterns, optarg);
+    case CASE: return add_rerun(optarg) || add_pattern(options.case_pattern, &options.case_patterns, optarg);
     case CLAUSE: return add_pattern(options.clause_pattern, &options.clause_patterns, optarg);
     case LIST: options.list = true; return true;
     case DRY_RUN: options.dry_run = true; return true;
@@ -655,8 +830,8 @@ static int tell(void) {
     bool bad = false;
     if (options.matrix)
         print_matrix();
-    else
-        report_tap(stdout, NULL);
+    else if (plan_comes_last())
+        printf("1..%u\n", check.results);
     print_random();
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
@@ -688,14 +863,15 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         return BAD_INPUT;
     if (!options.dry_run && !outputs_possible())
         return BAD_INPUT;
+    if (!options.dry_run)
+        begin_telling();
     run_cases();
     if (options.dry_run)
         return dry_run();
-    bool whole = options.json != NULL || options.html != NULL;
-    if (whole || (!options.quiet && (!options.matrix || options.tap != NULL)))
-        shrink_failures();
-    if (whole)
+    if (options.json != NULL || options.html != NULL)
         run_references(0);
+    if (!rerun())
+        return BAD_INPUT;
     for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
         run_random_of(s);
     return tell();

@@ -28,7 +28,8 @@ struct check_case {
 struct check_result {
     unsigned subject, of_case;
     struct outcome outcome;
-    struct program *shrunk; /* or NULL */
+    struct program *shrunk;   /* or NULL */
+    char shrunk_message[320]; /* of the run of that one */
 };
 
 struct check {

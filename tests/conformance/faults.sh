@@ -66,7 +66,26 @@ judged UNSORTED 1 'ET-EXPIRE-2|ET-WAIT-2' timers-sorted
 judged OTHER_USERDATA 1 'ET-CALL-2' timer-zero
 judged AFTER_DELETION 1 'ET-DELETE-4|ET-STATE-2' timer-deletes-expired-timer
 judged IN_THE_CALL 1 'ET-CALL-5' timer-zero
-judged SPINS 1 'ET-REGISTER-5: .* the loop spins' once-is-once
+judged SPINS 1 'ET-WAIT-3: 65 waits in a row .* the loop spins; no descriptor is reported, the last wait asked for 0 ns' once-is-once
+judged DRAINS_NEVER 1 'ET-REGISTER-5: 65 waits .* the loop spins; descriptor [0-9]+ \(none of the program.s\) is reported for 0x1' wakeup-in-the-wait
+judged DRAINS_LATE 1 'ET-WAKE-1: the loop waits although it was woken' wakeup-in-a-polls-callback
+judged NONE 0 '^ok .*bad/wakeup-in-a-polls-callback$' wakeup-in-a-polls-callback wakeups-before-a-poll wakeup-in-the-wait stop-before-a-poll
+judged ENDS_AT_EINTR 1 'ET-WAIT-5: .* returned -EINTR, expected 0: its wait was interrupted' interrupted-waits
+judged FAILS_AFTER_EINTR 1 'ET-WAIT-5: .* returned -EIO, expected 0: its wait was interrupted' interrupted-waits
+judged NONE 0 '^ok .*bad/wait-interrupted$' interrupted-waits wait-interrupted
+far=(far-timers timer-of-40-days timer-beyond-32-bits timer-beyond-nanoseconds timer-beyond-microseconds timer-beyond-63-bits)
+judged NONE 0 '^ok .*bad/timer-beyond-63-bits$' "${far[@]}"
+judged WAITS_IN_NANOSECONDS 0 '^ok .*bad/timer-beyond-63-bits$' "${far[@]}"
+for delay in 9223372036857 9223372036854775807 18446744073709551615; do
+    printf 'etalon-trace 1\nmain\n  timer c0 %sms\n  run once\n  run once\n' $delay >"$work/never.trace"
+    output=$("$etalon" check --strict --cases "$work/never.trace" "$work/WAITS_IN_NANOSECONDS.so" 2>&1)
+    grep -q '^ok 1 - bad/never' <<<"$output"
+    report "a wait for a timer of $delay ms, which no clock reaches, ends the program" $? "$output"
+done
+judged CUTS_DELAYS 1 'ET-EXPIRE-4: the timer c0 fires [0-9]+ us before' timer-beyond-32-bits
+judged OVERFLOWS_NANOSECONDS 1 'ET-EXPIRE-4: the timer c0, which was set to 9223372036854 ms, fires 0 us later' timer-beyond-nanoseconds
+judged OVERFLOWS_MICROSECONDS 1 'ET-EXPIRE-4: the timer c0, which was set to 9223372036854775 ms' timer-beyond-microseconds
+judged OVERFLOWS_MILLISECONDS 1 'ET-EXPIRE-4: the timer c0, which was set to 9223372036854775807 ms' timer-beyond-63-bits
 judged WAITS_FOR_EVER 1 'once-is-once: hang' once-is-once
 judged NO_WAIT_WAITS 1 'ET-RUN-1: run\(NO_WAIT\) waits' timer-not-early
 judged NEVER_DONE 1 'ET-RUN-3' timers-sorted
@@ -80,9 +99,15 @@ judged FAILS_INIT 1 'ET-INIT-2' timer-zero
 # What is documented excuses that failure, and no other of the same clause.
 difference=ET-EXPIRE-1/returns judged NEVER 0 'timer-deletes-expired-timer: not_strict' timer-deletes-expired-timer
 difference=ET-EXPIRE-1/waits judged NEVER 1 'timer-deletes-expired-timer: fail' timer-deletes-expired-timer
-difference=ET-STATE-3 judged TWICE 1 'timer-zero: fail' timer-zero
-difference=ET-EXPIRE-1 judged NONE 2 "the difference 'ET-EXPIRE-1', which is no failure in the table" timer-zero
-difference=ET-EXPIRE-1/sometimes judged NONE 2 "the difference 'ET-EXPIRE-1/sometimes', which is no failure in the table" timer-zero
+difference=ET-STATE-3 judged TWICE 2 "the difference 'ET-STATE-3', which no documentation can excuse" timer-zero
+difference=ET-REGISTER-5 judged NONE 2 'which no documentation can excuse' timer-zero
+# What is refused, as documented, has not happened, and the run goes on without it.
+difference=ET-TIMER-1/long judged REFUSES_LONG 1 'timer-beyond-32-bits: fail' timer-beyond-32-bits
+difference=ET-TIMER-1/long judged REFUSES_LONG 0 'timer-of-40-days: not_strict' timer-of-40-days
+kinds="of this clause there are 'ET-EXPIRE-1/waits', 'ET-EXPIRE-1/result', 'ET-EXPIRE-1/returns'"
+difference=ET-EXPIRE-1 judged NONE 2 "the difference 'ET-EXPIRE-1', which is no failure in the table of RUNNER.md; $kinds" timer-zero
+difference=ET-EXPIRE-1/sometimes judged NONE 2 "the difference 'ET-EXPIRE-1/sometimes', .*; $kinds" timer-zero
+difference=ET-EXPIRE-17 judged NONE 2 "the difference 'ET-EXPIRE-17', .*, nor is another one of this clause" timer-zero
 
 judged NONE 0 '^ok .*bad/async-notified-by-a-timer$' async-notified-by-a-timer async-ends-the-wait async-each-its-own async-deleted-wait
 judged LOSES_A_NOTIFICATION 1 'ET-ASYNC-2: the loop waits' async-ends-the-wait
@@ -158,6 +183,34 @@ status=$?
 [ $status -eq 1 ] && grep -q 'ET-EXPIRE-4' <<<"$output" && [ "$(grep -c '^#     ' <<<"$output")" -le 12 ]
 report 'random programs find an early timer, and shrink it' $? "$output"
 
+# A random program is run again by the name that was told, and what was printed of it is a trace.
+random=$(grep -oE 'random-7-[0-9]+-bad' <<<"$output" | head -n 1)
+again=$("$etalon" check --case "$random" "$work/EARLY.so")
+[ $? -eq 1 ] && grep -q "^not ok 1 - bad/$random: fail" <<<"$again" && grep -q '^1\.\.1$' <<<"$again"
+report 'a random program is run again by its name' $? "$again"
+sed -n 's/^#     //p' <<<"$again" >"$work/again.trace"
+again=$("$etalon" check --cases "$work/again.trace" "$work/EARLY.so")
+[ $? -eq 1 ] && grep -q '^not ok 1 - bad/again: fail' <<<"$again" && grep -q 'ET-EXPIRE-4' <<<"$again"
+report 'a printed program is a trace, and one trace can be the cases' $? "$again"
+
+# The sentence beside a shrunk program is the one of its run; a documented failure of a random program is counted.
+output=$(build LATE && "$etalon" check --case timers-sorted "$work/LATE.so")
+grep -A 20 'the shortest program found that shows it, in which the loop waits beyond the deadline of c' <<<"$output" | grep -q '^#     etalon-trace 1'
+report 'the shortest program has its own sentence' $? "$output"
+"$etalon" check --matrix --case timers-sorted --json "$work/own.json" --html "$work/own.html" "$work/LATE.so" >/dev/null
+own=$(python3 -c 'import json, sys; [r] = json.load(open(sys.argv[1]))["results"]; print(r["program_message"]); sys.exit(r["program_message"] == r["message"])' "$work/own.json") &&
+    grep -qF "The shortest program found that shows it, in which $own" "$work/own.html"
+report '… also in the JSON file and the page' $? "$own"
+output=$(difference=ET-WAIT-2/late && build LATE && "$etalon" check --case nothing-to-do --random 40 "$work/LATE-documented.so")
+grep -qE ' [0-9]+ judged, [0-9]+ not as the law has it, [1-9][0-9]* not strict' <<<"$output"
+report 'random programs that are excused are counted' $? "$output"
+
+# Results are told as they come, in order: here the second one takes a second of real time.
+build LOOPS
+timeout 0.9 "$etalon" check --watchdog 2 --jobs 2 --case nothing-to-do --case timer-zero "$work/LOOPS.so" >"$work/stream" 2>&1
+[ $? -eq 124 ] && grep -q '^ok 1 - bad/nothing-to-do$' "$work/stream" && ! grep -q timer-zero "$work/stream"
+report 'a result is told when it is there, and not when all are' $? "$(cat "$work/stream")"
+
 # What is not an adapter, and options.
 refused() { # refused PATTERN ARGUMENT…
     local pattern=$1 output status
@@ -175,7 +228,10 @@ refused 'No such file' "$work/none.so"
 refused 'unrecognized option' --no-such-option "$work/NONE.so"
 refused 'not a number' --random x "$work/NONE.so"
 refused 'not a number' --jobs 0 "$work/NONE.so"
-refused 'no case: is chosen' --case no-such-case "$work/NONE.so"
+refused '--case no-such-case: no case has such a name or number' --case no-such-case --case timer-zero "$work/NONE.so"
+refused '--clause ET-EXPIRE-17: the law has no such clause' --clause ET-EXPIRE-17 "$work/NONE.so"
+refused 'no case is chosen by all of these patterns together' --case timer-zero --clause ET-POOL-1 "$work/NONE.so"
+refused 'random-7-1-good: no subject has the name at its end' --case random-7-1-good "$work/NONE.so"
 refused 'no subject has this name' --gate nobody "$work/NONE.so"
 refused 'the same name' "$work/NONE.so" "$work/NONE.so"
 refused 'usage' --case '*'

@@ -14,6 +14,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -56,6 +57,12 @@ static bool participants_wanted;
 static const pthread_cond_t *awaited;        /* by the first thread, likewise */
 static _Thread_local struct participant *me; /* NULL: this thread is none */
 
+static struct {
+    int epfd; /* -1: a poll, of `fd` */
+    int fd;
+    struct epoll_event event;
+} report; /* the first of the last wait that had one */
+
 static struct timer {
     int fd, clock;
     uint64_t expiry, interval;
@@ -70,6 +77,7 @@ void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks 
     first_thread = true;
     inside = false;
     timer_count = 0;
+    report.epfd = report.fd = -1;
     participants_wanted = false;
     awaited = NULL;
 }
@@ -372,10 +380,12 @@ EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value, st
     t->interval = (uint64_t)duration_ns(&value->it_interval);
     if (at == 0)
         t->expiry = INTERPOSE_NEVER;
+    else if (at >= INTERPOSE_END)
+        t->expiry = INTERPOSE_NEVER - PAST_NS;
     else if ((flags & TFD_TIMER_ABSTIME) != 0)
         t->expiry = at > epoch_of(t) ? at - epoch_of(t) : 0;
     else
-        t->expiry = at < INTERPOSE_NEVER - hooks.clock() - 1 ? hooks.clock() + at : INTERPOSE_NEVER - 1;
+        t->expiry = at < INTERPOSE_NEVER - hooks.clock() - PAST_NS ? hooks.clock() + at : INTERPOSE_NEVER - PAST_NS;
     expire_timers();
     return result;
 }
@@ -409,7 +419,8 @@ static bool other_threads(void) {
 /* One wait of whatever kind, of which `look` is the one that does not sleep. Returns what it returns, or -1 with errno. */
 static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int timeout_ms), void *call) {
     uint64_t begun = hooks.clock();
-    uint64_t end = timeout_ns < 0 ? INTERPOSE_NEVER : begun + (uint64_t)timeout_ns;
+    uint64_t left = begun < INTERPOSE_END ? INTERPOSE_END - begun : 0, asked = (uint64_t)timeout_ns;
+    uint64_t end = timeout_ns < 0 ? INTERPOSE_NEVER : begun + (asked < left ? asked : left);
     inside = false;
     int64_t ready = -hooks.wait_begins(timeout_ns);
     for (bool patient = true; ready == 0;) {
@@ -447,7 +458,31 @@ struct epoll_call {
 
 static int64_t look_epoll(void *self, int timeout_ms) {
     struct epoll_call *call = self;
-    return outcome(syscall(SYS_epoll_pwait, call->epfd, call->events, call->max, timeout_ms, call->mask, 8));
+    int64_t ready = outcome(syscall(SYS_epoll_pwait, call->epfd, call->events, call->max, timeout_ms, call->mask, 8));
+    if (ready > 0) {
+        report.epfd = call->epfd;
+        report.event = call->events[0];
+    }
+    return ready;
+}
+
+/* The kernel says which number a registration has, also when that number was closed since. */
+int interpose_reported(uint32_t *events) {
+    char path[64], line[256];
+    int fd = report.fd, found;
+    unsigned mask;
+    unsigned long long data;
+    *events = report.event.events;
+    if (report.epfd < 0)
+        return fd;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", report.epfd);
+    FILE *info = fopen(path, "r");
+    for (fd = -1; info != NULL && fgets(line, sizeof line, info) != NULL;)
+        if (sscanf(line, "tfd: %d events: %x data: %llx", &found, &mask, &data) == 3 && data == report.event.data.u64)
+            fd = found;
+    if (info != NULL)
+        fclose(info);
+    return fd;
 }
 
 static int64_t milliseconds(int timeout) {
@@ -484,7 +519,14 @@ struct poll_call {
 static int64_t look_poll(void *self, int timeout_ms) {
     struct poll_call *call = self;
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
-    return outcome(syscall(SYS_ppoll, call->fds, call->count, &timeout, call->mask, 8));
+    int64_t ready = outcome(syscall(SYS_ppoll, call->fds, call->count, &timeout, call->mask, 8));
+    for (nfds_t i = call->count; ready > 0 && i-- > 0;)
+        if (call->fds[i].revents != 0) {
+            report.epfd = -1;
+            report.fd = call->fds[i].fd;
+            report.event.events = (uint32_t)(unsigned short)call->fds[i].revents;
+        }
+    return ready;
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
@@ -528,7 +570,17 @@ static int64_t look_select(void *self, int timeout_ms) {
     for (unsigned i = 0; i < 3; i++)
         if (call->sets[i] != NULL)
             *call->sets[i] = call->asked[i];
-    return outcome(syscall(SYS_pselect6, call->count, call->sets[0], call->sets[1], call->sets[2], &timeout, NULL));
+    int64_t ready =
+        outcome(syscall(SYS_pselect6, call->count, call->sets[0], call->sets[1], call->sets[2], &timeout, NULL));
+    static const uint32_t events[] = {POLLIN, POLLOUT, POLLPRI};
+    for (int fd = 0; ready > 0 && fd < call->count; fd++)
+        for (unsigned i = 0; i < 3; i++)
+            if (call->sets[i] != NULL && FD_ISSET(fd, call->sets[i])) {
+                report.epfd = -1;
+                report.fd = fd;
+                report.event.events = events[i];
+            }
+    return ready;
 }
 
 EXPORT int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,

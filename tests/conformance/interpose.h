@@ -14,6 +14,7 @@ enum interpose_mode {
 };
 
 #define INTERPOSE_NEVER UINT64_MAX
+#define INTERPOSE_END   ((uint64_t)INT64_MAX) /* the last nanosecond of a kernel's clock, 292 years from its start */
 
 struct interpose_hooks {
     uint64_t (*clock)(void);
@@ -30,6 +31,9 @@ void interpose_begin(enum interpose_mode mode, const struct interpose_hooks *hoo
 
 /* Whether the calls that come now are the subject's. Returns what it was before. */
 bool interpose_inside(bool inside);
+
+/* The first descriptor that the last wait with a report told of, and for what; -1: that registration has no number any more. */
+int interpose_reported(uint32_t *events);
 
 /* ---- threads that the subject makes: participants ------------------------------------------------------
  *

@@ -72,8 +72,8 @@ void strict_run(const struct etalon_subject *subject, const struct program *prog
 void outside_run(const struct etalon_subject *subject, const struct program *program, bool lenient,
                  struct kit_result *result);
 
-/* Whether the judge from outside knows such a failure, "CLAUSE" or "CLAUSE/KIND": what an adapter can say of documented differences. */
-bool outside_knows(const char *failure);
+/* Why an adapter cannot document such a failure, "CLAUSE" or "CLAUSE/KIND", as a difference; NULL: it can. */
+const char *outside_refuses(const char *failure);
 
 /* How the reference loop runs the same program, for the report. */
 void reference_run(const struct program *program, const struct world_kind_functions *world, struct kit_result *result);

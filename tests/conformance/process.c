@@ -4,6 +4,7 @@
 
 #include "process.h"
 
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 
 #define WATCHDOG_NS    (process_watchdog_s * UINT64_C(1000000000)) /* for what makes no call that could be counted */
 #define PARALLEL_MAX   64
+#define DEPTH_MAX      2
 #define FILE_BYTES_MAX (16 << 20)
 
 unsigned process_watchdog_s = 10;
@@ -32,7 +34,8 @@ static struct slot {
     uint64_t deadline_ns;
     void *shared;
     size_t size;
-} slots[PARALLEL_MAX];
+} slots[DEPTH_MAX * PARALLEL_MAX];
+static unsigned depth; /* process_run in the done() of another */
 
 static uint64_t real_clock(void) {
     struct timespec now;
@@ -49,8 +52,8 @@ static void *shared_memory(size_t size) {
     return memory;
 }
 
-/* In the new process: nothing of the runner can be reached from here. */
-static void seclude(const void *mine) {
+/* In the new process: nothing of the runner can be reached from here. `said` takes what is written to standard error, -1: nothing does. */
+static void seclude(const void *mine, int said) {
     struct rlimit none = {0, 0}, processor = {process_watchdog_s, process_watchdog_s + 1},
                   file = {FILE_BYTES_MAX, FILE_BYTES_MAX};
     setpgid(0, 0);
@@ -60,9 +63,9 @@ static void seclude(const void *mine) {
     setrlimit(RLIMIT_FSIZE, &file);
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd <= STDERR_FILENO && null >= 0; fd++)
-        dup2(null, fd);
+        dup2(fd == STDERR_FILENO && said >= 0 ? said : null, fd);
     syscall(SYS_close_range, 3U, ~0U, 0U);
-    for (unsigned i = 0; i < PARALLEL_MAX; i++)
+    for (unsigned i = 0; i < DEPTH_MAX * PARALLEL_MAX; i++)
         if (slots[i].shared != NULL && slots[i].shared != mine)
             munmap(slots[i].shared, slots[i].size);
 }
@@ -176,9 +179,8 @@ static const struct etalon_subject *load_subject(const char *path, char *error, 
         return NULL;
     }
     for (const struct etalon_subject_difference *d = s->differences; d != NULL && d->clause != NULL; d++)
-        if (!outside_knows(d->clause)) {
-            snprintf(error, size, "documents the difference '%.40s', which is no failure in the table of RUNNER.md",
-                     d->clause);
+        if (outside_refuses(d->clause) != NULL) {
+            snprintf(error, size, "documents the difference '%.40s', %s", d->clause, outside_refuses(d->clause));
             return NULL;
         }
     if ((s->offers & ETALON_OFFERS_ROUNDS) != 0 && (s->offers & ROUNDS_NEED) != ROUNDS_NEED) {
@@ -218,6 +220,19 @@ static const char *signal_name(int number) {
     return text;
 }
 
+/* The first line that a library wrote before it ended the process: a reason, as of AddressSanitizer. */
+static void add_reason(char *error, size_t size, int said) {
+    char line[201] = "";
+    ssize_t length = said >= 0 ? pread(said, line, sizeof line - 1, 0) : 0;
+    line[length > 0 ? strcspn(line, "\n") : 0] = '\0';
+    for (char *p = line; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
+            *p = '?';
+    size_t used = strlen(error);
+    if (*line != '\0')
+        snprintf(error + used, size - used, ": %s", line);
+}
+
 bool subject_look(const char *path, struct subject *subject, char *error, size_t error_size) {
     char absolute[4096];
     if (realpath(path, absolute) == NULL) {
@@ -225,10 +240,11 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
         return false;
     }
     struct look *look = shared_memory(sizeof *look);
+    int said = memfd_create("said", MFD_CLOEXEC);
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        seclude(NULL);
+        seclude(NULL, said);
         look_here(absolute, look);
         syscall(SYS_exit_group, 0);
     }
@@ -255,6 +271,10 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
         snprintf(error, error_size, "%.300s", look->error);
     else
         good = true;
+    if (!good && child > 0 && ended > 0 && look->magic != KIT_MAGIC)
+        add_reason(error, error_size, said);
+    if (said >= 0)
+        close(said);
     if (good) {
         *subject = look->subject;
         snprintf(subject->path, sizeof subject->path, "%s", absolute);
@@ -320,6 +340,7 @@ static void conclude(struct slot *slot, const struct job *job, int status, bool 
     struct kit_result *result = slot->shared;
     struct outcome *outcome = job->outcome;
     memset(outcome, 0, sizeof *outcome);
+    outcome->ended = true;
     bool ended_by_itself = !timed_out && WIFEXITED(status) && WEXITSTATUS(status) == 0 && believable(result);
     if (ended_by_itself) {
         keep(outcome, result);
@@ -354,18 +375,20 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
     }
     if (slot->pid > 0)
         return;
-    seclude(slot->shared);
+    seclude(slot->shared, -1);
     run_here(job, slot->shared);
     syscall(SYS_exit_group, 1);
 }
 
 void process_run(struct job *job, unsigned jobs, unsigned parallel, void (*progress)(unsigned done, unsigned all)) {
     unsigned next = 0, done = 0;
+    assert(depth < DEPTH_MAX);
+    struct slot *own = &slots[depth++ * PARALLEL_MAX];
     parallel = parallel == 0 ? 1 : parallel > PARALLEL_MAX ? PARALLEL_MAX : parallel;
     while (done < jobs) {
         bool moved = false;
         for (unsigned i = 0; i < parallel; i++) {
-            struct slot *slot = &slots[i];
+            struct slot *slot = &own[i];
             int status = 0;
             if (slot->pid == 0 && next < jobs) {
                 begin(slot, &job[next], next);
@@ -374,14 +397,15 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel, void (*progr
             }
             if (slot->pid == 0)
                 continue;
-            bool late = real_clock() > slot->deadline_ns;
+            pid_t ended = waitpid(slot->pid, &status, WNOHANG);
+            bool late = ended == 0 && real_clock() > slot->deadline_ns;
+            if (ended == 0 && !late)
+                continue;
             if (late) {
                 kill(-slot->pid, SIGKILL);
                 kill(slot->pid, SIGKILL);
+                waitpid(slot->pid, &status, 0);
             }
-            pid_t ended = waitpid(slot->pid, &status, late ? 0 : WNOHANG);
-            if (ended == 0)
-                continue;
             kill(-slot->pid, SIGKILL); /* whatever it has started */
             conclude(slot, &job[slot->job], status, late);
             moved = true;
@@ -392,6 +416,7 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel, void (*progr
         if (!moved)
             usleep(200);
     }
+    depth--;
 }
 
 void outcome_free(struct outcome *outcome) {

@@ -22,6 +22,7 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
 
 /* A run that has ended. */
 struct outcome {
+    bool ended; /* … or will not be begun */
     enum verdict verdict;
     char clause[24], kind[16];
     char message[320];
@@ -41,7 +42,8 @@ struct job {
 /* Real time after which a run is taken for one without an end, in seconds. */
 extern unsigned process_watchdog_s;
 
-/* Runs all jobs, at most `parallel` at a time. progress may be null; it is called after each. */
+/* Runs all jobs, at most `parallel` at a time. progress may be null; it is called after each, which is marked as ended, and
+ * may run others. */
 void process_run(struct job *job, unsigned jobs, unsigned parallel, void (*progress)(unsigned done, unsigned all));
 
 void outcome_free(struct outcome *outcome);

@@ -35,6 +35,14 @@ static void put(struct writer *w, const struct command *command) {
         w->program->command[w->program->commands++] = *command;
 }
 
+/* About where milliseconds, or a deadline in a finer unit, are more than 31, 32, 63 or 64 bits. */
+static uint64_t far_delay(struct writer *w) {
+    static const uint64_t units[] = {1, 1000, 1000000};
+    static const uint64_t ends[] = {INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX};
+    unsigned end = draw(w, sizeof ends / sizeof *ends);
+    return (end < 2 ? ends[end] : ends[end] / units[draw(w, 3)]) + draw(w, 8) - (end == 3 ? 7 : 0);
+}
+
 /* A completion for a descriptor or a timer: each descriptor has one of its own where only one may wait on it. */
 static struct command operation(struct writer *w) {
     struct command c = {.kind = COMMAND_SUBMIT, .body = (uint8_t)(1 + draw(w, 4))};
@@ -49,7 +57,7 @@ static struct command operation(struct writer *w) {
         static const uint8_t delays[] = {0, 1, 1, 2, 3, 5, 5, 10, 10, 20};
         c.kind = COMMAND_TIMER;
         c.c = (uint8_t)(4 + draw(w, 4));
-        c.value = delays[draw(w, sizeof delays)];
+        c.value = draw(w, 16) == 0 ? far_delay(w) : delays[draw(w, sizeof delays)];
         return c;
     }
     c.operation = ET_POLL;
@@ -70,7 +78,7 @@ static struct command on_the_loop(struct writer *w) {
     case 2:
         if (has(w, ETALON_OFFERS_RESET)) {
             struct command reset = {.kind = COMMAND_RESET, .c = (uint8_t)(5 + draw(w, 3)), .other = 4, .body = c.body};
-            reset.value = draw(w, 12);
+            reset.value = draw(w, 16) == 0 ? far_delay(w) : draw(w, 12);
             return reset;
         }
         break;

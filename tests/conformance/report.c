@@ -267,6 +267,8 @@ static void write_result(FILE *out, const struct check *check, const struct chec
         program(out, "program", r->shrunk);
     else
         fputs("\"program\":null", out);
+    fputc(',', out);
+    member(out, "program_message", r->shrunk != NULL ? r->shrunk_message : NULL);
     fputc('}', out);
 }
 

@@ -107,7 +107,7 @@
     for (const row of rows) {
       const text = `${row.cells[0].textContent} ${row.dataset.find}`.toLowerCase();
       const fits = wanted.every((word) => text.includes(word));
-      row.hidden = !fits || (only.checked && !row.querySelector(".fail, .hang, .crash, .not_strict"));
+      row.hidden = !fits || (only.checked && !row.querySelector(".fail, .hang, .crash, .not_strict, .unsettled"));
       shown += !row.hidden;
     }
     for (const body of all("#page\\:matrix-table tbody")) body.hidden = !all("tr[id]", body).some((row) => !row.hidden);

@@ -17,7 +17,7 @@ import tempfile
 
 sys.dont_write_bytecode = True  # nothing is to appear beside an installed copy
 from report_data import CELL_RANK, VERDICTS, WORDS, Malformed, read_input  # noqa: E402
-from report_trace import align, render_timeline, render_trace  # noqa: E402
+from report_trace import align, objections, render_timeline, render_trace  # noqa: E402
 from report_text import clip, label, plural, prose, text  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -25,7 +25,7 @@ ICON = ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0
         "fill='%23256'/%3E%3C/svg%3E")
 LEGEND = {
     "pass": "everything the clause demands was seen",
-    "not_strict": "no MUST is broken, but a SHOULD is missed",
+    "not_strict": "a SHOULD is missed, or a MUST is broken in just the way that the loop’s own manual announces",
     "fail": "a MUST is broken; the cell shows where",
     "hang": "the subject waits, and nothing could ever wake it",
     "crash": "the subject's process ended by a signal",
@@ -34,6 +34,8 @@ LEGEND = {
     "none": "no case was run here",
 }
 SUBJECTS_MANY = 10  # from here on the matrix scrolls by itself
+SUBJECTS_FEW = 3  # up to here names have room, also on a phone
+DIFFERS = ("crash", "hang", "fail", "not_strict")
 
 
 # ---- from results to cells ----------------------------------------------------------------------------------------------
@@ -121,7 +123,8 @@ def render_cell(verdict, count, total, address, label):
 def subject_head(report, first):
     heads = "".join(f'<th scope="col"><a href="#about:{report.slug["subject", s["name"]]}" title="{label(s["name"], 80)}">'
                     f'<span>{label(s["name"], 40)}</span></a></th>' for s in report.subjects)
-    return f'<thead><tr><th scope="col" class="corner">{first}</th>{heads}</tr></thead>'
+    few = ' class="few"' if len(report.subjects) <= SUBJECTS_FEW else ""
+    return f'<thead{few}><tr><th scope="col" class="corner">{first}</th>{heads}</tr></thead>'
 
 
 def clause_cell_address(report, clause, subject, found):
@@ -207,6 +210,27 @@ def render_subjects(report):
             f'</tbody></table></div>'), "".join(notes)
 
 
+def failure(result):
+    """As RUNNER.md names it: the clause, and the kind where there are several."""
+    return text(clip(result["clause"] + ("/" + result["kind"] if result["kind"] else ""), 80))
+
+
+def render_differences(report):
+    """What a reader looks for first: for each subject the results that differ from the law, worst first."""
+    parts = []
+    for subject in report.subjects:
+        found = sorted((r for r in report.data["results"] if r["subject"] == subject["name"] and r["verdict"] in DIFFERS),
+                       key=lambda r: CELL_RANK[r["verdict"]])
+        items = "".join(
+            f'<li><a class="v {r["verdict"]}" href="#{report.address("case", r["case"], r["subject"])}">{mark(r["verdict"])} {label(r["case"], 60)}</a> '
+            f'<span class="word">{WORDS[r["verdict"]]}{", " + failure(r) if r["clause"] else ""}</span><p>{text(clip(r["message"], 300))}</p></li>'
+            for r in found)
+        if items:
+            unfold = " open" if len(report.subjects) == 1 else ""
+            parts.append(f'<details{unfold}><summary>{label(subject["name"], 60)}: {plural(len(found), "case")}</summary><ol>{items}</ol></details>')
+    return "".join(parts) or "<p>Nothing: no case failed, and none is merely not strict.</p>"
+
+
 def render_legend():
     items = "".join(f'<div><dt class="v {v}">{mark(v)} {WORDS[v]}</dt><dd>{LEGEND[v]}</dd></div>' for v in VERDICTS)
     return f'<dl class="legend">{items}</dl>'
@@ -287,17 +311,18 @@ def render_variant(report, case, results):
     for result in results:
         verdict, broken = result["verdict"], ""
         if result["clause"]:
-            broken = f', <a href="#{report.address("clause", result["clause"])}">{text(result["clause"])}</a>'
+            broken = f', <a href="#{report.address("clause", result["clause"])}">{failure(result)}</a>'
         heads.append(f'<div class="result" id="{report.address("case", case["id"], result["subject"])}"><h3 class="verdict v {verdict}">{mark(verdict)} '
                      f'{label(result["subject"], 80)}: {WORDS[verdict]}{broken}</h3><p class="message">{describe(verdict, result)}</p>'
                      f'{render_law(report, result["clause"]) if result["clause"] not in (None, *case["clauses"]) else ""}</div>')
     program = ""
     if first["program"] is not None:
-        program = f'<h4>The shortest program found that shows it</h4><pre tabindex="0">{text(first["program"])}</pre>'
+        own = f', in which {text(first["program_message"])}' if first["program_message"] not in (None, first["message"]) else ""
+        program = f'<h4>The shortest program found that shows it{own}</h4><pre tabindex="0">{text(first["program"])}</pre>'
     shown = ""
     if first["expected"] or first["observed"]:
-        rows, free = align(first["expected"], first["observed"]), first["verdict"] == "pass"
-        shown = f'<h4>Timeline{" of the case’s program" if program else ""} <span class="hint">▶ callback &nbsp; ○ call &nbsp; — {said_of_lines(rows)}</span></h4>{render_timeline(rows, free)}{render_trace(rows, free)}'
+        rows = align(first["expected"], first["observed"], objections(first))
+        shown = f'<h4>Timeline{" of the case’s program" if program else ""} <span class="hint">▶ callback &nbsp; ○ call &nbsp; — {said_of_lines(rows)}</span></h4>{render_timeline(rows)}{render_trace(rows, first["verdict"])}'
     return f'<div class="variant">{"".join(heads)}{program}{shown}</div>'
 
 
@@ -309,7 +334,7 @@ def render_case(report, case):
         result = report.result.get((case["id"], subject["name"]))
         if result is None:
             continue
-        variants.setdefault((result["verdict"] == "pass", repr(result["expected"]), repr(result["observed"]), result["program"]), []).append(result)
+        variants.setdefault((result["verdict"], objections(result), repr(result["expected"]), repr(result["observed"]), result["program"]), []).append(result)
         tabs.append(f'<a class="v {result["verdict"]}" href="#{report.address("case", case["id"], subject["name"])}">{mark(result["verdict"])} '
                     f'{label(subject["name"], 40)}<span class="h">: {WORDS[result["verdict"]]}</span></a>')
     laws = "".join(render_law(report, clause) for clause in case["clauses"])
@@ -338,14 +363,15 @@ patternTransform="rotate(45)"><rect class="ground" width="6" height="6"/><rect c
 <main>
 <section aria-labelledby="page:subjects"><h2 id="page:subjects">Subjects</h2>{totals}
 <details class="key"><summary>What the marks mean</summary>{legend}</details></section>
+<section class="differences" aria-labelledby="page:differences"><h2 id="page:differences">What differs</h2>{differences}</section>
 <section aria-labelledby="page:matrix"><h2 id="page:matrix">Clauses</h2><p>Every cell opens what was run, what was expected and what was seen. \
 A fraction says how many of the clause’s cases have that verdict.</p>
 <form class="filter" hidden><label>Find <input type="search" placeholder="clause, case or word" autocomplete="off"></label>\
-<label><input type="checkbox"> only rows with a difference</label><output></output></form>{matrix}</section>
+<label><input type="checkbox"{filtered}> only rows with a difference or a “?”</label><output></output></form>{matrix}</section>
 <section aria-labelledby="page:cases"><h2 id="page:cases">Cases</h2>{cases}</section>
 <section class="about" aria-labelledby="page:about"><h2 id="page:about">How each subject was held</h2>{notes}</section>
 <footer><p>Cite a clause by its number, as “Etalon spec {spec}, ET-RESET-3”; its address in this page is <code>#ET-RESET-3</code>. Numbers never change \
-their meaning.</p></footer>
+their meaning. It speaks of submissions, phases and rounds; the last section of ADAPTERS.md says what those are in a loop of watchers.</p></footer>
 </main>
 {sheets}<script>{script}</script></body></html>
 """
@@ -365,7 +391,8 @@ def render_page(data):
             f'{plural(len(data["cases"]), "case")}.')
     facts = [f'Etalon {text(data["etalon"])}', f'specification {text(data["spec"])}', f'adapter interface {data["abi"]}', text(data["created"]),
              f'{plural(data["random"], "random program")}, seed {data["seed"]}', "strict" if data["strict"] else "not strict"]
-    return PAGE.format(style=style, script=script, style_hash=integrity(style), script_hash=integrity(script), icon=ICON,
+    alone = len(report.subjects) == 1 and any(r["verdict"] in DIFFERS for r in data["results"])
+    return PAGE.format(differences=render_differences(report), filtered=" checked" if alone else "", style=style, script=script, style_hash=integrity(style), script_hash=integrity(script), icon=ICON,
                        etalon=text(data["etalon"]), spec=text(data["spec"]), lead=lead, legend=render_legend(), totals=totals, notes=notes,
                        facts="".join(f"<span>{fact}</span> " for fact in facts), matrix=render_matrix(report),
                        cases=render_case_list(report), sheets="".join(sheets))

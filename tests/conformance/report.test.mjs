@@ -188,7 +188,7 @@ const use = async () => { // by mouse and by keyboard
   await page.locator("input[type=search]").fill("");
   await page.locator("input[type=checkbox]").check();
   await expect("only rows with a difference", page.evaluate(() => [...document.querySelectorAll("main .grid tr[id]")].every((row) =>
-    row.checkVisibility() === !!row.querySelector(".fail, .hang, .crash, .not_strict"))));
+    row.checkVisibility() === !!row.querySelector(".fail, .hang, .crash, .not_strict, .unsettled"))));
   await page.goto(`${page_of("medium")}#ET-RESET-3`);
   await expect("a clause has an address", page.locator("section#ET-RESET-3 h2").isVisible());
   await page.evaluate(() => { location.hash = document.querySelector(".result.list li:nth-child(2)").parentNode.parentNode.id; });
@@ -196,6 +196,69 @@ const use = async () => { // by mouse and by keyboard
   await expect("the first case of a list is unfolded", page.locator(".result.list details[open]").first().isVisible());
   check("mouse, keyboard, filter, addresses", [...problems, ...page.said]);
   await page.context().close();
+};
+
+// The page of somebody who has one loop: a failure, a difference that the loop documents and after which the run goes on, and a clause
+// that nothing could judge, as its only case failed by another one.
+const alone = async () => {
+  const data = JSON.parse(fs.readFileSync(path.join(folder, "medium.json"), "utf8"));
+  const event = (at_us, kind, text, completion = null, state = null) => ({ at_us, kind, completion, text, state });
+  const remark = "the run returns after 0 callbacks, 1 were asked for, and something is in use";
+  const start = (wait, state) => [event(0, "call", "timer c0 100ms do b1 = 0", "c0", state), event(0, "wait", `wait ${wait} ns`)];
+  const expected = [...start(99300000, "adding"), event(0, "world", "world: wakeup"), event(0, "wait", "wait 99300000 ns"),
+    event(99300, "callback", "callback c0 0", "c0", "dead"), event(99300, "call", "run once = 0, 0 active")];
+  const seen = [...start(100000000, "in_use"), event(1, "world", "world: wakeup"), event(1, "call", "run once = 0")];
+  const clauses = ["ET-TICK-5", "ET-RUN-2", "ET-WAKE-1"];
+  const result = (id, verdict, observed, message = "") => ({ subject: "bravo", case: id, verdict, message, signal: null, expected, observed, program: null,
+    clause: verdict === "pass" ? null : "ET-RUN-2", kind: verdict === "pass" ? null : "woken" });
+  data.subjects = data.subjects.filter((each) => each.name === "bravo");
+  data.cases = ["stops", "goes-on", "passes"].map((id) => ({ id, title: id, description: "", program: "main", clauses: id === "stops" ? clauses : ["ET-RUN-2"] }));
+  data.cases.push(...[...Array(40)].map((_, i) => ({ id: `no-${i}`, title: "", description: "", program: "main", clauses: ["ET-TIMER-1"] })));
+  data.results = [result("passes", "pass", seen), result("goes-on", "not_strict", [...seen, event(1, "state", remark), ...expected.slice(4)],
+    `${remark}; documented: it says so`), result("stops", "fail", [...seen, event(1, "end", remark)], remark)];
+  fs.writeFileSync(path.join(folder, "alone.json"), JSON.stringify(data));
+  const { status, stderr } = make(path.join(folder, "alone.json"), path.join(folder, "alone.html"));
+  const problems = status === 0 ? [] : [stderr];
+  for (const [size, width, height] of [["phone", 390, 844], ["desk", 1280, 900]]) {
+    const page = await open(page_of("alone"), "phone", "light");
+    await page.setViewportSize({ width, height });
+    await page.reload();
+    const expect = (what, found) => { if (!found) problems.push(`${size}: ${what}`); };
+    await shot(page, `alone-${size}`);
+    const first = page.locator(".differences li a").first();
+    const box = await first.boundingBox();
+    expect("the worst difference is on the first screen", (await first.textContent()).includes("stops") && box.y + box.height < height);
+    expect("the filter is on", await page.locator("input[type=checkbox]").isChecked());
+    const rows = await page.evaluate(() => [...document.querySelectorAll("main .grid tr[id]")].filter((row) => row.checkVisibility()).map((row) => row.id.slice(4)));
+    expect(`the rows are those that differ or were never judged, not ${rows}`, rows.sort().join() === "ET-RUN-2,ET-TICK-5,ET-WAKE-1,goes-on,stops");
+    expect("the head of the only column lies", await page.locator("#page\\:matrix-table thead th:not(.corner) span").evaluate((each) => getComputedStyle(each).writingMode === "horizontal-tb"));
+    expect("the legend knows documented differences", (await page.locator(".legend dd").nth(1).textContent()).includes("announces"));
+    await first.click();
+    await page.waitForFunction(() => document.querySelector(".sheet h2:focus"));
+    await shot(page, `alone-${size}-case`);
+    expect("the cross covers no verdict", await page.evaluate(() => {
+      const sheet = document.activeElement.closest(".sheet");
+      const [a, b] = [sheet.querySelector(".close"), sheet.querySelector(".result .verdict")].map((each) => each.getBoundingClientRect());
+      return a.right <= b.left || a.bottom <= b.top || b.bottom <= a.top;
+    }));
+    // Where it breaks is what the judge said, and nothing else is coloured.
+    for (const [id, row, word] of [["stops", 7, "It breaks"], ["goes-on", 5, "not strict"], ["passes", 0, "Nothing here"]]) {
+      const found = await page.evaluate((id) => {
+        const trace = document.querySelector(`[id="${id}/bravo"]`).closest(".variant").querySelector(".trace");
+        location.hash = `${id}/bravo`;
+        const coloured = [...trace.querySelectorAll("tbody tr")].filter((each) => getComputedStyle(each).backgroundColor !== "rgba(0, 0, 0, 0)");
+        return { caption: trace.caption.textContent, rows: coloured.map((each) => `${each.cells[0].textContent}: ${each.cells[3].textContent}`),
+          signs: trace.closest(".variant").querySelectorAll(".sign.broke").length, differ: trace.querySelectorAll("tr.other").length };
+      }, id);
+      const right = row === 0 ? found.rows.length === 0 && found.signs === 0
+        : found.rows.length === 1 && found.rows[0].startsWith(`${row}:`) && found.rows[0].includes(remark) && found.signs === 1 && found.caption.includes(`row ${row},`);
+      expect(`${id} breaks in row ${row}, not in ${JSON.stringify(found)}`, right && found.differ > 0);
+      expect(`${id} says what is expected`, found.caption.includes(word) && found.caption.includes("Etalon’s own loop"));
+    }
+    problems.push(...page.said);
+    await page.context().close();
+  }
+  check("the page of one loop: what differs comes first, and where it breaks", problems);
 };
 
 const withoutScript = async () => {
@@ -258,6 +321,7 @@ try {
   await examine("hostile", "phone", "light", (hrefs) => hrefs.filter((_, index) => index % 3 === 1));
   await examine("hostile", "desk", "dark", (hrefs) => hrefs.filter((_, index) => index % 5 === 3));
   await use();
+  await alone();
   await withoutScript();
   await broken();
 } finally {

@@ -83,7 +83,7 @@ def read_result(place, result, subjects, cases, clauses):
         "subject": take(result, place, "subject", str), "case": take(result, place, "case", str),
         "verdict": one_of(result, place, "verdict", CASE_VERDICTS), "clause": take(result, place, "clause", str, True), "kind": take(result, place, "kind", str, True),
         "message": take(result, place, "message", str, True) or "", "signal": take(result, place, "signal", str, True),
-        "program": take(result, place, "program", str, True),
+        "program": take(result, place, "program", str, True), "program_message": take(result, place, "program_message", str, True),
         "expected": [read_event(*each) for each in objects(result, place, "expected")],
         "observed": [read_event(*each) for each in objects(result, place, "observed")],
     }

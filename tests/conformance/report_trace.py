@@ -1,7 +1,8 @@
 """Expected against observed: the alignment of both, the table, and the picture. A part of report.py.
 
-Rows of the table and columns of the picture are the same thing under the same number. Long traces are shown around their
-first difference.
+Rows of the table and columns of the picture are the same thing under the same number. Long traces are shown around the row that
+says what broke, or else around their first difference. What is expected is the run of Etalon's own loop, so a difference from it
+is no failure by itself: only the rows where the judge objected are marked as such.
 """
 import difflib
 import re
@@ -9,13 +10,13 @@ import re
 from report_data import STATES
 from report_text import clip, plural, text
 
-ROWS_BEFORE, ROWS_AFTER = 150, 250  # what is shown around the first difference
+ROWS_BEFORE, ROWS_AFTER = 150, 250  # what is shown around the row that matters
 COLUMNS_BEFORE, COLUMNS_AFTER = 60, 100
 ALIGN_MAX = 400  # events between which differences are aligned; the rest is set side by side
 TEXT_MAX = 2000
 TIME_US = 1000  # loops count in milliseconds, and each wait of a subject takes a microsecond that the reference's does not
 MARKS = {"same": ("", ""), "time": ("◷", "at another time"), "other": ("≠", "differs"), "missing": ("−", "missing"),
-         "unexpected": ("+", "unexpected")}
+         "unexpected": ("+", "not in the expected run"), "broke": ("✗", "here it breaks")}
 
 COLUMN, TOP, LANE, TRACK, GAP = 28, 30, 24, 16, 12  # pixels: of a column, above the lanes, a lane, a track of a double lane
 
@@ -47,8 +48,19 @@ def same(a, b):
             and same_state(a["state"], b["state"]))
 
 
-def pair(number, expected, observed):
-    if observed is None:
+def objections(result):
+    """Which observed events are those where the judge objected: its own remarks, or else the last thing that was seen."""
+    if result["verdict"] in ("pass", "not_offered"):
+        return frozenset()
+    said = [i for i, event in enumerate(result["observed"])
+            if event["kind"] in ("state", "end") and event["text"] and result["message"].startswith(event["text"])]
+    return frozenset(said or [len(result["observed"]) - 1][:len(result["observed"])])
+
+
+def pair(number, expected, observed, broke):
+    if broke:
+        mark = "broke"
+    elif observed is None:
         mark = "missing"
     elif expected is None:
         mark = "unexpected"
@@ -59,8 +71,11 @@ def pair(number, expected, observed):
     return number, mark, expected, observed
 
 
-def align(expected, observed):
-    """Rows (number, mark, expected event or None, observed event or None) that hold every event once, in order."""
+def align(expected, observed, broke=frozenset()):
+    """Rows (number, mark, expected event or None, observed event or None) that hold every event once, in order. The judge's own remarks,
+    among the observed events that are numbered in `broke`, have no counterpart and get rows of their own."""
+    remarks = {i for i in broke if observed[i]["kind"] in ("state", "end")}
+    whole, observed = observed, [event for i, event in enumerate(observed) if i not in remarks]
     start = 0
     while start < min(len(expected), len(observed)) and same(expected[start], observed[start]):
         start += 1
@@ -70,7 +85,21 @@ def align(expected, observed):
     for _, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
         pairs += longest(a[i1:i2], b[j1:j2])
     pairs += longest(expected[start + ALIGN_MAX:], observed[start + ALIGN_MAX:])
-    return [pair(number + 1, *each) for number, each in enumerate(pairs)]
+    rows, seen = [], 0
+
+    def remark():
+        nonlocal seen
+        while seen in remarks:
+            rows.append((None, whole[seen], True))
+            seen += 1
+
+    remark()
+    for left, right in pairs:
+        rows.append((left, right, right is not None and seen in broke))
+        if right is not None:
+            seen += 1
+            remark()
+    return [pair(number + 1, *each) for number, each in enumerate(rows)]
 
 
 def likeness(event):
@@ -87,11 +116,16 @@ def longest(a, b):
 
 def around(rows, before, after):
     """The part of the rows that is shown, and how many are left out before and after it."""
-    first = next((i for i, row in enumerate(rows) if row[1] != "same"), 0)
+    first = next((i for wanted in ({"broke"}, MARKS.keys() - {"same"}) for i, row in enumerate(rows) if row[1] in wanted), 0)
     start = max(0, min(first - before, len(rows) - before - after))
     end = min(len(rows), start + before + after)
     return rows[start:end], start, len(rows) - end
 
+
+WHERE = {"pass": "Nothing here breaks the law. ", "fail": "It breaks in {0}, which says how: what came just before is the cause. ",
+         "not_strict": "What is not strict is in {0}, which says how: what came just before is the cause. ",
+         "hang": "The last that was seen before the hang: {0}. ", "crash": "The last that was seen before the crash: {0}. ", "not_offered": ""}
+REFERENCE = "Expected is what Etalon’s own loop did with this program; the other rows that differ from it (grey) break nothing by that."
 
 # ---- the table -----------------------------------------------------------------------------------------------------------
 
@@ -123,15 +157,16 @@ def render_event(event, other, mark, differs=False):
     return f'<span class="at">{at}</span> <code class="k-{event["kind"]}">{shown}</code>{state}'
 
 
-def render_row(row, alike, first):
+def render_row(row, alike):
     number, mark, expected, observed = row
     if alike:
         return f'<tr><th scope="row">{number}</th><td>{render_event(observed, None, "same")}</td></tr>'
     sign, word = MARKS[mark]
     sign = f'<span aria-hidden="true">{sign}</span><span class="h">{word}</span>' if sign else ""
-    differs = mark == "other" and not same_state(expected["state"], observed["state"])
-    left, right = render_event(expected, observed, mark, differs), render_event(observed, expected, mark, differs)
-    return (f'<tr class="{mark}{" first" if first else ""}"><th scope="row">{number}</th><td class="e">{left}</td><td class="m">{sign}</td>'
+    likewise = pair(number, expected, observed, False)[1]
+    differs = likewise == "other" and not same_state(expected["state"], observed["state"])
+    left, right = render_event(expected, observed, likewise, differs), render_event(observed, expected, likewise, differs)
+    return (f'<tr class="{mark}"><th scope="row">{number}</th><td class="e">{left}</td><td class="m">{sign}</td>'
             f'<td class="o">{right}</td></tr>')
 
 
@@ -141,19 +176,21 @@ def left_out(number, columns):
     return f'<tr class="left"><td colspan="{columns}">{plural(number, "row")} not shown here; the JSON file has them.</td></tr>'
 
 
-def render_trace(rows, free):
-    """free: the subject passes, so that nothing in which it differs is a difference from the law."""
+def numbers(rows):
+    """The rows where it breaks, in words."""
+    broke = [str(row[0]) for row in rows if row[1] == "broke"]
+    return f"row{'s' if len(broke) > 1 else ''} {' and '.join(broke)}" if broke else ""
+
+
+def render_trace(rows, verdict):
     alike = all(row[1] == "same" for row in rows)
     columns = 2 if alike else 4
     heads = '<th scope="col">#</th><th scope="col">Expected and observed: the same</th>' if alike else (
         '<th scope="col">#</th><th scope="col">Expected</th><th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>')
     shown, before, after = around(rows, ROWS_BEFORE, ROWS_AFTER)
-    first = next((row[0] for row in rows if row[1] != "same"), 0)
-    body = "".join(render_row(row, alike, row[0] == first and not free) for row in shown)
-    caption = "Trace" if alike else f"Expected and observed; the first difference is row {first}"
-    if free and not alike:
-        caption = "Expected and observed; where they differ, the law leaves it free"
-    return (f'<table class="trace{" alike" if alike else ""}{" free" if free else ""}"><caption>{caption}</caption>'
+    body = "".join(render_row(row, alike) for row in shown)
+    caption = "Trace" if alike else "Expected and observed. " + WHERE[verdict].format(numbers(rows) or "no row") + REFERENCE
+    return (f'<table class="trace{" alike" if alike else ""}"><caption>{caption}</caption>'
             f'<thead><tr>{heads}</tr></thead><tbody>{left_out(before, columns)}{body}{left_out(after, columns)}</tbody></table>')
 
 
@@ -239,7 +276,7 @@ def time_marks(columns, height):
     return "".join(parts)
 
 
-def render_timeline(rows, free):
+def render_timeline(rows):
     columns, before, after = around(rows, COLUMNS_BEFORE, COLUMNS_AFTER)
     double = any(row[1] != "same" for row in rows)
     names = dict.fromkeys(name for row in columns for event in row[2:] if event for name in (event["completion"], *event["states"]) if name)
@@ -251,8 +288,8 @@ def render_timeline(rows, free):
     parts, labels = [], []
     for column, row in enumerate(columns):
         if row[1] != "same":
-            parts.append(f'<rect class="differs" x="{column * COLUMN}" y="14" width="{COLUMN}" height="{height - 14}"/>'
-                         f'<text class="sign" x="{column * COLUMN + COLUMN / 2:g}" y="25">{MARKS[row[1]][0]}</text>')
+            parts.append(f'<rect class="differs {row[1]}" x="{column * COLUMN}" y="14" width="{COLUMN}" height="{height - 14}"/>'
+                         f'<text class="sign {row[1]}" x="{column * COLUMN + COLUMN / 2:g}" y="25">{MARKS[row[1]][0]}</text>')
     parts.append(time_marks(columns, height))
     for index, name in enumerate(names):
         y = TOP + index * (lane + GAP)
@@ -264,10 +301,9 @@ def render_timeline(rows, free):
             labels += [f'<text class="side" x="46" y="{y + 12}">exp</text>', f'<text class="side" x="46" y="{y + TRACK + 14}">obs</text>']
     for column, row in enumerate(columns):
         parts.append(f'<text class="number" x="{column * COLUMN + 2}" y="{height - 2}">{row[0]}</text>')
-    first = next((row[0] for row in rows if row[1] != "same"), 0)
-    said = f"{plural(len(names), 'completion')} over {plural(len(columns), 'row')}" + (f", first difference in row {first}" if first else ", as expected")
+    said = f"{plural(len(names), 'completion')} over {plural(len(columns), 'row')}" + (f", it breaks in {numbers(rows)}" if numbers(rows) else "")
     rest = f'<p class="none">{plural(before + after, "row")} not drawn.</p>' if before + after else ""
     side = 74 if double else 48
-    return (f'<div class="timeline{" free" if free else ""}"><svg class="lanes" width="{side}" height="{height}" aria-hidden="true">{"".join(labels)}</svg>'
+    return (f'<div class="timeline"><svg class="lanes" width="{side}" height="{height}" aria-hidden="true">{"".join(labels)}</svg>'
             f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline, scrolls sideways"><svg class="line" width="{width}" '
             f'height="{height}" role="img" aria-label="{said}">{"".join(parts)}</svg></div></div>{rest}')

@@ -726,6 +726,11 @@ static const struct lie lies[] = {
      2, NULL, returns_success},
     {"a loop whose init has failed is deinitialised", "fail epoll_create EMFILE at 1\n deinit\n", "ET-INIT-1",
      "takes calls", DEINIT, 2, NULL, returns_success},
+    {"a cancel is refused, beside a poll that a report of another file has not ended",
+     "body 1\n cancel c1 by c7 do b2\n main\n open d0 pipe_reader\n dup d0 to d1\n submit c0 read d0 0 do b1\n"
+     " tick 0\n submit c1 poll d0 in\n close d0\n open d2 pipe_reader\n peer_write d1 1\n cancel c3 by c5 do b1\n"
+     " tick 5\n cancel c3 by c5 do b1\n",
+     "ET-CANCEL-1", NULL, CANCEL, 3, NULL, returns_busy},
     {"a notification is refused", "open d0 async\n notify d0\n", "ET-ASYNC-2", NULL, NOTIFY, 1, NULL, returns_invalid},
     {"a notification changes errno", "open d0 async\n notify d0\n", "ET-ASYNC-4", NULL, NOTIFY, 1, NULL, changes_errno},
     {"a notification is lost", "open d0 async\n async_wait c0 d0 do b1\n tick 0\n notify d0\n run once\n", "ET-ASYNC-2",

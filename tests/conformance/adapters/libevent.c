@@ -155,7 +155,13 @@ static void update_now(void *self) {
     event_base_update_cache_time(s->base);
 }
 
+#define A_CACHED_TIME                                                                                                  \
+    "the time is cached, and EVENT_BASE_FLAG_NO_CACHE_TIME and event_base_update_cache_time() are for callbacks that " \
+    "take long: event2/event.h"
+
 static const struct etalon_subject_difference differences[] = {
+    {"ET-WAIT-2/late", A_CACHED_TIME},
+    {"ET-EXPIRE-1/waits", A_CACHED_TIME},
     {"ET-RUN-2/woken", "EVLOOP_ONCE waits for an active event, and the event of a wake-up is one: event2/event.h"},
     {"ET-WAKE-1",
      "event_active() runs the callback of the wake-up's event, within a callback before the next wait: event2/event.h"},

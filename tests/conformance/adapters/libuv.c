@@ -256,7 +256,15 @@ static void update_now(void *of) {
     uv_update_time(&((struct self *)of)->loop);
 }
 
+#define OF_THE_PASS                                                                                                    \
+    "the time is that of the beginning of the pass, and uv_update_time() is for callbacks that take long: "            \
+    "uv_update_time(), design overview"
+
 static const struct etalon_subject_difference differences[] = {
+    {"ET-WAIT-1/enough",
+     "a pass runs the timers that are due, then polls until the closest timer: uv_run(), design overview"},
+    {"ET-WAIT-2/late", OF_THE_PASS},
+    {"ET-EXPIRE-1/waits", OF_THE_PASS},
     {"ET-RUN-2/woken", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
     {"ET-RUN-2/slice", "UV_RUN_ONCE polls for i/o once, which the end of the longest wait ends too: uv_run()"},
     {"ET-RUN-2/ended",

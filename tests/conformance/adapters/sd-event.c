@@ -163,6 +163,7 @@ static const struct etalon_subject_difference differences[] = {
     {"ET-ADD-1/stopped", "a loop that has exited takes no source, -ESTALE: sd_event_add_io(3)"},
     {"ET-TIMER-1/stopped", "a loop that has exited takes no source, -ESTALE: sd_event_add_time(3)"},
     {"ET-TIMER-1/long", "a time is 64 bits of microseconds: sd_event_add_time(3)"},
+    {"ET-RESET-3/long", "a time is 64 bits of microseconds: sd_event_source_set_time_relative(3)"},
     {"ET-RESET-3/stopped", "a loop that has exited changes no source, -ESTALE: sd_event_source_set_time(3)"},
     {NULL, NULL},
 };

@@ -135,6 +135,10 @@ static const struct etalon_subject_difference differences[] = {
     {"ET-TIMER-1/long", "a delay is an int of milliseconds: wl_event_source_timer_update()"},
     {"ET-RESET-3/zero", "0 disarms: wl_event_source_timer_update()"},
     {"ET-RESET-3/long", "a delay is an int of milliseconds: wl_event_source_timer_update()"},
+    {"ET-EVENT-5",
+     "each source waits on a duplicate of the descriptor, so that each has reports of its own, whose order is "
+     "free: wl_event_loop_add_fd()"},
+    {"ET-WAIT-5", "a dispatch returns -1 for an error of polling, and EINTR is one: wl_event_loop_dispatch()"},
     {"ET-WAIT-1/idle",
      "a dispatch with the timeout -1 blocks indefinitely, also when there is no source: wl_event_loop_dispatch()"},
     {NULL, NULL},

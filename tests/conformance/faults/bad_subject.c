@@ -1,6 +1,8 @@
-/* A small loop of timers as a subject, with one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge
+/* A small loop of timers, polls and wake-ups as a subject, with one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge
  * from outside are seen to find it, and to survive it. tests/conformance/faults.sh lists the faults and what must come of each. */
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -51,6 +53,18 @@ enum fault {
     LIES_ABOUT_STATE,
     OTHER_NUMBER,
     FAILS_INIT,
+    ENDS_AT_EINTR,
+    FAILS_AFTER_EINTR,
+    /* in its delays */
+    CUTS_DELAYS,
+    OVERFLOWS_NANOSECONDS,
+    OVERFLOWS_MICROSECONDS,
+    OVERFLOWS_MILLISECONDS,
+    REFUSES_LONG,         /* and is late */
+    WAITS_IN_NANOSECONDS, /* no fault */
+    /* in its wake-ups and polls */
+    DRAINS_LATE,
+    DRAINS_NEVER,
     /* in its asyncs */
     LOSES_A_NOTIFICATION,
     NOTIFIED_TWICE,
@@ -82,8 +96,12 @@ static struct {
         int waits;
         uint32_t waiter, userdata;
     } async[ETALON_SUBJECT_ASYNCS];
+    struct {
+        int used, fd;
+        uint32_t events, userdata;
+    } poll[ETALON_SUBJECT_COMPLETIONS];
     uint64_t now, orders;
-    int epoll, stopped;
+    int epoll, wakeup, stopped;
 } loop;
 
 static uint64_t milliseconds(void) {
@@ -143,11 +161,17 @@ static void misbehave(void) {
     }
 }
 
+#define WAKEUP 100 /* in a report, instead of a completion */
+#define ASYNC  101
+
 static int init(const struct etalon_subject_host *host, void **self) {
     memset(&loop, 0, sizeof loop);
     loop.host = host;
     loop.now = milliseconds();
     loop.epoll = epoll_create1(EPOLL_CLOEXEC);
+    loop.wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
+    epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.wakeup, &event);
     *self = &loop;
     return FAULT == FAILS_INIT ? -12 : 0;
 }
@@ -158,11 +182,12 @@ static int deinit(void *self) {
             close(loop.async[a].fd);
     if (FAULT != LEAKS)
         close(loop.epoll);
+    close(loop.wakeup);
     return 0;
 }
 
 static int async_init(void *self, uint32_t a) {
-    struct epoll_event event = {.events = EPOLLIN};
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = ASYNC};
     (void)self;
     loop.async[a].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop.async[a].waits = 0;
@@ -211,7 +236,61 @@ static int waits(void) {
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         if (loop.async[a].fd != 0 && loop.async[a].waits)
             return 1;
+    for (unsigned c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        if (loop.poll[c].used)
+            return 1;
     return 0;
+}
+
+static int submit(void *self, uint32_t c, const struct etalon_subject_description *d) {
+    struct epoll_event event = {.events = d->events, .data.u64 = c};
+    (void)self;
+    if (epoll_ctl(loop.epoll, EPOLL_CTL_ADD, d->fd, &event) != 0)
+        return -errno;
+    loop.poll[c].used = 1;
+    loop.poll[c].fd = d->fd;
+    loop.poll[c].events = d->events;
+    loop.poll[c].userdata = d->userdata;
+    return 0;
+}
+
+static void wakeup(void *self) {
+    uint64_t one = 1;
+    (void)self;
+    if (write(loop.wakeup, &one, sizeof one) < 0)
+        abort();
+}
+
+static void end_poll(uint32_t c) {
+    if (loop.poll[c].used)
+        epoll_ctl(loop.epoll, EPOLL_CTL_DEL, loop.poll[c].fd, NULL);
+    loop.poll[c].used = 0;
+}
+
+static unsigned deliver(const struct epoll_event *event, int count) {
+    uint64_t counter;
+    unsigned fired = 0;
+    for (int late = 0; late <= (FAULT == DRAINS_LATE); late++)
+        for (int i = 0; i < count; i++)
+            if (event[i].data.u64 == WAKEUP && late == (FAULT == DRAINS_LATE) && FAULT != DRAINS_NEVER)
+                (void)!read(loop.wakeup, &counter, sizeof counter);
+            else if (event[i].data.u64 < WAKEUP && late == 0 && loop.poll[event[i].data.u64].used) {
+                uint32_t c = (uint32_t)event[i].data.u64;
+                end_poll(c);
+                loop.host->called(c, event[i].events, loop.poll[c].userdata);
+                fired++;
+            }
+    return fired;
+}
+
+static uint64_t deadline(uint64_t delay_ms) {
+    if (FAULT == CUTS_DELAYS)
+        delay_ms = (uint32_t)delay_ms;
+    uint64_t unit = FAULT == OVERFLOWS_NANOSECONDS ? 1000000 : FAULT == OVERFLOWS_MICROSECONDS ? 1000 : 1;
+    uint64_t at = (loop.now + delay_ms) * unit;
+    if (FAULT == OVERFLOWS_NANOSECONDS || FAULT == OVERFLOWS_MICROSECONDS || FAULT == OVERFLOWS_MILLISECONDS)
+        return (int64_t)at < 0 ? 0 : at / unit;
+    return at < delay_ms ? UINT64_MAX : at;
 }
 
 static void fire(uint32_t c) {
@@ -225,9 +304,11 @@ static void fire(uint32_t c) {
 
 static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
     (void)self, (void)has_callback;
+    if (FAULT == REFUSES_LONG && delay_ms > INT_MAX)
+        return -ERANGE;
     loop.timer[c].used = 1;
-    loop.timer[c].deadline = FAULT == EARLY ? loop.now + delay_ms / 2 : loop.now + delay_ms;
-    if (FAULT == LATE)
+    loop.timer[c].deadline = deadline(FAULT == EARLY ? delay_ms / 2 : delay_ms);
+    if (FAULT == LATE || FAULT == REFUSES_LONG)
         loop.timer[c].deadline += 10;
     loop.timer[c].order = loop.orders++;
     loop.timer[c].userdata = userdata;
@@ -240,6 +321,7 @@ static int drop(void *self, uint32_t c) {
     (void)self;
     if (FAULT != AFTER_DELETION)
         loop.timer[c].used = 0;
+    end_poll(c);
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         if (loop.async[a].waiter == c)
             loop.async[a].waits = 0;
@@ -251,7 +333,7 @@ static int state(void *self, uint32_t c) {
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         if (loop.async[a].fd != 0 && loop.async[a].waits && loop.async[a].waiter == c)
             return ETALON_ACTIVE;
-    return loop.timer[c].used && FAULT != LIES_ABOUT_STATE ? ETALON_ACTIVE : ETALON_DEAD;
+    return (loop.timer[c].used || loop.poll[c].used) && FAULT != LIES_ABOUT_STATE ? ETALON_ACTIVE : ETALON_DEAD;
 }
 
 /* The timer that comes next, or -1. */
@@ -289,12 +371,24 @@ static int limit(uint32_t mode, unsigned fired) {
     if (FAULT == WAITS_FOR_EVER)
         return -1;
     uint64_t now = milliseconds(); /* callbacks take time */
-    return loop.timer[c].deadline > now ? (int)(loop.timer[c].deadline - now) : 0;
+    uint64_t left = loop.timer[c].deadline > now ? loop.timer[c].deadline - now : 0;
+    return left < INT_MAX ? (int)left : INT_MAX;
+}
+
+/* limit_ms: what a wait in milliseconds is to ask for. */
+static int wait(struct epoll_event event[16], int limit_ms) {
+    int c = next();
+    if (FAULT != WAITS_IN_NANOSECONDS || limit_ms <= 0 || c < 0)
+        return epoll_wait(loop.epoll, event, 16, limit_ms);
+    uint64_t left_ms = loop.timer[c].deadline - loop.now;
+    struct timespec left = {(time_t)(left_ms / 1000), (long)(left_ms % 1000 * 1000000)};
+    return epoll_pwait2(loop.epoll, event, 16, &left, NULL);
 }
 
 static int run(void *self, uint32_t mode) {
-    struct epoll_event event;
+    struct epoll_event event[16];
     unsigned fired = 0;
+    int was_interrupted = 0;
     (void)self;
     loop.stopped = 0;
     do {
@@ -302,9 +396,14 @@ static int run(void *self, uint32_t mode) {
         fired += fire_expired();
         if (loop.stopped && FAULT != GOES_ON_AFTER_STOP)
             return 0;
-        epoll_wait(loop.epoll, &event, 1, limit(mode, fired));
+        int count = wait(event, limit(mode, fired));
+        if (count < 0 && FAULT == ENDS_AT_EINTR)
+            return -errno;
+        if (was_interrupted && FAULT == FAILS_AFTER_EINTR)
+            return -EIO;
+        was_interrupted = was_interrupted || count < 0;
         loop.now = milliseconds();
-        fired += end_waits();
+        fired += deliver(event, count) + end_waits();
         if (FAULT == NEVER_DONE && mode == ETALON_RUN_UNTIL_DONE)
             return 0;
         if (mode == ETALON_RUN_NO_WAIT)
@@ -349,14 +448,17 @@ ETALON_SUBJECT = {
     .name = FAULT == NO_NAME ? "not a name" : "bad",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |
               ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_ASYNC |
-              (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) | (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_ASYNC | ETALON_OFFERS_POLL |
+              ETALON_OFFERS_WAKEUP | (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) |
+              (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
 #ifdef DIFFERENCE
     .differences = differences,
 #endif
     .init = init,
     .deinit = deinit,
     .timer = FAULT == INCOMPLETE ? NULL : timer,
+    .submit = submit,
+    .wakeup = wakeup,
     .remove = drop,
     .state = state,
     .run = run,
