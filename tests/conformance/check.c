@@ -83,6 +83,11 @@ static bool new_case(const char *path, const char *name, bool (*load)(const char
     bool suffix = length > 6 && strcmp(name + length - 6, ".trace") == 0;
     if (!load(path, &c->trace))
         return false;
+    for (const char *p = name; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '#') { /* results would be another line, or a directive */
+            fputs("etalon: the name of a case has a '#' or an unprintable character\n", stderr);
+            return false;
+        }
     snprintf(c->id, sizeof c->id, "%.*s", (int)(suffix ? length - 6 : length), name);
     c->description = description_of(path);
     check.cases++;
@@ -472,8 +477,12 @@ static bool rerun(void) {
 
 /* ---- telling ------------------------------------------------------------------------------------------ */
 
+static bool is_gate(unsigned subject) {
+    return options.gate != NULL && strcmp(options.gate, check.subject[subject].name) == 0;
+}
+
 static bool counts_as_bad(const struct check_result *r) {
-    bool gated = options.gate != NULL && strcmp(options.gate, check.subject[r->subject].name) == 0;
+    bool gated = is_gate(r->subject);
     if (options.gate != NULL && !gated)
         return false;
     return is_bad(r->outcome.verdict) || ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
@@ -509,7 +518,8 @@ static void tell_result(FILE *out, unsigned number) {
     const struct check_result *r = &check.result[number];
     const struct outcome *o = &r->outcome;
     const struct check_case *c = &check.cases_list[r->of_case];
-    bool bad = is_bad(o->verdict) || (check.strict && o->verdict == VERDICT_NOT_STRICT);
+    bool strict = check.strict || is_gate(r->subject);
+    bool bad = is_bad(o->verdict) || (strict && o->verdict == VERDICT_NOT_STRICT);
     fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", number + 1, check.subject[r->subject].name, c->id);
     if (o->verdict == VERDICT_NOT_OFFERED)
         fprintf(out, " # SKIP not offered: %s", o->message);

@@ -247,6 +247,26 @@ report 'a page without python3' $? "$output"
     grep -q '</html>' "$work/page.html" && grep -q '^ok 1 - bad/timer-zero$' "$work/page.tap"
 report 'a page and the test-anything protocol beside a matrix' $?
 
+# What a subject or the name of a case says cannot become another line of the results, or another result.
+sed 's/^ETALON_SUBJECT = {/static const char *version(void) { return "1\\nnot ok 9 - v\\033[2J\\xc2\\x9b" "1m"; }\n&\n    .version = version,/; s/"its manual says so"/"why\\nnot ok 9 - w\\033[2J"/' \
+    tests/conformance/faults/bad_subject.c >"$work/forges.c" &&
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance -DFAULT=NEVER -DDIFFERENCE='"ET-EXPIRE-1/returns"' \
+        "$work/forges.c" -o "$work/forges.so"
+forged() { "$etalon" check --case timer-deletes-expired-timer "$@" "$work/forges.so" 2>&1; }
+output=$(forged --tap "$work/forges.tap"; forged --matrix; cat "$work/forges.tap")
+grep -q 'documented: why?not ok 9 - w?' <<<"$output" && grep -q '^bad  *1?not ok 9 -' <<<"$output" && ! LC_ALL=C grep -q '^not ok\|[[:cntrl:]]' <<<"$output"
+report 'a version and an explanation stay in their lines' $? "$output"
+for name in 'x # SKIP y' $'x\nok 2 - y'; do
+    rm -rf "$work/odd" && mkdir "$work/odd" && cp spec/cases/timer-zero.trace "$work/odd/$name.trace"
+    output=$("$etalon" check --cases "$work/odd" "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && [ "$output" = "etalon: the name of a case has a '#' or an unprintable character" ]
+    report 'a case with an odd name' $? "$output"
+done
+# What is only documented counts for --gate, so its result says so.
+output=$(forged --gate bad)
+[ $? -eq 1 ] && grep -q '^not ok 1 - bad/timer-deletes-expired-timer: not_strict' <<<"$output"
+report '--gate tells what it counts' $? "$output"
+
 # What is no regular file stays what it is. `outputs` is a folder of its own; nothing here is a device of the system.
 check_quietly() { timeout 60 "$etalon" check --matrix --case timer-zero "$@" "$work/NONE.so" 2>&1; }
 for option in json html tap summary; do
