@@ -16,7 +16,7 @@ _etalon() {
         fi
         return
         ;;
-    --report | --cases) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
+    --report) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
     --fail | --sample | --seed | --random | --case | --clause | --jobs | --watchdog | --gate | --observes) return ;;
     esac
     if [[ $current == -* ]]; then
