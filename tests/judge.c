@@ -185,10 +185,10 @@ static void check_state(const struct event *e, unsigned c) {
     unsigned state = j.model.completion[c].state;
     if (e->state == NO_STATE || e->state == state)
         return;
-    bool unknown = (j.observes & OBSERVES_WAITS) == 0 && j.model.in_callback != MODEL_NONE;
+    bool unknown = (j.observes & OBSERVES_READINESS) == 0 && j.model.in_callback != MODEL_NONE;
     bool gone = (e->state == ET_DEAD || e->state == ET_DELETING) && (state == ET_DEAD || state == ET_DELETING);
     if (unknown && gone && e->kind == EVENT_DELETE && j.before.completion[c].state == ET_DELETING)
-        return; /* deleted in an earlier callback: an unseen round may have gone through the deletions since */
+        return; /* deleted in an earlier callback: the deletions may have been gone through since */
     snprintf(expected, sizeof expected, "%llu is %s after this call", (unsigned long long)j.id[c], state_names[state]);
     differ("ET-STATE-2", expected, "it is %s", state_names[e->state]);
 }
@@ -435,8 +435,12 @@ static bool reach_by(const struct event *e, unsigned c) {
     while (steps++ < UNSEEN_STEPS_MAX) {
         if (took && j.model.completion[c].pool != MODEL_NO_POOL)
             return true;
-        if (callback ? wide_may_end(&j.model, c, e->result) : wide_due(&j.model, &due) == aim)
-            return true;
+        if (callback ? wide_may_end(&j.model, c, e->result) : wide_due(&j.model, &due) == aim) {
+            bool later = callback && (j.observes & OBSERVES_WAITS) == 0 && !at_this_time(e);
+            if (!later || !wide_move_on(&j.model)) /* the pool may have given it back behind its phase, before a wait */
+                return true;
+            continue;
+        }
         if (callback && wide_due(&j.model, &due) == WIDE_DELIVERY && wide_ready_unseen(&j.model, c, e->result))
             continue;
         if (callback && at_this_time(e) && refused_unseen(e, c)) {

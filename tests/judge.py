@@ -294,7 +294,18 @@ def check_unseen():
     noop = call("add", 9, op="noop")
     shutdown = call("add", 2, op="shutdown", fd=4)
     deadlock = [call("add", 1, op="recv", fd=3), *tick(*back(1, 3, call("add", 2, **read)), callbacks=9, returns="-EDEADLK", active=1)]
-    for name, events, clause in [
+    pooled = [{"has_pool": 1, "threads": 1}, call("add", 1, op="read", fd=3, pool=True), {"call": "run", "mode": "until_done", "now": 5},
+              {"took": 1}, {"executed": 1, "op": "read", "fd": 3, "result": 3}, {"gave_back": 1}, {"callback": 1, "result": 3, "now": 7}]
+    wait = [{"wait": 0, "forgiven": True, "now": 5}, {"woken": 0, "now": 5}]
+    refused = [call("add", 1, **read), *tick(*wait), call("add", 2, op="poll", fd=-1, events=1), call("add", 3, op="recv", fd=4),
+               *tick(*back(2, "-EBADF", call("delete", 1, 0, "deleting")), *back(3, "-EPERM", call("delete", 1, 0, "dead")), *wait)]
+    late = [noop, {"call": "add", "c": 8, "op": "timer", "delay_ms": 20, "returns": 0}, {"call": "tick", "callbacks": 2},
+            *back(9, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": 0}),
+            *back(8, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": "-EBUSY"}), *back(1, 0)]
+    for name, events, clause, *observes in [
+        ("the pool gives back behind its phase, and a wait goes by", pooled, None, "time", "states", "pool"),
+        ("what a callback has deleted is dead when a registration is refused", refused, None, "time", "states", "waits"),
+        ("a timer fires that a call has shown to be active", late, None, "states"),
         ("a timer is refused for what waits for its round", [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", delay_ms=5)))], None),
         ("a timer is refused for what a round has started", [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", "active", delay_ms=5)))], None),
         ("what a callback has deleted may be dead in a later one of its tick",
@@ -316,7 +327,7 @@ def check_unseen():
          "ET-DELETE-4"),
         ("the callback of what has ended", [noop, *tick(*back(9, 0)), *tick(*back(9, 0))], "ET-STATE-3"),
     ]:
-        status, out, err = judge(lines(*events))
+        status, out, err = judge(lines(*events, observes=observes or ("time", "states")))
         good = status == 0 if clause is None else status == 1 and f": {clause}: " in out
         verdict(good, f"{clause or 'lawful'}: {name}", out + err)
     # The dead that a cancel is about to look at keep their places when places are short: else the target would be another one.

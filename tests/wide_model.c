@@ -106,6 +106,11 @@ void wide_start(struct model *m, unsigned c) {
     model_index current = m->tick.current;
     start(m, c);
     m->tick.current = current;
+    if (m->tick.phase != TIMERS)
+        return;
+    m->tick.orders_timers = m->orders; /* the submission phase has done it, and so before this phase */
+    if (of->operation == ET_TIMER && of->deadline_ms <= m->now_ms)
+        m->tick.expiring |= BIT(c);
 }
 
 void wide_unstart(struct model *m, unsigned c) {
