@@ -12,9 +12,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#define MS_NS            UINT64_C(1000000)
-#define WAIT_LIMIT_MS    2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give */
-#define SILENT_STEPS_MAX 1000       /* far more than MODEL_COMPLETIONS can make in two rounds */
+#define MS_NS         UINT64_C(1000000)
+#define WAIT_LIMIT_MS 2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give */
+/* Twice what can be made: a completion is started, left, ended; a round has ten phases. */
+#define SILENT_STEPS_MAX (8 * MODEL_COMPLETIONS + 20)
 
 enum { READY_IN = 0x1, READY_PRI = 0x2, READY_OUT = 0x4, READY_ALWAYS = 0x18, READY_RDHUP = 0x2000 };
 #define CAN_REGISTER ((uint32_t)(READY_IN | READY_PRI | READY_OUT | READY_RDHUP))

@@ -251,6 +251,56 @@ report 'a page without python3' $? "$output"
 "$etalon" check --matrix --case timer-zero --html "$work/page.html" --tap "$work/page.tap" "$work/NONE.so" >/dev/null 2>&1 &&
     grep -q '</html>' "$work/page.html" && grep -q '^ok 1 - bad/timer-zero$' "$work/page.tap"
 report 'a page and the test-anything protocol beside a matrix' $?
+
+# What a subject or the name of a case says cannot become another line of the results, or another result.
+sed 's/^ETALON_SUBJECT = {/static const char *version(void) { return "1\\nnot ok 9 - v\\033[2J\\xc2\\x9b" "1m"; }\n&\n    .version = version,/; s/"its manual says so"/"why\\nnot ok 9 - w\\033[2J"/' \
+    tests/conformance/faults/bad_subject.c >"$work/forges.c" &&
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance -DFAULT=NEVER -DDIFFERENCE='"ET-EXPIRE-1/returns"' \
+        "$work/forges.c" -o "$work/forges.so"
+forged() { "$etalon" check --case timer-deletes-expired-timer "$@" "$work/forges.so" 2>&1; }
+output=$(forged --tap "$work/forges.tap"; forged --matrix; cat "$work/forges.tap")
+grep -q 'documented: why?not ok 9 - w?' <<<"$output" && grep -q '^bad  *1?not ok 9 -' <<<"$output" && ! LC_ALL=C grep -q '^not ok\|[[:cntrl:]]' <<<"$output"
+report 'a version and an explanation stay in their lines' $? "$output"
+for name in 'x # SKIP y' $'x\nok 2 - y'; do
+    rm -rf "$work/odd" && mkdir "$work/odd" && cp spec/cases/timer-zero.trace "$work/odd/$name.trace"
+    output=$("$etalon" check --cases "$work/odd" "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && [ "$output" = "etalon: the name of a case has a '#' or an unprintable character" ]
+    report 'a case with an odd name' $? "$output"
+done
+# What is only documented counts for --gate, so its result says so.
+output=$(forged --gate bad)
+[ $? -eq 1 ] && grep -q '^not ok 1 - bad/timer-deletes-expired-timer: not_strict' <<<"$output"
+report '--gate tells what it counts' $? "$output"
+
+# What is no regular file stays what it is. `outputs` is a folder of its own; nothing here is a device of the system.
+check_quietly() { timeout 60 "$etalon" check --matrix --case timer-zero "$@" "$work/NONE.so" 2>&1; }
+for option in json html tap summary; do
+    rm -rf "$work/outputs" && mkdir "$work/outputs" && mkfifo "$work/outputs/pipe" && echo old >"$work/outputs/file" &&
+        ln -s file "$work/outputs/link"
+    timeout 60 cat "$work/outputs/pipe" >"$work/piped" &
+    output=$(check_quietly "--$option" "$work/outputs/pipe") && wait $! && [ -p "$work/outputs/pipe" ] && [ -s "$work/piped" ]
+    report "--$option into a pipe, which stays one" $? "$output"
+    output=$(check_quietly "--$option" "$work/outputs/link") && [ -h "$work/outputs/link" ] && ! grep -qx old "$work/outputs/file" &&
+        [ "$(ls "$work/outputs" | tr '\n' ' ')" = 'file link pipe ' ]
+    report "--$option through a symbolic link, which stays one" $? "$output"
+done
+# Refused before anything is run: so nothing is printed, and no output is written.
+output=$(check_quietly --json "$work/outputs/new" --tap "$work/nowhere/x")
+[ $? -eq 2 ] && [ ! -e "$work/outputs/new" ] && [ "$output" = "etalon: --tap $work/nowhere/x: No such file or directory" ]
+report 'an output that cannot be written' $? "$output"
+output=$(check_quietly --json "$work/outputs/new" --summary "$work/outputs/../outputs/new")
+[ $? -eq 2 ] && [ ! -e "$work/outputs/new" ] && grep -q -- '--summary .*: the same file as that of --json' <<<"$output"
+report 'one file for two outputs' $? "$output"
+output=$(check_quietly --html "$work/outputs/link" --json "$work/outputs/file")
+[ $? -eq 2 ] && grep -q -- '--html .*: the same file as that of --json' <<<"$output"
+report 'one file for two outputs, by a symbolic link' $? "$output"
+# A device that is always full, made here as only root can: the outputs after it are written all the same.
+if mknod "$work/outputs/full" c 1 7 2>/dev/null; then
+    output=$(check_quietly --json "$work/outputs/full" --tap "$work/outputs/tap" --html "$work/outputs/page")
+    [ $? -eq 2 ] && [ -c "$work/outputs/full" ] && [ -s "$work/outputs/tap" ] && [ -s "$work/outputs/page" ] &&
+        grep -q 'full: No space left on device' <<<"$output"
+    report 'an output that fails keeps no other from being written' $? "$output"
+fi
 "$etalon" check --list --clause 'ET-RESET-*' | grep -q 'reset-moved'
 report '--list with a clause pattern' $?
 [ "$("$etalon" check --list --case 3-5 | wc -l)" -eq 3 ]
