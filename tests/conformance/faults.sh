@@ -26,12 +26,15 @@ build() {
         tests/conformance/faults/bad_subject.c -o "$work/$1${difference:+-documented}.so"
 }
 
-# judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches.
+# judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches. One FILE.trace of faults/ can be the case.
 judged() {
     local fault=$1 status=$2 pattern=$3 cases=() output got
     shift 3
     for name in "$@"; do
-        cases+=(--case "$name")
+        case $name in
+        *.trace) cases+=(--cases "tests/conformance/faults/$name") ;;
+        *) cases+=(--case "$name") ;;
+        esac
     done
     build "$fault" || { report "$fault builds" 1; return; }
     output=$("$etalon" check --watchdog 3 "${cases[@]}" "$work/$fault${difference:+-documented}.so" 2>&1 </dev/null)
@@ -116,6 +119,34 @@ judged NOTIFIED_UNASKED 1 'ET-ASYNC-3' async-ends-the-wait
 judged REFUSES_TO_NOTIFY 1 'ET-ASYNC-2: .* returned -EAGAIN' async-ends-the-wait
 judged LEAKS_ASYNCS 1 'ET-DEINIT-3' async-ends-the-wait
 
+# What operations tell is held against what has happened to their descriptors.
+judged NONE 0 '^ok .*bad/socket-life$' read-and-write poll-readable poll-writable write-to-socket connect-refused close-and-reuse socket-life cancel-active-read
+judged NONE 0 '^ok 1 - bad/reads-of-a-stream$' reads-of-a-stream.trace
+judged NONE 0 '^ok 1 - bad/one-wakeup$' one-wakeup.trace
+judged KEEPS_WAKEUPS 1 'ET-WAKE-2: descriptor [0-9]+, the loop.s own, ends a second wait after one wake-up' one-wakeup.trace
+judged POLLS_FAIL 1 'ET-EVENT-4/result: the poll c0 ends with -5' poll-readable
+judged POLLS_ARE_CANCELLED 1 'ET-EVENT-4/result: the poll c0 ends with -125' poll-readable
+judged POLLS_ARE_READY 1 'ET-EVENT-6: the poll c0 ends with 0x1, but its descriptor is not ready' deadline-moves-nearer-in-the-wait
+judged POLLS_TELL_MORE 1 'ET-EVENT-4/result' poll-readable
+judged READS_FAIL 1 'ET-OP-1/error: .* -EIO, which has no cause' reads-of-a-stream.trace
+judged READS_END 1 'ET-OP-1/end: .* the end of a stream, but its descriptor [0-9]+ is at no end' reads-of-a-stream.trace
+judged READS_CLAIM_ALL 1 'ET-OP-1/bytes: .* but byte 1 in its buffer' batch-cancels
+judged READS_CLAIM_MORE 1 'ET-OP-1: c0 ends with 5 bytes of 4' reads-of-a-stream.trace
+judged READS_HOLD_OTHER_BYTES 1 'ET-OP-1/bytes: .* but byte 0 in its buffer .0x78. is not what was sent' reads-of-a-stream.trace
+judged READS_LOSE_BYTES 1 'ET-OP-1/bytes: .* but others were to come before' reads-of-a-stream.trace
+judged READS_WAIT 1 'ET-EVENT-1/returns: the run returns, but c0 has not ended' reads-of-a-stream.trace
+judged READS_GO_ON 1 'ET-DELETE-4: the buffer of c1 is written to, which was deleted and is dead' batch-deletes
+judged WRITES_DO_NOTHING 1 'ET-OP-1/bytes: .* 5 less than were written have come to the other end' write-to-socket
+judged ACCEPTS_FAIL 1 'ET-OP-1/error: .* -EIO, which has no cause' socket-life
+judged ACCEPTS_NOTHING 1 'ET-OP-1/end: the accept c0 ends with descriptor 200, which is not open' socket-life
+judged CONNECTS_FAIL 1 'ET-OP-1/error: .* -EIO, which has no cause' connect-refused
+judged CONNECTS_DO_NOTHING 1 'ET-OP-1/end: c0 ends with 0, but what it is for has not happened' connect-refused
+judged SHUTDOWNS_FAIL 1 'ET-OP-1/error: c4 ends with -EIO, which has no cause' socket-life
+judged SHUTDOWNS_DO_NOTHING 1 'ET-OP-1/end: c4 ends with 0, but what it is for has not happened' socket-life
+judged CLOSES_FAIL 1 'ET-OP-1/error: the close c1 ends with -EIO' close-and-reuse
+judged CLOSES_DO_NOTHING 1 'ET-OP-1/end: the close c1 ends with 0, but descriptor [0-9]+ is open' close-and-reuse
+judged NEVER_CANCELS 1 'ET-CANCEL-4: .* -EALREADY, which is for what a pool' cancel-completed
+
 # An adapter from before there were pools and asyncs, whatever its bits say; one that is no adapter at all.
 judged OLDER 0 'bad/async-ends-the-wait # .* not offered: needs async' async-ends-the-wait timer-zero
 judged OLDER 0 '^ok .*bad/timer-zero$' timer-zero
@@ -176,6 +207,14 @@ missing=$(comm -23 <(echo "$said") <({ echo "$listed"; sed -n 's,/.*,,p' <<<"$li
 done)
 test -z "$missing"
 report 'every failure is in the list, and every kind in RUNNER.md' $? "$missing"
+
+# Programs are made of every operation that is offered, and fail where one is not fit to be asked.
+build NONE && build ONLY_TIMERS
+output=$("$etalon" check --case nothing-to-do --random 300 "$work/NONE.so" 2>&1)
+report 'random programs of every operation, and none fails' $? "$output"
+output=$("$etalon" check --case nothing-to-do --random 50 "$work/ONLY_TIMERS.so" 2>&1)
+[ $? -eq 1 ] && grep -q 'it crashes: SIGABRT' <<<"$output"
+report 'random programs are of more than timers and polls' $? "$output"
 
 # Random programs find a fault, and make it short.
 output=$("$etalon" check --case nothing-to-do --random 300 --seed 7 "$work/EARLY.so" 2>&1)

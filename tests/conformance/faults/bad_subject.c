@@ -1,4 +1,4 @@
-/* A small loop of timers, polls and wake-ups as a subject, with one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge
+/* A small loop of timers, polls, wake-ups and operations of sockets and pipes as a subject, with one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge
  * from outside are seen to find it, and to survive it. tests/conformance/faults.sh lists the faults and what must come of each. */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -65,6 +66,31 @@ enum fault {
     /* in its wake-ups and polls */
     DRAINS_LATE,
     DRAINS_NEVER,
+    KEEPS_WAKEUPS,
+    POLLS_FAIL,
+    POLLS_ARE_CANCELLED,
+    POLLS_ARE_READY,
+    POLLS_TELL_MORE,
+    /* in its operations */
+    READS_FAIL,
+    READS_END,
+    READS_CLAIM_ALL,
+    READS_CLAIM_MORE,
+    READS_HOLD_OTHER_BYTES,
+    READS_LOSE_BYTES,
+    READS_WAIT,
+    READS_GO_ON,
+    WRITES_DO_NOTHING,
+    ACCEPTS_FAIL,
+    ACCEPTS_NOTHING,
+    CONNECTS_FAIL,
+    CONNECTS_DO_NOTHING,
+    SHUTDOWNS_FAIL,
+    SHUTDOWNS_DO_NOTHING,
+    CLOSES_FAIL,
+    CLOSES_DO_NOTHING,
+    NEVER_CANCELS,
+    ONLY_TIMERS, /* aborts at any operation but a poll */
     /* in its asyncs */
     LOSES_A_NOTIFICATION,
     NOTIFIED_TWICE,
@@ -94,14 +120,17 @@ static struct {
     struct {
         int fd; /* 0: not initialised */
         int waits;
+        uint64_t order;
         uint32_t waiter, userdata;
     } async[ETALON_SUBJECT_ASYNCS];
-    struct {
-        int used, fd;
-        uint32_t events, userdata;
+    struct operation {
+        int used, at_once, deleted, error; /* of what could not be registered */
+        uint64_t order;
+        struct etalon_subject_description d;
     } poll[ETALON_SUBJECT_COMPLETIONS];
     uint64_t now, orders;
-    int epoll, wakeup, stopped;
+    unsigned calls;
+    int epoll, wakeup, stopped, kept;
 } loop;
 
 static uint64_t milliseconds(void) {
@@ -212,24 +241,28 @@ static int async_notify(void *self, uint32_t a) {
 static int async_wait(void *self, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
     (void)has_callback;
     loop.async[a].waits = 1;
+    loop.async[a].order = loop.orders++;
     loop.async[a].waiter = c;
     loop.async[a].userdata = userdata;
     return FAULT == NOTIFIED_UNASKED ? async_notify(self, a) : 0;
 }
 
-static unsigned end_waits(void) {
-    unsigned ended = 0;
+static void call(uint32_t c, int64_t result, uint32_t userdata) {
+    loop.calls++;
+    loop.host->called(c, result, userdata);
+}
+
+static void end_waits(uint64_t until) {
     uint64_t count;
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++) {
-        if (loop.async[a].fd == 0 || read(loop.async[a].fd, &count, sizeof count) < 0)
+        if (loop.async[a].fd == 0 || loop.stopped || (loop.async[a].waits && loop.async[a].order >= until) ||
+            read(loop.async[a].fd, &count, sizeof count) < 0)
             continue;
         for (int twice = FAULT == NOTIFIED_TWICE; loop.async[a].waits && twice >= 0; twice--) {
             loop.async[a].waits = 0;
-            loop.host->called(loop.async[a].waiter, 8, loop.async[a].userdata);
-            ended++;
+            call(loop.async[a].waiter, 8, loop.async[a].userdata);
         }
     }
-    return ended;
 }
 
 static int waits(void) {
@@ -242,15 +275,42 @@ static int waits(void) {
     return 0;
 }
 
+static int is_at_once(uint32_t operation) {
+    return operation == ETALON_NOOP || operation == ETALON_SHUTDOWN || operation == ETALON_CLOSE ||
+           operation == ETALON_CONNECT || operation == ETALON_CANCEL;
+}
+
+static int takes(uint32_t operation) {
+    return operation == ETALON_READ || operation == ETALON_RECV;
+}
+
+static int gives(uint32_t operation) {
+    return operation == ETALON_WRITE || operation == ETALON_SEND;
+}
+
+static void start(uint32_t c, const struct etalon_subject_description *d, int error) {
+    loop.poll[c] = (struct operation){
+        .used = 1, .at_once = error != 0 || is_at_once(d->operation), .error = error, .order = loop.orders++, .d = *d};
+}
+
 static int submit(void *self, uint32_t c, const struct etalon_subject_description *d) {
-    struct epoll_event event = {.events = d->events, .data.u64 = c};
+    struct epoll_event event = {.events = gives(d->operation)           ? EPOLLOUT
+                                          : d->operation == ETALON_POLL ? d->events
+                                                                        : EPOLLIN,
+                                .data.u64 = c};
     (void)self;
-    if (epoll_ctl(loop.epoll, EPOLL_CTL_ADD, d->fd, &event) != 0)
-        return -errno;
-    loop.poll[c].used = 1;
-    loop.poll[c].fd = d->fd;
-    loop.poll[c].events = d->events;
-    loop.poll[c].userdata = d->userdata;
+    if (FAULT == ONLY_TIMERS && d->operation != ETALON_POLL)
+        abort();
+    int fails = !is_at_once(d->operation) && epoll_ctl(loop.epoll, EPOLL_CTL_ADD, d->fd, &event) != 0;
+    start(c, d, fails ? -errno : 0);
+    return 0;
+}
+
+static int cancel(void *self, uint32_t c, uint32_t target, uint32_t userdata, int has_callback) {
+    struct etalon_subject_description d = {
+        .operation = ETALON_CANCEL, .fd = -1, .target = target, .userdata = userdata};
+    (void)self, (void)has_callback;
+    start(c, &d, 0);
     return 0;
 }
 
@@ -262,25 +322,154 @@ static void wakeup(void *self) {
 }
 
 static void end_poll(uint32_t c) {
-    if (loop.poll[c].used)
-        epoll_ctl(loop.epoll, EPOLL_CTL_DEL, loop.poll[c].fd, NULL);
+    if (loop.poll[c].used && !loop.poll[c].at_once)
+        epoll_ctl(loop.epoll, EPOLL_CTL_DEL, loop.poll[c].d.fd, NULL);
     loop.poll[c].used = 0;
 }
 
-static unsigned deliver(const struct epoll_event *event, int count) {
+static int64_t value(ssize_t result) {
+    return result < 0 ? -errno : result;
+}
+
+static int64_t take(const struct etalon_subject_description *d) {
+    int64_t got = value(d->operation == ETALON_RECV ? recv(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT)
+                                                    : read(d->fd, d->buffer, d->length));
+    if (FAULT == READS_HOLD_OTHER_BYTES && got > 0)
+        memset(d->buffer, 'x', d->length);
+    if (FAULT == READS_LOSE_BYTES && got > 0)
+        got = value(read(d->fd, d->buffer, d->length)) > 0 ? got : got;
+    return got < 0                     ? got
+           : FAULT == READS_CLAIM_ALL  ? (int64_t)d->length
+           : FAULT == READS_CLAIM_MORE ? (int64_t)d->length + 1
+                                       : got;
+}
+
+static int64_t give(const struct etalon_subject_description *d) {
+    if (FAULT == WRITES_DO_NOTHING)
+        return (int64_t)d->length;
+    return value(d->operation == ETALON_SEND ? send(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT | MSG_NOSIGNAL)
+                                             : write(d->fd, d->buffer, d->length));
+}
+
+/* What comes of the operation that the kernel has reported; -EAGAIN: it goes on waiting. */
+static int64_t try(const struct etalon_subject_description *d, uint32_t events) {
+    switch (d->operation) {
+    case ETALON_POLL: return FAULT == POLLS_TELL_MORE ? events | (d->events & EPOLLOUT ? EPOLLHUP : EPOLLOUT) : events;
+    case ETALON_ACCEPT:
+        return FAULT == ACCEPTS_FAIL      ? -EIO
+               : FAULT == ACCEPTS_NOTHING ? 200
+                                          : value(accept4(d->fd, d->address, d->address_length, d->flags));
+    case ETALON_WRITE:
+    case ETALON_SEND: return give(d);
+    default: return take(d);
+    }
+}
+
+static void end(uint32_t c, int64_t result) {
+    end_poll(c);
+    call(c, result, loop.poll[c].d.userdata);
+}
+
+static int64_t end_target(uint32_t target) {
+    if (FAULT == NEVER_CANCELS)
+        return -EALREADY;
+    if (loop.timer[target].used) {
+        loop.timer[target].used = 0;
+        call(target, -ECANCELED, loop.timer[target].userdata);
+    } else if (loop.poll[target].used) {
+        end(target, -ECANCELED);
+    } else {
+        return -ENOENT;
+    }
+    return 0;
+}
+
+static int64_t close_after_others(uint32_t closing) {
+    int fd = loop.poll[closing].d.fd;
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        if (loop.poll[c].used && !loop.poll[c].at_once && loop.poll[c].d.fd == fd)
+            end(c, -ECANCELED);
+    return FAULT == CLOSES_FAIL ? -EIO : FAULT == CLOSES_DO_NOTHING ? 0 : value(close(fd));
+}
+
+static int64_t do_at_once(uint32_t c) {
+    const struct etalon_subject_description *d = &loop.poll[c].d;
+    if (loop.poll[c].error != 0)
+        return loop.poll[c].error;
+    switch (d->operation) {
+    case ETALON_SHUTDOWN:
+        return FAULT == SHUTDOWNS_FAIL ? -EIO : FAULT == SHUTDOWNS_DO_NOTHING ? 0 : value(shutdown(d->fd, d->flags));
+    case ETALON_CONNECT:
+        return FAULT == CONNECTS_FAIL         ? -EIO
+               : FAULT == CONNECTS_DO_NOTHING ? 0
+                                              : value(connect(d->fd, d->address, *d->address_length));
+    case ETALON_CLOSE: return close_after_others(c);
+    case ETALON_CANCEL: return end_target(d->target);
+    default: return 0;
+    }
+}
+
+/* What a fault makes of an operation that waits, without a report; -EAGAIN: nothing. */
+static int64_t out_of_the_blue(uint32_t operation) {
+    switch (FAULT) {
+    case POLLS_FAIL: return operation == ETALON_POLL ? -EIO : -EAGAIN;
+    case POLLS_ARE_CANCELLED: return operation == ETALON_POLL ? -ECANCELED : -EAGAIN;
+    case POLLS_ARE_READY: return operation == ETALON_POLL ? EPOLLIN : -EAGAIN;
+    case READS_FAIL: return takes(operation) ? -EIO : -EAGAIN;
+    case READS_END: return takes(operation) ? 0 : -EAGAIN;
+    default: return -EAGAIN;
+    }
+}
+
+/* What waits for nothing, in the order of submission. */
+static void end_at_once(uint64_t until) {
+    for (;;) {
+        int first = -1;
+        for (int c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+            if (loop.poll[c].used && loop.poll[c].order < until &&
+                (first < 0 || loop.poll[c].order < loop.poll[first].order) &&
+                (loop.poll[c].at_once || out_of_the_blue(loop.poll[c].d.operation) != -EAGAIN))
+                first = c;
+        if (first < 0 || loop.stopped)
+            return;
+        uint64_t order = loop.poll[first].order;
+        int64_t result =
+            loop.poll[first].at_once ? do_at_once((uint32_t)first) : out_of_the_blue(loop.poll[first].d.operation);
+        if (loop.poll[first].used && loop.poll[first].order == order) /* its target's callback has not deleted it */
+            end((uint32_t)first, result);
+    }
+}
+
+/* A read that was deleted takes bytes all the same. */
+static void go_on_reading(void) {
+    for (unsigned c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        if (loop.poll[c].deleted && take(&loop.poll[c].d) > 0)
+            loop.poll[c].deleted = 0;
+}
+
+static void drain(const struct epoll_event *event, int count) {
     uint64_t counter;
-    unsigned fired = 0;
-    for (int late = 0; late <= (FAULT == DRAINS_LATE); late++)
-        for (int i = 0; i < count; i++)
-            if (event[i].data.u64 == WAKEUP && late == (FAULT == DRAINS_LATE) && FAULT != DRAINS_NEVER)
-                (void)!read(loop.wakeup, &counter, sizeof counter);
-            else if (event[i].data.u64 < WAKEUP && late == 0 && loop.poll[event[i].data.u64].used) {
-                uint32_t c = (uint32_t)event[i].data.u64;
-                end_poll(c);
-                loop.host->called(c, event[i].events, loop.poll[c].userdata);
-                fired++;
-            }
-    return fired;
+    for (int i = 0; i < count; i++)
+        if (event[i].data.u64 == WAKEUP && FAULT != DRAINS_NEVER && (FAULT != KEEPS_WAKEUPS || ++loop.kept % 2 == 0))
+            (void)!read(loop.wakeup, &counter, sizeof counter);
+}
+
+/* Of what was submitted before `until`, and is the same still. */
+static void deliver(const struct epoll_event *event, int count, uint32_t mode, uint64_t until) {
+    if (FAULT != DRAINS_LATE)
+        drain(event, count);
+    for (int i = 0; i < count; i++) {
+        uint32_t c = (uint32_t)event[i].data.u64;
+        if (c >= WAKEUP || !loop.poll[c].used || loop.poll[c].at_once || loop.poll[c].order >= until || loop.stopped)
+            continue;
+        if (FAULT == READS_WAIT && mode == ETALON_RUN_NO_WAIT && takes(loop.poll[c].d.operation))
+            continue;
+        int64_t result = try(&loop.poll[c].d, event[i].events);
+        if (result != -EAGAIN)
+            end(c, result);
+    }
+    if (FAULT == DRAINS_LATE)
+        drain(event, count);
 }
 
 static uint64_t deadline(uint64_t delay_ms) {
@@ -296,9 +485,9 @@ static uint64_t deadline(uint64_t delay_ms) {
 static void fire(uint32_t c) {
     loop.timer[c].used = 0;
     uint32_t userdata = loop.timer[c].userdata, number = FAULT == OTHER_NUMBER ? 99 : c;
-    loop.host->called(number, 0, FAULT == OTHER_USERDATA ? userdata + 8 : userdata);
+    call(number, 0, FAULT == OTHER_USERDATA ? userdata + 8 : userdata);
     if (FAULT == TWICE)
-        loop.host->called(c, 0, userdata);
+        call(c, 0, userdata);
     misbehave();
 }
 
@@ -321,6 +510,7 @@ static int drop(void *self, uint32_t c) {
     (void)self;
     if (FAULT != AFTER_DELETION)
         loop.timer[c].used = 0;
+    loop.poll[c].deleted = FAULT == READS_GO_ON && loop.poll[c].used && takes(loop.poll[c].d.operation);
     end_poll(c);
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         if (loop.async[a].waiter == c)
@@ -348,22 +538,21 @@ static int next(void) {
     return best;
 }
 
-static unsigned fire_expired(void) {
-    uint64_t until = loop.orders;
-    unsigned fired = 0;
+static void fire_expired(uint64_t until) {
     for (int c; (c = next()) >= 0 && loop.timer[c].deadline <= loop.now && loop.timer[c].order < until;) {
         if (FAULT == NEVER || (loop.stopped && FAULT != GOES_ON_AFTER_STOP))
-            return fired;
+            return;
         fire((uint32_t)c);
-        fired++;
     }
-    return fired;
 }
 
 static int limit(uint32_t mode, unsigned fired) {
     int c = next();
     if (mode == ETALON_RUN_NO_WAIT && FAULT != NO_WAIT_WAITS)
         return 0;
+    for (unsigned k = 0; k < ETALON_SUBJECT_COMPLETIONS; k++)
+        if (loop.poll[k].used && loop.poll[k].at_once)
+            return 0;
     if (c < 0 && waits() && !(fired > 0 && mode == ETALON_RUN_ONCE))
         return -1;
     if (c < 0 || (fired > 0 && mode == ETALON_RUN_ONCE) || FAULT == SPINS)
@@ -387,28 +576,33 @@ static int wait(struct epoll_event event[16], int limit_ms) {
 
 static int run(void *self, uint32_t mode) {
     struct epoll_event event[16];
-    unsigned fired = 0;
     int was_interrupted = 0;
     (void)self;
     loop.stopped = 0;
+    loop.calls = 0;
     do {
+        uint64_t until = loop.orders;
         loop.now = milliseconds();
-        fired += fire_expired();
+        fire_expired(until);
+        end_at_once(until);
         if (loop.stopped && FAULT != GOES_ON_AFTER_STOP)
             return 0;
-        int count = wait(event, limit(mode, fired));
+        int count = wait(event, limit(mode, loop.calls));
         if (count < 0 && FAULT == ENDS_AT_EINTR)
             return -errno;
         if (was_interrupted && FAULT == FAILS_AFTER_EINTR)
             return -EIO;
         was_interrupted = was_interrupted || count < 0;
         loop.now = milliseconds();
-        fired += deliver(event, count) + end_waits();
+        if (FAULT == READS_GO_ON)
+            go_on_reading();
+        deliver(event, count, mode, until);
+        end_waits(until);
         if (FAULT == NEVER_DONE && mode == ETALON_RUN_UNTIL_DONE)
             return 0;
         if (mode == ETALON_RUN_NO_WAIT)
             return 0;
-    } while ((next() >= 0 || waits()) && !(mode == ETALON_RUN_ONCE && fired > 0));
+    } while ((next() >= 0 || waits()) && !(mode == ETALON_RUN_ONCE && loop.calls > 0));
     return 0;
 }
 
@@ -449,7 +643,9 @@ ETALON_SUBJECT = {
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |
               ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
               ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_ASYNC | ETALON_OFFERS_POLL |
-              ETALON_OFFERS_WAKEUP | (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) |
+              ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOOP | ETALON_OFFERS_READ | ETALON_OFFERS_SEND |
+              ETALON_OFFERS_ACCEPT | ETALON_OFFERS_CONNECT | ETALON_OFFERS_CLOSE | ETALON_OFFERS_SHUTDOWN |
+              ETALON_OFFERS_CANCEL | (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) |
               (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
 #ifdef DIFFERENCE
     .differences = differences,
@@ -458,6 +654,7 @@ ETALON_SUBJECT = {
     .deinit = deinit,
     .timer = FAULT == INCOMPLETE ? NULL : timer,
     .submit = submit,
+    .cancel = cancel,
     .wakeup = wakeup,
     .remove = drop,
     .state = state,
