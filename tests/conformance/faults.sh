@@ -147,6 +147,40 @@ judged CLOSES_FAIL 1 'ET-OP-1/error: the close c1 ends with -EIO' close-and-reus
 judged CLOSES_DO_NOTHING 1 'ET-OP-1/end: the close c1 ends with 0, but descriptor [0-9]+ is open' close-and-reuse
 judged NEVER_CANCELS 1 'ET-CANCEL-4: .* -EALREADY, which is for what a pool' cancel-completed
 
+# Lawful loops that wait or read in other ways: by pselect, by an absolute clock_nanosleep, by threads of their own.
+judged WAITS_BY_PSELECT 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted wakeup-in-the-wait poll-readable interrupted-waits
+judged WAITS_BY_CLOCK_NANOSLEEP 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted timer-not-early
+for jobs in 1 8; do
+    build READS_BY_THREADS
+    output=$("$etalon" check --jobs $jobs --random 40 "$work/READS_BY_THREADS.so" 2>&1)
+    report "READS_BY_THREADS: nothing is blamed with --jobs $jobs" $? "$output"
+done
+
+# What calls return, results and times.
+judged REFUSES_TIMERS 1 "ET-TIMER-1: .* returned -EINVAL, expected 0" timers-sorted
+judged REFUSES_TIMERS 1 "ET-TIMER-1/long: .* returned -EINVAL, expected 0" timer-of-40-days
+judged REFUSES_ZERO 1 "ET-TIMER-1/zero: 'timer c1 0ms do b1' returned -EINVAL" stop-before-a-poll
+judged REFUSES_OPERATIONS 1 "ET-ADD-1: 'submit c0 noop do b1' returned -ENOMEM" add-delete-add
+judged REFUSES_CANCELS 1 'ET-CANCEL-1: .* returned -ENOMEM' batch-cancels
+judged REFUSES_DELETIONS 1 "ET-DELETE-3: 'delete c0' returned -EIO" add-delete-tick
+judged REFUSES_EMPTY_DELETIONS 1 "ET-DELETE-1: 'delete c0' returned -ENOENT" delete-fired
+judged FAILS_DEINIT 1 'ET-DEINIT-2: deinit of a fresh loop returned -EIO' timer-zero
+judged FAILS_RUN 1 "ET-TICK-7: 'tick 1' returned -EIO" add-delete-tick
+judged TIMERS_HAVE_RESULTS 1 'ET-EXPIRE-1/result: the timer c0 ends with 1' timer-zero
+judged NOOPS_HAVE_RESULTS 1 'ET-SUBMIT-2/result: the noop c0 ends with 1' cancel-adding-late
+judged NOOPS_WAIT 1 'ET-SUBMIT-2/waits: the loop waits although c0 is a noop' cancel-adding-late
+judged NOOPS_WAIT 1 'ET-SUBMIT-2/returns: the run returns, but the noop' tick-counts
+judged TIMERS_WAIT 1 'ET-CALL-4/starved' ready-descriptor-starves-no-timer
+judged BACKWARDS 1 'ET-EXPIRE-2: c1 fires before c2, which has an earlier deadline' deadline-passed-while-calling
+judged TIME_AHEAD 1 'ET-TIME-2: after init the loop time is 1001000 ms, later than the clock' time-stands-still
+judged TIME_JUMPS_BACK 1 'ET-TIME-3: .* the loop time went back' add-delete-tick
+judged RETURNS_EARLY 1 'ET-RUN-2/slice|ET-RUN-2/early' all-stale-batch
+judged RETURNS_WOKEN 1 'ET-RUN-2/woken: the run returns after 0 callbacks' wakeup-after-renewal
+judged RETURNS_BETWEEN 1 'ET-RUN-2/slice: the run returns after 0 callbacks' all-stale-batch
+judged WAITS_AGAIN 1 'ET-WAIT-1/enough' far-timers
+judged READS_HALF_A_COUNTER 1 'ET-ASYNC-1: the wait c0 ends with 4' async-coalesce
+judged FAILS_ASYNC_INIT 1 "ET-ASYNC-5: 'open d0 async' returned -ENOMEM" async-busy
+
 # An adapter from before there were pools and asyncs, whatever its bits say; one that is no adapter at all.
 judged OLDER 0 'bad/async-ends-the-wait # .* not offered: needs async' async-ends-the-wait timer-zero
 judged OLDER 0 '^ok .*bad/timer-zero$' timer-zero
@@ -190,6 +224,22 @@ broken 'a thread is made for each work' pool.c 'if (pool->queued > pool->idle &&
 broken 'a wait reads half a counter' async.c 'c->read.length = sizeof c->internal.result;' 'c->read.length = 4;' 'ET-ASYNC-1' async-ends-the-wait
 broken 'a notification is not counted' async.c 'uint64_t one = 1;' 'uint64_t one = 0;' 'ET-ASYNC-2' async-ends-the-wait
 broken 'a deinitialised async takes calls' async.c '? 0 : -EINVAL;' '? 0 : 0;' 'ET-ASYNC-[25]: the call returned 0, expected -EINVAL' async-deinit
+
+# Compiled with _FORTIFY_SOURCE, as far as it knows the size of a buffer: the strict judge has to see those reads.
+cat >"$work/fortified.h" <<'END'
+#include <unistd.h>
+#include <sys/socket.h>
+extern ssize_t __read_chk(int, void *, size_t, size_t);
+extern ssize_t __recv_chk(int, void *, size_t, size_t, int);
+extern ssize_t __pread_chk(int, void *, size_t, off_t, size_t);
+#define read(fd, buffer, length) __read_chk(fd, buffer, length, (size_t)-1)
+#define recv(fd, buffer, length, flags) __recv_chk(fd, buffer, length, (size_t)-1, flags)
+#define pread(fd, buffer, length, offset) __pread_chk(fd, buffer, length, offset, (size_t)-1)
+END
+${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread -Wl,-Bsymbolic -include "$work/fortified.h" \
+    -Itests/conformance tests/conformance/adapters/etalon.c src/*.c -o "$work/fortified.so"
+output=$("$etalon" check --case read-and-write --case pool-round-trip --case two-reads "$work/fortified.so" 2>&1)
+report 'reads of a fortified library are seen' $? "$output"
 
 judged OTHER_VERSION 2 'is made for version 7' timer-zero
 judged NO_NAME 2 'has no name' timer-zero

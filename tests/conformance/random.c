@@ -70,7 +70,8 @@ static bool draw_operation(struct writer *w, unsigned d, struct command *c) {
     if (offered == 0)
         return false;
     c->operation = operation[0] == ET_POLL && draw(w, 2) == 0 ? ET_POLL : operation[draw(w, offered)];
-    c->c = (uint8_t)(has(w, ETALON_OFFERS_MANY_POLLS) && draw(w, 3) == 0 ? draw(w, PROGRAM_COMPLETIONS) : d);
+    bool shares = c->operation != ET_POLL && has(w, ETALON_OFFERS_MANY_POLLS) && draw(w, 3) == 0;
+    c->c = (uint8_t)(shares ? draw(w, PROGRAM_COMPLETIONS) : d);
     c->d = (uint8_t)d;
     c->value = 1 + draw(w, 8);
     if (c->operation == ET_POLL)

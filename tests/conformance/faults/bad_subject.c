@@ -3,13 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -90,6 +94,32 @@ enum fault {
     CLOSES_FAIL,
     CLOSES_DO_NOTHING,
     NEVER_CANCELS,
+    /* no faults: other ways to wait and to read */
+    WAITS_BY_PSELECT,
+    WAITS_BY_CLOCK_NANOSLEEP,
+    READS_BY_THREADS,
+    /* in what its calls return, and in its results */
+    REFUSES_TIMERS,
+    REFUSES_ZERO,
+    REFUSES_OPERATIONS,
+    REFUSES_CANCELS,
+    REFUSES_DELETIONS,
+    REFUSES_EMPTY_DELETIONS,
+    FAILS_DEINIT,
+    FAILS_RUN,
+    TIMERS_HAVE_RESULTS,
+    NOOPS_HAVE_RESULTS,
+    NOOPS_WAIT,
+    TIMERS_WAIT,
+    BACKWARDS,
+    TIME_AHEAD,
+    TIME_JUMPS_BACK,
+    RETURNS_EARLY,
+    RETURNS_WOKEN,
+    RETURNS_BETWEEN,
+    WAITS_AGAIN,
+    READS_HALF_A_COUNTER,
+    FAILS_ASYNC_INIT,
     ONLY_TIMERS, /* aborts at any operation but a poll */
     /* in its asyncs */
     LOSES_A_NOTIFICATION,
@@ -130,7 +160,7 @@ static struct {
     } poll[ETALON_SUBJECT_COMPLETIONS];
     uint64_t now, orders;
     unsigned calls;
-    int epoll, wakeup, stopped, kept;
+    int epoll, wakeup, told, stopped, kept;
 } loop;
 
 static uint64_t milliseconds(void) {
@@ -192,6 +222,7 @@ static void misbehave(void) {
 
 #define WAKEUP 100 /* in a report, instead of a completion */
 #define ASYNC  101
+#define TOLD   102
 
 static int init(const struct etalon_subject_host *host, void **self) {
     memset(&loop, 0, sizeof loop);
@@ -201,9 +232,14 @@ static int init(const struct etalon_subject_host *host, void **self) {
     loop.wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
     epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.wakeup, &event);
+    loop.told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    event.data.u64 = TOLD;
+    epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.told, &event);
     *self = &loop;
     return FAULT == FAILS_INIT ? -12 : 0;
 }
+
+static void end_reader(uint32_t c);
 
 static int deinit(void *self) {
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
@@ -211,13 +247,18 @@ static int deinit(void *self) {
             close(loop.async[a].fd);
     if (FAULT != LEAKS)
         close(loop.epoll);
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+        end_reader(c);
     close(loop.wakeup);
-    return 0;
+    close(loop.told);
+    return FAULT == FAILS_DEINIT ? -EIO : 0;
 }
 
 static int async_init(void *self, uint32_t a) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = ASYNC};
     (void)self;
+    if (FAULT == FAILS_ASYNC_INIT)
+        return -ENOMEM;
     loop.async[a].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop.async[a].waits = 0;
     return epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.async[a].fd, &event);
@@ -260,7 +301,7 @@ static void end_waits(uint64_t until) {
             continue;
         for (int twice = FAULT == NOTIFIED_TWICE; loop.async[a].waits && twice >= 0; twice--) {
             loop.async[a].waits = 0;
-            call(loop.async[a].waiter, 8, loop.async[a].userdata);
+            call(loop.async[a].waiter, FAULT == READS_HALF_A_COUNTER ? 4 : 8, loop.async[a].userdata);
         }
     }
 }
@@ -274,6 +315,51 @@ static int waits(void) {
             return 1;
     return 0;
 }
+
+/* ---- reads by threads ---- */
+
+static struct reader {
+    pthread_t thread;
+    int runs;
+    atomic_int ends, done;
+    int64_t result;
+} reader[ETALON_SUBJECT_COMPLETIONS];
+
+static void *read_there(void *self) {
+    struct reader *r = self;
+    const struct etalon_subject_description *d = &loop.poll[r - reader].d;
+    struct pollfd p = {.fd = d->fd, .events = POLLIN};
+    uint64_t one = 1;
+    while (!atomic_load(&r->ends)) {
+        if (poll(&p, 1, 1) <= 0 || atomic_load(&r->ends))
+            continue;
+        ssize_t got = d->operation == ETALON_RECV ? recv(d->fd, d->buffer, d->length, MSG_DONTWAIT)
+                                                  : read(d->fd, d->buffer, d->length);
+        r->result = got < 0 ? -errno : got;
+        if (r->result == -EAGAIN)
+            continue;
+        atomic_store(&r->done, 1);
+        (void)!write(loop.told, &one, sizeof one);
+        break;
+    }
+    return NULL;
+}
+
+static void end_reader(uint32_t c) {
+    atomic_store(&reader[c].ends, 1);
+    if (reader[c].runs)
+        pthread_join(reader[c].thread, NULL);
+    reader[c].runs = 0;
+}
+
+static void begin_reader(uint32_t c) {
+    end_reader(c);
+    atomic_store(&reader[c].ends, 0);
+    atomic_store(&reader[c].done, 0);
+    reader[c].runs = pthread_create(&reader[c].thread, NULL, read_there, &reader[c]) == 0;
+}
+
+/* ---- operations ---- */
 
 static int is_at_once(uint32_t operation) {
     return operation == ETALON_NOOP || operation == ETALON_SHUTDOWN || operation == ETALON_CLOSE ||
@@ -301,6 +387,13 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
     (void)self;
     if (FAULT == ONLY_TIMERS && d->operation != ETALON_POLL)
         abort();
+    if (FAULT == REFUSES_OPERATIONS)
+        return -ENOMEM;
+    if (FAULT == READS_BY_THREADS && takes(d->operation)) {
+        start(c, d, 0);
+        begin_reader(c);
+        return 0;
+    }
     int fails = !is_at_once(d->operation) && epoll_ctl(loop.epoll, EPOLL_CTL_ADD, d->fd, &event) != 0;
     start(c, d, fails ? -errno : 0);
     return 0;
@@ -310,6 +403,8 @@ static int cancel(void *self, uint32_t c, uint32_t target, uint32_t userdata, in
     struct etalon_subject_description d = {
         .operation = ETALON_CANCEL, .fd = -1, .target = target, .userdata = userdata};
     (void)self, (void)has_callback;
+    if (FAULT == REFUSES_CANCELS)
+        return -ENOMEM;
     start(c, &d, 0);
     return 0;
 }
@@ -322,6 +417,7 @@ static void wakeup(void *self) {
 }
 
 static void end_poll(uint32_t c) {
+    end_reader(c);
     if (loop.poll[c].used && !loop.poll[c].at_once)
         epoll_ctl(loop.epoll, EPOLL_CTL_DEL, loop.poll[c].d.fd, NULL);
     loop.poll[c].used = 0;
@@ -405,7 +501,7 @@ static int64_t do_at_once(uint32_t c) {
                                               : value(connect(d->fd, d->address, *d->address_length));
     case ETALON_CLOSE: return close_after_others(c);
     case ETALON_CANCEL: return end_target(d->target);
-    default: return 0;
+    default: return FAULT == NOOPS_HAVE_RESULTS;
     }
 }
 
@@ -427,6 +523,7 @@ static void end_at_once(uint64_t until) {
         int first = -1;
         for (int c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
             if (loop.poll[c].used && loop.poll[c].order < until &&
+                !(FAULT == NOOPS_WAIT && loop.poll[c].d.operation == ETALON_NOOP) &&
                 (first < 0 || loop.poll[c].order < loop.poll[first].order) &&
                 (loop.poll[c].at_once || out_of_the_blue(loop.poll[c].d.operation) != -EAGAIN))
                 first = c;
@@ -450,7 +547,10 @@ static void go_on_reading(void) {
 static void drain(const struct epoll_event *event, int count) {
     uint64_t counter;
     for (int i = 0; i < count; i++)
-        if (event[i].data.u64 == WAKEUP && FAULT != DRAINS_NEVER && (FAULT != KEEPS_WAKEUPS || ++loop.kept % 2 == 0))
+        if (event[i].data.u64 == TOLD)
+            (void)!read(loop.told, &counter, sizeof counter);
+        else if (event[i].data.u64 == WAKEUP && FAULT != DRAINS_NEVER &&
+                 (FAULT != KEEPS_WAKEUPS || ++loop.kept % 2 == 0))
             (void)!read(loop.wakeup, &counter, sizeof counter);
 }
 
@@ -458,6 +558,11 @@ static void drain(const struct epoll_event *event, int count) {
 static void deliver(const struct epoll_event *event, int count, uint32_t mode, uint64_t until) {
     if (FAULT != DRAINS_LATE)
         drain(event, count);
+    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS && FAULT == READS_BY_THREADS; c++)
+        if (loop.poll[c].used && reader[c].runs && atomic_load(&reader[c].done) && loop.poll[c].order < until &&
+            !loop.stopped)
+            end(c, reader[c].result);
+
     for (int i = 0; i < count; i++) {
         uint32_t c = (uint32_t)event[i].data.u64;
         if (c >= WAKEUP || !loop.poll[c].used || loop.poll[c].at_once || loop.poll[c].order >= until || loop.stopped)
@@ -485,7 +590,7 @@ static uint64_t deadline(uint64_t delay_ms) {
 static void fire(uint32_t c) {
     loop.timer[c].used = 0;
     uint32_t userdata = loop.timer[c].userdata, number = FAULT == OTHER_NUMBER ? 99 : c;
-    call(number, 0, FAULT == OTHER_USERDATA ? userdata + 8 : userdata);
+    call(number, FAULT == TIMERS_HAVE_RESULTS, FAULT == OTHER_USERDATA ? userdata + 8 : userdata);
     if (FAULT == TWICE)
         call(c, 0, userdata);
     misbehave();
@@ -495,6 +600,8 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
     (void)self, (void)has_callback;
     if (FAULT == REFUSES_LONG && delay_ms > INT_MAX)
         return -ERANGE;
+    if (FAULT == REFUSES_TIMERS || (FAULT == REFUSES_ZERO && delay_ms == 0))
+        return -EINVAL;
     loop.timer[c].used = 1;
     loop.timer[c].deadline = deadline(FAULT == EARLY ? delay_ms / 2 : delay_ms);
     if (FAULT == LATE || FAULT == REFUSES_LONG)
@@ -508,6 +615,12 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
 
 static int drop(void *self, uint32_t c) {
     (void)self;
+    int used = loop.timer[c].used || loop.poll[c].used;
+    if (FAULT == REFUSES_DELETIONS && used)
+        return -EIO;
+    if (FAULT == REFUSES_EMPTY_DELETIONS && !used)
+        return -ENOENT;
+
     if (FAULT != AFTER_DELETION)
         loop.timer[c].used = 0;
     loop.poll[c].deleted = FAULT == READS_GO_ON && loop.poll[c].used && takes(loop.poll[c].d.operation);
@@ -530,17 +643,20 @@ static int state(void *self, uint32_t c) {
 static int next(void) {
     int best = -1;
     for (int c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
-        if (loop.timer[c].used &&
-            (best < 0 || (FAULT != UNSORTED && loop.timer[c].deadline < loop.timer[best].deadline) ||
-             (FAULT != UNSORTED && loop.timer[c].deadline == loop.timer[best].deadline &&
-              loop.timer[c].order < loop.timer[best].order)))
+        if (loop.timer[c].used && (best < 0 ||
+                                   (FAULT == BACKWARDS && loop.timer[c].deadline <= loop.now &&
+                                    loop.timer[c].deadline > loop.timer[best].deadline) ||
+                                   (FAULT != UNSORTED && loop.timer[c].deadline < loop.timer[best].deadline &&
+                                    !(FAULT == BACKWARDS && loop.timer[best].deadline <= loop.now)) ||
+                                   (FAULT != UNSORTED && loop.timer[c].deadline == loop.timer[best].deadline &&
+                                    loop.timer[c].order < loop.timer[best].order)))
             best = c;
     return best;
 }
 
 static void fire_expired(uint64_t until) {
     for (int c; (c = next()) >= 0 && loop.timer[c].deadline <= loop.now && loop.timer[c].order < until;) {
-        if (FAULT == NEVER || (loop.stopped && FAULT != GOES_ON_AFTER_STOP))
+        if (FAULT == NEVER || (FAULT == TIMERS_WAIT && waits()) || (loop.stopped && FAULT != GOES_ON_AFTER_STOP))
             return;
         fire((uint32_t)c);
     }
@@ -550,14 +666,16 @@ static int limit(uint32_t mode, unsigned fired) {
     int c = next();
     if (mode == ETALON_RUN_NO_WAIT && FAULT != NO_WAIT_WAITS)
         return 0;
-    for (unsigned k = 0; k < ETALON_SUBJECT_COMPLETIONS; k++)
+    for (unsigned k = 0; k < ETALON_SUBJECT_COMPLETIONS && FAULT != NOOPS_WAIT; k++)
         if (loop.poll[k].used && loop.poll[k].at_once)
             return 0;
+    if (FAULT == WAITS_AGAIN && mode == ETALON_RUN_ONCE && c >= 0)
+        fired = 0;
     if (c < 0 && waits() && !(fired > 0 && mode == ETALON_RUN_ONCE))
         return -1;
     if (c < 0 || (fired > 0 && mode == ETALON_RUN_ONCE) || FAULT == SPINS)
         return 0;
-    if (FAULT == WAITS_FOR_EVER)
+    if (FAULT == WAITS_FOR_EVER || (FAULT == TIMERS_WAIT && waits()))
         return -1;
     uint64_t now = milliseconds(); /* callbacks take time */
     uint64_t left = loop.timer[c].deadline > now ? loop.timer[c].deadline - now : 0;
@@ -567,6 +685,24 @@ static int limit(uint32_t mode, unsigned fired) {
 /* limit_ms: what a wait in milliseconds is to ask for. */
 static int wait(struct epoll_event event[16], int limit_ms) {
     int c = next();
+    struct timespec timeout = {limit_ms / 1000, limit_ms % 1000 * 1000000L}, end;
+    fd_set in;
+    if (FAULT == WAITS_BY_PSELECT) {
+        FD_ZERO(&in);
+        FD_SET(loop.epoll, &in);
+        if (pselect(loop.epoll + 1, &in, NULL, NULL, limit_ms < 0 ? NULL : &timeout, NULL) < 0)
+            return -1;
+        limit_ms = 0;
+    }
+    if (FAULT == WAITS_BY_CLOCK_NANOSLEEP && limit_ms > 0 && !waits()) {
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        end.tv_sec += timeout.tv_sec + (end.tv_nsec + timeout.tv_nsec) / 1000000000;
+        end.tv_nsec = (end.tv_nsec + timeout.tv_nsec) % 1000000000;
+        errno = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
+        if (errno != 0)
+            return -1;
+        limit_ms = 0;
+    }
     if (FAULT != WAITS_IN_NANOSECONDS || limit_ms <= 0 || c < 0)
         return epoll_wait(loop.epoll, event, 16, limit_ms);
     uint64_t left_ms = loop.timer[c].deadline - loop.now;
@@ -598,6 +734,14 @@ static int run(void *self, uint32_t mode) {
             go_on_reading();
         deliver(event, count, mode, until);
         end_waits(until);
+        int was_woken = 0;
+        for (int i = 0; i < count; i++)
+            was_woken = was_woken || event[i].data.u64 == WAKEUP;
+        if (mode == ETALON_RUN_ONCE && (FAULT == RETURNS_EARLY || (FAULT == RETURNS_WOKEN && was_woken) ||
+                                        (FAULT == RETURNS_BETWEEN && count == 0)))
+            return 0;
+        if (FAULT == FAILS_RUN)
+            return -EIO;
         if (FAULT == NEVER_DONE && mode == ETALON_RUN_UNTIL_DONE)
             return 0;
         if (mode == ETALON_RUN_NO_WAIT)
@@ -613,6 +757,11 @@ static void stop(void *self) {
 
 static uint64_t now(void *self) {
     (void)self;
+    static uint64_t asked;
+    if (FAULT == TIME_AHEAD)
+        return loop.now + 1000;
+    if (FAULT == TIME_JUMPS_BACK && ++asked % 4 == 0)
+        return loop.now - 1;
     return FAULT == TIME_BACK ? 1000000 - loop.now : loop.now;
 }
 
