@@ -1136,12 +1136,16 @@ static bool goes_on_unseen(struct model *m, model_set dead) {
     model_set past = dead & ~m->maybe_dead;
     if (cancel != MODEL_NONE)
         past |= dead & (BIT(cancel) | BIT(m->completion[cancel].description.target));
-    if (!m->in_tick || m->in_callback != MODEL_NONE || t->phase != SUBMISSIONS)
+    /* Nothing is left of the last round: what is still adding there can have ended in the next one only. */
+    bool between = t->phase == DELIVERY && due == DUE_DELIVERY && open_report(m, false) == NULL;
+    if (!m->in_tick || m->in_callback != MODEL_NONE || (t->phase != SUBMISSIONS && !between))
         return false;
     EACH(c, dead) {
-        if (m->completion[c].state == ET_DEAD)
+        if (m->completion[c].state == ET_DEAD || (between && m->completion[c].state != ET_ADDING))
             past &= ~BIT(c);
     }
+    if (between)
+        return SOME(past) && move_on(m);
     if ((due != DUE_CHOICE && due != DUE_UNSEEN) || !SOME(past))
         return false;
     advance(m); /* a thread may have taken the cancel's target since: ET-POOL-6 */
