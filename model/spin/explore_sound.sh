@@ -18,8 +18,11 @@ observed() {
     local name=$1 scope=$2
     shift 2
     mkdir -p "$work"
+    rm -f "$work/$name.json" # what is judged is of this search
     EXPLORE_WORK=$work/$name EXPLORE_REPORT=$work/$name.json EXPLORE_DEFINES="-DHISTORY=1 -DDEPTH=$depth $*" \
-        model/spin/explore.sh "$scope" >"$work/$name.log" 2>&1 || { cat "$work/$name.log"; exit 2; }
+        model/spin/explore.sh "$scope" >"$work/$name.log" 2>&1
+    grep -q "\"verdict\": \"the programs are cut off after DEPTH=$depth commands; up to there all states agree\"" "$work/$name.json" ||
+        { cat "$work/$name.log"; exit 2; }
     sort -u "$work/$name/explore.observed" >"$work/$name.set"
 }
 
