@@ -36,8 +36,8 @@ for tool in spin gcc; do
     command -v $tool >/dev/null || { echo "explore: $tool is missing (make setup)" >&2; exit 2; }
 done
 # A later definition takes the place of an earlier one.
-read -ra changes <<<"${EXPLORE_DEFINES:-}"
-for change in ${changes[@]+"${changes[@]}"}; do
+read -ra words <<<"${EXPLORE_DEFINES:-}"
+for change in ${words[@]+"${words[@]}"}; do
     if ! [[ $change =~ ^-D([A-Z_]+)(=[A-Za-z0-9_,+|()-]+)?$ ]]; then
         echo "explore: EXPLORE_DEFINES: '$change' is not of the form -DNAME=VALUE" >&2
         exit 2
@@ -47,7 +47,7 @@ for change in ${changes[@]+"${changes[@]}"}; do
     fi
     defines="$defines -U${BASH_REMATCH[1]} $change"
 done
-changes=${changes[*]}
+changes=${words[*]}
 title="scope '$scope'${changes:+ with $changes}"
 # shellcheck disable=SC2086
 limit=$(gcc -E -P $defines -include "$source/explore.h" - <<<DEPTH | tail -n 1) # as it is compiled
