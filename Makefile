@@ -52,7 +52,7 @@ loop := $(wildcard src/*.c)
 # passes them on to Linux as long as no world is active.
 lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/torture.c fuzz/wrap.c tests/real_world.c
 wrap := fuzz/wrap.flags
-tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/shrink.c \
+tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/output.c tests/shrink.c \
 	tests/judge.c tests/recording.c tests/record.c tests/wide_model.c $(wildcard tests/conformance/*.c)
 # `etalon judge` needs a JSON reader; where there is none the rest of the tool is built without it.
 jansson := $(shell echo '#include <jansson.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -ljansson)

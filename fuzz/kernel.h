@@ -53,6 +53,12 @@ extern const struct kernel_sizes *kernel_sizes; /* of the simulated world that b
 extern const struct kernel_sizes kernel_small;  /* the KERNEL_… above: what kernel_sizes points at in the beginning */
 const struct kernel_sizes *real_world_sizes(void); /* as measured; of the sockets and pipes that world_real makes */
 
+/* In world_real, what the other end of fd has sent and got, for a judge of results. The bytes that it sends, by their place among them; none is 0. */
+unsigned char real_world_byte(uint64_t place);
+bool real_world_letters(int fd); /* what is read from fd comes from such an end */
+bool real_world_received(int fd,
+                         uint64_t *bytes); /* that have come to that end so far; false: it has none that counts */
+
 /* Set when a table of the simulation was full, where Linux would have gone on; whoever wants to know resets it. */
 extern bool kernel_limit_met;
 

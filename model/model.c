@@ -12,9 +12,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#define MS_NS            UINT64_C(1000000)
-#define WAIT_LIMIT_MS    2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give */
-#define SILENT_STEPS_MAX 1000       /* far more than MODEL_COMPLETIONS can make in two rounds */
+#define MS_NS         UINT64_C(1000000)
+#define WAIT_LIMIT_MS 2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give */
+/* Twice what can be made: a completion is started, left, ended; a round has ten phases. */
+#define SILENT_STEPS_MAX (8 * MODEL_COMPLETIONS + 20)
 
 enum { READY_IN = 0x1, READY_PRI = 0x2, READY_OUT = 0x4, READY_ALWAYS = 0x18, READY_RDHUP = 0x2000 };
 #define CAN_REGISTER ((uint32_t)(READY_IN | READY_PRI | READY_OUT | READY_RDHUP))
@@ -1136,12 +1137,16 @@ static bool goes_on_unseen(struct model *m, model_set dead) {
     model_set past = dead & ~m->maybe_dead;
     if (cancel != MODEL_NONE)
         past |= dead & (BIT(cancel) | BIT(m->completion[cancel].description.target));
-    if (!m->in_tick || m->in_callback != MODEL_NONE || t->phase != SUBMISSIONS)
+    /* Nothing is left of the last round: what is still adding there can have ended in the next one only. */
+    bool between = t->phase == DELIVERY && due == DUE_DELIVERY && open_report(m, false) == NULL;
+    if (!m->in_tick || m->in_callback != MODEL_NONE || (t->phase != SUBMISSIONS && !between))
         return false;
     EACH(c, dead) {
-        if (m->completion[c].state == ET_DEAD)
+        if (m->completion[c].state == ET_DEAD || (between && m->completion[c].state != ET_ADDING))
             past &= ~BIT(c);
     }
+    if (between)
+        return SOME(past) && move_on(m);
     if ((due != DUE_CHOICE && due != DUE_UNSEEN) || !SOME(past))
         return false;
     advance(m); /* a thread may have taken the cancel's target since: ET-POOL-6 */

@@ -134,7 +134,7 @@ static int control(struct et_loop *loop, int operation, int fd, uint32_t events)
     if (epoll_ctl(loop->epoll, operation, fd, &event) != 0)
         return -errno;
     d->is_registered = true;
-    d->registered = events;
+    d->registered = (uint16_t)events;
     return 0;
 }
 
@@ -200,7 +200,7 @@ void eti_descriptor_opened(struct et_loop *loop, int fd) {
     if (fd >= loop->descriptors_used)
         return;
     forget_registration(&loop->descriptors[fd]);
-    loop->descriptors[fd].opened_round = (uint16_t)loop->round;
+    loop->descriptors[fd].opened_round = loop->round;
     if (eti_first_waiter(&loop->descriptors[fd]) != NULL)
         look_at(loop, fd);
 }
@@ -258,7 +258,7 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     if (d->generation != (uint32_t)(event->data.u64 >> 32)) {
         /* Of a file that has left this number: in this very batch (then its registration went with it), or before it (then a
          * duplicate keeps the registration alive, and the number cannot name it any more). */
-        if (d->opened_round != (uint16_t)loop->round &&
+        if (d->opened_round != loop->round &&
             (d->is_registered || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0))
             loop->epoll_stale = true;
         return;

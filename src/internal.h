@@ -40,9 +40,10 @@ struct waiters {
 struct et_descriptor {
     struct waiters in, out, polls; /* active completions, in the order of starting */
     uint32_t generation;           /* goes with the registration: tells reports of a former one */
-    uint32_t registered;           /* the events that the kernel has been told */
+    uint32_t
+        opened_round; /* in which accept returned this number: a report of the same wait is of the file before; 0: never */
     int next_changed;
-    uint16_t opened_round; /* in which accept returned this number: a report of the same wait is of the file before */
+    uint16_t registered; /* the events that the kernel has been told: all that a poll may ask for fit */
     bool is_registered : 1;
     bool is_changed : 1;   /* in the list of descriptors to be looked at */
     bool is_no_socket : 1; /* send(2) has said so, since it was registered */
@@ -57,6 +58,8 @@ enum eti_phase {
     ETI_WAKES,      /* writes to the loop's eventfd, if the list was empty */
     ETI_LEAVES,     /* lowers the loop's count of executing work: the last touch of the loop */
 };
+
+_Static_assert(sizeof(void *) > 8 || sizeof(struct et_descriptor) <= 64, "etalon.h says what a descriptor costs");
 
 struct eti_worker {
     struct et_pool *pool;

@@ -6,6 +6,7 @@
 #include "compare.h"
 #include "conformance/check.h"
 #include "judge.h"
+#include "output.h"
 #include "record.h"
 #include "shrink.h"
 #include "torture.h"
@@ -86,38 +87,6 @@ static bool load(const char *path, struct trace *trace) {
     complain("%s: %s", path, error);
     trace_free(trace);
     return false;
-}
-
-/* Calls write on a new file that gets its name only when it is complete; without a path: on standard output. What is there and is no
- * regular file, a device or a pipe, is written to and never replaced. */
-static bool write_whole(const char *path, void (*write)(FILE *, const void *), const void *what) {
-    char temporary[4096 + 8];
-    struct stat there;
-    if (path == NULL) {
-        write(stdout, what);
-        return fflush(stdout) == 0;
-    }
-    bool replaces = stat(path, &there) != 0 || S_ISREG(there.st_mode);
-    if (strlen(path) >= 4096) {
-        complain("%.60s...: the name is too long", path);
-        return false;
-    }
-    snprintf(temporary, sizeof temporary, "%s%s", path, replaces ? ".part" : "");
-    FILE *out = fopen(temporary, "wb");
-    if (out == NULL) {
-        complain("%s: %s", temporary, strerror(errno));
-        return false;
-    }
-    write(out, what);
-    bool failed = ferror(out) != 0;
-    failed = fclose(out) != 0 || failed;
-    if (failed || (replaces && rename(temporary, path) != 0)) {
-        complain("%s: %s", path, strerror(errno));
-        if (replaces)
-            unlink(temporary);
-        return false;
-    }
-    return true;
 }
 
 static void write_trace(FILE *out, const void *trace) {
@@ -267,30 +236,49 @@ static int check_case_here(const char *path, const struct options *options) {
     return status;
 }
 
+/* The exit status of a run that is recorded: 0, or that of what is complained of. Of what is not possible nothing is written. */
+static int recorded(const char *path, const struct options *options, const struct lockstep_report *report) {
+    if (report->not_possible)
+        complain("%s: the %s kernel cannot do what this program asks for", path, options->world->name);
+    else if (report->differs)
+        complain("%s: %s: %s", path, report->clause, report->what);
+    return report->not_possible ? BAD_INPUT : report->differs;
+}
+
 struct events {
-    const struct trace *trace;
-    const struct options *options;
-    struct lockstep_report report;
+    char *text;
+    size_t size;
 };
 
 static void write_events(FILE *out, const void *what) {
-    struct events *events = (struct events *)(uintptr_t)what;
-    record_to(out);
-    lockstep_run(&events->trace->program, events->options->world, NULL, NULL, &events->report);
-    record_to(NULL);
+    const struct events *events = what;
+    fwrite(events->text, 1, events->size, out);
 }
 
 /* Writes each event of a run, as `etalon judge` reads them. */
 static int record_events(const char *path, const struct options *options) {
     struct trace trace;
-    struct events events = {.trace = &trace, .options = options};
-    if (!load(path, &trace))
+    struct events events = {NULL, 0};
+    struct lockstep_report report;
+    FILE *memory = open_memstream(&events.text, &events.size);
+    if (memory == NULL || !load(path, &trace)) {
+        if (memory == NULL)
+            complain("%s: %s", path, strerror(errno));
+        else
+            fclose(memory);
+        free(events.text);
         return BAD_INPUT;
-    int status = write_whole(options->output, write_events, &events) ? 0 : BAD_INPUT;
-    if (status == 0 && (events.report.differs || events.report.not_possible)) {
-        complain("%s: %s: %s", path, events.report.clause, events.report.what);
-        status = 1;
     }
+    record_to(memory);
+    lockstep_run(&trace.program, options->world, NULL, NULL, &report);
+    record_to(NULL);
+    bool failed = fclose(memory) != 0;
+    if (failed)
+        complain("%s: %s", path, strerror(errno));
+    int status = failed ? BAD_INPUT : recorded(path, options, &report);
+    if (status != BAD_INPUT && !write_whole(options->output, write_events, &events))
+        status = BAD_INPUT;
+    free(events.text);
     trace_free(&trace);
     return status;
 }
@@ -307,13 +295,13 @@ static int record(const char *path, const struct options *options) {
     if (!load(path, &trace))
         return BAD_INPUT;
     run_trace(&trace, options, &run, &report);
-    int status = report.differs || report.not_possible;
-    if (status != 0)
-        complain("%s: %s: %s", path, report.clause, report.what);
+    int status = recorded(path, options, &report);
     char(*own)[96] = trace.observed;
     trace.observed = kept;
     trace.observations = run.seen;
-    if (run.seen > TRACE_OBSERVATIONS_MAX) {
+    if (status == BAD_INPUT) {
+        trace.observations = 0;
+    } else if (run.seen > TRACE_OBSERVATIONS_MAX) {
         complain("%s: %u observations, a trace holds %d", path, run.seen, TRACE_OBSERVATIONS_MAX);
         status = BAD_INPUT;
     } else if (!write_whole(options->output, write_trace, &trace)) {

@@ -7,6 +7,7 @@
  * The model has room for MODEL_COMPLETIONS that are alive; a recording names as many as it likes. One that is dead, and that no cancel is
  * about to look at, gives its place away when places are short. */
 #include "judge.h"
+#include "output.h"
 #include "recording.h"
 #include "wide_model.h"
 
@@ -34,15 +35,19 @@ static struct judge {
     uint64_t id[MODEL_COMPLETIONS];
     bool used[MODEL_COMPLETIONS];
     bool deleted[MODEL_COMPLETIONS]; /* its last episode was, by the caller */
+    bool within
+        [MODEL_COMPLETIONS]; /* submitted in a callback of the last tick: who sees no waits knows of no round that starts it */
     model_index next[MODEL_COMPLETIONS], bucket[BUCKETS];
     unsigned taken;  /* places in use */
     unsigned spare;  /* no free place is below this one */
     unsigned pinned; /* what the event is about */
 
-    bool in_deinit;    /* a deinit that waits for the pool */
-    bool in_tick;      /* the subject's tick has begun and not ended */
-    bool time_known;   /* some event has told it */
-    bool refused_tick; /* the model says that it returns `expected` at once */
+    bool any_errno;      /* nothing but a refusal can explain it */
+    unsigned good_waits; /* of a tick that ends by a wait that failed unseen: so many before it did not */
+    bool in_deinit;      /* a deinit that waits for the pool */
+    bool in_tick;        /* the subject's tick has begun and not ended */
+    bool time_known;     /* some event has told it */
+    bool refused_tick;   /* the model says that it returns `expected` at once */
     int expected;
     uint64_t line;
     bool lost; /* no sense can be made of what follows */
@@ -163,7 +168,7 @@ static unsigned place(uint64_t id) {
     }
     j.spare = c + 1;
     j.used[c] = true;
-    j.deleted[c] = false;
+    j.deleted[c] = j.within[c] = false;
     j.id[c] = id;
     j.taken++;
     j.next[c] = j.bucket[hash(id)];
@@ -180,6 +185,10 @@ static void check_state(const struct event *e, unsigned c) {
     unsigned state = j.model.completion[c].state;
     if (e->state == NO_STATE || e->state == state)
         return;
+    bool unknown = (j.observes & OBSERVES_READINESS) == 0 && j.model.in_callback != MODEL_NONE;
+    bool gone = (e->state == ET_DEAD || e->state == ET_DELETING) && (state == ET_DEAD || state == ET_DELETING);
+    if (unknown && gone && e->kind == EVENT_DELETE && j.before.completion[c].state == ET_DELETING)
+        return; /* deleted in an earlier callback: the deletions may have been gone through since */
     snprintf(expected, sizeof expected, "%llu is %s after this call", (unsigned long long)j.id[c], state_names[state]);
     differ("ET-STATE-2", expected, "it is %s", state_names[e->state]);
 }
@@ -227,17 +236,30 @@ static void describe(const struct event *e, unsigned c) {
         model_describe(&j.model, c, &d);
 }
 
-/* Whether a round has begun between two events is not known to who sees no waits. What a call returned tells whether c was started in
- * it; but only of what may have been, or nothing that a call returns would be wrong. */
+/* Whether a round has begun between two events is not known to who sees no waits. What a call returned, or the state after it, tells
+ * whether c was started in it; but only of what may have been, or nothing that a call returns would be wrong. */
 static void start_unseen(const struct event *e, unsigned c) {
-    bool unknown = (j.observes & OBSERVES_WAITS) == 0 && j.model.in_tick && j.model.in_callback != MODEL_NONE;
+    bool called = j.model.in_tick && j.model.in_callback != MODEL_NONE;
+    bool unknown = (j.observes & OBSERVES_WAITS) == 0 && (called || (!j.in_tick && j.within[c]));
     const struct model_completion *of = &j.model.completion[c];
-    bool busy = e->result == -EBUSY, reset = e->kind == EVENT_RESET;
-    if (unknown && of->state == ET_ADDING && busy && !reset)
+    bool busy = e->result == -EBUSY, timer = of->operation == ET_TIMER;
+    bool active = e->state == ET_ACTIVE, adding = e->state == ET_ADDING;
+    if (e->state == NO_STATE && e->kind == EVENT_RESET) {
+        adding = busy && !timer;
+    } else if (e->state == NO_STATE && (e->kind == EVENT_ADD || (e->kind == EVENT_TIMER && timer))) {
+        active = busy;
+        adding = e->result == 0;
+    }
+    if (unknown && of->state == ET_ADDING && active)
         wide_start(&j.model, c);
-    bool just_now = of->state == ET_ACTIVE && of->order >= j.before.orders;
-    if (unknown && just_now && (reset ? busy && of->operation != ET_TIMER : e->result == 0))
+    bool just_now = of->state == ET_ACTIVE && (!called || of->order >= j.before.orders);
+    if (unknown && just_now && adding)
         wide_unstart(&j.model, c);
+}
+
+/* After a call that submits c. */
+static void note_submission(unsigned c) {
+    j.within[c] = j.model.completion[c].state == ET_ADDING ? j.in_tick : j.within[c];
 }
 
 static void on_add(const struct event *e, unsigned c) {
@@ -256,6 +278,7 @@ static void on_add(const struct event *e, unsigned c) {
         return;
     }
     check_returned(e, model_add(&j.model, c));
+    note_submission(c);
     check_state(e, c);
 }
 
@@ -271,6 +294,7 @@ static void on_timer(const struct event *e, unsigned c) {
     else
         expected = model_reset(&j.model, c, by, delay_of(e), e->has_callback, e->userdata);
     check_returned(e, expected);
+    note_submission(c);
     check_state(e, c);
 }
 
@@ -279,7 +303,9 @@ static void on_cancel(const struct event *e, unsigned target) {
     if (j.lost)
         return;
     j.deleted[by] = false;
+    start_unseen(e, by);
     check_returned(e, model_cancel(&j.model, by, target, e->has_callback, e->userdata));
+    note_submission(by);
     check_state(e, by);
 }
 
@@ -323,6 +349,7 @@ static void on_async(const struct event *e, unsigned c) {
         check_observable(e, ET_READ);
     if (e->kind != EVENT_ASYNC_WAIT || j.lost)
         return;
+    start_unseen(e, c);
     check_returned(e, model_async_wait(&j.model, c, e->fd, e->has_callback, e->userdata));
     check_state(e, c);
 }
@@ -356,7 +383,7 @@ static bool try_unseen(unsigned current, unsigned c, int64_t result) {
 /* Goes past one thing that was not seen, in search of what makes the event lawful. c: whose callback the event is. */
 static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     unsigned current;
-    bool ready = (j.observes & OBSERVES_READINESS) != 0, is_end = e->kind == EVENT_END;
+    bool ready = (j.observes & OBSERVES_READINESS) != 0, is_end = e->kind == EVENT_END, fails;
     int64_t result = e->result;
     switch (wide_due(&j.model, &current)) {
     case WIDE_TRY: return !ready && try_unseen(current, at_this_time(e) ? c : NO_SLOT, result);
@@ -368,15 +395,15 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     case WIDE_WAIT:
         if ((j.observes & OBSERVES_WAITS) != 0 || ++*rounds > UNSEEN_ROUNDS)
             return false;
-        return wide_wait_unseen(&j.model, clock_at(e), is_end && result < 0 && result > -4096 ? (int)-result : 0) ==
-               NULL;
+        fails = is_end && result < 0 && result > -4096 && *rounds > j.good_waits;
+        return wide_wait_unseen(&j.model, clock_at(e), fails ? (int)-result : 0) == NULL;
     case WIDE_UNSEEN: return wide_move_on(&j.model);
     default: return false;
     }
 }
 
 /* Whether the callback is that of a registration which the kernel refused and nobody saw. Where a try explains it as well, the errno
- * decides: what comes before the wait and what comes after it then cannot be told apart. */
+ * decides: what comes before the wait and what comes after it then cannot be told apart. Where nothing else does, every errno does. */
 static bool refused_unseen(const struct event *e, unsigned c) {
     static const int typical[] = {EPERM, EBADF, ENOENT, ENOMEM, ENOSPC, EEXIST, EMFILE, ELOOP};
     unsigned current;
@@ -384,7 +411,11 @@ static bool refused_unseen(const struct event *e, unsigned c) {
     bool waits = (j.observes & OBSERVES_WAITS) != 0, ready = (j.observes & OBSERVES_READINESS) != 0;
     if (ready || e->result >= 0 || e->result < -4095 || e->result == -ECANCELED || !wide_waits(&j.model, c))
         return false;
-    if (due == WIDE_CALLBACK || ((due == WIDE_TRY || due == WIDE_CHOICE) && current == c))
+    if ((due == WIDE_CALLBACK || due == WIDE_TRY || due == WIDE_CHOICE) && current == c)
+        return false;
+    if (j.any_errno)
+        return true;
+    if (due == WIDE_CALLBACK)
         return false;
     if (j.model.completion[c].operation == ET_POLL || (waits && due == WIDE_WAIT))
         return true;
@@ -394,32 +425,61 @@ static bool refused_unseen(const struct event *e, unsigned c) {
     return false;
 }
 
-/* Brings the model to where the event is lawful, if it can. c: whose callback it is, or NO_SLOT. */
-static void reach(const struct event *e, unsigned c) {
+/* One way to get there. */
+static bool reach_by(const struct event *e, unsigned c) {
     unsigned rounds = 0, due, steps = 0;
-    if ((j.observes & OBSERVES_READINESS) != 0 || !j.model.in_tick || j.model.in_callback != MODEL_NONE)
-        return;
     enum wide_due aim = e->kind == EVENT_WAIT ? WIDE_WAIT : WIDE_END;
     bool callback = e->kind == EVENT_CALLBACK, took = e->kind == EVENT_TOOK;
     aim = e->kind == EVENT_THREAD ? WIDE_THREAD : aim;
     (void)wide_due(&j.model, &due);
-    wide_copy(&j.before, &j.model);
     while (steps++ < UNSEEN_STEPS_MAX) {
         if (took && j.model.completion[c].pool != MODEL_NO_POOL)
-            return;
-        if (callback ? wide_may_end(&j.model, c, e->result) : wide_due(&j.model, &due) == aim)
-            return;
+            return true;
+        if (callback ? wide_may_end(&j.model, c, e->result) : wide_due(&j.model, &due) == aim) {
+            bool later = callback && (j.observes & OBSERVES_WAITS) == 0 && !at_this_time(e);
+            if (!later || !wide_move_on(&j.model)) /* the pool may have given it back behind its phase, before a wait */
+                return true;
+            continue;
+        }
         if (callback && wide_due(&j.model, &due) == WIDE_DELIVERY && wide_ready_unseen(&j.model, c, e->result))
             continue;
         if (callback && at_this_time(e) && refused_unseen(e, c)) {
             wide_refused_unseen(&j.model, c, (int)-e->result);
-            return;
+            return true;
         }
         if (!pass(e, c, &rounds))
             break;
     }
-    if (e->kind != EVENT_END)
+    return false;
+}
+
+/* Brings the model to where the event is lawful, if it can. c: whose callback it is, or NO_SLOT. */
+static void reach(const struct event *e, unsigned c) {
+    bool callback = e->kind == EVENT_CALLBACK;
+    unsigned due;
+    if ((j.observes & OBSERVES_READINESS) != 0 || !j.model.in_tick || j.model.in_callback != MODEL_NONE)
+        return;
+    (void)wide_due(&j.model, &due);
+    wide_copy(&j.before, &j.model);
+    for (j.any_errno = false;; j.any_errno = true) {
+        if (reach_by(e, c) || e->kind == EVENT_END)
+            return;
         wide_copy(&j.model, &j.before); /* so that the clause is told of the place where it was broken */
+        if (!callback || j.any_errno)
+            return;
+    }
+}
+
+/* In which round an unseen wait has failed, only what is active then can tell. */
+static void reach_end(const struct event *e) {
+    bool failed = (j.observes & OBSERVES_WAITS) == 0 && e->result < 0;
+    for (j.good_waits = 0;; j.good_waits++) {
+        reach(e, NO_SLOT);
+        bool fits = !failed || !j.model.in_tick || (e->has & HAS_ACTIVE) == 0 || j.model.active == e->active;
+        if (fits || j.good_waits == UNSEEN_ROUNDS - 1)
+            break;
+        wide_copy(&j.model, &j.before);
+    }
 }
 
 /* Before an event is put before the model, what it then does by itself may depend on what comes after it. */
@@ -454,12 +514,19 @@ static void on_tick(const struct event *e) {
         expected = model_tick(&j.model, e->kind == EVENT_RUN ? asked[e->mode] : e->callbacks);
     j.refused_tick = expected != MODEL_RUNS;
     j.expected = expected;
+    if (!j.in_tick)
+        memset(j.within, 0, sizeof j.within);
     j.in_tick = true;
 }
 
 static void check_active(const struct event *e) {
     char expected[64];
-    if ((e->has & HAS_ACTIVE) == 0 || e->active == j.model.active)
+    unsigned least = j.model.active, most = j.model.active;
+    for (unsigned c = 0; c < j.model.completions && (j.observes & OBSERVES_WAITS) == 0; c++) {
+        least -= j.within[c] && j.model.completion[c].state == ET_ACTIVE;
+        most += j.within[c] && j.model.completion[c].state == ET_ADDING;
+    }
+    if ((e->has & HAS_ACTIVE) == 0 || (e->active >= least && e->active <= most))
         return;
     snprintf(expected, sizeof expected, "%u completions are active", j.model.active);
     differ("ET-STATE-6", expected, "%u are", e->active);
@@ -468,7 +535,10 @@ static void check_active(const struct event *e) {
 static void on_end(const struct event *e) {
     if (e->of_deinit && j.in_deinit) {
         j.in_deinit = false;
-        judge(model_deinit_end(&j.model), e);
+        if (judge(model_deinit_end(&j.model), e)) {
+            j.model.clause = "ET-DEINIT-2"; /* a notification may have come meanwhile */
+            check_returned(e, 0);
+        }
         if (!j.lost)
             begin_anew();
         return;
@@ -487,7 +557,7 @@ static void on_end(const struct event *e) {
         malformed("a tick ends within a callback that has not returned");
         return;
     }
-    reach(e, NO_SLOT);
+    reach_end(e);
     j.in_tick = false;
     if (judge(model_tick_end(&j.model, (int)e->result), e))
         check_active(e);
@@ -532,6 +602,8 @@ static void on_returned(const struct event *e, unsigned c) {
     if ((j.observes & OBSERVES_READINESS) == 0)
         wide_hold(&j.model);
     judge(model_returned(&j.model, e->rearm ? ET_REARM : ET_DISARM), e);
+    if (e->rearm)
+        j.within[c] = true;
 }
 
 /* ---- events ------------------------------------------------------------------------------------------- */
@@ -579,7 +651,9 @@ static void on_kernel(const struct event *e) {
     case EVENT_WAIT:
         reach(e, NO_SLOT);
         j.model.forgive_registration = e->forgiven || (j.observes & OBSERVES_READINESS) == 0;
-        judge(model_wait(&j.model, e->result), e);
+        judge((j.observes & OBSERVES_TIME) != 0 ? model_wait(&j.model, e->result)
+                                                : wide_wait_untimed(&j.model, e->result),
+              e);
         break;
     case EVENT_WOKEN: judge(model_woken(&j.model, (int)-e->result), e); break;
     case EVENT_REPORT: judge(model_report(&j.model, e->fd, e->events, e->stale), e); break;
@@ -766,22 +840,8 @@ static bool judge_all(void) {
     return false;
 }
 
-static bool write_json(void) {
-    char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.part", j.json) >= (int)sizeof temporary) {
-        fprintf(stderr, "etalon: %.60s...: the name is too long\n", j.json);
-        return false;
-    }
-    FILE *out = fopen(temporary, "wb");
-    bool written = out != NULL && judgement_write(&j.verdict, out);
-    written = out != NULL && fclose(out) == 0 && written;
-    written = written && rename(temporary, j.json) == 0;
-    if (!written) {
-        fprintf(stderr, "etalon: %s: %s\n", j.json, strerror(errno));
-        if (out != NULL)
-            unlink(temporary);
-    }
-    return written;
+static void write_json(FILE *out, const void *verdict) {
+    judgement_write(verdict, out);
 }
 
 static int conclude(void) {
@@ -824,6 +884,10 @@ static bool read_observes(char *list) {
             exit(BAD_INPUT);
         }
         j.only |= 1U << i;
+    }
+    if ((j.only & OBSERVES_READINESS) != 0 && (j.only & OBSERVES_WAITS) == 0) {
+        fputs("etalon: judge: --observes: who observes readiness observes waits too\n", stderr);
+        exit(BAD_INPUT);
     }
     return true;
 }
@@ -871,7 +935,7 @@ static int judge_file(const char *name) {
     } else {
         j.observes = j.recording.observes & j.only;
         begin();
-        if (judge_all() && (j.json == NULL || write_json()))
+        if (judge_all() && (j.json == NULL || write_whole(j.json, write_json, &j.verdict)))
             status = conclude();
     }
     recording_close(&j.recording);

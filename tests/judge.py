@@ -7,6 +7,7 @@ line. Prints the test-anything protocol. Called by tests/run.
 
 CHECKED is the tool with the sanitizers, for what is odd; RECORD is tests/examples/record, built."""
 
+import itertools
 import json
 import os
 import random
@@ -16,7 +17,9 @@ import tempfile
 
 ETALON, CHECKED, RECORD = (os.path.realpath(path) for path in sys.argv[1:4])
 CASES = sys.argv[4:]
-OBSERVED = ["time,states,waits,readiness,pool", "time,states,waits,pool", "time,states,pool", "time,states", "time,pool", "states,pool", ","]
+NAMES = ["time", "states", "waits", "readiness", "pool"]
+OBSERVED = [",".join(some) or "," for size in range(5, -1, -1) for some in itertools.combinations(NAMES, size)
+            if "waits" in some or "readiness" not in some]  # spec/trace-format.md
 UNSEEN = "can be judged only when"
 number = failures = 0
 
@@ -273,6 +276,66 @@ def check_mutations(recordings, folder, count=600):
     verdict(not bad and set(seen) == {0, 1, 2}, f"recordings with odd bytes and lines in another order: {seen}", bad)
 
 
+def call(what, c, returns=0, state="adding", **keys):
+    return {"call": what, "c": c, "returns": returns, "state": state, "now": 5, **keys}
+
+
+def tick(*events, callbacks=0, returns=0, **keys):
+    return [{"call": "tick", "callbacks": callbacks, "now": 5}, *events, {"end": "tick", "returns": returns, "now": 5, **keys}]
+
+
+def back(c, result, *calls):
+    return [{"callback": c, "result": result, "now": 5}, *calls, {"returned": c, "action": "disarm", "now": 5}]
+
+
+def check_unseen():
+    """What is lawful for who sees no waits or no readiness, and was not always found so; and beside it what is not."""
+    read = {"op": "read", "fd": 3}
+    noop = call("add", 9, op="noop")
+    shutdown = call("add", 2, op="shutdown", fd=4)
+    deadlock = [call("add", 1, op="recv", fd=3), *tick(*back(1, 3, call("add", 2, **read)), callbacks=9, returns="-EDEADLK", active=1)]
+    pooled = [{"has_pool": 1, "threads": 1}, call("add", 1, op="read", fd=3, pool=True), {"call": "run", "mode": "until_done", "now": 5},
+              {"took": 1}, {"executed": 1, "op": "read", "fd": 3, "result": 3}, {"gave_back": 1}, {"callback": 1, "result": 3, "now": 7}]
+    wait = [{"wait": 0, "forgiven": True, "now": 5}, {"woken": 0, "now": 5}]
+    refused = [call("add", 1, **read), *tick(*wait), call("add", 2, op="poll", fd=-1, events=1), call("add", 3, op="recv", fd=4),
+               *tick(*back(2, "-EBADF", call("delete", 1, 0, "deleting")), *back(3, "-EPERM", call("delete", 1, 0, "dead")), *wait)]
+    late = [noop, {"call": "add", "c": 8, "op": "timer", "delay_ms": 20, "returns": 0}, {"call": "tick", "callbacks": 2},
+            *back(9, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": 0}),
+            *back(8, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": "-EBUSY"}), *back(1, 0)]
+    for name, events, clause, *observes in [
+        ("the pool gives back behind its phase, and a wait goes by", pooled, None, "time", "states", "pool"),
+        ("what a callback has deleted is dead when a registration is refused", refused, None, "time", "states", "waits"),
+        ("a timer fires that a call has shown to be active", late, None, "states"),
+        ("a timer is refused for what waits for its round", [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", delay_ms=5)))], None),
+        ("a timer is refused for what a round has started", [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", "active", delay_ms=5)))], None),
+        ("what a callback has deleted may be dead in a later one of its tick",
+         [call("add", 1, **read), *tick(active=1), noop, call("add", 3, op="recv", fd=4),
+          *tick(*back(9, 0, call("delete", 1, 0, "deleting")), *back(3, 1, call("delete", 1, 0, "dead")))], None),
+        ("but not at once", [call("add", 1, **read), *tick(active=1), call("delete", 1, 0, "dead")], "ET-STATE-2"),
+        ("a registration is refused with EINTR", [call("add", 1, **read), shutdown, *tick(*back(1, "-EINTR"), *back(2, 0))], None),
+        ("or with EIO", [call("add", 1, **read), shutdown, *tick(*back(1, "-EIO"), *back(2, 0))], None),
+        ("but not with an end of file", [call("add", 1, **read), shutdown, *tick(*back(1, 0), *back(2, 0))], "ET-EVENT-7"),
+        ("an error of a try, whose callback stops the loop before another one", [call("add", 1, **read), call("add", 2, op="read", fd=4),
+                                                                             *tick(*back(1, "-EIO", {"call": "stop", "now": 5}), *back(2, 3))], None),
+        ("a round more before a wait that fails", deadlock, None),
+        ("where it has started what it was given", [*deadlock, call("add", 2, "-EBUSY", "active", **read)], None),
+        ("or no round more", [*deadlock[:-1], {**deadlock[-1], "active": 0}, call("add", 2, **read)], None),
+        ("nothing is active that nobody has submitted", [*deadlock[:-1], {**deadlock[-1], "active": 2}], "ET-STATE-6"),
+        ("what was submitted before a tick is active after it", [call("add", 1, **read), *tick(active=0)], "ET-STATE-6"),
+        ("what has ended is not active", [noop, *tick(*back(9, 0), active=1)], "ET-STATE-6"),
+        ("the callback of what was deleted", [call("add", 1, **read), *tick(active=1), call("delete", 1, 0, "deleting"), *tick(), *tick(*back(1, 3))],
+         "ET-DELETE-4"),
+        ("the callback of what has ended", [noop, *tick(*back(9, 0)), *tick(*back(9, 0))], "ET-STATE-3"),
+    ]:
+        status, out, err = judge(lines(*events, observes=observes or ("time", "states")))
+        good = status == 0 if clause is None else status == 1 and f": {clause}: " in out
+        verdict(good, f"{clause or 'lawful'}: {name}", out + err)
+    # The dead that a cancel is about to look at keep their places when places are short: else the target would be another one.
+    many = [call("add", c, op="timer", delay_ms=1000) for c in range(20, 40)]
+    status, out, err = judge(lines(call("cancel", 1, by=2), *many, *tick(*back(2, "-ENOENT"), active=len(many))))
+    verdict(status == 0, "the target of a cancel is dead, and places are short", out + err)
+
+
 def check_options(folder):
     stop = [{"call": "stop", "now": 5}]
     unfinished = [{"call": "add", "c": 1, "op": "noop", "returns": "-EBUSY", "now": 5}, {"call": "delete", "c": 2, "returns": "-EBUSY", "now": 5}]
@@ -296,9 +359,33 @@ def check_options(folder):
     verdict(status == 0 and "ET-STOP-3 (should)" in out, "what should be and is not is told", out)
     status, out, _ = judge(lines(*lazy), "--strict")
     verdict(status == 1 and "ET-STOP-3 (should)" in out, "and fails when --strict", out)
+    # Without the time of a wait's limit only its being there is judged.
+    timer = [{"call": "timer", "c": 1, "delay_ms": 50, "returns": 0}, {"call": "run", "mode": "until_done"}]
+    for limit, clause in (50_000_000, None), (1, None), (None, "ET-WAIT-2"):
+        status, out, _ = judge(lines(*timer, {"wait": limit}, {"woken": 0}, observes=["waits"]))
+        good = status == 1 and clause in out if clause else status == 0
+        verdict(good, f"a wait with the limit {limit} for a timer, at a time that is not observed", out)
     many = [{"call": "add", "c": c, "op": "timer", "delay_ms": 1, "returns": 0, "now": 0} for c in range(1100)]
     status, out, err = judge(lines(*many))
     verdict(status == 2 and ":1026: more than 1024" in err, "more completions than there is room for", out + err)
+    for count in 998, 1024:
+        for back in True, False:
+            at_work = [{"call": "add", "c": c, "op": "noop", "has_callback": back, "returns": 0, "now": 0} for c in range(count)]
+            at_work.append({"call": "run", "mode": "until_done", "now": 0})
+            for c in range(count * back):
+                at_work += [{"callback": c, "result": 0, "now": 0}, {"returned": c, "action": "disarm", "now": 0}]
+            status, out, err = judge(lines(*at_work, {"end": "run", "returns": 0, "active": 0, "now": 0}))
+            verdict(status == 0, f"{count} completions at once, {'with' if back else 'without'} callbacks", f"{status} {out}{err}")
+    timers = [{"call": "timer", "c": c, "delay_ms": 5, "returns": 0, "now": 0} for c in range(1024)]
+    timers.append({"call": "run", "mode": "until_done", "now": 0})
+    for c in range(1024):
+        timers += [{"callback": c, "result": 0, "now": 5}, {"returned": c, "action": "disarm", "now": 5}]
+    status, out, err = judge(lines(*timers, {"end": "run", "returns": 0, "active": 0, "now": 5}))
+    verdict(status == 0, "1024 timers at once", f"{status} {out}{err}")
+    for returned in 0, "-EBUSY":
+        status, out, _ = judge(lines({"has_pool": 1}, {"call": "deinit", "returns": 0}, {"call": "notify", "fd": 5, "returns": 0},
+                                     {"end": "deinit", "returns": returned}, observes=["pool"]))
+        verdict(status == (returned != 0) and ("ET-DEINIT-2" in out) == (returned != 0), f"a deinit with a pool ends with {returned}", out)
     status, out, err = judge(b'{"etalon-recording":1,"observes":[]}\n' + b"".join(
         b'{"call":"add","c":%d,"op":"noop","returns":0}\n{"call":"tick","callbacks":1}\n{"callback":%d,"result":0}\n'
         b'{"returned":%d,"action":"disarm"}\n{"end":"tick","returns":0}\n' % (c, c, c) for c in range(5000)))
@@ -312,6 +399,7 @@ def main():
         check_faults(folder)
         check_malformed()
         check_mutations(recordings, folder)
+        check_unseen()
         check_options(folder)
         done = subprocess.run([RECORD], capture_output=True, timeout=60)
         status, out, err = judge(done.stdout, tool=CHECKED)

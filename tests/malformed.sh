@@ -68,8 +68,41 @@ check "two inputs of one name" refused 'same name' encode --output folder good.t
 check "one output for two files" refused 'one file at a time' decode --output both good.trace empty.trace
 full() { "$etalon" replay good.trace >/dev/full 2>err; [ $? = 2 ] && grep -q 'No space' err; }
 check "a full disk" full
-device() { "$etalon" decode --output /dev/null good.trace && [ -c /dev/null ]; }
-check "a device as output stays a device" device
+printf '{"etalon-recording":1,"observes":[]}\n' >lawful.ndjson
+# piped COMMAND…: what it writes into the pipe `pipe` comes out of it, and it stays a pipe
+piped() {
+    mkfifo pipe || return 1
+    timeout 10 cat pipe >out &
+    "$etalon" "$@" >/dev/null 2>&1
+    wait $!
+    [ -p pipe ] && [ -s out ] && rm pipe
+}
+# linked COMMAND…: what it writes to the symbolic link `link` is in the file there, which keeps its mode; no other file is made
+linked() {
+    rm -rf links && mkdir links && echo old >links/file && chmod 640 links/file && ln -s file links/link || return 1
+    "$etalon" "$@" >/dev/null 2>&1
+    [ -h links/link ] && ! grep -q '^old$' links/file && [ -s links/file ] && [ "$(stat -c %a links/file)" = 640 ] &&
+        [ "$(ls links | tr '\n' ' ')" = 'file link ' ]
+}
+new_file() { # behind a symbolic link that leads to nothing yet
+    rm -rf links && mkdir links && ln -s file links/link || return 1
+    "$etalon" decode --output links/link good.trace && [ -h links/link ] && [ -s links/file ]
+}
+# Not by a link in /dev: a tool that is broken would destroy it.
+standard() { # what is printed and what is written to the same file are both there
+    "$etalon" judge --json /proc/self/fd/1 lawful.ndjson >out && grep -q '"verdict"' out && grep -q ': lawful in' out
+}
+check "a pipe as output stays a pipe" piped decode --output pipe good.trace
+check "a pipe as output of judge stays a pipe" piped judge --json pipe lawful.ndjson
+check "a symbolic link as output stays one" linked decode --output links/link good.trace
+check "a symbolic link as output of judge stays one" linked judge --json links/link lawful.ndjson
+check "a symbolic link to a new file" new_file
+check "standard output as output" standard
+rm -rf links
+simulated=$(grep -lx 'simulated' "$cases"/*.trace | head -n 1)
+check "recording what only the simulated kernel can do" refused 'the real kernel cannot do' record --world real --output real.trace "$simulated"
+check "and its events" refused 'the real kernel cannot do' record --world real --output real.ndjson "$simulated"
+check "of which nothing is left" test ! -e real.trace -a ! -e real.ndjson
 check "shrinking what shows no difference" refused 'no difference' shrink --output shrunk good.trace
 check "and nothing is left behind" test ! -e shrunk -a ! -e nowhere -a ! -e both -a -z "$(ls folder)"
 
@@ -77,6 +110,7 @@ check "a recording that is not there" refused 'No such file' judge nowhere.ndjso
 check "a recording that is none" refused 'good.trace:1: ' judge good.trace
 check "one file for two verdicts" refused 'one recording at a time' judge --json both good.trace good.trace
 check "an unknown capability" refused 'not one of' judge --observes colour good.trace
+check "readiness without waits" refused 'observes waits too' judge --observes readiness,time good.trace
 mkdir random
 for i in $(seq 1 40); do
     head -c $((i * 17)) /dev/urandom >"random/$i.bin"

@@ -37,9 +37,11 @@ struct open_file {
     int peer;            /* number of the other end, or NONE */
     int client[CLIENTS]; /* of a listener: the clients that wait for accept; NONE for one of the program's own */
     unsigned clients;
-    unsigned name;   /* of a listener; of an epoll instance: the higher, the newer */
-    uint64_t expiry; /* of a timerfd, or KERNEL_NEVER */
-    uint64_t armed;  /* in this order among equals */
+    uint64_t sent, taken; /* bytes that the other end has sent, and those that it has read */
+    bool peer_left;       /* there was another end */
+    unsigned name;        /* of a listener; of an epoll instance: the higher, the newer */
+    uint64_t expiry;      /* of a timerfd, or KERNEL_NEVER */
+    uint64_t armed;       /* in this order among equals */
 };
 
 struct watch {
@@ -529,7 +531,7 @@ static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
     return clock_ns + 1000 * (value_us < longest ? value_us : longest);
 }
 
-/* What the other ends write and read has no content either. Their failures are those of a peer that cannot go on: nothing happens. */
+/* What the other ends read has no content. Their failures are those of a peer that cannot go on: nothing happens. */
 static char scrap[16 * PAGE];
 
 /* More than there is room for is as good as all of it, with the same odd bytes: a pipe has another place for these. */
@@ -537,9 +539,18 @@ static size_t scraps(uint64_t value) {
     return (size_t)(value < sizeof scrap ? value : sizeof scrap - PAGE + value % PAGE);
 }
 
+/* So that a reader can be held to what was sent: each byte follows from its place. */
+static const char *letter(const struct open_file *f, size_t length) {
+    static char text[sizeof scrap];
+    for (size_t i = 0; i < length; i++)
+        text[i] = (char)real_world_byte(f->sent + i);
+    return text;
+}
+
 static void peer_write(struct open_file *f, int fd, uint64_t value) {
     struct itimerspec disarmed = {.it_value.tv_nsec = 0};
     size_t length = scraps(value);
+    ssize_t sent = 0;
     if (f->kind == WORLD_EVENTFD) {
         (void)!__real_write(fd, &value, sizeof value);
     } else if (f->kind == WORLD_TIMERFD) {
@@ -548,25 +559,49 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
         f->armed = ++r.armings;
         timers_expire();
     } else if (f->peer != NONE && f->kind == WORLD_PIPE_READER) {
-        (void)!__real_write(f->peer, scrap, length);
+        sent = __real_write(f->peer, letter(f, length), length);
     } else if (f->peer != NONE && (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM)) {
-        (void)!__real_send(f->peer, scrap, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+        sent = __real_send(f->peer, letter(f, length), length, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
+    f->sent += sent > 0 ? (uint64_t)sent : 0;
 }
 
-static void peer_read(const struct open_file *f, uint64_t value) {
+static void peer_read(struct open_file *f, uint64_t value) {
     size_t length = scraps(value);
+    ssize_t taken = 0;
     if (f->peer == NONE)
         return;
     if (f->kind == WORLD_PIPE_WRITER)
-        (void)!__real_read(f->peer, scrap, length);
+        taken = __real_read(f->peer, scrap, length);
     else if (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM)
-        (void)!__real_recv(f->peer, scrap, length, MSG_DONTWAIT);
+        taken = __real_recv(f->peer, scrap, length, MSG_DONTWAIT);
+    f->taken += taken > 0 ? (uint64_t)taken : 0;
+}
+
+unsigned char real_world_byte(uint64_t place) {
+    return (unsigned char)(0x80 + place % 127);
+}
+
+bool real_world_letters(int fd) {
+    const struct open_file *f = named(fd);
+    return f != NULL && (f->peer != NONE || f->peer_left) && f->kind != WORLD_PIPE_WRITER;
+}
+
+bool real_world_received(int fd, uint64_t *bytes) {
+    const struct open_file *f = named(fd);
+    int left = 0;
+    if (f == NULL || f->peer == NONE || (f->kind != WORLD_PIPE_WRITER && f->kind != WORLD_STREAM) ||
+        ioctl(f->peer, FIONREAD, &left) != 0)
+        return false;
+    *bytes = f->taken + (uint64_t)left;
+    return true;
 }
 
 static void peer_close(struct open_file *f) {
-    if (f->peer != NONE)
+    if (f->peer != NONE) {
         __real_close(f->peer);
+        f->peer_left = true;
+    }
     f->peer = NONE;
 }
 

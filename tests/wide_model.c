@@ -51,6 +51,14 @@ const char *wide_wait_unseen(struct model *m, uint64_t clock_ns, int error) {
     return model_woken(m, error);
 }
 
+const char *wide_wait_untimed(struct model *m, int64_t limit) {
+    const char *clause = model_wait(m, limit);
+    if (clause == NULL || (strcmp(clause, "ET-WAIT-2") != 0 && strcmp(clause, "ET-WAIT-3") != 0))
+        return clause;
+    int64_t lawful = lawful_limit(m);
+    return limit >= 0 && lawful >= 0 ? model_wait(m, lawful) : clause;
+}
+
 bool wide_waits(const struct model *m, unsigned c) {
     const struct model_completion *of = &m->completion[c];
     return of->state == ET_ACTIVE && (kind(of) & WAITING) != 0;
@@ -92,11 +100,17 @@ void wide_refused_unseen(struct model *m, unsigned c, int error) {
 void wide_start(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     bool lasts = of->state == ET_ADDING && (of->operation == ET_TIMER || (kind(of) & WAITING) != 0);
-    if (!lasts || of->is_carrier)
+    bool ends = (kind(of) & WAITING) != 0 && (of->description.fd < 0 || of->description.fd >= m->descriptors_max);
+    if (!lasts || ends || of->is_carrier)
         return;
     model_index current = m->tick.current;
     start(m, c);
     m->tick.current = current;
+    if (m->tick.phase != TIMERS)
+        return;
+    m->tick.orders_timers = m->orders; /* the submission phase has done it, and so before this phase */
+    if (of->operation == ET_TIMER && of->deadline_ms <= m->now_ms)
+        m->tick.expiring |= BIT(c);
 }
 
 void wide_unstart(struct model *m, unsigned c) {

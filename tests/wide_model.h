@@ -59,6 +59,8 @@ enum wide_due wide_due(struct model *m, unsigned *c);
 bool wide_move_on(struct model *m);
 /* A wait that nobody saw, by every clause as it must be, ends with `error` when the clock stands at clock_ns. */
 const char *wide_wait_unseen(struct model *m, uint64_t clock_ns, int error);
+/* model_wait, when the time is not known: of the limit only whether there is one. */
+const char *wide_wait_untimed(struct model *m, int64_t limit);
 /* A readiness of the descriptor of c that nobody saw, just enough to end c with this result. False: c does not wait in this episode. */
 bool wide_ready_unseen(struct model *m, unsigned c, int64_t result);
 /* More may have been ready at the last wait than was seen: its delivery lasts until something else comes. */

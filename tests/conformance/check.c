@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../output.h"
 #include "../shrink.h"
 
 #define BAD_INPUT    2
@@ -82,6 +83,11 @@ static bool new_case(const char *path, const char *name, bool (*load)(const char
     bool suffix = length > 6 && strcmp(name + length - 6, ".trace") == 0;
     if (!load(path, &c->trace))
         return false;
+    for (const char *p = name; *p != '\0'; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '#') { /* results would be another line, or a directive */
+            fputs("etalon: the name of a case has a '#' or an unprintable character\n", stderr);
+            return false;
+        }
     snprintf(c->id, sizeof c->id, "%.*s", (int)(suffix ? length - 6 : length), name);
     c->description = description_of(path);
     check.cases++;
@@ -471,8 +477,12 @@ static bool rerun(void) {
 
 /* ---- telling ------------------------------------------------------------------------------------------ */
 
+static bool is_gate(unsigned subject) {
+    return options.gate != NULL && strcmp(options.gate, check.subject[subject].name) == 0;
+}
+
 static bool counts_as_bad(const struct check_result *r) {
-    bool gated = options.gate != NULL && strcmp(options.gate, check.subject[r->subject].name) == 0;
+    bool gated = is_gate(r->subject);
     if (options.gate != NULL && !gated)
         return false;
     return is_bad(r->outcome.verdict) || ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
@@ -508,7 +518,8 @@ static void tell_result(FILE *out, unsigned number) {
     const struct check_result *r = &check.result[number];
     const struct outcome *o = &r->outcome;
     const struct check_case *c = &check.cases_list[r->of_case];
-    bool bad = is_bad(o->verdict) || (check.strict && o->verdict == VERDICT_NOT_STRICT);
+    bool strict = check.strict || is_gate(r->subject);
+    bool bad = is_bad(o->verdict) || (strict && o->verdict == VERDICT_NOT_STRICT);
     fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", number + 1, check.subject[r->subject].name, c->id);
     if (o->verdict == VERDICT_NOT_OFFERED)
         fprintf(out, " # SKIP not offered: %s", o->message);
@@ -586,26 +597,6 @@ static void print_random(void) {
                check.subject[s].name, (unsigned long long)tally[s].programs, (unsigned long long)check.seed,
                (unsigned long long)tally[s].judged, (unsigned long long)tally[s].bad,
                (unsigned long long)tally[s].excused);
-}
-
-static bool write_file(const char *path, void (*write)(FILE *, const void *)) {
-    char temporary[4096];
-    if (path == NULL)
-        return true;
-    snprintf(temporary, sizeof temporary, "%.4000s.part", path);
-    FILE *out = fopen(temporary, "w");
-    if (out == NULL) {
-        complain(path, strerror(errno));
-        return false;
-    }
-    write(out, &check);
-    bool failed = ferror(out) != 0;
-    failed = fclose(out) != 0 || failed || rename(temporary, path) != 0;
-    if (failed) {
-        complain(path, strerror(errno));
-        unlink(temporary);
-    }
-    return !failed;
 }
 
 static int dry_run(void) {
@@ -819,6 +810,32 @@ static bool gate_exists(void) {
     return found;
 }
 
+/* One that cannot be written keeps no other from being written. */
+static bool write_output(const char *path, void (*write)(FILE *, const void *)) {
+    return path == NULL || write_whole(path, write, &check);
+}
+
+/* The cases take minutes, so what will not work in the end is looked for before them. */
+static bool outputs_possible(void) {
+    const struct {
+        const char *option, *path;
+    } outputs[] = {
+        {"--json", options.json}, {"--html", options.html}, {"--tap", options.tap}, {"--summary", options.summary}};
+    for (unsigned i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+        if (outputs[i].path == NULL)
+            continue;
+        if (!output_possible(outputs[i].option, outputs[i].path))
+            return false;
+        for (unsigned k = 0; k < i; k++)
+            if (output_same(outputs[i].path, outputs[k].path)) {
+                fprintf(stderr, "etalon: %s %s: the same file as that of %s\n", outputs[i].option, outputs[i].path,
+                        outputs[k].option);
+                return false;
+            }
+    }
+    return options.html == NULL || page_possible();
+}
+
 static int tell(void) {
     bool bad = false;
     if (options.matrix)
@@ -833,11 +850,11 @@ static int tell(void) {
                    verdict_name[r->outcome.verdict], r->outcome.clause, r->outcome.message);
         bad = bad || counts_as_bad(r);
     }
-    bool written = write_file(options.json, report_full) && write_file(options.summary, report_short) &&
-                   write_file(options.tap, report_tap);
-    if (!written || (options.html != NULL && !page_write(options.html, &check)))
-        return BAD_INPUT;
-    return bad ? 1 : 0;
+    bool written = write_output(options.json, report_full);
+    written = write_output(options.summary, report_short) && written;
+    written = write_output(options.tap, report_tap) && written;
+    written = (options.html == NULL || page_write(options.html, &check)) && written;
+    return !written ? BAD_INPUT : bad ? 1 : 0;
 }
 
 int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
@@ -854,7 +871,7 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         return 0;
     if (!look_at_subjects(argv + optind, files) || !gate_exists())
         return BAD_INPUT;
-    if (options.html != NULL && !options.dry_run && !page_possible(options.html))
+    if (!options.dry_run && !outputs_possible())
         return BAD_INPUT;
     if (!options.dry_run)
         begin_telling();

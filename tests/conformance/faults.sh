@@ -26,12 +26,15 @@ build() {
         tests/conformance/faults/bad_subject.c -o "$work/$1${difference:+-documented}.so"
 }
 
-# judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches.
+# judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches. One FILE.trace of faults/ can be the case.
 judged() {
     local fault=$1 status=$2 pattern=$3 cases=() output got
     shift 3
     for name in "$@"; do
-        cases+=(--case "$name")
+        case $name in
+        *.trace) cases+=(--cases "tests/conformance/faults/$name") ;;
+        *) cases+=(--case "$name") ;;
+        esac
     done
     build "$fault" || { report "$fault builds" 1; return; }
     output=$("$etalon" check --watchdog 3 "${cases[@]}" "$work/$fault${difference:+-documented}.so" 2>&1 </dev/null)
@@ -116,6 +119,68 @@ judged NOTIFIED_UNASKED 1 'ET-ASYNC-3' async-ends-the-wait
 judged REFUSES_TO_NOTIFY 1 'ET-ASYNC-2: .* returned -EAGAIN' async-ends-the-wait
 judged LEAKS_ASYNCS 1 'ET-DEINIT-3' async-ends-the-wait
 
+# What operations tell is held against what has happened to their descriptors.
+judged NONE 0 '^ok .*bad/socket-life$' read-and-write poll-readable poll-writable write-to-socket connect-refused close-and-reuse socket-life cancel-active-read
+judged NONE 0 '^ok 1 - bad/reads-of-a-stream$' reads-of-a-stream.trace
+judged NONE 0 '^ok 1 - bad/one-wakeup$' one-wakeup.trace
+judged KEEPS_WAKEUPS 1 'ET-WAKE-2: descriptor [0-9]+, the loop.s own, ends a second wait after one wake-up' one-wakeup.trace
+judged POLLS_FAIL 1 'ET-EVENT-4/result: the poll c0 ends with -5' poll-readable
+judged POLLS_ARE_CANCELLED 1 'ET-EVENT-4/result: the poll c0 ends with -125' poll-readable
+judged POLLS_ARE_READY 1 'ET-EVENT-6: the poll c0 ends with 0x1, but its descriptor is not ready' deadline-moves-nearer-in-the-wait
+judged POLLS_TELL_MORE 1 'ET-EVENT-4/result' poll-readable
+judged READS_FAIL 1 'ET-OP-1/error: .* -EIO, which has no cause' reads-of-a-stream.trace
+judged READS_END 1 'ET-OP-1/end: .* the end of a stream, but its descriptor [0-9]+ is at no end' reads-of-a-stream.trace
+judged READS_CLAIM_ALL 1 'ET-OP-1/bytes: .* but byte 1 in its buffer' batch-cancels
+judged READS_CLAIM_MORE 1 'ET-OP-1: c0 ends with 5 bytes of 4' reads-of-a-stream.trace
+judged READS_HOLD_OTHER_BYTES 1 'ET-OP-1/bytes: .* but byte 0 in its buffer .0x78. is not what was sent' reads-of-a-stream.trace
+judged READS_LOSE_BYTES 1 'ET-OP-1/bytes: .* but others were to come before' reads-of-a-stream.trace
+judged READS_WAIT 1 'ET-EVENT-1/returns: the run returns, but c0 has not ended' reads-of-a-stream.trace
+judged READS_GO_ON 1 'ET-DELETE-4: the buffer of c1 is written to, which was deleted and is dead' batch-deletes
+judged WRITES_DO_NOTHING 1 'ET-OP-1/bytes: .* 5 less than were written have come to the other end' write-to-socket
+judged ACCEPTS_FAIL 1 'ET-OP-1/error: .* -EIO, which has no cause' socket-life
+judged ACCEPTS_NOTHING 1 'ET-OP-1/end: the accept c0 ends with descriptor 200, which is not open' socket-life
+judged CONNECTS_FAIL 1 'ET-OP-1/error: .* -EIO, which has no cause' connect-refused
+judged CONNECTS_DO_NOTHING 1 'ET-OP-1/end: c0 ends with 0, but what it is for has not happened' connect-refused
+judged SHUTDOWNS_FAIL 1 'ET-OP-1/error: c4 ends with -EIO, which has no cause' socket-life
+judged SHUTDOWNS_DO_NOTHING 1 'ET-OP-1/end: c4 ends with 0, but what it is for has not happened' socket-life
+judged CLOSES_FAIL 1 'ET-OP-1/error: the close c1 ends with -EIO' close-and-reuse
+judged CLOSES_DO_NOTHING 1 'ET-OP-1/end: the close c1 ends with 0, but descriptor [0-9]+ is open' close-and-reuse
+judged NEVER_CANCELS 1 'ET-CANCEL-4: .* -EALREADY, which is for what a pool' cancel-completed
+
+# Lawful loops that wait or read in other ways: by pselect, by an absolute clock_nanosleep, by threads of their own.
+judged WAITS_BY_PSELECT 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted wakeup-in-the-wait poll-readable interrupted-waits
+judged WAITS_BY_CLOCK_NANOSLEEP 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted timer-not-early
+for jobs in 1 8; do
+    build READS_BY_THREADS
+    output=$("$etalon" check --jobs $jobs --random 40 "$work/READS_BY_THREADS.so" 2>&1)
+    report "READS_BY_THREADS: nothing is blamed with --jobs $jobs" $? "$output"
+done
+
+# What calls return, results and times.
+judged REFUSES_TIMERS 1 "ET-TIMER-1: .* returned -EINVAL, expected 0" timers-sorted
+judged REFUSES_TIMERS 1 "ET-TIMER-1/long: .* returned -EINVAL, expected 0" timer-of-40-days
+judged REFUSES_ZERO 1 "ET-TIMER-1/zero: 'timer c1 0ms do b1' returned -EINVAL" stop-before-a-poll
+judged REFUSES_OPERATIONS 1 "ET-ADD-1: 'submit c0 noop do b1' returned -ENOMEM" add-delete-add
+judged REFUSES_CANCELS 1 'ET-CANCEL-1: .* returned -ENOMEM' batch-cancels
+judged REFUSES_DELETIONS 1 "ET-DELETE-3: 'delete c0' returned -EIO" add-delete-tick
+judged REFUSES_EMPTY_DELETIONS 1 "ET-DELETE-1: 'delete c0' returned -ENOENT" delete-fired
+judged FAILS_DEINIT 1 'ET-DEINIT-2: deinit of a fresh loop returned -EIO' timer-zero
+judged FAILS_RUN 1 "ET-TICK-7: 'tick 1' returned -EIO" add-delete-tick
+judged TIMERS_HAVE_RESULTS 1 'ET-EXPIRE-1/result: the timer c0 ends with 1' timer-zero
+judged NOOPS_HAVE_RESULTS 1 'ET-SUBMIT-2/result: the noop c0 ends with 1' cancel-adding-late
+judged NOOPS_WAIT 1 'ET-SUBMIT-2/waits: the loop waits although c0 is a noop' cancel-adding-late
+judged NOOPS_WAIT 1 'ET-SUBMIT-2/returns: the run returns, but the noop' tick-counts
+judged TIMERS_WAIT 1 'ET-CALL-4/starved' ready-descriptor-starves-no-timer
+judged BACKWARDS 1 'ET-EXPIRE-2: c1 fires before c2, which has an earlier deadline' deadline-passed-while-calling
+judged TIME_AHEAD 1 'ET-TIME-2: after init the loop time is 1001000 ms, later than the clock' time-stands-still
+judged TIME_JUMPS_BACK 1 'ET-TIME-3: .* the loop time went back' add-delete-tick
+judged RETURNS_EARLY 1 'ET-RUN-2/slice|ET-RUN-2/early' all-stale-batch
+judged RETURNS_WOKEN 1 'ET-RUN-2/woken: the run returns after 0 callbacks' wakeup-after-renewal
+judged RETURNS_BETWEEN 1 'ET-RUN-2/slice: the run returns after 0 callbacks' all-stale-batch
+judged WAITS_AGAIN 1 'ET-WAIT-1/enough' far-timers
+judged READS_HALF_A_COUNTER 1 'ET-ASYNC-1: the wait c0 ends with 4' async-coalesce
+judged FAILS_ASYNC_INIT 1 "ET-ASYNC-5: 'open d0 async' returned -ENOMEM" async-busy
+
 # An adapter from before there were pools and asyncs, whatever its bits say; one that is no adapter at all.
 judged OLDER 0 'bad/async-ends-the-wait # .* not offered: needs async' async-ends-the-wait timer-zero
 judged OLDER 0 '^ok .*bad/timer-zero$' timer-zero
@@ -160,6 +225,22 @@ broken 'a wait reads half a counter' async.c 'c->read.length = sizeof c->interna
 broken 'a notification is not counted' async.c 'uint64_t one = 1;' 'uint64_t one = 0;' 'ET-ASYNC-2' async-ends-the-wait
 broken 'a deinitialised async takes calls' async.c '? 0 : -EINVAL;' '? 0 : 0;' 'ET-ASYNC-[25]: the call returned 0, expected -EINVAL' async-deinit
 
+# Compiled with _FORTIFY_SOURCE, as far as it knows the size of a buffer: the strict judge has to see those reads.
+cat >"$work/fortified.h" <<'END'
+#include <unistd.h>
+#include <sys/socket.h>
+extern ssize_t __read_chk(int, void *, size_t, size_t);
+extern ssize_t __recv_chk(int, void *, size_t, size_t, int);
+extern ssize_t __pread_chk(int, void *, size_t, off_t, size_t);
+#define read(fd, buffer, length) __read_chk(fd, buffer, length, (size_t)-1)
+#define recv(fd, buffer, length, flags) __recv_chk(fd, buffer, length, (size_t)-1, flags)
+#define pread(fd, buffer, length, offset) __pread_chk(fd, buffer, length, offset, (size_t)-1)
+END
+${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread -Wl,-Bsymbolic -include "$work/fortified.h" \
+    -Itests/conformance tests/conformance/adapters/etalon.c src/*.c -o "$work/fortified.so"
+output=$("$etalon" check --case read-and-write --case pool-round-trip --case two-reads "$work/fortified.so" 2>&1)
+report 'reads of a fortified library are seen' $? "$output"
+
 judged OTHER_VERSION 2 'is made for version 7' timer-zero
 judged NO_NAME 2 'has no name' timer-zero
 judged INCOMPLETE 2 "needs the function 'timer', which is null" timer-zero
@@ -176,6 +257,14 @@ missing=$(comm -23 <(echo "$said") <({ echo "$listed"; sed -n 's,/.*,,p' <<<"$li
 done)
 test -z "$missing"
 report 'every failure is in the list, and every kind in RUNNER.md' $? "$missing"
+
+# Programs are made of every operation that is offered, and fail where one is not fit to be asked.
+build NONE && build ONLY_TIMERS
+output=$("$etalon" check --case nothing-to-do --random 300 "$work/NONE.so" 2>&1)
+report 'random programs of every operation, and none fails' $? "$output"
+output=$("$etalon" check --case nothing-to-do --random 50 "$work/ONLY_TIMERS.so" 2>&1)
+[ $? -eq 1 ] && grep -q 'it crashes: SIGABRT' <<<"$output"
+report 'random programs are of more than timers and polls' $? "$output"
 
 # Random programs find a fault, and make it short.
 output=$("$etalon" check --case nothing-to-do --random 300 --seed 7 "$work/EARLY.so" 2>&1)
@@ -251,6 +340,56 @@ report 'a page without python3' $? "$output"
 "$etalon" check --matrix --case timer-zero --html "$work/page.html" --tap "$work/page.tap" "$work/NONE.so" >/dev/null 2>&1 &&
     grep -q '</html>' "$work/page.html" && grep -q '^ok 1 - bad/timer-zero$' "$work/page.tap"
 report 'a page and the test-anything protocol beside a matrix' $?
+
+# What a subject or the name of a case says cannot become another line of the results, or another result.
+sed 's/^ETALON_SUBJECT = {/static const char *version(void) { return "1\\nnot ok 9 - v\\033[2J\\xc2\\x9b" "1m"; }\n&\n    .version = version,/; s/"its manual says so"/"why\\nnot ok 9 - w\\033[2J"/' \
+    tests/conformance/faults/bad_subject.c >"$work/forges.c" &&
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/conformance -DFAULT=NEVER -DDIFFERENCE='"ET-EXPIRE-1/returns"' \
+        "$work/forges.c" -o "$work/forges.so"
+forged() { "$etalon" check --case timer-deletes-expired-timer "$@" "$work/forges.so" 2>&1; }
+output=$(forged --tap "$work/forges.tap"; forged --matrix; cat "$work/forges.tap")
+grep -q 'documented: why?not ok 9 - w?' <<<"$output" && grep -q '^bad  *1?not ok 9 -' <<<"$output" && ! LC_ALL=C grep -q '^not ok\|[[:cntrl:]]' <<<"$output"
+report 'a version and an explanation stay in their lines' $? "$output"
+for name in 'x # SKIP y' $'x\nok 2 - y'; do
+    rm -rf "$work/odd" && mkdir "$work/odd" && cp spec/cases/timer-zero.trace "$work/odd/$name.trace"
+    output=$("$etalon" check --cases "$work/odd" "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && [ "$output" = "etalon: the name of a case has a '#' or an unprintable character" ]
+    report 'a case with an odd name' $? "$output"
+done
+# What is only documented counts for --gate, so its result says so.
+output=$(forged --gate bad)
+[ $? -eq 1 ] && grep -q '^not ok 1 - bad/timer-deletes-expired-timer: not_strict' <<<"$output"
+report '--gate tells what it counts' $? "$output"
+
+# What is no regular file stays what it is. `outputs` is a folder of its own; nothing here is a device of the system.
+check_quietly() { timeout 60 "$etalon" check --matrix --case timer-zero "$@" "$work/NONE.so" 2>&1; }
+for option in json html tap summary; do
+    rm -rf "$work/outputs" && mkdir "$work/outputs" && mkfifo "$work/outputs/pipe" && echo old >"$work/outputs/file" &&
+        ln -s file "$work/outputs/link"
+    timeout 60 cat "$work/outputs/pipe" >"$work/piped" &
+    output=$(check_quietly "--$option" "$work/outputs/pipe") && wait $! && [ -p "$work/outputs/pipe" ] && [ -s "$work/piped" ]
+    report "--$option into a pipe, which stays one" $? "$output"
+    output=$(check_quietly "--$option" "$work/outputs/link") && [ -h "$work/outputs/link" ] && ! grep -qx old "$work/outputs/file" &&
+        [ "$(ls "$work/outputs" | tr '\n' ' ')" = 'file link pipe ' ]
+    report "--$option through a symbolic link, which stays one" $? "$output"
+done
+# Refused before anything is run: so nothing is printed, and no output is written.
+output=$(check_quietly --json "$work/outputs/new" --tap "$work/nowhere/x")
+[ $? -eq 2 ] && [ ! -e "$work/outputs/new" ] && [ "$output" = "etalon: --tap $work/nowhere/x: No such file or directory" ]
+report 'an output that cannot be written' $? "$output"
+output=$(check_quietly --json "$work/outputs/new" --summary "$work/outputs/../outputs/new")
+[ $? -eq 2 ] && [ ! -e "$work/outputs/new" ] && grep -q -- '--summary .*: the same file as that of --json' <<<"$output"
+report 'one file for two outputs' $? "$output"
+output=$(check_quietly --html "$work/outputs/link" --json "$work/outputs/file")
+[ $? -eq 2 ] && grep -q -- '--html .*: the same file as that of --json' <<<"$output"
+report 'one file for two outputs, by a symbolic link' $? "$output"
+# A device that is always full, made here as only root can: the outputs after it are written all the same.
+if mknod "$work/outputs/full" c 1 7 2>/dev/null; then
+    output=$(check_quietly --json "$work/outputs/full" --tap "$work/outputs/tap" --html "$work/outputs/page")
+    [ $? -eq 2 ] && [ -c "$work/outputs/full" ] && [ -s "$work/outputs/tap" ] && [ -s "$work/outputs/page" ] &&
+        grep -q 'full: No space left on device' <<<"$output"
+    report 'an output that fails keeps no other from being written' $? "$output"
+fi
 "$etalon" check --list --clause 'ET-RESET-*' | grep -q 'reset-moved'
 report '--list with a clause pattern' $?
 [ "$("$etalon" check --list --case 3-5 | wc -l)" -eq 3 ]

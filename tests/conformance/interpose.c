@@ -15,6 +15,7 @@
 #include <semaphore.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -213,6 +214,26 @@ EXPORT ssize_t read(int fd, void *buffer, size_t length) {
     return syscall(SYS_read, fd, buffer, length);
 }
 
+/* What a library calls that was compiled with _FORTIFY_SOURCE: with the size of the buffer, which the caller answers for here. */
+ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size);
+ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t size);
+ssize_t __pread64_chk(int fd, void *buffer, size_t length, off_t offset, size_t size);
+ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t size, int flags);
+ssize_t __recvfrom_chk(int fd, void *restrict buffer, size_t length, size_t size, int flags,
+                       struct sockaddr *restrict address, socklen_t *restrict address_length);
+ssize_t pread64(int fd, void *buffer, size_t length, off_t offset);
+ssize_t pwrite64(int fd, const void *buffer, size_t length, off_t offset);
+
+static void must_fit(size_t length, size_t size) {
+    if (length > size)
+        abort(); /* as the C library does */
+}
+
+EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size) {
+    must_fit(length, size);
+    return read(fd, buffer, length);
+}
+
 EXPORT ssize_t write(int fd, const void *buffer, size_t length) {
     halt_before(ET_WRITE, fd, (uintptr_t)buffer);
     IN_WORLD(ssize_t, __wrap_write(fd, buffer, length))
@@ -225,10 +246,27 @@ EXPORT ssize_t pread(int fd, void *buffer, size_t length, off_t offset) {
     return syscall(SYS_pread64, fd, buffer, length, offset);
 }
 
+EXPORT ssize_t pread64(int fd, void *buffer, size_t length, off_t offset) {
+    return pread(fd, buffer, length, offset);
+}
+
+EXPORT ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t size) {
+    must_fit(length, size);
+    return pread(fd, buffer, length, offset);
+}
+
+EXPORT ssize_t __pread64_chk(int fd, void *buffer, size_t length, off_t offset, size_t size) {
+    return __pread_chk(fd, buffer, length, offset, size);
+}
+
 EXPORT ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset) {
     halt_before(ET_PWRITE, fd, (uintptr_t)buffer);
     IN_WORLD(ssize_t, __wrap_pwrite(fd, buffer, length, offset))
     return syscall(SYS_pwrite64, fd, buffer, length, offset);
+}
+
+EXPORT ssize_t pwrite64(int fd, const void *buffer, size_t length, off_t offset) {
+    return pwrite(fd, buffer, length, offset);
 }
 
 EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags) {
@@ -239,6 +277,32 @@ EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags) {
 EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags) {
     IN_WORLD(ssize_t, __wrap_recv(fd, buffer, length, flags))
     return syscall(SYS_recvfrom, fd, buffer, length, flags, NULL, NULL);
+}
+
+/* Without an address it is the same call. */
+EXPORT ssize_t recvfrom(int fd, void *restrict buffer, size_t length, int flags, struct sockaddr *restrict address,
+                        socklen_t *restrict address_length) {
+    if (address == NULL)
+        return recv(fd, buffer, length, flags);
+    return syscall(SYS_recvfrom, fd, buffer, length, flags, address, address_length);
+}
+
+EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buffer, size_t length, size_t size, int flags,
+                              struct sockaddr *restrict address, socklen_t *restrict address_length) {
+    must_fit(length, size);
+    return recvfrom(fd, buffer, length, flags, address, address_length);
+}
+
+EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
+                      socklen_t address_length) {
+    if (address == NULL)
+        return send(fd, buffer, length, flags);
+    return syscall(SYS_sendto, fd, buffer, length, flags, address, address_length);
+}
+
+EXPORT ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t size, int flags) {
+    must_fit(length, size);
+    return recv(fd, buffer, length, flags);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
@@ -270,6 +334,10 @@ EXPORT int accept4(int fd, struct sockaddr *restrict address, socklen_t *restric
     IN_WORLD(int, __wrap_accept4(fd, address, length, flags))
     OF_PROGRAM(int, fd, __wrap_accept4(fd, address, length, flags))
     return (int)syscall(SYS_accept4, fd, address, length, flags);
+}
+
+EXPORT int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict length) {
+    return accept4(fd, address, length, 0);
 }
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
@@ -334,6 +402,10 @@ static struct timer *timer_of(int fd) {
         if (timers[i].fd == fd)
             return &timers[i];
     return NULL;
+}
+
+bool interpose_is_timer(int fd) {
+    return timer_of(fd) != NULL;
 }
 
 EXPORT int timerfd_create(int clock, int flags) {
@@ -411,7 +483,7 @@ static int64_t outcome(long result) {
     return result < 0 ? -errno : result;
 }
 
-static bool other_threads(void) {
+bool interpose_other_threads(void) {
     struct stat tasks;
     return stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink > 3; /* ".", "..", and one for each */
 }
@@ -428,11 +500,18 @@ static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int ti
         ready = look(call, 0);
         if (ready != 0 || timeout_ns == 0 || hooks.clock() >= end)
             break;
-        if (hooks.blocked(timeout_ns))
+        if (patient && hooks.looks_unlawful() && interpose_other_threads()) { /* what they do takes real time */
+            patient = false;
+            ready = look(call, GRACE_MS);
             continue;
+        }
+        if (hooks.blocked(timeout_ns)) {
+            patient = true;
+            continue;
+        }
         uint64_t next = next_timer();
         next = next < end ? next : end;
-        if (patient && next == INTERPOSE_NEVER && other_threads()) { /* what they do takes real time */
+        if (patient && next == INTERPOSE_NEVER && interpose_other_threads()) {
             patient = false;
             ready = look(call, GRACE_MS);
             continue;
@@ -562,7 +641,17 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *
 struct select_call {
     int count;
     fd_set *sets[3], asked[3];
+    const sigset_t *mask;
 };
+
+/* The kernel writes to the time, and takes the mask with its size. */
+static int64_t select_now(int count, fd_set *const sets[3], struct timespec *timeout, const sigset_t *mask) {
+    struct {
+        const sigset_t *mask;
+        size_t size;
+    } both = {mask, 8};
+    return outcome(syscall(SYS_pselect6, count, sets[0], sets[1], sets[2], timeout, &both));
+}
 
 static int64_t look_select(void *self, int timeout_ms) {
     struct select_call *call = self;
@@ -570,8 +659,7 @@ static int64_t look_select(void *self, int timeout_ms) {
     for (unsigned i = 0; i < 3; i++)
         if (call->sets[i] != NULL)
             *call->sets[i] = call->asked[i];
-    int64_t ready =
-        outcome(syscall(SYS_pselect6, call->count, call->sets[0], call->sets[1], call->sets[2], &timeout, NULL));
+    int64_t ready = select_now(call->count, call->sets, &timeout, call->mask);
     static const uint32_t events[] = {POLLIN, POLLOUT, POLLPRI};
     for (int fd = 0; ready > 0 && fd < call->count; fd++)
         for (unsigned i = 0; i < 3; i++)
@@ -583,18 +671,29 @@ static int64_t look_select(void *self, int timeout_ms) {
     return ready;
 }
 
-EXPORT int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
-                  struct timeval *restrict timeout) {
-    struct select_call call = {count, {in, out, except}, {{{0}}}};
+EXPORT int pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+                   const struct timespec *restrict timeout, const sigset_t *restrict mask) {
+    struct select_call call = {count, {in, out, except}, {{{0}}}, mask};
     struct timespec precise = {0};
     if (timeout != NULL)
-        precise = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
-    if (!by_subject(INTERPOSE_TIME))
-        return (int)syscall(SYS_pselect6, count, in, out, except, timeout == NULL ? NULL : &precise, NULL);
+        precise = *timeout;
+    if (!by_subject(INTERPOSE_TIME)) {
+        int64_t ready = select_now(count, call.sets, timeout == NULL ? NULL : &precise, mask);
+        errno = ready < 0 ? (int)-ready : errno;
+        return ready < 0 ? -1 : (int)ready;
+    }
     for (unsigned i = 0; i < 3; i++)
         if (call.sets[i] != NULL)
             call.asked[i] = *call.sets[i];
     return wait_virtually(timeout == NULL ? -1 : duration_ns(&precise), look_select, &call);
+}
+
+EXPORT int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+                  struct timeval *restrict timeout) {
+    struct timespec precise = {0};
+    if (timeout != NULL)
+        precise = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+    return pselect(count, in, out, except, timeout == NULL ? NULL : &precise, NULL);
 }
 
 /* Sleeping is waiting for nothing: only time passes. */
@@ -607,6 +706,26 @@ EXPORT int nanosleep(const struct timespec *duration, struct timespec *rest) {
     if (!by_subject(INTERPOSE_TIME))
         return (int)syscall(SYS_nanosleep, duration, rest);
     return wait_virtually(duration_ns(duration), look_nowhere, NULL);
+}
+
+/* An absolute time is one of the virtual clock. Returns the error, and leaves errno alone. */
+EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *duration, struct timespec *rest) {
+    struct timespec now, left = *duration;
+    int kept = errno, result;
+    if (!by_subject(INTERPOSE_TIME)) {
+        result = (int)syscall(SYS_clock_nanosleep, clock, flags, duration, rest) == 0 ? 0 : errno;
+        errno = kept;
+        return result;
+    }
+    if ((flags & TIMER_ABSTIME) != 0) {
+        clock_gettime(clock, &now);
+        int64_t until = duration_ns(duration), from = duration_ns(&now);
+        uint64_t ns = until > from ? (uint64_t)(until - from) : 0;
+        left = (struct timespec){(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)};
+    }
+    result = nanosleep(&left, rest) == 0 ? 0 : errno;
+    errno = kept;
+    return result;
 }
 
 EXPORT int usleep(useconds_t duration) {

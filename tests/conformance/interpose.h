@@ -20,7 +20,9 @@ struct interpose_hooks {
     uint64_t (*clock)(void);
     void (*advance)(uint64_t clock_ns); /* nothing can happen before: time moves on */
     int (*wait_begins)(
-        int64_t timeout_ns);             /* < 0: without limit. Returns an errno by which the wait is to fail, or 0 */
+        int64_t timeout_ns); /* < 0: without limit. Returns an errno by which the wait is to fail, or 0 */
+    bool (*looks_unlawful)(
+        void); /* as far as is to be seen, it should not sleep now; other threads may be about to end it */
     bool (*blocked)(int64_t timeout_ns); /* it would sleep now. True: the world was changed, look again */
     void (*wait_ends)(int ready);        /* how many descriptors, or a negated errno */
     void (*forever)(void);               /* nothing can end this wait any more; does not return */
@@ -34,6 +36,12 @@ bool interpose_inside(bool inside);
 
 /* The first descriptor that the last wait with a report told of, and for what; -1: that registration has no number any more. */
 int interpose_reported(uint32_t *events);
+
+/* The process has more threads than this one: what they do takes real time. */
+bool interpose_other_threads(void);
+
+/* A timerfd of the subject's. */
+bool interpose_is_timer(int fd);
 
 /* ---- threads that the subject makes: participants ------------------------------------------------------
  *

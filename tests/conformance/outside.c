@@ -21,6 +21,7 @@
 
 #include "../../src/etalon_vocabulary.h"
 #include "../../fuzz/kernel.h"
+#include "answers.h"
 #include "interpose.h"
 #include "kit.h"
 
@@ -35,6 +36,7 @@
 #define STARVED_MAX   100  /* callbacks of others while something is due */
 #define LONG_DELAY_MS UINT64_C(2147483647)
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
+#define STREAMS       64
 #define ASYNC_WAIT    1000 /* the operation of a completion that waits on an async */
 
 struct item {
@@ -54,6 +56,8 @@ struct item {
     short ready;               /* what was ready when the last wait ended */
     uint64_t installed;        /* the file behind its descriptor */
     bool deleted;              /* … and not submitted again */
+    bool quiet;                /* deleted, told to be dead, and its buffer was cleared since */
+    bool target_pooled;        /* of a cancel: the target's work may have been with a thread */
     bool has_ended_it;         /* of a cancel: its target was called with -ECANCELED */
     bool
         either_place; /* a timer that was set again while it may have been adding: it keeps its place, or takes a new one */
@@ -81,8 +85,18 @@ static struct {
         unsigned credits; /* so many notifications may end a wait yet, if none was taken for several */
     } async[ETALON_SUBJECT_ASYNCS];
     char buffer[COUNT][BUFFER];
+    struct stream {
+        uint64_t installed; /* 0: free */
+        bool placed;        /* it is certain which byte is read next: */
+        unsigned char next;
+        uint64_t before,
+            given; /* bytes that had come to the other end when the first was written, and have been written since */
+    } stream[STREAMS];
+    bool duplicated;              /* a file may have several numbers */
     uint64_t serial, time_min_ns; /* the loop time is not before this */
     unsigned commands, world_next, tokens, callbacks, idle_waits, barren_waits;
+    int woken_twice_by; /* by the last two */
+    int woken_by; /* the descriptor that has just ended a wait as the loop was woken, plus 1; 0: none, or something came after it */
     unsigned run_callbacks; /* in the run in progress */
     int running;            /* the mode, or -1 */
     uint64_t asked;         /* callbacks that the run was asked for */
@@ -185,6 +199,7 @@ static const char *const failures[] = {
     "ET-DEINIT-2",
     "ET-DEINIT-3",
     "ET-WAKE-1",
+    "ET-WAKE-2",
     "ET-SUBMIT-2/waits",
     "ET-SUBMIT-2/result",
     "ET-SUBMIT-2/returns",
@@ -205,6 +220,7 @@ static const char *const failures[] = {
     "ET-WAIT-4",
     "ET-WAIT-5",
     "ET-EVENT-1",
+    "ET-EVENT-1/returns",
     "ET-ASYNC-1",
     "ET-ASYNC-2",
     "ET-ASYNC-3",
@@ -219,6 +235,9 @@ static const char *const failures[] = {
     "ET-EVENT-5",
     "ET-EVENT-6",
     "ET-OP-1",
+    "ET-OP-1/error",
+    "ET-OP-1/end",
+    "ET-OP-1/bytes",
 };
 
 const char *outside_refuses(const char *failure) {
@@ -363,6 +382,45 @@ static bool is_first_in_line(const struct item *i) {
     return true;
 }
 
+static bool takes_bytes(const struct item *i) {
+    return i->d.operation == ET_READ || i->d.operation == ET_RECV || i->d.operation == ET_RECVMSG;
+}
+
+static bool gives_bytes(const struct item *i) {
+    return i->d.operation == ET_WRITE || i->d.operation == ET_SEND || i->d.operation == ET_SENDMSG;
+}
+
+static bool is_stream(int fd) {
+    int type = SOCK_STREAM; /* of what is no socket, too */
+    socklen_t length = sizeof type;
+    (void)syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length);
+    return type == SOCK_STREAM;
+}
+
+/* What is known of the open file that i waits on. */
+static struct stream *stream_of(const struct item *i) {
+    unsigned k = 0;
+    while (k < STREAMS && o.stream[k].installed != i->installed && o.stream[k].installed != 0)
+        k++;
+    if (k == STREAMS || i->installed == 0)
+        return NULL;
+    struct stream *stream = &o.stream[k];
+    if (stream->installed == 0) {
+        if (!real_world_received(i->d.fd, &stream->before))
+            stream->before = UINT64_MAX;
+        stream->placed = is_stream(i->d.fd) && !o.duplicated; /* nothing was read of it */
+        stream->next = real_world_byte(0);
+    }
+    stream->installed = i->installed;
+    return stream;
+}
+
+/* Whoever takes a read back may have bytes already: the place of the next is not known then. */
+static void lose_place(void) {
+    for (unsigned k = 0; k < STREAMS; k++)
+        o.stream[k].placed = false;
+}
+
 static bool is_due(const struct item *i) {
     if (!i->in_use)
         return false;
@@ -450,8 +508,23 @@ static void settle_unseen(void) {
         if (state == ETALON_ACTIVE || state == ETALON_ADDING)
             continue;
         i->in_use = false;
+        if (takes_bytes(i))
+            lose_place();
         o.run_callbacks++;
     }
+}
+
+/* The buffer of what was deleted and is dead belongs to the caller again. */
+static void check_buffer(unsigned c, bool dead) {
+    struct item *i = &o.item[c];
+    if (!dead || !i->deleted || !takes_bytes(i) || i->d.on_pool)
+        return;
+    if (!i->quiet)
+        memset(o.buffer[c], 0, BUFFER);
+    i->quiet = true;
+    for (unsigned k = 0; k < BUFFER; k++)
+        FAIL_IF(o.buffer[c][k] != 0, "ET-DELETE-4", "the buffer of c%u is written to, which was deleted and is dead",
+                c);
 }
 
 static void check_in_use(void) {
@@ -465,6 +538,8 @@ static void check_in_use(void) {
         bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
         FAIL_IF(used != o.item[c].in_use, "ET-STATE-2", "c%u is %s, expected %s", c, used ? "in use" : "not in use",
                 o.item[c].in_use ? "in use" : "not in use");
+        if (!used)
+            check_buffer(c, state == ETALON_DEAD);
     }
 }
 
@@ -572,6 +647,13 @@ static int wait_begins(int64_t timeout_ns) {
 
 static void run_command(const struct command *command);
 
+static bool looks_unlawful(void) {
+    bool due = o.wake_pending;
+    for (unsigned c = 0; c < COUNT; c++)
+        due = due || is_due(&o.item[c]) || (o.item[c].in_use && ready_now(&o.item[c]) != 0);
+    return due;
+}
+
 static bool blocked(int64_t timeout_ns) {
     const struct program *p = o.program;
     (void)timeout_ns;
@@ -610,11 +692,36 @@ static void advance(uint64_t clock_ns) {
     }
 }
 
+static bool of_program(int fd) {
+    return world_real.installed(fd) != 0;
+}
+
+/* One wake-up has ended two waits. A loop that it keeps awake for good spins, and is told so. */
+static void check_woken_once(void) {
+    FAIL_IF(o.woken_twice_by > 0, "ET-WAKE-2", "descriptor %d, the loop's own, ends a second wait after one wake-up",
+            o.woken_twice_by - 1);
+}
+
+/* The descriptor by which a wake-up has ended a wait may end the next one, too, and nobody has asked anything of the loop in between. */
+static void look_for_second_wait(int ready) {
+    uint32_t events;
+    int fd = interpose_reported(&events);
+    bool own = ready == 1 && fd >= 0 && !of_program(fd) && !interpose_is_timer(fd) && !interpose_other_threads();
+    for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        own = own && !o.async[a].open;
+    bool third = own && o.woken_twice_by == fd + 1, second = own && !o.wake_pending && o.woken_by == fd + 1;
+    if (!third)
+        check_woken_once();
+    o.woken_twice_by = second ? fd + 1 : 0;
+    o.woken_by = own && o.wake_pending ? fd + 1 : 0;
+}
+
 static void wait_ends(int ready) {
     o.time_min_ns = world_real.clock();
     note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,
          (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
     o.reported = ready > 0;
+    look_for_second_wait(ready);
     if (ready >= 0) /* it did not sleep, or blocked() would have said so */
         o.wake_pending = false;
     if (ready > 0)
@@ -635,11 +742,8 @@ static void forever(void) {
     end_run();
 }
 
-static bool of_program(int fd) {
-    return world_real.installed(fd) != 0;
-}
-
-static const struct interpose_hooks hooks = {clock_now, advance, wait_begins, blocked, wait_ends, forever, of_program};
+static const struct interpose_hooks hooks = {clock_now, advance,   wait_begins, looks_unlawful,
+                                             blocked,   wait_ends, forever,     of_program};
 
 /* ---- callbacks ---------------------------------------------------------------------------------------- */
 
@@ -680,10 +784,21 @@ static void check_timer(unsigned c) {
         not_strict("ET-WAIT-4", "waiting for one timer alone took more than two waits");
 }
 
+/* It was closed behind the loop's back, and its number may name another file now; or it is not open, or too high (ET-SUBMIT-5). */
+static bool is_of_no_descriptor(const struct item *i, int64_t result) {
+    uint64_t installed = world_real.installed(i->d.fd);
+    return result < 0 && (installed != i->installed || (result == -EBADF && installed == 0) ||
+                          (result == -EMFILE && i->d.fd >= (int)o.host.descriptors_max));
+}
+
 static void check_poll(unsigned c, int64_t result) {
     struct item *i = &o.item[c];
     uint32_t told = (uint32_t)result, asked = i->d.events | POLLERR | POLLHUP;
     short now = ready_now(i), any = (short)(i->ready | now);
+    if (is_of_no_descriptor(i, result))
+        return;
+    if (result < 0 && result > -4096 && i->installed != 0 && error_has_a_cause(&i->d, (int)-result))
+        return;
     FAIL_IF(result <= 0 || (told & ~asked) != 0, "ET-EVENT-4/result", "the poll c%u ends with %lld, it asks for %#x", c,
             (long long)result, i->d.events);
     if (world_real.installed(i->d.fd) != i->installed)
@@ -700,6 +815,69 @@ static void check_poll(unsigned c, int64_t result) {
     }
 }
 
+static unsigned char after(unsigned char byte) {
+    return byte == real_world_byte(126) ? real_world_byte(0) : (unsigned char)(byte + 1);
+}
+
+/* The bytes are those that the other end has sent next, as far as that is certain. */
+static void check_taken(unsigned c, int64_t result) {
+    struct item *i = &o.item[c];
+    struct stream *stream = stream_of(i);
+    const unsigned char *bytes = (const unsigned char *)o.buffer[c];
+    FAIL_IF(result == 0 && i->d.length > 0 && i->d.operation != ET_RECVMSG && !can_be_at_its_end(i->d.fd),
+            "ET-OP-1/end", "c%u ends with 0, the end of a stream, but its descriptor %d is at no end", c, i->d.fd);
+    if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL)
+        return;
+    for (int64_t k = 0; k < result && k < BUFFER; k++) {
+        bool follows = k > 0 ? bytes[k] == after(bytes[k - 1])
+                             : bytes[0] >= real_world_byte(0) && bytes[0] <= real_world_byte(126);
+        FAIL_IF(!follows, "ET-OP-1/bytes",
+                "c%u ends with %lld bytes, but byte %lld in its buffer (%#x) is not what was sent", c,
+                (long long)result, (long long)k, bytes[k]);
+    }
+    FAIL_IF(stream->placed && bytes[0] != stream->next, "ET-OP-1/bytes",
+            "c%u ends with %lld bytes, but others were to come before", c, (long long)result);
+    stream->placed = is_stream(i->d.fd) && !o.duplicated;
+    stream->next = after(bytes[result - 1]);
+}
+
+/* What is written is in the pipe or socket, where the other end finds it. */
+static void check_given(unsigned c, int64_t result) {
+    const struct item *i = &o.item[c];
+    struct stream *stream = stream_of(i);
+    uint64_t received;
+    FAIL_IF(result == 0 && i->d.length > 0, "ET-OP-1/bytes", "c%u ends with 0 bytes of %zu", c, i->d.length);
+    if (result <= 0 || stream == NULL || stream->before == UINT64_MAX || !real_world_received(i->d.fd, &received))
+        return;
+    stream->given += (uint64_t)result;
+    FAIL_IF(received - stream->before < stream->given, "ET-OP-1/bytes",
+            "c%u ends with %lld bytes, but %llu less than were written have come to the other end", c,
+            (long long)result, (unsigned long long)(stream->given - (received - stream->before)));
+}
+
+/* Of what an operation other than a poll tells. */
+static void check_operation(unsigned c, int64_t result) {
+    const struct item *i = &o.item[c];
+    bool same = i->installed != 0 && world_real.installed(i->d.fd) == i->installed;
+    bool bytes = i->d.operation >= ET_READ && i->d.operation <= ET_RECV;
+    FAIL_IF(bytes && result > (int64_t)i->d.length, "ET-OP-1", "c%u ends with %lld bytes of %zu", c, (long long)result,
+            i->d.length);
+    if (!same) {
+        FAIL_IF(result < 0 && !is_of_no_descriptor(i, result), "ET-OP-1/error",
+                "c%u ends with %s, but its descriptor is not open", c, kit_result_name(result));
+        return; /* closed behind the loop's back */
+    }
+    FAIL_IF(result < 0 && (result < -4095 || !error_has_a_cause(&i->d, (int)-result)), "ET-OP-1/error",
+            "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d is another thing", c,
+            kit_result_name(result), i->d.fd);
+    FAIL_IF(result == 0 && !is_brought_about(&i->d), "ET-OP-1/end",
+            "c%u ends with 0, but what it is for has not happened", c);
+    if (takes_bytes(i))
+        check_taken(c, result);
+    if (gives_bytes(i))
+        check_given(c, result);
+}
+
 static void check_cancel(unsigned c, int64_t result) {
     struct item *i = &o.item[c], *target = &o.item[i->d.target % COUNT];
     bool same = target->in_use && target->serial == i->target_serial;
@@ -710,6 +888,8 @@ static void check_cancel(unsigned c, int64_t result) {
     for (unsigned k = 0; k < COUNT && result == 0; k++)
         if (o.item[k].d.target == i->d.target)
             o.item[k].has_ended_it = false;
+    FAIL_IF(result == -EALREADY && !i->target_pooled && !target->d.on_pool, "ET-CANCEL-4",
+            "the cancel c%u ends with -EALREADY, which is for what a pool's thread has", c);
     FAIL_IF(result == -ENOENT && same, "ET-CANCEL-4", "the cancel c%u ends with -ENOENT, but its target is in use", c);
 }
 
@@ -740,13 +920,20 @@ static void check_turn(unsigned c) {
     }
 }
 
-static void check_close(unsigned c) {
+static void check_close(unsigned c, int64_t result) {
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &o.item[k];
         FAIL_IF(other->in_use && waits_on(other) && other->d.fd == o.item[c].d.fd && other->serial < o.item[c].serial &&
                     !other->d.on_pool,
                 "ET-CLOSE-1", "c%u closes descriptor %d, on which c%u still waits", c, other->d.fd, k);
     }
+    const struct item *i = &o.item[c];
+    bool open = i->installed != 0 && world_real.installed(i->d.fd) == i->installed &&
+                syscall(SYS_fcntl, i->d.fd, 1 /* F_GETFD */, 0) >= 0;
+    FAIL_IF(result > 0 || (result < 0 && i->installed != 0 && (open || result != -EBADF)), "ET-OP-1/error",
+            "the close c%u ends with %s", c, kit_result_name(result));
+    FAIL_IF(result == 0 && open && !interpose_other_threads(), "ET-OP-1/end",
+            "the close c%u ends with 0, but descriptor %d is open", c, i->d.fd);
     world_real.released(o.item[c].d.fd);
 }
 
@@ -763,8 +950,10 @@ static void check_wait(unsigned c, int64_t result) {
 
 static void check_result(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
-    if (cancelled(c, result))
+    if (cancelled(c, result)) {
+        lose_place();
         return;
+    }
     if (result >= 0)
         check_turn(c);
     switch (i->d.operation) {
@@ -772,30 +961,21 @@ static void check_result(unsigned c, int64_t result) {
         FAIL_IF(result != 0, "ET-EXPIRE-1/result", "the timer c%u ends with %s", c, kit_result_name(result));
         check_timer(c);
         break;
-    case ET_POLL:
-        if (result >= 0)
-            check_poll(c, result);
-        break;
+    case ET_POLL: check_poll(c, result); break;
     case ET_NOOP:
         FAIL_IF(result != 0, "ET-SUBMIT-2/result", "the noop c%u ends with %s", c, kit_result_name(result));
         break;
     case ET_CANCEL: check_cancel(c, result); break;
     case ASYNC_WAIT: check_wait(c, result); break;
-    case ET_READ:
-    case ET_RECV:
-    case ET_WRITE:
-    case ET_SEND:
-    case ET_PREAD:
-    case ET_PWRITE:
-        FAIL_IF(result > (int64_t)i->d.length, "ET-OP-1", "c%u ends with %lld bytes of %zu", c, (long long)result,
-                i->d.length);
-        break;
+    case ET_CLOSE: check_close(c, result); break;
     case ET_ACCEPT:
+        FAIL_IF(result >= 0 && syscall(SYS_fcntl, (int)result, 1 /* F_GETFD */, 0) < 0, "ET-OP-1/end",
+                "the accept c%u ends with descriptor %lld, which is not open", c, (long long)result);
+        check_operation(c, result);
         if (result >= 0)
             world_real.adopt(i->into, (int)result);
         break;
-    case ET_CLOSE: check_close(c); break;
-    default: break;
+    default: check_operation(c, result);
     }
 }
 
@@ -832,6 +1012,7 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     if (c < COUNT)
         o.known[c] = KIT_CALLED;
     note('b', c < COUNT ? (int)c : -1, "callback c%u %s", c, kit_result_name(result));
+    check_woken_once();
     check_place(c, result, userdata);
     struct item *i = &o.item[c];
     check_result(c, result);
@@ -844,6 +1025,7 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
         o.ended = 2;
     o.callbacks++;
     o.run_callbacks++;
+    o.woken_by = 0;
     o.idle_waits = 0;
     o.barren_waits = 0;
     look_for_starved();
@@ -913,8 +1095,14 @@ static void starting(unsigned c) {
     i->due_since = -1;
     i->ready = 0;
     i->deleted = i->has_ended_it = i->either_place = false;
-    i->installed = waits_on(i) ? world_real.installed(i->d.fd) : 0;
+    i->quiet = false;
+    i->installed = i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0;
+    if (takes_bytes(i) || gives_bytes(i))
+        (void)stream_of(i);
+    if (takes_bytes(i))
+        memset(o.buffer[c], 0, BUFFER);
     i->target_serial = 0;
+    i->target_pooled = i->d.operation == ET_CANCEL && i->d.target < COUNT && o.item[i->d.target].d.on_pool;
     if (i->d.operation == ET_CANCEL && i->d.target < COUNT && o.item[i->d.target].in_use)
         i->target_serial = o.item[i->d.target].serial;
     deadline(i);
@@ -1134,6 +1322,8 @@ static void run_delete(const struct command *command) {
     i->in_use = false;
     if (was)
         o.ended = 2;
+    if (was && takes_bytes(i))
+        lose_place();
     if (was)
         o.known[command->c] = KIT_SILENT;
     i->deleted = true;
@@ -1336,6 +1526,8 @@ static void check_served(const bool *due) {
                 "the run returns, but the poll c%u was not called, whose descriptor was ready", c);
         FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/returns", "the run returns, but the noop c%u was not called",
                 c);
+        FAIL_IF(direction(i) != 0 && !interpose_other_threads(), "ET-EVENT-1/returns",
+                "the run returns, but c%u has not ended, whose descriptor was ready", c);
         FAIL_IF(i->d.operation == ASYNC_WAIT, "ET-ASYNC-2",
                 "the run returns, but the wait c%u was not called, whose async had been notified", c);
     }
@@ -1425,6 +1617,8 @@ static void run_loop(const struct command *command) {
     SUBJECT(tick ? o.subject->tick(o.self, (uint32_t)command->value)
                  : o.subject->run(o.self, (uint32_t)command->value));
     settle_unseen();
+    check_woken_once();
+    o.woken_by = 0;
     o.running = -1;
     if (refused) {
         expect(command, "ET-RUN-4", answer, -EINVAL, -EINVAL);
@@ -1470,6 +1664,7 @@ static void make_loop(void) {
             o.known[c] = KIT_SILENT;
     memset(o.item, 0, sizeof o.item);
     memset(o.async, 0, sizeof o.async);
+    lose_place();
     for (unsigned c = 0; c < COUNT; c++) {
         o.item[c].d.target = ETALON_NOBODY;
         o.item[c].due_since = -1;
@@ -1550,6 +1745,7 @@ static void run_world(const struct command *command) {
         LACKS("needs the descriptor of an async (rounds)");
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
         LACKS("closes a descriptor while a completion waits on it (closed_early)");
+    o.duplicated = o.duplicated || command->kind == COMMAND_DUP;
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_WAIT) {
         o.fail_wait_at = (int)command->value;
         o.fail_wait_error = command->error;
@@ -1579,6 +1775,7 @@ static bool of_carrier(const struct command *command) {
 
 static void run_command(const struct command *command) {
     o.commands++;
+    o.woken_by = 0;
     if (of_carrier(command))
         LACKS("needs carriers (rounds)");
     if (command->kind != COMMAND_TICK && command->kind != COMMAND_RUN)

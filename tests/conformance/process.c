@@ -220,14 +220,20 @@ static const char *signal_name(int number) {
     return text;
 }
 
+/* What a subject says of itself is told on one line, and to a terminal. Other texts than ASCII stay. */
+static void make_printable(char *text, size_t size) {
+    text[size - 1] = '\0';
+    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
+        if (*p < ' ' || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)) /* the last: U+0080 to U+009F */
+            *p = '?';
+}
+
 /* The first line that a library wrote before it ended the process: a reason, as of AddressSanitizer. */
 static void add_reason(char *error, size_t size, int said) {
     char line[201] = "";
     ssize_t length = said >= 0 ? pread(said, line, sizeof line - 1, 0) : 0;
     line[length > 0 ? strcspn(line, "\n") : 0] = '\0';
-    for (char *p = line; *p != '\0'; p++)
-        if ((unsigned char)*p < ' ' || (unsigned char)*p > '~')
-            *p = '?';
+    make_printable(line, sizeof line);
     size_t used = strlen(error);
     if (*line != '\0')
         snprintf(error + used, size - used, ": %s", line);
@@ -280,6 +286,14 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
         snprintf(subject->path, sizeof subject->path, "%s", absolute);
         const char *slash = strrchr(absolute, '/');
         snprintf(subject->file, sizeof subject->file, "%.200s", slash + 1);
+        make_printable(subject->file, sizeof subject->file);
+        make_printable(subject->name, sizeof subject->name);
+        make_printable(subject->version, sizeof subject->version);
+        for (unsigned i = 0; i < subject->differences && i < SUBJECT_DIFFERENCES; i++) {
+            make_printable(subject->difference[i].clause, sizeof subject->difference[i].clause);
+            make_printable(subject->difference[i].kind, sizeof subject->difference[i].kind);
+            make_printable(subject->difference[i].why, sizeof subject->difference[i].why);
+        }
     }
     munmap(look, sizeof *look);
     return good;
@@ -308,9 +322,9 @@ static void run_here(const struct job *job, struct kit_result *result) {
 static bool believable(struct kit_result *result) {
     if (result->magic != KIT_MAGIC || result->verdict >= VERDICTS || result->events > KIT_EVENTS_MAX)
         return false;
-    result->clause[sizeof result->clause - 1] = '\0';
-    result->kind[sizeof result->kind - 1] = '\0';
-    result->message[sizeof result->message - 1] = '\0';
+    make_printable(result->clause, sizeof result->clause);
+    make_printable(result->kind, sizeof result->kind);
+    make_printable(result->message, sizeof result->message);
     for (unsigned i = 0; i < result->events; i++)
         result->event[i].text[sizeof result->event[i].text - 1] = '\0';
     return true;

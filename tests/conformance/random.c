@@ -1,6 +1,7 @@
 /* Random programs for a subject: of what it offers, and of nothing that it leaves undefined. */
 #ifndef ETALON_WITHOUT_KIT
 
+#include <poll.h>
 #include <string.h>
 
 #include "../../src/etalon_vocabulary.h"
@@ -18,6 +19,7 @@
 
 struct writer {
     uint64_t state, offers;
+    const struct etalon_subject *subject;
     unsigned kind[DESCRIPTORS];
     struct program *program;
 };
@@ -43,6 +45,46 @@ static uint64_t far_delay(struct writer *w) {
     return (end < 2 ? ends[end] : ends[end] / units[draw(w, 3)]) + draw(w, 8) - (end == 3 ? 7 : 0);
 }
 
+/* What can be asked of a descriptor of that kind, by operation; a poll is one of several. */
+static const uint8_t of_kind[WORLD_KINDS][12] = {
+    [WORLD_PIPE_READER] = {ET_POLL, ET_READ, ET_CLOSE},
+    [WORLD_PIPE_WRITER] = {ET_POLL, ET_WRITE, ET_CLOSE},
+    [WORLD_STREAM] = {ET_POLL, ET_READ, ET_WRITE, ET_SEND, ET_RECV, ET_SENDMSG, ET_RECVMSG, ET_SHUTDOWN, ET_CLOSE},
+    [WORLD_DATAGRAM] = {ET_POLL, ET_SEND, ET_RECV, ET_SENDMSG, ET_RECVMSG, ET_CLOSE},
+    [WORLD_LISTENER] = {ET_ACCEPT, ET_ACCEPT, ET_CLOSE},
+    [WORLD_SOCKET] = {ET_CONNECT, ET_CONNECT, ET_CLOSE},
+    [WORLD_FILE] = {ET_READ, ET_WRITE, ET_PREAD, ET_PWRITE, ET_CLOSE},
+};
+
+/* An operation of descriptor d, if the subject offers one: half of them polls, where those are possible. */
+static bool draw_operation(struct writer *w, unsigned d, struct command *c) {
+    const uint8_t *possible = of_kind[w->kind[d]];
+    c->value = POLLIN;
+    unsigned offered = 0;
+    uint8_t operation[12];
+    for (unsigned i = 0; i < sizeof operation && possible[i] != ET_NOOP; i++) {
+        c->operation = possible[i];
+        if (kit_can(w->subject, c))
+            operation[offered++] = possible[i];
+    }
+    if (offered == 0)
+        return false;
+    c->operation = operation[0] == ET_POLL && draw(w, 2) == 0 ? ET_POLL : operation[draw(w, offered)];
+    bool shares = c->operation != ET_POLL && has(w, ETALON_OFFERS_MANY_POLLS) && draw(w, 3) == 0;
+    c->c = (uint8_t)(shares ? draw(w, PROGRAM_COMPLETIONS) : d);
+    c->d = (uint8_t)d;
+    c->value = 1 + draw(w, 8);
+    if (c->operation == ET_POLL)
+        c->value = w->kind[d] == WORLD_PIPE_READER ? 1 : w->kind[d] == WORLD_PIPE_WRITER ? 4 : 1 + draw(w, 2) * 4;
+    else if (c->operation == ET_SHUTDOWN)
+        c->value = draw(w, 3);
+    else if (c->operation == ET_ACCEPT)
+        c->other = (uint8_t)(DESCRIPTORS + 1 + draw(w, PROGRAM_HANDLES - DESCRIPTORS - 1));
+    else if (c->operation == ET_CONNECT)
+        c->other = (uint8_t)draw(w, DESCRIPTORS);
+    return true;
+}
+
 /* A completion for a descriptor or a timer: each descriptor has one of its own where only one may wait on it. */
 static struct command operation(struct writer *w) {
     struct command c = {.kind = COMMAND_SUBMIT, .body = (uint8_t)(1 + draw(w, 4))};
@@ -53,17 +95,18 @@ static struct command operation(struct writer *w) {
         c.d = ASYNC;
         return c;
     }
-    if (!has(w, ETALON_OFFERS_POLL) || draw(w, 2) == 0) {
+    if (has(w, ETALON_OFFERS_NOOP) && draw(w, 12) == 0) {
+        c.operation = ET_NOOP;
+        c.c = (uint8_t)draw(w, PROGRAM_COMPLETIONS);
+        return c;
+    }
+    if (draw(w, 2) == 0 || !draw_operation(w, d, &c)) {
         static const uint8_t delays[] = {0, 1, 1, 2, 3, 5, 5, 10, 10, 20};
-        c.kind = COMMAND_TIMER;
+        c = (struct command){.kind = COMMAND_TIMER, .body = c.body};
         c.c = (uint8_t)(4 + draw(w, 4));
         c.value = draw(w, 16) == 0 ? far_delay(w) : delays[draw(w, sizeof delays)];
         return c;
     }
-    c.operation = ET_POLL;
-    c.c = (uint8_t)d;
-    c.d = (uint8_t)d;
-    c.value = w->kind[d] == WORLD_PIPE_READER ? 1 : w->kind[d] == WORLD_PIPE_WRITER ? 4 : 1 + draw(w, 2) * 4;
     return c;
 }
 
@@ -101,7 +144,7 @@ static struct command in_the_world(struct writer *w) {
     case 1: c.value = 1000 * draw(w, 12); break;
     case 2:
     case 3:
-        c.kind = COMMAND_PEER_WRITE;
+        c.kind = w->kind[c.d] == WORLD_LISTENER ? COMMAND_PEER_CONNECT : COMMAND_PEER_WRITE;
         c.value = 1 + draw(w, 8);
         return c;
     case 4: c.kind = draw(w, 4) == 0 ? COMMAND_PEER_CLOSE : COMMAND_PEER_READ, c.value = 4096; return c;
@@ -142,11 +185,19 @@ static void body(struct writer *w, unsigned number) {
 }
 
 static void main_body(struct writer *w) {
-    static const uint8_t kinds[] = {WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_STREAM, WORLD_DATAGRAM};
+    static const uint8_t kinds[] = {WORLD_STREAM,   WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_STREAM,
+                                    WORLD_DATAGRAM, WORLD_LISTENER,    WORLD_SOCKET,      WORLD_FILE};
+    unsigned some = has(w, ETALON_OFFERS_FILES)     ? 8
+                    : has(w, ETALON_OFFERS_CONNECT) ? 7
+                    : has(w, ETALON_OFFERS_ACCEPT)  ? 6
+                                                    : 5;
     struct program *p = w->program;
     p->first[0] = 0;
-    for (unsigned d = 0; d < DESCRIPTORS && has(w, ETALON_OFFERS_POLL); d++) {
-        w->kind[d] = kinds[draw(w, sizeof kinds)];
+    for (unsigned d = 0; d < DESCRIPTORS; d++) {
+        w->kind[d] = kinds[draw(w, some)];
+        struct command any = {.kind = COMMAND_SUBMIT};
+        if (!draw_operation(w, d, &any)) /* there is nothing to do with it */
+            continue;
         struct command open = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = w->kind[d]};
         put(w, &open);
     }
@@ -166,7 +217,7 @@ static void main_body(struct writer *w) {
 }
 
 void random_program(struct program *program, uint64_t seed, uint64_t number, const struct etalon_subject *subject) {
-    struct writer w = {.state = seed << 32 ^ number, .offers = subject->offers, .program = program};
+    struct writer w = {.state = seed << 32 ^ number, .offers = subject->offers, .subject = subject, .program = program};
     memset(program, 0, sizeof *program);
     if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0 ||
         ((subject->offers & EVERYTHING) == EVERYTHING && number % 2 != 0)) {

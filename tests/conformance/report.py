@@ -399,7 +399,8 @@ def render_page(data):
 
 
 def write_whole(path, content):
-    """A regular file gets its name only when it is complete; a device or a pipe is written to."""
+    """A regular file gets its name only when it is complete; a device or a pipe is written to, a symbolic link stays."""
+    path = os.path.realpath(path) if os.path.islink(path) and (os.path.isfile(path) or not os.path.exists(path)) else path
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "w", encoding="utf-8") as file:
             file.write(content)

@@ -284,6 +284,45 @@ static void ET_OP_2_send_and_sendmsg_pass_their_flags(void **state) {
     }
 }
 
+/* ---- rounds are counted far: nothing may repeat after 65,536 of them ---------------------------------------------- */
+
+/* Whether a file that has left its number is still registered with the loop's epoll. */
+static bool is_watched(int number) {
+    char path[64], line[200];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", loop.epoll);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    bool found = false;
+    int watched;
+    while (fgets(line, sizeof line, file) != NULL)
+        found = found || (sscanf(line, "tfd: %d", &watched) == 1 && watched == number);
+    fclose(file);
+    return found;
+}
+
+static void ET_REGISTER_7_after_65536_rounds(void **state) {
+    (void)state;
+    for (uint32_t before = 65536; before >= 65528; before--) {
+        int p[2];
+        char byte;
+        open_pipe(p);
+        int duplicate = keep(dup(p[0]));
+        loop.round = before; /* as after as many ticks */
+        submit(&c[0], (struct et_completion){.operation = ET_READ, .fd = p[0], .read = {&byte, 1}});
+        run(ET_RUN_NO_WAIT);
+        int number = p[0];
+        drop(p[0]); /* behind the loop's back, while the duplicate keeps the registration alive */
+        assert_int_equal(et_loop_delete(&loop, &c[0]), 0);
+        run(ET_RUN_NO_WAIT);
+        put(p[1], "x");
+        for (unsigned i = 0; i < 3; i++)
+            run(ET_RUN_NO_WAIT);
+        assert_false(is_watched(number));
+        drop(duplicate);
+        drop(p[1]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ET_REGISTER_6_a_rearmed_read_costs_no_registration),
@@ -299,6 +338,7 @@ int main(void) {
         TEST(ET_OP_3_a_failed_connect_ends_beside_a_receive),
         TEST(ET_OP_5_a_write_to_a_socket_raises_no_signal),
         TEST(ET_OP_2_send_and_sendmsg_pass_their_flags),
+        TEST(ET_REGISTER_7_after_65536_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

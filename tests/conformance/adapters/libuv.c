@@ -265,6 +265,7 @@ static const struct etalon_subject_difference differences[] = {
      "a pass runs the timers that are due, then polls until the closest timer: uv_run(), design overview"},
     {"ET-WAIT-2/late", OF_THE_PASS},
     {"ET-EXPIRE-1/waits", OF_THE_PASS},
+    {"ET-EVENT-4/result", "an error of the descriptor is a negative status, UV_EBADF: uv_poll_start()"},
     {"ET-RUN-2/woken", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
     {"ET-RUN-2/slice", "UV_RUN_ONCE polls for i/o once, which the end of the longest wait ends too: uv_run()"},
     {"ET-RUN-2/ended",

@@ -1,0 +1,138 @@
+/* What Linux can have answered (answers.h): the manual's list of errors for each operation, each with what has to be so for it. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include "answers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+struct nature {
+    mode_t kind; /* S_IFIFO, S_IFSOCK, S_IFREG; 0: an eventfd and its like */
+    int type, access;
+    bool listens, connected;
+    short events;
+};
+
+static int option(int fd, int name) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return syscall(SYS_getsockopt, fd, SOL_SOCKET, name, &value, &length) == 0 ? value : 0;
+}
+
+static struct nature nature_of(int fd) {
+    struct nature n = {.kind = 0};
+    struct stat status = {.st_mode = 0};
+    struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
+    struct timespec none = {0};
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (fstat(fd, &status) == 0)
+        n.kind = status.st_mode & S_IFMT;
+    n.access = (int)syscall(SYS_fcntl, fd, F_GETFL, 0) & O_ACCMODE;
+    if (n.kind == S_IFSOCK) {
+        n.type = option(fd, SO_TYPE);
+        n.listens = option(fd, SO_ACCEPTCONN) != 0;
+        n.connected = syscall(SYS_getpeername, fd, &address, &length) == 0;
+    }
+    if (syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0)
+        n.events = p.revents;
+    return n;
+}
+
+static bool of_sockets(uint32_t operation) {
+    return operation == ETALON_ACCEPT || operation == ETALON_CONNECT || operation == ETALON_SHUTDOWN ||
+           (operation >= ETALON_SEND && operation <= ETALON_RECVMSG);
+}
+
+static bool gives(uint32_t operation) {
+    return operation == ETALON_WRITE || operation == ETALON_PWRITE || operation == ETALON_SEND ||
+           operation == ETALON_SENDMSG;
+}
+
+static bool takes(uint32_t operation) {
+    return operation == ETALON_READ || operation == ETALON_PREAD || operation == ETALON_RECV ||
+           operation == ETALON_RECVMSG;
+}
+
+/* Nothing is sent by it: a stream has no empty messages. */
+static bool cannot_send(int fd) {
+    return syscall(SYS_sendto, fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) < 0 && errno == EPIPE;
+}
+
+static bool is_invalid(const struct etalon_subject_description *d, const struct nature *n) {
+    switch (d->operation) {
+    case ETALON_ACCEPT: return !n->listens;
+    case ETALON_CONNECT: return n->kind == S_IFSOCK;
+    case ETALON_SHUTDOWN: return d->flags < SHUT_RD || d->flags > SHUT_RDWR || n->listens;
+    case ETALON_PREAD:
+    case ETALON_PWRITE: return d->offset < 0 || n->kind == 0;
+    default: return (takes(d->operation) || gives(d->operation)) && (n->kind == 0 || n->listens || !n->connected);
+    }
+}
+
+static bool of_connecting(int error, const struct nature *n) {
+    switch (error) {
+    case EISCONN: return n->connected || n->listens;
+    case ECONNREFUSED:
+    case EAGAIN: /* of a Unix socket, whose listener has no room */
+    case EALREADY:
+    case EINPROGRESS:
+    case EPROTOTYPE:
+    case EOPNOTSUPP:
+    case ENOTCONN: return true;
+    default: return false;
+    }
+}
+
+bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
+    struct nature n = nature_of(d->fd);
+    bool socket = n.kind == S_IFSOCK, stream = socket && n.type == SOCK_STREAM,
+         gone = (n.events & (POLLERR | POLLHUP | POLLRDHUP)) != 0;
+    if (d->operation == ETALON_CONNECT && socket && of_connecting(error, &n))
+        return true;
+    switch (error) {
+    case EAGAIN: return d->on_pool; /* ET-POOL-4 */
+    case EBADF: return (takes(d->operation) && n.access == O_WRONLY) || (gives(d->operation) && n.access == O_RDONLY);
+    case EPERM: return n.kind == S_IFREG;
+    case ENOTSOCK: return of_sockets(d->operation) && !socket;
+    case ESPIPE: return (d->operation == ETALON_PREAD || d->operation == ETALON_PWRITE) && n.kind != S_IFREG;
+    case EINVAL: return is_invalid(d, &n);
+    case EFBIG: return d->operation == ETALON_PWRITE || d->operation == ETALON_WRITE;
+    case EOPNOTSUPP: return socket && (n.listens || !stream);
+    case ENOTCONN: return socket && (!n.connected || gone);
+    case EPIPE: return gives(d->operation) && (gone || (socket && !stream) || (stream && cannot_send(d->fd)));
+    case ECONNRESET: return socket && (gone || !stream);
+    case ECONNREFUSED:
+    case EDESTADDRREQ:
+    case EMSGSIZE: return gives(d->operation) && socket && !stream;
+    case EMFILE:
+    case ENFILE: return d->operation == ETALON_ACCEPT;
+    case ECONNABORTED: return d->operation == ETALON_ACCEPT && n.listens;
+    default: return false;
+    }
+}
+
+bool can_be_at_its_end(int fd) {
+    struct nature n = nature_of(fd);
+    return n.kind == S_IFREG || (n.events & (POLLHUP | POLLRDHUP | POLLERR)) != 0 ||
+           (n.kind == S_IFSOCK && n.type != SOCK_STREAM);
+}
+
+bool is_brought_about(const struct etalon_subject_description *d) {
+    struct nature n = nature_of(d->fd);
+    if (d->operation == ETALON_CONNECT)
+        return n.type != SOCK_STREAM || n.connected;
+    if (d->operation == ETALON_SHUTDOWN && n.type == SOCK_STREAM && n.connected)
+        return (d->flags == SHUT_WR || (n.events & POLLRDHUP) != 0) && (d->flags == SHUT_RD || cannot_send(d->fd));
+    return true;
+}
+
+#else
+typedef int nothing_here;
+#endif

@@ -1,0 +1,20 @@
+/* What Linux can have answered to an operation, as far as what its descriptor is now tells: for the judge from outside. */
+#ifndef ETALON_ANSWERS_H
+#define ETALON_ANSWERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "etalon_subject.h"
+
+/* The operation, on a descriptor that was not closed since, can have met this error (a positive errno): because of what the descriptor
+ * is, or of what has happened to it. What has once been a cause is one for good here, so a loop may tell late. */
+bool error_has_a_cause(const struct etalon_subject_description *d, int error);
+
+/* Nothing more can come from it: the other end has gone or has shut down, or it is a file. */
+bool can_be_at_its_end(int fd);
+
+/* What a connect, shutdown or close that ended with 0 was to bring about is so. */
+bool is_brought_about(const struct etalon_subject_description *d);
+
+#endif
