@@ -36,7 +36,7 @@ for tool in spin gcc; do
     command -v $tool >/dev/null || { echo "explore: $tool is missing (make setup)" >&2; exit 2; }
 done
 # A later definition takes the place of an earlier one.
-read -ra words <<<"${EXPLORE_DEFINES:-}"
+read -rd '' -a words <<<"${EXPLORE_DEFINES:-}"
 for change in ${words[@]+"${words[@]}"}; do
     if ! [[ $change =~ ^-D([A-Z_]+)(=[A-Za-z0-9_,+|()-]+)?$ ]]; then
         echo "explore: EXPLORE_DEFINES: '$change' is not of the form -DNAME=VALUE" >&2
