@@ -5,6 +5,7 @@
 # usage: explore.sh SCOPE       a line of explore.scopes, which EXPLORE_DEFINES may change (-DCOMPLETIONS=2 …, see explore.h)
 #
 # EXPLORE_OBJECTS: where the loop's object code is (build/default). EXPLORE_REPORT: the figures (build/report/explore.json).
+# EXPLORE_WALK="STEPS SEED": instead of searching, walks at random (explore_walk.c).
 # SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but the pan binary there.
 # EXPLORE_SEED=n: the ways are taken in another order, which must make no difference to the number of states. EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
 #
@@ -73,7 +74,7 @@ build() {
         fi
         # shellcheck disable=SC2086
         gcc -std=gnu11 -D_GNU_SOURCE -O1 -w -DSAFETY -DNOREDUCE -DMEMLIM=$memory_mb -DVECTORSZ=1024 -DFREQ=100000 "$@" $defines \
-            -I"$source" -o "$name" pan.c loop.o -pthread ${static:-}
+            -I"$source" -o "$name" "${main:-pan.c}" loop.o -pthread ${static:-}
     ) >"$work/build.log" 2>&1 || { echo "explore: cannot build pan:" >&2; tail -n 20 "$work/build.log" >&2; exit 2; }
 }
 
@@ -198,6 +199,13 @@ if test -n "${EXPLORE_EXPECTED:-}"; then
     fi
     echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")"
     exit 1
+fi
+
+if test -n "${EXPLORE_WALK:-}"; then
+    main=$source/explore_walk.c build walk || exit 2
+    # shellcheck disable=SC2086
+    (cd "$work" && ./walk $EXPLORE_WALK)
+    exit
 fi
 
 build pan ${seed:+-DT_RAND} || exit 2

@@ -3,7 +3,9 @@
 # and once with all concrete memory matched and no command left out. The sets of what can be observed must be the same: all sequences of
 # calls with their results and of callbacks with theirs, up to names. Called by `make explore-sound`.
 #
-# That the comparison can fail is shown each time: with an abstraction that is made blind on purpose (BLIND in explore.h) the sets must differ.
+# And where a random walk meets an abstract state again, with other memory behind it, both must go on alike, whatever their pasts.
+#
+# That each comparison can fail is shown each time: with an abstraction that is made blind on purpose (BLIND in explore.h) there must be a difference.
 # And the whole search has to find as many states when it takes its ways in another order: otherwise a state shows what has no consequences.
 #
 # usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]...     BLIND: one digit for each way to be blind, 1 unless it is given
@@ -36,6 +38,15 @@ fixpoint() {
         { cat "$work/$1.log"; exit 2; }
 }
 
+# walk SCOPE DEFINES…: sets walked to its words; returns whether all states that are one go on alike (explore_walk.c)
+walk() {
+    local status
+    walked=$(EXPLORE_WORK=$work/walk EXPLORE_WALK="20000 1" EXPLORE_DEFINES="${*:2}" model/spin/explore.sh "$1" 2>&1)
+    status=$?
+    [[ $status -le 1 && $walked == *"go on differently" ]] || { echo "$walked"; exit 2; }
+    return $status
+}
+
 for argument; do
     [[ $argument =~ ^([a-z]+):([1-9][0-9]*)(:([1-9]+))?$ ]] ||
         { echo "explore_sound.sh: '$argument' is not SCOPE:COMMANDS[:BLIND]" >&2; exit 2; }
@@ -56,6 +67,20 @@ for argument; do
             wrong=1
         else
             echo "ok    scope '$scope': an abstraction that is blind ($blind) loses $(comm -23 "$work/$scope-abstract.set" "$work/$scope-blind.set" | wc -l) of them"
+        fi
+    done
+    if walk "$scope"; then
+        echo "ok    scope '$scope', a random walk: $walked"
+    else
+        echo "FAIL  scope '$scope', a random walk: $walked"
+        wrong=1
+    fi
+    for blind in $(grep -o . <<<"$blinds"); do
+        if walk "$scope" -DBLIND="$blind"; then
+            echo "FAIL  scope '$scope', a random walk that is blind ($blind) notices nothing: $walked"
+            wrong=1
+        else
+            echo "ok    scope '$scope', a random walk that is blind ($blind): $walked"
         fi
     done
     fixpoint "$scope-all" "$scope" "" || exit 2
