@@ -5,11 +5,13 @@
 # usage: explore.sh SCOPE       a line of explore.scopes, which EXPLORE_DEFINES may change (-DCOMPLETIONS=2 …, see explore.h)
 #
 # EXPLORE_OBJECTS: where the loop's object code is (build/default). EXPLORE_REPORT: the figures (build/report/explore.json).
+# EXPLORE_WALK="STEPS SEED": instead of searching, walks at random (explore_walk.c).
 # SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but the pan binary there.
 # EXPLORE_SEED=n: the ways are taken in another order, which must make no difference to the number of states. EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
 #
 # pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are judged. Exit status 0: the
-# search is exhausted and all states agree; 1: a difference, with its shortest trail as a trace; 2: no verdict.
+# search is exhausted and all states agree; 1: a difference, with its shortest trail as a trace; 2: no verdict. A search of programs
+# that are cut off after DEPTH commands is not exhausted.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 source=$PWD/model/spin
@@ -31,11 +33,26 @@ fi
 case $swarm in
 *[!0-9]* | 0*) echo "explore: SWARM=$swarm is no number of jobs" >&2; exit 2 ;;
 esac
-# A later definition takes the place of an earlier one.
-defines="$defines $(sed 's/\(^\|[[:space:]]\)-D\([A-Z_]*\)/ -U\2 -D\2/g' <<<"${EXPLORE_DEFINES:-}")"
 for tool in spin gcc; do
     command -v $tool >/dev/null || { echo "explore: $tool is missing (make setup)" >&2; exit 2; }
 done
+# A later definition takes the place of an earlier one.
+read -rd '' -a words <<<"${EXPLORE_DEFINES:-}"
+for change in ${words[@]+"${words[@]}"}; do
+    if ! [[ $change =~ ^-D([A-Z_]+)(=[A-Za-z0-9_,+|()-]+)?$ ]]; then
+        echo "explore: EXPLORE_DEFINES: '$change' is not of the form -DNAME=VALUE" >&2
+        exit 2
+    elif ! grep -q "^#ifndef ${BASH_REMATCH[1]}\\( \|$\\)" "$source/explore.h" || test "${BASH_REMATCH[1]}" = ETALON_EXPLORE_H; then
+        echo "explore: EXPLORE_DEFINES: model/spin/explore.h has no option '${BASH_REMATCH[1]}'" >&2
+        exit 2
+    fi
+    defines="$defines -U${BASH_REMATCH[1]} $change"
+done
+changes=${words[*]}
+title="scope '$scope'${changes:+ with $changes}"
+# shellcheck disable=SC2086
+limit=$(gcc -E -P $defines -include "$source/explore.h" - <<<DEPTH | tail -n 1) # as it is compiled
+[[ $limit =~ ^[0-9]{1,3}$ ]] && test "$limit" -le 255 || { echo "explore: DEPTH is '$limit', and not a number up to 255" >&2; exit 2; }
 rm -rf "$work"
 mkdir -p "$work" "$(dirname "$report")"
 
@@ -57,7 +74,7 @@ build() {
         fi
         # shellcheck disable=SC2086
         gcc -std=gnu11 -D_GNU_SOURCE -O1 -w -DSAFETY -DNOREDUCE -DMEMLIM=$memory_mb -DVECTORSZ=1024 -DFREQ=100000 "$@" $defines \
-            -I"$source" -o "$name" pan.c loop.o -pthread ${static:-}
+            -I"$source" -o "$name" "${main:-pan.c}" loop.o -pthread ${static:-}
     ) >"$work/build.log" 2>&1 || { echo "explore: cannot build pan:" >&2; tail -n 20 "$work/build.log" >&2; exit 2; }
 }
 
@@ -84,6 +101,13 @@ verdict() {
         echo 'the search is not exhausted'
     else
         echo agree
+    fi
+}
+
+# Where nothing differs among programs that are cut off, that is no verdict on the scope.
+judge_limit() {
+    if test "$verdict" = agree && test "$limit" != 0; then
+        verdict="the programs are cut off after DEPTH=$limit commands; up to there all states agree"
     fi
 }
 
@@ -166,9 +190,22 @@ fi
 
 # Where a difference is expected (explore_faults.py) the first search is for the shortest trail at once.
 if test -n "${EXPLORE_EXPECTED:-}"; then
-    shorten || { echo "all $(number '^ *\([0-9.e+]*\) states, stored.*') states agree: scope '$scope', exhausted"; exit 0; }
+    if ! shorten; then
+        states=$(number '^ *\([0-9.e+]*\) states, stored.*')
+        judge_limit
+        test "$verdict" = agree && echo "all $states states agree: $title, exhausted" && exit 0
+        echo "explore: no verdict on $title: $verdict ($states states)"
+        exit 2
+    fi
     echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")"
     exit 1
+fi
+
+if test -n "${EXPLORE_WALK:-}"; then
+    main=$source/explore_walk.c build walk || exit 2
+    # shellcheck disable=SC2086
+    (cd "$work" && ./walk $EXPLORE_WALK)
+    exit
 fi
 
 build pan ${seed:+-DT_RAND} || exit 2
@@ -182,17 +219,18 @@ steps=$(number '^ *\([0-9.e+]*\) atomic steps.*')
 depth=$(number '.*depth reached \([0-9]*\),.*')
 memory=$(number '^ *\([0-9.]*\)[[:space:]]*total actual memory usage.*')
 exhausted=false errors=1
+judge_limit
 case $verdict in
 agree) exhausted=true errors=0 ;;
 differ) shorten ;;
 *) errors=null ;;
 esac
-printf '{"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "seconds": %s, "cpu_seconds": %s, "steps": %s, "depth": %s, "memory_mb": %s, "scope": "%s", "verdict": "%s"}\n' \
-    "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$cpu_seconds" "$steps" "$depth" "$memory" "$scope" "${verdict//\"/}" >"$report"
+printf '{"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "seconds": %s, "cpu_seconds": %s, "steps": %s, "depth": %s, "memory_mb": %s, "scope": "%s", "defines": "%s", "verdict": "%s"}\n' \
+    "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$cpu_seconds" "$steps" "$depth" "$memory" "$scope" "$changes" "${verdict//\"/}" >"$report"
 case $verdict in
-agree) echo "all $states states agree: scope '$scope', exhausted" ;;
+agree) echo "all $states states agree: $title, exhausted" ;;
 differ) echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")" ;;
-*) echo "explore: no verdict on scope '$scope': $verdict (pan's words: $work/pan.log)" ;;
+*) echo "explore: no verdict on $title: $verdict (pan's words: $work/pan.log)" ;;
 esac
 echo "$states states, $transitions transitions and $steps steps inside them, depth $depth, $seconds s ($cpu_seconds s on one core), $memory MB"
 case $verdict in

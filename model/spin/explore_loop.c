@@ -751,13 +751,20 @@ static void on_signal(int number) {
     }
     if (number == SIGPROF && (++e.seconds_hung < TICKS_HUNG || e.live != 0))
         return;
-    leave_broken(number == SIGPROF ? "the loop does not end" : "the loop crashes");
+    leave_broken(number == SIGPROF   ? "the loop does not end"
+                 : number == SIGABRT ? "the loop aborts"
+                                     : "the loop crashes");
 }
 
+/* On a stack of its own: where the loop has used up the stack, there is no other. */
 static void set_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_NODEFER | SA_RESTART};
+    static unsigned char memory[1 << 16];
+    const stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_NODEFER | SA_RESTART | SA_ONSTACK};
     struct itimerval second = {{1, 0}, {1, 0}};
+    sigaltstack(&stack, NULL);
     sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGABRT, &action, NULL);
     sigaction(SIGBUS, &action, NULL);
     sigaction(SIGFPE, &action, NULL);
     sigaction(SIGPROF, &action, NULL);

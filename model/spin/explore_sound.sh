@@ -3,7 +3,9 @@
 # and once with all concrete memory matched and no command left out. The sets of what can be observed must be the same: all sequences of
 # calls with their results and of callbacks with theirs, up to names. Called by `make explore-sound`.
 #
-# That the comparison can fail is shown each time: with an abstraction that is made blind on purpose (BLIND in explore.h) the sets must differ.
+# And where a random walk meets an abstract state again, with other memory behind it, both must go on alike, whatever their pasts.
+#
+# That each comparison can fail is shown each time: with an abstraction that is made blind on purpose (BLIND in explore.h) there must be a difference.
 # And the whole search has to find as many states when it takes its ways in another order: otherwise a state shows what has no consequences.
 #
 # usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]...     BLIND: one digit for each way to be blind, 1 unless it is given
@@ -18,8 +20,11 @@ observed() {
     local name=$1 scope=$2
     shift 2
     mkdir -p "$work"
+    rm -f "$work/$name.json" # what is judged is of this search
     EXPLORE_WORK=$work/$name EXPLORE_REPORT=$work/$name.json EXPLORE_DEFINES="-DHISTORY=1 -DDEPTH=$depth $*" \
-        model/spin/explore.sh "$scope" >"$work/$name.log" 2>&1 || { cat "$work/$name.log"; exit 2; }
+        model/spin/explore.sh "$scope" >"$work/$name.log" 2>&1
+    grep -q "\"verdict\": \"the programs are cut off after DEPTH=$depth commands; up to there all states agree\"" "$work/$name.json" ||
+        { cat "$work/$name.log"; exit 2; }
     sort -u "$work/$name/explore.observed" >"$work/$name.set"
 }
 
@@ -31,6 +36,15 @@ states() {
 fixpoint() {
     EXPLORE_WORK=$work/$1 EXPLORE_REPORT=$work/$1.json EXPLORE_SEED=$3 model/spin/explore.sh "$2" >"$work/$1.log" 2>&1 ||
         { cat "$work/$1.log"; exit 2; }
+}
+
+# walk SCOPE DEFINES…: sets walked to its words; returns whether all states that are one go on alike (explore_walk.c)
+walk() {
+    local status
+    walked=$(EXPLORE_WORK=$work/walk EXPLORE_WALK="20000 1" EXPLORE_DEFINES="${*:2}" model/spin/explore.sh "$1" 2>&1)
+    status=$?
+    [[ $status -le 1 && $walked == *"go on differently" ]] || { echo "$walked"; exit 2; }
+    return $status
 }
 
 for argument; do
@@ -53,6 +67,20 @@ for argument; do
             wrong=1
         else
             echo "ok    scope '$scope': an abstraction that is blind ($blind) loses $(comm -23 "$work/$scope-abstract.set" "$work/$scope-blind.set" | wc -l) of them"
+        fi
+    done
+    if walk "$scope"; then
+        echo "ok    scope '$scope', a random walk: $walked"
+    else
+        echo "FAIL  scope '$scope', a random walk: $walked"
+        wrong=1
+    fi
+    for blind in $(grep -o . <<<"$blinds"); do
+        if walk "$scope" -DBLIND="$blind"; then
+            echo "FAIL  scope '$scope', a random walk that is blind ($blind) notices nothing: $walked"
+            wrong=1
+        else
+            echo "ok    scope '$scope', a random walk that is blind ($blind): $walked"
         fi
     done
     fixpoint "$scope-all" "$scope" "" || exit 2

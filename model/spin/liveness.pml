@@ -47,11 +47,18 @@ bit answered = 1;               /* ghost: by its callback, unless it was deleted
 #define ENDED(c) (state[c] == DEAD || state[c] == DELETING || stopped)
 
 #ifdef CHECK_LTL
+#define COMPLETED(c) (state[c] != DELETING || stopped)
 /* Every submission ends. */
 ltl ends_noop { [] ((state[NOOP] == ADDING) -> <> ENDED(NOOP)) }
 ltl ends_timer { [] ((state[TIMER] == ADDING) -> <> ENDED(TIMER)) }
 ltl ends_read { [] ((state[READ] == ADDING) -> <> ENDED(READ)) }
-ltl deleted { [] ((state[READ] == DELETING) -> <> (state[READ] != DELETING || stopped)) }
+ltl ends_read_2 { [] ((state[READ_2] == ADDING) -> <> ENDED(READ_2)) }
+/* Every deletion is completed. */
+ltl deleted_noop { [] ((state[NOOP] == DELETING) -> <> COMPLETED(NOOP)) }
+ltl deleted_timer { [] ((state[TIMER] == DELETING) -> <> COMPLETED(TIMER)) }
+ltl deleted_read { [] ((state[READ] == DELETING) -> <> COMPLETED(READ)) }
+ltl deleted_read_2 { [] ((state[READ_2] == DELETING) -> <> COMPLETED(READ_2)) }
+ltl deleted_cancel { [] ((state[CANCEL] == DELETING) -> <> COMPLETED(CANCEL)) }
 /* Every cancel is answered. */
 ltl ends_cancel { [] (!answered -> <> (answered || stopped)) }
 /* run(UNTIL_DONE) ends when nothing new is added. */
@@ -254,8 +261,13 @@ inline process_submissions() {
 
 inline process_deletions() {
     do
+#ifdef ONLY_READ_IS_DELETED
+    :: atomic { deletions??[READ] -> deletions??READ; state[READ] = DEAD }
+    :: !deletions??[READ] -> break
+#else
     :: atomic { len(deletions) > 0 -> deletions?c; state[c] = DEAD; c = COMPLETIONS } /* silently: ET-RETIRE-1 */
     :: len(deletions) == 0 -> break
+#endif
     od
 }
 
@@ -296,6 +308,12 @@ end_waiting:
         fi;
         count--;
         waiting??eval(c);
+#elif defined(READ_OVERTAKES)
+        if
+        :: waiting??[READ] -> c = READ
+        :: else -> waiting?<c>
+        fi;
+        withdraw(c);
 #else
         waiting?<c>;
         withdraw(c);
