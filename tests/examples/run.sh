@@ -125,7 +125,15 @@ test $? = 1 && ! ls "$work"/f.* >/dev/null 2>&1
 verdict 'a FIFO is refused, not waited for' $?
 
 truncate -s 2G "$work/sparse"
-timeout --preserve-status -s INT 0.3 "$programs/copy" --block-kib 1 "$work/sparse" "$work/s" >"$work/load" 2>&1
+(trap - INT && exec "$programs/copy" --block-kib 1 "$work/sparse" "$work/s") >"$work/load" 2>&1 &
+copy=$!
+for _ in $(seq 200); do # until it is at work
+    ls "$work"/s.* >/dev/null 2>&1 && break
+    sleep 0.05
+done
+sleep 0.1
+kill -INT $copy
+wait $copy
 test $? = 130 && grep -q 'Interrupted' "$work/load" && ! ls "$work"/s.* "$work/s" >/dev/null 2>&1
 verdict 'SIGINT ends a copy and leaves nothing half-written' $?
 rm -f "$work/sparse"
