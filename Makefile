@@ -274,7 +274,7 @@ explore-faults: ## break the loop on purpose, one fault at a time, and let Spin 
 	@model/spin/explore_faults.py
 
 explore-sound: build/default/etalon ## the search with and without abstraction, 4 or 5 commands deep: what can be observed must be the same
-	@model/spin/explore_sound.sh small:5 closes:4:13 times:4 refusals:4 default:4 waits:4 copies:4 sends:5:12
+	@model/spin/explore_sound.sh small:5 closes:4:13 times:4 refusals:4 single:4 waits:4 copies:4 sends:5:12
 
 spec: ## regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
 	@$(PYTHON) spec/render.py
