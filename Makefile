@@ -261,7 +261,7 @@ conform-example: build/default/etalon ## the example of tests/conformance/ADAPTE
 handover: ## prove with Spin that the pool's hand-over and the wake-ups lose nothing and touch nothing too late (model/spin/HANDOVER.md; 1 min)
 	@model/spin/handover.py
 
-liveness: ## ask Spin whether all that the law says ends does end, under a fair world (model/spin/LIVENESS.md; 1 min)
+liveness: ## ask Spin whether all that the law says ends does end, under a fair world (model/spin/LIVENESS.md; some minutes)
 	@model/spin/liveness.py
 
 dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, or neither (spec/errata.md; 20 s)

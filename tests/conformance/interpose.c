@@ -488,6 +488,11 @@ bool interpose_other_threads(void) {
     return stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink > 3; /* ".", "..", and one for each */
 }
 
+void interpose_grace(void) {
+    struct timespec time = {0, GRACE_MS * 1000000L};
+    syscall(SYS_ppoll, NULL, 0, &time, NULL, 0);
+}
+
 /* One wait of whatever kind, of which `look` is the one that does not sleep. Returns what it returns, or -1 with errno. */
 static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int timeout_ms), void *call) {
     uint64_t begun = hooks.clock();

@@ -39,6 +39,8 @@ int interpose_reported(uint32_t *events);
 
 /* The process has more threads than this one: what they do takes real time. */
 bool interpose_other_threads(void);
+/* Gives them some real time. */
+void interpose_grace(void);
 
 /* A timerfd of the subject's. */
 bool interpose_is_timer(int fd);
