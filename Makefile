@@ -267,7 +267,7 @@ liveness: ## ask Spin whether all that the law says ends does end, under a fair 
 dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, or neither (spec/errata.md; 20 s)
 	@model/spin/run.sh
 
-explore: build/default/etalon ## every program of SCOPE=default on loop and model with Spin, to the fixpoint; SWARM=n writes n jobs instead
+explore: build/default/etalon ## every program of SCOPE=default on loop and model with Spin, to the fixpoint (9 min); SWARM=n writes n jobs instead
 	@SWARM='$(SWARM)' EXPLORE_DEFINES='$(EXPLORE_DEFINES)' model/spin/explore.sh $(SCOPE)
 
 explore-faults: ## break the loop on purpose, one fault at a time, and let Spin find it, with the shortest program that shows it

@@ -50,6 +50,8 @@ bool explore_kernel_is_registered(unsigned handle) {
 }
 
 bool explore_kernel_has_watch(unsigned number, uint32_t events, uint32_t generation) {
+    if ((k.numbers_used & bit(number)) == 0) /* what it named before it was closed is no part of the state */
+        return false;
     for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
         const struct watch *w = &k.watch[lowest(left)];
         if (w->number == number && w->file == k.number[number].file && w->epoll == k.newest_epoll)
