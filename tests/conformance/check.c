@@ -391,9 +391,18 @@ static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct
         r->shrunk = shrink(&check.subject[s], &c->trace, outcome, true, r->shrunk_message);
     if (r->shrunk != NULL) {
         c->trace.program = *r->shrunk;
-        struct job job = {.subject = &check.subject[s], .trace = &c->trace, .lenient = true, .outcome = &r->outcome};
-        outcome_free(outcome);
+        struct outcome again = {.verdict = VERDICT_PASS};
+        struct job job = {.subject = &check.subject[s], .trace = &c->trace, .lenient = true, .outcome = &again};
         process_run(&job, 1, 1, NULL);
+        if (is_bad(again.verdict)) {
+            outcome_free(outcome);
+            r->outcome = again;
+        } else { /* it comes and goes: what was seen stays said, of the program as it was */
+            outcome_free(&again);
+            c->trace.program = trace->program;
+            free(r->shrunk);
+            r->shrunk = NULL;
+        }
     }
     run_references(of_case);
     tell_now(check.results - 1);

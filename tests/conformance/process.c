@@ -1,5 +1,5 @@
 /* One process for each run (process.h). What it does there, it does to itself: its memory is a copy, its standard streams
- * lead nowhere, its processes are killed with it, and of what it writes into the shared result nothing is believed unseen. */
+ * lead nowhere, its process group is killed with it, and of what it writes into the shared result nothing is believed unseen. */
 #ifndef ETALON_WITHOUT_KIT
 
 #include "process.h"
@@ -52,7 +52,7 @@ static void *shared_memory(size_t size) {
     return memory;
 }
 
-/* In the new process: nothing of the runner can be reached from here. `said` takes what is written to standard error, -1: nothing does. */
+/* In the new process: no descriptor of the runner's is left here, nor a standard stream. `said` takes what is written to standard error, -1: nothing does. */
 static void seclude(const void *mine, int said) {
     struct rlimit none = {0, 0}, processor = {process_watchdog_s, process_watchdog_s + 1},
                   file = {FILE_BYTES_MAX, FILE_BYTES_MAX};
