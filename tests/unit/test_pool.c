@@ -298,14 +298,18 @@ static void ET_REGISTER_4_after_a_rearm_for_the_pool(void **state) {
 /* ---- the pool's life and the loops' --------------------------------------------------------------------------------- */
 
 /* When deinit has taken the queued work out, and so waits for what executes: it gives up the mutex only for that. */
-static void *open_gate_when_nothing_is_queued(void *argument) {
-    (void)argument;
+static void wait_until_nothing_is_queued(void) {
     for (bool queued = true; queued;) {
         sched_yield();
         pthread_mutex_lock(&pool.mutex);
         queued = pool.queued > 0;
         pthread_mutex_unlock(&pool.mutex);
     }
+}
+
+static void *open_gate_when_nothing_is_queued(void *argument) {
+    (void)argument;
+    wait_until_nothing_is_queued();
     open_gate();
     return NULL;
 }
@@ -370,12 +374,7 @@ static void ET_POOL_14_a_refusal_changes_nothing(void **state) {
 }
 
 static void *deinit_pool_when_nothing_is_queued(void *result) {
-    for (bool queued = true; queued;) {
-        sched_yield();
-        pthread_mutex_lock(&pool.mutex);
-        queued = pool.queued > 0;
-        pthread_mutex_unlock(&pool.mutex);
-    }
+    wait_until_nothing_is_queued();
     *(int *)result = et_pool_deinit(&pool);
     open_gate();
     return NULL;
