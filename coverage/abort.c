@@ -1,5 +1,5 @@
-/* Linked into the coverage build alone: a program that ends by abort() would leave no counts, so they are written first.
- * The programs of tests that expect an abort are counted that way, too. */
+/* Linked into the coverage build alone: a program that ends by abort() would leave no counts, so
+ * they are written first. The programs of tests that expect an abort are counted that way, too. */
 #include <signal.h>
 
 extern void __gcov_dump(void);

@@ -1,5 +1,6 @@
-/* The fuzz target: every input is a program, which must run on the loop and on the model without a difference. One source for
- * libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and, with -DETALON_REPLAY, for replaying files or folders. */
+/* The fuzz target: every input is a program, which must run on the loop and on the model without a
+ * difference. One source for libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and, with
+ * -DETALON_REPLAY, for replaying files or folders. */
 #include "../model/lockstep.h"
 
 #include <dirent.h>
@@ -19,9 +20,11 @@ static struct timespec started;
 static void print_totals(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    double seconds = (double)(now.tv_sec - started.tv_sec) + (double)(now.tv_nsec - started.tv_nsec) / 1e9;
+    double seconds =
+        (double)(now.tv_sec - started.tv_sec) + (double)(now.tv_nsec - started.tv_nsec) / 1e9;
     fprintf(stderr, "etalon-fuzz: executions=%llu commands=%llu seconds=%.3f differences=%llu\n",
-            (unsigned long long)executions, (unsigned long long)commands, seconds, (unsigned long long)differences);
+            (unsigned long long)executions, (unsigned long long)commands, seconds,
+            (unsigned long long)differences);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
@@ -95,7 +98,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s FILE-OR-FOLDER...\n", argv[0]);
     for (int i = 1; i < argc; i++) {
         DIR *folder = opendir(argv[i]);
-        read_all = (folder != NULL ? replay_folder(folder, argv[i]) : replay_file(argv[i])) && read_all;
+        read_all =
+            (folder != NULL ? replay_folder(folder, argv[i]) : replay_file(argv[i])) && read_all;
     }
     return read_all ? 0 : 2;
 }

@@ -1,11 +1,14 @@
-/* A simulated Linux: pipes, AF_UNIX sockets, eventfd, timerfd, a regular file and epoll, as far as the loop can see them.
- * It implements world_simulated of model/world.h; its system calls are reached through fuzz/wrap.c.
+/* A simulated Linux: pipes, AF_UNIX sockets, eventfd, timerfd, a regular file and epoll, as far as
+ * the loop can see them. It implements world_simulated of model/world.h; its system calls are
+ * reached through fuzz/wrap.c.
  *
- * Everything lies in static tables and nothing depends on the real system: the same program always sees the same
- * world. What is in use stands in bit masks, so that a new world costs a few stores and not a pass over the tables.
+ * Everything lies in static tables and nothing depends on the real system: the same program always
+ * sees the same world. What is in use stands in bit masks, so that a new world costs a few stores
+ * and not a pass over the tables.
  *
- * The behaviour follows Linux 6.x to the errno; tests/unit/test_kernel.c runs the same scenarios on both. Data has no
- * content: what is read is filled with a pattern. Sizes are in kernel.h, far smaller than those of Linux. */
+ * The behaviour follows Linux 6.x to the errno; tests/unit/test_kernel.c runs the same scenarios on
+ * both. Data has no content: what is read is filled with a pattern. Sizes are in kernel.h, far
+ * smaller than those of Linux. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -46,8 +49,8 @@ enum socket_state {
     SOCKET_CONNECTED,
 };
 
-/* An open file: what a descriptor number names. It lives while a number names it, the world holds it as the other end, or
- * it waits in a listener's queue. */
+/* An open file: what a descriptor number names. It lives while a number names it, the world holds
+ * it as the other end, or it waits in a listener's queue. */
 struct file {
     uint8_t kind;
     uint8_t numbers; /* how many numbers name it */
@@ -57,21 +60,26 @@ struct file {
     bool own;        /* made by the loop */
     uint8_t state;   /* of a socket */
     uint8_t shutdown;
-    bool was_full;   /* of a pipe's writer: the pipe was full when its reader was closed */
-    uint8_t count;   /* pages of a pipe; datagrams; connections that wait for accept */
-    int error;       /* pending on a socket */
-    uint32_t queued; /* what waits to be read at this end, as it weighs on the other end's send buffer */
-    uint32_t name;  /* of a listener; of another socket: the name of its other end, which is a listener's or none (0) */
+    bool was_full; /* of a pipe's writer: the pipe was full when its reader was closed */
+    uint8_t count; /* pages of a pipe; datagrams; connections that wait for accept */
+    int error;     /* pending on a socket */
+    /* what waits to be read at this end, as it weighs on the other end's send buffer */
+    uint32_t queued;
+    /* of a listener; of another socket: the name of its other end, which is a listener's or none
+     * (0) */
+    uint32_t name;
     uint16_t begun; /* of a stream socket: bytes that were read of the first of its messages */
     union {
         struct {
             uint16_t start, length;
-        } page[KERNEL_PAGES];                /* at the reader */
-        uint16_t message[KERNEL_MESSAGES];   /* lengths: of datagrams, or of the pieces in which a stream was sent */
+        } page[KERNEL_PAGES]; /* at the reader */
+        /* lengths: of datagrams, or of the pieces in which a stream was sent */
+        uint16_t message[KERNEL_MESSAGES];
         uint8_t pending[KERNEL_BACKLOG + 1]; /* the server's ends */
         uint64_t counter;
         struct {
-            uint64_t expiry, armed; /* armed: in this order among equals; expiry: also of a connect in progress */
+            /* armed: in this order among equals; expiry: also of a connect in progress */
+            uint64_t expiry, armed;
             bool expired;
         } timer;
         struct {
@@ -111,7 +119,8 @@ static struct {
     unsigned faults;
     unsigned spurious; /* mask of handles */
     uint8_t newest_epoll;
-    int8_t gives;                   /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
+    /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
+    int8_t gives;
     int8_t handle[PROGRAM_HANDLES]; /* number, or -1 */
     uint32_t spurious_events[PROGRAM_HANDLES];
     struct fault fault[KERNEL_FAULTS];
@@ -123,7 +132,8 @@ static struct {
     struct watch watch[KERNEL_WATCHES];
 } k;
 
-/* Where the bytes of a send go: not static, so that no compiler drops the reading of the caller's buffer. */
+/* Where the bytes of a send go: not static, so that no compiler drops the reading of the caller's
+ * buffer. */
 unsigned char kernel_sink[KERNEL_SNDBUF];
 
 const struct kernel_sizes kernel_small = {
@@ -157,7 +167,7 @@ static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
     return clock_ns + 1000 * (value_us < longest ? value_us : longest);
 }
 
-/* ---- descriptor numbers and open files ---- */
+/* ---- descriptor numbers and open files ------------------------------------------------------- */
 
 static struct file *file_new(enum file_kind kind) {
     if (k.files_used == UINT64_MAX) {
@@ -177,14 +187,16 @@ static void file_free(struct file *f) {
     uint64_t gone = ~bit(index_of(f));
     k.files_used &= gone;
     k.epolls &= gone;
-    if (k.newest_epoll == index_of(f)) /* the loop has given up the new one: it goes on with the old one */
+    /* the loop has given up the new one: it goes on with the old one */
+    if (k.newest_epoll == index_of(f))
         k.newest_epoll = k.epolls != 0 ? (uint8_t)lowest(k.epolls) : NONE;
     k.timers &= gone;
     k.connecting &= gone;
 }
 
 static struct file *named(int fd) {
-    if (fd < 0 || fd >= KERNEL_NUMBERS || !(k.numbers_used & ~(uint64_t)NUMBERS_AT_ALL & bit((unsigned)fd)))
+    if (fd < 0 || fd >= KERNEL_NUMBERS ||
+        !(k.numbers_used & ~(uint64_t)NUMBERS_AT_ALL & bit((unsigned)fd)))
         return NULL;
     return &k.file[k.number[fd].file];
 }
@@ -212,7 +224,7 @@ static void pair(struct file *f, struct file *other) {
     other->peer = (uint8_t)index_of(f);
 }
 
-/* ---- readiness ---- */
+/* ---- readiness ------------------------------------------------------------------------------- */
 
 static bool sockets_have(const struct file *f, unsigned end) {
     return (f->shutdown & end) != 0;
@@ -261,14 +273,16 @@ static void ready_put(struct watch *w) {
     w->ready = true;
 }
 
-/* What Linux does for the waiters of a file: a watch joins the ready list when it asks for one of the events in `key`.
- * Whether it is really ready is seen when somebody waits. Of several watches of one file the newest comes first. */
+/* What Linux does for the waiters of a file: a watch joins the ready list when it asks for one of
+ * the events in `key`. Whether it is really ready is seen when somebody waits. Of several watches
+ * of one file the newest comes first. */
 static void wake(const struct file *f, uint32_t key) {
     for (uint64_t below = UINT64_MAX;;) {
         struct watch *newest = NULL;
         for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
             struct watch *w = &k.watch[lowest(left)];
-            if (w->file == index_of(f) && w->serial < below && (newest == NULL || w->serial > newest->serial))
+            if (w->file == index_of(f) && w->serial < below &&
+                (newest == NULL || w->serial > newest->serial))
                 newest = w;
         }
         if (newest == NULL)
@@ -279,7 +293,7 @@ static void wake(const struct file *f, uint32_t key) {
     }
 }
 
-/* ---- closing ---- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void watch_free(struct watch *w) {
     struct file *epoll = &k.file[w->epoll];
@@ -292,7 +306,8 @@ static void watch_free(struct watch *w) {
     k.watches_used &= ~bit((unsigned)(w - k.watch));
 }
 
-/* The other end learns that f is closed. An end in the world's hands goes with it: nobody can name it any more. */
+/* The other end learns that f is closed. An end in the world's hands goes with it: nobody can name
+ * it any more. */
 static void hang_up(struct file *f, bool never_accepted) {
     struct file *peer = peer_of(f);
     if (peer == NULL)
@@ -342,7 +357,7 @@ static void number_release(int fd) {
         file_release(f);
 }
 
-/* ---- faults ---- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 static int fault_slow(enum faulty_call call) {
     int error = 0;
@@ -363,8 +378,8 @@ static int fault_slow(enum faulty_call call) {
     return error;
 }
 
-/* The errno with which this call has to fail, or 0. The loop's own descriptors are spared: their failing tells nothing of a law,
- * and would let a wake-up last for ever. */
+/* The errno with which this call has to fail, or 0. The loop's own descriptors are spared: their
+ * failing tells nothing of a law, and would let a wake-up last for ever. */
 static int fault(enum faulty_call call, int fd) {
     if (!(k.faulty & (1u << call)))
         return 0;
@@ -372,9 +387,10 @@ static int fault(enum faulty_call call, int fd) {
     return f != NULL && f->own ? 0 : fault_slow(call);
 }
 
-/* ---- the caller's memory ---- */
+/* ---- the caller's memory --------------------------------------------------------------------- */
 
-/* Reads or fills `length` bytes of the caller's buffers as Linux would, so that a sanitizer sees the use of dead ones. */
+/* Reads or fills `length` bytes of the caller's buffers as Linux would, so that a sanitizer sees
+ * the use of dead ones. */
 static void take(const struct iovec *vector, size_t vectors, size_t length) {
     for (size_t i = 0; i < vectors && length > 0; i++) {
         size_t part = vector[i].iov_len < length ? vector[i].iov_len : length;
@@ -402,7 +418,7 @@ static size_t size_of(const struct iovec *vector, size_t vectors) {
     return size;
 }
 
-/* ---- pipes ---- */
+/* ---- pipes ----------------------------------------------------------------------------------- */
 
 static int64_t pipe_read(struct file *f, size_t length) {
     size_t done = 0;
@@ -424,7 +440,8 @@ static int64_t pipe_read(struct file *f, size_t length) {
     return (int64_t)done;
 }
 
-/* As pipe_write of Linux: the odd bytes go into the last page if they all fit there, the rest into free pages. */
+/* As pipe_write of Linux: the odd bytes go into the last page if they all fit there, the rest into
+ * free pages. */
 static int64_t pipe_write(const struct file *writer, size_t length) {
     size_t done = 0;
     struct file *f = peer_of(writer);
@@ -450,7 +467,7 @@ static int64_t pipe_write(const struct file *writer, size_t length) {
     return (int64_t)done;
 }
 
-/* ---- sockets ---- */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
 static bool is_socket(const struct file *f) {
     return f->kind == FILE_STREAM || f->kind == FILE_DATAGRAM;
@@ -464,7 +481,8 @@ static int error_taken(struct file *f) {
 
 /* What a message weighs on the sender's buffer for as long as it is not wholly read. */
 static uint32_t cost(size_t length) {
-    return kernel_sizes->cost != NULL ? kernel_sizes->cost[length] : (uint32_t)length + KERNEL_MESSAGE_COST;
+    return kernel_sizes->cost != NULL ? kernel_sizes->cost[length]
+                                      : (uint32_t)length + KERNEL_MESSAGE_COST;
 }
 
 static bool has_room(const struct file *receiver) {
@@ -479,7 +497,8 @@ static void message_put(struct file *receiver, size_t length) {
     receiver->queued += cost(length);
 }
 
-/* The first message goes; that makes room for the other end, which hears of it when it can be called writable. */
+/* The first message goes; that makes room for the other end, which hears of it when it can be
+ * called writable. */
 static void message_drop(struct file *f) {
     f->queued -= cost(f->message[0]);
     f->begun = 0;
@@ -506,7 +525,8 @@ static int64_t stream_send(struct file *f, size_t length, bool has_address) {
     assert(peer != NULL); /* else SHUT_OUT */
     while (sent < length && has_room(peer)) {
         size_t part = length - sent < kernel_sizes->piece ? length - sent : kernel_sizes->piece;
-        if (sockets_have(peer, SHUT_IN)) /* it was shut down before it was connected: we were not told */
+        /* it was shut down before it was connected: we were not told */
+        if (sockets_have(peer, SHUT_IN))
             return -EPIPE;
         message_put(peer, part);
         sent += part;
@@ -527,7 +547,8 @@ static int64_t datagram_send(struct file *f, size_t length) {
     struct file *peer = peer_of(f);
     if (peer == NULL && !f->peer_gone)
         return -ENOTCONN;
-    if (peer == NULL) { /* this very send finds out: the socket is disconnected and loses what it has not read */
+    /* this very send finds out: the socket is disconnected and loses what it has not read */
+    if (peer == NULL) {
         f->peer_gone = false;
         f->count = 0;
         f->queued = 0;
@@ -558,7 +579,8 @@ static int64_t stream_receive(struct file *f, size_t length, int flags) {
     for (unsigned i = 0; flags & MSG_PEEK && i < f->count && done < length; i++)
         done += f->message[i] - (i == 0 ? f->begun : 0u);
     while (!(flags & MSG_PEEK) && f->count > 0 && done < length) {
-        size_t left = (size_t)f->message[0] - f->begun, part = left < length - done ? left : length - done;
+        size_t left = (size_t)f->message[0] - f->begun,
+               part = left < length - done ? left : length - done;
         done += part;
         f->begun = (uint16_t)(f->begun + part);
         if (part == left)
@@ -581,17 +603,20 @@ static int64_t datagram_receive(struct file *f, size_t length, int flags, size_t
     return (int64_t)(*whole < length ? *whole : length);
 }
 
-static int64_t socket_send(struct file *f, const struct iovec *vector, size_t vectors, int flags, bool has_address) {
+static int64_t socket_send(struct file *f, const struct iovec *vector, size_t vectors, int flags,
+                           bool has_address) {
     size_t length = size_of(vector, vectors);
     if (flags & MSG_OOB)
         return -EOPNOTSUPP; /* out-of-band data of AF_UNIX is not simulated */
-    int64_t sent = f->kind == FILE_STREAM ? stream_send(f, length, has_address) : datagram_send(f, length);
+    int64_t sent =
+        f->kind == FILE_STREAM ? stream_send(f, length, has_address) : datagram_send(f, length);
     if (sent > 0)
         take(vector, vectors, (size_t)sent);
     return sent;
 }
 
-static int64_t socket_receive(struct file *f, const struct iovec *vector, size_t vectors, int flags, int *flags_out) {
+static int64_t socket_receive(struct file *f, const struct iovec *vector, size_t vectors, int flags,
+                              int *flags_out) {
     size_t length = size_of(vector, vectors);
     size_t whole = 0;
     if (f->kind == FILE_STREAM) {
@@ -609,7 +634,7 @@ static int64_t socket_receive(struct file *f, const struct iovec *vector, size_t
     return flags & MSG_TRUNC ? (int64_t)whole : got;
 }
 
-/* ---- connections ---- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static struct file *listener_named(uint32_t name) {
     for (uint64_t left = k.files_used; left != 0; left &= left - 1) {
@@ -620,7 +645,8 @@ static struct file *listener_named(uint32_t name) {
     return NULL;
 }
 
-/* Puts a connection into the listener's queue: the server's end, which accept will give a number. */
+/* Puts a connection into the listener's queue: the server's end, which accept will give a number.
+ */
 static int connect_to(struct file *client, struct file *listener) {
     struct file *server = file_new(FILE_STREAM);
     if (server == NULL)
@@ -648,8 +674,9 @@ static void connect_fails(struct file *f, int error) {
     wake(f, WAKE_ALL);
 }
 
-/* Asynchronous connects end by themselves, like a handshake whose answer has come in. A full queue lets them wait, until
- * it has taken too long. Where no listener ever was there is no way to get to. */
+/* Asynchronous connects end by themselves, like a handshake whose answer has come in. A full queue
+ * lets them wait, until it has taken too long. Where no listener ever was there is no way to get
+ * to. */
 static void connects_complete(void) {
     for (uint64_t left = k.connecting; left != 0; left &= left - 1) {
         struct file *f = &k.file[lowest(left)];
@@ -669,7 +696,8 @@ static void connects_complete(void) {
     }
 }
 
-static const struct sockaddr *address_write(struct sockaddr_un *address, uint32_t name, unsigned *length) {
+static const struct sockaddr *address_write(struct sockaddr_un *address, uint32_t name,
+                                            unsigned *length) {
     address->sun_family = AF_UNIX;
     address->sun_path[0] = '\0';
     memcpy(address->sun_path + 1, &name, sizeof name);
@@ -677,7 +705,8 @@ static const struct sockaddr *address_write(struct sockaddr_un *address, uint32_
     return (const struct sockaddr *)address;
 }
 
-/* For the caller: as much as there is room for, and the whole length. Without a name the family is all. */
+/* For the caller: as much as there is room for, and the whole length. Without a name the family is
+ * all. */
 static void address_copy(struct sockaddr *to, socklen_t *length, uint32_t name) {
     struct sockaddr_un address;
     unsigned whole;
@@ -697,7 +726,8 @@ static int64_t address_read(const struct sockaddr *address, socklen_t length) {
     memcpy(&copy, address, length);
     if (copy.sun_family != AF_UNIX)
         return -EINVAL;
-    if (length == offsetof(struct sockaddr_un, sun_path) + 1 + sizeof name && copy.sun_path[0] == '\0')
+    if (length == offsetof(struct sockaddr_un, sun_path) + 1 + sizeof name &&
+        copy.sun_path[0] == '\0')
         memcpy(&name, copy.sun_path + 1, sizeof name);
     return name;
 }
@@ -705,8 +735,8 @@ static int64_t address_read(const struct sockaddr *address, socklen_t length) {
 static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t length) {
     int failure = fault(FAULTY_CONNECT, fd);
     struct file *f = named(fd);
-    bool asynchronous =
-        (failure == EINPROGRESS || failure == EINTR) && f != NULL && f->kind == FILE_STREAM && f->state == SOCKET_FRESH;
+    bool asynchronous = (failure == EINPROGRESS || failure == EINTR) && f != NULL &&
+                        f->kind == FILE_STREAM && f->state == SOCKET_FRESH;
     if (failure != 0 && !asynchronous)
         return -failure;
     if (f == NULL)
@@ -717,7 +747,8 @@ static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t le
     if (name < 0)
         return name;
     if (f->kind == FILE_DATAGRAM)
-        return -ECONNREFUSED; /* the listeners are stream sockets: no datagram socket has such a name */
+        /* the listeners are stream sockets: no datagram socket has such a name */
+        return -ECONNREFUSED;
     if (f->state == SOCKET_CONNECTING)
         return -EALREADY;
     if (f->state == SOCKET_FAILED) { /* told once, then the socket is as a new one */
@@ -765,14 +796,16 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
     return install(server);
 }
 
-/* ---- the calls on descriptors ---- */
+/* ---- the calls on descriptors ---------------------------------------------------------------- */
 
 static int64_t regular_move(struct file *f, size_t length, uint64_t *position, bool writes) {
     uint64_t at = *position;
     if (writes && length > 0 && at > (uint64_t)INT64_MAX - length)
         return -EFBIG;
     if (!writes)
-        length = at >= f->regular.size ? 0 : f->regular.size - at < length ? f->regular.size - at : length;
+        length = at >= f->regular.size           ? 0
+                 : f->regular.size - at < length ? f->regular.size - at
+                                                 : length;
     else if (length > 0 && at + length > f->regular.size)
         f->regular.size = at + length;
     *position = at + length;
@@ -850,7 +883,8 @@ static int64_t call_write(int fd, const void *buffer, size_t length) {
     case FILE_STREAM:
     case FILE_DATAGRAM: return socket_send(f, &vector, 1, 0, false);
     case FILE_EVENTFD:
-        if (length != sizeof value) /* Linux before 6.7 took more, and looked at the first eight bytes */
+        /* Linux before 6.7 took more, and looked at the first eight bytes */
+        if (length != sizeof value)
             return -EINVAL;
         memcpy(&value, buffer, sizeof value);
         return counter_write(f, value);
@@ -999,7 +1033,8 @@ static int64_t socket_shutdown(struct file *f, int how) {
         return -ENOTCONN;
     struct file *peer = peer_of(f);
     if (peer != NULL && f->kind == FILE_STREAM) {
-        peer->shutdown |= (uint8_t)((mode & SHUT_IN ? SHUT_OUT : 0) | (mode & SHUT_OUT ? SHUT_IN : 0));
+        peer->shutdown |=
+            (uint8_t)((mode & SHUT_IN ? SHUT_OUT : 0) | (mode & SHUT_OUT ? SHUT_IN : 0));
         wake(peer, WAKE_ALL);
     }
     return 0;
@@ -1019,7 +1054,7 @@ static int64_t call_close(int fd) {
     return -failure; /* Linux closes the number even when it reports an error */
 }
 
-/* ---- epoll and the loop's eventfd ---- */
+/* ---- epoll and the loop's eventfd ------------------------------------------------------------ */
 
 static int64_t own_new(enum file_kind kind) {
     struct file *f = file_new(kind);
@@ -1105,8 +1140,10 @@ static int64_t watch_add(unsigned epoll, int fd, const struct epoll_event *event
     }
     unsigned index = lowest(~k.watches_used);
     k.watches_used |= bit(index);
-    k.watch[index] = (struct watch){
-        .epoll = (uint8_t)epoll, .number = (uint8_t)fd, .file = k.number[fd].file, .serial = k.watches++};
+    k.watch[index] = (struct watch){.epoll = (uint8_t)epoll,
+                                    .number = (uint8_t)fd,
+                                    .file = k.number[fd].file,
+                                    .serial = k.watches++};
     return watch_set(&k.watch[index], event);
 }
 
@@ -1133,7 +1170,8 @@ static int64_t control(int epfd, int op, int fd, const struct epoll_event *event
     return w == NULL ? -ENOENT : watch_set(w, event);
 }
 
-static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event, struct kernel_control *told) {
+static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event,
+                              struct kernel_control *told) {
     int failure = k.faulty & (1u << FAULTY_EPOLL_CTL) ? fault_slow(FAULTY_EPOLL_CTL) : 0;
     int64_t result = failure != 0 ? -failure : control(epfd, op, fd, event);
     const struct file *epoll = named(epfd);
@@ -1143,7 +1181,7 @@ static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event
     return result;
 }
 
-/* ---- waiting ---- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static int asked(void) {
     return fault(FAULTY_EPOLL_WAIT, -1);
@@ -1187,7 +1225,8 @@ static void advance(uint64_t clock_ns) {
     timers_expire();
 }
 
-/* The pending COMMAND_SPURIOUS: its watches count as ready, once, with events that Linux could report for them. */
+/* The pending COMMAND_SPURIOUS: its watches count as ready, once, with events that Linux could
+ * report for them. */
 static void spurious_take(unsigned epoll, uint32_t extra[KERNEL_WATCHES], uint64_t *marked) {
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++) {
         struct watch *w = k.spurious & (1u << d) ? watch_of(epoll, k.handle[d]) : NULL;
@@ -1201,8 +1240,9 @@ static void spurious_take(unsigned epoll, uint32_t extra[KERNEL_WATCHES], uint64
     k.spurious = 0;
 }
 
-/* Collects up to max ready watches. As in Linux a reported watch goes to the end of the list, one that turns out not
- * to be ready leaves it, and one for which there is no room stays at the front. */
+/* Collects up to max ready watches. As in Linux a reported watch goes to the end of the list, one
+ * that turns out not to be ready leaves it, and one for which there is no room stays at the front.
+ */
 static unsigned ready_take(struct file *epoll, unsigned max, uint8_t *taken, uint32_t *events) {
     uint32_t extra[KERNEL_WATCHES];
     uint64_t marked = 0;
@@ -1263,8 +1303,10 @@ static int look(int epfd, struct epoll_event *events, int max, struct kernel_rep
         events[i].events = bits[position[i]];
         events[i].data = w->data;
         const struct file *now = named(w->number);
-        reports[i] = (struct kernel_report){
-            .fd = w->number, .events = bits[position[i]], .stale = now != &k.file[w->file], .own = k.file[w->file].own};
+        reports[i] = (struct kernel_report){.fd = w->number,
+                                            .events = bits[position[i]],
+                                            .stale = now != &k.file[w->file],
+                                            .own = k.file[w->file].own};
     }
     return (int)count;
 }
@@ -1328,7 +1370,7 @@ static const struct kernel simulated = {
     .interest = interest,
 };
 
-/* ---- commands ---- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static enum file_kind kind_of(uint64_t world_kind) {
     switch (world_kind) {
@@ -1350,8 +1392,8 @@ static enum file_kind other_end(enum file_kind kind) {
 }
 
 static bool has_other_end(uint64_t world_kind) {
-    return world_kind == WORLD_PIPE_READER || world_kind == WORLD_PIPE_WRITER || world_kind == WORLD_STREAM ||
-           world_kind == WORLD_DATAGRAM;
+    return world_kind == WORLD_PIPE_READER || world_kind == WORLD_PIPE_WRITER ||
+           world_kind == WORLD_STREAM || world_kind == WORLD_DATAGRAM;
 }
 
 static void open_handle(unsigned d, uint64_t world_kind) {
@@ -1463,7 +1505,8 @@ static bool world_command(const struct command *command) {
     case COMMAND_ORDER: k.order = command->value; return true;
     case COMMAND_BATCH: k.batch = command->value; return true;
     case COMMAND_LIMIT:
-        k.limit = command->value > 0 && command->value < KERNEL_OWN_FROM ? (unsigned)command->value : KERNEL_OWN_FROM;
+        k.limit = command->value > 0 && command->value < KERNEL_OWN_FROM ? (unsigned)command->value
+                                                                         : KERNEL_OWN_FROM;
         return true;
     case COMMAND_OPEN:
         if (d < PROGRAM_HANDLES)
@@ -1492,10 +1535,11 @@ static bool world_command(const struct command *command) {
     return true;
 }
 
-/* ---- the world ---- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 static void world_begin(const struct world_observer *observer, void *self, uint64_t clock_ns) {
-    memset(&k, 0, offsetof(__typeof__(k), handle)); /* the masks, which say what of the tables is in use */
+    /* the masks, which say what of the tables is in use */
+    memset(&k, 0, offsetof(__typeof__(k), handle));
     memset(k.handle, -1, sizeof k.handle);
     k.clock_ns = clock_ns;
     k.numbers_used = NUMBERS_AT_ALL;
@@ -1541,7 +1585,8 @@ static const void *world_address(unsigned listener, unsigned *length) {
 static uint32_t world_registered(int fd, bool *any) {
     const struct watch *w = NULL;
     if (k.epolls != 0)
-        w = watch_of(k.newest_epoll != NONE && (k.epolls & bit(k.newest_epoll)) ? k.newest_epoll : lowest(k.epolls),
+        w = watch_of(k.newest_epoll != NONE && (k.epolls & bit(k.newest_epoll)) ? k.newest_epoll
+                                                                                : lowest(k.epolls),
                      fd);
     *any = w != NULL;
     return w != NULL ? w->events : 0;

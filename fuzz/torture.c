@@ -1,9 +1,9 @@
 /* Which call may fail with what, and the one that has to (torture.h).
  *
- * The table holds what section 2 of the manual pages documents for the call and the kind of file behind its descriptor, without
- * what cannot be: ENOTSOCK of a socket, EBADF of a close of what is open, EFAULT and EINVAL of the loop's own arguments.
- * Added is EPERM of epoll_pwait2, with which sandboxes refuse calls that they do not know. A descriptor that is not open
- * fails by itself. */
+ * The table holds what section 2 of the manual pages documents for the call and the kind of file
+ * behind its descriptor, without what cannot be: ENOTSOCK of a socket, EBADF of a close of what is
+ * open, EFAULT and EINVAL of the loop's own arguments. Added is EPERM of epoll_pwait2, with which
+ * sandboxes refuse calls that they do not know. A descriptor that is not open fails by itself. */
 #include "torture.h"
 
 #include <errno.h>
@@ -12,7 +12,16 @@
 #include "../model/lockstep.h"
 
 /* Kinds of file, as a mask. */
-enum { PIPE = 1, SOCKET = 2, COUNTER = 4, REGULAR = 8, NO_FILE = 16, OWN = 32, THEIRS = 15, ANY = 63 };
+enum {
+    PIPE = 1,
+    SOCKET = 2,
+    COUNTER = 4,
+    REGULAR = 8,
+    NO_FILE = 16,
+    OWN = 32,
+    THEIRS = 15,
+    ANY = 63
+};
 
 struct possible {
     uint8_t files;
@@ -28,7 +37,8 @@ LIST(add) = {{ANY, ENOMEM},    {ANY, ENOSPC},   {THEIRS, EPERM},  {THEIRS, EBADF
              {THEIRS, EEXIST}, {THEIRS, ELOOP}, {THEIRS, EINVAL}, {0, 0}};
 LIST(modify) = {{ANY, ENOENT}, {ANY, ENOMEM}, {ANY, EBADF}, {ANY, EPERM}, {ANY, EINVAL}, {0, 0}};
 LIST(removed) = {{ANY, ENOENT}, {ANY, ENOMEM}, {ANY, EBADF}, {ANY, EPERM}, {ANY, EINVAL}, {0, 0}};
-LIST(waited2) = {{ANY, EINTR}, {ANY, EBADF}, {ANY, EINVAL}, {ANY, EFAULT}, {ANY, ENOSYS}, {ANY, EPERM}, {0, 0}};
+LIST(waited2) = {{ANY, EINTR},  {ANY, EBADF}, {ANY, EINVAL}, {ANY, EFAULT},
+                 {ANY, ENOSYS}, {ANY, EPERM}, {0, 0}};
 LIST(waited) = {{ANY, EINTR}, {ANY, EBADF}, {ANY, EINVAL}, {ANY, EFAULT}, {0, 0}};
 LIST(reading) = {{ANY, EAGAIN},
                  {ANY, EINTR},
@@ -45,12 +55,26 @@ LIST(reading) = {{ANY, EAGAIN},
                  {COUNTER, ECANCELED}, /* timerfd_create(2): the clock was set */
                  {0, 0}};
 /* A write of the loop's own: EAGAIN, when the counter of its eventfd is full. */
-LIST(writing) = {{ANY, EAGAIN},      {THEIRS, EINTR}, {THEIRS, EBADF},   {THEIRS, EDESTADDRREQ}, {THEIRS, EDQUOT},
-                 {THEIRS, EFAULT},   {THEIRS, EFBIG}, {THEIRS, EINVAL},  {THEIRS, EIO},          {THEIRS, ENOSPC},
-                 {THEIRS, EPERM},    {THEIRS, EPIPE}, {SOCKET, ENOBUFS}, {SOCKET, ECONNRESET},   {SOCKET, ENOTCONN},
-                 {SOCKET, EMSGSIZE}, {0, 0}};
-LIST(positioned_read) = {{ANY, EAGAIN}, {ANY, EINTR}, {ANY, EBADF},     {ANY, EFAULT}, {ANY, EINVAL}, {ANY, EIO},
-                         {ANY, EISDIR}, {ANY, ENXIO}, {ANY, EOVERFLOW}, {ANY, ESPIPE}, {0, 0}};
+LIST(writing) = {{ANY, EAGAIN},
+                 {THEIRS, EINTR},
+                 {THEIRS, EBADF},
+                 {THEIRS, EDESTADDRREQ},
+                 {THEIRS, EDQUOT},
+                 {THEIRS, EFAULT},
+                 {THEIRS, EFBIG},
+                 {THEIRS, EINVAL},
+                 {THEIRS, EIO},
+                 {THEIRS, ENOSPC},
+                 {THEIRS, EPERM},
+                 {THEIRS, EPIPE},
+                 {SOCKET, ENOBUFS},
+                 {SOCKET, ECONNRESET},
+                 {SOCKET, ENOTCONN},
+                 {SOCKET, EMSGSIZE},
+                 {0, 0}};
+LIST(positioned_read) = {{ANY, EAGAIN},    {ANY, EINTR},  {ANY, EBADF},  {ANY, EFAULT},
+                         {ANY, EINVAL},    {ANY, EIO},    {ANY, EISDIR}, {ANY, ENXIO},
+                         {ANY, EOVERFLOW}, {ANY, ESPIPE}, {0, 0}};
 LIST(positioned_write) = {{ANY, EAGAIN}, {ANY, EINTR},  {ANY, EBADF},  {ANY, EDESTADDRREQ},
                           {ANY, EDQUOT}, {ANY, EFAULT}, {ANY, EFBIG},  {ANY, EINVAL},
                           {ANY, EIO},    {ANY, ENOSPC}, {ANY, ENXIO},  {ANY, EOVERFLOW},
@@ -83,12 +107,14 @@ LIST(receiving) = {{SOCKET, EAGAIN},
                    {SOCKET, ENOTCONN},
                    {SOCKET, ETIMEDOUT},
                    {0, 0}};
-LIST(accepting) = {{SOCKET, EAGAIN},          {SOCKET, EBADF},           {SOCKET, ECONNABORTED}, {SOCKET, EFAULT},
-                   {SOCKET, EINTR},           {SOCKET, EINVAL},          {SOCKET, EMFILE},       {SOCKET, ENFILE},
-                   {SOCKET, ENOBUFS},         {SOCKET, ENOMEM},          {SOCKET, EOPNOTSUPP},   {SOCKET, EPERM},
-                   {SOCKET, EPROTO},          {SOCKET, ENETDOWN},        {SOCKET, ENOPROTOOPT},  {SOCKET, EHOSTDOWN},
-                   {SOCKET, ENONET},          {SOCKET, EHOSTUNREACH},    {SOCKET, ENETUNREACH},  {SOCKET, ENOSR},
-                   {SOCKET, ESOCKTNOSUPPORT}, {SOCKET, EPROTONOSUPPORT}, {SOCKET, ETIMEDOUT},    {0, 0}};
+LIST(accepting) = {{SOCKET, EAGAIN},          {SOCKET, EBADF},      {SOCKET, ECONNABORTED},
+                   {SOCKET, EFAULT},          {SOCKET, EINTR},      {SOCKET, EINVAL},
+                   {SOCKET, EMFILE},          {SOCKET, ENFILE},     {SOCKET, ENOBUFS},
+                   {SOCKET, ENOMEM},          {SOCKET, EOPNOTSUPP}, {SOCKET, EPERM},
+                   {SOCKET, EPROTO},          {SOCKET, ENETDOWN},   {SOCKET, ENOPROTOOPT},
+                   {SOCKET, EHOSTDOWN},       {SOCKET, ENONET},     {SOCKET, EHOSTUNREACH},
+                   {SOCKET, ENETUNREACH},     {SOCKET, ENOSR},      {SOCKET, ESOCKTNOSUPPORT},
+                   {SOCKET, EPROTONOSUPPORT}, {SOCKET, ETIMEDOUT},  {0, 0}};
 LIST(connecting) = {{SOCKET, EACCES},
                     {SOCKET, EPERM},
                     {SOCKET, EADDRINUSE},
@@ -107,9 +133,11 @@ LIST(connecting) = {{SOCKET, EACCES},
                     {SOCKET, ETIMEDOUT},
                     {0, 0}};
 LIST(option) = {{SOCKET, EBADF}, {SOCKET, EFAULT}, {SOCKET, EINVAL}, {SOCKET, ENOPROTOOPT}, {0, 0}};
-LIST(named) = {{SOCKET, EBADF}, {SOCKET, EFAULT}, {SOCKET, EINVAL}, {SOCKET, ENOBUFS}, {SOCKET, ENOTCONN}, {0, 0}};
+LIST(named) = {{SOCKET, EBADF},   {SOCKET, EFAULT},   {SOCKET, EINVAL},
+               {SOCKET, ENOBUFS}, {SOCKET, ENOTCONN}, {0, 0}};
 LIST(shutting) = {{SOCKET, EBADF}, {SOCKET, EINVAL}, {SOCKET, ENOTCONN}, {0, 0}};
-LIST(created) = {{ANY, EAGAIN}, {0, 0}}; /* EINVAL and EPERM are for attributes that the pool does not set */
+/* EINVAL and EPERM are for attributes that the pool does not set */
+LIST(created) = {{ANY, EAGAIN}, {0, 0}};
 LIST(closing) = {{ANY, EINTR}, {ANY, EIO}, {REGULAR, ENOSPC}, {REGULAR, EDQUOT}, {0, 0}};
 
 static const struct {
@@ -231,6 +259,7 @@ int torture_fails(enum torture_call call, int fd) {
         return 0;
     int failure = points == chosen.point ? chosen.error : later_failure(&now, error, count);
     if (failure != 0)
-        lockstep_disturbed(call == TORTURE_CLOSE ? 0 : failure); /* a close is never why an init fails */
+        /* a close is never why an init fails */
+        lockstep_disturbed(call == TORTURE_CLOSE ? 0 : failure);
     return failure;
 }

@@ -1,6 +1,7 @@
-/* Torture: one chosen system call of the loop fails, or that one and others after it. fuzz/wrap.c asks here before each call that
- * can fail; tests/torture.c chooses. A point is a call, with the file behind its descriptor, for which a manual page
- * allows an errno; points are counted from 1 in each world. Only the simulated kernel can be asked to fail. */
+/* Torture: one chosen system call of the loop fails, or that one and others after it. fuzz/wrap.c
+ * asks here before each call that can fail; tests/torture.c chooses. A point is a call, with the
+ * file behind its descriptor, for which a manual page allows an errno; points are counted from 1 in
+ * each world. Only the simulated kernel can be asked to fail. */
 #ifndef ETALON_TORTURE_H
 #define ETALON_TORTURE_H
 
@@ -43,7 +44,8 @@ enum torture_call {
 enum torture_mode {
     TORTURE_ONCE, /* that call */
     TORTURE_SAME, /* and all later ones of its name, as long as the errno makes sense for them */
-    TORTURE_ON,   /* and all later calls, with an errno of their own where this one makes no sense */
+    /* and all later calls, with an errno of their own where this one makes no sense */
+    TORTURE_ON,
     TORTURE_MODES
 };
 
@@ -59,10 +61,12 @@ struct torture_point {
     bool own;     /* of the loop itself */
 };
 
-/* From now on, in every world that begins; without a setting nothing is counted and nothing fails. */
+/* From now on, in every world that begins; without a setting nothing is counted and nothing fails.
+ */
 void torture_set(const struct torture_setting *setting);
 
-/* A new world begins: the count starts anew. With NULL, which stands for one that cannot fail, nothing is counted. */
+/* A new world begins: the count starts anew. With NULL, which stands for one that cannot fail,
+ * nothing is counted. */
 void torture_begin(const struct kernel *kernel);
 
 /* The errno with which this call has to fail now, or 0. fd: -1 where the call has none. */

@@ -1,8 +1,10 @@
-/* The yardstick of the lockstep harness: a toy target of up to 50 operations on a small binary heap for each input.
+/* The yardstick of the lockstep harness: a toy target of up to 50 operations on a small binary heap
+ * for each input.
  *
- * Commands per second mean little from machine to machine. This is about the cheapest target that still does something
- * with its input; run beside the harness, with the same flags, it tells how far the harness is from that. Built
- * like the harness: for libFuzzer and AFL++, and with -DETALON_REPLAY as a program that runs the files it is given. */
+ * Commands per second mean little from machine to machine. This is about the cheapest target that
+ * still does something with its input; run beside the harness, with the same flags, it tells how
+ * far the harness is from that. Built like the harness: for libFuzzer and AFL++, and with
+ * -DETALON_REPLAY as a program that runs the files it is given. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,8 +90,8 @@ static void operate(uint8_t operation, uint8_t operand) {
 
 static void summarise(void) {
     double seconds = begun_ns == 0 ? 0.0 : (double)(clock_ns() - begun_ns) / 1e9;
-    fprintf(stderr, "etalon-toy: executions=%llu commands=%llu seconds=%.3f\n", (unsigned long long)executions,
-            (unsigned long long)commands, seconds);
+    fprintf(stderr, "etalon-toy: executions=%llu commands=%llu seconds=%.3f\n",
+            (unsigned long long)executions, (unsigned long long)commands, seconds);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);

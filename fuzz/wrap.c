@@ -1,10 +1,12 @@
-/* The system calls of the loop, by the linker's --wrap (the options are in fuzz/wrap.flags). Without a world they pass
- * through to Linux; inside one they go to its kernel (fuzz/kernel.h), and the observer is told of each.
+/* The system calls of the loop, by the linker's --wrap (the options are in fuzz/wrap.flags).
+ * Without a world they pass through to Linux; inside one they go to its kernel (fuzz/kernel.h), and
+ * the observer is told of each.
  *
- * No call here sleeps while a world is begun: where the kernel would block, the observer is asked to change the world,
- * and when it has nothing more to do, time itself moves on.
+ * No call here sleeps while a world is begun: where the kernel would block, the observer is asked
+ * to change the world, and when it has nothing more to do, time itself moves on.
  *
- * A call of a wrapped name in this file would not be wrapped; the __real_ names make that visible. */
+ * A call of a wrapped name in this file would not be wrapped; the __real_ names make that visible.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -17,12 +19,14 @@ static struct world_observer observer;
 static void *observer_self;
 
 /* Fill the places that an observer leaves empty. */
-static void tried_nothing(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
-                          int64_t offset, int flags, int64_t result) {
-    (void)self, (void)operation, (void)fd, (void)identity, (void)length, (void)offset, (void)flags, (void)result;
+static void tried_nothing(void *self, enum et_operation operation, int fd, const void *identity,
+                          uint64_t length, int64_t offset, int flags, int64_t result) {
+    (void)self, (void)operation, (void)fd, (void)identity, (void)length, (void)offset, (void)flags,
+        (void)result;
 }
 
-static void controlled_nothing(void *self, int op, int fd, uint32_t events, int error, uint32_t kept, bool injected) {
+static void controlled_nothing(void *self, int op, int fd, uint32_t events, int error,
+                               uint32_t kept, bool injected) {
     (void)self, (void)op, (void)fd, (void)events, (void)error, (void)kept, (void)injected;
 }
 
@@ -60,7 +64,8 @@ static void joined_nothing(void *self, void *thread) {
     (void)self, (void)thread;
 }
 
-void wrap_begin(const struct kernel *new_kernel, const struct world_observer *new_observer, void *self) {
+void wrap_begin(const struct kernel *new_kernel, const struct world_observer *new_observer,
+                void *self) {
     static const struct world_observer nobody;
     observer = new_observer != NULL ? *new_observer : nobody;
     if (observer.tried == NULL)
@@ -100,23 +105,25 @@ static int64_t answer(int64_t result) {
     return -1;
 }
 
-static int64_t tell(enum et_operation operation, int fd, const void *identity, uint64_t length, int64_t offset,
-                    int flags, int64_t result) {
+static int64_t tell(enum et_operation operation, int fd, const void *identity, uint64_t length,
+                    int64_t offset, int flags, int64_t result) {
     if (!kernel->own(fd))
         observer.tried(observer_self, operation, fd, identity, length, offset, flags, result);
     return answer(result);
 }
 
 /* The result of a call, unless it is the one that torture fails: then it is not made. */
-#define UNLESS_TORTURED(call, fd, result) ((failure = torture_fails(call, fd)) != 0 ? -(int64_t)failure : (result))
+#define UNLESS_TORTURED(call, fd, result)                                                          \
+    ((failure = torture_fails(call, fd)) != 0 ? -(int64_t)failure : (result))
 
-/* ---- reading, writing, sockets ---- */
+/* ---- reading, writing, sockets --------------------------------------------------------------- */
 
 ssize_t __wrap_read(int fd, void *buffer, size_t length) {
     if (kernel == NULL)
         return __real_read(fd, buffer, length);
     int failure;
-    return tell(ET_READ, fd, buffer, length, 0, 0, UNLESS_TORTURED(TORTURE_READ, fd, kernel->read(fd, buffer, length)));
+    return tell(ET_READ, fd, buffer, length, 0, 0,
+                UNLESS_TORTURED(TORTURE_READ, fd, kernel->read(fd, buffer, length)));
 }
 
 ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
@@ -125,7 +132,8 @@ ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
     if (lockstep_notifying)
         return answer(kernel->write(fd, buffer, length));
     int failure = torture_fails(TORTURE_WRITE, fd);
-    /* The loop's eventfd refuses a write only when its counter is full, and is then as readable as after a write. */
+    /* The loop's eventfd refuses a write only when its counter is full, and is then as readable as
+     * after a write. */
     int64_t result = failure == 0 || kernel->own(fd) ? kernel->write(fd, buffer, length) : 0;
     return tell(ET_WRITE, fd, buffer, length, 0, 0, failure != 0 ? -failure : result);
 }
@@ -183,17 +191,19 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
         return __real_accept4(fd, address, length, flags);
     int failure;
     uint64_t passed = length != NULL ? *length : 0;
-    return (int)tell(ET_ACCEPT, fd, address, passed, 0, flags,
-                     UNLESS_TORTURED(TORTURE_ACCEPT, fd, kernel->accept4(fd, address, length, flags)));
+    return (int)tell(
+        ET_ACCEPT, fd, address, passed, 0, flags,
+        UNLESS_TORTURED(TORTURE_ACCEPT, fd, kernel->accept4(fd, address, length, flags)));
 }
 
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length) {
     if (kernel == NULL)
         return __real_connect(fd, address, length);
     int failure = torture_fails(TORTURE_CONNECT, fd);
-    if (failure == EINPROGRESS || failure == EINTR) { /* it goes on by itself: the kernel has to know */
-        world_simulated.command(
-            &(struct command){.kind = COMMAND_FAIL, .call = FAULTY_CONNECT, .error = (uint16_t)failure, .value = 1});
+    /* it goes on by itself: the kernel has to know */
+    if (failure == EINPROGRESS || failure == EINTR) {
+        world_simulated.command(&(struct command){
+            .kind = COMMAND_FAIL, .call = FAULTY_CONNECT, .error = (uint16_t)failure, .value = 1});
         failure = 0;
     }
     int64_t result = failure != 0 ? -failure : kernel->connect(fd, address, length);
@@ -205,7 +215,8 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len
     if (kernel == NULL)
         return __real_getsockopt(fd, level, option, value, length);
     int failure;
-    int64_t result = UNLESS_TORTURED(TORTURE_GETSOCKOPT, fd, kernel->getsockopt(fd, level, option, value, length));
+    int64_t result = UNLESS_TORTURED(TORTURE_GETSOCKOPT, fd,
+                                     kernel->getsockopt(fd, level, option, value, length));
     if (result < 0) { /* told as -EINPROGRESS is only what getpeername has to say */
         (void)tell(ET_CONNECT, fd, NULL, 0, 0, 0, result == -EINPROGRESS ? -EINTR : result);
         return (int)answer(result);
@@ -222,7 +233,8 @@ int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *length) {
     if (kernel == NULL)
         return __real_getpeername(fd, address, length);
     int failure;
-    int64_t result = UNLESS_TORTURED(TORTURE_GETPEERNAME, fd, kernel->getpeername(fd, address, length));
+    int64_t result =
+        UNLESS_TORTURED(TORTURE_GETPEERNAME, fd, kernel->getpeername(fd, address, length));
     (void)tell(ET_CONNECT, fd, NULL, 0, 0, 0, result == -ENOTCONN ? -EINPROGRESS : result);
     return (int)answer(result);
 }
@@ -248,7 +260,7 @@ int __wrap_close(int fd) {
     return (int)answer(result);
 }
 
-/* ---- epoll, eventfd, the clock ---- */
+/* ---- epoll, eventfd, the clock --------------------------------------------------------------- */
 
 int __wrap_epoll_create1(int flags) {
     if (kernel == NULL)
@@ -285,7 +297,8 @@ int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
     else
         result = kernel->epoll_ctl(epfd, op, fd, event, &told);
     if (!kernel->own(fd))
-        observer.controlled(observer_self, op, fd, event != NULL && op != EPOLL_CTL_DEL ? event->events : 0,
+        observer.controlled(observer_self, op, fd,
+                            event != NULL && op != EPOLL_CTL_DEL ? event->events : 0,
                             result < 0 ? (int)-result : 0, told.kept, told.injected);
     return (int)answer(result);
 }
@@ -305,7 +318,8 @@ static int wait_until_ready(int epfd, struct epoll_event *events, int max, int64
     uint64_t deadline = KERNEL_NEVER;
     uint64_t start = kernel->clock();
     if (timeout_ns >= 0)
-        deadline = (uint64_t)timeout_ns <= KERNEL_HORIZON - start ? start + (uint64_t)timeout_ns : KERNEL_NEVER;
+        deadline = (uint64_t)timeout_ns <= KERNEL_HORIZON - start ? start + (uint64_t)timeout_ns
+                                                                  : KERNEL_NEVER;
     for (;;) {
         int count = kernel->look(epfd, events, max, reports);
         if (count != 0 || kernel->clock() >= deadline)
@@ -322,18 +336,23 @@ static int wait_until_ready(int epfd, struct epoll_event *events, int max, int64
 /* How long a wait takes that torture fails. */
 #define FAILED_NS 1300000
 
-static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_t timeout_ns, int failure) {
+static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_t timeout_ns,
+                           int failure) {
     struct kernel_report reports[KERNEL_WATCHES];
     if (!observer.waits(observer_self, timeout_ns))
         return (int)answer(-EDEADLK);
     int count = -failure;
     if (max <= 0)
         count = -EINVAL;
-    else if (failure != 0 && torture_points() > 0) /* not at once, so that it shows who does not look at the clock */
-        kernel->advance(kernel->clock() +
-                        (timeout_ns < 0 || timeout_ns > FAILED_NS ? FAILED_NS : (uint64_t)timeout_ns));
+    else if (failure != 0 &&
+             torture_points() >
+                 0) /* not at once, so that it shows who does not look at the clock */
+        kernel->advance(kernel->clock() + (timeout_ns < 0 || timeout_ns > FAILED_NS
+                                               ? FAILED_NS
+                                               : (uint64_t)timeout_ns));
     else if (failure == 0)
-        count = wait_until_ready(epfd, events, max < KERNEL_WATCHES ? max : KERNEL_WATCHES, timeout_ns, reports);
+        count = wait_until_ready(epfd, events, max < KERNEL_WATCHES ? max : KERNEL_WATCHES,
+                                 timeout_ns, reports);
     observer.woken(observer_self, count < 0 ? -count : 0);
     for (int i = 0; i < count; i++)
         if (!reports[i].own)
@@ -350,29 +369,34 @@ static int asked(enum torture_call call) {
 int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
     if (kernel == NULL)
         return __real_epoll_wait(epfd, events, max, timeout);
-    return wait_for_events(epfd, events, max, timeout < 0 ? -1 : (int64_t)timeout * 1000000, asked(TORTURE_WAIT));
+    return wait_for_events(epfd, events, max, timeout < 0 ? -1 : (int64_t)timeout * 1000000,
+                           asked(TORTURE_WAIT));
 }
 
-int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
-                        const sigset_t *mask) {
+int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max,
+                        const struct timespec *timeout, const sigset_t *mask) {
     if (kernel == NULL)
         return __real_epoll_pwait2(epfd, events, max, timeout, mask);
     int failure = asked(TORTURE_PWAIT2);
-    if (failure == ENOSYS || failure == EPERM) /* an old system or sandbox: the loop will come again with epoll_wait */
+    /* an old system or sandbox: the loop will come again with epoll_wait */
+    if (failure == ENOSYS || failure == EPERM)
         return (int)answer(-failure);
     int64_t timeout_ns = -1;
     if (timeout != NULL) {
         if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)
             return (int)answer(-EINVAL);
-        timeout_ns =
-            timeout->tv_sec < INT64_MAX / 1000000000 ? timeout->tv_sec * 1000000000 + timeout->tv_nsec : INT64_MAX;
+        timeout_ns = timeout->tv_sec < INT64_MAX / 1000000000
+                         ? timeout->tv_sec * 1000000000 + timeout->tv_nsec
+                         : INT64_MAX;
     }
     return wait_for_events(epfd, events, max, timeout_ns, failure);
 }
 
-/* ---- threads: inside a world there are none, only participants whose steps the observer makes ---- */
+/* ---- threads: inside a world there are none, only participants whose steps the observer makes
+ * ---- */
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument) {
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument) {
     if (kernel == NULL)
         return __real_pthread_create(thread, attributes, start, argument);
     int failure = torture_fails(TORTURE_THREAD, -1);
@@ -415,7 +439,7 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *condition) {
     return 0;
 }
 
-/* ---- memory: only counted, and refused by torture, while a world is begun ---- */
+/* ---- memory: only counted, and refused by torture, while a world is begun -------------------- */
 
 static bool allocates(void) {
     if (kernel == NULL)

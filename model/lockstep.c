@@ -1,13 +1,14 @@
-/* The lockstep driver (lockstep.h). Every call is made on the model and on the loop and compared; whatever the loop asks of the
- * kernel, and every callback, is put before the model at once. After each of these the abstraction of the
- * loop must equal the model: states, deadlines, both queues in order, the active count, the time. */
+/* The lockstep driver (lockstep.h). Every call is made on the model and on the loop and compared;
+ * whatever the loop asks of the kernel, and every callback, is put before the model at once. After
+ * each of these the abstraction of the loop must equal the model: states, deadlines, both queues in
+ * order, the active count, the time. */
 #include "lockstep.h"
 
 #include "../src/internal.h"
 #include "model.h"
 
-/* tests/conformance/strict.c compiles this file a second time, around a loop of which only the interface is known: there the
- * model's word is taken for what cannot be seen. */
+/* tests/conformance/strict.c compiles this file a second time, around a loop of which only the
+ * interface is known: there the model's word is taken for what cannot be seen. */
 #ifdef LOCKSTEP_BY_INTERFACE
 #define LOOKS_INSIDE false
 #else
@@ -45,13 +46,15 @@
 #define DESCRIPTORS_MAX 64
 #define HUGE_DESCRIPTOR 1000
 #define BUFFER          4096
-#define CLOCK_START_NS  UINT64_C(1000000700000) /* not a whole millisecond: rounding errors must show */
-#define INIT_ATTEMPTS   4
-#define CALLBACKS_MAX   400 /* then the loop is stopped: a program may rearm for ever */
-#define COMMANDS_MAX    4000
-#define WAITS_MAX       4000 /* then they fail: some sockets are ready for ever without anything to read */
-#define STEPS_MAX       100  /* of a thread that is to end */
-#define IDLE_WAITS_MAX  64   /* in a row, without a callback, a try, or the clock moving */
+#define CLOCK_START_NS                                                                             \
+    UINT64_C(1000000700000) /* not a whole millisecond: rounding errors must show */
+#define INIT_ATTEMPTS 4
+#define CALLBACKS_MAX 400 /* then the loop is stopped: a program may rearm for ever */
+#define COMMANDS_MAX  4000
+#define WAITS_MAX                                                                                  \
+    4000 /* then they fail: some sockets are ready for ever without anything to read */
+#define STEPS_MAX      100 /* of a thread that is to end */
+#define IDLE_WAITS_MAX 64  /* in a row, without a callback, a try, or the clock moving */
 
 uint64_t lockstep_allocations;
 int64_t lockstep_unreleased;
@@ -61,9 +64,10 @@ bool lockstep_notifying;
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
 #ifdef LOCKSTEP_BY_INTERFACE
-static void forgotten(unsigned c);  /* the loop is to let go of its memory for c, too */
-static void described(unsigned c);  /* what has been filled in is not told by a call */
-static void async_gone(unsigned d); /* its descriptor was closed behind its back: it is none any more */
+static void forgotten(unsigned c); /* the loop is to let go of its memory for c, too */
+static void described(unsigned c); /* what has been filled in is not told by a call */
+/* its descriptor was closed behind its back: it is none any more */
+static void async_gone(unsigned d);
 static struct eti_worker *worker_of(void *thread);
 static bool can_take(const struct eti_worker *worker); /* an idle thread would find work */
 static bool sleeps(const struct eti_worker *worker);   /* until it is told, or for good */
@@ -97,7 +101,8 @@ struct slot {
     unsigned generation; /* which of the two memories is in use */
     uint32_t body;       /* that the callback runs */
     uint8_t into;        /* of an accept: the handle that the accepted descriptor becomes */
-    uint64_t installed;  /* the file behind the descriptor when the operation was first seen waiting; 0: not yet seen */
+    /* the file behind the descriptor when the operation was first seen waiting; 0: not yet seen */
+    uint64_t installed;
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];
@@ -124,11 +129,13 @@ static struct lockstep {
         uint32_t kept;
         bool contradicted;
         bool
-            both_ways; /* the other way was just refused, as if this one were right: final, or it would go on for ever */
-    } refused;         /* not final yet: the loop may try otherwise; fd -1: none */
-    bool faults;       /* the program has asked for failures, or was disturbed */
-    int disturbed_by;  /* the first failure since init was called */
-    bool disturbed;    /* since the last wait */
+            /* the other way was just refused, as if this one were right: final, or it would go on
+               for ever */
+            both_ways;
+    } refused;        /* not final yet: the loop may try otherwise; fd -1: none */
+    bool faults;      /* the program has asked for failures, or was disturbed */
+    int disturbed_by; /* the first failure since init was called */
+    bool disturbed;   /* since the last wait */
     bool wake_pending, wake_credit;
     struct {
         bool open, checked;
@@ -138,29 +145,34 @@ static struct lockstep {
     } wait;
     uint64_t allocations;
     struct et_pool pool;
-    unsigned pool_threads_max;                  /* 0: there is no pool */
-    struct eti_worker *worker[PROGRAM_WORKERS]; /* the participants, in the order of their creation */
+    unsigned pool_threads_max; /* 0: there is no pool */
+    /* the participants, in the order of their creation */
+    struct eti_worker *worker[PROGRAM_WORKERS];
     unsigned workers;
-    const void *sleeps[PROGRAM_WORKERS]; /* the condition that it waits for, until it is told; itself: it has ended */
-    const void *awaited;                 /* by the loop's thread */
-    struct eti_worker *stepping;         /* whose step is being made */
-    unsigned executed;                   /* system calls that this step has made */
-    bool deiniting, closing;             /* in deinit of the loop; of an async */
-    jmp_buf stuck;                       /* out of a call that would never return */
+    /* the condition that it waits for, until it is told; itself: it has ended */
+    const void *sleeps[PROGRAM_WORKERS];
+    const void *awaited;                    /* by the loop's thread */
+    struct eti_worker *stepping;            /* whose step is being made */
+    unsigned executed;                      /* system calls that this step has made */
+    bool deiniting, closing;                /* in deinit of the loop; of an async */
+    jmp_buf stuck;                          /* out of a call that would never return */
     struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
     unsigned asyncs;                        /* mask of handles: those that are one */
-    unsigned notified;                      /* … whose counter a notify has raised and nothing has read since */
+    /* … whose counter a notify has raised and nothing has read since */
+    unsigned notified;
     struct {
         unsigned number;    /* of the async; 0: none */
         uint64_t installed; /* when its counter came to this handle */
     } counter[PROGRAM_HANDLES];
     unsigned asyncs_made;
-    unsigned moved;  /* mask of completions: forgotten since their last callback began */
-    uint64_t misled; /* descriptors for which a failure has claimed a registration that is not there */
-    uint8_t stale_reports[DESCRIPTORS_MAX]; /* in a row, of a file that has left this number, with nothing waiting */
+    unsigned moved; /* mask of completions: forgotten since their last callback began */
+    /* descriptors for which a failure has claimed a registration that is not there */
+    uint64_t misled;
+    /* in a row, of a file that has left this number, with nothing waiting */
+    uint8_t stale_reports[DESCRIPTORS_MAX];
 } s;
 
-/* ---- reporting ---------------------------------------------------------------------------------------- */
+/* ---- reporting ------------------------------------------------------------------------------- */
 
 static void differ(const char *clause, const char *format, ...) {
     if (s.report->differs)
@@ -184,7 +196,8 @@ static void judge(const char *clause) {
     if (clause == NULL)
         return;
     if (s.model.in_tick && due < COUNT)
-        differ(clause, "%s (c%u comes next, with %lld)", s.model.why, due, (long long)s.model.tick.due_result);
+        differ(clause, "%s (c%u comes next, with %lld)", s.model.why, due,
+               (long long)s.model.tick.due_result);
     else
         differ(clause, "%s", s.model.why != NULL ? s.model.why : "");
 }
@@ -228,7 +241,7 @@ void lockstep_disturbed(int error) {
         s.disturbed_by = error;
 }
 
-/* ---- the abstraction ---------------------------------------------------------------------------------- */
+/* ---- the abstraction ------------------------------------------------------------------------- */
 
 static inline struct et_completion *completion(unsigned c) {
     return &s.memory[s.slot[c].generation][c];
@@ -242,19 +255,21 @@ static unsigned index_of(const struct et_completion *c) {
     return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
 
-/* By a cancel that the loop has processed, and the model not yet. futile: a cancel that says that it has not. */
+/* By a cancel that the loop has processed, and the model not yet. futile: a cancel that says that
+ * it has not. */
 static bool has_been_cancelled(unsigned target, unsigned futile) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &s.model.completion[i];
-        if (c->operation == ET_CANCEL && c->state == ET_ADDING && c->description.target == target && i != futile &&
-            lockstep_state(i) != ET_ADDING)
+        if (c->operation == ET_CANCEL && c->state == ET_ADDING && c->description.target == target &&
+            i != futile && lockstep_state(i) != ET_ADDING)
             return true;
     }
     return false;
 }
 
-/* What has no callback ends unseen: the loop's word is taken for when. A poll may have ended by a report of a file that has left its number; if a
- * cancel has come to it since, that has ended it, unless it is futile. */
+/* What has no callback ends unseen: the loop's word is taken for when. A poll may have ended by a
+ * report of a file that has left its number; if a cancel has come to it since, that has ended it,
+ * unless it is futile. */
 static void settle_unseen_but(unsigned futile) {
     uint32_t dead = 0;
     for (unsigned i = 0; i < COUNT; i++) {
@@ -272,7 +287,8 @@ static void settle_unseen(void) {
     settle_unseen_but(COUNT);
 }
 
-static void compare_queue(const char *name, const struct et_completion *c, const struct model_queue *queue) {
+static void compare_queue(const char *name, const struct et_completion *c,
+                          const struct model_queue *queue) {
     for (unsigned i = 0; i < queue->count; i++) {
         if (c == NULL || c != completion(queue->item[i])) {
             differ("ET-SUBMIT-1", "place %u of the %s: expected c%u", i, name, queue->item[i]);
@@ -284,14 +300,16 @@ static void compare_queue(const char *name, const struct et_completion *c, const
         differ("ET-SUBMIT-1", "the %s hold more than %u completions", name, queue->count);
 }
 
-/* What was handed over and is not delivered, in that order: the rest of what the pool phase has taken, then the loop's list. */
+/* What was handed over and is not delivered, in that order: the rest of what the pool phase has
+ * taken, then the loop's list. */
 static unsigned handed_over(const struct et_completion *in_order[2 * COUNT]) {
     unsigned count = 0, taken;
-    for (const struct et_completion *c = s.loop.delivering; c != NULL && count < COUNT; c = c->internal.next)
+    for (const struct et_completion *c = s.loop.delivering; c != NULL && count < COUNT;
+         c = c->internal.next)
         in_order[count++] = c;
     taken = count;
-    for (const struct et_completion *c = atomic_load(&s.loop.handed_over); c != NULL && count < 2 * COUNT;
-         c = c->internal.next)
+    for (const struct et_completion *c = atomic_load(&s.loop.handed_over);
+         c != NULL && count < 2 * COUNT; c = c->internal.next)
         in_order[count++] = c;
     for (unsigned i = taken, j = count; i + 1 < j; i++) {
         const struct et_completion *swapped = in_order[i];
@@ -305,20 +323,24 @@ static void compare_pool(void) {
     const struct et_completion *in_order[2 * COUNT];
     unsigned count = handed_over(in_order);
     if (s.loop.lingering != s.model.lingering)
-        differ("ET-POOL-8", "%u completions are lingering, expected %u", s.loop.lingering, s.model.lingering);
+        differ("ET-POOL-8", "%u completions are lingering, expected %u", s.loop.lingering,
+               s.model.lingering);
     for (unsigned i = 0; i < count && i < s.model.handed_over.count; i++)
         if (in_order[i] != completion(s.model.handed_over.item[i]))
-            differ("ET-POOL-10", "place %u of what was handed over: expected c%u", i, s.model.handed_over.item[i]);
+            differ("ET-POOL-10", "place %u of what was handed over: expected c%u", i,
+                   s.model.handed_over.item[i]);
     if (count != s.model.handed_over.count)
-        differ("ET-POOL-10", "%u completions are handed over, expected %u", count, s.model.handed_over.count);
+        differ("ET-POOL-10", "%u completions are handed over, expected %u", count,
+               s.model.handed_over.count);
     if (s.pool_threads_max == 0)
         return;
     compare_queue("pool's queue", s.pool.head, &s.model.queued);
     if (s.loop.executing != s.model.pool_busy)
-        differ("ET-POOL-13", "%u threads have work of the loop, expected %u", s.loop.executing, s.model.pool_busy);
+        differ("ET-POOL-13", "%u threads have work of the loop, expected %u", s.loop.executing,
+               s.model.pool_busy);
     if (s.pool.threads != s.model.pool_threads || s.pool.idle != s.pool.threads - s.model.pool_busy)
-        differ("ET-POOL-15", "%u threads, %u of them idle, expected %u and %u", s.pool.threads, s.pool.idle,
-               s.model.pool_threads, s.model.pool_threads - s.model.pool_busy);
+        differ("ET-POOL-15", "%u threads, %u of them idle, expected %u and %u", s.pool.threads,
+               s.pool.idle, s.model.pool_threads, s.model.pool_threads - s.model.pool_busy);
 }
 
 static void compare_completion(unsigned i) {
@@ -326,10 +348,13 @@ static void compare_completion(unsigned i) {
     const struct et_completion *c = completion(i);
     unsigned state = et_completion_state(c);
     if (state != expected->state)
-        differ("ET-STATE-2", "c%u is %s, expected %s", i, state_name(state), state_name(expected->state));
-    else if (LOOKS_INSIDE && (state == ET_ACTIVE || state == ET_ADDING) && expected->operation == ET_TIMER &&
-             !expected->is_carrier && c->internal.deadline_ms != expected->deadline_ms)
-        differ("ET-ADD-7", "the deadline of c%u is %llu, expected %llu", i, (unsigned long long)c->internal.deadline_ms,
+        differ("ET-STATE-2", "c%u is %s, expected %s", i, state_name(state),
+               state_name(expected->state));
+    else if (LOOKS_INSIDE && (state == ET_ACTIVE || state == ET_ADDING) &&
+             expected->operation == ET_TIMER && !expected->is_carrier &&
+             c->internal.deadline_ms != expected->deadline_ms)
+        differ("ET-ADD-7", "the deadline of c%u is %llu, expected %llu", i,
+               (unsigned long long)c->internal.deadline_ms,
                (unsigned long long)expected->deadline_ms);
 }
 
@@ -346,17 +371,18 @@ static void compare(void) {
     if (LOOKS_INSIDE && s.model.maybe_dead == 0)
         compare_pool();
     if (LOOKS_INSIDE && s.model.maybe_dead == 0 && s.loop.active != s.model.active)
-        differ("ET-STATE-6", "%u completions are active, expected %u", s.loop.active, s.model.active);
+        differ("ET-STATE-6", "%u completions are active, expected %u", s.loop.active,
+               s.model.active);
     if (et_loop_now(&s.loop) != s.model.now_ms)
-        differ("ET-TIME-1", "the loop time is %llu, expected %llu", (unsigned long long)et_loop_now(&s.loop),
-               (unsigned long long)s.model.now_ms);
+        differ("ET-TIME-1", "the loop time is %llu, expected %llu",
+               (unsigned long long)et_loop_now(&s.loop), (unsigned long long)s.model.now_ms);
     if (et_loop_stopped(&s.loop) != s.model.stopped)
         differ("ET-STOP-1", "stopped is %d", et_loop_stopped(&s.loop));
     if (lockstep_allocations != s.allocations)
         differ("ET-STATE-8", "memory was allocated after init");
 }
 
-/* ---- what the loop asks of the kernel ----------------------------------------------------------------- */
+/* ---- what the loop asks of the kernel -------------------------------------------------------- */
 
 /* ET-WAKE-2, once it is known what a wait has reported: it must have had a reason to end early. */
 static void finish_wait(void) {
@@ -372,13 +398,16 @@ static void finish_wait(void) {
     s.wake_credit = false;
 }
 
-/* Only then its description's number means anything: that of a timer is what a former life has left there. */
+/* Only then its description's number means anything: that of a timer is what a former life has left
+ * there. */
 static bool waits_on_descriptor(const struct model_completion *c) {
-    return c->state == ET_ACTIVE && c->operation >= ET_ACCEPT && c->operation <= ET_RECVMSG && c->pool == MODEL_NO_POOL;
+    return c->state == ET_ACTIVE && c->operation >= ET_ACCEPT && c->operation <= ET_RECVMSG &&
+           c->pool == MODEL_NO_POOL;
 }
 
-/* ET-REGISTER-1 and, since a number that was reopened names another file, ET-REGISTER-4. The exception: the caller closed the
- * descriptor since the operation was seen waiting (ET-REGISTER-6: or since it was rearmed). */
+/* ET-REGISTER-1 and, since a number that was reopened names another file, ET-REGISTER-4. The
+ * exception: the caller closed the descriptor since the operation was seen waiting (ET-REGISTER-6:
+ * or since it was rearmed). */
 static void check_registrations(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &s.model.completion[i];
@@ -387,18 +416,20 @@ static void check_registrations(void) {
         uint64_t installed = s.world->installed(c->description.fd);
         if (s.slot[i].installed == 0)
             s.slot[i].installed = installed;
-        if (installed == 0 || s.slot[i].installed != installed || (s.misled >> c->description.fd & 1) != 0)
+        if (installed == 0 || s.slot[i].installed != installed ||
+            (s.misled >> c->description.fd & 1) != 0)
             continue;
         uint32_t needed = EPOLLIN;
         if (c->operation == ET_POLL)
             needed = c->description.events & ~(uint32_t)(EPOLLERR | EPOLLHUP);
-        else if (c->operation == ET_CONNECT || c->operation == ET_WRITE || c->operation == ET_PWRITE ||
-                 c->operation == ET_SEND || c->operation == ET_SENDMSG)
+        else if (c->operation == ET_CONNECT || c->operation == ET_WRITE ||
+                 c->operation == ET_PWRITE || c->operation == ET_SEND || c->operation == ET_SENDMSG)
             needed = EPOLLOUT;
         bool any;
         uint32_t registered = s.world->registered(c->description.fd, &any);
         if (!any || (needed & ~registered) != 0)
-            differ("ET-REGISTER-1", "c%u waits on descriptor %d, which is registered for %#x%s, needed %#x", i,
+            differ("ET-REGISTER-1",
+                   "c%u waits on descriptor %d, which is registered for %#x%s, needed %#x", i,
                    c->description.fd, registered, any ? "" : " (not at all)", needed);
     }
 }
@@ -410,18 +441,23 @@ static void settle_refusal(void) {
         return;
     s.refused.fd = -1;
     settle_unseen();
-    /* After EEXIST there is a registration, of which the kernel has not told what for: the loop's belief is as good as any. */
+    /* After EEXIST there is a registration, of which the kernel has not told what for: the loop's
+     * belief is as good as any. */
     if (s.refused.contradicted && LOOKS_INSIDE)
-        s.refused.kept =
-            s.loop.descriptors[fd].is_registered ? s.loop.descriptors[fd].registered | EPOLLERR | EPOLLHUP : 0;
-    if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST) && !s.refused.both_ways)
-        differ("ET-REGISTER-2", "the registration of descriptor %d was refused and not tried the other way", fd);
+        s.refused.kept = s.loop.descriptors[fd].is_registered
+                             ? s.loop.descriptors[fd].registered | EPOLLERR | EPOLLHUP
+                             : 0;
+    if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST) &&
+        !s.refused.both_ways)
+        differ("ET-REGISTER-2",
+               "the registration of descriptor %d was refused and not tried the other way", fd);
     else
         judge(model_refused(&s.model, fd, s.refused.error, s.refused.kept));
 }
 
 static bool within(const void *pointer, const void *start, size_t size) {
-    return (const char *)pointer >= (const char *)start && (const char *)pointer < (const char *)start + size;
+    return (const char *)pointer >= (const char *)start &&
+           (const char *)pointer < (const char *)start + size;
 }
 
 static unsigned whose(const void *identity) {
@@ -452,12 +488,13 @@ static unsigned whose_wait(const void *identity, int fd) {
 }
 
 /* ET-OP-2 */
-static void check_arguments(unsigned i, enum et_operation operation, int fd, uint64_t length, int64_t offset,
-                            int flags) {
+static void check_arguments(unsigned i, enum et_operation operation, int fd, uint64_t length,
+                            int64_t offset, int flags) {
     const struct et_completion *c = completion(i);
     int expected_flags = 0;
     uint64_t expected_length = c->read.length;
-    bool right = fd == s.model.completion[i].description.fd && operation == s.model.completion[i].operation;
+    bool right =
+        fd == s.model.completion[i].description.fd && operation == s.model.completion[i].operation;
     switch (operation) {
     case ET_SEND:
     case ET_SENDMSG: expected_flags = MSG_NOSIGNAL | MSG_DONTWAIT; break;
@@ -468,11 +505,12 @@ static void check_arguments(unsigned i, enum et_operation operation, int fd, uin
     }
     if (operation == ET_PREAD || operation == ET_PWRITE)
         right = right && offset == c->pread.offset;
-    if (operation == ET_SENDMSG || operation == ET_RECVMSG || operation == ET_ACCEPT || operation == ET_CONNECT)
+    if (operation == ET_SENDMSG || operation == ET_RECVMSG || operation == ET_ACCEPT ||
+        operation == ET_CONNECT)
         expected_length = length;
     if (!right || flags != expected_flags || length != expected_length)
-        differ("ET-OP-2", "c%u: %s of %llu bytes on descriptor %d with flags %#x", i, operation_name(operation),
-               (unsigned long long)length, fd, (unsigned)flags);
+        differ("ET-OP-2", "c%u: %s of %llu bytes on descriptor %d with flags %#x", i,
+               operation_name(operation), (unsigned long long)length, fd, (unsigned)flags);
 }
 
 static bool has_hung_up(int fd) {
@@ -486,7 +524,8 @@ static bool is_async(unsigned d) {
     return d < PROGRAM_HANDLES && (s.asyncs >> d & 1) != 0;
 }
 
-/* Of the async whose counter fd names, perhaps by another number than the async's own; 0: it names something else. */
+/* Of the async whose counter fd names, perhaps by another number than the async's own; 0: it names
+ * something else. */
 static unsigned counter_of(int fd) {
     uint64_t installed = fd >= 0 ? s.world->installed(fd) : 0;
     for (unsigned d = 0; d < PROGRAM_HANDLES && installed != 0; d++)
@@ -498,7 +537,8 @@ static unsigned counter_of(int fd) {
 /* The handle names that counter now. */
 static void names_counter(unsigned d, unsigned number) {
     s.counter[d].number = number;
-    s.counter[d].installed = s.world->descriptor(d) >= 0 ? s.world->installed(s.world->descriptor(d)) : 0;
+    s.counter[d].installed =
+        s.world->descriptor(d) >= 0 ? s.world->installed(s.world->descriptor(d)) : 0;
 }
 
 static bool has_counter(unsigned d, unsigned number) {
@@ -546,8 +586,8 @@ static unsigned worker_number(const struct eti_worker *worker) {
 }
 
 /* A participant's step has made a system call: ET-POOL-4. */
-static void on_executed(enum et_operation operation, int fd, const void *identity, uint64_t length, int64_t offset,
-                        int flags, int64_t result) {
+static void on_executed(enum et_operation operation, int fd, const void *identity, uint64_t length,
+                        int64_t offset, int flags, int64_t result) {
     if (s.stepping->work == NULL || s.executed++ > 0) {
         differ("ET-POOL-4", "a thread has made a system call that belongs to no work: %s on %d",
                operation_name(operation), fd);
@@ -555,17 +595,18 @@ static void on_executed(enum et_operation operation, int fd, const void *identit
     }
     unsigned i = index_of(s.stepping->work);
     if (s.log != NULL)
-        note('.', "w%u: %s on %d for c%u = %s", worker_number(s.stepping), operation_name(operation), fd, i,
-             result_name(result));
+        note('.', "w%u: %s on %d for c%u = %s", worker_number(s.stepping),
+             operation_name(operation), fd, i, result_name(result));
     if (operation != ET_CLOSE && whose(identity) != i)
-        differ("ET-OP-2", "%s on descriptor %d with another buffer than that of c%u", operation_name(operation), fd, i);
+        differ("ET-OP-2", "%s on descriptor %d with another buffer than that of c%u",
+               operation_name(operation), fd, i);
     if (operation != ET_CLOSE)
         check_arguments(i, operation, fd, length, offset, flags);
     judge(model_executed(&s.model, i, operation, fd, result));
 }
 
-static void on_tried(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
-                     int64_t offset, int flags, int64_t result) {
+static void on_tried(void *self, enum et_operation operation, int fd, const void *identity,
+                     uint64_t length, int64_t offset, int flags, int64_t result) {
     (void)self;
     if (failed() || s.closing)
         return;
@@ -575,27 +616,35 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         return;
     }
     if (s.deiniting) {
-        differ("ET-WAKE-3", "%s on descriptor %d when the loop is deinitialised", operation_name(operation), fd);
+        differ("ET-WAKE-3", "%s on descriptor %d when the loop is deinitialised",
+               operation_name(operation), fd);
         return;
     }
     finish_wait();
     settle_refusal();
     s.idle_waits =
-        0; /* Linux itself reports some sockets for ever that it then does not let us read (shut down for reading) */
+        /* Linux itself reports some sockets for ever that it then does not let us read (shut down
+           for reading) */
+        0;
     unsigned i = whose(identity);
     if (i == MODEL_NONE) {
         i = whose_wait(identity, fd);
         if (i != MODEL_NONE && length != sizeof(uint64_t))
-            differ("ET-ASYNC-1", "a wait reads %llu bytes of the counter", (unsigned long long)length);
+            differ("ET-ASYNC-1", "a wait reads %llu bytes of the counter",
+                   (unsigned long long)length);
     }
     if (s.log != NULL)
-        note('.', "%s on %d%s%c = %s", operation_name(operation), fd, i == MODEL_NONE ? "" : " for c",
-             i == MODEL_NONE ? ' ' : (char)('0' + i), result_name(result));
+        note('.', "%s on %d%s%c = %s", operation_name(operation), fd,
+             i == MODEL_NONE ? "" : " for c", i == MODEL_NONE ? ' ' : (char)('0' + i),
+             result_name(result));
     if (operation == ET_CONNECT && i == MODEL_NONE && result == -EINPROGRESS && has_hung_up(fd))
         result = -ENOTCONN; /* ET-OP-3 */
-    if (i == MODEL_NONE && operation != ET_CONNECT && operation != ET_CLOSE && operation != ET_SHUTDOWN)
-        differ("ET-OP-2", "%s on descriptor %d with nobody's buffer or address", operation_name(operation), fd);
-    if (i != MODEL_NONE && operation == ET_SEND && s.model.completion[i].operation == ET_WRITE) { /* ET-OP-5 */
+    if (i == MODEL_NONE && operation != ET_CONNECT && operation != ET_CLOSE &&
+        operation != ET_SHUTDOWN)
+        differ("ET-OP-2", "%s on descriptor %d with nobody's buffer or address",
+               operation_name(operation), fd);
+    /* ET-OP-5 */
+    if (i != MODEL_NONE && operation == ET_SEND && s.model.completion[i].operation == ET_WRITE) {
         if (result == -ENOTSOCK)
             return;
         operation = ET_WRITE;
@@ -610,7 +659,8 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     see_effects(operation, fd, result);
 }
 
-/* What the loop may believe of a descriptor although it is not so, until the kernel tells it otherwise. */
+/* What the loop may believe of a descriptor although it is not so, until the kernel tells it
+ * otherwise. */
 static uint64_t mislead(uint64_t misled, int fd, int error, bool lie) {
     uint64_t bit = fd >= 0 && fd < DESCRIPTORS_MAX ? UINT64_C(1) << fd : 0;
     if (lie)
@@ -618,21 +668,26 @@ static uint64_t mislead(uint64_t misled, int fd, int error, bool lie) {
     return error == 0 || error == ENOENT ? misled & ~bit : misled;
 }
 
-static void on_controlled(void *self, int operation, int fd, uint32_t events, int error, uint32_t kept, bool injected) {
+static void on_controlled(void *self, int operation, int fd, uint32_t events, int error,
+                          uint32_t kept, bool injected) {
     static const char *const name[] = {"?", "add", "remove", "modify"};
     (void)self;
     if (failed())
         return;
     finish_wait();
     if (s.log != NULL)
-        note('.', "register: %s %d for %#x = %s", name[operation & 3], fd, events, result_name(-error));
-    /* Or the loop has tried to remove what the number does not name at this moment: ET-REGISTER-7 is the measure then. */
+        note('.', "register: %s %d for %#x = %s", name[operation & 3], fd, events,
+             result_name(-error));
+    /* Or the loop has tried to remove what the number does not name at this moment: ET-REGISTER-7
+     * is the measure then. */
     if (injected || (operation == EPOLL_CTL_DEL && error != 0))
         s.model.forgive_registration = true;
     if (s.refused.fd != fd)
         settle_refusal();
-    bool contradicted = s.refused.fd == fd && s.refused.operation == EPOLL_CTL_ADD && s.refused.error == EEXIST;
-    bool denied = s.refused.fd == fd && s.refused.operation == EPOLL_CTL_MOD && s.refused.error == ENOENT;
+    bool contradicted =
+        s.refused.fd == fd && s.refused.operation == EPOLL_CTL_ADD && s.refused.error == EEXIST;
+    bool denied =
+        s.refused.fd == fd && s.refused.operation == EPOLL_CTL_MOD && s.refused.error == ENOENT;
     s.refused.fd = -1;
     s.misled = mislead(s.misled, fd, error, injected && error == EEXIST && kept == 0 && !denied);
     for (unsigned i = 0; i < COUNT && operation != EPOLL_CTL_DEL;
@@ -646,7 +701,8 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     s.refused.fd = fd;
     s.refused.operation = operation;
     s.refused.error = error;
-    /* Both answers say that nothing is registered for the file that the number names, whatever a failure was injected into. */
+    /* Both answers say that nothing is registered for the file that the number names, whatever a
+     * failure was injected into. */
     bool any;
     s.world->registered(fd, &any);
     if (any) /* also for no events at all: these two are always reported */
@@ -698,7 +754,7 @@ static const struct command *command_of(unsigned body, unsigned at) {
     return at < p->count[body] ? &p->command[p->first[body] + at] : NULL;
 }
 
-/* ---- the pool's threads: participants, whose steps are made here --------------------------------------- */
+/* ---- the pool's threads: participants, whose steps are made here ----------------------------- */
 
 #ifndef LOCKSTEP_BY_INTERFACE
 static bool sleeps(const struct eti_worker *worker) {
@@ -714,7 +770,8 @@ static bool can_step(const struct eti_worker *worker) {
     return !sleeps(worker) && (worker->phase != ETI_IDLE || can_take(worker));
 }
 
-/* ET-POOL-17: who sleeps is told by a thread that goes on, or by the loop before it turns to something else. */
+/* ET-POOL-17: who sleeps is told by a thread that goes on, or by the loop before it turns to
+ * something else. */
 static void check_idle(void) {
     const struct eti_worker *idle = NULL;
     for (unsigned k = 0; k < s.workers; k++) {
@@ -723,13 +780,15 @@ static void check_idle(void) {
         idle = s.worker[k]->phase == ETI_IDLE ? s.worker[k] : idle;
     }
     if (idle != NULL && s.model.queued.count > 0)
-        differ("ET-POOL-17", "c%u stays in the pool's queue, while w%u is idle and sleeps, or has ended",
+        differ("ET-POOL-17",
+               "c%u stays in the pool's queue, while w%u is idle and sleeps, or has ended",
                s.model.queued.item[0], worker_number(idle));
 }
 
-/* The step has led from the phase `before` to another. work, wakes: the worker's, before the step. */
-static void judge_step(const struct eti_worker *worker, enum eti_phase before, const struct et_completion *work,
-                       bool wakes) {
+/* The step has led from the phase `before` to another. work, wakes: the worker's, before the step.
+ */
+static void judge_step(const struct eti_worker *worker, enum eti_phase before,
+                       const struct et_completion *work, bool wakes) {
     unsigned k = worker_number(worker), i = worker->work != NULL ? index_of(worker->work) : 0;
     switch (before) {
     case ETI_IDLE:
@@ -778,7 +837,8 @@ static bool make_step(struct eti_worker *worker) {
     return goes_on;
 }
 
-/* Of the lowest that can do something. One that looks for work again and again, and does not sleep, does nothing. */
+/* Of the lowest that can do something. One that looks for work again and again, and does not sleep,
+ * does nothing. */
 static bool step_any(void) {
     for (unsigned k = 0; k < s.workers; k++) {
         const struct eti_worker *worker = s.worker[k];
@@ -829,7 +889,8 @@ static void on_parked(void *self, const void *condition) {
         return;
     }
     for (s.awaited = condition; s.awaited != NULL && (act_in_world() || step_any());)
-        if (!LOOKS_INSIDE) /* tests/conformance/interpose.c knows who is told of what, and comes again */
+        /* tests/conformance/interpose.c knows who is told of what, and comes again */
+        if (!LOOKS_INSIDE)
             return;
     if (s.awaited == NULL)
         return;
@@ -859,18 +920,20 @@ static void on_joined(void *self, void *thread) {
     longjmp(s.stuck, 1);
 }
 
-/* ---- what the loop asks of the kernel, continued ------------------------------------------------------- */
+/* ---- what the loop asks of the kernel, continued --------------------------------------------- */
 
 /* ET-ASYNC-2 */
 static void check_notified(unsigned i) {
     const struct model_completion *c = &s.model.completion[i];
     if (c->state != ET_ACTIVE || c->operation != ET_READ || c->pool != MODEL_NO_POOL || s.faults)
         return;
-    if (s.slot[i].installed != s.world->installed(c->description.fd)) /* of another file that had this number */
+    /* of another file that had this number */
+    if (s.slot[i].installed != s.world->installed(c->description.fd))
         return;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (is_async(d) && (s.notified >> d & 1) != 0 && s.async[d].fd == c->description.fd)
-            differ("ET-ASYNC-2", "the loop waits, and c%u with it, although d%u was notified", i, d);
+            differ("ET-ASYNC-2", "the loop waits, and c%u with it, although d%u was notified", i,
+                   d);
 }
 
 static bool on_blocked(void *self) {
@@ -884,8 +947,10 @@ static bool on_blocked(void *self) {
     bool wakes = false;
     for (unsigned k = 0; k < s.workers; k++)
         wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
-    if ((LOOKS_INSIDE ? atomic_load(&s.loop.handed_over) != NULL : s.model.handed_over.count > 0) && !wakes)
-        differ("ET-POOL-11", "the loop waits although something was handed over, and nobody is about to wake it");
+    if ((LOOKS_INSIDE ? atomic_load(&s.loop.handed_over) != NULL : s.model.handed_over.count > 0) &&
+        !wakes)
+        differ("ET-POOL-11",
+               "the loop waits although something was handed over, and nobody is about to wake it");
     check_idle();
     return !failed() && (act_in_world() || step_any()) && !failed();
 }
@@ -897,7 +962,8 @@ static void on_woken(void *self, int error) {
     uint64_t now_ns = s.world->clock();
     if (s.log != NULL)
         note('.', "woken%s%s, the clock stands at +%llu us", error != 0 ? " by " : "",
-             error != 0 ? errno_name(error) : "", (unsigned long long)((now_ns - CLOCK_START_NS) / 1000));
+             error != 0 ? errno_name(error) : "",
+             (unsigned long long)((now_ns - CLOCK_START_NS) / 1000));
     if (now_ns != s.model.clock_ns)
         s.idle_waits = 0;
     model_clock(&s.model, now_ns);
@@ -914,29 +980,35 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
         return;
     s.wait.reports++;
     if (s.log != NULL)
-        note('.', "reported: %d for %#x%s", fd, events, stale ? ", of a file that has left this number" : "");
+        note('.', "reported: %d for %#x%s", fd, events,
+             stale ? ", of a file that has left this number" : "");
     bool awaited = false, left = stale;
     for (unsigned i = 0; i < COUNT; i++) {
-        if (!waits_on_descriptor(&s.model.completion[i]) || s.model.completion[i].description.fd != fd)
+        if (!waits_on_descriptor(&s.model.completion[i]) ||
+            s.model.completion[i].description.fd != fd)
             continue;
         awaited = true;
-        /* Who waited when the caller put another file under the number has no claim to its reports (etalon.md, ET-REGISTER-1). */
+        /* Who waited when the caller put another file under the number has no claim to its reports
+         * (etalon.md, ET-REGISTER-1). */
         if (s.slot[i].installed != 0 && s.slot[i].installed != s.world->installed(fd))
             left = true;
     }
     bool known = fd >= 0 && fd < DESCRIPTORS_MAX;
     if (known &&
-        (!stale || awaited)) /* a report that something waited for was no vain one: what follows is counted anew */
+        /* a report that something waited for was no vain one: what follows is counted anew */
+        (!stale || awaited))
         s.stale_reports[fd] = 0;
     else if (known && !s.faults && ++s.stale_reports[fd] > 2)
-        differ("ET-REGISTER-7", "descriptor %d is still reported for a file that has left this number", fd);
+        differ("ET-REGISTER-7",
+               "descriptor %d is still reported for a file that has left this number", fd);
     judge(model_report(&s.model, fd, events, left));
 }
 
-static const struct world_observer observer = {on_tried,    on_controlled, on_waits,  on_blocked, on_woken,
-                                               on_reported, on_created,    on_parked, on_told,    on_joined};
+static const struct world_observer observer = {on_tried, on_controlled, on_waits,   on_blocked,
+                                               on_woken, on_reported,   on_created, on_parked,
+                                               on_told,  on_joined};
 
-/* ---- callbacks ---------------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 static enum et_action run_body(unsigned body) {
     for (unsigned i = 0; !failed() && s.report->commands < COMMANDS_MAX; i++) {
@@ -950,7 +1022,8 @@ static enum et_action run_body(unsigned body) {
     return ET_DISARM;
 }
 
-static enum et_action on_callback(struct et_loop *loop, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_callback(struct et_loop *loop, struct et_completion *c, int64_t result,
+                                  void *userdata) {
     unsigned i = index_of(c);
     uint32_t token = (uint32_t)(uintptr_t)userdata;
     if (failed())
@@ -965,9 +1038,10 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
     settle_unseen_but(result == -ENOENT ? i : COUNT);
     const struct model_completion *before = &s.model.completion[i];
-    bool cancelled = result == -ECANCELED && s.model.tick.answered != i; /* and not told so by a try, as of a timerfd */
-    bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked && !cancelled &&
-                    before->pool == MODEL_NO_POOL;
+    /* and not told so by a try, as of a timerfd */
+    bool cancelled = result == -ECANCELED && s.model.tick.answered != i;
+    bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked &&
+                    !cancelled && before->pool == MODEL_NO_POOL;
     if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
         lockstep_errors[before->operation][-result]++;
     judge(model_callback(&s.model, i, result, token));
@@ -982,9 +1056,11 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
     if (failed())
         return ET_DISARM;
-    if ((s.moved >> i & 1) != 0) /* its memory is gone: a caller that frees a completion does not rearm it */
+    /* its memory is gone: a caller that frees a completion does not rearm it */
+    if ((s.moved >> i & 1) != 0)
         action = ET_DISARM;
-    if (action == ET_REARM && !reported) /* ET-REGISTER-6 does not speak of it: it is as a fresh one */
+    /* ET-REGISTER-6 does not speak of it: it is as a fresh one */
+    if (action == ET_REARM && !reported)
         s.slot[i].installed = 0;
     judge(model_returned(&s.model, action));
     if (s.log != NULL && action == ET_REARM)
@@ -992,16 +1068,19 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     return action;
 }
 
-/* ---- commands ----------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
-static void check_result(const struct command *command, int result, int expected, const char *clause) {
+static void check_result(const struct command *command, int result, int expected,
+                         const char *clause) {
     if (s.log != NULL) {
         char text[96], name[32];
         command_text(command, text, sizeof text);
         snprintf(name, sizeof name, "%s", result_name(result));
         if (command->kind == COMMAND_TICK || command->kind == COMMAND_RUN)
-            note('>', "%s = %s, %u active", text, name, LOOKS_INSIDE ? s.loop.active : s.model.active);
-        else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL || command->kind == COMMAND_NOTIFY)
+            note('>', "%s = %s, %u active", text, name,
+                 LOOKS_INSIDE ? s.loop.active : s.model.active);
+        else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL ||
+                 command->kind == COMMAND_NOTIFY)
             note('>', "%s = %s", text, name);
         else
             note('>', "%s = %s, %s", text, name, state_name(lockstep_state(command->c)));
@@ -1024,7 +1103,8 @@ static int descriptor(unsigned d) {
     return d > PROGRAM_HANDLES ? HUGE_DESCRIPTOR : s.world->descriptor(d);
 }
 
-static void describe_parameters(struct et_completion *c, struct slot *slot, const struct command *command) {
+static void describe_parameters(struct et_completion *c, struct slot *slot,
+                                const struct command *command) {
     size_t length = command->value < BUFFER ? (size_t)command->value : BUFFER;
     char *buffer = s.buffer[command->c];
     switch (command->operation) {
@@ -1054,7 +1134,8 @@ static void describe_parameters(struct et_completion *c, struct slot *slot, cons
     case ET_WRITE:
     case ET_SEND:
     case ET_PWRITE:
-        /* As an eventfd reads it: 1. What an earlier read left there could be more than an eventfd ever takes. */
+        /* As an eventfd reads it: 1. What an earlier read left there could be more than an eventfd
+         * ever takes. */
         memset(buffer, 0, sizeof(uint64_t));
         buffer[0] = 1;
         c->pwrite.buffer = buffer;
@@ -1082,14 +1163,16 @@ static void describe(const struct command *command) {
                                   .target = MODEL_NONE,
                                   .pool_mark = command->pool != 0,
                                   .has_callback = command->body != 0};
-    memset(&c->cancel, 0, offsetof(struct et_completion, internal) - offsetof(struct et_completion, cancel));
+    memset(&c->cancel, 0,
+           offsetof(struct et_completion, internal) - offsetof(struct et_completion, cancel));
     c->operation = command->operation;
     c->on_pool = command->pool != 0;
     c->fd = d.fd = descriptor(command->d);
     c->callback = command->body != 0 ? on_callback : NULL;
     c->userdata = new_userdata(command->body, &d.userdata);
     describe_parameters(c, &s.slot[i], command);
-    /* In its own callback and on its old descriptor: a rearm may still rely on the registration (ET-REGISTER-6). */
+    /* In its own callback and on its old descriptor: a rearm may still rely on the registration
+     * (ET-REGISTER-6). */
     if (s.model.in_callback != i || d.fd != s.model.completion[i].description.fd)
         s.slot[i].installed = 0;
     if (command->operation == ET_CANCEL)
@@ -1125,11 +1208,14 @@ static void run_timer(const struct command *command) {
     struct et_completion *c = completion(command->c);
     if (command->kind == COMMAND_TIMER) {
         int expected = model_timer(&s.model, command->c, command->value, callback != NULL, token);
-        check_result(command, et_loop_timer(&s.loop, c, command->value, callback, userdata), expected, "ET-TIMER-1");
+        check_result(command, et_loop_timer(&s.loop, c, command->value, callback, userdata),
+                     expected, "ET-TIMER-1");
         return;
     }
-    int expected = model_reset(&s.model, command->c, command->other, command->value, callback != NULL, token);
-    int result = et_loop_timer_reset(&s.loop, c, completion(command->other), command->value, callback, userdata);
+    int expected =
+        model_reset(&s.model, command->c, command->other, command->value, callback != NULL, token);
+    int result = et_loop_timer_reset(&s.loop, c, completion(command->other), command->value,
+                                     callback, userdata);
     check_result(command, result, expected, "ET-RESET-1");
 }
 
@@ -1138,7 +1224,8 @@ static void run_cancel(const struct command *command) {
     void *userdata = new_userdata(command->body, &token);
     et_callback callback = command->body != 0 ? on_callback : NULL;
     int expected = model_cancel(&s.model, command->c, command->other, callback != NULL, token);
-    int result = et_loop_cancel(&s.loop, completion(command->c), completion(command->other), callback, userdata);
+    int result = et_loop_cancel(&s.loop, completion(command->c), completion(command->other),
+                                callback, userdata);
     check_result(command, result, expected, "ET-CANCEL-1");
 }
 
@@ -1150,7 +1237,8 @@ static void run_tick(const struct command *command) {
     s.idle_waits = 0;
     if (!run || command->value < 3)
         expected = model_tick(&s.model, run ? asked[command->value] : callbacks);
-    int result = run ? et_loop_run(&s.loop, (enum et_run_mode)command->value) : et_loop_tick(&s.loop, callbacks);
+    int result = run ? et_loop_run(&s.loop, (enum et_run_mode)command->value)
+                     : et_loop_tick(&s.loop, callbacks);
     if (failed())
         return;
     finish_wait();
@@ -1163,13 +1251,14 @@ static void run_tick(const struct command *command) {
 
 /* ET-INIT-1. Returns whether there is a loop now. */
 static bool try_init(void) {
-    struct et_options options = {.descriptors_max = DESCRIPTORS_MAX, .pool = s.pool_threads_max > 0 ? &s.pool : NULL};
+    struct et_options options = {.descriptors_max = DESCRIPTORS_MAX,
+                                 .pool = s.pool_threads_max > 0 ? &s.pool : NULL};
     s.disturbed_by = 0;
     int result = et_loop_init(&s.loop, &options);
     s.allocations = lockstep_allocations;
     if (s.disturbed_by != 0 && result != -s.disturbed_by)
-        differ("ET-INIT-1", "init returned %s, where one of its calls has failed with %s", result_name(result),
-               errno_name(s.disturbed_by));
+        differ("ET-INIT-1", "init returned %s, where one of its calls has failed with %s",
+               result_name(result), errno_name(s.disturbed_by));
     if (result == 0)
         return true;
     if (s.log != NULL)
@@ -1180,7 +1269,8 @@ static bool try_init(void) {
     return false;
 }
 
-/* What the loop is like after this is compared by the caller: ET-INIT-2. The pool and the asyncs live on. */
+/* What the loop is like after this is compared by the caller: ET-INIT-2. The pool and the asyncs
+ * live on. */
 static void init_loop(void) {
     struct model_async async[MODEL_ASYNCS];
     memcpy(async, s.model.async, sizeof async);
@@ -1238,7 +1328,8 @@ static void end_pool(void) {
     if (failed())
         return;
     if (result != 0)
-        differ("ET-POOL-14", "pool_deinit returned %s although no loop has the pool", result_name(result));
+        differ("ET-POOL-14", "pool_deinit returned %s although no loop has the pool",
+               result_name(result));
     result = et_loop_init(&other, &options);
     if (et_pool_deinit(&s.pool) != -EINVAL || (result != -EINVAL && (!s.faults || result >= 0)))
         differ("ET-POOL-16", "a call with a deinitialised pool did not return -EINVAL");
@@ -1274,16 +1365,19 @@ static void run_deinit(const struct command *command) {
         init_loop();
 }
 
-/* ET-STATE-7: what the caller may do with a dead completion: its memory is gone, and c lives elsewhere. */
+/* ET-STATE-7: what the caller may do with a dead completion: its memory is gone, and c lives
+ * elsewhere. */
 static void run_forget(const struct command *command) {
     unsigned i = command->c;
     if (s.model.completion[i].state != ET_DEAD || (s.model.maybe_dead >> i & 1) != 0)
         return;
-    for (unsigned k = 0; k < COUNT; k++) /* the caller keeps a cancel's target until the cancel is dead */
+    /* the caller keeps a cancel's target until the cancel is dead */
+    for (unsigned k = 0; k < COUNT; k++)
         if (s.model.completion[k].state != ET_DEAD && s.model.completion[k].description.target == i)
             return;
     for (unsigned k = 0; k < COUNT; k++) /* and adds no cancel whose target is gone */
-        if (k != i && completion(k)->operation == ET_CANCEL && completion(k)->cancel.target == completion(i))
+        if (k != i && completion(k)->operation == ET_CANCEL &&
+            completion(k)->cancel.target == completion(i))
             completion(k)->cancel.target = &s.memory[s.slot[i].generation ^ 1][i];
     POISON(completion(i), sizeof *completion(i));
     s.slot[i].generation ^= 1;
@@ -1294,7 +1388,7 @@ static void run_forget(const struct command *command) {
     model_forget(&s.model, i);
 }
 
-/* ---- asyncs ---- */
+/* ---- asyncs ---------------------------------------------------------------------------------- */
 
 static void run_async_wait(const struct command *command) {
     uint32_t token;
@@ -1375,7 +1469,8 @@ static bool touches_async(const struct command *command) {
     }
     if (command->kind == COMMAND_PEER_WRITE)
         raised_otherwise(s.world->descriptor(d));
-    if (command->kind == COMMAND_DUP && d != command->other && s.world->descriptor(d) >= 0 && is_async(command->other))
+    if (command->kind == COMMAND_DUP && d != command->other && s.world->descriptor(d) >= 0 &&
+        is_async(command->other))
         close_async(command->other);
     return false;
 }
@@ -1407,7 +1502,8 @@ static void run_world(const struct command *command) {
     } else if (command->kind == COMMAND_NOTIFY) {
         run_notify(command);
     } else if (!touches_async(command)) {
-        unsigned number = command->kind == COMMAND_DUP ? counter_of(s.world->descriptor(command->d)) : 0;
+        unsigned number =
+            command->kind == COMMAND_DUP ? counter_of(s.world->descriptor(command->d)) : 0;
         if (!s.world->command(command))
             s.report->not_possible = true;
         else if (number != 0)
@@ -1446,14 +1542,15 @@ static void run_command(const struct command *command) {
     compare();
 }
 
-/* ---- programs ----------------------------------------------------------------------------------------- */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 static void perform(const struct program *program) {
     int result = 0;
     init_loop();
     if (!failed())
         compare();
-    for (unsigned i = 0; i < program->count[0] && !failed() && s.report->commands < COMMANDS_MAX; i++)
+    for (unsigned i = 0; i < program->count[0] && !failed() && s.report->commands < COMMANDS_MAX;
+         i++)
         run_command(&program->command[program->first[0] + i]);
     if (s.loop.descriptors != NULL)
         (void)deinit_loop(&result);
@@ -1465,8 +1562,8 @@ static void perform(const struct program *program) {
             close_async(d);
 }
 
-void lockstep_run(const struct program *program, const struct world_kind_functions *world, lockstep_log log, void *self,
-                  struct lockstep_report *report) {
+void lockstep_run(const struct program *program, const struct world_kind_functions *world,
+                  lockstep_log log, void *self, struct lockstep_report *report) {
     memset(report, 0, sizeof *report);
     s.program = program;
     s.choose = NULL;
@@ -1474,7 +1571,8 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     s.report = report;
     s.log = log;
     s.log_self = self;
-    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs = s.notified = s.asyncs_made = 0;
+    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs =
+        s.notified = s.asyncs_made = 0;
     s.faults = s.disturbed = s.deiniting = s.closing = false;
     s.stepping = NULL;
     s.awaited = NULL;
@@ -1491,7 +1589,8 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     if (setjmp(s.stuck) == 0)
         perform(program);
     if (lockstep_unreleased != 0)
-        differ("ET-DEINIT-3", "%lld blocks of memory were not released", (long long)lockstep_unreleased);
+        differ("ET-DEINIT-3", "%lld blocks of memory were not released",
+               (long long)lockstep_unreleased);
     int leaked = s.world->end();
     if (leaked != 0)
         differ("ET-DEINIT-3", "%d descriptors of the loop were not released", leaked);

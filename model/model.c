@@ -1,10 +1,11 @@
 /* The law of spec/etalon.md as an executable state machine; model.h says how it is driven.
  *
- * Between two observations the model passes by itself through everything that the law determines and nobody can
- * see (advance), up to the next thing that must be observed (tick.due). What an observation changes is done when
- * it comes, not before: until its callback is called, a completion keeps the state that another callback would
- * see. Where the law leaves a choice the model stops too; an observation that does not take it declines it
- * (move_on). `end` is the one way to dead; every transition comes from the table of lifecycle.def. */
+ * Between two observations the model passes by itself through everything that the law determines
+ * and nobody can see (advance), up to the next thing that must be observed (tick.due). What an
+ * observation changes is done when it comes, not before: until its callback is called, a completion
+ * keeps the state that another callback would see. Where the law leaves a choice the model stops
+ * too; an observation that does not take it declines it (move_on). `end` is the one way to dead;
+ * every transition comes from the table of lifecycle.def. */
 #include "model.h"
 
 #include <assert.h>
@@ -12,12 +13,20 @@
 #include <stddef.h>
 #include <string.h>
 
-#define MS_NS         UINT64_C(1000000)
-#define WAIT_LIMIT_MS 2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give */
+#define MS_NS UINT64_C(1000000)
+#define WAIT_LIMIT_MS                                                                              \
+    2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give  \
+                                  */
 /* Twice what can be made: a completion is started, left, ended; a round has ten phases. */
 #define SILENT_STEPS_MAX (8 * MODEL_COMPLETIONS + 20)
 
-enum { READY_IN = 0x1, READY_PRI = 0x2, READY_OUT = 0x4, READY_ALWAYS = 0x18, READY_RDHUP = 0x2000 };
+enum {
+    READY_IN = 0x1,
+    READY_PRI = 0x2,
+    READY_OUT = 0x4,
+    READY_ALWAYS = 0x18,
+    READY_RDHUP = 0x2000
+};
 #define CAN_REGISTER ((uint32_t)(READY_IN | READY_PRI | READY_OUT | READY_RDHUP))
 
 /* What an operation waits for. Those without any of the first three do not wait. */
@@ -36,7 +45,8 @@ enum due {
     DUE_TRY,
     DUE_CHOICE,
     DUE_THREAD,
-    DUE_UNSEEN, /* nothing that can be seen; a pool thread decides, before the next observation, what it is */
+    /* nothing that can be seen; a pool thread decides, before the next observation, what it is */
+    DUE_UNSEEN,
     DUE_WAIT,
     DUE_WOKEN,
     DUE_DELIVERY
@@ -51,7 +61,7 @@ enum step {
     STEP_FAILED, /* ET-POOL-3 */
 };
 
-/* ---- the table of lifecycle.def ---- */
+/* ---- the table of lifecycle.def -------------------------------------------------------------- */
 
 enum on {
     ON_ADD,
@@ -69,7 +79,7 @@ enum on {
 enum condition { IF_ALWAYS, IF_TIMER, IF_OTHER, IF_BUSY, IF_TAKEN, IF_WAITS, IF_ENDS };
 enum { SILENT = 1, CALLBACK = 2 }; /* in the place of a return value */
 
-#define LIFECYCLE(event, state, condition, next, result, clause, words)                                                \
+#define LIFECYCLE(event, state, condition, next, result, clause, words)                            \
     [ON_##event][ET_##state][IF_##condition] = {true, ET_##next, result, clause},
 static const struct transition {
     bool exists;
@@ -81,9 +91,11 @@ static const struct transition {
 };
 #undef LIFECYCLE
 
-static const struct transition *transition(enum on event, unsigned state, enum condition condition) {
+static const struct transition *transition(enum on event, unsigned state,
+                                           enum condition condition) {
     assert(state <= ET_DELETING);
-    const struct transition *always = &table[event][state][IF_ALWAYS], *row = &table[event][state][condition];
+    const struct transition *always = &table[event][state][IF_ALWAYS],
+                            *row = &table[event][state][condition];
     assert(always->exists || row->exists);
     return row->exists ? row : always;
 }
@@ -91,10 +103,13 @@ static const struct transition *transition(enum on event, unsigned state, enum c
 /* For every event but ON_START and, of an active timer, ON_RESET. */
 static const struct transition *row_of(enum on event, const struct model_completion *of) {
     bool taken = of->pool >= MODEL_EXECUTING;
-    return transition(event, of->state, taken ? IF_TAKEN : of->operation == ET_TIMER ? IF_TIMER : IF_OTHER);
+    return transition(event, of->state,
+                      taken                       ? IF_TAKEN
+                      : of->operation == ET_TIMER ? IF_TIMER
+                                                  : IF_OTHER);
 }
 
-/* ---- small things ---- */
+/* ---- small things ---------------------------------------------------------------------------- */
 
 #ifdef MODEL_WIDE
 #define BIT(c)      bit(c)
@@ -111,27 +126,28 @@ static inline bool some(model_set set) {
         any |= set[i];
     return any != 0;
 }
-#define EACH(c, mask)                                                                                                  \
-    for (unsigned word = 0; word < MODEL_COMPLETIONS / 64; word++)                                                     \
-        for (uint64_t rest = (mask)[word]; rest != 0; rest &= rest - 1)                                                \
-            for (unsigned c = word * 64 + (unsigned)__builtin_ctzll(rest), once = 1; once != 0; once = 0)
+#define EACH(c, mask)                                                                              \
+    for (unsigned word = 0; word < MODEL_COMPLETIONS / 64; word++)                                 \
+        for (uint64_t rest = (mask)[word]; rest != 0; rest &= rest - 1)                            \
+            for (unsigned c = word * 64 + (unsigned)__builtin_ctzll(rest), once = 1; once != 0;    \
+                 once = 0)
 #else
 #define BIT(c)      (UINT32_C(1) << (c))
 #define SOME(set)   ((set) != 0)
 #define HAS(set, c) (((set)&BIT(c)) != 0)
-#define EACH(c, mask)                                                                                                  \
-    for (unsigned c = 0; c < MODEL_COMPLETIONS && (mask) >> c != 0; c++)                                               \
+#define EACH(c, mask)                                                                              \
+    for (unsigned c = 0; c < MODEL_COMPLETIONS && (mask) >> c != 0; c++)                           \
         if (HAS(mask, c))
 #endif
 #define NOTHING ((model_set){0})
-#define REFUSE_IF(condition, error, law)                                                                               \
-    if (condition)                                                                                                     \
+#define REFUSE_IF(condition, error, law)                                                           \
+    if (condition)                                                                                 \
     return answer(m, error, law)
-#define IN_PLACE(condition)                                                                                            \
-    if (!m->in_tick || m->in_callback != MODEL_NONE || !(condition))                                                   \
+#define IN_PLACE(condition)                                                                        \
+    if (!m->in_tick || m->in_callback != MODEL_NONE || !(condition))                               \
     return broken(m, "ET-CALL-5", "this can be seen only within a tick, in its proper place")
-#define BROKEN_IF(condition, law, sentence)                                                                            \
-    if (condition)                                                                                                     \
+#define BROKEN_IF(condition, law, sentence)                                                        \
+    if (condition)                                                                                 \
     return broken(m, law, sentence)
 
 static int answer(struct model *m, int result, const char *clause) {
@@ -189,13 +205,15 @@ static model_set earlier(const struct model *m, model_set mask, unsigned c) {
     const struct model_completion *of = &m->completion[c];
     model_set before = NOTHING;
     EACH(i, mask) {
-        if (m->completion[i].order < of->order && m->completion[i].description.fd == of->description.fd)
+        if (m->completion[i].order < of->order &&
+            m->completion[i].description.fd == of->description.fd)
             before |= BIT(i);
     }
     return before;
 }
 
-/* ET-STATE-4: those with a callback that are not lingering, that is those that cannot end without being seen. */
+/* ET-STATE-4: those with a callback that are not lingering, that is those that cannot end without
+ * being seen. */
 static model_set loud(const struct model *m, model_set mask) {
     EACH(c, mask) {
         if (!m->completion[c].description.has_callback || m->completion[c].state == ET_DELETING)
@@ -220,10 +238,11 @@ static uint64_t deadline_after(const struct model *m, uint64_t delay_ms) {
     return delay_ms > UINT64_MAX - m->now_ms ? UINT64_MAX : m->now_ms + delay_ms;
 }
 
-/* ---- the ways of a completion ---- */
+/* ---- the ways of a completion ---------------------------------------------------------------- */
 
-/* ET-RESET-8, ET-RESET-9: the carrier is dead; the reset that it still has is applied. The timer is not among the
- * expiring ones, from which timer_reset has taken it: so it does not fire in this phase (ET-EXPIRE-5). */
+/* ET-RESET-8, ET-RESET-9: the carrier is dead; the reset that it still has is applied. The timer is
+ * not among the expiring ones, from which timer_reset has taken it: so it does not fire in this
+ * phase (ET-EXPIRE-5). */
 static void release_carrier(struct model *m, unsigned carrier) {
     struct model_completion *of = &m->completion[carrier];
     of->is_carrier = false;
@@ -293,14 +312,16 @@ static void leave(struct model *m, unsigned c) {
 /* Every end of an episode: ET-STATE-3. It comes before the callback: ET-CALL-1. */
 static void end(struct model *m, unsigned c, enum on event) {
     const struct model_completion *of = &m->completion[c];
-    const struct transition *row = event == ON_START ? transition(event, of->state, IF_ENDS) : row_of(event, of);
+    const struct transition *row =
+        event == ON_START ? transition(event, of->state, IF_ENDS) : row_of(event, of);
     assert(row->next == ET_DEAD);
     leave(m, c);
     m->completion[c].state = row->next;
     release_carrier(m, c);
 }
 
-/* Those of mask that have a null callback: it counts as called (ET-STATE-4, ET-TICK-5). Those that linger: ET-POOL-8. */
+/* Those of mask that have a null callback: it counts as called (ET-STATE-4, ET-TICK-5). Those that
+ * linger: ET-POOL-8. */
 static void end_silently(struct model *m, model_set mask) {
     mask &= ~loud(m, mask);
     EACH(c, mask) {
@@ -309,7 +330,8 @@ static void end_silently(struct model *m, model_set mask) {
     }
 }
 
-/* From dead or deleting. ET-ADD-4: a deletion is completed first, the reset of a carrier applied. */
+/* From dead or deleting. ET-ADD-4: a deletion is completed first, the reset of a carrier applied.
+ */
 static void begin_episode(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_ADD, of);
@@ -322,7 +344,7 @@ static void begin_episode(struct model *m, unsigned c) {
     push(&m->submissions, c); /* not in the snapshot of a round in progress: ET-CALL-4 */
 }
 
-/* ---- set-up ---- */
+/* ---- set-up ---------------------------------------------------------------------------------- */
 
 /* ET-STATE-1: dead, a noop, without a callback. */
 static void make_zero(struct model_completion *of) {
@@ -357,7 +379,7 @@ void model_forget(struct model *m, unsigned c) {
     make_zero(&m->completion[c]);
 }
 
-/* ---- calls. Every refusal comes before anything is changed: ET-STATE-5 ---- */
+/* ---- calls. Every refusal comes before anything is changed: ET-STATE-5 ----------------------- */
 
 int model_add(struct model *m, unsigned c) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
@@ -390,7 +412,8 @@ int model_delete(struct model *m, unsigned c) {
     return answer(m, row->result, row->clause);
 }
 
-static void set_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback, uint32_t userdata) {
+static void set_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
+                      uint32_t userdata) {
     struct model_description *d = &m->completion[c].description;
     d->delay_ms = delay_ms;
     d->has_callback = has_callback;
@@ -398,7 +421,8 @@ static void set_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_c
     m->completion[c].deadline_ms = deadline_after(m, delay_ms);
 }
 
-int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback, uint32_t userdata) {
+int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
+                uint32_t userdata) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_TIMER, of);
@@ -411,7 +435,8 @@ int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callbac
     return answer(m, row->result, row->clause);
 }
 
-static void describe_cancel(struct model *m, unsigned c, unsigned target, bool has_callback, uint32_t userdata) {
+static void describe_cancel(struct model *m, unsigned c, unsigned target, bool has_callback,
+                            uint32_t userdata) {
     struct model_description *d = &m->completion[c].description;
     d->operation = ET_CANCEL;
     d->target = (model_index)target;
@@ -449,7 +474,8 @@ int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms
     return answer(m, row->result, same ? "ET-RESET-5" : row->clause);
 }
 
-int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback, uint32_t userdata) {
+int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback,
+                 uint32_t userdata) {
     REFUSE_IF(m->dead || cancel >= m->completions, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(target >= m->completions || target == cancel, -EINVAL, "ET-CANCEL-3");
     const struct transition *row = row_of(ON_CANCEL, &m->completion[cancel]);
@@ -527,13 +553,14 @@ int model_deinit(struct model *m) {
 
 const char *model_deinit_end(struct model *m) {
     assert(m->dead);
-    BROKEN_IF(m->pool_busy > 0, "ET-POOL-13", "a thread still executes work of the loop, or hands it over");
+    BROKEN_IF(m->pool_busy > 0, "ET-POOL-13",
+              "a thread still executes work of the loop, or hands it over");
     for (unsigned c = 0; c < m->completions; c++)
         leave_pool(m, c);
     return NULL;
 }
 
-/* ---- from one observation to the next ---- */
+/* ---- from one observation to the next -------------------------------------------------------- */
 
 static void enter(struct model *m, enum phase phase) {
     struct model_tick_state *t = &m->tick;
@@ -553,8 +580,10 @@ static void enter(struct model *m, enum phase phase) {
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
         bool applied =
-            of->state == ET_ACTIVE && of->operation == ET_TIMER && of->carrier == MODEL_NONE; /* ET-RESET-4 */
-        if (applied && of->deadline_ms <= m->now_ms)                                          /* ET-EXPIRE-4 */
+            /* ET-RESET-4 */
+            of->state == ET_ACTIVE && of->operation == ET_TIMER && of->carrier == MODEL_NONE;
+        /* ET-EXPIRE-4 */
+        if (applied && of->deadline_ms <= m->now_ms)
             t->expiring |= BIT(c);
     }
 }
@@ -568,7 +597,8 @@ static void begin_round(struct model *m) {
         m->tick.snapshot |= BIT(m->submissions.item[i]);
 }
 
-/* ET-TICK-3, ET-TICK-4. What no observation has ended by now ended silently, unless it was only allowed. */
+/* ET-TICK-3, ET-TICK-4. What no observation has ended by now ended silently, unless it was only
+ * allowed. */
 static void end_delivery(struct model *m) {
     for (unsigned r = 0; r < m->reports; r++) {
         if (!m->report[r].stale)
@@ -576,7 +606,8 @@ static void end_delivery(struct model *m) {
         m->report[r].polls_owed = NOTHING;
     }
     m->maybe_dead = NOTHING;
-    bool idle = m->active == 0 && m->lingering == 0 && m->submissions.count == 0 && m->deletions.count == 0;
+    bool idle =
+        m->active == 0 && m->lingering == 0 && m->submissions.count == 0 && m->deletions.count == 0;
     if (m->stopped || idle || m->tick.called >= m->tick.asked)
         m->tick.phase = OVER;
     else
@@ -603,7 +634,8 @@ static bool due(struct model *m, enum due due, const char *clause) {
 }
 
 /* True: the callback must be observed. False: there is none, the end is done. */
-static bool due_callback(struct model *m, unsigned c, int64_t result, enum on event, const char *clause) {
+static bool due_callback(struct model *m, unsigned c, int64_t result, enum on event,
+                         const char *clause) {
     (void)due(m, DUE_CALLBACK, clause);
     m->tick.due_completion = (model_index)c;
     m->tick.due_result = result;
@@ -614,8 +646,9 @@ static bool due_callback(struct model *m, unsigned c, int64_t result, enum on ev
     return false;
 }
 
-/* ET-POOL-15. Whether a thread that has become idle since the last observation was so when the work joined the queue, the
- * model cannot know. That a thread takes work changes nothing: there is less of both. */
+/* ET-POOL-15. Whether a thread that has become idle since the last observation was so when the work
+ * joined the queue, the model cannot know. That a thread takes work changes nothing: there is less
+ * of both. */
 static bool due_thread(struct model *m) {
     int lacking = m->queued.count - (int)(m->pool_threads - m->pool_busy);
     if (m->pool_threads < m->pool_threads_max && lacking > 0)
@@ -636,17 +669,21 @@ static void join_pool(struct model *m, unsigned c) {
 
 /* The cancel c is to end its target. */
 static bool due_target(struct model *m, unsigned c) {
-    unsigned target = m->completion[c].description.target; /* ET-CANCEL-8: nothing else that it used to use */
+    /* ET-CANCEL-8: nothing else that it used to use */
+    unsigned target = m->completion[c].description.target;
     assert(target < m->completions && target != c);
     const struct model_completion *of = &m->completion[target];
     if (of->state == ET_DEAD || of->state == ET_DELETING)
         return due_callback(m, c, -ENOENT, ON_FINISH, "ET-CANCEL-6");
-    const struct transition *row = row_of(ON_CANCELLED, of); /* ET-CANCEL-4, ET-CANCEL-5, ET-POOL-6 */
+    /* ET-CANCEL-4, ET-CANCEL-5, ET-POOL-6 */
+    const struct transition *row = row_of(ON_CANCELLED, of);
     if (row->result < 0)
         return due_callback(m, c, row->result, ON_FINISH, row->clause);
     if (of->pool == MODEL_QUEUED && !SOME(loud(m, BIT(target))))
-        return due(m, DUE_UNSEEN, "ET-POOL-5"); /* a thread may still take it before the loop looks */
-    return due_callback(m, target, -ECANCELED, ON_CANCELLED, row->clause); /* of a carrier: ET-RESET-9 */
+        /* a thread may still take it before the loop looks */
+        return due(m, DUE_UNSEEN, "ET-POOL-5");
+    /* of a carrier: ET-RESET-9 */
+    return due_callback(m, target, -ECANCELED, ON_CANCELLED, row->clause);
 }
 
 /* The submission phase is in the midst of an operation that it has started. */
@@ -685,7 +722,8 @@ static void forget_useless(struct model *m, int fd) {
             m->useless[m->useless_last][i].events = 0;
 }
 
-/* ET-SUBMIT-3, ET-SUBMIT-6; a cancel, a close and what must be tried are active for as long as that takes. */
+/* ET-SUBMIT-3, ET-SUBMIT-6; a cancel, a close and what must be tried are active for as long as that
+ * takes. */
 static void start(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     unsigned kinds = kind(of);
@@ -721,12 +759,14 @@ static bool due_submission(struct model *m) {
         return false;
     }
     const struct model_completion *of = &m->completion[c];
-    bool waits = (kind(of) & WAITING) != 0, negative = of->description.fd < 0, pooled = of->description.pool_mark;
+    bool waits = (kind(of) & WAITING) != 0, negative = of->description.fd < 0,
+         pooled = of->description.pool_mark;
     if (of->is_carrier)
         end(m, c, ON_START); /* ET-RESET-8 */
     else if (of->operation == ET_NOOP)
         return due_callback(m, c, 0, ON_START, "ET-SUBMIT-2");
-    else if (negative && (waits || pooled || of->operation == ET_CLOSE || of->operation == ET_SHUTDOWN))
+    else if (negative &&
+             (waits || pooled || of->operation == ET_CLOSE || of->operation == ET_SHUTDOWN))
         return due_callback(m, c, -EBADF, ON_START, "ET-SUBMIT-4");
     else if (waits && of->description.fd >= m->descriptors_max)
         return due_callback(m, c, -EMFILE, ON_START, "ET-SUBMIT-5");
@@ -805,7 +845,8 @@ static bool find_due(struct model *m) {
     }
 }
 
-/* Null callbacks whose turn may have come, since everything before them that can be seen has been. */
+/* Null callbacks whose turn may have come, since everything before them that can be seen has been.
+ */
 static model_set unseen(const struct model *m, model_set owed) {
     model_set maybe = NOTHING, nulls = owed & ~loud(m, owed);
     EACH(c, nulls) {
@@ -815,7 +856,8 @@ static model_set unseen(const struct model *m, model_set owed) {
     return maybe;
 }
 
-/* The cancel that the submission phase is at, if the loop may have processed it unseen: ET-POOL-5. */
+/* The cancel that the submission phase is at, if the loop may have processed it unseen: ET-POOL-5.
+ */
 static unsigned unseen_cancel(const struct model *m) {
     const struct model_tick_state *t = &m->tick;
     bool may = m->in_tick && m->in_callback == MODEL_NONE && t->due == DUE_UNSEEN;
@@ -826,7 +868,8 @@ static void update_maybe(struct model *m) {
     unsigned cancel = unseen_cancel(m);
     m->maybe_dead = unseen(m, m->refused);
     if (cancel != MODEL_NONE)
-        m->maybe_dead |= BIT(m->completion[cancel].description.target) | (BIT(cancel) & ~loud(m, BIT(cancel)));
+        m->maybe_dead |=
+            BIT(m->completion[cancel].description.target) | (BIT(cancel) & ~loud(m, BIT(cancel)));
     for (unsigned r = 0; r < m->reports; r++)
         m->maybe_dead |= unseen(m, m->report[r].polls_owed);
     const struct model_tick_state *t = &m->tick;
@@ -836,7 +879,8 @@ static void update_maybe(struct model *m) {
         may = t->delivering & ~t->delivering_owed;
     else if (before)
         may = t->recent;
-    for (unsigned i = 0; i < m->handed_over.count && m->in_tick && m->in_callback == MODEL_NONE; i++) {
+    for (unsigned i = 0; i < m->handed_over.count && m->in_tick && m->in_callback == MODEL_NONE;
+         i++) {
         model_set of = BIT(m->handed_over.item[i]);
         if (SOME(loud(m, of)))
             break;
@@ -853,7 +897,8 @@ static void advance(struct model *m) {
     update_maybe(m);
 }
 
-/* The loop has been seen to do something. If it is known in which phase, then what threads did before came before that. */
+/* The loop has been seen to do something. If it is known in which phase, then what threads did
+ * before came before that. */
 static void observed(struct model *m, bool placed) {
     m->tick.fresh = false;
     m->tick.placed = placed;
@@ -863,12 +908,15 @@ static void observed(struct model *m, bool placed) {
     m->tick.idled = 0;
 }
 
-/* The observation that has come does not take the choice that the subject had: so it is declined. */
+/* The observation that has come does not take the choice that the subject had: so it is declined.
+ */
 static bool move_on(struct model *m) {
     struct model_tick_state *t = &m->tick;
-    bool late = t->phase == POOL && t->due == DUE_CALLBACK && !HAS(t->delivering_owed, t->due_completion);
+    bool late =
+        t->phase == POOL && t->due == DUE_CALLBACK && !HAS(t->delivering_owed, t->due_completion);
     if (t->due == DUE_UNSEEN && t->current != MODEL_NONE && t->step == STEP_TARGET)
-        (void)due_callback(m, m->completion[t->current].description.target, -ECANCELED, ON_CANCELLED, "ET-POOL-5");
+        (void)due_callback(m, m->completion[t->current].description.target, -ECANCELED,
+                           ON_CANCELLED, "ET-POOL-5");
     else if (t->due == DUE_CHOICE || (t->due == DUE_UNSEEN && t->current != MODEL_NONE))
         t->current = MODEL_NONE;
     else if (t->due == DUE_UNSEEN || late) /* handed over when the pool phase had begun */
@@ -881,22 +929,25 @@ static bool move_on(struct model *m) {
     return true;
 }
 
-/* A refusal does not tell in which phase the loop is. What the loop may do or leave it has left; what threads decide is still open. */
+/* A refusal does not tell in which phase the loop is. What the loop may do or leave it has left;
+ * what threads decide is still open. */
 static void pass_choices(struct model *m) {
     while (m->tick.due != DUE_UNSEEN && m->tick.phase != POOL && move_on(m)) {
     }
 }
 
-/* Anything but a report has come: there are no more of them. What is due is looked for again in any case, so that
- * a driver that made a call outside of callbacks cannot leave it pointing at nothing. */
+/* Anything but a report has come: there are no more of them. What is due is looked for again in any
+ * case, so that a driver that made a call outside of callbacks cannot leave it pointing at nothing.
+ */
 static void open_delivery(struct model *m) {
     m->tick.collecting = false;
     advance(m);
 }
 
-/* ---- ticks ---- */
+/* ---- ticks ----------------------------------------------------------------------------------- */
 
-/* ET-RUN-1, ET-RUN-2, ET-RUN-3: run is told as the tick that it acts as. ET-RUN-4: an unknown mode is none. */
+/* ET-RUN-1, ET-RUN-2, ET-RUN-3: run is told as the tick that it acts as. ET-RUN-4: an unknown mode
+ * is none. */
 int model_tick(struct model *m, uint64_t callbacks) {
     REFUSE_IF(m->dead, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(m->stopped, 0, "ET-TICK-1");
@@ -921,14 +972,18 @@ static bool must_end(const struct model *m) {
 /* The clause that is broken by something that would be in its place later, or in another round. */
 static const char *undone(struct model *m) {
     BROKEN_IF(must_end(m) && failed(m), "ET-TICK-6", "the wait has failed: the tick must end");
-    BROKEN_IF(must_end(m) && m->stopped, "ET-STOP-2", "the loop was stopped: no further phase may be entered");
+    BROKEN_IF(must_end(m) && m->stopped, "ET-STOP-2",
+              "the loop was stopped: no further phase may be entered");
     BROKEN_IF(must_end(m) && m->tick.asked == 0, "ET-TICK-3", "tick(0) makes exactly one round");
-    BROKEN_IF(must_end(m), "ET-TICK-4", "enough callbacks were called, or nothing is left: the tick must end");
+    BROKEN_IF(must_end(m), "ET-TICK-4",
+              "enough callbacks were called, or nothing is left: the tick must end");
     const char *clause = m->tick.due == DUE_DELIVERY ? open_report(m, false) : m->tick.due_clause;
-    return broken(m, clause == NULL ? "ET-CALL-5" : clause, "something else, or another result, is due by this clause");
+    return broken(m, clause == NULL ? "ET-CALL-5" : clause,
+                  "something else, or another result, is due by this clause");
 }
 
-/* Directions that the last wait has reported for fd, while its round lasts or nothing of the next has been seen. */
+/* Directions that the last wait has reported for fd, while its round lasts or nothing of the next
+ * has been seen. */
 static unsigned reported(const struct model *m, int fd) {
     unsigned result = 0;
     bool lasts = m->tick.phase == DELIVERY || m->tick.phase == OVER || m->tick.fresh;
@@ -940,13 +995,19 @@ static unsigned reported(const struct model *m, int fd) {
 static const char *wrong_try(struct model *m, enum et_operation operation, int fd) {
     const struct model_tick_state *t = &m->tick;
     unsigned kinds = (unsigned)operation < ET_OPERATIONS ? kind_of[operation] : 0;
-    BROKEN_IF(t->answered != MODEL_NONE, "ET-EVENT-2", "an answered try ends its operation before anything else");
-    BROKEN_IF(kinds & reported(m, fd), "ET-EVENT-1", "a report serves the first operation of a direction, once");
-    BROKEN_IF(operation == ET_CONNECT, "ET-SUBMIT-7", "tried once when it is started, then only when reported");
+    BROKEN_IF(t->answered != MODEL_NONE, "ET-EVENT-2",
+              "an answered try ends its operation before anything else");
+    BROKEN_IF(kinds & reported(m, fd), "ET-EVENT-1",
+              "a report serves the first operation of a direction, once");
+    BROKEN_IF(operation == ET_CONNECT, "ET-SUBMIT-7",
+              "tried once when it is started, then only when reported");
     BROKEN_IF(operation == ET_SHUTDOWN, "ET-SUBMIT-9", "carried out once, when it is started");
-    BROKEN_IF(operation == ET_CLOSE && t->due == DUE_CALLBACK, t->due_clause, "another callback is due before");
-    BROKEN_IF(operation == ET_CLOSE, "ET-CLOSE-2", "closed once, by a close that was started and is not deleted");
-    BROKEN_IF(kinds & SOCKET, "ET-SUBMIT-8", "neither reported nor at its start with nothing before it");
+    BROKEN_IF(operation == ET_CLOSE && t->due == DUE_CALLBACK, t->due_clause,
+              "another callback is due before");
+    BROKEN_IF(operation == ET_CLOSE, "ET-CLOSE-2",
+              "closed once, by a close that was started and is not deleted");
+    BROKEN_IF(kinds & SOCKET, "ET-SUBMIT-8",
+              "neither reported nor at its start with nothing before it");
     return broken(m, "ET-EVENT-8", "the kernel has not reported this descriptor");
 }
 
@@ -957,15 +1018,18 @@ static bool unanswered(enum et_operation operation, int64_t result) {
     return again && operation != ET_CLOSE && operation != ET_SHUTDOWN;
 }
 
-/* A report that demands or allows this try. A demand is met first, so that what is only allowed remains. */
+/* A report that demands or allows this try. A demand is met first, so that what is only allowed
+ * remains. */
 static unsigned served(struct model *m, unsigned c, enum et_operation operation, int fd) {
     unsigned direction = (unsigned)operation < ET_OPERATIONS ? kind_of[operation] & (IN | OUT) : 0;
     unsigned first = first_of(m, waiting_on(m, fd, direction));
-    if (first == MODEL_NONE || (c != MODEL_NONE && c != first) || m->completion[first].operation != operation)
+    if (first == MODEL_NONE || (c != MODEL_NONE && c != first) ||
+        m->completion[first].operation != operation)
         return MODEL_NONE;
     struct model_report *by = NULL;
     for (unsigned r = 0; r < m->reports; r++)
-        if (m->report[r].fd == fd && (m->report[r].tries_owed & direction) != 0 && (by == NULL || by->stale))
+        if (m->report[r].fd == fd && (m->report[r].tries_owed & direction) != 0 &&
+            (by == NULL || by->stale))
             by = &m->report[r];
     if (by == NULL)
         return MODEL_NONE;
@@ -980,17 +1044,20 @@ static bool is_async(const struct model *m, int fd) {
     return false;
 }
 
-const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
+const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd,
+                      int64_t result) {
     struct model_tick_state *t = &m->tick;
     IN_PLACE(c == MODEL_NONE || c < m->completions);
     open_delivery(m);
     unsigned found = MODEL_NONE;
     do {
-        const struct model_completion *of = t->current == MODEL_NONE ? NULL : &m->completion[t->current];
+        const struct model_completion *of =
+            t->current == MODEL_NONE ? NULL : &m->completion[t->current];
         if (t->due == DUE_DELIVERY)
             found = served(m, c, operation, fd);
-        else if ((t->due == DUE_TRY || t->due == DUE_CHOICE) && (c == MODEL_NONE || c == t->current) &&
-                 of->operation == operation && of->description.fd == fd)
+        else if ((t->due == DUE_TRY || t->due == DUE_CHOICE) &&
+                 (c == MODEL_NONE || c == t->current) && of->operation == operation &&
+                 of->description.fd == fd)
             found = t->current;
     } while (found == MODEL_NONE && move_on(m));
     if (found == MODEL_NONE)
@@ -998,13 +1065,15 @@ const char *model_try(struct model *m, unsigned c, enum et_operation operation, 
     assert(m->completion[found].state == ET_ACTIVE);
     if (operation == ET_READ && result >= 0 && is_async(m, fd)) {
         BROKEN_IF(result != 8, "ET-ASYNC-1", "the counter has 8 bytes");
-        BROKEN_IF(async_of(m, fd)->notified-- == 0, "ET-ASYNC-3", "every notification has ended a wait already");
+        BROKEN_IF(async_of(m, fd)->notified-- == 0, "ET-ASYNC-3",
+                  "every notification has ended a wait already");
     }
     if (found == t->current)
         t->current = MODEL_NONE;
     if (!unanswered(operation, result)) { /* else ET-EVENT-3: active, in its place */
         t->answered = (model_index)found;
-        t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result; /* ET-CLOSE-2 */
+        /* ET-CLOSE-2 */
+        t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result;
     }
     observed(m, true);
     advance(m);
@@ -1018,13 +1087,14 @@ static bool covered(const struct model_completion *of, uint32_t kept) {
     return (kept & ((kind(of) & IN) != 0 ? READY_IN : READY_OUT)) != 0;
 }
 
-/* ET-REGISTER-3. Lawful at any moment but while the kernel is being asked: a loop may register when an operation
- * is started, or merge all registrations before the wait. */
+/* ET-REGISTER-3. Lawful at any moment but while the kernel is being asked: a loop may register when
+ * an operation is started, or merge all registrations before the wait. */
 const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
     IN_PLACE(m->tick.phase != ASKED && error > 0);
     open_delivery(m);
     pass_choices(m);
-    BROKEN_IF(m->tick.phase == CUT, "ET-STOP-2", "the loop was stopped in the timer phase: nothing may be registered");
+    BROKEN_IF(m->tick.phase == CUT, "ET-STOP-2",
+              "the loop was stopped in the timer phase: nothing may be registered");
     observed(m, false);
     forget_useless(m, fd); /* the loop has tried to narrow it */
     model_set owed = waiting_on(m, fd, WAITING) & ~m->refused;
@@ -1042,14 +1112,16 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
     return NULL;
 }
 
-/* ET-WAIT-1, -2, -3. ET-WAIT-4 follows: a wait that reaches its limit reaches the deadline, unless that is more than
- * WAIT_LIMIT_MS away, where the limit may be the kernel's and the number of waits is not judged. */
+/* ET-WAIT-1, -2, -3. ET-WAIT-4 follows: a wait that reaches its limit reaches the deadline, unless
+ * that is more than WAIT_LIMIT_MS away, where the limit may be the kernel's and the number of waits
+ * is not judged. */
 static const char *check_wait(struct model *m, int64_t timeout_ns) {
     uint64_t earliest = 0, timeout = timeout_ns < 0 ? 0 : (uint64_t)timeout_ns;
     bool timers = false;
     bool queued = m->submissions.count > 0 || m->deletions.count > 0;
     if (m->tick.called >= m->tick.asked || queued || m->active + m->lingering == 0)
-        return timeout_ns == 0 ? NULL : broken(m, "ET-WAIT-1", "the kernel must be asked without waiting");
+        return timeout_ns == 0 ? NULL
+                               : broken(m, "ET-WAIT-1", "the kernel must be asked without waiting");
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
         if (of->state != ET_ACTIVE || of->operation != ET_TIMER)
@@ -1059,15 +1131,18 @@ static const char *check_wait(struct model *m, int64_t timeout_ns) {
             earliest = of->deadline_ms;
         timers = true;
     }
-    BROKEN_IF(timers != (timeout_ns >= 0), "ET-WAIT-2", "a wait has a limit when a timer is active, and only then");
+    BROKEN_IF(timers != (timeout_ns >= 0), "ET-WAIT-2",
+              "a wait has a limit when a timer is active, and only then");
     if (!timers)
         return NULL;
     uint64_t limit = timeout > UINT64_MAX - m->clock_ns ? UINT64_MAX : m->clock_ns + timeout;
     bool reachable = earliest <= UINT64_MAX / MS_NS;
-    bool beyond = reachable && timeout > 0 && limit > earliest * MS_NS && limit - earliest * MS_NS > MS_NS;
+    bool beyond =
+        reachable && timeout > 0 && limit > earliest * MS_NS && limit - earliest * MS_NS > MS_NS;
     BROKEN_IF(beyond, "ET-WAIT-2", "the wait must not last beyond the earliest deadline");
     bool too_early = (!reachable || limit < earliest * MS_NS) && timeout < WAIT_LIMIT_MS * MS_NS;
-    BROKEN_IF(too_early, "ET-WAIT-3", "the limit of the wait must not lie before the earliest deadline");
+    BROKEN_IF(too_early, "ET-WAIT-3",
+              "the limit of the wait must not lie before the earliest deadline");
     return NULL;
 }
 
@@ -1079,7 +1154,8 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
     if (m->tick.due != DUE_WAIT || must_end(m))
         return undone(m);
     end_silently(m, m->refused);
-    BROKEN_IF(SOME(m->refused), "ET-REGISTER-3", "what could not be registered ends before the kernel is asked");
+    BROKEN_IF(SOME(m->refused), "ET-REGISTER-3",
+              "what could not be registered ends before the kernel is asked");
     const char *clause = check_wait(m, timeout_ns);
     if (clause != NULL)
         return clause;
@@ -1125,19 +1201,22 @@ const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
     unsigned last = m->useless_last, before = last ^ 1U;
     m->useless[last][m->useless_count[last]++] = (struct model_useless){fd, events};
     for (unsigned i = 0; i < m->useless_count[before] && !m->forgiven; i++)
-        BROKEN_IF(m->useless[before][i].fd == fd && (m->useless[before][i].events & events) != 0, "ET-REGISTER-5",
+        BROKEN_IF(m->useless[before][i].fd == fd && (m->useless[before][i].events & events) != 0,
+                  "ET-REGISTER-5",
                   "reported in vain a second time: it should have been removed or narrowed");
     return NULL;
 }
 
-/* What the submission phase is at leaves a choice, and some of the dead have ended, without a callback, by it or after it: it is past. */
+/* What the submission phase is at leaves a choice, and some of the dead have ended, without a
+ * callback, by it or after it: it is past. */
 static bool goes_on_unseen(struct model *m, model_set dead) {
     struct model_tick_state *t = &m->tick;
     unsigned current = t->current, due = t->due, cancel = unseen_cancel(m);
     model_set past = dead & ~m->maybe_dead;
     if (cancel != MODEL_NONE)
         past |= dead & (BIT(cancel) | BIT(m->completion[cancel].description.target));
-    /* Nothing is left of the last round: what is still adding there can have ended in the next one only. */
+    /* Nothing is left of the last round: what is still adding there can have ended in the next one
+     * only. */
     bool between = t->phase == DELIVERY && due == DUE_DELIVERY && open_report(m, false) == NULL;
     if (!m->in_tick || m->in_callback != MODEL_NONE || (t->phase != SUBMISSIONS && !between))
         return false;
@@ -1175,7 +1254,8 @@ const char *model_settled(struct model *m, model_set dead) {
     for (unsigned r = 0; SOME(dead) && r < m->reports; r++) {
         model_set polls = m->report[r].polls_owed;
         EACH(c, dead & polls) {
-            BROKEN_IF(SOME(earlier(m, polls, c) & ~dead), "ET-EVENT-5", "polls end in the order of starting");
+            BROKEN_IF(SOME(earlier(m, polls, c) & ~dead), "ET-EVENT-5",
+                      "polls end in the order of starting");
         }
     }
     end_silently(m, dead);
@@ -1183,7 +1263,7 @@ const char *model_settled(struct model *m, model_set dead) {
     return NULL;
 }
 
-/* ---- callbacks ---- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 /* The report by which the poll c ends with this result: ET-EVENT-4. */
 static const struct model_report *report_for(const struct model *m, unsigned c, int64_t result) {
@@ -1213,7 +1293,8 @@ static bool take_callback(struct model *m, unsigned c, int64_t result) {
     const struct model_report *by = t->due == DUE_DELIVERY ? report_for(m, c, result) : NULL;
     if (nothing_between(m) || (!by_refusal && by == NULL))
         return false;
-    model_set before = earlier(m, by_refusal ? m->refused : by->polls_owed, c); /* ET-REGISTER-3, ET-EVENT-5 */
+    /* ET-REGISTER-3, ET-EVENT-5 */
+    model_set before = earlier(m, by_refusal ? m->refused : by->polls_owed, c);
     if (SOME(loud(m, before)))
         return false;
     if (by_refusal || !by->stale)
@@ -1225,21 +1306,26 @@ static bool take_callback(struct model *m, unsigned c, int64_t result) {
 }
 
 /* The clause for the callback of a pooled operation that is in the pool. */
-static const char *wrong_pooled(struct model *m, const struct model_completion *of, int64_t result) {
+static const char *wrong_pooled(struct model *m, const struct model_completion *of,
+                                int64_t result) {
     bool taken = of->pool >= MODEL_EXECUTING;
-    BROKEN_IF(taken && result == -ECANCELED, "ET-POOL-6", "it cannot be cancelled: a thread has taken it");
+    BROKEN_IF(taken && result == -ECANCELED, "ET-POOL-6",
+              "it cannot be cancelled: a thread has taken it");
     BROKEN_IF(of->pool != MODEL_HANDED_OVER, "ET-POOL-10", "it has not been handed over");
-    BROKEN_IF(result != of->pool_result, "ET-POOL-4", "an operation ends with what its system call has said");
+    BROKEN_IF(result != of->pool_result, "ET-POOL-4",
+              "an operation ends with what its system call has said");
     if (must_end(m))
         return undone(m);
-    return broken(m, "ET-POOL-10", "what the pool phase found handed over is delivered there, in that order");
+    return broken(m, "ET-POOL-10",
+                  "what the pool phase found handed over is delivered there, in that order");
 }
 
 static const char *wrong_timer(struct model *m, unsigned c) {
     const struct model_completion *of = &m->completion[c];
     const struct model_tick_state *t = &m->tick;
     BROKEN_IF(of->carrier != MODEL_NONE, "ET-RESET-4", "its reset has not been applied");
-    BROKEN_IF(of->deadline_ms > m->now_ms, "ET-EXPIRE-4", "its deadline is later than the loop time");
+    BROKEN_IF(of->deadline_ms > m->now_ms, "ET-EXPIRE-4",
+              "its deadline is later than the loop time");
     if (must_end(m))
         return undone(m);
     bool late = of->order >= t->orders_timers && t->phase >= TIMERS && t->phase <= FLUSH;
@@ -1254,29 +1340,38 @@ static const char *wrong_timer(struct model *m, unsigned c) {
 static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     const struct model_completion *of = &m->completion[c];
     const struct model_tick_state *t = &m->tick;
-    bool waits = (kind(of) & WAITING) != 0, active = of->state == ET_ACTIVE, answered = t->answered != MODEL_NONE;
-    bool later = waits && (!active || of->order >= t->orders_asked) && reported(m, of->description.fd) != 0;
+    bool waits = (kind(of) & WAITING) != 0, active = of->state == ET_ACTIVE,
+         answered = t->answered != MODEL_NONE;
+    bool later =
+        waits && (!active || of->order >= t->orders_asked) && reported(m, of->description.fd) != 0;
     bool connected = t->answered == c && t->phase == DELIVERY && of->operation == ET_CONNECT;
     BROKEN_IF(connected, "ET-OP-3", "a connect ends with the pending error, or 0");
     BROKEN_IF(t->answered == c, "ET-OP-1", "an operation ends with the result of its try");
     BROKEN_IF(of->state == ET_DELETING, "ET-DELETE-4", "it was deleted");
-    BROKEN_IF(answered && result < 0 && result == t->answered_result, "ET-OP-4", "another operation met that error");
+    BROKEN_IF(answered && result < 0 && result == t->answered_result, "ET-OP-4",
+              "another operation met that error");
     if (active && of->pool != MODEL_NO_POOL && !nothing_between(m) && t->due != DUE_THREAD)
         return wrong_pooled(m, of, result);
-    if (nothing_between(m) || t->due == DUE_THREAD || (t->due == DUE_CALLBACK && t->due_completion == c))
+    if (nothing_between(m) || t->due == DUE_THREAD ||
+        (t->due == DUE_CALLBACK && t->due_completion == c))
         return undone(m);
     BROKEN_IF(later, "ET-EVENT-6", "it is not the episode that waited for this report");
     BROKEN_IF(of->state == ET_DEAD, "ET-STATE-3", "its episode has ended");
     if (active && of->operation == ET_TIMER)
         return wrong_timer(m, c);
-    BROKEN_IF(HAS(m->refused, c), "ET-REGISTER-3", "with the negated errno, in the order of starting");
+    BROKEN_IF(HAS(m->refused, c), "ET-REGISTER-3",
+              "with the negated errno, in the order of starting");
     bool unordered = t->due == DUE_DELIVERY && report_for(m, c, result) != NULL;
-    BROKEN_IF(unordered, "ET-EVENT-5", "a poll of the same descriptor that was started before it ends first");
-    BROKEN_IF(active && of->operation == ET_POLL, "ET-EVENT-4", "a poll ends with the events of a report");
-    BROKEN_IF(active && waits, "ET-EVENT-7", "it ends only by a try, a refusal, a cancel or a close");
+    BROKEN_IF(unordered, "ET-EVENT-5",
+              "a poll of the same descriptor that was started before it ends first");
+    BROKEN_IF(active && of->operation == ET_POLL, "ET-EVENT-4",
+              "a poll ends with the events of a report");
+    BROKEN_IF(active && waits, "ET-EVENT-7",
+              "it ends only by a try, a refusal, a cancel or a close");
     if (active || must_end(m))
         return undone(m);
-    BROKEN_IF(!HAS(t->snapshot, c), "ET-CALL-4", "it joined the submissions too late for this round");
+    BROKEN_IF(!HAS(t->snapshot, c), "ET-CALL-4",
+              "it joined the submissions too late for this round");
     return broken(m, "ET-SUBMIT-1", "something before it in the submissions is due");
 }
 
@@ -1291,7 +1386,8 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
     m->in_callback = (model_index)c;
     update_maybe(m);
     assert(m->completion[c].state == ET_DEAD); /* ET-CALL-1 */
-    BROKEN_IF(userdata != m->completion[c].description.userdata, "ET-CALL-2", "the userdata is not what was last set");
+    BROKEN_IF(userdata != m->completion[c].description.userdata, "ET-CALL-2",
+              "the userdata is not what was last set");
     return NULL;
 }
 
@@ -1306,14 +1402,15 @@ const char *model_returned(struct model *m, enum et_action action) {
     return NULL;
 }
 
-/* ---- what pool threads do ---- */
+/* ---- what pool threads do -------------------------------------------------------------------- */
 
 const char *model_thread(struct model *m, int error) {
     struct model_tick_state *t = &m->tick;
     IN_PLACE(error >= 0);
     open_delivery(m);
     while (t->current == MODEL_NONE || t->step != STEP_JOINED)
-        BROKEN_IF(!move_on(m), "ET-POOL-15", "no work has joined the queue that needs another thread");
+        BROKEN_IF(!move_on(m), "ET-POOL-15",
+                  "no work has joined the queue that needs another thread");
     struct model_completion *of = &m->completion[t->current];
     if (error == 0) {
         m->pool_threads++;
@@ -1330,8 +1427,8 @@ const char *model_thread(struct model *m, int error) {
     return NULL;
 }
 
-/* The loop goes through its submissions unseen: the work may have joined the queue, or been cancelled in it, since it was
- * last seen to do something. */
+/* The loop goes through its submissions unseen: the work may have joined the queue, or been
+ * cancelled in it, since it was last seen to do something. */
 static void find_head(struct model *m, unsigned c) {
     const struct model_tick_state *t = &m->tick;
     const struct model_completion *of = &m->completion[c];
@@ -1350,8 +1447,10 @@ const char *model_took(struct model *m, unsigned c) {
     assert(m->has_pool && c < m->completions);
     find_head(m, c);
     struct model_completion *of = &m->completion[c];
-    BROKEN_IF(of->state == ET_DELETING && of->pool == MODEL_NO_POOL, "ET-POOL-7", "it was deleted before");
-    BROKEN_IF(of->pool == MODEL_NO_POOL, "ET-POOL-5", "it is not in the pool's queue, or not any more");
+    BROKEN_IF(of->state == ET_DELETING && of->pool == MODEL_NO_POOL, "ET-POOL-7",
+              "it was deleted before");
+    BROKEN_IF(of->pool == MODEL_NO_POOL, "ET-POOL-5",
+              "it is not in the pool's queue, or not any more");
     BROKEN_IF(of->pool != MODEL_QUEUED, "ET-POOL-4", "a thread has taken it already");
     BROKEN_IF(m->queued.item[0] != c, "ET-POOL-2", "other work joined the queue before it");
     BROKEN_IF(m->pool_busy >= m->pool_threads, "ET-POOL-15", "there is no idle thread");
@@ -1361,7 +1460,8 @@ const char *model_took(struct model *m, unsigned c) {
     return NULL;
 }
 
-const char *model_executed(struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
+const char *model_executed(struct model *m, unsigned c, enum et_operation operation, int fd,
+                           int64_t result) {
     assert(c < m->completions);
     struct model_completion *of = &m->completion[c];
     BROKEN_IF(of->pool != MODEL_EXECUTING, "ET-POOL-4", "no thread has taken it");
@@ -1382,7 +1482,8 @@ const char *model_gave_back(struct model *m, unsigned c) {
     of->pool = MODEL_HANDED_OVER;
     push(&m->handed_over, c);
     t->recent |= BIT(c);
-    if ((t->phase == POOL || t->phase == FLUSH) && !t->delivering_fixed) { /* perhaps it has not begun */
+    /* perhaps it has not begun */
+    if ((t->phase == POOL || t->phase == FLUSH) && !t->delivering_fixed) {
         t->phase = POOL;
         t->delivering |= BIT(c);
     }
@@ -1394,24 +1495,28 @@ const char *model_idle(struct model *m) {
     unsigned executing = 0;
     for (unsigned c = 0; c < m->completions; c++)
         executing += m->completion[c].pool == MODEL_EXECUTING;
-    BROKEN_IF(m->pool_busy <= executing, "ET-POOL-15", "no thread has handed over and is not idle yet");
+    BROKEN_IF(m->pool_busy <= executing, "ET-POOL-15",
+              "no thread has handed over and is not idle yet");
     m->pool_busy--;
     m->tick.idled++;
     return NULL;
 }
 
-/* ---- the end of a tick ---- */
+/* ---- the end of a tick ----------------------------------------------------------------------- */
 
 static const char *check_end(struct model *m, int result) {
     const struct model_tick_state *t = &m->tick;
     if (must_end(m) && m->stopped)
         end_silently(m, m->refused);
     bool rest = !must_end(m) || (t->phase == FLUSH && SOME(m->refused));
-    BROKEN_IF(m->stopped && rest, "ET-STOP-3", "the phase in which the loop was stopped should be completed");
-    BROKEN_IF(!must_end(m) && t->fresh, t->asked == 0 ? "ET-TICK-3" : "ET-TICK-4", "another round must be made");
+    BROKEN_IF(m->stopped && rest, "ET-STOP-3",
+              "the phase in which the loop was stopped should be completed");
+    BROKEN_IF(!must_end(m) && t->fresh, t->asked == 0 ? "ET-TICK-3" : "ET-TICK-4",
+              "another round must be made");
     if (!must_end(m))
         return undone(m);
-    BROKEN_IF(failed(m) && result != -t->error, "ET-TICK-6", "the negated errno of the wait must be returned");
+    BROKEN_IF(failed(m) && result != -t->error, "ET-TICK-6",
+              "the negated errno of the wait must be returned");
     BROKEN_IF(!failed(m) && result != 0, "ET-TICK-7", "0 must be returned");
     return NULL;
 }

@@ -1,5 +1,5 @@
-/* The words of the text notation (spec/trace-format.md), once for the writer (program.c) and the reader (trace.c).
- * Private to these two files. */
+/* The words of the text notation (spec/trace-format.md), once for the writer (program.c) and the
+ * reader (trace.c). Private to these two files. */
 #ifndef ETALON_NOTATION_H
 #define ETALON_NOTATION_H
 
@@ -11,12 +11,12 @@
 #define NOTATION_LENGTH_MAX 4096
 
 /* What follows the first word of a command: words, and fields that stand for one word each:
- *   %p operation, then its own format     %c completion      %o completion (other)   %d handle   %h handle (other)
- *   %D handle, bad or huge                %l length          %n number               %t tick     %i number from 1
- *   %m delay                              %u duration        %e events               %E errno    %f faulty call
- *   %P threads of a pool  %W thread
- *   %w how to shut down                   %r run mode        %a action               %k kind of descriptor
- * and two that may be left out:           %x "on_pool"       %b "do b1" */
+ *   %p operation, then its own format     %c completion      %o completion (other)   %d handle   %h
+ * handle (other) %D handle, bad or huge                %l length          %n number %t tick     %i
+ * number from 1 %m delay                              %u duration        %e events               %E
+ * errno    %f faulty call %P threads of a pool  %W thread %w how to shut down                   %r
+ * run mode        %a action               %k kind of descriptor and two that may be left out: %x
+ * "on_pool"       %b "do b1" */
 struct command_text {
     const char *word;
     const char *format;

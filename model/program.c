@@ -1,9 +1,9 @@
-/* The binary notation of programs, and their commands as text (spec/trace-format.md). For the fuzzers, the driver, the
- * tests and trace.c.
+/* The binary notation of programs, and their commands as text (spec/trace-format.md). For the
+ * fuzzers, the driver, the tests and trace.c.
  *
- * The decoder is total and runs for every input of the fuzzers: no allocation, no loop but over the records.
- * The encoder has no tables of its own, it searches for the bytes that decode to what is wanted: so the two cannot
- * disagree. */
+ * The decoder is total and runs for every input of the fuzzers: no allocation, no loop but over the
+ * records. The encoder has no tables of its own, it searches for the bytes that decode to what is
+ * wanted: so the two cannot disagree. */
 #include "program.h"
 
 #include <assert.h>
@@ -14,10 +14,11 @@
 #include "../src/etalon_vocabulary.h"
 #include "notation.h"
 
-/* ---- binary: which command a byte means ---- */
+/* ---- binary: which command a byte means ------------------------------------------------------ */
 
 #define SLOTS 32
-#define PARTS 8 /* a slot may be shared by kinds that need few values: n's highest three bits choose */
+#define PARTS                                                                                      \
+    8 /* a slot may be shared by kinds that need few values: n's highest three bits choose */
 /* clang-format off */
 #define ALWAYS(kind) {kind, kind, kind, kind, kind, kind, kind, kind}
 #define HALVES(low, high) {low, low, low, low, high, high, high, high}
@@ -75,7 +76,7 @@ static const uint8_t kind_in_world[COMMAND_FIRST_OF_WORLD] = {
     [COMMAND_POOL] = COMMAND_STEP,           [COMMAND_ASYNC_WAIT] = COMMAND_NOTIFY,
 };
 
-/* ---- binary: what n means ---- */
+/* ---- binary: what n means -------------------------------------------------------------------- */
 
 /* clang-format off */
 #define ROW(from)                                                                                                      \
@@ -122,9 +123,11 @@ static const uint64_t spurious_events[32] = {
 };
 
 static const uint64_t ticks[16] = {1, 0, 2, 1, 3, 0, 1, 2, 4, 1, 0, 5, 8, 1, 100, UINT32_MAX};
-static const uint64_t modes[16] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 0, 3}; /* 3: no such mode */
+/* 3: no such mode */
+static const uint64_t modes[16] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 0, 3};
 static const uint64_t actions[2] = {ET_DISARM, ET_REARM};
-static const uint64_t hows[16] = {1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 1, 3}; /* 3: no such way */
+/* 3: no such way */
+static const uint64_t hows[16] = {1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 1, 3};
 
 static const uint64_t descriptor_kinds[32] = {
     WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_LISTENER, WORLD_SOCKET, WORLD_EVENTFD,
@@ -162,9 +165,10 @@ static const uint16_t injected_errors[] = {
 #define INJECTED_ERRORS (sizeof injected_errors / sizeof *injected_errors)
 /* clang-format on */
 
-/* ---- binary: which fields a command has ---- */
+/* ---- binary: which fields a command has ------------------------------------------------------ */
 
-/* The four masks are 0 for a field that is not used. Every record has all fields; the masks keep the unused ones 0. */
+/* The four masks are 0 for a field that is not used. Every record has all fields; the masks keep
+ * the unused ones 0. */
 struct use {
     uint8_t c, other, d, body;
     uint8_t n_mask; /* n & n_mask is the index into values */
@@ -209,7 +213,7 @@ static const struct use use_of_kind[COMMAND_KINDS] = {
     [COMMAND_LIMIT] = {0, 0, 0, 0, VALUES(limits)},
 };
 
-#define LENGTH_OF                                                                                                      \
+#define LENGTH_OF                                                                                  \
     { 7, 0, 15, 7, 255, lengths }
 static const struct use use_of_operation[ET_OPERATIONS] = {
     [ET_NOOP] = {7, 0, 0, 7, NO_VALUE},
@@ -233,9 +237,11 @@ static const struct use use_of_operation[ET_OPERATIONS] = {
 static_assert(ET_OPERATIONS == 16, "four bits of a record hold an operation");
 static_assert(FAULTY_CALLS > 16 && FAULTY_CALLS <= 32, "five bits of a record hold a call");
 static_assert(PROGRAM_WORKERS == 4, "two bits hold a thread");
-static_assert(PROGRAM_COMPLETIONS == 8 && PROGRAM_HANDLES == 8 && PROGRAM_BODIES == 8, "three bits hold each of these");
+static_assert(PROGRAM_COMPLETIONS == 8 && PROGRAM_HANDLES == 8 && PROGRAM_BODIES == 8,
+              "three bits hold each of these");
 
-/* The handle's six bits in an operation; the highest two values are the descriptors that no handle has. */
+/* The handle's six bits in an operation; the highest two values are the descriptors that no handle
+ * has. */
 #define SELECTOR_BAD 62u
 static unsigned handle_of_selector(unsigned selector) {
     return selector < SELECTOR_BAD ? selector & 7u : selector - SELECTOR_BAD + PROGRAM_HANDLES;
@@ -304,7 +310,7 @@ void program_decode(struct program *p, const uint8_t *bytes, size_t size) {
     }
 }
 
-/* ---- binary: encoding ---- */
+/* ---- binary: encoding ------------------------------------------------------------------------ */
 
 static uint64_t distance(uint64_t x, uint64_t y) {
     return x > y ? x - y : y - x;
@@ -321,12 +327,14 @@ static unsigned slot_of(unsigned kind) {
 static unsigned b_of_error(unsigned error) {
     unsigned best = 0;
     for (unsigned b = 0; b < 256; b++)
-        if (distance(injected_errors[error_index(b)], error) < distance(injected_errors[error_index(best)], error))
+        if (distance(injected_errors[error_index(b)], error) <
+            distance(injected_errors[error_index(best)], error))
             best = b;
     return best;
 }
 
-/* Chooses n last, since it decides on several fields: those that have no nearest value (kind, other, pool) go first. */
+/* Chooses n last, since it decides on several fields: those that have no nearest value (kind,
+ * other, pool) go first. */
 static void encode_number(const struct command *command, uint8_t *record) {
     unsigned best_n = 0, best_wrong = UINT32_MAX;
     uint64_t best_distance = UINT64_MAX;
@@ -335,8 +343,8 @@ static void encode_number(const struct command *command, uint8_t *record) {
         struct command got;
         record[3] = (uint8_t)n;
         decode_record(&got, record);
-        unsigned wrong =
-            (got.kind != command->kind) * 4u + (got.other != command->other) * 2u + (got.pool != command->pool);
+        unsigned wrong = (got.kind != command->kind) * 4u + (got.other != command->other) * 2u +
+                         (got.pool != command->pool);
         uint64_t far = distance(got.value, command->value);
         if (wrong < best_wrong || (wrong == best_wrong && far < best_distance)) {
             best_n = n;
@@ -349,8 +357,11 @@ static void encode_number(const struct command *command, uint8_t *record) {
 
 static void encode_command(const struct command *command, unsigned body, uint8_t *record) {
     bool operation = has_operation(command->kind);
-    unsigned selector = command->d < PROGRAM_HANDLES ? command->d : SELECTOR_BAD + (command->d > PROGRAM_HANDLES);
-    unsigned middle = operation ? command->operation : command->kind == COMMAND_FAIL ? command->call : command->other;
+    unsigned selector =
+        command->d < PROGRAM_HANDLES ? command->d : SELECTOR_BAD + (command->d > PROGRAM_HANDLES);
+    unsigned middle = operation                       ? command->operation
+                      : command->kind == COMMAND_FAIL ? command->call
+                                                      : command->other;
 
     record[0] = (uint8_t)(slot_of(command->kind) | body << 5);
     record[1] = (uint8_t)((command->c & 7u) | (middle & 31u) << 3 | selector >> 5 << 7);
@@ -363,12 +374,13 @@ static void encode_command(const struct command *command, unsigned body, uint8_t
 size_t program_encode(const struct program *p, uint8_t *bytes, size_t size) {
     size_t at = 0;
     for (unsigned body = 0; body < PROGRAM_BODIES; body++)
-        for (unsigned i = 0; i < p->count[body] && size - at >= PROGRAM_RECORD; i++, at += PROGRAM_RECORD)
+        for (unsigned i = 0; i < p->count[body] && size - at >= PROGRAM_RECORD;
+             i++, at += PROGRAM_RECORD)
             encode_command(&p->command[p->first[body] + i], body, bytes + at);
     return at;
 }
 
-/* ---- text: the words ---- */
+/* ---- text: the words ------------------------------------------------------------------------- */
 
 /* clang-format off */
 const struct command_text command_text[COMMAND_KINDS] = {
@@ -466,7 +478,7 @@ const char *operation_name(unsigned operation) {
 }
 
 /* Two names of one number: the first is the one that is written. */
-#define E(name)                                                                                                        \
+#define E(name)                                                                                    \
     { #name, name }
 static const struct named errno_names[] = {
     E(EPERM),
@@ -620,7 +632,7 @@ int errno_number(const char *name, size_t length) {
     return 0;
 }
 
-/* ---- text: writing a command ---- */
+/* ---- text: writing a command ----------------------------------------------------------------- */
 
 static void write_named(FILE *out, const struct named *names, uint64_t value) {
     for (; names->name; names++)

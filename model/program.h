@@ -1,7 +1,8 @@
-/* A program: the commands that a case, a fuzz input or a counterexample performs, and its two notations.
+/* A program: the commands that a case, a fuzz input or a counterexample performs, and its two
+ * notations.
  *
- * Every byte string decodes to a program; every program has a text (spec/trace-format.md) and that text reads
- * back into an equal program. Pure data; knows neither loop nor kernel. */
+ * Every byte string decodes to a program; every program has a text (spec/trace-format.md) and that
+ * text reads back into an equal program. Pure data; knows neither loop nor kernel. */
 #ifndef ETALON_PROGRAM_H
 #define ETALON_PROGRAM_H
 
@@ -10,10 +11,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define PROGRAM_COMPLETIONS  8 /* c0 … c7 */
-#define PROGRAM_HANDLES      8 /* d0 … d7: descriptors of the program's world */
-#define PROGRAM_WORKERS      4 /* w0 … w3: threads of the pool */
-#define PROGRAM_BODIES       8 /* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
+#define PROGRAM_COMPLETIONS 8 /* c0 … c7 */
+#define PROGRAM_HANDLES     8 /* d0 … d7: descriptors of the program's world */
+#define PROGRAM_WORKERS     4 /* w0 … w3: threads of the pool */
+#define PROGRAM_BODIES                                                                             \
+    8 /* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
 #define PROGRAM_BODY_WORLD   7
 #define PROGRAM_COMMANDS_MAX 512
 #define PROGRAM_RECORD       4 /* bytes of one command in the binary notation */
@@ -30,12 +32,14 @@ enum command_kind {
     COMMAND_RUN,    /* run value=enum et_run_mode */
     COMMAND_STOP,
     COMMAND_UPDATE_NOW,
-    COMMAND_DEINIT,     /* at top level: deinit, then init again; in a callback: must be refused */
-    COMMAND_POOL,       /* as DEINIT, but the loop and its pool are made anew, with at most value threads; 0: no pool */
+    COMMAND_DEINIT, /* at top level: deinit, then init again; in a callback: must be refused */
+    /* as DEINIT, but the loop and its pool are made anew, with at most value threads; 0: no pool */
+    COMMAND_POOL,
     COMMAND_ASYNC_WAIT, /* async_wait of c on the async d, body */
-    COMMAND_FORGET,     /* when c is dead: its memory is freed, c is a new zero-initialised completion */
-    COMMAND_DESCRIBE,   /* as SUBMIT without the add */
-    COMMAND_RETURN,     /* ends a callback body: value = enum et_action */
+    /* when c is dead: its memory is freed, c is a new zero-initialised completion */
+    COMMAND_FORGET,
+    COMMAND_DESCRIBE, /* as SUBMIT without the add */
+    COMMAND_RETURN,   /* ends a callback body: value = enum et_action */
     /* the world: also allowed in body 7 */
     COMMAND_WAKEUP,
     COMMAND_STEP,       /* thread `other` of the pool does one step of its work */
@@ -50,8 +54,11 @@ enum command_kind {
     COMMAND_PEER_CONNECT,  /* d, a listener: a client connects to it */
     COMMAND_ADVANCE,       /* the clock moves forward by value microseconds */
     COMMAND_FAIL,          /* the value-th next system call of `call` fails with `error` */
-    COMMAND_SPURIOUS,      /* the next wait also reports d with value=epoll events, if d is registered */
-    COMMAND_ORDER, /* the order within a batch: 0 as it became ready, 1 reversed, else a permutation with that seed */
+    /* the next wait also reports d with value=epoll events, if d is registered */
+    COMMAND_SPURIOUS,
+    /* the order within a batch: 0 as it became ready, 1 reversed, else a permutation with that seed
+     */
+    COMMAND_ORDER,
     COMMAND_BATCH, /* a wait reports at most value descriptors (0: no limit) */
     COMMAND_LIMIT, /* the world gives out no number from value on (0: no limit) */
     COMMAND_KINDS
@@ -68,7 +75,8 @@ enum world_kind {
     WORLD_EVENTFD,  /* peer_write adds value to its counter */
     WORLD_TIMERFD,  /* peer_write arms it: it expires after value microseconds */
     WORLD_FILE,     /* a regular file of 64 bytes */
-    WORLD_ASYNC,    /* an async of the interface; peer_write adds value to its counter behind its back */
+    /* an async of the interface; peer_write adds value to its counter behind its back */
+    WORLD_ASYNC,
     WORLD_KINDS
 };
 
@@ -94,12 +102,14 @@ enum faulty_call { /* what COMMAND_FAIL can name */
 };
 
 struct command {
-    uint8_t kind; /* enum command_kind */
-    uint8_t c;    /* completion, 0 … 7 */
+    uint8_t kind;  /* enum command_kind */
+    uint8_t c;     /* completion, 0 … 7 */
+    uint8_t other; /* second completion (carrier, target), second handle (accept's "into", connect's
+                      listener, dup's copy) or thread */
     uint8_t
-        other; /* second completion (carrier, target), second handle (accept's "into", connect's listener, dup's copy) or thread */
-    uint8_t
-        d; /* handle, 0 … 7; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number above the loop's limit */
+        /* handle, 0 … 7; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number above
+           the loop's limit */
+        d;
     uint8_t body;      /* the body that the callback runs: 0 none (a null callback), 1 … 6 */
     uint8_t operation; /* of SUBMIT and DESCRIBE: enum et_operation */
     uint8_t call;      /* of FAIL: enum faulty_call */
@@ -116,15 +126,15 @@ struct program {
     struct command command[PROGRAM_COMMANDS_MAX];
 };
 
-/* Decodes any byte string. A record of PROGRAM_RECORD bytes is one command; a trailing piece of a record is ignored,
- * and so is what exceeds PROGRAM_COMMANDS_MAX. */
+/* Decodes any byte string. A record of PROGRAM_RECORD bytes is one command; a trailing piece of a
+ * record is ignored, and so is what exceeds PROGRAM_COMMANDS_MAX. */
 void program_decode(struct program *p, const uint8_t *bytes, size_t size);
 
-/* Encodes as far as the binary notation can (delays and counts become the nearest that it has). Returns the bytes
- * written, at most PROGRAM_COMMANDS_MAX * PROGRAM_RECORD. */
+/* Encodes as far as the binary notation can (delays and counts become the nearest that it has).
+ * Returns the bytes written, at most PROGRAM_COMMANDS_MAX * PROGRAM_RECORD. */
 size_t program_encode(const struct program *p, uint8_t *bytes, size_t size);
 
-/* ---- the text notation ---- */
+/* ---- the text notation ----------------------------------------------------------------------- */
 
 #define TRACE_CLAUSES_MAX      24
 #define TRACE_OBSERVATIONS_MAX 2048
@@ -135,14 +145,16 @@ struct trace {
     unsigned clauses;
     bool simulated_only; /* uses what only a simulated kernel can do */
     struct program program;
-    /* observation lines, in order, each without leading blanks and the '>' mark: what must be seen when the program runs.
-     * A trace without observations demands nothing but agreement with the model. */
+    /* observation lines, in order, each without leading blanks and the '>' mark: what must be seen
+     * when the program runs. A trace without observations demands nothing but agreement with the
+     * model. */
     char (*observed)[96];
     unsigned observations; /* in use of TRACE_OBSERVATIONS_MAX, allocated by trace_read */
 };
 
-/* Reads a trace. 0, or -1 with one line "line N: what is wrong" in error. Never crashes, whatever the bytes are.
- * trace_free releases what it allocated (also after an error; safe on a zeroed struct). */
+/* Reads a trace. 0, or -1 with one line "line N: what is wrong" in error. Never crashes, whatever
+ * the bytes are. trace_free releases what it allocated (also after an error; safe on a zeroed
+ * struct). */
 int trace_read(struct trace *t, const char *text, size_t size, char *error, size_t error_size);
 void trace_free(struct trace *t);
 

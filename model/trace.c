@@ -1,7 +1,9 @@
-/* Reads and writes traces: programs as text, with what must be seen when they run (spec/trace-format.md).
+/* Reads and writes traces: programs as text, with what must be seen when they run
+ * (spec/trace-format.md).
  *
- * The reader takes any bytes, for the fuzzers feed it too. It refuses whatever it does not understand completely: a
- * conformance case that is silently read as something else proves nothing. */
+ * The reader takes any bytes, for the fuzzers feed it too. It refuses whatever it does not
+ * understand completely: a conformance case that is silently read as something else proves nothing.
+ */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -26,14 +28,16 @@ struct reader {
     const char *at, *end; /* what is left of the line */
     unsigned line;
     bool headed, titled;
-    unsigned body;                                         /* that the next command belongs to, or NO_BODY */
-    uint16_t first[PROGRAM_BODIES], count[PROGRAM_BODIES]; /* in the order of the text; first may be ABSENT */
+    /* that the next command belongs to, or NO_BODY */
+    unsigned body;
+    /* in the order of the text; first may be ABSENT */
+    uint16_t first[PROGRAM_BODIES], count[PROGRAM_BODIES];
     unsigned observations_room;
     char *error;
     size_t error_size;
 };
 
-/* ---- errors ---- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 3))) static int wrong(struct reader *r, const char *format, ...) {
     char message[256];
@@ -71,7 +75,7 @@ static int expected(struct reader *r, const char *what, struct word word) {
     return wrong(r, "expected %s, not %s", what, quoted);
 }
 
-/* ---- words ---- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static bool blank(char byte) {
     return byte == ' ' || byte == '\t';
@@ -144,7 +148,7 @@ static bool index_of(struct word word, char letter, unsigned first, unsigned las
     return value >= first && value <= last;
 }
 
-/* ---- fields of commands ---- */
+/* ---- fields of commands ---------------------------------------------------------------------- */
 
 struct range {
     char field;
@@ -210,8 +214,11 @@ static int read_events(struct reader *r, uint64_t *value) {
             continue;
         struct word item = {word.text + from, i - from};
         uint64_t bits = 0;
-        if (!named_value(event_names, item, &bits) && (!number_of(item, &bits) || bits > UINT32_MAX))
-            return expected(r, "events: in, pri, out, err, hup, rdhup or 32 bits as a number, joined by |", word);
+        if (!named_value(event_names, item, &bits) &&
+            (!number_of(item, &bits) || bits > UINT32_MAX))
+            return expected(
+                r, "events: in, pri, out, err, hup, rdhup or 32 bits as a number, joined by |",
+                word);
         *value |= bits;
         from = i + 1;
     }
@@ -244,7 +251,9 @@ static int read_handle(struct reader *r, bool any, uint8_t *d) {
     if (!any)
         return expected(r, "a handle, d0 to d7", word);
     *d = is(word, "bad") ? PROGRAM_HANDLES : PROGRAM_HANDLES + 1;
-    return is(word, "bad") || is(word, "huge") ? 0 : expected(r, "a handle, d0 to d7, bad or huge", word);
+    return is(word, "bad") || is(word, "huge")
+               ? 0
+               : expected(r, "a handle, d0 to d7, bad or huge", word);
 }
 
 static int read_completion(struct reader *r, uint8_t *c) {
@@ -256,14 +265,18 @@ static int read_completion(struct reader *r, uint8_t *c) {
 
 static int read_thread(struct reader *r, uint8_t *thread) {
     struct word word = next_word(r);
-    return index_of(word, 'w', 0, PROGRAM_WORKERS - 1, thread) ? 0 : expected(r, "a thread, w0 to w3", word);
+    return index_of(word, 'w', 0, PROGRAM_WORKERS - 1, thread)
+               ? 0
+               : expected(r, "a thread, w0 to w3", word);
 }
 
 static int read_callback(struct reader *r, uint8_t *body) {
     if (!optional(r, "do"))
         return 0;
     struct word word = next_word(r);
-    return index_of(word, 'b', 1, PROGRAM_BODY_WORLD - 1, body) ? 0 : expected(r, "a callback, b1 to b6", word);
+    return index_of(word, 'b', 1, PROGRAM_BODY_WORLD - 1, body)
+               ? 0
+               : expected(r, "a callback, b1 to b6", word);
 }
 
 static int read_error(struct reader *r, uint16_t *error) {
@@ -308,7 +321,9 @@ static int read_field(struct reader *r, char field, struct command *command) {
     case 'f': return read_call(r, &command->call);
     case 'b': return read_callback(r, &command->body);
     case 'x': command->pool = optional(r, "on_pool"); return 0;
-    default: return names_of(field) ? read_name(r, field, &command->value) : read_number(r, field, &command->value);
+    default:
+        return names_of(field) ? read_name(r, field, &command->value)
+                               : read_number(r, field, &command->value);
     }
 }
 
@@ -333,7 +348,7 @@ static int read_format(struct reader *r, const char *format, struct command *com
     return 0;
 }
 
-/* ---- lines ---- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static int read_command(struct reader *r, struct word word) {
     struct program *p = &r->trace->program;
@@ -523,7 +538,8 @@ static int read_lines(struct reader *r, const char *text, size_t size) {
     return 0;
 }
 
-/* The text has the bodies in any order, main usually last; the program has them in the order of their numbers. */
+/* The text has the bodies in any order, main usually last; the program has them in the order of
+ * their numbers. */
 static void sort_bodies(struct program *p, const uint16_t first[], const uint16_t count[]) {
     struct command as_read[PROGRAM_COMMANDS_MAX];
     uint16_t next = 0;
@@ -542,7 +558,8 @@ int trace_read(struct trace *t, const char *text, size_t size, char *error, size
     struct reader r = {.trace = t, .body = NO_BODY, .error = error, .error_size = error_size};
     for (unsigned body = 0; body < PROGRAM_BODIES; body++)
         r.first[body] = ABSENT;
-    memset(t, 0, sizeof *t); /* also what lies between the fields: programs are compared by memcmp */
+    /* also what lies between the fields: programs are compared by memcmp */
+    memset(t, 0, sizeof *t);
     if (read_lines(&r, text, size) < 0)
         return -1;
     sort_bodies(&t->program, r.first, r.count);
@@ -555,7 +572,7 @@ void trace_free(struct trace *t) {
     t->observations = 0;
 }
 
-/* ---- writing ---- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void write_body(FILE *out, const struct program *p, unsigned body) {
     if (body == 0)
@@ -578,7 +595,8 @@ void trace_write(FILE *out, const struct trace *t) {
     if (t->title[0])
         fprintf(out, "title %s\n", t->title);
     for (unsigned i = 0; i < t->clauses; i++)
-        fprintf(out, "%s %s%s", i == 0 ? "clause" : "", t->clause[i], i + 1 == t->clauses ? "\n" : "");
+        fprintf(out, "%s %s%s", i == 0 ? "clause" : "", t->clause[i],
+                i + 1 == t->clauses ? "\n" : "");
     if (t->simulated_only)
         fputs("simulated\n", out);
     for (unsigned body = 1; body < PROGRAM_BODIES; body++)

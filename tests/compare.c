@@ -1,9 +1,10 @@
-/* Holds the simulated kernel against the real one by whole programs (compare.h). A program runs in lockstep on both, and
- * all that is seen must be equal: calls and their results, callbacks, what the loop asked of the kernel and was
- * answered, what was reported ready, and the model's verdict. Only within the deliveries of one wait may the order differ.
+/* Holds the simulated kernel against the real one by whole programs (compare.h). A program runs in
+ * lockstep on both, and all that is seen must be equal: calls and their results, callbacks, what
+ * the loop asked of the kernel and was answered, what was reported ready, and the model's verdict.
+ * Only within the deliveries of one wait may the order differ.
  *
- * The simulated kernel gets the sizes of the real one, so that full buffers are compared too. A program that meets
- * a size of the simulation's own tables is not comparable, and counted apart. */
+ * The simulated kernel gets the sizes of the real one, so that full buffers are compared too. A
+ * program that meets a size of the simulation's own tables is not comparable, and counted apart. */
 #include "compare.h"
 
 #include <errno.h>
@@ -42,10 +43,12 @@ struct options {
     const char *folder;
 };
 
-/* UNLAWFUL: the same was seen on both, and the model finds the same fault in it: it is the loop that is to blame. */
+/* UNLAWFUL: the same was seen on both, and the model finds the same fault in it: it is the loop
+ * that is to blame. */
 enum outcome { SAME, REORDERED, UNLAWFUL, DIFFERENT, NOT_COMPARABLE, NOT_POSSIBLE };
 
-/* Allocates nothing: the driver would take that for an allocation of the loop. What exceeds the space is kept as a sum. */
+/* Allocates nothing: the driver would take that for an allocation of the loop. What exceeds the
+ * space is kept as a sum. */
 static void on_line(void *self, char mark, const char *line) {
     struct sight *sight = self;
     size_t length = strlen(line) + 1;
@@ -64,12 +67,13 @@ static const char *line_of(const struct sight *sight, unsigned i) {
     return i < sight->lines ? sight->text + sight->line[i] : "";
 }
 
-static void see(struct sight *sight, const struct program *p, const struct world_kind_functions *world) {
+static void see(struct sight *sight, const struct program *p,
+                const struct world_kind_functions *world) {
     sight->used = sight->excess = sight->lines = 0;
     lockstep_run(p, world, on_line, sight, &sight->report);
 }
 
-/* ---- are they equal? ---------------------------------------------------------------------------------- */
+/* ---- are they equal? ------------------------------------------------------------------------- */
 
 static bool begins(const char *line, const char *with) {
     return strncmp(line, with, strlen(with)) == 0;
@@ -77,8 +81,8 @@ static bool begins(const char *line, const char *with) {
 
 /* From the end of a wait on, until the next one or the end of the tick. */
 static unsigned deliveries_end(const struct sight *sight, unsigned i) {
-    while (i < sight->lines && !begins(line_of(sight, i), ".wait") && !begins(line_of(sight, i), ">tick") &&
-           !begins(line_of(sight, i), ">run"))
+    while (i < sight->lines && !begins(line_of(sight, i), ".wait") &&
+           !begins(line_of(sight, i), ">tick") && !begins(line_of(sight, i), ">run"))
         i++;
     return i;
 }
@@ -102,13 +106,15 @@ static void sort_deliveries(struct sight *sight) {
 
 static unsigned first_difference(void) {
     unsigned i = 0;
-    while ((i < simulated.lines || i < real.lines) && strcmp(line_of(&simulated, i), line_of(&real, i)) == 0)
+    while ((i < simulated.lines || i < real.lines) &&
+           strcmp(line_of(&simulated, i), line_of(&real, i)) == 0)
         i++;
     return i;
 }
 
 static bool equal(void) {
-    return simulated.lines == real.lines && simulated.excess == real.excess && first_difference() == real.lines;
+    return simulated.lines == real.lines && simulated.excess == real.excess &&
+           first_difference() == real.lines;
 }
 
 static enum outcome compare_program(const struct program *p) {
@@ -120,7 +126,8 @@ static enum outcome compare_program(const struct program *p) {
     const struct lockstep_report *a = &simulated.report, *b = &real.report;
     if (kernel_limit_met)
         return NOT_COMPARABLE;
-    if (a->differs != b->differs || strcmp(a->clause, b->clause) != 0 || strcmp(a->what, b->what) != 0)
+    if (a->differs != b->differs || strcmp(a->clause, b->clause) != 0 ||
+        strcmp(a->what, b->what) != 0)
         return DIFFERENT;
     if (a->commands != b->commands || a->callbacks != b->callbacks || a->waits != b->waits)
         return DIFFERENT;
@@ -136,7 +143,7 @@ static bool shows(const struct program *p, void *self) {
     return compare_program(p) == *wanted;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------------ */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 static void print_verdict(const struct sight *sight, const char *world) {
     const struct lockstep_report *report = &sight->report;
@@ -159,11 +166,12 @@ static void print_difference(const struct program *p) {
     }
 }
 
-static void tell_difference(const struct program *p, const char *name, const struct options *options,
-                            enum outcome outcome, unsigned number) {
+static void tell_difference(const struct program *p, const char *name,
+                            const struct options *options, enum outcome outcome, unsigned number) {
     struct trace trace = {.program = *p};
     char path[4096];
-    const char *what = outcome == DIFFERENT ? "the kernels differ" : "the loop breaks its law, on both kernels alike";
+    const char *what = outcome == DIFFERENT ? "the kernels differ"
+                                            : "the loop breaks its law, on both kernels alike";
     printf("%s: %s\n", name, what);
     fflush(stdout);
     shrink_program(&trace.program, shows, &outcome);
@@ -180,7 +188,7 @@ static void tell_difference(const struct program *p, const char *name, const str
         printf("  the shortest program found that shows it: %s\n", path);
 }
 
-/* ---- the comparison ----------------------------------------------------------------------------------- */
+/* ---- the comparison -------------------------------------------------------------------------- */
 
 struct tally {
     uint64_t of[NOT_POSSIBLE + 1];
@@ -190,14 +198,16 @@ static uint64_t compared(const struct tally *tally) {
     return tally->of[SAME] + tally->of[REORDERED] + tally->of[UNLAWFUL] + tally->of[DIFFERENT];
 }
 
-static void count(struct tally *tally, const struct program *p, const char *name, const struct options *options) {
+static void count(struct tally *tally, const struct program *p, const char *name,
+                  const struct options *options) {
     enum outcome outcome = compare_program(p);
     if (++tally->of[outcome] <= DIFFERENCES_MAX && (outcome == DIFFERENT || outcome == UNLAWFUL))
-        tell_difference(p, name, options, outcome, (unsigned)(tally->of[DIFFERENT] + tally->of[UNLAWFUL]));
+        tell_difference(p, name, options, outcome,
+                        (unsigned)(tally->of[DIFFERENT] + tally->of[UNLAWFUL]));
 }
 
-static void compare_random(struct tally *tally, const struct program *const *bases, unsigned base_count,
-                           const struct options *options) {
+static void compare_random(struct tally *tally, const struct program *const *bases,
+                           unsigned base_count, const struct options *options) {
     static struct program p;
     bool shown = isatty(STDERR_FILENO) != 0;
     for (uint64_t i = 0; i < options->random && tally->of[DIFFERENT] < DIFFERENCES_MAX; i++) {
@@ -250,10 +260,12 @@ static int compare_all(const struct trace *traces, char *const *names, unsigned 
     free(base);
     if (!write_report(&tally, options))
         return 2;
-    printf("%llu programs compared, %llu not comparable, %llu differences\n", (unsigned long long)compared(&tally),
-           (unsigned long long)tally.of[NOT_COMPARABLE], (unsigned long long)tally.of[DIFFERENT]);
+    printf("%llu programs compared, %llu not comparable, %llu differences\n",
+           (unsigned long long)compared(&tally), (unsigned long long)tally.of[NOT_COMPARABLE],
+           (unsigned long long)tally.of[DIFFERENT]);
     if (tally.of[REORDERED] > 0)
-        printf("(%llu of them with another order within a batch)\n", (unsigned long long)tally.of[REORDERED]);
+        printf("(%llu of them with another order within a batch)\n",
+               (unsigned long long)tally.of[REORDERED]);
     if (tally.of[UNLAWFUL] > 0)
         printf("in %llu programs the loop breaks its law, on both kernels alike\n",
                (unsigned long long)tally.of[UNLAWFUL]);
@@ -272,8 +284,9 @@ static bool read_number(const char *option, const char *text, uint64_t *number) 
     return false;
 }
 
-static const char usage[] = "usage: etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]     (files, or "
-                            "--random, or both)\n";
+static const char usage[] =
+    "usage: etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]     (files, or "
+    "--random, or both)\n";
 
 int compare_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
     static const struct option long_options[] = {{"random", required_argument, NULL, 'n'},

@@ -1,6 +1,6 @@
-/* etalon: the command-line tool. Replays programs, checks cases, converts and shrinks. See usage() below.
- * Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments, or the output cannot be written; no file is
- * ever left half-written. */
+/* etalon: the command-line tool. Replays programs, checks cases, converts and shrinks. See usage()
+ * below. Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments,
+ * or the output cannot be written; no file is ever left half-written. */
 #include "../model/lockstep.h"
 #include "../model/program.h"
 #include "compare.h"
@@ -55,9 +55,10 @@ static const char *base_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
-/* ---- reading and writing ------------------------------------------------------------------------------ */
+/* ---- reading and writing --------------------------------------------------------------------- */
 
-/* Reads a trace or, when the file does not begin like one, a fuzz input. Returns false after a complaint. */
+/* Reads a trace or, when the file does not begin like one, a fuzz input. Returns false after a
+ * complaint. */
 static bool load(const char *path, struct trace *trace) {
     static char bytes[FILE_SIZE_MAX + 1];
     static const char magic[] = "etalon-trace";
@@ -93,7 +94,7 @@ static void write_trace(FILE *out, const void *trace) {
     trace_write(out, trace);
 }
 
-/* ---- running ------------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* The observations of a run, collected beside those that the trace demands. */
 struct run {
@@ -117,14 +118,16 @@ static void on_line(void *self, char mark, const char *line) {
         return;
     const char *expected = i < run->trace->observations ? run->trace->observed[i] : "nothing more";
     if (strcmp(expected, line) != 0)
-        snprintf(run->unexpected, sizeof run->unexpected, "seen \"%.90s\", demanded \"%.90s\"", line, expected);
+        snprintf(run->unexpected, sizeof run->unexpected, "seen \"%.90s\", demanded \"%.90s\"",
+                 line, expected);
 }
 
 static void run_trace(const struct trace *trace, const struct options *options, struct run *run,
                       struct lockstep_report *report) {
     run->trace = trace;
     lockstep_run(&trace->program, options->world, on_line, run, report);
-    if (!report->differs && run->unexpected[0] == '\0' && run->kept == NULL && run->seen < trace->observations)
+    if (!report->differs && run->unexpected[0] == '\0' && run->kept == NULL &&
+        run->seen < trace->observations)
         snprintf(run->unexpected, sizeof run->unexpected, "seen nothing more, demanded \"%.90s\"",
                  trace->observed[run->seen]);
 }
@@ -137,8 +140,10 @@ static int with_output(int status) {
     return BAD_INPUT;
 }
 
-/* Runs one file in a process of its own, since a program may crash the loop. Returns its exit status, or 128 + signal. */
-static int apart(int (*run)(const char *, const struct options *), const char *path, const struct options *options) {
+/* Runs one file in a process of its own, since a program may crash the loop. Returns its exit
+ * status, or 128 + signal. */
+static int apart(int (*run)(const char *, const struct options *), const char *path,
+                 const struct options *options) {
     fflush(NULL);
     pid_t child = fork();
     if (child == 0)
@@ -170,19 +175,22 @@ static int replay_here(const char *path, const struct options *options) {
     run_trace(&trace, options, &run, &report);
     int status = 0;
     if (options->fail.point != 0 && torture_points() < options->fail.point && !report.differs) {
-        printf("%s: --fail %llu was not reached: the program makes %llu calls that can fail\n", path,
-               (unsigned long long)options->fail.point, (unsigned long long)torture_points());
+        printf("%s: --fail %llu was not reached: the program makes %llu calls that can fail\n",
+               path, (unsigned long long)options->fail.point, (unsigned long long)torture_points());
         status = BAD_INPUT;
     } else if (report.init_error != 0 && options->fail.point != 0 && !report.differs) {
-        printf("%s: init returned -%s, and left nothing behind\n", path, errno_name(report.init_error));
+        printf("%s: init returned -%s, and left nothing behind\n", path,
+               errno_name(report.init_error));
     } else if (report.differs) {
         printf("%s: difference: %s: %s\n", path, report.clause, report.what);
         status = 1;
     } else if (report.not_possible) {
-        printf("%s: the %s kernel cannot do what this program asks for\n", path, options->world->name);
+        printf("%s: the %s kernel cannot do what this program asks for\n", path,
+               options->world->name);
         status = BAD_INPUT;
     } else if (run.unexpected[0] != '\0') {
-        printf("%s: loop and model agree, but the trace demands otherwise: %s\n", path, run.unexpected);
+        printf("%s: loop and model agree, but the trace demands otherwise: %s\n", path,
+               run.unexpected);
         status = 1;
     } else {
         printf("%s: no difference in %llu commands, %llu callbacks, %llu waits\n", path,
@@ -218,8 +226,10 @@ static int check_case_here(const char *path, const struct options *options) {
         printf("ok %u - %s # SKIP needs the simulated kernel\n", number, base);
     } else {
         run_trace(&trace, options, &run, &report);
-        status = report.differs || report.not_possible || run.unexpected[0] != '\0' || trace.observations == 0;
-        for (char *mark = trace.title; (mark = strchr(mark, '#')) != NULL;) /* would begin a directive */
+        status = report.differs || report.not_possible || run.unexpected[0] != '\0' ||
+                 trace.observations == 0;
+        /* would begin a directive */
+        for (char *mark = trace.title; (mark = strchr(mark, '#')) != NULL;)
             *mark = '.';
         printf("%s %u - %s: %s\n", status != 0 ? "not ok" : "ok", number, base, trace.title);
         if (report.differs)
@@ -236,10 +246,13 @@ static int check_case_here(const char *path, const struct options *options) {
     return status;
 }
 
-/* The exit status of a run that is recorded: 0, or that of what is complained of. Of what is not possible nothing is written. */
-static int recorded(const char *path, const struct options *options, const struct lockstep_report *report) {
+/* The exit status of a run that is recorded: 0, or that of what is complained of. Of what is not
+ * possible nothing is written. */
+static int recorded(const char *path, const struct options *options,
+                    const struct lockstep_report *report) {
     if (report->not_possible)
-        complain("%s: the %s kernel cannot do what this program asks for", path, options->world->name);
+        complain("%s: the %s kernel cannot do what this program asks for", path,
+                 options->world->name);
     else if (report->differs)
         complain("%s: %s: %s", path, report->clause, report->what);
     return report->not_possible ? BAD_INPUT : report->differs;
@@ -355,13 +368,16 @@ static int encode(const char *path, const struct options *options) {
     return write_whole(target, write_encoded, &encoded) ? 0 : BAD_INPUT;
 }
 
-/* ---- shrinking ---------------------------------------------------------------------------------------- */
+/* ---- shrinking ------------------------------------------------------------------------------- */
 
-/* Runs in a process of its own, since a program may crash the loop. The outcome is the broken clause, or the signal. */
-static void outcome(const struct program *program, const struct options *options, char *clause, size_t size) {
+/* Runs in a process of its own, since a program may crash the loop. The outcome is the broken
+ * clause, or the signal. */
+static void outcome(const struct program *program, const struct options *options, char *clause,
+                    size_t size) {
     static struct lockstep_report *shared;
     if (shared == NULL)
-        shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        shared =
+            mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         abort();
     memset(shared, 0, sizeof *shared);
@@ -411,51 +427,63 @@ static int shrink(const char *path, const struct options *options) {
         return BAD_INPUT;
     }
     shrink_program(&trace.program, still_fails, &wanted);
-    snprintf(trace.title, sizeof trace.title, "the shortest program found that shows: %s", wanted.clause);
+    snprintf(trace.title, sizeof trace.title, "the shortest program found that shows: %s",
+             wanted.clause);
     trace.simulated_only = options->world == &world_simulated;
     bool written = write_whole(options->output, write_trace, &trace);
     trace_free(&trace);
     return written ? 1 : BAD_INPUT;
 }
 
-/* ---- the command line --------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static void usage(FILE *out) {
-    fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
-          "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
-          "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
-          "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING...\n"
-          "       etalon --help | --version\n"
-          "\n"
-          "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz input.\n"
-          "\n"
-          "  replay       print the program, what happened, and the first difference with its clause\n"
-          "  check-cases  run traces against their observations; prints the test-anything protocol\n"
-          "  record       print the trace with the observations of this run; with --events, or into a file .ndjson, "
-          "each event\n"
-          "  judge        hold a recording of any loop, - for standard input, against the law, clause by clause\n"
-          "  decode       print a fuzz input as a trace\n"
-          "  encode       write fuzz inputs into the folder --output\n"
-          "  shrink       write the shortest program that shows the same difference\n"
-          "  compare      run programs, and N random ones, on both kernels: all that is seen must be the same\n"
-          "  check        hold other loops, shown by an adapter, against the law\n"
-          "  torture      run programs again for each system call that can fail, with that call failing\n"
-          "\n"
-          "  replay --fail N:ERRNO[:same|:on] lets the N-th such call fail (same: and all later ones of its name; on: "
-          "and all\n"
-          "  later ones). torture --sample N makes one run in N, --seed S others; --expect FILE holds the errors that "
-          "were\n"
-          "  met against a list, --report FOLDER writes errors.md and torture.json.\n"
-          "\n"
-          "Exit status: 0 no difference, 1 a difference, 2 bad input or arguments.\n",
-          out);
+    fputs(
+        "usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
+        "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
+        "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
+        "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] "
+        "RECORDING...\n"
+        "       etalon --help | --version\n"
+        "\n"
+        "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz "
+        "input.\n"
+        "\n"
+        "  replay       print the program, what happened, and the first difference with its "
+        "clause\n"
+        "  check-cases  run traces against their observations; prints the test-anything protocol\n"
+        "  record       print the trace with the observations of this run; with --events, or into "
+        "a file .ndjson, "
+        "each event\n"
+        "  judge        hold a recording of any loop, - for standard input, against the law, "
+        "clause by clause\n"
+        "  decode       print a fuzz input as a trace\n"
+        "  encode       write fuzz inputs into the folder --output\n"
+        "  shrink       write the shortest program that shows the same difference\n"
+        "  compare      run programs, and N random ones, on both kernels: all that is seen must be "
+        "the same\n"
+        "  check        hold other loops, shown by an adapter, against the law\n"
+        "  torture      run programs again for each system call that can fail, with that call "
+        "failing\n"
+        "\n"
+        "  replay --fail N:ERRNO[:same|:on] lets the N-th such call fail (same: and all later ones "
+        "of its name; on: "
+        "and all\n"
+        "  later ones). torture --sample N makes one run in N, --seed S others; --expect FILE "
+        "holds the errors that "
+        "were\n"
+        "  met against a list, --report FOLDER writes errors.md and torture.json.\n"
+        "\n"
+        "Exit status: 0 no difference, 1 a difference, 2 bad input or arguments.\n",
+        out);
 }
 
 static bool read_number(const char *text, unsigned least, unsigned *number) {
     char *end;
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || value < least || value > 1000000) {
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || value < least ||
+        value > 1000000) {
         complain("%s: not a number from %u to 1000000", text, least);
         return false;
     }
@@ -508,19 +536,25 @@ static bool is_command(const char *name) {
     return k < COMMANDS;
 }
 
-static int for_each_file(const char *command, char **files, int count, const struct options *options) {
-    if (strcmp(command, "torture") == 0 && (options->output != NULL || options->world != &world_simulated ||
-                                            (options->torture.expected != NULL && options->torture.sample > 1))) {
-        complain("torture runs on the simulated kernel, writes to --report, and holds errors against a list only "
+static int for_each_file(const char *command, char **files, int count,
+                         const struct options *options) {
+    if (strcmp(command, "torture") == 0 &&
+        (options->output != NULL || options->world != &world_simulated ||
+         (options->torture.expected != NULL && options->torture.sample > 1))) {
+        complain("torture runs on the simulated kernel, writes to --report, and holds errors "
+                 "against a list only "
                  "without --sample");
         return BAD_INPUT;
     }
-    if (options->fail.point != 0 && (options->world != &world_simulated || strcmp(command, "replay") != 0)) {
+    if (options->fail.point != 0 &&
+        (options->world != &world_simulated || strcmp(command, "replay") != 0)) {
         complain("--fail is for replay on the simulated kernel");
         return BAD_INPUT;
     }
-    if (options->output != NULL && (strcmp(command, "replay") == 0 || strcmp(command, "check-cases") == 0)) {
-        complain("%s writes no file: --output is for record, decode, encode, shrink and compare", command);
+    if (options->output != NULL &&
+        (strcmp(command, "replay") == 0 || strcmp(command, "check-cases") == 0)) {
+        complain("%s writes no file: --output is for record, decode, encode, shrink and compare",
+                 command);
         return BAD_INPUT;
     }
     if (strcmp(command, "torture") == 0)

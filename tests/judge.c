@@ -1,11 +1,14 @@
-/* `etalon judge` (judge.h): reads a recording (spec/trace-format.md, section 3) event by event and puts each before the model.
+/* `etalon judge` (judge.h): reads a recording (spec/trace-format.md, section 3) event by event and
+ * puts each before the model.
  *
- * What the recorder could not see is supplied so that the law allows what follows, wherever that is possible: a wait ends,
- * a descriptor is ready, a timer has expired when the next event needs it. So only what was observed can break a clause. For
- * this each event is held back until the next one is known.
+ * What the recorder could not see is supplied so that the law allows what follows, wherever that is
+ * possible: a wait ends, a descriptor is ready, a timer has expired when the next event needs it.
+ * So only what was observed can break a clause. For this each event is held back until the next one
+ * is known.
  *
- * The model has room for MODEL_COMPLETIONS that are alive; a recording names as many as it likes. One that is dead, and that no cancel is
- * about to look at, gives its place away when places are short. */
+ * The model has room for MODEL_COMPLETIONS that are alive; a recording names as many as it likes.
+ * One that is dead, and that no cancel is about to look at, gives its place away when places are
+ * short. */
 #include "judge.h"
 #include "output.h"
 #include "recording.h"
@@ -24,8 +27,9 @@
 #define BUCKETS          4096
 #define NO_SLOT          MODEL_NONE
 #define UNSEEN_STEPS_MAX (4 * MODEL_COMPLETIONS)
-#define UNSEEN_ROUNDS                                                                                                  \
-    3 /* that a loop may make between two events, with nothing seen of them, and something still to come */
+#define UNSEEN_ROUNDS                                                                              \
+    3 /* that a loop may make between two events, with nothing seen of them, and something still   \
+         to come */
 
 static struct judge {
     struct model model, before;
@@ -36,18 +40,21 @@ static struct judge {
     bool used[MODEL_COMPLETIONS];
     bool deleted[MODEL_COMPLETIONS]; /* its last episode was, by the caller */
     bool within
-        [MODEL_COMPLETIONS]; /* submitted in a callback of the last tick: who sees no waits knows of no round that starts it */
+        /* submitted in a callback of the last tick: who sees no waits knows of no round that starts
+           it */
+        [MODEL_COMPLETIONS];
     model_index next[MODEL_COMPLETIONS], bucket[BUCKETS];
     unsigned taken;  /* places in use */
     unsigned spare;  /* no free place is below this one */
     unsigned pinned; /* what the event is about */
 
-    bool any_errno;      /* nothing but a refusal can explain it */
-    unsigned good_waits; /* of a tick that ends by a wait that failed unseen: so many before it did not */
-    bool in_deinit;      /* a deinit that waits for the pool */
-    bool in_tick;        /* the subject's tick has begun and not ended */
-    bool time_known;     /* some event has told it */
-    bool refused_tick;   /* the model says that it returns `expected` at once */
+    bool any_errno; /* nothing but a refusal can explain it */
+    /* of a tick that ends by a wait that failed unseen: so many before it did not */
+    unsigned good_waits;
+    bool in_deinit;    /* a deinit that waits for the pool */
+    bool in_tick;      /* the subject's tick has begun and not ended */
+    bool time_known;   /* some event has told it */
+    bool refused_tick; /* the model says that it returns `expected` at once */
     int expected;
     uint64_t line;
     bool lost; /* no sense can be made of what follows */
@@ -58,7 +65,7 @@ static struct judge {
     char malformed[200];
 } j;
 
-/* ---- differences -------------------------------------------------------------------------------------- */
+/* ---- differences ----------------------------------------------------------------------------- */
 
 /* Every other clause is a MUST (spec/etalon.md). */
 static bool is_should(const char *clause) {
@@ -77,8 +84,9 @@ static void differ(const char *clause, const char *expected, const char *format,
     if (j.verdict.kept < DIFFERENCES_MAX) {
         j.difference[j.verdict.kept++] = d;
         if (!j.quiet)
-            printf("%s:%llu: %s%s: expected: %s; observed: %s\n", j.verdict.name, (unsigned long long)d.line, clause,
-                   d.should ? " (should)" : "", d.expected, d.observed);
+            printf("%s:%llu: %s%s: expected: %s; observed: %s\n", j.verdict.name,
+                   (unsigned long long)d.line, clause, d.should ? " (should)" : "", d.expected,
+                   d.observed);
     }
     if (!j.keep_going && (!d.should || j.strict))
         j.lost = true;
@@ -94,7 +102,8 @@ static bool judge(const char *clause, const struct event *event) {
     event_text(event, observed, sizeof observed);
     if (j.model.in_tick && wide_due(&j.model, &c) == WIDE_CALLBACK && c < j.model.completions)
         snprintf(expected, sizeof expected, "%s (next is the callback of %llu with %s)", why,
-                 (unsigned long long)j.id[c], result_text(j.model.tick.due_result, result, sizeof result));
+                 (unsigned long long)j.id[c],
+                 result_text(j.model.tick.due_result, result, sizeof result));
     else
         snprintf(expected, sizeof expected, "%s", why);
     differ(clause, expected, "%s", observed);
@@ -108,7 +117,7 @@ static void malformed(const char *what) {
     j.lost = true;
 }
 
-/* ---- places in the model ------------------------------------------------------------------------------ */
+/* ---- places in the model --------------------------------------------------------------------- */
 
 static unsigned hash(uint64_t id) {
     return (unsigned)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 52);
@@ -132,7 +141,8 @@ static void give_away(unsigned c) {
     model_forget(&j.model, c);
 }
 
-/* Gives away the places of the dead. The target of a cancel must still be found dead when that looks at it. */
+/* Gives away the places of the dead. The target of a cancel must still be found dead when that
+ * looks at it. */
 static void bury_the_dead(void) {
     model_set wanted = {0};
     for (unsigned c = 0; c < j.model.completions; c++) {
@@ -142,7 +152,8 @@ static void bury_the_dead(void) {
             wanted[target / 64] |= UINT64_C(1) << (target % 64);
     }
     for (unsigned c = 0; c < j.model.completions; c++) {
-        bool needed = (wanted[c / 64] >> (c % 64) & 1) != 0 || c == j.model.in_callback || c == j.pinned;
+        bool needed =
+            (wanted[c / 64] >> (c % 64) & 1) != 0 || c == j.model.in_callback || c == j.pinned;
         if (j.used[c] && j.model.completion[c].state == ET_DEAD && !needed)
             give_away(c);
     }
@@ -176,7 +187,7 @@ static unsigned place(uint64_t id) {
     return c;
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static const char *const state_names[] = {"dead", "adding", "active", "deleting"};
 
@@ -186,10 +197,12 @@ static void check_state(const struct event *e, unsigned c) {
     if (e->state == NO_STATE || e->state == state)
         return;
     bool unknown = (j.observes & OBSERVES_READINESS) == 0 && j.model.in_callback != MODEL_NONE;
-    bool gone = (e->state == ET_DEAD || e->state == ET_DELETING) && (state == ET_DEAD || state == ET_DELETING);
+    bool gone = (e->state == ET_DEAD || e->state == ET_DELETING) &&
+                (state == ET_DEAD || state == ET_DELETING);
     if (unknown && gone && e->kind == EVENT_DELETE && j.before.completion[c].state == ET_DELETING)
         return; /* deleted in an earlier callback: the deletions may have been gone through since */
-    snprintf(expected, sizeof expected, "%llu is %s after this call", (unsigned long long)j.id[c], state_names[state]);
+    snprintf(expected, sizeof expected, "%llu is %s after this call", (unsigned long long)j.id[c],
+             state_names[state]);
     differ("ET-STATE-2", expected, "it is %s", state_names[e->state]);
 }
 
@@ -197,7 +210,8 @@ static void check_returned(const struct event *e, int expected) {
     char text[64], result[32], seen[32];
     if (e->result == expected)
         return;
-    snprintf(text, sizeof text, "the call returns %s", result_text(expected, result, sizeof result));
+    snprintf(text, sizeof text, "the call returns %s",
+             result_text(expected, result, sizeof result));
     differ(j.model.clause, text, "it returned %s", result_text(e->result, seen, sizeof seen));
 }
 
@@ -206,14 +220,16 @@ static uint64_t delay_of(const struct event *e) {
     return (j.observes & OBSERVES_TIME) != 0 ? e->delay_ms : UINT64_MAX;
 }
 
-/* Whoever sees neither the end of an operation nor what ends it cannot say what the loop is to do next. */
+/* Whoever sees neither the end of an operation nor what ends it cannot say what the loop is to do
+ * next. */
 static void check_observable(const struct event *e, unsigned operation) {
     bool ready = operation >= ET_ACCEPT && operation <= ET_RECVMSG;
     bool timer = operation == ET_TIMER;
     if (e->has_callback || e->result < 0)
         return;
     if (ready && (j.observes & OBSERVES_READINESS) == 0)
-        malformed("an operation without a callback on a descriptor can be judged only when readiness is observed");
+        malformed("an operation without a callback on a descriptor can be judged only when "
+                  "readiness is observed");
     if (timer && (j.observes & OBSERVES_TIME) == 0)
         malformed("a timer without a callback can be judged only when time is observed");
 }
@@ -236,8 +252,9 @@ static void describe(const struct event *e, unsigned c) {
         model_describe(&j.model, c, &d);
 }
 
-/* Whether a round has begun between two events is not known to who sees no waits. What a call returned, or the state after it, tells
- * whether c was started in it; but only of what may have been, or nothing that a call returns would be wrong. */
+/* Whether a round has begun between two events is not known to who sees no waits. What a call
+ * returned, or the state after it, tells whether c was started in it; but only of what may have
+ * been, or nothing that a call returns would be wrong. */
 static void start_unseen(const struct event *e, unsigned c) {
     bool called = j.model.in_tick && j.model.in_callback != MODEL_NONE;
     bool unknown = (j.observes & OBSERVES_WAITS) == 0 && (called || (!j.in_tick && j.within[c]));
@@ -246,7 +263,8 @@ static void start_unseen(const struct event *e, unsigned c) {
     bool active = e->state == ET_ACTIVE, adding = e->state == ET_ADDING;
     if (e->state == NO_STATE && e->kind == EVENT_RESET) {
         adding = busy && !timer;
-    } else if (e->state == NO_STATE && (e->kind == EVENT_ADD || (e->kind == EVENT_TIMER && timer))) {
+    } else if (e->state == NO_STATE &&
+               (e->kind == EVENT_ADD || (e->kind == EVENT_TIMER && timer))) {
         active = busy;
         adding = e->result == 0;
     }
@@ -272,9 +290,11 @@ static void on_add(const struct event *e, unsigned c) {
         return;
     }
     const struct model_completion *of = &j.model.completion[c];
-    bool described = (e->has & HAS_DESCRIPTION) != 0 || of->state == ET_ADDING || of->state == ET_ACTIVE;
+    bool described =
+        (e->has & HAS_DESCRIPTION) != 0 || of->state == ET_ADDING || of->state == ET_ACTIVE;
     if (!described) {
-        malformed("\"op\" is missing: an add of a completion that is dead or deleting says what it is");
+        malformed(
+            "\"op\" is missing: an add of a completion that is dead or deleting says what it is");
         return;
     }
     check_returned(e, model_add(&j.model, c));
@@ -354,7 +374,7 @@ static void on_async(const struct event *e, unsigned c) {
     check_state(e, c);
 }
 
-/* ---- what was not seen -------------------------------------------------------------------------------- */
+/* ---- what was not seen ----------------------------------------------------------------------- */
 
 static uint64_t clock_at(const struct event *e) {
     if ((e->has & HAS_CLOCK) != 0)
@@ -365,7 +385,8 @@ static uint64_t clock_at(const struct event *e) {
 
 /* Else time must go by before the event, as it does in a wait. */
 static bool at_this_time(const struct event *e) {
-    return (j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 || e->now_ms == j.model.now_ms;
+    return (j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 ||
+           e->now_ms == j.model.now_ms;
 }
 
 /* The model stands at a try that nobody saw. c: whose callback follows, or NO_SLOT. */
@@ -380,7 +401,8 @@ static bool try_unseen(unsigned current, unsigned c, int64_t result) {
     return model_try(&j.model, current, operation, fd, answer) == NULL;
 }
 
-/* Goes past one thing that was not seen, in search of what makes the event lawful. c: whose callback the event is. */
+/* Goes past one thing that was not seen, in search of what makes the event lawful. c: whose
+ * callback the event is. */
 static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     unsigned current;
     bool ready = (j.observes & OBSERVES_READINESS) != 0, is_end = e->kind == EVENT_END, fails;
@@ -402,14 +424,16 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     }
 }
 
-/* Whether the callback is that of a registration which the kernel refused and nobody saw. Where a try explains it as well, the errno
- * decides: what comes before the wait and what comes after it then cannot be told apart. Where nothing else does, every errno does. */
+/* Whether the callback is that of a registration which the kernel refused and nobody saw. Where a
+ * try explains it as well, the errno decides: what comes before the wait and what comes after it
+ * then cannot be told apart. Where nothing else does, every errno does. */
 static bool refused_unseen(const struct event *e, unsigned c) {
     static const int typical[] = {EPERM, EBADF, ENOENT, ENOMEM, ENOSPC, EEXIST, EMFILE, ELOOP};
     unsigned current;
     enum wide_due due = wide_due(&j.model, &current);
     bool waits = (j.observes & OBSERVES_WAITS) != 0, ready = (j.observes & OBSERVES_READINESS) != 0;
-    if (ready || e->result >= 0 || e->result < -4095 || e->result == -ECANCELED || !wide_waits(&j.model, c))
+    if (ready || e->result >= 0 || e->result < -4095 || e->result == -ECANCELED ||
+        !wide_waits(&j.model, c))
         return false;
     if ((due == WIDE_CALLBACK || due == WIDE_TRY || due == WIDE_CHOICE) && current == c)
         return false;
@@ -437,11 +461,13 @@ static bool reach_by(const struct event *e, unsigned c) {
             return true;
         if (callback ? wide_may_end(&j.model, c, e->result) : wide_due(&j.model, &due) == aim) {
             bool later = callback && (j.observes & OBSERVES_WAITS) == 0 && !at_this_time(e);
-            if (!later || !wide_move_on(&j.model)) /* the pool may have given it back behind its phase, before a wait */
+            /* the pool may have given it back behind its phase, before a wait */
+            if (!later || !wide_move_on(&j.model))
                 return true;
             continue;
         }
-        if (callback && wide_due(&j.model, &due) == WIDE_DELIVERY && wide_ready_unseen(&j.model, c, e->result))
+        if (callback && wide_due(&j.model, &due) == WIDE_DELIVERY &&
+            wide_ready_unseen(&j.model, c, e->result))
             continue;
         if (callback && at_this_time(e) && refused_unseen(e, c)) {
             wide_refused_unseen(&j.model, c, (int)-e->result);
@@ -457,14 +483,16 @@ static bool reach_by(const struct event *e, unsigned c) {
 static void reach(const struct event *e, unsigned c) {
     bool callback = e->kind == EVENT_CALLBACK;
     unsigned due;
-    if ((j.observes & OBSERVES_READINESS) != 0 || !j.model.in_tick || j.model.in_callback != MODEL_NONE)
+    if ((j.observes & OBSERVES_READINESS) != 0 || !j.model.in_tick ||
+        j.model.in_callback != MODEL_NONE)
         return;
     (void)wide_due(&j.model, &due);
     wide_copy(&j.before, &j.model);
     for (j.any_errno = false;; j.any_errno = true) {
         if (reach_by(e, c) || e->kind == EVENT_END)
             return;
-        wide_copy(&j.model, &j.before); /* so that the clause is told of the place where it was broken */
+        /* so that the clause is told of the place where it was broken */
+        wide_copy(&j.model, &j.before);
         if (!callback || j.any_errno)
             return;
     }
@@ -475,14 +503,16 @@ static void reach_end(const struct event *e) {
     bool failed = (j.observes & OBSERVES_WAITS) == 0 && e->result < 0;
     for (j.good_waits = 0;; j.good_waits++) {
         reach(e, NO_SLOT);
-        bool fits = !failed || !j.model.in_tick || (e->has & HAS_ACTIVE) == 0 || j.model.active == e->active;
+        bool fits = !failed || !j.model.in_tick || (e->has & HAS_ACTIVE) == 0 ||
+                    j.model.active == e->active;
         if (fits || j.good_waits == UNSEEN_ROUNDS - 1)
             break;
         wide_copy(&j.model, &j.before);
     }
 }
 
-/* Before an event is put before the model, what it then does by itself may depend on what comes after it. */
+/* Before an event is put before the model, what it then does by itself may depend on what comes
+ * after it. */
 static void prepare(const struct event *next) {
     if (next == NULL)
         return;
@@ -498,7 +528,7 @@ static void prepare(const struct event *next) {
         model_clock(&j.model, clock_at(next));
 }
 
-/* ---- ticks -------------------------------------------------------------------------------------------- */
+/* ---- ticks ----------------------------------------------------------------------------------- */
 
 static void on_tick(const struct event *e) {
     static const uint64_t asked[] = {0, 1, MODEL_NEVER_REACHED};
@@ -582,7 +612,8 @@ static void on_callback(const struct event *e, unsigned c) {
         ((struct event *)(uintptr_t)e)->userdata = j.model.completion[c].description.userdata;
     reach(e, c);
     const char *clause = model_callback(&j.model, c, e->result, e->userdata);
-    if (clause != NULL && j.deleted[c] && strcmp(clause, "ET-STATE-3") == 0) { /* it is known how that episode ended */
+    /* it is known how that episode ended */
+    if (clause != NULL && j.deleted[c] && strcmp(clause, "ET-STATE-3") == 0) {
         clause = "ET-DELETE-4";
         j.model.why = "it was deleted";
     }
@@ -606,7 +637,7 @@ static void on_returned(const struct event *e, unsigned c) {
         j.within[c] = true;
 }
 
-/* ---- events ------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void on_dead(unsigned c) {
     model_set dead = {0};
@@ -657,7 +688,9 @@ static void on_kernel(const struct event *e) {
         break;
     case EVENT_WOKEN: judge(model_woken(&j.model, (int)-e->result), e); break;
     case EVENT_REPORT: judge(model_report(&j.model, e->fd, e->events, e->stale), e); break;
-    case EVENT_TRY: judge(model_try(&j.model, c, (enum et_operation)e->operation, e->fd, e->result), e); break;
+    case EVENT_TRY:
+        judge(model_try(&j.model, c, (enum et_operation)e->operation, e->fd, e->result), e);
+        break;
     default: judge(model_refused(&j.model, e->fd, (int)-e->result, e->kept), e); break;
     }
 }
@@ -665,9 +698,11 @@ static void on_kernel(const struct event *e) {
 /* ET-TIME-1: the loop time that the subject shows at this event. */
 static void check_time(const struct event *e) {
     char expected[64];
-    if ((j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 || e->now_ms == j.model.now_ms || j.lost)
+    if ((j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 ||
+        e->now_ms == j.model.now_ms || j.lost)
         return;
-    snprintf(expected, sizeof expected, "the loop time is %llu", (unsigned long long)j.model.now_ms);
+    snprintf(expected, sizeof expected, "the loop time is %llu",
+             (unsigned long long)j.model.now_ms);
     differ(e->now_ms < j.model.now_ms ? "ET-TIME-3" : "ET-TIME-1", expected, "it is %llu",
            (unsigned long long)e->now_ms);
     j.model.now_ms = e->now_ms;
@@ -680,8 +715,8 @@ static bool is_call(const struct event *e) {
 
 static void perform(struct event *e) {
     unsigned c = NO_SLOT;
-    bool begins =
-        e->kind == EVENT_ADD || e->kind == EVENT_TIMER || e->kind == EVENT_RESET || e->kind == EVENT_ASYNC_WAIT;
+    bool begins = e->kind == EVENT_ADD || e->kind == EVENT_TIMER || e->kind == EVENT_RESET ||
+                  e->kind == EVENT_ASYNC_WAIT;
     j.pinned = NO_SLOT;
     if ((e->has & HAS_C) != 0 && e->kind != EVENT_TRY && (c = place(e->c)) == NO_SLOT)
         return;
@@ -746,8 +781,8 @@ static void apply(struct event *e, const struct event *next) {
         malformed("a call within a tick, outside of a callback");
         return;
     }
-    bool thread =
-        (e->kind >= EVENT_THREAD && e->kind <= EVENT_IDLE) || e->kind == EVENT_NOTIFY || e->kind == EVENT_WAKEUP;
+    bool thread = (e->kind >= EVENT_THREAD && e->kind <= EVENT_IDLE) || e->kind == EVENT_NOTIFY ||
+                  e->kind == EVENT_WAKEUP;
     if (j.in_deinit && !thread && !(e->kind == EVENT_END && e->of_deinit)) {
         malformed("a deinit that waits for its pool has not ended");
         return;
@@ -758,7 +793,8 @@ static void apply(struct event *e, const struct event *next) {
         return;
     }
     /* What the model does by itself after these comes after them in the subject too. */
-    bool before = e->kind == EVENT_TICK || e->kind == EVENT_RUN || e->kind == EVENT_RETURNED || e->kind == EVENT_DEINIT;
+    bool before = e->kind == EVENT_TICK || e->kind == EVENT_RUN || e->kind == EVENT_RETURNED ||
+                  e->kind == EVENT_DEINIT;
     if (before)
         check_time(e);
     if (j.lost)
@@ -771,7 +807,7 @@ static void apply(struct event *e, const struct event *next) {
         prepare(next); /* of a timer that was rearmed just now */
 }
 
-/* ---- the command -------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static void begin(void) {
     j.in_tick = j.in_deinit = j.refused_tick = j.lost = j.time_known = false;
@@ -788,8 +824,8 @@ static void complain_of_input(void) {
     if (j.recording.line == 0)
         fprintf(stderr, "etalon: %s: %s\n", j.verdict.name, j.recording.error);
     else
-        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.recording.line,
-                j.recording.error);
+        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name,
+                (unsigned long long)j.recording.line, j.recording.error);
 }
 
 /* The next event of those that are to be judged. */
@@ -799,13 +835,15 @@ static int next_event(struct event *e) {
         if (status != 1)
             return status;
         bool ready = e->kind >= EVENT_REPORT && e->kind <= EVENT_REFUSED;
-        bool pool = (e->kind >= EVENT_THREAD && e->kind <= EVENT_POOL) || (e->kind == EVENT_END && e->of_deinit);
+        bool pool = (e->kind >= EVENT_THREAD && e->kind <= EVENT_POOL) ||
+                    (e->kind == EVENT_END && e->of_deinit);
         if (e->kind == EVENT_DEAD && (j.observes & (OBSERVES_READINESS | OBSERVES_POOL)) == 0)
             continue;
         bool wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
         if (pool && (j.observes & OBSERVES_POOL) == 0)
             continue;
-        if ((ready && (j.observes & OBSERVES_READINESS) == 0) || (wait && (j.observes & OBSERVES_WAITS) == 0))
+        if ((ready && (j.observes & OBSERVES_READINESS) == 0) ||
+            (wait && (j.observes & OBSERVES_WAITS) == 0))
             continue;
         if ((j.observes & OBSERVES_TIME) == 0)
             e->has &= ~(unsigned)(HAS_NOW | HAS_CLOCK);
@@ -831,7 +869,8 @@ static bool judge_all(void) {
     }
     j.verdict.unfinished = j.lost;
     if (j.malformed[0] != '\0') {
-        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.line, j.malformed);
+        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.line,
+                j.malformed);
         return false;
     }
     if (status >= 0 || j.lost)
@@ -866,7 +905,8 @@ static int conclude(void) {
 }
 
 static void usage(FILE *out) {
-    fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] RECORDING, or - for "
+    fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] "
+          "RECORDING, or - for "
           "standard input\n",
           out);
 }
@@ -879,7 +919,9 @@ static bool read_observes(char *list) {
         while (i < OBSERVABLE && strcmp(word, recording_observes[i]) != 0)
             i++;
         if (i == OBSERVABLE) {
-            fprintf(stderr, "etalon: judge: --observes: '%s' is not one of time, states, waits, readiness, pool\n",
+            fprintf(stderr,
+                    "etalon: judge: --observes: '%s' is not one of time, states, waits, readiness, "
+                    "pool\n",
                     word);
             exit(BAD_INPUT);
         }
@@ -927,8 +969,9 @@ static int judge_file(const char *name) {
         fprintf(stderr, "etalon: %s: %s\n", name, strerror(errno));
         return BAD_INPUT;
     }
-    j.verdict = (struct judgement){
-        .name = standard ? "standard input" : name, .recording = &j.recording, .difference = j.difference};
+    j.verdict = (struct judgement){.name = standard ? "standard input" : name,
+                                   .recording = &j.recording,
+                                   .difference = j.difference};
     int status = BAD_INPUT;
     if (!recording_open(&j.recording, file, j.verdict.name)) {
         complain_of_input();

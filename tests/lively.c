@@ -1,6 +1,7 @@
-/* Random programs (lively.h). Three kinds: written from scratch by somebody who knows what belongs together (a socket that
- * has a listener, a transfer on what can transfer, a peer that acts, a tick); a given program changed in places; and
- * what random bytes decode to, which knows nothing and therefore tries everything. */
+/* Random programs (lively.h). Three kinds: written from scratch by somebody who knows what belongs
+ * together (a socket that has a listener, a transfer on what can transfer, a peer that acts, a
+ * tick); a given program changed in places; and what random bytes decode to, which knows nothing
+ * and therefore tries everything. */
 #include "lively.h"
 
 #include <string.h>
@@ -39,7 +40,7 @@ static unsigned draw(uint64_t *state, unsigned below) {
     return (unsigned)(lively_random(state) % below);
 }
 
-/* ---- drafts ------------------------------------------------------------------------------------------- */
+/* ---- drafts ---------------------------------------------------------------------------------- */
 
 static void put(struct draft *draft, unsigned body, const struct command *command) {
     if (draft->count == PROGRAM_COMMANDS_MAX)
@@ -67,8 +68,8 @@ static void reopen(const struct program *p, struct draft *draft) {
 }
 
 static bool only_simulated(const struct command *command) {
-    return command->kind == COMMAND_FAIL || command->kind == COMMAND_SPURIOUS || command->kind == COMMAND_BATCH ||
-           command->kind == COMMAND_ORDER;
+    return command->kind == COMMAND_FAIL || command->kind == COMMAND_SPURIOUS ||
+           command->kind == COMMAND_BATCH || command->kind == COMMAND_ORDER;
 }
 
 bool lively_only_simulated(const struct program *p) {
@@ -78,7 +79,7 @@ bool lively_only_simulated(const struct program *p) {
     return false;
 }
 
-/* ---- commands ----------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static unsigned handle_of_kind(struct writer *w, unsigned kind) {
     unsigned d = draw(w->state, PROGRAM_HANDLES);
@@ -96,8 +97,9 @@ static unsigned open_handle(struct writer *w) {
 }
 
 static uint64_t length(struct writer *w) {
-    static const uint16_t lengths[] = {1,   2,    3,    5,    8,    8,    16,   31,   64,   100,  192,  193,
-                                       700, 1000, 1728, 2047, 2240, 2241, 3000, 4000, 4095, 4096, 4096, 0};
+    static const uint16_t lengths[] = {1,    2,    3,    5,    8,    8,    16,   31,
+                                       64,   100,  192,  193,  700,  1000, 1728, 2047,
+                                       2240, 2241, 3000, 4000, 4095, 4096, 4096, 0};
     if (w->fills)
         return draw(w->state, 4) == 0 ? 1 + draw(w->state, 4096) : 4096;
     return lengths[draw(w->state, sizeof lengths / sizeof *lengths)];
@@ -145,8 +147,8 @@ static void operation(struct writer *w, struct command *command) {
     case ET_SHUTDOWN: command->value = draw(w->state, 3); break;
     default: command->value = length(w);
     }
-    bool poolable =
-        command->operation == ET_CLOSE || (command->operation >= ET_READ && command->operation <= ET_PWRITE);
+    bool poolable = command->operation == ET_CLOSE ||
+                    (command->operation >= ET_READ && command->operation <= ET_PWRITE);
     command->pool = w->pooled && poolable && draw(w->state, 2) == 0;
     if (command->operation == ET_ACCEPT)
         w->kind[command->other] = WORLD_STREAM;
@@ -156,10 +158,11 @@ static void operation(struct writer *w, struct command *command) {
 
 static void call_on_loop(struct writer *w, struct command *command) {
     static const uint8_t kinds[] = {
-        COMMAND_SUBMIT,     COMMAND_SUBMIT,   COMMAND_SUBMIT,    COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_SUBMIT,
-        COMMAND_SUBMIT,     COMMAND_SUBMIT,   COMMAND_SUBMIT,    COMMAND_SUBMIT, COMMAND_ADD,    COMMAND_DELETE,
-        COMMAND_CANCEL,     COMMAND_TIMER,    COMMAND_RESET,     COMMAND_FORGET, COMMAND_CANCEL, COMMAND_DELETE,
-        COMMAND_UPDATE_NOW, COMMAND_DESCRIBE, COMMAND_ASYNC_WAIT};
+        COMMAND_SUBMIT,    COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_SUBMIT,     COMMAND_SUBMIT,
+        COMMAND_SUBMIT,    COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_SUBMIT,     COMMAND_SUBMIT,
+        COMMAND_ADD,       COMMAND_DELETE, COMMAND_CANCEL, COMMAND_TIMER,      COMMAND_RESET,
+        COMMAND_FORGET,    COMMAND_CANCEL, COMMAND_DELETE, COMMAND_UPDATE_NOW, COMMAND_DESCRIBE,
+        COMMAND_ASYNC_WAIT};
     command->kind = kinds[draw(w->state, sizeof kinds)];
     command->c = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS);
     if (draw(w->state, 10) != 0)
@@ -191,11 +194,12 @@ static void turn(struct writer *w, struct command *command) {
 }
 
 static void act_in_world(struct writer *w, struct command *command) {
-    static const uint8_t kinds[] = {COMMAND_PEER_WRITE, COMMAND_PEER_WRITE, COMMAND_PEER_WRITE,    COMMAND_PEER_READ,
-                                    COMMAND_PEER_READ,  COMMAND_PEER_READ,  COMMAND_PEER_CONNECT,  COMMAND_PEER_CLOSE,
-                                    COMMAND_ADVANCE,    COMMAND_CLOSE,      COMMAND_PEER_CONNECT,  COMMAND_DUP,
-                                    COMMAND_OPEN,       COMMAND_OPEN,       COMMAND_PEER_SHUTDOWN, COMMAND_WAKEUP,
-                                    COMMAND_LIMIT,      COMMAND_NOTIFY};
+    static const uint8_t kinds[] = {
+        COMMAND_PEER_WRITE, COMMAND_PEER_WRITE, COMMAND_PEER_WRITE,    COMMAND_PEER_READ,
+        COMMAND_PEER_READ,  COMMAND_PEER_READ,  COMMAND_PEER_CONNECT,  COMMAND_PEER_CLOSE,
+        COMMAND_ADVANCE,    COMMAND_CLOSE,      COMMAND_PEER_CONNECT,  COMMAND_DUP,
+        COMMAND_OPEN,       COMMAND_OPEN,       COMMAND_PEER_SHUTDOWN, COMMAND_WAKEUP,
+        COMMAND_LIMIT,      COMMAND_NOTIFY};
     if (w->pooled && draw(w->state, 3) != 0) {
         command->kind = COMMAND_STEP;
         command->other = (uint8_t)draw(w->state, 2);
@@ -244,7 +248,7 @@ static struct command any_command(struct writer *w, unsigned body) {
     return command;
 }
 
-/* ---- programs ----------------------------------------------------------------------------------------- */
+/* ---- programs -------------------------------------------------------------------------------- */
 
 static void begin_writing(struct writer *w, uint64_t *state, struct draft *draft) {
     static const uint8_t themes[][4] = {
@@ -255,11 +259,13 @@ static void begin_writing(struct writer *w, uint64_t *state, struct draft *draft
         {WORLD_EVENTFD, WORLD_TIMERFD, WORLD_FILE, WORLD_PIPE_READER},
         {WORLD_FILE, WORLD_ASYNC, WORLD_PIPE_READER, WORLD_STREAM},
     };
-    *w = (struct writer){.state = state, .draft = draft, .bodies = 1 + draw(state, 6), .fills = draw(state, 3) == 0};
+    *w = (struct writer){
+        .state = state, .draft = draft, .bodies = 1 + draw(state, 6), .fills = draw(state, 3) == 0};
     w->pooled = draw(state, 3) == 0;
     unsigned theme = draw(state, 9);
     for (unsigned i = 0; i < 4; i++)
-        w->kinds[i] = theme < sizeof themes / sizeof *themes ? themes[theme][i] : (uint8_t)draw(state, WORLD_KINDS);
+        w->kinds[i] = theme < sizeof themes / sizeof *themes ? themes[theme][i]
+                                                             : (uint8_t)draw(state, WORLD_KINDS);
     memset(w->kind, WORLD_KINDS, sizeof w->kind);
 }
 
@@ -361,7 +367,8 @@ static void decode_bytes(struct program *p, uint64_t *state) {
     for (size_t i = 0; i < size; i++)
         bytes[i] = (uint8_t)lively_random(state);
     for (size_t i = 0; i < size;
-         i += PROGRAM_RECORD) /* most of it in the main sequence, and something open in the beginning */
+         /* most of it in the main sequence, and something open in the beginning */
+         i += PROGRAM_RECORD)
         bytes[i] = i < 32 ? 15 : bytes[i] & (draw(state, 2) ? 0x1f : 0xff);
     program_decode(p, bytes, size);
 }
@@ -373,8 +380,9 @@ static void tidy(struct program *p) {
     reopen(p, &draft);
     for (unsigned i = 0; i < draft.count; i++) {
         const struct command *command = &draft.command[i];
-        bool misplaced = (draft.body[i] == 0 && command->kind == COMMAND_RETURN) ||
-                         (draft.body[i] == PROGRAM_BODY_WORLD && command->kind < COMMAND_FIRST_OF_WORLD);
+        bool misplaced =
+            (draft.body[i] == 0 && command->kind == COMMAND_RETURN) ||
+            (draft.body[i] == PROGRAM_BODY_WORLD && command->kind < COMMAND_FIRST_OF_WORLD);
         if (misplaced || only_simulated(command))
             continue;
         draft.body[kept] = draft.body[i];
@@ -384,7 +392,8 @@ static void tidy(struct program *p) {
     finish(&draft, p);
 }
 
-void lively_program(struct program *p, uint64_t *state, const struct program *const *bases, unsigned count) {
+void lively_program(struct program *p, uint64_t *state, const struct program *const *bases,
+                    unsigned count) {
     unsigned which = draw(state, 10);
     if (which < 2)
         decode_bytes(p, state);

@@ -34,7 +34,8 @@ static bool find_target(const char *path, struct target *target) {
         return true;
     }
     target->is_standard = fstat(STDOUT_FILENO, &standard) == 0 && standard.st_dev == there.st_dev &&
-                          standard.st_ino == there.st_ino; /* replaced, it would lose what else is printed */
+                          /* replaced, it would lose what else is printed */
+                          standard.st_ino == there.st_ino;
     char *real = realpath(path, NULL);
     target->replaces = !target->is_standard && real != NULL && strlen(real) < PATH_SIZE - 16;
     target->mode = there.st_mode & 0777;

@@ -1,9 +1,11 @@
-/* The real Linux with virtual time: world_real of model/world.h. Descriptors, system calls and epoll are real; the clock stands
- * still except where a wait or a command moves it, and nothing sleeps (fuzz/wrap.c plays the waits).
+/* The real Linux with virtual time: world_real of model/world.h. Descriptors, system calls and
+ * epoll are real; the clock stands still except where a wait or a command moves it, and nothing
+ * sleeps (fuzz/wrap.c plays the waits).
  *
- * The other ends of the program's descriptors have high numbers, so that the program and the loop get the same low
- * ones as in the simulated world. A number that this world did not give out is closed to the loop, even when
- * the test process uses it for something else. Every call here that is wrapped by the linker is made by its __real_ name. */
+ * The other ends of the program's descriptors have high numbers, so that the program and the loop
+ * get the same low ones as in the simulated world. A number that this world did not give out is
+ * closed to the loop, even when the test process uses it for something else. Every call here that
+ * is wrapped by the linker is made by its __real_ name. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +36,9 @@
 struct open_file {
     unsigned kind; /* enum world_kind, or WORLD_OWN_… */
     unsigned numbers;
-    int peer;            /* number of the other end, or NONE */
-    int client[CLIENTS]; /* of a listener: the clients that wait for accept; NONE for one of the program's own */
+    int peer; /* number of the other end, or NONE */
+    /* of a listener: the clients that wait for accept; NONE for one of the program's own */
+    int client[CLIENTS];
     unsigned clients;
     uint64_t sent, taken; /* bytes that the other end has sent, and those that it has read */
     bool peer_left;       /* there was another end */
@@ -78,7 +81,7 @@ static int must(int result, const char *what) {
     exit(2); /* as for bad input: it is no difference that was found */
 }
 
-/* ---- descriptor numbers and open files ---- */
+/* ---- descriptor numbers and open files ------------------------------------------------------- */
 
 static bool known(int fd) {
     return fd >= 0 && fd < NUMBERS && r.number[fd].installed != 0;
@@ -111,7 +114,8 @@ static int moved(int fd, int from) {
     return copy;
 }
 
-/* The limit concerns what the program opens, not the ends that this world holds, nor the loop's own descriptors. */
+/* The limit concerns what the program opens, not the ends that this world holds, nor the loop's own
+ * descriptors. */
 static void limit_numbers(bool on) {
     static struct rlimit usual;
     if (r.limit == 0)
@@ -160,7 +164,7 @@ static int64_t number_release(int fd) {
     return result;
 }
 
-/* ---- the calls ---- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 static int64_t call_epoll_create1(int flags) {
     int fd = __real_epoll_create1(flags);
@@ -175,7 +179,8 @@ static int64_t call_epoll_create1(int flags) {
 static int64_t call_dup3(int fd, int copy, int flags) {
     if (fd == copy)
         return -EINVAL;
-    if (!known(fd) || (!known(copy) && fcntl(copy, F_GETFD) >= 0)) /* never over a descriptor of the test process */
+    /* never over a descriptor of the test process */
+    if (!known(fd) || (!known(copy) && fcntl(copy, F_GETFD) >= 0))
         return -EBADF;
     int file = r.number[fd].file;
     int64_t result = outcome(__real_dup3(fd, copy, flags));
@@ -227,19 +232,23 @@ static struct watch *watch_new(int epoll, int fd) {
     while (i < KERNEL_WATCHES && r.watch[i].used)
         i++;
     must(i < KERNEL_WATCHES ? 0 : -1, "real world: too many registrations");
-    r.watch[i] = (struct watch){.epoll = epoll, .number = fd, .file = known(fd) ? r.number[fd].file : NONE};
+    r.watch[i] =
+        (struct watch){.epoll = epoll, .number = fd, .file = known(fd) ? r.number[fd].file : NONE};
     return &r.watch[i];
 }
 
-/* The kernel gets the index of our own record as its data: so each report can be traced to its registration. */
-static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event, struct kernel_control *told) {
+/* The kernel gets the index of our own record as its data: so each report can be traced to its
+ * registration. */
+static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event,
+                              struct kernel_control *told) {
     if (!known(epfd))
         return -EBADF;
     struct watch *w = watch_of(r.number[epfd].file, fd);
     told->kept = w != NULL ? w->events : 0;
     if (w == NULL)
         w = watch_new(r.number[epfd].file, fd);
-    struct epoll_event translated = {.events = event != NULL ? event->events : 0, .data.u64 = (uint64_t)(w - r.watch)};
+    struct epoll_event translated = {.events = event != NULL ? event->events : 0,
+                                     .data.u64 = (uint64_t)(w - r.watch)};
     int64_t result = outcome(__real_epoll_ctl(epfd, op, known(fd) ? fd : -1, &translated));
     if (result < 0)
         return result;
@@ -283,7 +292,8 @@ static int64_t call_recvmsg(int fd, struct msghdr *message, int flags) {
     return known(fd) ? outcome(__real_recvmsg(fd, message, flags)) : -EBADF;
 }
 
-/* Connections are accepted in the order in which they were made: so the other end of this one is known. */
+/* Connections are accepted in the order in which they were made: so the other end of this one is
+ * known. */
 static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
     struct open_file *listener = named(fd);
     if (listener == NULL)
@@ -293,18 +303,21 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
     limit_numbers(false);
     if (accepted < 0)
         return outcome(accepted);
-    must(fcntl(accepted, F_SETFL, O_NONBLOCK), "fcntl"); /* this world cannot afford a call that sleeps */
+    /* this world cannot afford a call that sleeps */
+    must(fcntl(accepted, F_SETFL, O_NONBLOCK), "fcntl");
     small_buffer(accepted);
     int file = file_new(accepted, WORLD_STREAM);
     assert(listener->clients > 0);
     r.file[file].peer = listener->client[0];
-    memmove(&listener->client[0], &listener->client[1], --listener->clients * sizeof listener->client[0]);
+    memmove(&listener->client[0], &listener->client[1],
+            --listener->clients * sizeof listener->client[0]);
     return accepted;
 }
 
 static socklen_t listener_address(struct sockaddr_un *address, unsigned name) {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    int written = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "etalon.%d.%u", (int)getpid(), name);
+    int written = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "etalon.%d.%u",
+                           (int)getpid(), name);
     return (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)written;
 }
 
@@ -353,7 +366,7 @@ static bool own(int fd) {
     return f != NULL && f->kind >= WORLD_OWN_EPOLL;
 }
 
-/* ---- time and waiting ---- */
+/* ---- time and waiting ------------------------------------------------------------------------ */
 
 static uint64_t clock_now(void) {
     return r.clock_ns;
@@ -365,7 +378,8 @@ static int next_timer(void) {
     for (int fd = 0; fd < NUMBERS; fd++) {
         const struct open_file *f = named(fd), *best = named(next);
         if (f != NULL && f->expiry != KERNEL_NEVER &&
-            (best == NULL || f->expiry < best->expiry || (f->expiry == best->expiry && f->armed < best->armed)))
+            (best == NULL || f->expiry < best->expiry ||
+             (f->expiry == best->expiry && f->armed < best->armed)))
             next = fd;
     }
     return next;
@@ -376,7 +390,8 @@ static uint64_t next_expiry(void) {
     return fd != NONE ? named(fd)->expiry : KERNEL_NEVER;
 }
 
-/* The timerfds are real, but it is the virtual clock that sets them off: by a time that is long past. */
+/* The timerfds are real, but it is the virtual clock that sets them off: by a time that is long
+ * past. */
 static void timers_expire(void) {
     for (int fd; (fd = next_timer()) != NONE && named(fd)->expiry <= r.clock_ns;) {
         struct itimerspec past = {.it_value.tv_nsec = 1};
@@ -411,7 +426,8 @@ static int look(int epfd, struct epoll_event *events, int max, struct kernel_rep
         events[i].data = w->data;
         reports[i] = (struct kernel_report){.fd = w->number,
                                             .events = events[i].events,
-                                            .stale = !known(w->number) || r.number[w->number].file != w->file,
+                                            .stale = !known(w->number) ||
+                                                     r.number[w->number].file != w->file,
                                             .own = r.file[w->file].kind >= WORLD_OWN_EPOLL};
     }
     return count;
@@ -445,10 +461,11 @@ static const struct kernel real = {
     .thread = thread,
 };
 
-/* ---- commands ---- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static int open_regular(void) {
-    char path[] = "/tmp/etalon.XXXXXX"; /* not a memfd: any regular file will do, and this one is the usual kind */
+    /* not a memfd: any regular file will do, and this one is the usual kind */
+    char path[] = "/tmp/etalon.XXXXXX";
     int fd = must(mkostemp(path, O_CLOEXEC), "mkostemp");
     must(unlink(path), "unlink");
     must(ftruncate(fd, KERNEL_FILE_SIZE), "ftruncate");
@@ -487,9 +504,12 @@ static unsigned open_ends(unsigned kind, int end[2]) {
         end[0] = must(socket(AF_UNIX, type, 0), "socket");
         small_buffer(end[0]);
         return 1;
-    case WORLD_EVENTFD: end[0] = must(__real_eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd"); return 1;
+    case WORLD_EVENTFD:
+        end[0] = must(__real_eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd");
+        return 1;
     case WORLD_TIMERFD:
-        end[0] = must(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create");
+        end[0] =
+            must(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create");
         return 1;
     default: end[0] = open_regular(); return 1;
     }
@@ -531,10 +551,12 @@ static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
     return clock_ns + 1000 * (value_us < longest ? value_us : longest);
 }
 
-/* What the other ends read has no content. Their failures are those of a peer that cannot go on: nothing happens. */
+/* What the other ends read has no content. Their failures are those of a peer that cannot go on:
+ * nothing happens. */
 static char scrap[16 * PAGE];
 
-/* More than there is room for is as good as all of it, with the same odd bytes: a pipe has another place for these. */
+/* More than there is room for is as good as all of it, with the same odd bytes: a pipe has another
+ * place for these. */
 static size_t scraps(uint64_t value) {
     return (size_t)(value < sizeof scrap ? value : sizeof scrap - PAGE + value % PAGE);
 }
@@ -554,7 +576,8 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
     if (f->kind == WORLD_EVENTFD) {
         (void)!__real_write(fd, &value, sizeof value);
     } else if (f->kind == WORLD_TIMERFD) {
-        must(timerfd_settime(fd, 0, &disarmed, NULL), "timerfd_settime"); /* forgets what had expired */
+        /* forgets what had expired */
+        must(timerfd_settime(fd, 0, &disarmed, NULL), "timerfd_settime");
         f->expiry = later(r.clock_ns, value);
         f->armed = ++r.armings;
         timers_expire();
@@ -610,7 +633,8 @@ static void peer_connect(const struct open_file *f) {
     if (f->kind != WORLD_LISTENER)
         return;
     socklen_t length = listener_address(&address, f->name);
-    int client = moved(must(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"), PEERS_FROM);
+    int client = moved(
+        must(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"), PEERS_FROM);
     small_buffer(client);
     const struct sockaddr *to = (const struct sockaddr *)&address;
     if (connected(__real_connect(client, to, length), to, length, client) < 0)
@@ -650,9 +674,10 @@ static bool world_command(const struct command *command) {
     return true;
 }
 
-/* ---- sizes ---- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
-/* What a message weighs depends on the version of Linux: it is sent, and the socket asked what is on its way. */
+/* What a message weighs depends on the version of Linux: it is sent, and the socket asked what is
+ * on its way. */
 static void measure(struct kernel_sizes *sizes, uint16_t *cost, unsigned room) {
     int end[2], size;
     socklen_t length = sizeof size;
@@ -686,7 +711,7 @@ const struct kernel_sizes *real_world_sizes(void) {
     return &sizes;
 }
 
-/* ---- the world ---- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 static void world_begin(const struct world_observer *observer, void *self, uint64_t clock_ns) {
     unsigned names = r.names; /* never used twice, not even in two worlds */

@@ -1,5 +1,5 @@
-/* See record.h. Each function tells the model first, then writes down what it was told and what it answered: in lockstep that
- * is what the loop answered too, or the run ends there. */
+/* See record.h. Each function tells the model first, then writes down what it was told and what it
+ * answered: in lockstep that is what the loop answered too, or the run ends there. */
 #include "record.h"
 
 #include "../model/model.h"
@@ -14,9 +14,9 @@ static struct {
     uint64_t clock_ns, shown_ns;
 } r;
 
-#define REAL(result, name, ...)                                                                                        \
-    result __real_##name(__VA_ARGS__);                                                                                 \
-    result __wrap_##name(__VA_ARGS__);                                                                                 \
+#define REAL(result, name, ...)                                                                    \
+    result __real_##name(__VA_ARGS__);                                                             \
+    result __wrap_##name(__VA_ARGS__);                                                             \
     result __wrap_##name(__VA_ARGS__)
 
 void record_to(FILE *out) {
@@ -24,7 +24,7 @@ void record_to(FILE *out) {
     r.begun = false;
 }
 
-/* ---- lines -------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static void write_result(const char *key, int64_t result) {
     const char *name = result < 0 && result > -200 ? errno_name((int)-result) : "E?";
@@ -87,9 +87,10 @@ static void write_description(const struct model_description *d) {
     write_callback(d->has_callback, d->userdata);
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
-REAL(void, model_init, struct model *m, unsigned completions, int descriptors_max, uint64_t clock_ns) {
+REAL(void, model_init, struct model *m, unsigned completions, int descriptors_max,
+     uint64_t clock_ns) {
     __real_model_init(m, completions, descriptors_max, clock_ns);
     r.clock_ns = clock_ns;
     r.new_loop = true;
@@ -98,7 +99,8 @@ REAL(void, model_init, struct model *m, unsigned completions, int descriptors_ma
     r.begun = true;
     r.shown_ns = 0;
     fprintf(r.out,
-            "{\"etalon-recording\":1,\"subject\":\"etalon\",\"observes\":[\"time\",\"states\",\"waits\",\"readiness\","
+            "{\"etalon-recording\":1,\"subject\":\"etalon\",\"observes\":[\"time\",\"states\","
+            "\"waits\",\"readiness\","
             "\"pool\"],"
             "\"descriptors_max\":%d}\n",
             descriptors_max);
@@ -134,8 +136,8 @@ REAL(int, model_delete, struct model *m, unsigned c) {
     return result;
 }
 
-static void write_timer(const struct model *m, const char *call, unsigned c, unsigned carrier, uint64_t delay_ms,
-                        bool has_callback, uint32_t userdata, int result) {
+static void write_timer(const struct model *m, const char *call, unsigned c, unsigned carrier,
+                        uint64_t delay_ms, bool has_callback, uint32_t userdata, int result) {
     if (r.out == NULL)
         return;
     fprintf(r.out, "{\"call\":\"%s\",\"c\":%u", call, c);
@@ -148,22 +150,24 @@ static void write_timer(const struct model *m, const char *call, unsigned c, uns
     end_line(m);
 }
 
-REAL(int, model_timer, struct model *m, unsigned c, uint64_t delay_ms, bool has_callback, uint32_t userdata) {
+REAL(int, model_timer, struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
+     uint32_t userdata) {
     write_pool(m);
     int result = __real_model_timer(m, c, delay_ms, has_callback, userdata);
     write_timer(m, "timer", c, MODEL_NONE, delay_ms, has_callback, userdata, result);
     return result;
 }
 
-REAL(int, model_reset, struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms, bool has_callback,
-     uint32_t userdata) {
+REAL(int, model_reset, struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms,
+     bool has_callback, uint32_t userdata) {
     write_pool(m);
     int result = __real_model_reset(m, c, carrier, delay_ms, has_callback, userdata);
     write_timer(m, "reset", c, carrier, delay_ms, has_callback, userdata, result);
     return result;
 }
 
-REAL(int, model_cancel, struct model *m, unsigned cancel, unsigned target, bool has_callback, uint32_t userdata) {
+REAL(int, model_cancel, struct model *m, unsigned cancel, unsigned target, bool has_callback,
+     uint32_t userdata) {
     write_pool(m);
     int result = __real_model_cancel(m, cancel, target, has_callback, userdata);
     if (r.out == NULL)
@@ -220,7 +224,8 @@ REAL(int, model_tick, struct model *m, uint64_t callbacks) {
     int result = __real_model_tick(m, callbacks);
     if (r.out == NULL)
         return result;
-    struct model before = {.now_ms = now_ms}; /* the model has gone on by itself, the loop has not */
+    /* the model has gone on by itself, the loop has not */
+    struct model before = {.now_ms = now_ms};
     if (callbacks == MODEL_NEVER_REACHED)
         fputs("{\"call\":\"run\",\"mode\":\"until_done\"", r.out);
     else
@@ -231,9 +236,10 @@ REAL(int, model_tick, struct model *m, uint64_t callbacks) {
     return result;
 }
 
-/* ---- what is seen in a tick --------------------------------------------------------------------------- */
+/* ---- what is seen in a tick ------------------------------------------------------------------ */
 
-REAL(const char *, model_try, struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
+REAL(const char *, model_try, struct model *m, unsigned c, enum et_operation operation, int fd,
+     int64_t result) {
     const char *clause = __real_model_try(m, c, operation, fd, result);
     if (r.out == NULL)
         return clause;
@@ -282,7 +288,8 @@ REAL(const char *, model_woken, struct model *m, int error) {
 REAL(const char *, model_report, struct model *m, int fd, uint32_t events, bool stale) {
     const char *clause = __real_model_report(m, fd, events, stale);
     if (r.out != NULL)
-        fprintf(r.out, "{\"report\":%d,\"events\":%" PRIu32 "%s}\n", fd, events, stale ? ",\"stale\":true" : "");
+        fprintf(r.out, "{\"report\":%d,\"events\":%" PRIu32 "%s}\n", fd, events,
+                stale ? ",\"stale\":true" : "");
     return clause;
 }
 
@@ -302,7 +309,8 @@ REAL(const char *, model_returned, struct model *m, enum et_action action) {
         return __real_model_returned(m, action);
     unsigned c = m->in_callback;
     uint64_t now_ms = m->now_ms;
-    fprintf(r.out, "{\"returned\":%u,\"action\":\"%s\"", c, action == ET_REARM ? "rearm" : "disarm");
+    fprintf(r.out, "{\"returned\":%u,\"action\":\"%s\"", c,
+            action == ET_REARM ? "rearm" : "disarm");
     if (action == ET_REARM)
         write_description(&m->completion[c].description);
     struct model before = {.now_ms = now_ms};
@@ -343,9 +351,10 @@ REAL(const char *, model_tick_end, struct model *m, int result) {
     return clause;
 }
 
-/* ---- the pool and the asyncs -------------------------------------------------------------------------- */
+/* ---- the pool and the asyncs ----------------------------------------------------------------- */
 
-REAL(int, model_async_wait, struct model *m, unsigned c, int fd, bool has_callback, uint32_t userdata) {
+REAL(int, model_async_wait, struct model *m, unsigned c, int fd, bool has_callback,
+     uint32_t userdata) {
     write_pool(m);
     int result = __real_model_async_wait(m, c, fd, has_callback, userdata);
     if (r.out == NULL)
@@ -398,9 +407,11 @@ REAL(const char *, model_took, struct model *m, unsigned c) {
     return __real_model_took(m, c);
 }
 
-REAL(const char *, model_executed, struct model *m, unsigned c, enum et_operation operation, int fd, int64_t result) {
+REAL(const char *, model_executed, struct model *m, unsigned c, enum et_operation operation, int fd,
+     int64_t result) {
     if (r.out != NULL) {
-        fprintf(r.out, "{\"executed\":%u,\"op\":\"%s\",\"fd\":%d", c, operation_name(operation), fd);
+        fprintf(r.out, "{\"executed\":%u,\"op\":\"%s\",\"fd\":%d", c, operation_name(operation),
+                fd);
         write_result("result", result);
         fputs("}\n", r.out);
     }

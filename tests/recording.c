@@ -1,5 +1,6 @@
-/* Reading recordings (recording.h), with the JSON reader of Jansson. This is the one file that needs it: where it is not
- * installed everything else is built, and `etalon judge` says what is missing. */
+/* Reading recordings (recording.h), with the JSON reader of Jansson. This is the one file that
+ * needs it: where it is not installed everything else is built, and `etalon judge` says what is
+ * missing. */
 #include "recording.h"
 
 #include <errno.h>
@@ -52,7 +53,9 @@ void event_text(const struct event *event, char *text, size_t size) {
     case EVENT_ADD:
     case EVENT_DELETE:
     case EVENT_ASYNC_WAIT:
-    case EVENT_TIMER: snprintf(text, size, "%s of %llu returned %s", call_names[event->kind], c, result); break;
+    case EVENT_TIMER:
+        snprintf(text, size, "%s of %llu returned %s", call_names[event->kind], c, result);
+        break;
     case EVENT_RESET:
     case EVENT_CANCEL:
         snprintf(text, size, "%s of %llu by %llu returned %s", call_names[event->kind], c,
@@ -68,11 +71,16 @@ void event_text(const struct event *event, char *text, size_t size) {
             snprintf(text, size, "a wait of at most %lld ns", (long long)event->result);
         break;
     case EVENT_WOKEN: snprintf(text, size, "the wait ended"); break;
-    case EVENT_REPORT: snprintf(text, size, "descriptor %d was reported for %#x", event->fd, event->events); break;
-    case EVENT_TRY:
-        snprintf(text, size, "%s on descriptor %d gave %s", operation_name(event->operation), event->fd, result);
+    case EVENT_REPORT:
+        snprintf(text, size, "descriptor %d was reported for %#x", event->fd, event->events);
         break;
-    case EVENT_REFUSED: snprintf(text, size, "the registration of descriptor %d was refused", event->fd); break;
+    case EVENT_TRY:
+        snprintf(text, size, "%s on descriptor %d gave %s", operation_name(event->operation),
+                 event->fd, result);
+        break;
+    case EVENT_REFUSED:
+        snprintf(text, size, "the registration of descriptor %d was refused", event->fd);
+        break;
     case EVENT_THREAD: snprintf(text, size, "the pool was to make a thread: %s", result); break;
     case EVENT_TOOK: snprintf(text, size, "a thread took %llu", c); break;
     case EVENT_EXECUTED: snprintf(text, size, "a thread executed %llu: %s", c, result); break;
@@ -93,7 +101,10 @@ static int fails(struct recording *r, const char *what, const char *name) {
 
 bool recording_open(struct recording *r, FILE *file, const char *name) {
     *r = (struct recording){.file = file, .name = name};
-    (void)fails(r, "this etalon was built without Jansson%s: apt-get install libjansson-dev, then build again", "");
+    (void)fails(
+        r,
+        "this etalon was built without Jansson%s: apt-get install libjansson-dev, then build again",
+        "");
     return false;
 }
 
@@ -113,7 +124,7 @@ bool judgement_write(const struct judgement *judgement, FILE *out) {
 
 #else
 
-/* ---- fields ------------------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static bool read_count(const json_t *value, uint64_t *number) {
     if (json_is_integer(value) && json_integer_value(value) >= 0) {
@@ -145,7 +156,8 @@ static bool read_result(const json_t *value, int64_t *number) {
     return false;
 }
 
-static bool read_word(const json_t *value, const char *const *words, unsigned count, unsigned *number) {
+static bool read_word(const json_t *value, const char *const *words, unsigned count,
+                      unsigned *number) {
     const char *text = json_string_value(value);
     for (*number = 0; text != NULL && *number < count; ++*number)
         if (words[*number] != NULL && strcmp(words[*number], text) == 0)
@@ -235,8 +247,8 @@ static bool read_what(struct event *e, const char *key, const json_t *value, boo
     return *known && read_operation(value, &e->operation);
 }
 
-/* Returns whether the value is right; known: whether the key is. A key that nobody knows is passed over, so that a recorder may say
- * more than a judge asks. */
+/* Returns whether the value is right; known: whether the key is. A key that nobody knows is passed
+ * over, so that a recorder may say more than a judge asks. */
 static bool read_field(struct event *e, const char *key, const json_t *value) {
     static const char *const states[] = {"dead", "adding", "active", "deleting"};
     static const char *const modes[] = {"no_wait", "once", "until_done"};
@@ -276,7 +288,8 @@ static bool read_field(struct event *e, const char *key, const json_t *value) {
     if (strcmp(key, "forgiven") == 0)
         return read_flag(value, &e->forgiven);
     if (strcmp(key, "target") == 0)
-        return e->has_target = !json_is_null(value), !e->has_target || read_count(value, &e->target);
+        return e->has_target = !json_is_null(value),
+               !e->has_target || read_count(value, &e->target);
     if (strcmp(key, "pool") == 0)
         return read_flag(value, &e->pool);
     if (strcmp(key, "callbacks") == 0)
@@ -293,12 +306,13 @@ static bool read_field(struct event *e, const char *key, const json_t *value) {
         return read_u32(value, &e->kept);
     if (strcmp(key, "mode") == 0) {
         e->mode = read_word(value, modes, 3, &number) ? (int)number : -1;
-        return e->mode >= 0 || (json_is_string(value) && strcmp(json_string_value(value), "unknown") == 0);
+        return e->mode >= 0 ||
+               (json_is_string(value) && strcmp(json_string_value(value), "unknown") == 0);
     }
     return true;
 }
 
-/* ---- lines -------------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 /* What an event of its kind cannot do without. */
 static int check_complete(struct recording *r, const struct event *e, const json_t *object) {
@@ -327,8 +341,8 @@ static int check_complete(struct recording *r, const struct event *e, const json
         if (json_object_get(object, needed[e->kind][i]) == NULL)
             return fails(r, "\"%s\" is missing", needed[e->kind][i]);
     bool no_now = (r->observes & OBSERVES_TIME) != 0 && (e->has & HAS_NOW) == 0;
-    bool elsewhere = e->kind == EVENT_NOTIFY || e->kind == EVENT_WAKEUP || e->kind == EVENT_ASYNC_DEINIT ||
-                     e->of_deinit; /* perhaps another thread's */
+    bool elsewhere = e->kind == EVENT_NOTIFY || e->kind == EVENT_WAKEUP ||
+                     e->kind == EVENT_ASYNC_DEINIT || e->of_deinit; /* perhaps another thread's */
     if (no_now && !elsewhere && (e->kind <= EVENT_CALLBACK || e->kind == EVENT_WAIT))
         return fails(r, "\"%s\" is missing, although the header says that time is observed", "now");
     bool wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
@@ -336,7 +350,10 @@ static int check_complete(struct recording *r, const struct event *e, const json
         return fails(r, "a wait, although the header does not say that they are observed%s", "");
     bool ready = e->kind == EVENT_REPORT || e->kind == EVENT_TRY || e->kind == EVENT_REFUSED;
     if (ready && (r->observes & OBSERVES_READINESS) == 0)
-        return fails(r, "a report, try or refusal, although the header does not say that readiness is observed%s", "");
+        return fails(r,
+                     "a report, try or refusal, although the header does not say that readiness is "
+                     "observed%s",
+                     "");
     if (e->kind >= EVENT_THREAD && e->kind <= EVENT_POOL && (r->observes & OBSERVES_POOL) == 0)
         return fails(r, "a pool, although the header does not say that it is observed%s", "");
     if (e->kind == EVENT_REFUSED && (e->result >= 0 || e->result < -ERRNO_MAX))
@@ -348,7 +365,8 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
     const char *key;
     json_t *value;
     unsigned subjects = 0;
-    *e = (struct event){.line = r->line, .has_callback = true, .state = NO_STATE, .fd = -1, .mode = -1};
+    *e = (struct event){
+        .line = r->line, .has_callback = true, .state = NO_STATE, .fd = -1, .mode = -1};
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         bool known;
         bool right = read_what(e, key, value, &known);
@@ -360,9 +378,9 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
         break; /* the others are looked at below; this finds the usual order at once */
     }
     if (subjects == 0) {
-        static const char *const keys[] = {"call",      "end",    "callback", "returned", "dead", "wait",
-                                           "woken",     "report", "refused",  "try",      "took", "executed",
-                                           "gave_back", "thread", "idle",     "has_pool"};
+        static const char *const keys[] = {
+            "call",    "end", "callback", "returned", "dead",      "wait",   "woken", "report",
+            "refused", "try", "took",     "executed", "gave_back", "thread", "idle",  "has_pool"};
         for (unsigned i = 0; i < sizeof keys / sizeof *keys && subjects == 0; i++)
             if ((value = json_object_get(object, keys[i])) != NULL) {
                 bool known;
@@ -372,9 +390,10 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
             }
     }
     if (subjects == 0)
-        return fails(
-            r, "this is no event: no call, end, callback, returned, wait or what else spec/trace-format.md names%s",
-            "");
+        return fails(r,
+                     "this is no event: no call, end, callback, returned, wait or what else "
+                     "spec/trace-format.md names%s",
+                     "");
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         if (!read_field(e, key, value))
             return fails(r, "\"%s\" has a value that it cannot have", key);
@@ -382,7 +401,8 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
     return check_complete(r, e, object);
 }
 
-/* 1: a line; 0: the end. Not by fgets, which does not tell how much it has read: a line may hold null bytes. */
+/* 1: a line; 0: the end. Not by fgets, which does not tell how much it has read: a line may hold
+ * null bytes. */
 static int read_line(struct recording *r, size_t *length) {
     size_t used = 0;
     int byte;
@@ -410,7 +430,8 @@ static json_t *parse(struct recording *r, size_t length) {
     if (object != NULL && json_is_object(object))
         return object;
     if (object == NULL)
-        snprintf(r->error, sizeof r->error, "no JSON, near column %d: %.120s", error.column, error.text);
+        snprintf(r->error, sizeof r->error, "no JSON, near column %d: %.120s", error.column,
+                 error.text);
     else
         (void)fails(r, "no JSON object%s", "");
     for (char *at = r->error; *at != '\0'; at++) /* what is quoted may hold anything */
@@ -428,7 +449,9 @@ static int read_header(struct recording *r) {
     int status = read_line(r, &length);
     if (status <= 0) {
         r->line = status == 0 ? 1 : r->line;
-        return status == 0 ? fails(r, "empty: the first line must be {\"etalon-recording\": 1, ...}%s", "") : -1;
+        return status == 0
+                   ? fails(r, "empty: the first line must be {\"etalon-recording\": 1, ...}%s", "")
+                   : -1;
     }
     json_t *object = parse(r, length);
     if (object == NULL)
@@ -438,23 +461,31 @@ static int read_header(struct recording *r) {
     const char *subject = json_string_value(json_object_get(object, "subject"));
     snprintf(r->subject, sizeof r->subject, "%s", subject != NULL ? subject : "");
     if (!json_is_integer(version) || json_integer_value(version) != 1)
-        status = fails(r, "the first line must be {\"etalon-recording\": 1, ...}; no other version is known%s", "");
+        status = fails(
+            r, "the first line must be {\"etalon-recording\": 1, ...}; no other version is known%s",
+            "");
     else if (!json_is_array(observes))
-        status =
-            fails(r, "\"observes\" must be a list of \"time\", \"states\", \"waits\", \"readiness\", \"pool\"%s", "");
+        status = fails(r,
+                       "\"observes\" must be a list of \"time\", \"states\", \"waits\", "
+                       "\"readiness\", \"pool\"%s",
+                       "");
     const json_t *limit = json_object_get(object, "descriptors_max");
     r->descriptors_max = INT32_MAX;
-    if (status == 1 && limit != NULL && (!read_descriptor(limit, &r->descriptors_max) || r->descriptors_max < 0))
+    if (status == 1 && limit != NULL &&
+        (!read_descriptor(limit, &r->descriptors_max) || r->descriptors_max < 0))
         status = fails(r, "\"descriptors_max\" is no limit of descriptors%s", "");
     for (size_t i = 0; status == 1 && i < json_array_size(observes); i++) {
         unsigned number;
         if (!read_word(json_array_get(observes, i), recording_observes, OBSERVABLE, &number))
-            status = fails(
-                r, "\"observes\" must be a list of \"time\", \"states\", \"waits\", \"readiness\", \"pool\"%s", "");
+            status = fails(r,
+                           "\"observes\" must be a list of \"time\", \"states\", \"waits\", "
+                           "\"readiness\", \"pool\"%s",
+                           "");
         else
             r->observes |= 1U << number;
     }
-    if (status == 1 && (r->observes & OBSERVES_READINESS) != 0 && (r->observes & OBSERVES_WAITS) == 0)
+    if (status == 1 && (r->observes & OBSERVES_READINESS) != 0 &&
+        (r->observes & OBSERVES_WAITS) == 0)
         status = fails(r, "who observes \"readiness\" observes \"waits\" too%s", "");
     json_decref(object);
     return status;
@@ -483,23 +514,27 @@ int recording_next(struct recording *r, struct event *event) {
     return status;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------ */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 bool judgement_write(const struct judgement *j, FILE *out) {
     json_t *list = json_array();
     for (unsigned i = 0; i < j->kept; i++) {
         const struct difference *d = &j->difference[i];
-        json_array_append_new(list, json_pack("{s:I, s:s, s:s, s:s, s:s}", "line", (json_int_t)d->line, "clause",
-                                              d->clause, "level", d->should ? "SHOULD" : "MUST", "expected",
-                                              d->expected, "observed", d->observed));
+        json_array_append_new(list,
+                              json_pack("{s:I, s:s, s:s, s:s, s:s}", "line", (json_int_t)d->line,
+                                        "clause", d->clause, "level", d->should ? "SHOULD" : "MUST",
+                                        "expected", d->expected, "observed", d->observed));
     }
-    const char *verdict = j->differences > j->not_strict ? "fail" : j->not_strict > 0 ? "not_strict" : "pass";
-    json_t *all = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b, s:o}", "file", j->name, "subject",
-                            j->recording->subject, "verdict", verdict, "events", (json_int_t)j->events, "failed",
-                            (json_int_t)(j->differences - j->not_strict), "not_strict", (json_int_t)j->not_strict,
-                            "unfinished", (int)j->unfinished, "differences", list);
-    bool written =
-        all != NULL && json_dumpf(all, out, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0 && fputc('\n', out) != EOF;
+    const char *verdict = j->differences > j->not_strict ? "fail"
+                          : j->not_strict > 0            ? "not_strict"
+                                                         : "pass";
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b, s:o}", "file", j->name, "subject",
+                  j->recording->subject, "verdict", verdict, "events", (json_int_t)j->events,
+                  "failed", (json_int_t)(j->differences - j->not_strict), "not_strict",
+                  (json_int_t)j->not_strict, "unfinished", (int)j->unfinished, "differences", list);
+    bool written = all != NULL && json_dumpf(all, out, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0 &&
+                   fputc('\n', out) != EOF;
     json_decref(all);
     return written;
 }

@@ -1,4 +1,5 @@
-/* Reading recordings: one event of a loop's life on each line, as JSON (spec/trace-format.md, section 3). For `etalon judge`. */
+/* Reading recordings: one event of a loop's life on each line, as JSON (spec/trace-format.md,
+ * section 3). For `etalon judge`. */
 #ifndef ETALON_TESTS_RECORDING_H
 #define ETALON_TESTS_RECORDING_H
 
@@ -8,7 +9,13 @@
 #include <stdio.h>
 
 #define OBSERVABLE 5
-enum { OBSERVES_TIME = 1, OBSERVES_STATES = 2, OBSERVES_WAITS = 4, OBSERVES_READINESS = 8, OBSERVES_POOL = 16 };
+enum {
+    OBSERVES_TIME = 1,
+    OBSERVES_STATES = 2,
+    OBSERVES_WAITS = 4,
+    OBSERVES_READINESS = 8,
+    OBSERVES_POOL = 16
+};
 
 extern const char *const recording_observes[OBSERVABLE]; /* their names, in this order */
 
@@ -111,7 +118,8 @@ struct judgement {
     const char *name;
     const struct recording *recording;
     uint64_t events, differences, not_strict;
-    bool unfinished; /* stopped at the first difference, or where no sense can be made of the rest */
+    /* stopped at the first difference, or where no sense can be made of the rest */
+    bool unfinished;
     const struct difference *difference;
     unsigned kept;
 };

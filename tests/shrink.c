@@ -1,4 +1,5 @@
-/* The shrinker (shrink.h): takes commands away, in ever smaller pieces, then makes their numbers small. */
+/* The shrinker (shrink.h): takes commands away, in ever smaller pieces, then makes their numbers
+ * small. */
 #include "shrink.h"
 
 #include <stdio.h>
@@ -8,21 +9,27 @@
 void program_remove(struct program *p, unsigned first, unsigned count) {
     for (unsigned body = 0; body < PROGRAM_BODIES; body++) {
         unsigned from = p->first[body] > first ? p->first[body] : first;
-        unsigned to = p->first[body] + p->count[body] < first + count ? p->first[body] + p->count[body] : first + count;
+        unsigned to = p->first[body] + p->count[body] < first + count
+                          ? p->first[body] + p->count[body]
+                          : first + count;
         unsigned inside = to > from ? to - from : 0;
-        unsigned before =
-            p->first[body] > first ? (p->first[body] < first + count ? p->first[body] - first : count) : 0;
+        unsigned before = p->first[body] > first
+                              ? (p->first[body] < first + count ? p->first[body] - first : count)
+                              : 0;
         p->first[body] = (uint16_t)(p->first[body] - before);
         p->count[body] = (uint16_t)(p->count[body] - inside);
     }
-    memmove(&p->command[first], &p->command[first + count], (p->commands - first - count) * sizeof *p->command);
+    memmove(&p->command[first], &p->command[first + count],
+            (p->commands - first - count) * sizeof *p->command);
     p->commands = (uint16_t)(p->commands - count);
 }
 
 /* Smaller numbers read better, and often one command then turns out not to be needed. */
-static bool simplify_value(struct program *p, unsigned i, bool (*shows)(const struct program *, void *), void *self) {
+static bool simplify_value(struct program *p, unsigned i,
+                           bool (*shows)(const struct program *, void *), void *self) {
     static const uint64_t simple[] = {0, 1, 10};
-    if (p->command[i].kind == COMMAND_FAIL || p->command[i].kind == COMMAND_RETURN) /* 0 means nothing there */
+    /* 0 means nothing there */
+    if (p->command[i].kind == COMMAND_FAIL || p->command[i].kind == COMMAND_RETURN)
         return false;
     for (unsigned k = 0; k < sizeof simple / sizeof *simple; k++) {
         uint64_t old = p->command[i].value;

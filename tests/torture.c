@@ -1,8 +1,9 @@
-/* etalon torture: every program runs once to count the calls that can fail, then again for each of them, each errno of its
- * manual page and each mode (fuzz/torture.h). A run may end in any way that the model allows; it must not
- * differ, crash, hang or leave anything behind.
+/* etalon torture: every program runs once to count the calls that can fail, then again for each of
+ * them, each errno of its manual page and each mode (fuzz/torture.h). A run may end in any way that
+ * the model allows; it must not differ, crash, hang or leave anything behind.
  *
- * Each program runs in a process of its own, so that a crash costs one run: the parent notes it and goes on behind it. */
+ * Each program runs in a process of its own, so that a crash costs one run: the parent notes it and
+ * goes on behind it. */
 #include "torture.h"
 
 #include <errno.h>
@@ -34,7 +35,7 @@ static struct {
     uint32_t errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 } total;
 
-/* ---- settings ----------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 bool torture_parse(const char *text, struct torture_setting *setting) {
     char *colon;
@@ -56,7 +57,8 @@ void torture_prolong(struct program *program) {
     unsigned end = program->first[0] + program->count[0];
     if (program->commands + 2u > PROGRAM_COMMANDS_MAX)
         return;
-    memmove(&program->command[end + 2], &program->command[end], (program->commands - end) * sizeof *program->command);
+    memmove(&program->command[end + 2], &program->command[end],
+            (program->commands - end) * sizeof *program->command);
     for (unsigned body = 0; body < PROGRAM_BODIES; body++)
         if (program->first[body] >= end && body != 0)
             program->first[body] = (uint16_t)(program->first[body] + 2);
@@ -65,20 +67,22 @@ void torture_prolong(struct program *program) {
     program->commands = (uint16_t)(program->commands + 2);
 }
 
-/* ---- one program -------------------------------------------------------------------------------------- */
+/* ---- one program ----------------------------------------------------------------------------- */
 
-static void show_failure(const char *path, const struct torture_setting *setting, const struct torture_point *point,
-                         const char *clause, const char *what) {
+static void show_failure(const char *path, const struct torture_setting *setting,
+                         const struct torture_point *point, const char *clause, const char *what) {
     const char *mode = torture_mode_name(setting->mode);
     bool once = setting->mode == TORTURE_ONCE;
     if (shared->failures++ >= FAILURES_SHOWN_MAX)
         return;
-    printf("%s: point %llu%s%s%s fails with %s%s%s: %s: %s\n  again: etalon replay --fail %llu:%s%s%s %s\n", path,
-           (unsigned long long)setting->point, point != NULL ? ", " : "",
+    printf("%s: point %llu%s%s%s fails with %s%s%s: %s: %s\n  again: etalon replay --fail "
+           "%llu:%s%s%s %s\n",
+           path, (unsigned long long)setting->point, point != NULL ? ", " : "",
            point != NULL ? torture_call_name(point->call) : "",
            point != NULL && point->own ? " of the loop's own," : "", errno_name(setting->error),
-           once ? "" : ", and so ", once ? "" : mode, clause, what, (unsigned long long)setting->point,
-           errno_name(setting->error), once ? "" : ":", once ? "" : mode, path);
+           once ? "" : ", and so ", once ? "" : mode, clause, what,
+           (unsigned long long)setting->point, errno_name(setting->error), once ? "" : ":",
+           once ? "" : mode, path);
     fflush(stdout);
 }
 
@@ -92,12 +96,15 @@ static bool makes_sense(const struct torture_point *point, enum torture_mode mod
 }
 
 static bool is_sampled(uint64_t run, const struct torture_options *options) {
-    uint64_t mixed = (run + 1) * UINT64_C(0x9e3779b97f4a7c15) + options->seed * UINT64_C(0xbf58476d1ce4e5b9);
+    uint64_t mixed =
+        (run + 1) * UINT64_C(0x9e3779b97f4a7c15) + options->seed * UINT64_C(0xbf58476d1ce4e5b9);
     mixed ^= mixed >> 29;
-    return options->sample <= 1 || mixed * UINT64_C(0x94d049bb133111eb) % 1000003 % options->sample == 0;
+    return options->sample <= 1 ||
+           mixed * UINT64_C(0x94d049bb133111eb) % 1000003 % options->sample == 0;
 }
 
-static void run_tortured(const char *path, const struct program *program, const struct torture_point *point) {
+static void run_tortured(const char *path, const struct program *program,
+                         const struct torture_point *point) {
     struct lockstep_report report;
     torture_set(&shared->setting);
     lockstep_run(program, &world_simulated, NULL, NULL, &report);
@@ -105,12 +112,14 @@ static void run_tortured(const char *path, const struct program *program, const 
     if (report.differs)
         show_failure(path, &shared->setting, point, report.clause, report.what);
     else if (torture_points() < shared->setting.point)
-        show_failure(path, &shared->setting, point, "torture", "the run did not come as far as the one before");
+        show_failure(path, &shared->setting, point, "torture",
+                     "the run did not come as far as the one before");
     if (shared->runs % RUNS_PER_ALARM == 0)
         alarm(HANG_SECONDS);
 }
 
-/* The clean run; the points are copied, since every further run counts anew. Null after a complaint. */
+/* The clean run; the points are copied, since every further run counts anew. Null after a
+ * complaint. */
 static struct torture_point *count_points(const char *path, const struct program *program) {
     struct lockstep_report report;
     torture_set(&(struct torture_setting){0});
@@ -127,9 +136,10 @@ static struct torture_point *count_points(const char *path, const struct program
     return points;
 }
 
-/* In the child: the runs behind shared->run. The program's name takes part in the sampling: other runs of each. */
-static void torture_program(const char *path, const struct program *program, const struct torture_options *options,
-                            uint64_t salt) {
+/* In the child: the runs behind shared->run. The program's name takes part in the sampling: other
+ * runs of each. */
+static void torture_program(const char *path, const struct program *program,
+                            const struct torture_options *options, uint64_t salt) {
     int error[TORTURE_ERRORS_MAX];
     uint64_t run = 0, begin = shared->run;
     alarm(HANG_SECONDS);
@@ -137,8 +147,10 @@ static void torture_program(const char *path, const struct program *program, con
     for (uint64_t i = 0; points != NULL && i < shared->points; i++) {
         unsigned errors = torture_errors(&points[i], error);
         for (unsigned e = 0; e < errors * TORTURE_MODES; e++) {
-            shared->setting = (struct torture_setting){i + 1, error[e / TORTURE_MODES], e % TORTURE_MODES};
-            if (++run <= begin || !makes_sense(&points[i], shared->setting.mode) || !is_sampled(run + salt, options))
+            shared->setting =
+                (struct torture_setting){i + 1, error[e / TORTURE_MODES], e % TORTURE_MODES};
+            if (++run <= begin || !makes_sense(&points[i], shared->setting.mode) ||
+                !is_sampled(run + salt, options))
                 continue;
             shared->run = run;
             run_tortured(path, program, &points[i]);
@@ -153,7 +165,8 @@ static void torture_program(const char *path, const struct program *program, con
 static bool judge_child(const char *path, int status) {
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && shared->done)
         return false;
-    bool early = WIFEXITED(status) && WEXITSTATUS(status) == 0; /* somebody has called exit: the rest was not run */
+    /* somebody has called exit: the rest was not run */
+    bool early = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     bool hang = WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
     show_failure(path, &shared->setting, NULL, hang ? "hang" : "crash",
                  hang                  ? "the loop does not come back"
@@ -163,8 +176,8 @@ static bool judge_child(const char *path, int status) {
     return shared->failures < FAILURES_SHOWN_MAX;
 }
 
-static void torture_file(const char *path, const struct program *program, const struct torture_options *options,
-                         uint64_t salt) {
+static void torture_file(const char *path, const struct program *program,
+                         const struct torture_options *options, uint64_t salt) {
     int status;
     memset(shared, 0, sizeof *shared);
     do {
@@ -182,7 +195,8 @@ static void torture_file(const char *path, const struct program *program, const 
         }
     } while (judge_child(path, status));
     if (shared->failures > FAILURES_SHOWN_MAX)
-        printf("%s: %llu failures, of which the first are shown\n", path, (unsigned long long)shared->failures);
+        printf("%s: %llu failures, of which the first are shown\n", path,
+               (unsigned long long)shared->failures);
     total.points += shared->points;
     total.runs += shared->runs;
     total.failures += shared->failures;
@@ -191,7 +205,7 @@ static void torture_file(const char *path, const struct program *program, const 
             total.errors[o][e] += shared->errors[o][e];
 }
 
-/* ---- the table of errors ------------------------------------------------------------------------------ */
+/* ---- the table of errors --------------------------------------------------------------------- */
 
 #define REASON_MAX 200
 
@@ -214,14 +228,17 @@ static bool read_expectation(char *line) {
     if (word == NULL || word[0] == '#')
         return true;
     unsigned operation = operation_number(word), listed[LOCKSTEP_ERRORS], count = 0;
-    while ((word = strtok_r(NULL, " \n", &rest)) != NULL && word[0] == 'E' && count < LOCKSTEP_ERRORS) {
+    while ((word = strtok_r(NULL, " \n", &rest)) != NULL && word[0] == 'E' &&
+           count < LOCKSTEP_ERRORS) {
         int error = errno_number(word, strlen(word));
         if (error <= 0 || error >= LOCKSTEP_ERRORS)
             return false;
         listed[count++] = (unsigned)error;
     }
-    bool is_met = word != NULL && strcmp(word, "met") == 0, is_never = word != NULL && strcmp(word, "never:") == 0;
-    if (operation == ET_OPERATIONS || count == 0 || is_met == is_never || (is_never && strcspn(rest, "\n") == 0))
+    bool is_met = word != NULL && strcmp(word, "met") == 0,
+         is_never = word != NULL && strcmp(word, "never:") == 0;
+    if (operation == ET_OPERATIONS || count == 0 || is_met == is_never ||
+        (is_never && strcspn(rest, "\n") == 0))
         return false;
     for (unsigned i = 0; i < count; i++) {
         struct expectation *of = &expected[operation][listed[i]];
@@ -245,13 +262,15 @@ static bool read_expectations(const char *path) {
     }
     good = good && in != NULL && ferror(in) == 0 && number > 0;
     if (in == NULL || !good)
-        fprintf(stderr, "etalon: %s: line %u: %s\n", path, number, in == NULL ? strerror(errno) : "cannot be read");
+        fprintf(stderr, "etalon: %s: line %u: %s\n", path, number,
+                in == NULL ? strerror(errno) : "cannot be read");
     if (in != NULL)
         fclose(in);
     return in != NULL && good;
 }
 
-/* Returns how many pairs are not as expected: met and not listed, listed and not met, or the other way round. */
+/* Returns how many pairs are not as expected: met and not listed, listed and not met, or the other
+ * way round. */
 static unsigned compare_errors(const char *path) {
     unsigned wrong = 0;
     for (unsigned o = 0; o < ET_OPERATIONS; o++)
@@ -270,10 +289,12 @@ static unsigned compare_errors(const char *path) {
 
 static void write_errors(FILE *out) {
     bool used[LOCKSTEP_ERRORS] = {false};
-    fputs("# Errors by operation\n\nGenerated by `make torture`: how often a callback has ended an operation with an "
-          "errno, over all "
-          "runs.\n`-`: its manual page does not have it, and no clause; `0`: explained below.\n\n| |",
-          out);
+    fputs(
+        "# Errors by operation\n\nGenerated by `make torture`: how often a callback has ended an "
+        "operation with an "
+        "errno, over all "
+        "runs.\n`-`: its manual page does not have it, and no clause; `0`: explained below.\n\n| |",
+        out);
     for (unsigned o = 0; o < ET_OPERATIONS; o++)
         fprintf(out, " %s |", operation_name(o));
     fputs("\n|---|", out);
@@ -295,7 +316,8 @@ static void write_errors(FILE *out) {
     for (unsigned o = 0; o < ET_OPERATIONS; o++)
         for (unsigned e = 1; e < LOCKSTEP_ERRORS; e++)
             if (expected[o][e].is_listed && !expected[o][e].is_met)
-                fprintf(out, "- %s %s: %s\n", operation_name(o), errno_name((int)e), expected[o][e].reason);
+                fprintf(out, "- %s %s: %s\n", operation_name(o), errno_name((int)e),
+                        expected[o][e].reason);
 }
 
 static bool write_reports(const char *folder, unsigned programs) {
@@ -320,15 +342,15 @@ static bool write_reports(const char *folder, unsigned programs) {
     return written;
 }
 
-/* ---- all of them -------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static void show_progress(int done, int count) {
     static bool shown;
     if (!isatty(STDERR_FILENO))
         return;
     if (done < count)
-        fprintf(stderr, "\r%d of %d programs, %llu runs, %llu failures ", done, count, (unsigned long long)total.runs,
-                (unsigned long long)total.failures);
+        fprintf(stderr, "\r%d of %d programs, %llu runs, %llu failures ", done, count,
+                (unsigned long long)total.runs, (unsigned long long)total.failures);
     else if (shown)
         fputs("\r\033[K", stderr);
     shown = true;
@@ -358,7 +380,8 @@ int torture_all(char **files, int count, bool (*load)(const char *path, struct t
         total.failures += compare_errors(options->expected);
     if (options->report != NULL && !write_reports(options->report, (unsigned)count))
         status = 2;
-    printf("%llu runs, %s: one call fails, or it and those after it, with every errno of its manual page\n",
+    printf("%llu runs, %s: one call fails, or it and those after it, with every errno of its "
+           "manual page\n",
            (unsigned long long)total.runs, options->sample > 1 ? "a sample" : "all");
     printf("%llu points in %d programs, %llu failures\n", (unsigned long long)total.points, count,
            (unsigned long long)total.failures);

@@ -1,4 +1,5 @@
-/* Running programs again and again, each time with another system call failing. For tests/etalon.c only. */
+/* Running programs again and again, each time with another system call failing. For tests/etalon.c
+ * only. */
 #ifndef ETALON_TESTS_TORTURE_H
 #define ETALON_TESTS_TORTURE_H
 
@@ -15,11 +16,12 @@ struct torture_options {
 /* "N:ERRNO", "N:ERRNO:same" or "N:ERRNO:on". False when it is none of them. */
 bool torture_parse(const char *text, struct torture_setting *setting);
 
-/* Two more rounds at the end: what was lost by a failure in the last one shows in the registrations that they find. */
+/* Two more rounds at the end: what was lost by a failure in the last one shows in the registrations
+ * that they find. */
 void torture_prolong(struct program *program);
 
-/* Tortures count programs; load gives one, or false after a complaint. Prints the failures and a summary. Returns the
- * exit status of the tool. */
+/* Tortures count programs; load gives one, or false after a complaint. Prints the failures and a
+ * summary. Returns the exit status of the tool. */
 int torture_all(char **files, int count, bool (*load)(const char *path, struct trace *trace),
                 const struct torture_options *options);
 

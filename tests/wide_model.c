@@ -66,7 +66,8 @@ bool wide_waits(const struct model *m, unsigned c) {
 
 bool wide_ready_unseen(struct model *m, unsigned c, int64_t result) {
     const struct model_completion *of = &m->completion[c];
-    if (m->tick.phase != DELIVERY || m->tick.error != 0 || !wide_waits(m, c) || of->order >= m->tick.orders_asked)
+    if (m->tick.phase != DELIVERY || m->tick.error != 0 || !wide_waits(m, c) ||
+        of->order >= m->tick.orders_asked)
         return false;
     m->reports = 0; /* what the former ones allowed was taken, or is not known to have been owed */
     m->tick.collecting = true;
@@ -100,7 +101,8 @@ void wide_refused_unseen(struct model *m, unsigned c, int error) {
 void wide_start(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     bool lasts = of->state == ET_ADDING && (of->operation == ET_TIMER || (kind(of) & WAITING) != 0);
-    bool ends = (kind(of) & WAITING) != 0 && (of->description.fd < 0 || of->description.fd >= m->descriptors_max);
+    bool ends = (kind(of) & WAITING) != 0 &&
+                (of->description.fd < 0 || of->description.fd >= m->descriptors_max);
     if (!lasts || ends || of->is_carrier)
         return;
     model_index current = m->tick.current;
@@ -108,7 +110,8 @@ void wide_start(struct model *m, unsigned c) {
     m->tick.current = current;
     if (m->tick.phase != TIMERS)
         return;
-    m->tick.orders_timers = m->orders; /* the submission phase has done it, and so before this phase */
+    /* the submission phase has done it, and so before this phase */
+    m->tick.orders_timers = m->orders;
     if (of->operation == ET_TIMER && of->deadline_ms <= m->now_ms)
         m->tick.expiring |= BIT(c);
 }

@@ -1,10 +1,12 @@
-/* The model with room for a thousand completions at once, for traces of programs that were not written for a test. The text is
- * model/model.c, compiled once more (tests/wide_model.c); here the names get a prefix of their own, since the tool holds both.
- * Beside the model's interface: what a judge needs to go past the things that a recorder could not see. */
+/* The model with room for a thousand completions at once, for traces of programs that were not
+ * written for a test. The text is model/model.c, compiled once more (tests/wide_model.c); here the
+ * names get a prefix of their own, since the tool holds both. Beside the model's interface: what a
+ * judge needs to go past the things that a recorder could not see. */
 #ifndef ETALON_WIDE_MODEL_H
 #define ETALON_WIDE_MODEL_H
 
-#pragma GCC diagnostic ignored "-Wpsabi" /* sets as large as these are passed within this program only */
+#pragma GCC diagnostic ignored                                                                     \
+    "-Wpsabi" /* sets as large as these are passed within this program only */
 
 #define MODEL_WIDE
 #define model              wide_model
@@ -57,13 +59,16 @@ enum wide_due {
 enum wide_due wide_due(struct model *m, unsigned *c);
 /* Leaves what was only allowed: a try at the start, further reports. False: nothing can be left. */
 bool wide_move_on(struct model *m);
-/* A wait that nobody saw, by every clause as it must be, ends with `error` when the clock stands at clock_ns. */
+/* A wait that nobody saw, by every clause as it must be, ends with `error` when the clock stands at
+ * clock_ns. */
 const char *wide_wait_unseen(struct model *m, uint64_t clock_ns, int error);
 /* model_wait, when the time is not known: of the limit only whether there is one. */
 const char *wide_wait_untimed(struct model *m, int64_t limit);
-/* A readiness of the descriptor of c that nobody saw, just enough to end c with this result. False: c does not wait in this episode. */
+/* A readiness of the descriptor of c that nobody saw, just enough to end c with this result. False:
+ * c does not wait in this episode. */
 bool wide_ready_unseen(struct model *m, unsigned c, int64_t result);
-/* More may have been ready at the last wait than was seen: its delivery lasts until something else comes. */
+/* More may have been ready at the last wait than was seen: its delivery lasts until something else
+ * comes. */
 void wide_hold(struct model *m);
 /* The kernel refused to register c; nobody saw what became of others on that descriptor. */
 void wide_refused_unseen(struct model *m, unsigned c, int error);
@@ -75,7 +80,8 @@ void wide_unstart(struct model *m, unsigned c);
 void wide_expire(struct model *m, unsigned c);
 /* A callback with this result would be lawful at this very place. */
 bool wide_may_end(const struct model *m, unsigned c, int64_t result);
-/* Whether it is a waiting operation, and one that the submission phase started before the kernel was asked. */
+/* Whether it is a waiting operation, and one that the submission phase started before the kernel
+ * was asked. */
 bool wide_waits(const struct model *m, unsigned c);
 /* After a difference: c is dead from now on, whatever it was. */
 void wide_bury(struct model *m, unsigned c);

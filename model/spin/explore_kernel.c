@@ -1,15 +1,17 @@
-/* The exhaustive search: the simulated kernel seen from inside. Includes its source, because the search has to save, restore and
- * abstract its tables; what the loop calls is the same code as everywhere. */
+/* The exhaustive search: the simulated kernel seen from inside. Includes its source, because the
+ * search has to save, restore and abstract its tables; what the loop calls is the same code as
+ * everywhere. */
 #include "../../fuzz/kernel.c"
 
 #include "explore.h"
 
-#define FILES                                                                                                          \
-    (2 * DESCRIPTORS + 3) /* both ends of each, two epoll instances while the loop renews its one, the eventfd */
+#define FILES                                                                                      \
+/* both ends of each, two epoll instances while the loop renews its one, the eventfd */
+(2 * DESCRIPTORS + 3)
 #define WATCHES (2 * DESCRIPTORS + 2)
 #define OWN     4 /* numbers from KERNEL_OWN_FROM on */
 
-unsigned explore_kernel_ranges(struct explore_range *ranges) {
+    unsigned explore_kernel_ranges(struct explore_range *ranges) {
     unsigned n = 0;
     if (WHOLE) {
         ranges[n++] = (struct explore_range){&k, sizeof k};
@@ -25,8 +27,8 @@ unsigned explore_kernel_ranges(struct explore_range *ranges) {
 }
 
 const char *explore_kernel_limits(void) {
-    const uint64_t numbers =
-        NUMBERS_AT_ALL | ((bit(DESCRIPTORS) - 1) << FIRST_NUMBER) | ((bit(OWN) - 1) << KERNEL_OWN_FROM);
+    const uint64_t numbers = NUMBERS_AT_ALL | ((bit(DESCRIPTORS) - 1) << FIRST_NUMBER) |
+                             ((bit(OWN) - 1) << KERNEL_OWN_FROM);
     if (k.files_used >> FILES != 0)
         return "more files than are tracked";
     if (k.watches_used >> WATCHES != 0)
@@ -50,7 +52,8 @@ bool explore_kernel_is_registered(unsigned handle) {
 }
 
 bool explore_kernel_has_watch(unsigned number, uint32_t events, uint32_t generation) {
-    if ((k.numbers_used & bit(number)) == 0) /* what it named before it was closed is no part of the state */
+    /* what it named before it was closed is no part of the state */
+    if ((k.numbers_used & bit(number)) == 0)
         return false;
     for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
         const struct watch *w = &k.watch[lowest(left)];
@@ -78,7 +81,8 @@ bool explore_kernel_fails(void) {
     return k.faults > 0;
 }
 
-/* The lowest number that names the file, as a name that does not depend on where the file stands in the table. */
+/* The lowest number that names the file, as a name that does not depend on where the file stands in
+ * the table. */
 static unsigned char name_of(unsigned file) {
     for (unsigned n = FIRST_NUMBER; n < KERNEL_NUMBERS; n++)
         if ((k.numbers_used & bit(n)) != 0 && k.number[n].file == file)
@@ -95,7 +99,8 @@ static unsigned char *number_state(unsigned char *to, unsigned n) {
     const struct file *peer = peer_of(f);
     *to++ = name_of(k.number[n].file);
     *to++ = (unsigned char)(f->kind | f->state << 4);
-    *to++ = (unsigned char)(f->shutdown | (peer != NULL) << 2 | f->peer_gone << 3 | f->was_full << 4);
+    *to++ =
+        (unsigned char)(f->shutdown | (peer != NULL) << 2 | f->peer_gone << 3 | f->was_full << 4);
     *to++ = (unsigned char)f->error;
     *to++ = (unsigned char)(f->count | (f->begun != 0) << 7);
     *to++ = (unsigned char)f->queued;
@@ -103,7 +108,8 @@ static unsigned char *number_state(unsigned char *to, unsigned n) {
     return to;
 }
 
-/* One registration: for which number and file, for what, of which generation in the loop's eyes, and its place among the ready ones. */
+/* One registration: for which number and file, for what, of which generation in the loop's eyes,
+ * and its place among the ready ones. */
 static unsigned char *watch_state(unsigned char *to, unsigned index, const uint32_t *generation) {
     const struct watch *w = &k.watch[index];
     const struct file *epoll = &k.file[w->epoll];
@@ -132,9 +138,12 @@ unsigned char *explore_kernel_state(unsigned char *to, const uint32_t *generatio
     }
     for (unsigned i = 0; i < FAILED; i++) {
         *to++ = (unsigned char)(i < k.faults ? k.fault[i].call + 1 : 0);
-        *to++ = (unsigned char)(i < k.faults ? (unsigned)k.fault[i].error | (unsigned)k.fault[i].after << 6 : 0);
+        *to++ = (unsigned char)(i < k.faults
+                                    ? (unsigned)k.fault[i].error | (unsigned)k.fault[i].after << 6
+                                    : 0);
     }
-    /* By the file that the loop's name for them leads to, and of one file in the order in which they were made, which is that of being woken. */
+    /* By the file that the loop's name for them leads to, and of one file in the order in which
+     * they were made, which is that of being woken. */
     end = to + 3 * WATCHES;
     struct watch_key {
         uint64_t key;

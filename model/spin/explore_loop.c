@@ -1,10 +1,11 @@
-/* The exhaustive search: performs one step of a program on loop and model, and abstracts what they have become. Called by Spin's pan
- * (explore.pml). Includes the lockstep driver's source, because it performs single commands and has to save, restore and abstract
- * the driver's memory; the loop is the object code of build/default.
+/* The exhaustive search: performs one step of a program on loop and model, and abstracts what they
+ * have become. Called by Spin's pan (explore.pml). Includes the lockstep driver's source, because
+ * it performs single commands and has to save, restore and abstract the driver's memory; the loop
+ * is the object code of build/default.
  *
- * A callback cannot be left in the midst of the loop's C code to ask Spin which way to go. So a command is carried out from its start
- * with the choices that are known; where one is missing it is abandoned (longjmp), its memory restored, and it is begun again
- * once Spin has chosen. */
+ * A callback cannot be left in the midst of the loop's C code to ask Spin which way to go. So a
+ * command is carried out from its start with the choices that are known; where one is missing it is
+ * abandoned (longjmp), its memory restored, and it is begun again once Spin has chosen. */
 #include "../lockstep.c"
 
 #include "explore.h"
@@ -14,10 +15,12 @@
 #include <stdio.h>
 #include <sys/time.h>
 
-#define FIRST_SCRIPT 1 /* the body that every callback is given: what it does is chosen when it first runs */
+#define FIRST_SCRIPT                                                                               \
+    1 /* the body that every callback is given: what it does is chosen when it first runs */
 #define RECORDED_MAX 4096
 #define SEND_LENGTH  128 /* the first one fills the send buffer */
-#define TICKS_HUNG   3   /* seconds of processor time in one step: what else the machine does makes no difference */
+#define TICKS_HUNG                                                                                 \
+    3 /* seconds of processor time in one step: what else the machine does makes no difference */
 
 unsigned char explore_snapshot[EXPLORE_SNAPSHOT] __attribute__((aligned(64)));
 unsigned char explore_state[EXPLORE_STATE] __attribute__((aligned(8)));
@@ -61,14 +64,15 @@ static struct explore {
 
 enum { OUT_CHOOSE = 1, OUT_BROKEN };
 
-/* ---- memory ------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static void add_range(void *start, size_t size) {
     if (e.ranges < EXPLORE_RANGES_MAX)
         e.range[e.ranges++] = (struct explore_range){start, size};
 }
 
-/* All that a program of the scope can change. The slots' addresses and vectors and the buffers have no content that matters. */
+/* All that a program of the scope can change. The slots' addresses and vectors and the buffers have
+ * no content that matters. */
 static void set_ranges(void) {
     e.ranges = 0;
     if (WHOLE) {
@@ -80,10 +84,12 @@ static void set_ranges(void) {
         for (unsigned i = 0; i < COMPLETIONS; i++)
             add_range(&s.slot[i], offsetof(struct slot, address));
         add_range(s.model.completion, COMPLETIONS * sizeof s.model.completion[0]);
-        add_range(&s.model.completions, offsetof(struct model, useless) - offsetof(struct model, completions));
+        add_range(&s.model.completions,
+                  offsetof(struct model, useless) - offsetof(struct model, completions));
         for (unsigned i = 0; i < 2; i++)
             add_range(s.model.useless[i], (DESCRIPTORS + 2) * sizeof s.model.useless[0][0]);
-        add_range(s.model.useless_count, offsetof(struct model, report) - offsetof(struct model, useless_count));
+        add_range(s.model.useless_count,
+                  offsetof(struct model, report) - offsetof(struct model, useless_count));
         add_range(&s.model.tick, sizeof s.model.tick);
         add_range(&s.serial, sizeof s - offsetof(struct lockstep, serial));
         add_range(&s.loop.descriptors[FIRST_NUMBER], DESCRIPTORS * sizeof *s.loop.descriptors);
@@ -93,7 +99,8 @@ static void set_ranges(void) {
     for (unsigned i = 0; i < e.ranges; i++)
         size += e.range[i].size;
     if (size > EXPLORE_SNAPSHOT) {
-        fprintf(stderr, "explore: %zu bytes are to be tracked, EXPLORE_SNAPSHOT is %d\n", size, EXPLORE_SNAPSHOT);
+        fprintf(stderr, "explore: %zu bytes are to be tracked, EXPLORE_SNAPSHOT is %d\n", size,
+                EXPLORE_SNAPSHOT);
         exit(2);
     }
 }
@@ -118,7 +125,7 @@ static void load(void) {
     e.live = explore_head->serial;
 }
 
-/* ---- what can be done --------------------------------------------------------------------------------- */
+/* ---- what can be done ------------------------------------------------------------------------ */
 
 struct list {
     struct command command[EXPLORE_OPTIONS];
@@ -127,7 +134,8 @@ struct list {
 };
 
 static void put(struct list *list, unsigned rank, struct command command) {
-    if (ORDERED && rank < explore_head->rank && s.model.in_callback == MODEL_NONE && !s.model.in_tick)
+    if (ORDERED && rank < explore_head->rank && s.model.in_callback == MODEL_NONE &&
+        !s.model.in_tick)
         return;
     if (list->count == EXPLORE_OPTIONS) {
         fprintf(stderr, "explore: more than %d ways to go on\n", EXPLORE_OPTIONS);
@@ -137,7 +145,8 @@ static void put(struct list *list, unsigned rank, struct command command) {
     list->command[list->count++] = command;
 }
 
-/* Whether another completion names it, as what it cancels or resets: then it is not like any other, even when it is dead. */
+/* Whether another completion names it, as what it cancels or resets: then it is not like any other,
+ * even when it is dead. */
 static bool is_named(unsigned c) {
     for (unsigned i = 0; i < COMPLETIONS; i++) {
         const struct model_completion *m = &s.model.completion[i];
@@ -152,7 +161,8 @@ static bool is_named(unsigned c) {
 
 /* Dead completions that nothing names, but for the one whose callback runs, are equal. */
 static bool is_any(unsigned c) {
-    return CANONICAL && s.model.completion[c].state == ET_DEAD && s.model.in_callback != c && !is_named(c);
+    return CANONICAL && s.model.completion[c].state == ET_DEAD && s.model.in_callback != c &&
+           !is_named(c);
 }
 
 /* The first of them, beside c, stands for all of them. */
@@ -175,7 +185,10 @@ static void list_submissions(struct list *list, unsigned c) {
     if (!refused || timer || (EXPLORE_OPERATIONS & DO_REFUSED) != 0)
         for (unsigned i = 0; i < DELAYS_COUNT; i++)
             put(list, 0,
-                (struct command){.kind = COMMAND_TIMER, .c = (uint8_t)c, .value = delays[i], .body = FIRST_SCRIPT});
+                (struct command){.kind = COMMAND_TIMER,
+                                 .c = (uint8_t)c,
+                                 .value = delays[i],
+                                 .body = FIRST_SCRIPT});
     if (refused && (EXPLORE_OPERATIONS & DO_REFUSED) == 0)
         return;
     if (state == ET_DELETING) { /* it is described already: this adds it again as it is */
@@ -210,7 +223,8 @@ static void list_submissions(struct list *list, unsigned c) {
 static void list_calls(struct list *list) {
     for (unsigned c = 0; c < COMPLETIONS; c++) {
         const struct model_completion *of = &s.model.completion[c];
-        bool all = (EXPLORE_OPERATIONS & DO_REFUSED) != 0, free = of->state == ET_DEAD || of->state == ET_DELETING;
+        bool all = (EXPLORE_OPERATIONS & DO_REFUSED) != 0,
+             free = of->state == ET_DEAD || of->state == ET_DELETING;
         if (is_double(c))
             continue;
         list_submissions(list, c);
@@ -221,8 +235,10 @@ static void list_calls(struct list *list) {
                 continue;
             if (free || all)
                 put(list, 0,
-                    (struct command){
-                        .kind = COMMAND_CANCEL, .c = (uint8_t)c, .other = (uint8_t)other, .body = FIRST_SCRIPT});
+                    (struct command){.kind = COMMAND_CANCEL,
+                                     .c = (uint8_t)c,
+                                     .other = (uint8_t)other,
+                                     .body = FIRST_SCRIPT});
             bool resets = of->state == ET_ACTIVE && of->operation == ET_TIMER;
             if ((EXPLORE_OPERATIONS & DO_RESET) != 0 && (resets || all))
                 put(list, 0,
@@ -235,9 +251,11 @@ static void list_calls(struct list *list) {
     }
 }
 
-/* Closing and opening do not commute with submissions, which name a number: they have their rank. */
+/* Closing and opening do not commute with submissions, which name a number: they have their rank.
+ */
 static void list_closes(struct list *list) {
-    for (unsigned d = 0; d < DESCRIPTORS && (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0; d++) {
+    for (unsigned d = 0; d < DESCRIPTORS && (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) != 0;
+         d++) {
         bool copy = (EXPLORE_WORLD & WORLD_DUPS) != 0 && d == DESCRIPTORS - 1;
         struct command command = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = WORLD_STREAM};
         if (explore_kernel_is_open(d))
@@ -248,7 +266,8 @@ static void list_closes(struct list *list) {
             continue; /* so that a handle always gets the same number */
         if (command.kind == COMMAND_DUP && !explore_kernel_is_open(0))
             continue;
-        if (command.kind != COMMAND_CLOSE && s.model.in_callback != MODEL_NONE && (EXPLORE_WORLD & WORLD_CLOSES) == 0)
+        if (command.kind != COMMAND_CLOSE && s.model.in_callback != MODEL_NONE &&
+            (EXPLORE_WORLD & WORLD_CLOSES) == 0)
             continue;
         put(list, 0, command);
     }
@@ -257,7 +276,8 @@ static void list_closes(struct list *list) {
 static bool is_starting(int fd) {
     for (unsigned i = 0; i < s.model.submissions.count; i++) {
         const struct model_completion *c = &s.model.completion[s.model.submissions.item[i]];
-        if (c->operation != ET_TIMER && c->operation != ET_CANCEL && (fd < 0 || c->description.fd == fd))
+        if (c->operation != ET_TIMER && c->operation != ET_CANCEL &&
+            (fd < 0 || c->description.fd == fd))
             return true;
     }
     return false;
@@ -268,18 +288,21 @@ static bool registrations_agree(void) {
     unsigned registered = 0;
     for (unsigned i = 0; i < DESCRIPTORS; i++) {
         const struct et_descriptor *d = &s.loop.descriptors[FIRST_NUMBER + i];
-        if (d->is_registered && !explore_kernel_has_watch(FIRST_NUMBER + i, d->registered, d->generation))
+        if (d->is_registered &&
+            !explore_kernel_has_watch(FIRST_NUMBER + i, d->registered, d->generation))
             return false;
         registered += d->is_registered;
     }
-    return !s.loop.epoll_stale && registered + 1 == explore_kernel_watches(); /* one is the loop's own */
+    /* one is the loop's own */
+    return !s.loop.epoll_stale && registered + 1 == explore_kernel_watches();
 }
 
-/* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none (settle). What callbacks add is not
- * started in the same tick, if it has one round. */
+/* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none
+ * (settle). What callbacks add is not started in the same tick, if it has one round. */
 static bool may_register(void) {
-    return (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 || (EXPLORE_OPERATIONS & DO_CLOSE) != 0 ||
-           s.loop.changed_head >= 0 || is_starting(-1) || !registrations_agree();
+    return (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
+           (EXPLORE_OPERATIONS & DO_CLOSE) != 0 || s.loop.changed_head >= 0 || is_starting(-1) ||
+           !registrations_agree();
 }
 
 static void list_failures(struct list *list) {
@@ -292,26 +315,32 @@ static void list_failures(struct list *list) {
                    {FAIL_CLOSE, FAULTY_CLOSE, EINTR},
                    {FAIL_RECV, FAULTY_RECV, ECONNRESET},
                    {FAIL_MISSING, FAULTY_EPOLL_CTL, ENOENT}};
-    for (unsigned i = 0; i < sizeof failure / sizeof *failure && explore_head->failures < FAILED; i++)
+    for (unsigned i = 0; i < sizeof failure / sizeof *failure && explore_head->failures < FAILED;
+         i++)
         for (unsigned at = 1; at <= FAILED_AT && (EXPLORE_FAILURES & failure[i].bit) != 0 &&
                               (!ORDERED || failure[i].call != FAULTY_EPOLL_CTL || may_register());
              at++)
             put(list, 5,
-                (struct command){
-                    .kind = COMMAND_FAIL, .call = failure[i].call, .error = failure[i].error, .value = at});
+                (struct command){.kind = COMMAND_FAIL,
+                                 .call = failure[i].call,
+                                 .error = failure[i].error,
+                                 .value = at});
 }
 
 static uint64_t lag_ms(void) {
     return s.world->clock() / NANOSECONDS_PER_MS - s.model.now_ms;
 }
 
-/* Whether it matters that time goes on: a timer has not expired yet, or a callback comes before the tick has looked at the clock, and may
- * set a timer by the old time. Else all that changes is how long ago things were. */
+/* Whether it matters that time goes on: a timer has not expired yet, or a callback comes before the
+ * tick has looked at the clock, and may set a timer by the old time. Else all that changes is how
+ * long ago things were. */
 static bool time_matters(void) {
     for (unsigned c = 0; c < COMPLETIONS; c++) {
         const struct model_completion *of = &s.model.completion[c];
-        bool timer = of->operation == ET_TIMER, waits = of->operation == ET_RECV || of->operation == ET_POLL;
-        if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && timer && of->deadline_ms > s.model.now_ms)
+        bool timer = of->operation == ET_TIMER,
+             waits = of->operation == ET_RECV || of->operation == ET_POLL;
+        if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && timer &&
+            of->deadline_ms > s.model.now_ms)
             return true;
         if (of->state == ET_ADDING && !timer && !waits)
             return true;
@@ -319,8 +348,9 @@ static bool time_matters(void) {
     return !ORDERED;
 }
 
-/* Whether the next tick can meet what is written to a descriptor: something is registered for it, or waits to be. Otherwise it is
- * left to be written later; that commutes with the tick, which has one round and does not start what its callbacks add. */
+/* Whether the next tick can meet what is written to a descriptor: something is registered for it,
+ * or waits to be. Otherwise it is left to be written later; that commutes with the tick, which has
+ * one round and does not start what its callbacks add. */
 static bool may_be_noticed(unsigned d) {
     const struct et_descriptor *of = &s.loop.descriptors[FIRST_NUMBER + d];
     if (!ORDERED || (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
@@ -336,7 +366,8 @@ static void list_world(struct list *list, bool waiting) {
         if ((EXPLORE_WORLD & WORLD_WRITES) != 0 && !explore_kernel_has_data(d) && may_be_noticed(d))
             put(list, 1, (struct command){.kind = COMMAND_PEER_WRITE, .d = (uint8_t)d, .value = 1});
         if ((EXPLORE_WORLD & WORLD_FULL) != 0 && explore_kernel_is_full(d))
-            put(list, 1, (struct command){.kind = COMMAND_PEER_READ, .d = (uint8_t)d, .value = 1000});
+            put(list, 1,
+                (struct command){.kind = COMMAND_PEER_READ, .d = (uint8_t)d, .value = 1000});
     }
     bool limited = waiting && s.wait.timeout_ns > 0;
     if (waiting ? limited : (EXPLORE_WORLD & WORLD_TIME) != 0 && lag_ms() < LAG && time_matters())
@@ -377,7 +408,7 @@ static void list_for_callback(struct list *list) {
         put(list, 0, (struct command){.kind = COMMAND_WAKEUP});
 }
 
-/* ---- choosing ----------------------------------------------------------------------------------------- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 static void leave_broken(const char *why) __attribute__((noreturn));
 static void leave_broken(const char *why) {
@@ -452,11 +483,12 @@ static const struct command *chooser(unsigned body, unsigned at) {
         e.chosen = script->command;
         return &e.chosen;
     }
-    e.chosen = (struct command){.kind = COMMAND_RETURN, .value = script->rearms ? ET_REARM : ET_DISARM};
+    e.chosen =
+        (struct command){.kind = COMMAND_RETURN, .value = script->rearms ? ET_REARM : ET_DISARM};
     return &e.chosen;
 }
 
-/* ---- what is observed --------------------------------------------------------------------------------- */
+/* ---- what is observed ------------------------------------------------------------------------ */
 
 static void remember(uint64_t what) {
     explore_head->history = (explore_head->history ^ what) * UINT64_C(0x9e3779b97f4a7c15);
@@ -466,8 +498,10 @@ static void remember(uint64_t what) {
 /* Commands and callbacks by what they are and their results, without names. */
 static void observe(void *self, char mark, const char *line) {
     (void)self;
-    if (e.trail && e.said < sizeof e.saying) /* kept until it is known that the command gets to its end */
-        e.said += (size_t)snprintf(e.saying + e.said, sizeof e.saying - e.said, "  %c %s\n", mark, line);
+    /* kept until it is known that the command gets to its end */
+    if (e.trail && e.said < sizeof e.saying)
+        e.said +=
+            (size_t)snprintf(e.saying + e.said, sizeof e.saying - e.said, "  %c %s\n", mark, line);
     if (mark != '>')
         return;
     for (const char *at = line; *at != '\0'; at++) {
@@ -477,7 +511,7 @@ static void observe(void *self, char mark, const char *line) {
     }
 }
 
-/* ---- the abstract state ------------------------------------------------------------------------------- */
+/* ---- the abstract state ---------------------------------------------------------------------- */
 
 #define ABSENT 0xff
 
@@ -495,8 +529,8 @@ static unsigned char after_now(uint64_t ms) {
     return (unsigned char)(ms == UINT64_MAX ? 100 : distance > 99 ? 99 : distance);
 }
 
-/* Whether it can ever matter which of two active completions was started first: of timers with one deadline (or which a reset may
- * give one), and of those that wait on one descriptor. */
+/* Whether it can ever matter which of two active completions was started first: of timers with one
+ * deadline (or which a reset may give one), and of those that wait on one descriptor. */
 static bool compete(unsigned a, unsigned b) {
     const struct model_completion *m = s.model.completion;
     if (m[a].state != ET_ACTIVE || m[b].state != ET_ACTIVE ||
@@ -532,8 +566,8 @@ static unsigned char name(int fd) {
 
 #define OWN_BYTES 9
 
-/* What of a completion names no other one. What a dead one was has no consequences: every call on it describes it anew. Only whether
- * another names it. */
+/* What of a completion names no other one. What a dead one was has no consequences: every call on
+ * it describes it anew. Only whether another names it. */
 static void own_state(unsigned i, unsigned char *to) {
     const struct model_completion *m = &s.model.completion[i];
     const struct et_completion *c = completion(i);
@@ -543,14 +577,16 @@ static void own_state(unsigned i, unsigned char *to) {
         to[1] = is_named(i);
         return;
     }
-    bool active = m->state == ET_ACTIVE, called = c->callback != NULL || m->description.has_callback;
+    bool active = m->state == ET_ACTIVE,
+         called = c->callback != NULL || m->description.has_callback;
     bool rearms = BOUND && called && explore_head->bound[i] == m->description.userdata;
     bool same_userdata = called && (uint32_t)(uintptr_t)c->userdata == m->description.userdata;
     to[1] = (unsigned char)(c->operation | m->is_carrier << 5 | rearms << 6 | same_userdata << 7);
     to[2] = (unsigned char)((active ? c->internal.place : 0) |
                             (!active && c->operation != ET_CANCEL && c->internal.trusted) << 3 |
                             (c->callback != NULL) << 4 | m->description.has_callback << 5);
-    to[2] = (unsigned char)(to[2] | (s.model.refused >> i & 1) << 6 | (s.model.maybe_dead >> i & 1) << 7);
+    to[2] = (unsigned char)(to[2] | (s.model.refused >> i & 1) << 6 |
+                            (s.model.maybe_dead >> i & 1) << 7);
     if (c->operation == ET_TIMER) {
         bool runs = m->state != ET_DELETING;
         to[3] = delay_index(m->description.delay_ms);
@@ -560,11 +596,14 @@ static void own_state(unsigned i, unsigned char *to) {
         uint64_t installed = s.world->installed(m->description.fd);
         to[3] = name(m->description.fd);
         if (!SWAPPED) /* otherwise a number names one file for ever */
-            to[4] = (unsigned char)(s.slot[i].installed == 0 ? 0 : s.slot[i].installed == installed ? 1 : 2);
+            to[4] = (unsigned char)(s.slot[i].installed == 0           ? 0
+                                    : s.slot[i].installed == installed ? 1
+                                                                       : 2);
         to[5] = name(c->fd);
     }
     to[6] = active ? rank(i) : 0;
-    to[7] = (unsigned char)(m->operation | (unsigned)(c->operation != m->description.operation) << 7);
+    to[7] =
+        (unsigned char)(m->operation | (unsigned)(c->operation != m->description.operation) << 7);
     to[8] = (unsigned char)c->internal.operation;
     if (BLIND == 1)
         memset(to + 1, 0, OWN_BYTES - 1);
@@ -577,9 +616,12 @@ static unsigned char *links_of(unsigned char *to, unsigned i, const uint8_t *pla
     bool dead = m->state == ET_DEAD && c->internal.state == ET_DEAD;
     *to++ = dead ? ABSENT : place_of(place, c->internal.partner);
     *to++ = dead || c->operation != ET_CANCEL ? ABSENT : position(place, m->description.target);
-    *to++ = dead ? ABSENT : (unsigned char)(position(place, m->carrier) << 4 | (position(place, m->carries) & 0xf));
-    *to++ =
-        c->internal.state == ET_ACTIVE && c->internal.place == PLACE_HEAP ? place_of(place, c->internal.child) : ABSENT;
+    *to++ = dead ? ABSENT
+                 : (unsigned char)(position(place, m->carrier) << 4 |
+                                   (position(place, m->carries) & 0xf));
+    *to++ = c->internal.state == ET_ACTIVE && c->internal.place == PLACE_HEAP
+                ? place_of(place, c->internal.child)
+                : ABSENT;
     *to++ = c->internal.state == ET_ACTIVE ? place_of(place, c->internal.wait_next) : ABSENT;
     return to;
 }
@@ -605,7 +647,8 @@ static unsigned char *descriptors_state(unsigned char *to, const uint8_t *place)
         const struct et_descriptor *d = &s.loop.descriptors[number];
         *to++ = (unsigned char)((d->registered & 0x7) | d->is_registered << 3 | d->is_changed << 4 |
                                 d->is_no_socket << 5 | d->is_useless << 6);
-        *to++ = (unsigned char)(place_of(place, d->in.head) << 4 | (place_of(place, d->out.head) & 0xf));
+        *to++ = (unsigned char)(place_of(place, d->in.head) << 4 |
+                                (place_of(place, d->out.head) & 0xf));
         *to++ = place_of(place, d->polls.head);
         *to++ = (unsigned char)(d->is_changed ? name(d->next_changed) : 0);
         *to++ = s.stale_reports[number];
@@ -624,15 +667,18 @@ static unsigned char *common_state(unsigned char *to) {
     uint64_t clock_ns = s.world->clock();
     const struct explore_position *h = explore_head;
     *to++ = (unsigned char)(clock_ns % NANOSECONDS_PER_MS / 100000 | lag_ms() << 4);
-    *to++ = (unsigned char)(s.model.stopped | s.loop.stopped << 1 | s.faults << 3 | s.wake_pending << 4 |
-                            s.wake_credit << 5 | h->world_over << 6 | s.loop.epoll_stale << 7);
-    *to++ = (unsigned char)(s.model.forgive_registration | s.loop.no_pwait2 << 1 | (s.misled >> FIRST_NUMBER) << 2);
+    *to++ = (unsigned char)(s.model.stopped | s.loop.stopped << 1 | s.faults << 3 |
+                            s.wake_pending << 4 | s.wake_credit << 5 | h->world_over << 6 |
+                            s.loop.epoll_stale << 7);
+    *to++ = (unsigned char)(s.model.forgive_registration | s.loop.no_pwait2 << 1 |
+                            (s.misled >> FIRST_NUMBER) << 2);
     *to++ = (unsigned char)(h->calls << 4 | h->rank);
     *to++ = (unsigned char)(s.loop.active << 4 | h->failures);
     return to;
 }
 
-static void write_state(unsigned char *state, const uint8_t *order, unsigned char own[][OWN_BYTES]) {
+static void write_state(unsigned char *state, const uint8_t *order,
+                        unsigned char own[][OWN_BYTES]) {
     uint8_t place[COUNT];
     uint32_t generation[DESCRIPTORS];
     unsigned char buffer[512], *to = buffer;
@@ -656,14 +702,15 @@ static void write_state(unsigned char *state, const uint8_t *order, unsigned cha
         to += sizeof explore_head->history;
     }
     if (to - buffer > EXPLORE_STATE) {
-        fprintf(stderr, "explore: the abstract state takes %zd bytes, EXPLORE_STATE is %d\n", to - buffer,
-                EXPLORE_STATE);
+        fprintf(stderr, "explore: the abstract state takes %zd bytes, EXPLORE_STATE is %d\n",
+                to - buffer, EXPLORE_STATE);
         exit(2);
     }
     memcpy(state, buffer, EXPLORE_STATE);
 }
 
-/* All ways to order completions that cannot be told apart by what is their own; the least state is the canonical one. */
+/* All ways to order completions that cannot be told apart by what is their own; the least state is
+ * the canonical one. */
 static void least_state(uint8_t *order, unsigned from, unsigned char own[][OWN_BYTES], bool *any) {
     unsigned char state[EXPLORE_STATE];
     if (from == COMPLETIONS) {
@@ -676,7 +723,8 @@ static void least_state(uint8_t *order, unsigned from, unsigned char own[][OWN_B
     for (unsigned i = from; i < COMPLETIONS; i++) {
         if (i != from && memcmp(own[order[i]], own[order[from]], OWN_BYTES) != 0)
             break;
-        if (i != from && own[order[i]][0] == ET_DEAD && own[order[i]][1] == 0) /* no links: any order is the same */
+        /* no links: any order is the same */
+        if (i != from && own[order[i]][0] == ET_DEAD && own[order[i]][1] == 0)
             break;
         uint8_t swapped = order[from];
         order[from] = order[i];
@@ -697,7 +745,8 @@ static void hash_into(uint64_t *hash, const void *start, size_t size) {
     }
 }
 
-/* The least state under all renamings of completions, or that in explore_state where that is less. */
+/* The least state under all renamings of completions, or that in explore_state where that is less.
+ */
 static void abstract_as_named(bool *any) {
     unsigned char own[COMPLETIONS][OWN_BYTES];
     uint8_t order[COMPLETIONS];
@@ -720,7 +769,8 @@ static void swap_names(void) {
 static void abstract(void) {
     if (!CANONICAL) { /* all tracked memory, but for the number of the snapshot */
         uint64_t hash[2] = {UINT64_C(0xcbf29ce484222325), 1};
-        hash_into(hash, explore_snapshot + sizeof explore_head->serial, EXPLORE_SNAPSHOT - sizeof explore_head->serial);
+        hash_into(hash, explore_snapshot + sizeof explore_head->serial,
+                  EXPLORE_SNAPSHOT - sizeof explore_head->serial);
         memcpy(explore_state, hash, sizeof hash < EXPLORE_STATE ? sizeof hash : EXPLORE_STATE);
         return;
     }
@@ -733,9 +783,10 @@ static void abstract(void) {
     }
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
-/* Instead of the C library's: a failed assertion of loop, model or kernel is a finding, and not the end of the search. */
+/* Instead of the C library's: a failed assertion of loop, model or kernel is a finding, and not the
+ * end of the search. */
 void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function) {
     static char text[200];
     (void)function;
@@ -760,7 +811,8 @@ static void on_signal(int number) {
 static void set_signals(void) {
     static unsigned char memory[1 << 16];
     const stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_NODEFER | SA_RESTART | SA_ONSTACK};
+    struct sigaction action = {.sa_handler = on_signal,
+                               .sa_flags = SA_NODEFER | SA_RESTART | SA_ONSTACK};
     struct itimerval second = {{1, 0}, {1, 0}};
     sigaltstack(&stack, NULL);
     sigaction(SIGSEGV, &action, NULL);
@@ -806,11 +858,11 @@ static void conclude(const struct list *list, unsigned first) {
     memset(h->choice, 0, sizeof h->choice);
 }
 
-/* An injected failure has left no trace: loop and kernel agree again on all that is registered. The driver may then judge as strictly
- * as before, and the next failure may come. */
+/* An injected failure has left no trace: loop and kernel agree again on all that is registered. The
+ * driver may then judge as strictly as before, and the next failure may come. */
 static void recover(void) {
-    if (!AGAIN || explore_head->failures == 0 || explore_kernel_fails() || s.model.forgive_registration ||
-        s.misled != 0 || !registrations_agree())
+    if (!AGAIN || explore_head->failures == 0 || explore_kernel_fails() ||
+        s.model.forgive_registration || s.misled != 0 || !registrations_agree())
         return;
     for (unsigned i = 0; i < DESCRIPTORS; i++)
         if (s.stale_reports[FIRST_NUMBER + i] != 0)
@@ -822,7 +874,8 @@ static void recover(void) {
 static void settle(void) {
     struct list list;
     const char *limits = explore_kernel_limits();
-    if (limits != NULL || s.report->not_possible || s.loop.descriptors_used > FIRST_NUMBER + DESCRIPTORS) {
+    if (limits != NULL || s.report->not_possible ||
+        s.loop.descriptors_used > FIRST_NUMBER + DESCRIPTORS) {
         fprintf(stderr, "explore: %s\n", limits != NULL ? limits : "the scope cannot be tracked");
         exit(2);
     }
@@ -832,7 +885,8 @@ static void settle(void) {
     if (list.count == 0) /* DEPTH is reached */
         explore_head->inside = false;
     if (ORDERED && explore_kernel_fails() && !explore_head->inside) {
-        /* The failure has met no call of that tick. The same program with the failure asked for later is another path. */
+        /* The failure has met no call of that tick. The same program with the failure asked for
+         * later is another path. */
         explore_head->options = 0;
         memset(explore_state, ABSENT, EXPLORE_STATE);
         return;
@@ -910,14 +964,15 @@ void explore_begin(int trail) {
     settle();
 }
 
-/* ---- the trail as a trace ----------------------------------------------------------------------------- */
+/* ---- the trail as a trace -------------------------------------------------------------------- */
 
 struct bodies {
     struct command command[PROGRAM_BODIES][2];
     unsigned count;
 };
 
-/* The body of that script, made if there is none like it yet; 0: it never ran and needs none, or there is no room. */
+/* The body of that script, made if there is none like it yet; 0: it never ran and needs none, or
+ * there is no room. */
 static unsigned body_of(struct bodies *bodies, uint32_t serial, unsigned nested) {
     const struct script *script = serial < RECORDED_MAX ? &e.script[serial] : NULL;
     struct command command[2] = {{.kind = 0}};
@@ -928,7 +983,8 @@ static unsigned body_of(struct bodies *bodies, uint32_t serial, unsigned nested)
         if (command[0].body != 0)
             command[0].body = (uint8_t)body_of(bodies, script->of, nested + 1);
     }
-    command[1] = (struct command){.kind = COMMAND_RETURN, .value = script->rearms ? ET_REARM : ET_DISARM};
+    command[1] =
+        (struct command){.kind = COMMAND_RETURN, .value = script->rearms ? ET_REARM : ET_DISARM};
     for (unsigned i = 1; i <= bodies->count; i++)
         if (memcmp(bodies->command[i], command, sizeof command) == 0)
             return i;
@@ -958,7 +1014,9 @@ static void fill_program(struct program *p) {
             for (unsigned i = 0; i < e.worlds; i++)
                 append(p, e.world[i]);
         else if (body <= bodies.count)
-            for (unsigned i = bodies.command[body][0].kind == 0 && bodies.command[body][0].body == 0; i < 2; i++)
+            for (unsigned i =
+                     bodies.command[body][0].kind == 0 && bodies.command[body][0].body == 0;
+                 i < 2; i++)
                 append(p, bodies.command[body][i]);
         p->count[body] = (uint16_t)(p->commands - p->first[body]);
     }
@@ -966,14 +1024,16 @@ static void fill_program(struct program *p) {
 
 static int ends_badly(const struct command *command) {
     static struct trace trace;
-    const char *clause = e.broken != NULL ? "" : e.report.clause, *what = e.broken != NULL ? e.broken : e.report.what;
+    const char *clause = e.broken != NULL ? "" : e.report.clause,
+               *what = e.broken != NULL ? e.broken : e.report.what;
     (void)command;
     if (!e.trail) {
         fprintf(stderr, "explore: %s%s%s\n", clause, *clause != '\0' ? ": " : "", what);
         return 1;
     }
     memset(&trace, 0, sizeof trace);
-    snprintf(trace.title, sizeof trace.title, "%.23s%s%.120s", clause, *clause != '\0' ? ": " : "", what);
+    snprintf(trace.title, sizeof trace.title, "%.23s%s%.120s", clause, *clause != '\0' ? ": " : "",
+             what);
     trace.simulated_only = true;
     if (*clause != '\0')
         snprintf(trace.clause[trace.clauses++], sizeof trace.clause[0], "%s", clause);

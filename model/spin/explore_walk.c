@@ -1,8 +1,11 @@
-/* Whether states that the search takes for one go on alike. A random walk through the scope; each time it meets an abstract state again, with other
- * memory behind it, all steps are taken from both, and what comes of them must be the same: the abstract states, what is observed on the way, and
- * whether it goes wrong. Takes the place of pan (explore.sh, EXPLORE_WALK); called by explore_sound.sh.
+/* Whether states that the search takes for one go on alike. A random walk through the scope; each
+ * time it meets an abstract state again, with other memory behind it, all steps are taken from
+ * both, and what comes of them must be the same: the abstract states, what is observed on the way,
+ * and whether it goes wrong. Takes the place of pan (explore.sh, EXPLORE_WALK); called by
+ * explore_sound.sh.
  *
- * usage: walk STEPS SEED      Exit status 1: two states that are taken for one go on differently, or no two were compared. */
+ * usage: walk STEPS SEED      Exit status 1: two states that are taken for one go on differently,
+ * or no two were compared. */
 #include "explore.h"
 
 #include <stdio.h>
@@ -104,7 +107,8 @@ static struct known **find(void) {
 }
 
 int main(int argc, char **argv) {
-    unsigned long steps = argc == 3 ? strtoul(argv[1], NULL, 10) : 0, states = 0, pairs = 0, differ = 0;
+    unsigned long steps = argc == 3 ? strtoul(argv[1], NULL, 10) : 0, states = 0, pairs = 0,
+                  differ = 0;
     if (steps == 0) {
         fprintf(stderr, "usage: walk STEPS SEED\n");
         return 2;
@@ -132,13 +136,15 @@ int main(int argc, char **argv) {
                 other->successors = successors(other->snapshot);
             struct set mine = successors(here);
             pairs++;
-            differ += mine.count != other->successors.count ||
-                      memcmp(mine.item, other->successors.item, mine.count * sizeof *mine.item) != 0;
+            differ +=
+                mine.count != other->successors.count ||
+                memcmp(mine.item, other->successors.item, mine.count * sizeof *mine.item) != 0;
             free(mine.item);
             memcpy(explore_snapshot, here, EXPLORE_SNAPSHOT);
             free(here);
         }
     }
-    printf("%lu abstract states met, %lu times two of one compared, %lu go on differently\n", states, pairs, differ);
+    printf("%lu abstract states met, %lu times two of one compared, %lu go on differently\n",
+           states, pairs, differ);
     return differ > 0 || pairs == 0;
 }

@@ -1,4 +1,5 @@
-/* What Linux can have answered (answers.h): the manual's list of errors for each operation, each with what has to be so for it. */
+/* What Linux can have answered (answers.h): the manual's list of errors for each operation, each
+ * with what has to be so for it. */
 #ifndef ETALON_WITHOUT_KIT
 
 #include "answers.h"
@@ -46,7 +47,8 @@ static struct nature nature_of(int fd) {
 }
 
 static bool of_sockets(uint32_t operation) {
-    return operation == ETALON_ACCEPT || operation == ETALON_CONNECT || operation == ETALON_SHUTDOWN ||
+    return operation == ETALON_ACCEPT || operation == ETALON_CONNECT ||
+           operation == ETALON_SHUTDOWN ||
            (operation >= ETALON_SEND && operation <= ETALON_RECVMSG);
 }
 
@@ -62,7 +64,8 @@ static bool takes(uint32_t operation) {
 
 /* Nothing is sent by it: a stream has no empty messages. */
 static bool cannot_send(int fd) {
-    return syscall(SYS_sendto, fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) < 0 && errno == EPIPE;
+    return syscall(SYS_sendto, fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) < 0 &&
+           errno == EPIPE;
 }
 
 static bool is_invalid(const struct etalon_subject_description *d, const struct nature *n) {
@@ -72,7 +75,9 @@ static bool is_invalid(const struct etalon_subject_description *d, const struct 
     case ETALON_SHUTDOWN: return d->flags < SHUT_RD || d->flags > SHUT_RDWR || n->listens;
     case ETALON_PREAD:
     case ETALON_PWRITE: return d->offset < 0 || n->kind == 0;
-    default: return (takes(d->operation) || gives(d->operation)) && (n->kind == 0 || n->listens || !n->connected);
+    default:
+        return (takes(d->operation) || gives(d->operation)) &&
+               (n->kind == 0 || n->listens || !n->connected);
     }
 }
 
@@ -98,15 +103,20 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
         return true;
     switch (error) {
     case EAGAIN: return d->on_pool; /* ET-POOL-4 */
-    case EBADF: return (takes(d->operation) && n.access == O_WRONLY) || (gives(d->operation) && n.access == O_RDONLY);
+    case EBADF:
+        return (takes(d->operation) && n.access == O_WRONLY) ||
+               (gives(d->operation) && n.access == O_RDONLY);
     case EPERM: return n.kind == S_IFREG;
     case ENOTSOCK: return of_sockets(d->operation) && !socket;
-    case ESPIPE: return (d->operation == ETALON_PREAD || d->operation == ETALON_PWRITE) && n.kind != S_IFREG;
+    case ESPIPE:
+        return (d->operation == ETALON_PREAD || d->operation == ETALON_PWRITE) && n.kind != S_IFREG;
     case EINVAL: return is_invalid(d, &n);
     case EFBIG: return d->operation == ETALON_PWRITE || d->operation == ETALON_WRITE;
     case EOPNOTSUPP: return socket && (n.listens || !stream);
     case ENOTCONN: return socket && (!n.connected || gone);
-    case EPIPE: return gives(d->operation) && (gone || (socket && !stream) || (stream && cannot_send(d->fd)));
+    case EPIPE:
+        return gives(d->operation) &&
+               (gone || (socket && !stream) || (stream && cannot_send(d->fd)));
     case ECONNRESET: return socket && (gone || !stream);
     case ECONNREFUSED:
     case EDESTADDRREQ:
@@ -129,7 +139,8 @@ bool is_brought_about(const struct etalon_subject_description *d) {
     if (d->operation == ETALON_CONNECT)
         return n.type != SOCK_STREAM || n.connected;
     if (d->operation == ETALON_SHUTDOWN && n.type == SOCK_STREAM && n.connected)
-        return (d->flags == SHUT_WR || (n.events & POLLRDHUP) != 0) && (d->flags == SHUT_RD || cannot_send(d->fd));
+        return (d->flags == SHUT_WR || (n.events & POLLRDHUP) != 0) &&
+               (d->flags == SHUT_RD || cannot_send(d->fd));
     return true;
 }
 

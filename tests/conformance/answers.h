@@ -1,4 +1,5 @@
-/* What Linux can have answered to an operation, as far as what its descriptor is now tells: for the judge from outside. */
+/* What Linux can have answered to an operation, as far as what its descriptor is now tells: for the
+ * judge from outside. */
 #ifndef ETALON_ANSWERS_H
 #define ETALON_ANSWERS_H
 
@@ -7,8 +8,9 @@
 
 #include "etalon_subject.h"
 
-/* The operation, on a descriptor that was not closed since, can have met this error (a positive errno): because of what the descriptor
- * is, or of what has happened to it. What has once been a cause is one for good here, so a loop may tell late. */
+/* The operation, on a descriptor that was not closed since, can have met this error (a positive
+ * errno): because of what the descriptor is, or of what has happened to it. What has once been a
+ * cause is one for good here, so a loop may tell late. */
 bool error_has_a_cause(const struct etalon_subject_description *d, int error);
 
 /* Nothing more can come from it: the other end has gone or has shut down, or it is a file. */

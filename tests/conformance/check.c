@@ -1,6 +1,6 @@
-/* `etalon check`: holds loops that are given as adapters against the law (RUNNER.md is the contract). Reads the cases, runs
- * each on each subject in a process of its own (process.c), and tells: the test-anything protocol or a matrix on the
- * terminal, JSON for the rest (report.c). */
+/* `etalon check`: holds loops that are given as adapters against the law (RUNNER.md is the
+ * contract). Reads the cases, runs each on each subject in a process of its own (process.c), and
+ * tells: the test-anything protocol or a matrix on the terminal, JSON for the rest (report.c). */
 #include "check.h"
 
 #include <stdio.h>
@@ -44,7 +44,7 @@ static void complain(const char *what, const char *why) {
     fprintf(stderr, "etalon: %s: %s\n", what, why);
 }
 
-/* ---- cases -------------------------------------------------------------------------------------------- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 /* The comments before the first body, as prose. */
 static char *description_of(const char *path) {
@@ -77,14 +77,16 @@ static int is_trace(const struct dirent *entry) {
     return length > 6 && length < 60 && strcmp(entry->d_name + length - 6, ".trace") == 0;
 }
 
-static bool new_case(const char *path, const char *name, bool (*load)(const char *path, struct trace *trace)) {
+static bool new_case(const char *path, const char *name,
+                     bool (*load)(const char *path, struct trace *trace)) {
     struct check_case *c = &check.cases_list[check.cases];
     size_t length = strlen(name);
     bool suffix = length > 6 && strcmp(name + length - 6, ".trace") == 0;
     if (!load(path, &c->trace))
         return false;
     for (const char *p = name; *p != '\0'; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '#') { /* results would be another line, or a directive */
+        /* results would be another line, or a directive */
+        if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '#') {
             fputs("etalon: the name of a case has a '#' or an unprintable character\n", stderr);
             return false;
         }
@@ -113,7 +115,8 @@ static bool load_cases(const char *folder, bool (*load)(const char *path, struct
     if (count < 0)
         complain(folder, strerror(errno));
     else if (count == 0)
-        complain(folder, "no case (*.trace) is there; --cases says where they are, or which file is one");
+        complain(folder,
+                 "no case (*.trace) is there; --cases says where they are, or which file is one");
     check.cases_list = calloc((size_t)(count > 0 ? count : 0) + others(), sizeof *check.cases_list);
     for (int i = 0; i < count; i++) {
         char path[4096];
@@ -177,7 +180,8 @@ static bool patterns_choose(void) {
             in_law = fnmatch(options.clause_pattern[i], check.law.clause[k].id, 0) == 0;
         snprintf(option, sizeof option, "--clause %.160s", options.clause_pattern[i]);
         if (!found)
-            complain(option, in_law ? "no case is about this clause" : "the law has no such clause");
+            complain(option,
+                     in_law ? "no case is about this clause" : "the law has no such clause");
         good = good && found;
     }
     return good;
@@ -206,11 +210,12 @@ static bool choose_cases(void) {
     check.cases = kept;
     if (kept > 0 || (options.reruns > 0 && !options.list))
         return true;
-    complain("etalon check", "no case is chosen by all of these patterns together (etalon check --list)");
+    complain("etalon check",
+             "no case is chosen by all of these patterns together (etalon check --list)");
     return false;
 }
 
-/* ---- running ------------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void clear_progress(void) {
     if (isatty(STDERR_FILENO))
@@ -256,7 +261,8 @@ static void run_cases(void) {
     for (unsigned s = 0; s < check.subjects; s++)
         for (unsigned c = 0; c < check.cases; c++)
             new_result(s, c);
-    for (unsigned i = 0; job != NULL && i < check.results; i++) { /* the list does not grow from here on */
+    /* the list does not grow from here on */
+    for (unsigned i = 0; job != NULL && i < check.results; i++) {
         struct check_result *r = &check.result[i];
         struct etalon_subject subject = shape(&check.subject[r->subject]);
         const char *lacks = kit_lacks(&subject, &check.cases_list[r->of_case].trace);
@@ -281,7 +287,7 @@ static bool is_bad(enum verdict verdict) {
     return verdict == VERDICT_FAIL || verdict == VERDICT_HANG || verdict == VERDICT_CRASH;
 }
 
-/* ---- shrinking ---------------------------------------------------------------------------------------- */
+/* ---- shrinking ------------------------------------------------------------------------------- */
 
 struct wanted {
     const struct subject *subject;
@@ -304,10 +310,14 @@ static bool shows(const struct program *p, void *self) {
     struct etalon_subject subject = shape(wanted->subject);
     if (kit_lacks(&subject, &trace) != NULL)
         return false;
-    struct job job = {.subject = wanted->subject, .trace = &trace, .lenient = wanted->lenient, .outcome = &outcome};
+    struct job job = {.subject = wanted->subject,
+                      .trace = &trace,
+                      .lenient = wanted->lenient,
+                      .outcome = &outcome};
     process_run(&job, 1, 1, NULL);
     bool same = outcome.verdict == wanted->verdict && strcmp(outcome.clause, wanted->clause) == 0 &&
-                strcmp(outcome.kind, wanted->kind) == 0 && strcmp(outcome.signal, wanted->signal) == 0;
+                strcmp(outcome.kind, wanted->kind) == 0 &&
+                strcmp(outcome.signal, wanted->signal) == 0;
     if (same)
         snprintf(wanted->message, sizeof wanted->message, "%s", outcome.message);
     outcome_free(&outcome);
@@ -315,15 +325,17 @@ static bool shows(const struct program *p, void *self) {
 }
 
 /* The shortest program that is judged alike, or NULL when there is no shorter one. */
-static struct program *shrink(const struct subject *subject, const struct trace *trace, const struct outcome *outcome,
-                              bool lenient, char message[320]) {
-    struct wanted wanted = {subject, outcome->verdict, "", "", "", lenient, trace->simulated_only, 0, ""};
+static struct program *shrink(const struct subject *subject, const struct trace *trace,
+                              const struct outcome *outcome, bool lenient, char message[320]) {
+    struct wanted wanted = {subject, outcome->verdict,      "", "", "",
+                            lenient, trace->simulated_only, 0,  ""};
     snprintf(wanted.clause, sizeof wanted.clause, "%s", outcome->clause);
     snprintf(wanted.kind, sizeof wanted.kind, "%s", outcome->kind);
     snprintf(wanted.signal, sizeof wanted.signal, "%s", outcome->signal);
     struct program *p = malloc(sizeof *p);
     if (p == NULL ||
-        (outcome->verdict == VERDICT_HANG && outcome->clause[0] == '\0')) { /* each try would take seconds */
+        /* each try would take seconds */
+        (outcome->verdict == VERDICT_HANG && outcome->clause[0] == '\0')) {
         free(p);
         return NULL;
     }
@@ -338,16 +350,17 @@ static struct program *shrink(const struct subject *subject, const struct trace 
 }
 
 static bool shrinks(void) {
-    return options.json != NULL || options.html != NULL || (!options.quiet && (!options.matrix || options.tap != NULL));
+    return options.json != NULL || options.html != NULL ||
+           (!options.quiet && (!options.matrix || options.tap != NULL));
 }
 
 static void shrink_failure(struct check_result *r) {
     if (is_bad(r->outcome.verdict) && shrinks())
-        r->shrunk = shrink(&check.subject[r->subject], &check.cases_list[r->of_case].trace, &r->outcome, false,
-                           r->shrunk_message);
+        r->shrunk = shrink(&check.subject[r->subject], &check.cases_list[r->of_case].trace,
+                           &r->outcome, false, r->shrunk_message);
 }
 
-/* ---- random programs ---------------------------------------------------------------------------------- */
+/* ---- random programs ------------------------------------------------------------------------- */
 
 static struct { uint64_t programs, judged, bad, excused; } tally[SUBJECTS_MAX];
 
@@ -375,8 +388,8 @@ static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct
                         struct outcome *outcome) {
     struct check_case *c = &check.cases_list[check.cases];
     memset(c, 0, sizeof *c);
-    snprintf(c->id, sizeof c->id, "random-%llu-%llu-%s", (unsigned long long)seed, (unsigned long long)number,
-             check.subject[s].name);
+    snprintf(c->id, sizeof c->id, "random-%llu-%llu-%s", (unsigned long long)seed,
+             (unsigned long long)number, check.subject[s].name);
     snprintf(c->trace.title, sizeof c->trace.title, "random program %llu of seed %llu, for %s",
              (unsigned long long)number, (unsigned long long)seed, check.subject[s].name);
     c->trace.program = trace->program;
@@ -392,7 +405,8 @@ static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct
     if (r->shrunk != NULL) {
         c->trace.program = *r->shrunk;
         struct outcome again = {.verdict = VERDICT_PASS};
-        struct job job = {.subject = &check.subject[s], .trace = &c->trace, .lenient = true, .outcome = &again};
+        struct job job = {
+            .subject = &check.subject[s], .trace = &c->trace, .lenient = true, .outcome = &again};
         process_run(&job, 1, 1, NULL);
         if (is_bad(again.verdict)) {
             outcome_free(outcome);
@@ -427,7 +441,8 @@ static void tell_batch(unsigned done, unsigned all) {
         tally[s].judged += outcome->verdict != VERDICT_NOT_OFFERED;
         tally[s].bad += is_bad(outcome->verdict);
         tally[s].excused += outcome->verdict == VERDICT_NOT_STRICT;
-        if (is_bad(outcome->verdict) && batch.kinds < KINDS_MAX && !known_kind(s, batch.first, outcome)) {
+        if (is_bad(outcome->verdict) && batch.kinds < KINDS_MAX &&
+            !known_kind(s, batch.first, outcome)) {
             batch.kinds++;
             tell_random(s, check.seed, batch.from + batch.told, &batch.trace[batch.told], outcome);
         } else {
@@ -445,14 +460,17 @@ static void run_random_of(unsigned s) {
     batch.first = check.results;
     batch.kinds = 0;
     for (batch.from = 0; batch.from < check.random; batch.from += BATCH) {
-        batch.count = check.random - batch.from < BATCH ? (unsigned)(check.random - batch.from) : BATCH;
+        batch.count =
+            check.random - batch.from < BATCH ? (unsigned)(check.random - batch.from) : BATCH;
         batch.told = 0;
         memset(batch.outcome, 0, sizeof batch.outcome);
         for (unsigned i = 0; i < batch.count; i++) {
             memset(&batch.trace[i], 0, sizeof batch.trace[i]);
             random_program(&batch.trace[i].program, check.seed, batch.from + i, &subject);
-            batch.job[i] = (struct job){
-                .subject = &check.subject[s], .trace = &batch.trace[i], .lenient = true, .outcome = &batch.outcome[i]};
+            batch.job[i] = (struct job){.subject = &check.subject[s],
+                                        .trace = &batch.trace[i],
+                                        .lenient = true,
+                                        .outcome = &batch.outcome[i]};
         }
         process_run(batch.job, batch.count, options.jobs, tell_batch);
     }
@@ -467,12 +485,17 @@ static bool rerun(void) {
         for (unsigned s = 0; s < check.subjects; s++) {
             struct etalon_subject subject = shape(&check.subject[s]);
             struct outcome outcome = {.ended = false};
-            struct job job = {.subject = &check.subject[s], .trace = &trace, .lenient = true, .outcome = &outcome};
-            if (options.rerun[i].subject[0] != '\0' && strcmp(options.rerun[i].subject, subject.name) != 0)
+            struct job job = {.subject = &check.subject[s],
+                              .trace = &trace,
+                              .lenient = true,
+                              .outcome = &outcome};
+            if (options.rerun[i].subject[0] != '\0' &&
+                strcmp(options.rerun[i].subject, subject.name) != 0)
                 continue;
             found = true;
             memset(&trace, 0, sizeof trace);
-            random_program(&trace.program, options.rerun[i].seed, options.rerun[i].number, &subject);
+            random_program(&trace.program, options.rerun[i].seed, options.rerun[i].number,
+                           &subject);
             process_run(&job, 1, 1, NULL);
             tell_random(s, options.rerun[i].seed, options.rerun[i].number, &trace, &outcome);
         }
@@ -484,7 +507,7 @@ static bool rerun(void) {
     return true;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------------ */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 static bool is_gate(unsigned subject) {
     return options.gate != NULL && strcmp(options.gate, check.subject[subject].name) == 0;
@@ -494,7 +517,8 @@ static bool counts_as_bad(const struct check_result *r) {
     bool gated = is_gate(r->subject);
     if (options.gate != NULL && !gated)
         return false;
-    return is_bad(r->outcome.verdict) || ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
+    return is_bad(r->outcome.verdict) ||
+           ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
 }
 
 static void print_program(FILE *to, const struct program *p) {
@@ -529,7 +553,8 @@ static void tell_result(FILE *out, unsigned number) {
     const struct check_case *c = &check.cases_list[r->of_case];
     bool strict = check.strict || is_gate(r->subject);
     bool bad = is_bad(o->verdict) || (strict && o->verdict == VERDICT_NOT_STRICT);
-    fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", number + 1, check.subject[r->subject].name, c->id);
+    fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", number + 1, check.subject[r->subject].name,
+            c->id);
     if (o->verdict == VERDICT_NOT_OFFERED)
         fprintf(out, " # SKIP not offered: %s", o->message);
     else if (o->verdict != VERDICT_PASS)
@@ -545,7 +570,8 @@ static void tell_result(FILE *out, unsigned number) {
     if (!bad || options.quiet)
         return;
     bool other = r->shrunk != NULL && strcmp(r->shrunk_message, o->message) != 0;
-    fprintf(out, "#   %s%s%s:\n", r->shrunk != NULL ? "the shortest program found that shows it" : "the program",
+    fprintf(out, "#   %s%s%s:\n",
+            r->shrunk != NULL ? "the shortest program found that shows it" : "the program",
             other ? ", in which " : "", other ? r->shrunk_message : "");
     print_program(out, r->shrunk != NULL ? r->shrunk : &c->trace.program);
 }
@@ -557,8 +583,8 @@ static void report_tap(FILE *out, const void *unused) {
         tell_result(out, i);
 }
 
-/* Cases that have ended are shrunk and told in their order, as they come. The plan is the last line when random programs may
- * add to it. */
+/* Cases that have ended are shrunk and told in their order, as they come. The plan is the last line
+ * when random programs may add to it. */
 static void tell_ended(unsigned done, unsigned all) {
     static unsigned told;
     for (; told < check.results && check.result[told].outcome.ended; told++) {
@@ -601,11 +627,12 @@ static void print_matrix(void) {
 
 static void print_random(void) {
     for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
-        printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it, %llu not strict (a "
+        printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it, "
+               "%llu not strict (a "
                "SHOULD is missed, or it is documented)\n",
-               check.subject[s].name, (unsigned long long)tally[s].programs, (unsigned long long)check.seed,
-               (unsigned long long)tally[s].judged, (unsigned long long)tally[s].bad,
-               (unsigned long long)tally[s].excused);
+               check.subject[s].name, (unsigned long long)tally[s].programs,
+               (unsigned long long)check.seed, (unsigned long long)tally[s].judged,
+               (unsigned long long)tally[s].bad, (unsigned long long)tally[s].excused);
 }
 
 static int dry_run(void) {
@@ -618,49 +645,55 @@ static int dry_run(void) {
     return 0;
 }
 
-/* ---- the command -------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static void check_usage(FILE *out) {
-    fputs(
-        "usage: etalon check [OPTION...] ADAPTER.so...\n"
-        "       etalon check --list [--case PATTERN] [--clause PATTERN]\n"
-        "\n"
-        "Holds each loop against the law: runs the cases on it, each in a process of its own and under virtual time.\n"
-        "\n"
-        "  --case PATTERN     only cases whose name matches (a glob), or with this number or range (12, 3-9); or the "
-        "random\n"
-        "                     program that was told by this name (random-1-446-NAME)\n"
-        "  --clause PATTERN   only cases about a clause that matches: 'ET-RESET-*'\n"
-        "  --list             print the cases with their numbers and clauses\n"
-        "  --dry-run          say what would be run, and what is not offered\n"
-        "  --random N         also N random programs for each subject, of what it offers\n"
-        "  --seed S           which random programs (1)\n"
-        "  --jobs N           runs at a time (the number of processors)\n"
-        "  --watchdog S       real seconds after which a run counts as one without an end (10)\n"
-        "  --strict           a SHOULD that is missed is a failure too\n"
-        "  --outside          judge every subject by what its caller can see, also one that offers rounds\n"
-        "  --gate NAME        only this subject decides the exit status, strictly\n"
-        "  --matrix           print subjects and counts instead of the test-anything protocol\n"
-        "  --quiet            print no programs and clauses\n"
-        "  --json FILE        write everything, for report.py and others\n"
-        "  --html FILE        write a page of it, with a picture for each case (needs python3)\n"
-        "  --tap FILE         write the test-anything protocol, also beside --matrix\n"
-        "  --summary FILE     write the counts\n"
-        "  --cases PATH       where the cases are, if not where the tool has them: a folder, or one trace\n"
-        "  --law FILE         where the law is, likewise\n"
-        "\n"
-        "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or arguments.\n",
-        out);
+    fputs("usage: etalon check [OPTION...] ADAPTER.so...\n"
+          "       etalon check --list [--case PATTERN] [--clause PATTERN]\n"
+          "\n"
+          "Holds each loop against the law: runs the cases on it, each in a process of its own and "
+          "under virtual time.\n"
+          "\n"
+          "  --case PATTERN     only cases whose name matches (a glob), or with this number or "
+          "range (12, 3-9); or the "
+          "random\n"
+          "                     program that was told by this name (random-1-446-NAME)\n"
+          "  --clause PATTERN   only cases about a clause that matches: 'ET-RESET-*'\n"
+          "  --list             print the cases with their numbers and clauses\n"
+          "  --dry-run          say what would be run, and what is not offered\n"
+          "  --random N         also N random programs for each subject, of what it offers\n"
+          "  --seed S           which random programs (1)\n"
+          "  --jobs N           runs at a time (the number of processors)\n"
+          "  --watchdog S       real seconds after which a run counts as one without an end (10)\n"
+          "  --strict           a SHOULD that is missed is a failure too\n"
+          "  --outside          judge every subject by what its caller can see, also one that "
+          "offers rounds\n"
+          "  --gate NAME        only this subject decides the exit status, strictly\n"
+          "  --matrix           print subjects and counts instead of the test-anything protocol\n"
+          "  --quiet            print no programs and clauses\n"
+          "  --json FILE        write everything, for report.py and others\n"
+          "  --html FILE        write a page of it, with a picture for each case (needs python3)\n"
+          "  --tap FILE         write the test-anything protocol, also beside --matrix\n"
+          "  --summary FILE     write the counts\n"
+          "  --cases PATH       where the cases are, if not where the tool has them: a folder, or "
+          "one trace\n"
+          "  --law FILE         where the law is, likewise\n"
+          "\n"
+          "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or "
+          "arguments.\n",
+          out);
 }
 
-static bool number(const char *option, const char *text, uint64_t least, uint64_t most, uint64_t *result) {
+static bool number(const char *option, const char *text, uint64_t least, uint64_t most,
+                   uint64_t *result) {
     char *end;
     errno = 0;
     *result = strtoull(text, &end, 10);
-    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *result >= least && *result <= most)
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *result >= least &&
+        *result <= most)
         return true;
-    fprintf(stderr, "etalon: --%s %s: not a number from %llu to %llu\n", option, text, (unsigned long long)least,
-            (unsigned long long)most);
+    fprintf(stderr, "etalon: --%s %s: not a number from %llu to %llu\n", option, text,
+            (unsigned long long)least, (unsigned long long)most);
     return false;
 }
 
@@ -712,7 +745,9 @@ enum {
 static bool take_option(int letter) {
     uint64_t value = 0;
     switch (letter) {
-    case CASE: return add_rerun(optarg) || add_pattern(options.case_pattern, &options.case_patterns, optarg);
+    case CASE:
+        return add_rerun(optarg) ||
+               add_pattern(options.case_pattern, &options.case_patterns, optarg);
     case CLAUSE: return add_pattern(options.clause_pattern, &options.clause_patterns, optarg);
     case LIST: options.list = true; return true;
     case DRY_RUN: options.dry_run = true; return true;
@@ -769,9 +804,10 @@ static bool take_options(int argc, char **argv) {
     };
     int letter;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    const char *cases = tool_file("cases", "spec/cases"), *law = tool_file("etalon.md", "spec/etalon.md");
-    options =
-        (struct options){.cases = cases != NULL ? cases : "spec/cases", .law = law != NULL ? law : "spec/etalon.md"};
+    const char *cases = tool_file("cases", "spec/cases"),
+               *law = tool_file("etalon.md", "spec/etalon.md");
+    options = (struct options){.cases = cases != NULL ? cases : "spec/cases",
+                               .law = law != NULL ? law : "spec/etalon.md"};
     options.jobs = processors > 0 && processors < 64 ? (unsigned)processors : 2;
     check.seed = 1;
     while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -798,8 +834,8 @@ static bool look_at_subjects(char **paths, int count) {
             return false;
         }
         if (options.outside) /* an async that outlives its loop can only be judged with rounds */
-            s->offers &=
-                ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT | ETALON_OFFERS_POOL | ETALON_OFFERS_ASYNC);
+            s->offers &= ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT |
+                           ETALON_OFFERS_POOL | ETALON_OFFERS_ASYNC);
         for (unsigned k = 0; k < check.subjects; k++)
             if (strcmp(check.subject[k].name, s->name) == 0) {
                 complain(paths[i], "another adapter has the same name");
@@ -828,8 +864,10 @@ static bool write_output(const char *path, void (*write)(FILE *, const void *)) 
 static bool outputs_possible(void) {
     const struct {
         const char *option, *path;
-    } outputs[] = {
-        {"--json", options.json}, {"--html", options.html}, {"--tap", options.tap}, {"--summary", options.summary}};
+    } outputs[] = {{"--json", options.json},
+                   {"--html", options.html},
+                   {"--tap", options.tap},
+                   {"--summary", options.summary}};
     for (unsigned i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         if (outputs[i].path == NULL)
             continue;
@@ -837,8 +875,8 @@ static bool outputs_possible(void) {
             return false;
         for (unsigned k = 0; k < i; k++)
             if (output_same(outputs[i].path, outputs[k].path)) {
-                fprintf(stderr, "etalon: %s %s: the same file as that of %s\n", outputs[i].option, outputs[i].path,
-                        outputs[k].option);
+                fprintf(stderr, "etalon: %s %s: the same file as that of %s\n", outputs[i].option,
+                        outputs[i].path, outputs[k].option);
                 return false;
             }
     }
@@ -855,8 +893,9 @@ static int tell(void) {
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
         if (counts_as_bad(r) && options.gate != NULL)
-            printf("# %s/%s: %s: %s %s\n", check.subject[r->subject].name, check.cases_list[r->of_case].id,
-                   verdict_name[r->outcome.verdict], r->outcome.clause, r->outcome.message);
+            printf("# %s/%s: %s: %s %s\n", check.subject[r->subject].name,
+                   check.cases_list[r->of_case].id, verdict_name[r->outcome.verdict],
+                   r->outcome.clause, r->outcome.message);
         bad = bad || counts_as_bad(r);
     }
     bool written = write_output(options.json, report_full);

@@ -48,12 +48,14 @@ bool law_read(struct law *law, const char *path);
 void report_full(FILE *out, const void *check);  /* conform.full.json */
 void report_short(FILE *out, const void *check); /* conform.json */
 
-/* A file that belongs to the tool, to be freed, or NULL: where it is installed, or where it is in the tree. */
+/* A file that belongs to the tool, to be freed, or NULL: where it is installed, or where it is in
+ * the tree. */
 char *tool_file(const char *installed, const char *in_the_tree);
 
 /* Whether there is what makes a page; false after a complaint. */
 bool page_possible(void);
-/* Lets report.py make the page of the whole check. False after a complaint; then `path` is as it was. */
+/* Lets report.py make the page of the whole check. False after a complaint; then `path` is as it
+ * was. */
 bool page_write(const char *path, const struct check *check);
 
 /* The command: etalon check … */

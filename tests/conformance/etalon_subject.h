@@ -33,6 +33,7 @@
  * What changes in this header: new bits, new operations and new members at the end of a struct leave the version as it is (the runner takes what
  * an older adapter does not have as not offered: `size` tells, and a bit that needs a member beyond it counts as not set). Anything else
  * makes a new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of the host, came after the first. */
+/* clang-format off */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 

@@ -1,8 +1,10 @@
-/* The calls of a subject that reach Linux through the C library's names (interpose.h). The tool exports these definitions
- * (interposed.list), and a shared object that is loaded into it binds to them instead of the C library's.
+/* The calls of a subject that reach Linux through the C library's names (interpose.h). The tool
+ * exports these definitions (interposed.list), and a shared object that is loaded into it binds to
+ * them instead of the C library's.
  *
- * The tool itself comes here too: for it, and for every thread but the first, each call is what it always is. A call of the
- * kernel is made by syscall() here, since the C library's own function is this one. */
+ * The tool itself comes here too: for it, and for every thread but the first, each call is what it
+ * always is. A call of the kernel is made by syscall() here, since the C library's own function is
+ * this one. */
 #ifndef ETALON_WITHOUT_KIT
 
 #include "interpose.h"
@@ -29,10 +31,11 @@
 
 #include "../../fuzz/kernel.h"
 
-#define SECOND_NS  UINT64_C(1000000000)
-#define EPOCH_NS   (UINT64_C(1700000000) * SECOND_NS) /* of CLOCK_REALTIME: some day in 2023 */
-#define PAST_NS    1000 /* time lands a little after a deadline: some loops spin when it lands exactly on it */
-#define GRACE_MS   300  /* for other threads of the subject, before a wait counts as one for ever */
+#define SECOND_NS UINT64_C(1000000000)
+#define EPOCH_NS  (UINT64_C(1700000000) * SECOND_NS) /* of CLOCK_REALTIME: some day in 2023 */
+#define PAST_NS                                                                                    \
+    1000 /* time lands a little after a deadline: some loops spin when it lands exactly on it */
+#define GRACE_MS   300 /* for other threads of the subject, before a wait counts as one for ever */
 #define TIMERS_MAX 32
 
 static enum interpose_mode mode;
@@ -140,30 +143,30 @@ static void leave_world(void) {
 }
 
 /* The world's own calls are not the subject's. */
-#define IN_WORLD(type, call)                                                                                           \
-    if (enter_world()) {                                                                                               \
-        type answer = (call);                                                                                          \
-        leave_world();                                                                                                 \
-        return answer;                                                                                                 \
+#define IN_WORLD(type, call)                                                                       \
+    if (enter_world()) {                                                                           \
+        type answer = (call);                                                                      \
+        leave_world();                                                                             \
+        return answer;                                                                             \
     }
 
 /* accept, connect and close of a program's descriptor change what its world knows. */
-#define OF_PROGRAM(type, fd, call)                                                                                     \
-    if (by_subject(INTERPOSE_TIME) && hooks.of_program(fd)) {                                                          \
-        inside = false;                                                                                                \
-        type answer = (call);                                                                                          \
-        inside = true;                                                                                                 \
-        return answer;                                                                                                 \
+#define OF_PROGRAM(type, fd, call)                                                                 \
+    if (by_subject(INTERPOSE_TIME) && hooks.of_program(fd)) {                                      \
+        inside = false;                                                                            \
+        type answer = (call);                                                                      \
+        inside = true;                                                                             \
+        return answer;                                                                             \
     }
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* ---- declared by the linker's --wrap (fuzz/wrap.c) ---------------------------------------------------- */
+/* ---- declared by the linker's --wrap (fuzz/wrap.c) ------------------------------------------- */
 
 int __wrap_epoll_create1(int flags);
 int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
-int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
-                        const sigset_t *mask);
+int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max,
+                        const struct timespec *timeout, const sigset_t *mask);
 int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
 int __wrap_dup3(int fd, int copy, int flags);
 int __wrap_eventfd(unsigned value, int flags);
@@ -182,11 +185,12 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len
 int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *length);
 int __wrap_shutdown(int fd, int how);
 int __wrap_close(int fd);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
 int __wrap_pthread_join(pthread_t thread, void **result);
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
 
-/* ---- what only the world wants to see ----------------------------------------------------------------- */
+/* ---- what only the world wants to see -------------------------------------------------------- */
 
 EXPORT int epoll_create1(int flags) {
     IN_WORLD(int, __wrap_epoll_create1(flags))
@@ -214,7 +218,8 @@ EXPORT ssize_t read(int fd, void *buffer, size_t length) {
     return syscall(SYS_read, fd, buffer, length);
 }
 
-/* What a library calls that was compiled with _FORTIFY_SOURCE: with the size of the buffer, which the caller answers for here. */
+/* What a library calls that was compiled with _FORTIFY_SOURCE: with the size of the buffer, which
+ * the caller answers for here. */
 ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size);
 ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t size);
 ssize_t __pread64_chk(int fd, void *buffer, size_t length, off_t offset, size_t size);
@@ -280,21 +285,22 @@ EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags) {
 }
 
 /* Without an address it is the same call. */
-EXPORT ssize_t recvfrom(int fd, void *restrict buffer, size_t length, int flags, struct sockaddr *restrict address,
-                        socklen_t *restrict address_length) {
+EXPORT ssize_t recvfrom(int fd, void *restrict buffer, size_t length, int flags,
+                        struct sockaddr *restrict address, socklen_t *restrict address_length) {
     if (address == NULL)
         return recv(fd, buffer, length, flags);
     return syscall(SYS_recvfrom, fd, buffer, length, flags, address, address_length);
 }
 
 EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buffer, size_t length, size_t size, int flags,
-                              struct sockaddr *restrict address, socklen_t *restrict address_length) {
+                              struct sockaddr *restrict address,
+                              socklen_t *restrict address_length) {
     must_fit(length, size);
     return recvfrom(fd, buffer, length, flags, address, address_length);
 }
 
-EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
-                      socklen_t address_length) {
+EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags,
+                      const struct sockaddr *address, socklen_t address_length) {
     if (address == NULL)
         return send(fd, buffer, length, flags);
     return syscall(SYS_sendto, fd, buffer, length, flags, address, address_length);
@@ -315,7 +321,8 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
     return syscall(SYS_recvmsg, fd, message, flags);
 }
 
-EXPORT int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict length) {
+EXPORT int getsockopt(int fd, int level, int option, void *restrict value,
+                      socklen_t *restrict length) {
     IN_WORLD(int, __wrap_getsockopt(fd, level, option, value, length))
     return (int)syscall(SYS_getsockopt, fd, level, option, value, length);
 }
@@ -330,7 +337,8 @@ EXPORT int shutdown(int fd, int how) {
     return (int)syscall(SYS_shutdown, fd, how);
 }
 
-EXPORT int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length, int flags) {
+EXPORT int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length,
+                   int flags) {
     IN_WORLD(int, __wrap_accept4(fd, address, length, flags))
     OF_PROGRAM(int, fd, __wrap_accept4(fd, address, length, flags))
     return (int)syscall(SYS_accept4, fd, address, length, flags);
@@ -356,7 +364,7 @@ EXPORT int close(int fd) {
     return (int)syscall(SYS_close, fd);
 }
 
-/* ---- time --------------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static bool virtual_time(void) {
     return mode == INTERPOSE_TIME && (inside || !first_thread);
@@ -392,10 +400,11 @@ EXPORT time_t time(time_t *there) {
 
 static int64_t duration_ns(const struct timespec *t) {
     uint64_t seconds = t->tv_sec < 0 ? 0 : (uint64_t)t->tv_sec;
-    return seconds > INT64_MAX / SECOND_NS - 1 ? INT64_MAX : (int64_t)(seconds * SECOND_NS) + t->tv_nsec;
+    return seconds > INT64_MAX / SECOND_NS - 1 ? INT64_MAX
+                                               : (int64_t)(seconds * SECOND_NS) + t->tv_nsec;
 }
 
-/* ---- timerfd ------------------------------------------------------------------------------------------ */
+/* ---- timerfd --------------------------------------------------------------------------------- */
 
 static struct timer *timer_of(int fd) {
     for (unsigned i = 0; i < timer_count; i++)
@@ -419,7 +428,8 @@ static uint64_t epoch_of(const struct timer *t) {
     return t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM ? EPOCH_NS : 0;
 }
 
-/* The timerfds are real, but it is the virtual clock that sets them off, by a time that is long past. */
+/* The timerfds are real, but it is the virtual clock that sets them off, by a time that is long
+ * past. */
 static void expire_timers(void) {
     for (unsigned i = 0; i < timer_count; i++) {
         struct timer *t = &timers[i];
@@ -435,19 +445,24 @@ static void expire_timers(void) {
 }
 
 static void remaining(const struct timer *t, struct itimerspec *value) {
-    uint64_t now = hooks.clock(), left = t->expiry == INTERPOSE_NEVER ? 0 : t->expiry > now ? t->expiry - now : 1;
+    uint64_t now = hooks.clock(), left = t->expiry == INTERPOSE_NEVER ? 0
+                                         : t->expiry > now            ? t->expiry - now
+                                                                      : 1;
     value->it_value = (struct timespec){(time_t)(left / SECOND_NS), (long)(left % SECOND_NS)};
-    value->it_interval = (struct timespec){(time_t)(t->interval / SECOND_NS), (long)(t->interval % SECOND_NS)};
+    value->it_interval =
+        (struct timespec){(time_t)(t->interval / SECOND_NS), (long)(t->interval % SECOND_NS)};
 }
 
-EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old) {
+EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value,
+                           struct itimerspec *old) {
     struct timer *t = by_subject(INTERPOSE_TIME) ? timer_of(fd) : NULL;
     if (t == NULL || value == NULL)
         return (int)syscall(SYS_timerfd_settime, fd, flags, value, old);
     if (old != NULL)
         remaining(t, old);
     struct itimerspec never = {.it_value.tv_sec = 0};
-    int result = (int)syscall(SYS_timerfd_settime, fd, 0, &never, NULL); /* forgets what had expired */
+    /* forgets what had expired */
+    int result = (int)syscall(SYS_timerfd_settime, fd, 0, &never, NULL);
     uint64_t at = (uint64_t)duration_ns(&value->it_value);
     t->interval = (uint64_t)duration_ns(&value->it_interval);
     if (at == 0)
@@ -457,7 +472,8 @@ EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value, st
     else if ((flags & TFD_TIMER_ABSTIME) != 0)
         t->expiry = at > epoch_of(t) ? at - epoch_of(t) : 0;
     else
-        t->expiry = at < INTERPOSE_NEVER - hooks.clock() - PAST_NS ? hooks.clock() + at : INTERPOSE_NEVER - PAST_NS;
+        t->expiry = at < INTERPOSE_NEVER - hooks.clock() - PAST_NS ? hooks.clock() + at
+                                                                   : INTERPOSE_NEVER - PAST_NS;
     expire_timers();
     return result;
 }
@@ -470,7 +486,7 @@ EXPORT int timerfd_gettime(int fd, struct itimerspec *value) {
     return 0;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------ */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static uint64_t next_timer(void) {
     uint64_t next = INTERPOSE_NEVER;
@@ -485,7 +501,8 @@ static int64_t outcome(long result) {
 
 bool interpose_other_threads(void) {
     struct stat tasks;
-    return stat("/proc/self/task", &tasks) != 0 || tasks.st_nlink > 3; /* ".", "..", and one for each */
+    return stat("/proc/self/task", &tasks) != 0 ||
+           tasks.st_nlink > 3; /* ".", "..", and one for each */
 }
 
 void interpose_grace(void) {
@@ -493,8 +510,10 @@ void interpose_grace(void) {
     syscall(SYS_ppoll, NULL, 0, &time, NULL, 0);
 }
 
-/* One wait of whatever kind, of which `look` is the one that does not sleep. Returns what it returns, or -1 with errno. */
-static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int timeout_ms), void *call) {
+/* One wait of whatever kind, of which `look` is the one that does not sleep. Returns what it
+ * returns, or -1 with errno. */
+static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int timeout_ms),
+                          void *call) {
     uint64_t begun = hooks.clock();
     uint64_t left = begun < INTERPOSE_END ? INTERPOSE_END - begun : 0, asked = (uint64_t)timeout_ns;
     uint64_t end = timeout_ns < 0 ? INTERPOSE_NEVER : begun + (asked < left ? asked : left);
@@ -505,7 +524,8 @@ static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int ti
         ready = look(call, 0);
         if (ready != 0 || timeout_ns == 0 || hooks.clock() >= end)
             break;
-        if (patient && hooks.looks_unlawful() && interpose_other_threads()) { /* what they do takes real time */
+        /* what they do takes real time */
+        if (patient && hooks.looks_unlawful() && interpose_other_threads()) {
             patient = false;
             ready = look(call, GRACE_MS);
             continue;
@@ -542,7 +562,8 @@ struct epoll_call {
 
 static int64_t look_epoll(void *self, int timeout_ms) {
     struct epoll_call *call = self;
-    int64_t ready = outcome(syscall(SYS_epoll_pwait, call->epfd, call->events, call->max, timeout_ms, call->mask, 8));
+    int64_t ready = outcome(
+        syscall(SYS_epoll_pwait, call->epfd, call->events, call->max, timeout_ms, call->mask, 8));
     if (ready > 0) {
         report.epfd = call->epfd;
         report.event = call->events[0];
@@ -562,7 +583,8 @@ int interpose_reported(uint32_t *events) {
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", report.epfd);
     FILE *info = fopen(path, "r");
     for (fd = -1; info != NULL && fgets(line, sizeof line, info) != NULL;)
-        if (sscanf(line, "tfd: %d events: %x data: %llx", &found, &mask, &data) == 3 && data == report.event.data.u64)
+        if (sscanf(line, "tfd: %d events: %x data: %llx", &found, &mask, &data) == 3 &&
+            data == report.event.data.u64)
             fd = found;
     if (info != NULL)
         fclose(info);
@@ -573,7 +595,8 @@ static int64_t milliseconds(int timeout) {
     return timeout < 0 ? -1 : (int64_t)timeout * 1000000;
 }
 
-EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout, const sigset_t *mask) {
+EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
+                       const sigset_t *mask) {
     struct epoll_call call = {epfd, max, events, mask};
     if (by_subject(INTERPOSE_TIME))
         return wait_virtually(milliseconds(timeout), look_epoll, &call);
@@ -585,8 +608,8 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
     return epoll_pwait(epfd, events, max, timeout, NULL);
 }
 
-EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
-                        const sigset_t *mask) {
+EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
+                        const struct timespec *timeout, const sigset_t *mask) {
     IN_WORLD(int, __wrap_epoll_pwait2(epfd, events, max, timeout, mask))
     struct epoll_call call = {epfd, max, events, mask};
     if (by_subject(INTERPOSE_TIME))
@@ -613,7 +636,8 @@ static int64_t look_poll(void *self, int timeout_ms) {
     return ready;
 }
 
-EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
+EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *mask) {
     struct poll_call call = {fds, count, mask};
     struct timespec copy;
     if (by_subject(INTERPOSE_TIME))
@@ -630,15 +654,16 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout) {
 
 /* What a library calls that was compiled with _FORTIFY_SOURCE. */
 int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size);
-int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t size);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                const sigset_t *mask, size_t size);
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size) {
     (void)size;
     return poll(fds, count, timeout);
 }
 
-EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
-                       size_t size) {
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                       const sigset_t *mask, size_t size) {
     (void)size;
     return ppoll(fds, count, timeout, mask);
 }
@@ -650,7 +675,8 @@ struct select_call {
 };
 
 /* The kernel writes to the time, and takes the mask with its size. */
-static int64_t select_now(int count, fd_set *const sets[3], struct timespec *timeout, const sigset_t *mask) {
+static int64_t select_now(int count, fd_set *const sets[3], struct timespec *timeout,
+                          const sigset_t *mask) {
     struct {
         const sigset_t *mask;
         size_t size;
@@ -714,7 +740,8 @@ EXPORT int nanosleep(const struct timespec *duration, struct timespec *rest) {
 }
 
 /* An absolute time is one of the virtual clock. Returns the error, and leaves errno alone. */
-EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *duration, struct timespec *rest) {
+EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *duration,
+                           struct timespec *rest) {
     struct timespec now, left = *duration;
     int kept = errno, result;
     if (!by_subject(INTERPOSE_TIME)) {
@@ -738,11 +765,13 @@ EXPORT int usleep(useconds_t duration) {
     return nanosleep(&precise, NULL);
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------ */
+/* ---- threads --------------------------------------------------------------------------------- */
 
-/* The C library's, or a sanitizer's that stands before it: no name leads there any more, for the name is taken here. */
+/* The C library's, or a sanitizer's that stands before it: no name leads there any more, for the
+ * name is taken here. */
 static struct {
-    int (*create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
+    int (*create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
+                  void *argument);
     int (*join)(pthread_t thread, void **result);
     int (*lock)(pthread_mutex_t *mutex);
     int (*wait)(pthread_cond_t *condition, pthread_mutex_t *mutex);
@@ -750,8 +779,9 @@ static struct {
     int (*broadcast)(pthread_cond_t *condition);
 } real;
 
-extern int __interceptor_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
-                                        void *argument) __attribute__((weak));
+extern int __interceptor_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                                        void *(*start)(void *), void *argument)
+    __attribute__((weak));
 
 static void *next_of(const char *name) {
     void *found = dlsym(RTLD_NEXT, name);
@@ -823,8 +853,8 @@ static void *run_participant(void *self) {
     return participant->result;
 }
 
-static int begin_participant(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
-                             void *argument) {
+static int begin_participant(pthread_t *thread, const pthread_attr_t *attributes,
+                             void *(*start)(void *), void *argument) {
     pthread_t ignored;
     unsigned i = 0;
     while (i < INTERPOSE_THREADS_MAX && participants[i].used)
@@ -852,8 +882,8 @@ static int begin_participant(pthread_t *thread, const pthread_attr_t *attributes
     return 0;
 }
 
-EXPORT int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes, void *(*start)(void *),
-                          void *restrict argument) {
+EXPORT int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes,
+                          void *(*start)(void *), void *restrict argument) {
     if (!participants_wanted || !by_subject(INTERPOSE_WORLD))
         return REAL(create)(thread, attributes, start, argument);
     IN_WORLD(int, begin_participant(thread, attributes, start, argument))
@@ -861,7 +891,8 @@ EXPORT int pthread_create(pthread_t *restrict thread, const pthread_attr_t *rest
 }
 
 static int join_participant(struct participant *participant, void **result) {
-    (void)__wrap_pthread_join((pthread_t)(uintptr_t)participant, NULL); /* the observer lets it end */
+    /* the observer lets it end */
+    (void)__wrap_pthread_join((pthread_t)(uintptr_t)participant, NULL);
     participant->used = false;
     return REAL(join)(participant->thread, result);
 }

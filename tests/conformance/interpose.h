@@ -1,4 +1,5 @@
-/* The C library's calls for time and waiting, and those that a judge wants to see, as a subject meets them (interpose.c). */
+/* The C library's calls for time and waiting, and those that a judge wants to see, as a subject
+ * meets them (interpose.c). */
 #ifndef ETALON_INTERPOSE_H
 #define ETALON_INTERPOSE_H
 
@@ -9,24 +10,31 @@
 
 enum interpose_mode {
     INTERPOSE_NOTHING, /* every call goes to Linux */
-    INTERPOSE_WORLD, /* the subject's calls go to the world that is begun (fuzz/wrap.c), which may be a simulated one */
-    INTERPOSE_TIME,  /* they go to Linux, but time is virtual: a wait that would sleep lets it jump */
+    /* the subject's calls go to the world that is begun (fuzz/wrap.c), which may be a simulated one
+     */
+    INTERPOSE_WORLD,
+    /* they go to Linux, but time is virtual: a wait that would sleep lets it jump */
+    INTERPOSE_TIME,
 };
 
 #define INTERPOSE_NEVER UINT64_MAX
-#define INTERPOSE_END   ((uint64_t)INT64_MAX) /* the last nanosecond of a kernel's clock, 292 years from its start */
+#define INTERPOSE_END                                                                              \
+    ((uint64_t)INT64_MAX) /* the last nanosecond of a kernel's clock, 292 years from its start */
 
 struct interpose_hooks {
     uint64_t (*clock)(void);
     void (*advance)(uint64_t clock_ns); /* nothing can happen before: time moves on */
     int (*wait_begins)(
-        int64_t timeout_ns); /* < 0: without limit. Returns an errno by which the wait is to fail, or 0 */
+        /* < 0: without limit. Returns an errno by which the wait is to fail, or 0 */
+        int64_t timeout_ns);
     bool (*looks_unlawful)(
-        void); /* as far as is to be seen, it should not sleep now; other threads may be about to end it */
-    bool (*blocked)(int64_t timeout_ns); /* it would sleep now. True: the world was changed, look again */
-    void (*wait_ends)(int ready);        /* how many descriptors, or a negated errno */
-    void (*forever)(void);               /* nothing can end this wait any more; does not return */
-    bool (*of_program)(int fd);          /* a descriptor of the program */
+        /* as far as is to be seen, it should not sleep now; other threads may be about to end it */
+        void);
+    /* it would sleep now. True: the world was changed, look again */
+    bool (*blocked)(int64_t timeout_ns);
+    void (*wait_ends)(int ready); /* how many descriptors, or a negated errno */
+    void (*forever)(void);        /* nothing can end this wait any more; does not return */
+    bool (*of_program)(int fd);   /* a descriptor of the program */
 };
 
 void interpose_begin(enum interpose_mode mode, const struct interpose_hooks *hooks);
@@ -34,7 +42,8 @@ void interpose_begin(enum interpose_mode mode, const struct interpose_hooks *hoo
 /* Whether the calls that come now are the subject's. Returns what it was before. */
 bool interpose_inside(bool inside);
 
-/* The first descriptor that the last wait with a report told of, and for what; -1: that registration has no number any more. */
+/* The first descriptor that the last wait with a report told of, and for what; -1: that
+ * registration has no number any more. */
 int interpose_reported(uint32_t *events);
 
 /* The process has more threads than this one: what they do takes real time. */
@@ -45,11 +54,13 @@ void interpose_grace(void);
 /* A timerfd of the subject's. */
 bool interpose_is_timer(int fd);
 
-/* ---- threads that the subject makes: participants ------------------------------------------------------
+/* ---- threads that the subject makes: participants
+ * ------------------------------------------------------
  *
- * They are real threads of the subject's own code, but one of them runs at a time, while the first thread waits, and only when it is
- * told to: from one stop to the next. A thread stops before and after a system call of the kind that a pool makes, before it locks a mutex (when
- * asked to), and where it would wait for a condition; from there it goes on only after somebody has told of it. */
+ * They are real threads of the subject's own code, but one of them runs at a time, while the first
+ * thread waits, and only when it is told to: from one stop to the next. A thread stops before and
+ * after a system call of the kind that a pool makes, before it locks a mutex (when asked to), and
+ * where it would wait for a condition; from there it goes on only after somebody has told of it. */
 
 #define INTERPOSE_THREADS_MAX 16
 
@@ -69,10 +80,12 @@ struct interpose_call {
     const void *identity; /* the buffer; of a close: NULL */
 };
 
-/* From now on threads that the subject's first thread makes are participants: in a world that is begun, whose observer is told of each
+/* From now on threads that the subject's first thread makes are participants: in a world that is
+ * begun, whose observer is told of each
  * (`created`, `joined`: with the participant). Until the next interpose_begin. */
 void interpose_participants(void);
-/* It waits for a condition of which nobody has told since, or has ended: a step would do nothing. */
+/* It waits for a condition of which nobody has told since, or has ended: a step would do nothing.
+ */
 bool interpose_sleeps(const struct participant *participant);
 /* Lets it run to its next stop. at_locks: to the next mutex that it locks, too. */
 enum interpose_stop interpose_step(struct participant *participant, bool at_locks);

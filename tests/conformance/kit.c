@@ -1,5 +1,5 @@
-/* What both judges and the runner need: the names of the capabilities, which clauses can be judged from outside, what a program needs
- * of a subject, and the events of a run. */
+/* What both judges and the runner need: the names of the capabilities, which clauses can be judged
+ * from outside, what a program needs of a subject, and the events of a run. */
 #ifndef ETALON_WITHOUT_KIT
 
 #include "kit.h"
@@ -12,7 +12,8 @@
 
 #include "../../src/etalon_vocabulary.h"
 
-const char *const verdict_name[VERDICTS] = {"pass", "not_strict", "fail", "not_offered", "hang", "crash"};
+const char *const verdict_name[VERDICTS] = {"pass",        "not_strict", "fail",
+                                            "not_offered", "hang",       "crash"};
 
 static const struct {
     uint64_t bit;
@@ -68,9 +69,10 @@ const char *capability_name(unsigned bit) {
     return NULL;
 }
 
-/* ---- clauses ------------------------------------------------------------------------------------------ */
+/* ---- clauses --------------------------------------------------------------------------------- */
 
-/* What the judge from outside has a rule for. A clause that is not here speaks of rounds, states or system calls. */
+/* What the judge from outside has a rule for. A clause that is not here speaks of rounds, states or
+ * system calls. */
 static const struct {
     const char *clause;
     uint64_t needs;
@@ -164,7 +166,7 @@ static bool judged(const struct etalon_subject *subject, const char *clause) {
     return clause_seen_from_outside(clause, &needs) && (offers & needs) == needs;
 }
 
-/* ---- what a program needs ----------------------------------------------------------------------------- */
+/* ---- what a program needs -------------------------------------------------------------------- */
 
 static uint64_t operation_needs(const struct command *command) {
     static const uint64_t needs[ET_OPERATIONS] = {
@@ -177,7 +179,8 @@ static uint64_t operation_needs(const struct command *command) {
         [ET_RECVMSG] = ETALON_OFFERS_MESSAGES,  [ET_CLOSE] = ETALON_OFFERS_CLOSE,
         [ET_SHUTDOWN] = ETALON_OFFERS_SHUTDOWN, [ET_TIMER] = ETALON_OFFERS_TIMERS,
     };
-    uint64_t needed = command->operation < ET_OPERATIONS ? needs[command->operation] : ETALON_OFFERS_CHECKED;
+    uint64_t needed =
+        command->operation < ET_OPERATIONS ? needs[command->operation] : ETALON_OFFERS_CHECKED;
     if (command->operation == ET_POLL && (command->value & ~UINT64_C(5)) != 0)
         needed |= ETALON_OFFERS_POLL_MORE;
     if (command->operation == ET_POLL && command->value == 0)
@@ -188,7 +191,8 @@ static uint64_t operation_needs(const struct command *command) {
 }
 
 static uint64_t run_needs(const struct command *command) {
-    static const uint64_t modes[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE, ETALON_OFFERS_UNTIL_DONE};
+    static const uint64_t modes[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE,
+                                     ETALON_OFFERS_UNTIL_DONE};
     if (command->value <= (command->kind == COMMAND_RUN ? 2 : 1))
         return modes[command->value];
     return command->kind == COMMAND_RUN ? ETALON_OFFERS_CHECKED : ETALON_OFFERS_TICK;
@@ -214,14 +218,18 @@ static uint64_t command_needs(const struct command *command) {
     case COMMAND_ORDER:
     case COMMAND_BATCH: return ETALON_OFFERS_ROUNDS;
     case COMMAND_LIMIT: return ETALON_OFFERS_ACCEPT;
-    case COMMAND_FAIL: /* any wait can be interrupted; what else a loop makes of a failing kernel is its own business */
-        return command->call == FAULTY_EPOLL_WAIT && command->error == EINTR ? 0 : ETALON_OFFERS_ROUNDS;
+    /* any wait can be interrupted; what else a loop makes of a failing kernel is its own business
+     */
+    case COMMAND_FAIL:
+        return command->call == FAULTY_EPOLL_WAIT && command->error == EINTR ? 0
+                                                                             : ETALON_OFFERS_ROUNDS;
     case COMMAND_OPEN:
         if (command->value == WORLD_ASYNC)
             return ETALON_OFFERS_ASYNC;
         return command->value == WORLD_TIMERFD ? ETALON_OFFERS_ROUNDS : 0;
     case COMMAND_POOL:
-    case COMMAND_STEP: return ETALON_OFFERS_POOL | ETALON_OFFERS_ROUNDS; /* RUNNER.md: the strict judge's alone */
+    /* RUNNER.md: the strict judge's alone */
+    case COMMAND_STEP: return ETALON_OFFERS_POOL | ETALON_OFFERS_ROUNDS;
     case COMMAND_ASYNC_WAIT:
     case COMMAND_NOTIFY: return ETALON_OFFERS_ASYNC;
     default: return 0;
@@ -258,7 +266,7 @@ const char *kit_lacks(const struct etalon_subject *subject, const struct trace *
     return any ? NULL : "its clauses cannot be seen from outside (rounds, states, system calls)";
 }
 
-/* ---- events ------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 const char *kit_result_name(int64_t result) {
     static char text[4][32];
@@ -277,7 +285,8 @@ void kit_ask_states(void (*ask)(int8_t state[PROGRAM_COMPLETIONS])) {
     ask_states = ask;
 }
 
-void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion, const char *text) {
+void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion,
+               const char *text) {
     if (result->events >= KIT_EVENTS_MAX)
         return;
     struct kit_event *event = &result->event[result->events++];

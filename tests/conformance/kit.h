@@ -1,5 +1,5 @@
-/* What the parts of the conformance kit share: one run of one program on one subject, in a process of its own. Private to
- * tests/conformance/. The contract that these parts keep is RUNNER.md. */
+/* What the parts of the conformance kit share: one run of one program on one subject, in a process
+ * of its own. Private to tests/conformance/. The contract that these parts keep is RUNNER.md. */
 #ifndef ETALON_KIT_H
 #define ETALON_KIT_H
 
@@ -10,7 +10,14 @@
 #include "../../model/world.h"
 #include "etalon_subject.h"
 
-enum verdict { VERDICT_PASS, VERDICT_NOT_STRICT, VERDICT_FAIL, VERDICT_NOT_OFFERED, VERDICT_HANG, VERDICT_CRASH };
+enum verdict {
+    VERDICT_PASS,
+    VERDICT_NOT_STRICT,
+    VERDICT_FAIL,
+    VERDICT_NOT_OFFERED,
+    VERDICT_HANG,
+    VERDICT_CRASH
+};
 #define VERDICTS 6
 extern const char *const verdict_name[VERDICTS];
 
@@ -18,7 +25,8 @@ extern const char *const verdict_name[VERDICTS];
 #define KIT_CALLBACKS_MAX 400 /* then a program has shown what it can show */
 #define KIT_CLOCK_NS      UINT64_C(1000000700000)
 
-/* What is known of a completion: what the subject answers, or, where it cannot be asked, what its caller knows. */
+/* What is known of a completion: what the subject answers, or, where it cannot be asked, what its
+ * caller knows. */
 enum kit_state {
     KIT_DEAD, /* these four as enum et_state */
     KIT_ADDING,
@@ -40,7 +48,8 @@ struct kit_event {
     char text[96];
 };
 
-/* Written by the process of the run, read by the runner: in memory that a subject may scribble on, so nothing in it is believed unseen. */
+/* Written by the process of the run, read by the runner: in memory that a subject may scribble on,
+ * so nothing in it is believed unseen. */
 struct kit_result {
     uint32_t magic; /* KIT_MAGIC once the run has come to its end */
     uint32_t verdict;
@@ -59,10 +68,12 @@ const char *capability_name(unsigned bit);
 /* Whether the subject offers what this command needs. */
 bool kit_can(const struct etalon_subject *subject, const struct command *command);
 
-/* What the program needs that the subject does not offer: a static sentence, or NULL. `clauses`: those of the case. */
+/* What the program needs that the subject does not offer: a static sentence, or NULL. `clauses`:
+ * those of the case. */
 const char *kit_lacks(const struct etalon_subject *subject, const struct trace *trace);
 
-/* Whether what a caller can see is enough to judge the clause; needs: what the subject has to offer for that. */
+/* Whether what a caller can see is enough to judge the clause; needs: what the subject has to offer
+ * for that. */
 bool clause_seen_from_outside(const char *clause, uint64_t *needs);
 
 /* The two judges. Each runs the program and fills in the result; neither has to return. */
@@ -72,19 +83,23 @@ void strict_run(const struct etalon_subject *subject, const struct program *prog
 void outside_run(const struct etalon_subject *subject, const struct program *program, bool lenient,
                  struct kit_result *result);
 
-/* Why an adapter cannot document such a failure, "CLAUSE" or "CLAUSE/KIND", as a difference; NULL: it can. */
+/* Why an adapter cannot document such a failure, "CLAUSE" or "CLAUSE/KIND", as a difference; NULL:
+ * it can. */
 const char *outside_refuses(const char *failure);
 
 /* How the reference loop runs the same program, for the report. */
-void reference_run(const struct program *program, const struct world_kind_functions *world, struct kit_result *result);
+void reference_run(const struct program *program, const struct world_kind_functions *world,
+                   struct kit_result *result);
 
-void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion, const char *text);
+void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion,
+               const char *text);
 /* From here on each event holds what `ask` fills in; what it leaves alone is not known. */
 void kit_ask_states(void (*ask)(int8_t state[PROGRAM_COMPLETIONS]));
 const char *kit_result_name(int64_t result); /* "-EBUSY", "0", "5" */
 void kit_end(struct kit_result *result);     /* the process ends here, with what the result says */
 
 /* A random program of what the subject offers. */
-void random_program(struct program *program, uint64_t seed, uint64_t number, const struct etalon_subject *subject);
+void random_program(struct program *program, uint64_t seed, uint64_t number,
+                    const struct etalon_subject *subject);
 
 #endif

@@ -1,9 +1,12 @@
-/* The judge from outside, for subjects whose inner order is their own business (no ETALON_OFFERS_ROUNDS). It holds what any caller
- * can see against the law: which callbacks come, with which results and userdata, how often, not before their time and not too late, in
- * which order where the law gives one by itself; what calls return; how long the loop waits, and whether it could know better.
+/* The judge from outside, for subjects whose inner order is their own business (no
+ * ETALON_OFFERS_ROUNDS). It holds what any caller can see against the law: which callbacks come,
+ * with which results and userdata, how often, not before their time and not too late, in which
+ * order where the law gives one by itself; what calls return; how long the loop waits, and whether
+ * it could know better.
  *
- * A completion is here only in use or not. Where the law lets a loop choose, or the subject has no adding state, every lawful
- * choice is accepted; so this judge never blames what the strict one would allow. */
+ * A completion is here only in use or not. Where the law lets a loop choose, or the subject has no
+ * adding state, every lawful choice is accepted; so this judge never blames what the strict one
+ * would allow. */
 #ifndef ETALON_WITHOUT_KIT
 
 #include <errno.h>
@@ -25,15 +28,19 @@
 #include "interpose.h"
 #include "kit.h"
 
-#define COUNT         PROGRAM_COMPLETIONS
-#define BUFFER        4096
-#define MS_NS         UINT64_C(1000000)
-#define SLACK_NS      (2 * MS_NS) /* a kernel that takes whole milliseconds, and a loop that rounds up before that */
-#define COMMANDS_MAX  4000
-#define IDLE_MAX      64 /* waits in a row that led to nothing */
-#define TURNS_MAX     1000
-#define BARREN_MAX    1000 /* waits in a row that only let time pass: a long wait in slices, or one for ever */
-#define STARVED_MAX   100  /* callbacks of others while something is due */
+#define COUNT  PROGRAM_COMPLETIONS
+#define BUFFER 4096
+#define MS_NS  UINT64_C(1000000)
+#define SLACK_NS                                                                                   \
+    (2 *                                                                                           \
+     MS_NS) /* a kernel that takes whole milliseconds, and a loop that rounds up before that   \
+                 */
+#define COMMANDS_MAX 4000
+#define IDLE_MAX     64 /* waits in a row that led to nothing */
+#define TURNS_MAX    1000
+#define BARREN_MAX                                                                                 \
+    1000 /* waits in a row that only let time pass: a long wait in slices, or one for ever */
+#define STARVED_MAX   100 /* callbacks of others while something is due */
 #define LONG_DELAY_MS UINT64_C(2147483647)
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
 #define STREAMS       64
@@ -41,12 +48,14 @@
 
 struct item {
     bool in_use, ever;
-    bool redescribed;  /* the subject knows nothing of what it is described as now */
-    unsigned starting; /* so many waits have to begin before it is certain that it was started: rounds are not seen */
-    unsigned carrying; /* likewise, that it has carried a reset: until then the subject may say that it is in use */
-    bool in_this_run;  /* called by the run in progress */
-    bool moved;        /* forgotten, since its last callback began */
-    bool entered;      /* it was in use when the run in progress began */
+    bool redescribed; /* the subject knows nothing of what it is described as now */
+    /* so many waits have to begin before it is certain that it was started: rounds are not seen */
+    unsigned starting;
+    /* likewise, that it has carried a reset: until then the subject may say that it is in use */
+    unsigned carrying;
+    bool in_this_run; /* called by the run in progress */
+    bool moved;       /* forgotten, since its last callback began */
+    bool entered;     /* it was in use when the run in progress began */
     struct etalon_subject_description d;
     unsigned body;
     uint64_t serial;           /* order of submission */
@@ -61,7 +70,9 @@ struct item {
     bool target_pooled;        /* of a cancel: the target's work may have been with a thread */
     bool has_ended_it;         /* of a cancel: its target was called with -ECANCELED */
     bool
-        either_place; /* a timer that was set again while it may have been adding: it keeps its place, or takes a new one */
+        /* a timer that was set again while it may have been adding: it keeps its place, or takes a
+           new one */
+        either_place;
     uint8_t into;
     uint64_t target_serial; /* of a cancel: the episode that it is about; 0: there was none */
     unsigned async;         /* that it waits on */
@@ -82,8 +93,9 @@ static struct {
     bool busy;           /* init or deinit runs: the subject is not to be asked anything */
     struct async {
         bool open;
-        bool owed;        /* a notification has to end a wait yet */
-        unsigned credits; /* so many notifications may end a wait yet, if none was taken for several */
+        bool owed; /* a notification has to end a wait yet */
+        /* so many notifications may end a wait yet, if none was taken for several */
+        unsigned credits;
     } async[ETALON_SUBJECT_ASYNCS];
     char buffer[COUNT][BUFFER];
     struct stream {
@@ -91,23 +103,29 @@ static struct {
         bool placed;        /* it is certain which byte is read next: */
         unsigned char next;
         uint64_t before,
-            given; /* bytes that had come to the other end when the first was written, and have been written since */
+            /* bytes that had come to the other end when the first was written, and have been
+               written since */
+            given;
     } stream[STREAMS];
     bool duplicated;              /* a file may have several numbers */
     uint64_t serial, time_min_ns; /* the loop time is not before this */
     unsigned commands, world_next, tokens, callbacks, idle_waits, barren_waits;
     int woken_twice_by; /* by the last two */
-    int woken_by; /* the descriptor that has just ended a wait as the loop was woken, plus 1; 0: none, or something came after it */
+    /* the descriptor that has just ended a wait as the loop was woken, plus 1; 0: none, or
+     * something came after it */
+    int woken_by;
     unsigned run_callbacks; /* in the run in progress */
     int running;            /* the mode, or -1 */
     uint64_t asked;         /* callbacks that the run was asked for */
     bool stopped, wake_pending, in_callback, stopped_in_run;
     bool reported;           /* something, by the last wait */
     bool woken, interrupted; /* since the run in progress, or before, has begun */
-    int ended;       /* for so many runs to come something is over: deleted, or a descriptor's callback was called */
+    /* for so many runs to come something is over: deleted, or a descriptor's callback was called */
+    int ended;
     uint64_t now_ms; /* as the subject has last said */
     bool at_an_end;  /* a broken clause leaves nothing to go on with */
-    bool lenient;    /* what the subject leaves undefined is left out of a program, instead of ending it */
+    /* what the subject leaves undefined is left out of a program, instead of ending it */
+    bool lenient;
     int fail_wait_at, fail_wait_error;
 } o;
 
@@ -116,7 +134,7 @@ static void end_run(void) {
     kit_end(o.result);
 }
 
-/* ---- verdicts ----------------------------------------------------------------------------------------- */
+/* ---- verdicts -------------------------------------------------------------------------------- */
 
 static void lacks(const char *what) {
     (void)interpose_inside(false);
@@ -125,11 +143,11 @@ static void lacks(const char *what) {
     end_run();
 }
 
-#define LACKS(what)                                                                                                    \
-    do {                                                                                                               \
-        if (o.lenient)                                                                                                 \
-            return;                                                                                                    \
-        lacks(what);                                                                                                   \
+#define LACKS(what)                                                                                \
+    do {                                                                                           \
+        if (o.lenient)                                                                             \
+            return;                                                                                \
+        lacks(what);                                                                               \
     } while (0)
 
 /* No documentation can make these good. */
@@ -143,8 +161,8 @@ static bool inexcusable(const char *clause) {
     return false;
 }
 
-/* Every failure that this judge can find, by the clause and, where one clause can be broken in several ways, by which. What a loop
- * documents excuses one of them, not the clause. */
+/* Every failure that this judge can find, by the clause and, where one clause can be broken in
+ * several ways, by which. What a loop documents excuses one of them, not the clause. */
 static const char *const failures[] = {
     "ET-STATE-2",
     "ET-STATE-3",
@@ -249,19 +267,25 @@ const char *outside_refuses(const char *failure) {
     for (unsigned i = 0; i < sizeof failures / sizeof *failures; i++) {
         if (strcmp(failures[i], failure) == 0)
             return NULL;
-        if (strncmp(failures[i], failure, clause) == 0 && strchr("/", failures[i][clause]) != NULL &&
-            !inexcusable(failures[i]) && used < sizeof text - 60)
+        if (strncmp(failures[i], failure, clause) == 0 &&
+            strchr("/", failures[i][clause]) != NULL && !inexcusable(failures[i]) &&
+            used < sizeof text - 60)
             used += (size_t)snprintf(
                 text + used, sizeof text - used, "%s '%s'",
-                used == 0 ? "which is no failure in the table of RUNNER.md; of this clause there are" : ",",
+                used == 0
+                    ? "which is no failure in the table of RUNNER.md; of this clause there are"
+                    : ",",
                 failures[i]);
     }
-    return used > 0 ? text : "which is no failure in the table of RUNNER.md, nor is another one of this clause";
+    return used > 0
+               ? text
+               : "which is no failure in the table of RUNNER.md, nor is another one of this clause";
 }
 
 static const char *failure_of(const char *clause, const char *kind) {
     static char text[40];
-    snprintf(text, sizeof text, "%s%s%s", clause, kind != NULL ? "/" : "", kind != NULL ? kind : "");
+    snprintf(text, sizeof text, "%s%s%s", clause, kind != NULL ? "/" : "",
+             kind != NULL ? kind : "");
     return text;
 }
 
@@ -273,7 +297,8 @@ static const char *documented(const char *failure) {
     return NULL;
 }
 
-/* A difference that the subject documents does not end the run, where it can go on: it may still fail. */
+/* A difference that the subject documents does not end the run, where it can go on: it may still
+ * fail. */
 static void broken(enum verdict verdict, const char *failure, const char *format, ...) {
     char what[200];
     va_list arguments;
@@ -287,9 +312,10 @@ static void broken(enum verdict verdict, const char *failure, const char *format
     o.result->verdict = why != NULL ? VERDICT_NOT_STRICT : verdict;
     size_t length = strcspn(failure, "/");
     snprintf(o.result->clause, sizeof o.result->clause, "%.*s", (int)length, failure);
-    snprintf(o.result->kind, sizeof o.result->kind, "%s", failure[length] == '/' ? failure + length + 1 : "");
-    snprintf(o.result->message, sizeof o.result->message, "%s%s%s", what, why != NULL ? "; documented: " : "",
-             why != NULL ? why : "");
+    snprintf(o.result->kind, sizeof o.result->kind, "%s",
+             failure[length] == '/' ? failure + length + 1 : "");
+    snprintf(o.result->message, sizeof o.result->message, "%s%s%s", what,
+             why != NULL ? "; documented: " : "", why != NULL ? why : "");
     bool ends = why == NULL || o.at_an_end;
     kit_event(o.result, world_real.clock(), ends ? 'e' : 's', -1, what);
     if (ends)
@@ -297,10 +323,10 @@ static void broken(enum verdict verdict, const char *failure, const char *format
     (void)interpose_inside(before);
 }
 
-#define FAIL_IF(condition, failure, ...)                                                                               \
-    do {                                                                                                               \
-        if (condition)                                                                                                 \
-            broken(VERDICT_FAIL, failure, __VA_ARGS__);                                                                \
+#define FAIL_IF(condition, failure, ...)                                                           \
+    do {                                                                                           \
+        if (condition)                                                                             \
+            broken(VERDICT_FAIL, failure, __VA_ARGS__);                                            \
     } while (0)
 
 /* A SHOULD is missed: the run goes on, and may still fail. */
@@ -325,7 +351,7 @@ static bool offers(uint64_t what) {
     return (o.subject->offers & what) == what;
 }
 
-/* ---- what is due -------------------------------------------------------------------------------------- */
+/* ---- what is due ----------------------------------------------------------------------------- */
 
 static bool waits_on(const struct item *i) {
     return i->d.operation >= ET_ACCEPT && i->d.operation <= ET_RECVMSG;
@@ -347,13 +373,14 @@ static short awaited(const struct item *i) {
 static short ready_now(const struct item *i) {
     struct pollfd p = {.fd = i->d.fd, .events = awaited(i)};
     struct timespec none = {0};
-    if (!waits_on(i) || world_real.installed(i->d.fd) == 0 || world_real.installed(i->d.fd) != i->installed)
+    if (!waits_on(i) || world_real.installed(i->d.fd) == 0 ||
+        world_real.installed(i->d.fd) != i->installed)
         return 0;
     return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 ? (short)(p.revents & ~POLLNVAL) : 0;
 }
 
-/* A socket that is said to be readable, although nothing can be received, or a listener that was shut down: Linux answers the try with
- * EAGAIN, and what waits for it has to stay (ET-EVENT-3). */
+/* A socket that is said to be readable, although nothing can be received, or a listener that was
+ * shut down: Linux answers the try with EAGAIN, and what waits for it has to stay (ET-EVENT-3). */
 static bool falsely_ready(const struct item *i) {
     struct pollfd p = {.fd = i->d.fd, .events = POLLIN | POLLRDHUP};
     struct timespec none = {0};
@@ -362,22 +389,26 @@ static bool falsely_ready(const struct item *i) {
         return false;
     if (i->d.operation == ET_ACCEPT)
         return (p.revents & (POLLRDHUP | POLLHUP)) != 0;
-    bool receives = i->d.operation == ET_READ || i->d.operation == ET_RECV || i->d.operation == ET_RECVMSG;
+    bool receives =
+        i->d.operation == ET_READ || i->d.operation == ET_RECV || i->d.operation == ET_RECVMSG;
     return receives && (p.revents & POLLIN) != 0 &&
-           syscall(SYS_recvfrom, i->d.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0 && errno == EAGAIN;
+           syscall(SYS_recvfrom, i->d.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0 &&
+           errno == EAGAIN;
 }
 
 /* Which end of a descriptor an operation other than a poll takes from or gives to; 0: none. */
 static short direction(const struct item *i) {
-    return waits_on(i) && i->d.operation != ET_POLL && i->d.operation != ET_CONNECT && !i->d.on_pool ? awaited(i) : 0;
+    return waits_on(i) && i->d.operation != ET_POLL && i->d.operation != ET_CONNECT && !i->d.on_pool
+               ? awaited(i)
+               : 0;
 }
 
 /* A report serves the first of each direction, and no second one (ET-EVENT-1). */
 static bool is_first_in_line(const struct item *i) {
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &o.item[k];
-        if (other->in_use && other->serial < i->serial && direction(i) != 0 && direction(other) == direction(i) &&
-            other->d.fd == i->d.fd)
+        if (other->in_use && other->serial < i->serial && direction(i) != 0 &&
+            direction(other) == direction(i) && other->d.fd == i->d.fd)
             return false;
     }
     return true;
@@ -429,7 +460,8 @@ static bool is_due(const struct item *i) {
         return i->latest <= world_real.clock();
     if (i->d.operation == ASYNC_WAIT)
         return o.async[i->async].owed;
-    return i->d.operation == ET_NOOP || (ready_now(i) != 0 && !falsely_ready(i) && is_first_in_line(i));
+    return i->d.operation == ET_NOOP ||
+           (ready_now(i) != 0 && !falsely_ready(i) && is_first_in_line(i));
 }
 
 static bool anything_in_use(void) {
@@ -448,11 +480,13 @@ static void look_for_starved(void) {
             i->due_since = (int)o.callbacks, i->patient = true;
         bool by_a_thread = i->patient && i->d.operation != ET_TIMER && interpose_other_threads();
         if (i->due_since >= 0 && (int)o.callbacks - i->due_since > STARVED_MAX && by_a_thread) {
-            interpose_grace(); /* what a thread of the subject's does takes real time, and the callbacks took none */
+            /* what a thread of the subject's does takes real time, and the callbacks took none */
+            interpose_grace();
             i->due_since = (int)o.callbacks;
             i->patient = false;
         }
-        FAIL_IF(i->due_since >= 0 && (int)o.callbacks - i->due_since > STARVED_MAX, "ET-CALL-4/starved",
+        FAIL_IF(i->due_since >= 0 && (int)o.callbacks - i->due_since > STARVED_MAX,
+                "ET-CALL-4/starved",
                 "c%u is starved: %d callbacks of others were called while it was due", c,
                 (int)o.callbacks - i->due_since);
     }
@@ -467,11 +501,11 @@ static void check_now(const char *when) {
     FAIL_IF(now < o.now_ms, "ET-TIME-3", "%s the loop time went back from %llu to %llu ms", when,
             (unsigned long long)o.now_ms, (unsigned long long)now);
     FAIL_IF(now > world_real.clock() / MS_NS, "ET-TIME-2",
-            "%s the loop time is %llu ms, later than the clock (%llu ms)", when, (unsigned long long)now,
-            (unsigned long long)(world_real.clock() / MS_NS));
+            "%s the loop time is %llu ms, later than the clock (%llu ms)", when,
+            (unsigned long long)now, (unsigned long long)(world_real.clock() / MS_NS));
     FAIL_IF(now < o.time_min_ns / MS_NS, "ET-TIME-1",
-            "%s the loop time is %llu ms, but was due to be updated at %llu ms", when, (unsigned long long)now,
-            (unsigned long long)(o.time_min_ns / MS_NS));
+            "%s the loop time is %llu ms, but was due to be updated at %llu ms", when,
+            (unsigned long long)now, (unsigned long long)(o.time_min_ns / MS_NS));
     o.now_ms = now;
 }
 
@@ -491,7 +525,8 @@ static int ask_state(unsigned c) {
     return state;
 }
 
-/* For the events of the run: nothing is invented. A subject is not asked while it is made or released. */
+/* For the events of the run: nothing is invented. A subject is not asked while it is made or
+ * released. */
 static void ask_states(int8_t *known) {
     for (unsigned c = 0; c < COUNT; c++) {
         if (!tells_states()) {
@@ -507,7 +542,8 @@ static void ask_states(int8_t *known) {
     }
 }
 
-/* What has no callback ends unseen: the subject's word is taken for when, and it counts as called (ET-TICK-5). */
+/* What has no callback ends unseen: the subject's word is taken for when, and it counts as called
+ * (ET-TICK-5). */
 static void settle_unseen(void) {
     for (unsigned c = 0; c < COUNT && tells_states() && o.self != NULL; c++) {
         struct item *i = &o.item[c];
@@ -530,8 +566,8 @@ static void check_buffer(unsigned c, bool dead) {
         memset(o.buffer[c], 0, BUFFER);
     i->quiet = true;
     for (unsigned k = 0; k < BUFFER; k++)
-        FAIL_IF(o.buffer[c][k] != 0, "ET-DELETE-4", "the buffer of c%u is written to, which was deleted and is dead",
-                c);
+        FAIL_IF(o.buffer[c][k] != 0, "ET-DELETE-4",
+                "the buffer of c%u is written to, which was deleted and is dead", c);
 }
 
 static void check_in_use(void) {
@@ -543,14 +579,14 @@ static void check_in_use(void) {
             continue;
         int state = ask_state(c);
         bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
-        FAIL_IF(used != o.item[c].in_use, "ET-STATE-2", "c%u is %s, expected %s", c, used ? "in use" : "not in use",
-                o.item[c].in_use ? "in use" : "not in use");
+        FAIL_IF(used != o.item[c].in_use, "ET-STATE-2", "c%u is %s, expected %s", c,
+                used ? "in use" : "not in use", o.item[c].in_use ? "in use" : "not in use");
         if (!used)
             check_buffer(c, state == ETALON_DEAD);
     }
 }
 
-/* ---- waiting (interpose.h) ---------------------------------------------------------------------------- */
+/* ---- waiting (interpose.h) ------------------------------------------------------------------- */
 
 static uint64_t clock_now(void) {
     return world_real.clock();
@@ -570,7 +606,8 @@ static void wait_must_be_lawful(bool sleeps) {
             continue;
         FAIL_IF(i->d.operation == ET_TIMER && i->latest <= clock, "ET-EXPIRE-1/waits",
                 "the loop waits although the timer c%u has expired", c);
-        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/waits", "the loop waits although c%u is a noop", c);
+        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/waits",
+                "the loop waits although c%u is a noop", c);
         FAIL_IF(i->d.operation == ASYNC_WAIT && o.async[i->async].owed, "ET-ASYNC-2",
                 "the loop waits, and c%u with it, although d%u was notified", c, i->async);
         FAIL_IF(i->d.operation == ET_POLL && ready_now(i) != 0, "ET-REGISTER-1",
@@ -578,7 +615,8 @@ static void wait_must_be_lawful(bool sleeps) {
         FAIL_IF(waits_on(i) && i->d.operation != ET_POLL && ready_now(i) != 0, "ET-EVENT-1",
                 "the loop waits although descriptor %d, on which c%u waits, is ready", i->d.fd, c);
     }
-    FAIL_IF(sleeps && !anything_in_use(), "ET-WAIT-1/idle", "the loop waits although nothing is active");
+    FAIL_IF(sleeps && !anything_in_use(), "ET-WAIT-1/idle",
+            "the loop waits although nothing is active");
 }
 
 static bool timer_in_use(void) {
@@ -595,7 +633,8 @@ static bool any_falsely_ready(void) {
     return false;
 }
 
-/* Which clause a loop that spins breaks: by what its waits were ended, or else by what they should have asked for. */
+/* Which clause a loop that spins breaks: by what its waits were ended, or else by what they should
+ * have asked for. */
 static void spins(int64_t timeout_ns) {
     char asked[64], handle[32] = " (none of the program's)";
     uint32_t events;
@@ -606,12 +645,14 @@ static void spins(int64_t timeout_ns) {
             snprintf(handle, sizeof handle, " (d%u)", d);
     if (o.reported && fd >= 0)
         broken(VERDICT_FAIL, "ET-REGISTER-5",
-               "%u waits in a row led to nothing: the loop spins; descriptor %d%s is reported for %#x, the last wait "
+               "%u waits in a row led to nothing: the loop spins; descriptor %d%s is reported for "
+               "%#x, the last wait "
                "asked for %s",
                o.idle_waits, fd, handle, events, asked);
     if (o.reported)
         broken(VERDICT_FAIL, "ET-REGISTER-5",
-               "%u waits in a row led to nothing: the loop spins; what is reported has no descriptor any more, the "
+               "%u waits in a row led to nothing: the loop spins; what is reported has no "
+               "descriptor any more, the "
                "last wait asked for %s",
                o.idle_waits, asked);
     bool done = o.stopped_in_run || o.run_callbacks >= o.asked || !anything_in_use();
@@ -620,12 +661,14 @@ static void spins(int64_t timeout_ns) {
                           : timer_in_use()            ? "ET-WAIT-3"
                                                       : "ET-WAIT-2/spins";
     broken(VERDICT_FAIL, failure,
-           "%u waits in a row led to nothing: the loop spins; no descriptor is reported, the last wait asked for %s",
+           "%u waits in a row led to nothing: the loop spins; no descriptor is reported, the last "
+           "wait asked for %s",
            o.idle_waits, asked);
 }
 
 static int wait_begins(int64_t timeout_ns) {
-    struct command moment = {.kind = COMMAND_ADVANCE, .value = 1}; /* no call of the kernel takes no time at all */
+    /* no call of the kernel takes no time at all */
+    struct command moment = {.kind = COMMAND_ADVANCE, .value = 1};
     o.result->waits++;
     world_real.command(&moment);
     for (unsigned c = 0; c < COUNT; c++) {
@@ -637,7 +680,8 @@ static int wait_begins(int64_t timeout_ns) {
     else
         note('w', -1, "wait %lld ns", (long long)timeout_ns);
     if (++o.idle_waits > IDLE_MAX && any_falsely_ready()) {
-        note('e', -1, "the kernel reports again and again what cannot be had: the program ends here");
+        note('e', -1,
+             "the kernel reports again and again what cannot be had: the program ends here");
         end_run();
     }
     if (o.idle_waits > IDLE_MAX)
@@ -677,8 +721,10 @@ static void advance(uint64_t clock_ns) {
     clock_ns = clock_ns < INTERPOSE_END ? clock_ns : INTERPOSE_END;
     for (unsigned c = 0; c < COUNT; c++) {
         const struct item *i = &o.item[c];
-        bool late = i->in_use && i->d.operation == ET_TIMER && clock_ns > i->latest && clock_ns - i->latest > SLACK_NS;
-        FAIL_IF(late, "ET-WAIT-2/late", "the loop waits beyond the deadline of c%u, for %llu us too long", c,
+        bool late = i->in_use && i->d.operation == ET_TIMER && clock_ns > i->latest &&
+                    clock_ns - i->latest > SLACK_NS;
+        FAIL_IF(late, "ET-WAIT-2/late",
+                "the loop waits beyond the deadline of c%u, for %llu us too long", c,
                 (unsigned long long)((clock_ns - i->latest) / 1000));
     }
     uint64_t now = world_real.clock();
@@ -705,18 +751,22 @@ static bool of_program(int fd) {
 
 /* One wake-up has ended two waits. A loop that it keeps awake for good spins, and is told so. */
 static void check_woken_once(void) {
-    FAIL_IF(o.woken_twice_by > 0, "ET-WAKE-2", "descriptor %d, the loop's own, ends a second wait after one wake-up",
+    FAIL_IF(o.woken_twice_by > 0, "ET-WAKE-2",
+            "descriptor %d, the loop's own, ends a second wait after one wake-up",
             o.woken_twice_by - 1);
 }
 
-/* The descriptor by which a wake-up has ended a wait may end the next one, too, and nobody has asked anything of the loop in between. */
+/* The descriptor by which a wake-up has ended a wait may end the next one, too, and nobody has
+ * asked anything of the loop in between. */
 static void look_for_second_wait(int ready) {
     uint32_t events;
     int fd = interpose_reported(&events);
-    bool own = ready == 1 && fd >= 0 && !of_program(fd) && !interpose_is_timer(fd) && !interpose_other_threads();
+    bool own = ready == 1 && fd >= 0 && !of_program(fd) && !interpose_is_timer(fd) &&
+               !interpose_other_threads();
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         own = own && !o.async[a].open;
-    bool third = own && o.woken_twice_by == fd + 1, second = own && !o.wake_pending && o.woken_by == fd + 1;
+    bool third = own && o.woken_twice_by == fd + 1,
+         second = own && !o.wake_pending && o.woken_by == fd + 1;
     if (!third)
         check_woken_once();
     o.woken_twice_by = second ? fd + 1 : 0;
@@ -740,11 +790,12 @@ static void wait_ends(int ready) {
 static void forever(void) {
     bool reachable = false; /* else no clock can tell whether the wait would have ended */
     for (unsigned c = 0; c < COUNT; c++)
-        reachable =
-            reachable || (o.item[c].in_use && o.item[c].d.operation == ET_TIMER && o.item[c].latest < INTERPOSE_END);
+        reachable = reachable || (o.item[c].in_use && o.item[c].d.operation == ET_TIMER &&
+                                  o.item[c].latest < INTERPOSE_END);
     o.at_an_end = true;
     if (reachable)
-        broken(VERDICT_HANG, "ET-WAIT-2/forever", "the loop waits for ever although a timer is active");
+        broken(VERDICT_HANG, "ET-WAIT-2/forever",
+               "the loop waits for ever although a timer is active");
     note('e', -1, "the loop waits for what will never come, as it may: the program ends here");
     end_run();
 }
@@ -752,7 +803,7 @@ static void forever(void) {
 static const struct interpose_hooks hooks = {clock_now, advance,   wait_begins, looks_unlawful,
                                              blocked,   wait_ends, forever,     of_program};
 
-/* ---- callbacks ---------------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 static enum etalon_subject_action run_body(unsigned body) {
     const struct program *p = o.program;
@@ -769,20 +820,23 @@ static void check_timer(unsigned c) {
     const struct item *i = &o.item[c];
     uint64_t clock = world_real.clock();
     FAIL_IF(i->earliest >= INTERPOSE_END, "ET-EXPIRE-4",
-            "the timer c%u, which was set to %llu ms, fires %llu us later: no clock goes as far as its deadline", c,
-            (unsigned long long)i->d.delay_ms, (unsigned long long)((clock - i->began) / 1000));
-    FAIL_IF(clock < i->earliest, "ET-EXPIRE-4", "the timer c%u fires %llu us before its deadline", c,
-            (unsigned long long)((i->earliest - clock + 999) / 1000));
+            "the timer c%u, which was set to %llu ms, fires %llu us later: no clock goes as far as "
+            "its deadline",
+            c, (unsigned long long)i->d.delay_ms, (unsigned long long)((clock - i->began) / 1000));
+    FAIL_IF(clock < i->earliest, "ET-EXPIRE-4", "the timer c%u fires %llu us before its deadline",
+            c, (unsigned long long)((i->earliest - clock + 999) / 1000));
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &o.item[k];
-        if (k == c || !other->in_use || other->d.operation != ET_TIMER || !other->entered || !i->entered)
+        if (k == c || !other->in_use || other->d.operation != ET_TIMER || !other->entered ||
+            !i->entered)
             continue;
         FAIL_IF(other->latest < i->earliest && other->latest <= clock, "ET-EXPIRE-2",
                 "c%u fires before c%u, which has an earlier deadline", c, k);
         bool tie = !i->either_place && !other->either_place && other->began == i->began &&
                    other->earliest == i->earliest && other->latest == i->latest;
         FAIL_IF(tie && other->serial < i->serial, "ET-EXPIRE-3",
-                "c%u fires before c%u, which has the same deadline and was started before it", c, k);
+                "c%u fires before c%u, which has the same deadline and was started before it", c,
+                k);
     }
     bool alone = true;
     for (unsigned k = 0; k < COUNT; k++)
@@ -791,7 +845,8 @@ static void check_timer(unsigned c) {
         not_strict("ET-WAIT-4", "waiting for one timer alone took more than two waits");
 }
 
-/* It was closed behind the loop's back, and its number may name another file now; or it is not open, or too high (ET-SUBMIT-5). */
+/* It was closed behind the loop's back, and its number may name another file now; or it is not
+ * open, or too high (ET-SUBMIT-5). */
 static bool is_of_no_descriptor(const struct item *i, int64_t result) {
     uint64_t installed = world_real.installed(i->d.fd);
     return result < 0 && (installed != i->installed || (result == -EBADF && installed == 0) ||
@@ -806,19 +861,23 @@ static void check_poll(unsigned c, int64_t result) {
         return;
     if (result < 0 && result > -4096 && i->installed != 0 && error_has_a_cause(&i->d, (int)-result))
         return;
-    FAIL_IF(result <= 0 || (told & ~asked) != 0, "ET-EVENT-4/result", "the poll c%u ends with %lld, it asks for %#x", c,
-            (long long)result, i->d.events);
+    FAIL_IF(result <= 0 || (told & ~asked) != 0, "ET-EVENT-4/result",
+            "the poll c%u ends with %lld, it asks for %#x", c, (long long)result, i->d.events);
     if (world_real.installed(i->d.fd) != i->installed)
         return; /* closed behind the loop's back */
-    FAIL_IF(any == 0, "ET-EVENT-6", "the poll c%u ends with %#x, but its descriptor is not ready", c, told);
+    FAIL_IF(any == 0, "ET-EVENT-6", "the poll c%u ends with %#x, but its descriptor is not ready",
+            c, told);
     bool vague = !offers(ETALON_OFFERS_POLL_MORE) && (any & (POLLHUP | POLLERR)) != 0;
-    FAIL_IF(!vague && (told & ~(uint32_t)any) != 0, "ET-EVENT-4/bits", "the poll c%u ends with %#x, but %#x is ready",
-            c, told, (unsigned)any);
+    FAIL_IF(!vague && (told & ~(uint32_t)any) != 0, "ET-EVENT-4/bits",
+            "the poll c%u ends with %#x, but %#x is ready", c, told, (unsigned)any);
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &o.item[k];
-        bool same = k != c && other->in_use && other->d.operation == ET_POLL && other->d.fd == i->d.fd;
-        FAIL_IF(same && other->serial < i->serial && other->ready != 0 && i->ready != 0, "ET-EVENT-5",
-                "the poll c%u ends before c%u of the same descriptor, which was started before it", c, k);
+        bool same =
+            k != c && other->in_use && other->d.operation == ET_POLL && other->d.fd == i->d.fd;
+        FAIL_IF(same && other->serial < i->serial && other->ready != 0 && i->ready != 0,
+                "ET-EVENT-5",
+                "the poll c%u ends before c%u of the same descriptor, which was started before it",
+                c, k);
     }
 }
 
@@ -831,16 +890,18 @@ static void check_taken(unsigned c, int64_t result) {
     struct item *i = &o.item[c];
     struct stream *stream = stream_of(i);
     const unsigned char *bytes = (const unsigned char *)o.buffer[c];
-    FAIL_IF(result == 0 && i->d.length > 0 && i->d.operation != ET_RECVMSG && !can_be_at_its_end(i->d.fd),
-            "ET-OP-1/end", "c%u ends with 0, the end of a stream, but its descriptor %d is at no end", c, i->d.fd);
+    FAIL_IF(result == 0 && i->d.length > 0 && i->d.operation != ET_RECVMSG &&
+                !can_be_at_its_end(i->d.fd),
+            "ET-OP-1/end",
+            "c%u ends with 0, the end of a stream, but its descriptor %d is at no end", c, i->d.fd);
     if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL)
         return;
     for (int64_t k = 0; k < result && k < BUFFER; k++) {
         bool follows = k > 0 ? bytes[k] == after(bytes[k - 1])
                              : bytes[0] >= real_world_byte(0) && bytes[0] <= real_world_byte(126);
         FAIL_IF(!follows, "ET-OP-1/bytes",
-                "c%u ends with %lld bytes, but byte %lld in its buffer (%#x) is not what was sent", c,
-                (long long)result, (long long)k, bytes[k]);
+                "c%u ends with %lld bytes, but byte %lld in its buffer (%#x) is not what was sent",
+                c, (long long)result, (long long)k, bytes[k]);
     }
     FAIL_IF(stream->placed && bytes[0] != stream->next, "ET-OP-1/bytes",
             "c%u ends with %lld bytes, but others were to come before", c, (long long)result);
@@ -853,13 +914,16 @@ static void check_given(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
     struct stream *stream = stream_of(i);
     uint64_t received;
-    FAIL_IF(result == 0 && i->d.length > 0, "ET-OP-1/bytes", "c%u ends with 0 bytes of %zu", c, i->d.length);
-    if (result <= 0 || stream == NULL || stream->before == UINT64_MAX || !real_world_received(i->d.fd, &received))
+    FAIL_IF(result == 0 && i->d.length > 0, "ET-OP-1/bytes", "c%u ends with 0 bytes of %zu", c,
+            i->d.length);
+    if (result <= 0 || stream == NULL || stream->before == UINT64_MAX ||
+        !real_world_received(i->d.fd, &received))
         return;
     stream->given += (uint64_t)result;
     FAIL_IF(received - stream->before < stream->given, "ET-OP-1/bytes",
-            "c%u ends with %lld bytes, but %llu less than were written have come to the other end", c,
-            (long long)result, (unsigned long long)(stream->given - (received - stream->before)));
+            "c%u ends with %lld bytes, but %llu less than were written have come to the other end",
+            c, (long long)result,
+            (unsigned long long)(stream->given - (received - stream->before)));
 }
 
 /* Of what an operation other than a poll tells. */
@@ -867,16 +931,18 @@ static void check_operation(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
     bool same = i->installed != 0 && world_real.installed(i->d.fd) == i->installed;
     bool bytes = i->d.operation >= ET_READ && i->d.operation <= ET_RECV;
-    FAIL_IF(bytes && result > (int64_t)i->d.length, "ET-OP-1", "c%u ends with %lld bytes of %zu", c, (long long)result,
-            i->d.length);
+    FAIL_IF(bytes && result > (int64_t)i->d.length, "ET-OP-1", "c%u ends with %lld bytes of %zu", c,
+            (long long)result, i->d.length);
     if (!same) {
         FAIL_IF(result < 0 && !is_of_no_descriptor(i, result), "ET-OP-1/error",
                 "c%u ends with %s, but its descriptor is not open", c, kit_result_name(result));
         return; /* closed behind the loop's back */
     }
-    FAIL_IF(result < 0 && (result < -4095 || !error_has_a_cause(&i->d, (int)-result)), "ET-OP-1/error",
-            "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d is another thing", c,
-            kit_result_name(result), i->d.fd);
+    FAIL_IF(result < 0 && (result < -4095 || !error_has_a_cause(&i->d, (int)-result)),
+            "ET-OP-1/error",
+            "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d "
+            "is another thing",
+            c, kit_result_name(result), i->d.fd);
     FAIL_IF(result == 0 && !is_brought_about(&i->d), "ET-OP-1/end",
             "c%u ends with 0, but what it is for has not happened", c);
     if (takes_bytes(i))
@@ -888,16 +954,18 @@ static void check_operation(unsigned c, int64_t result) {
 static void check_cancel(unsigned c, int64_t result) {
     struct item *i = &o.item[c], *target = &o.item[i->d.target % COUNT];
     bool same = target->in_use && target->serial == i->target_serial;
-    FAIL_IF(result != 0 && result != -ENOENT && result != -EALREADY, "ET-CANCEL-4", "the cancel c%u ends with %s", c,
-            kit_result_name(result));
-    FAIL_IF(result == 0 && !i->has_ended_it && (target->d.has_callback || !may_be_null()), "ET-CANCEL-4",
+    FAIL_IF(result != 0 && result != -ENOENT && result != -EALREADY, "ET-CANCEL-4",
+            "the cancel c%u ends with %s", c, kit_result_name(result));
+    FAIL_IF(result == 0 && !i->has_ended_it && (target->d.has_callback || !may_be_null()),
+            "ET-CANCEL-4",
             "the cancel c%u ends with 0, but its target has not been called with -ECANCELED", c);
     for (unsigned k = 0; k < COUNT && result == 0; k++)
         if (o.item[k].d.target == i->d.target)
             o.item[k].has_ended_it = false;
     FAIL_IF(result == -EALREADY && !i->target_pooled && !target->d.on_pool, "ET-CANCEL-4",
             "the cancel c%u ends with -EALREADY, which is for what a pool's thread has", c);
-    FAIL_IF(result == -ENOENT && same, "ET-CANCEL-4", "the cancel c%u ends with -ENOENT, but its target is in use", c);
+    FAIL_IF(result == -ENOENT && same, "ET-CANCEL-4",
+            "the cancel c%u ends with -ENOENT, but its target is in use", c);
 }
 
 static bool cancelled(unsigned c, int64_t result) {
@@ -910,19 +978,24 @@ static bool cancelled(unsigned c, int64_t result) {
     if (by_one)
         return true;
     for (unsigned k = 0; k < COUNT; k++) /* ET-CLOSE-1 */
-        if (o.item[k].in_use && o.item[k].d.operation == ET_CLOSE && o.item[k].d.fd == o.item[c].d.fd)
+        if (o.item[k].in_use && o.item[k].d.operation == ET_CLOSE &&
+            o.item[k].d.fd == o.item[c].d.fd)
             return true;
     return false;
 }
 
-/* Operations of one descriptor and direction are tried in the order of starting (ET-EVENT-1, ET-SUBMIT-8). */
+/* Operations of one descriptor and direction are tried in the order of starting (ET-EVENT-1,
+ * ET-SUBMIT-8). */
 static void check_turn(unsigned c) {
     const struct item *i = &o.item[c];
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &o.item[k];
-        FAIL_IF(other->in_use && other->serial < i->serial && direction(i) != 0 && direction(other) == direction(i) &&
-                    other->d.fd == i->d.fd && other->installed == i->installed,
-                "ET-SUBMIT-8", "c%u is served before c%u, which waits on the same descriptor and was started before it",
+        FAIL_IF(other->in_use && other->serial < i->serial && direction(i) != 0 &&
+                    direction(other) == direction(i) && other->d.fd == i->d.fd &&
+                    other->installed == i->installed,
+                "ET-SUBMIT-8",
+                "c%u is served before c%u, which waits on the same descriptor and was started "
+                "before it",
                 c, k);
     }
 }
@@ -930,27 +1003,29 @@ static void check_turn(unsigned c) {
 static void check_close(unsigned c, int64_t result) {
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &o.item[k];
-        FAIL_IF(other->in_use && waits_on(other) && other->d.fd == o.item[c].d.fd && other->serial < o.item[c].serial &&
-                    !other->d.on_pool,
-                "ET-CLOSE-1", "c%u closes descriptor %d, on which c%u still waits", c, other->d.fd, k);
+        FAIL_IF(other->in_use && waits_on(other) && other->d.fd == o.item[c].d.fd &&
+                    other->serial < o.item[c].serial && !other->d.on_pool,
+                "ET-CLOSE-1", "c%u closes descriptor %d, on which c%u still waits", c, other->d.fd,
+                k);
     }
     const struct item *i = &o.item[c];
     bool open = i->installed != 0 && world_real.installed(i->d.fd) == i->installed &&
                 syscall(SYS_fcntl, i->d.fd, 1 /* F_GETFD */, 0) >= 0;
-    FAIL_IF(result > 0 || (result < 0 && i->installed != 0 && (open || result != -EBADF)), "ET-OP-1/error",
-            "the close c%u ends with %s", c, kit_result_name(result));
+    FAIL_IF(result > 0 || (result < 0 && i->installed != 0 && (open || result != -EBADF)),
+            "ET-OP-1/error", "the close c%u ends with %s", c, kit_result_name(result));
     FAIL_IF(result == 0 && open && !interpose_other_threads(), "ET-OP-1/end",
             "the close c%u ends with 0, but descriptor %d is open", c, i->d.fd);
     world_real.released(o.item[c].d.fd);
 }
 
-/* Notifications may be taken together, and at any time before the callback: so this one may stand for all that came before it. */
+/* Notifications may be taken together, and at any time before the callback: so this one may stand
+ * for all that came before it. */
 static void check_wait(unsigned c, int64_t result) {
     struct async *async = &o.async[o.item[c].async];
     FAIL_IF(result != sizeof(uint64_t) && result != 0, "ET-ASYNC-1", "the wait c%u ends with %s", c,
             kit_result_name(result));
-    FAIL_IF(async->credits == 0, "ET-ASYNC-3", "the wait c%u ends, but no notification has come that did not end one",
-            c);
+    FAIL_IF(async->credits == 0, "ET-ASYNC-3",
+            "the wait c%u ends, but no notification has come that did not end one", c);
     async->credits--;
     async->owed = false;
 }
@@ -965,19 +1040,22 @@ static void check_result(unsigned c, int64_t result) {
         check_turn(c);
     switch (i->d.operation) {
     case ET_TIMER:
-        FAIL_IF(result != 0, "ET-EXPIRE-1/result", "the timer c%u ends with %s", c, kit_result_name(result));
+        FAIL_IF(result != 0, "ET-EXPIRE-1/result", "the timer c%u ends with %s", c,
+                kit_result_name(result));
         check_timer(c);
         break;
     case ET_POLL: check_poll(c, result); break;
     case ET_NOOP:
-        FAIL_IF(result != 0, "ET-SUBMIT-2/result", "the noop c%u ends with %s", c, kit_result_name(result));
+        FAIL_IF(result != 0, "ET-SUBMIT-2/result", "the noop c%u ends with %s", c,
+                kit_result_name(result));
         break;
     case ET_CANCEL: check_cancel(c, result); break;
     case ASYNC_WAIT: check_wait(c, result); break;
     case ET_CLOSE: check_close(c, result); break;
     case ET_ACCEPT:
-        FAIL_IF(result >= 0 && syscall(SYS_fcntl, (int)result, 1 /* F_GETFD */, 0) < 0, "ET-OP-1/end",
-                "the accept c%u ends with descriptor %lld, which is not open", c, (long long)result);
+        FAIL_IF(result >= 0 && syscall(SYS_fcntl, (int)result, 1 /* F_GETFD */, 0) < 0,
+                "ET-OP-1/end", "the accept c%u ends with descriptor %lld, which is not open", c,
+                (long long)result);
         check_operation(c, result);
         if (result >= 0)
             world_real.adopt(i->into, (int)result);
@@ -987,12 +1065,15 @@ static void check_result(unsigned c, int64_t result) {
 }
 
 static void check_place(uint32_t c, int64_t result, uint32_t userdata) {
-    FAIL_IF(c >= COUNT, "ET-CALL-2", "a callback was called for completion %u, which does not exist", c);
+    FAIL_IF(c >= COUNT, "ET-CALL-2",
+            "a callback was called for completion %u, which does not exist", c);
     const struct item *i = &o.item[c];
     FAIL_IF(o.running < 0, "ET-CALL-5", "the callback of c%u is called outside of run", c);
     FAIL_IF(!i->ever, "ET-STATE-3", "the callback of c%u is called, which was never submitted", c);
-    FAIL_IF(!i->in_use && i->deleted, "ET-DELETE-4", "the callback of c%u is called after its deletion", c);
-    FAIL_IF(!i->in_use, "ET-STATE-3", "the callback of c%u is called a second time in one episode", c);
+    FAIL_IF(!i->in_use && i->deleted, "ET-DELETE-4",
+            "the callback of c%u is called after its deletion", c);
+    FAIL_IF(!i->in_use, "ET-STATE-3", "the callback of c%u is called a second time in one episode",
+            c);
     FAIL_IF(userdata != i->d.userdata && o.subject->offers != 0, "ET-CALL-2",
             "the callback of c%u is called with another userdata than was last set", c);
     (void)result;
@@ -1004,12 +1085,15 @@ static const char *undefined_wait(unsigned c);
 /* What cannot be added (ET-ADD-5, -6): 0 or a negative errno. */
 static int refusal(unsigned c) {
     const struct etalon_subject_description *d = &o.item[c].d;
-    bool poolable = d->operation == ET_READ || d->operation == ET_PREAD || d->operation == ET_WRITE ||
-                    d->operation == ET_PWRITE || d->operation == ET_CLOSE;
+    bool poolable = d->operation == ET_READ || d->operation == ET_PREAD ||
+                    d->operation == ET_WRITE || d->operation == ET_PWRITE ||
+                    d->operation == ET_CLOSE;
     bool no_async = d->operation == ASYNC_WAIT && !o.async[o.item[c].async].open;
-    bool unknown = (d->operation >= ET_OPERATIONS && d->operation != ASYNC_WAIT) || no_async ||
-                   (d->on_pool && !poolable) || (d->operation == ET_CANCEL && (d->target >= COUNT || d->target == c)) ||
-                   (d->operation == ET_POLL && (d->events & ~(uint32_t)(POLLED | POLLERR | POLLHUP)) != 0);
+    bool unknown =
+        (d->operation >= ET_OPERATIONS && d->operation != ASYNC_WAIT) || no_async ||
+        (d->on_pool && !poolable) ||
+        (d->operation == ET_CANCEL && (d->target >= COUNT || d->target == c)) ||
+        (d->operation == ET_POLL && (d->events & ~(uint32_t)(POLLED | POLLERR | POLLHUP)) != 0);
     return unknown ? -EINVAL : d->on_pool && !offers(ETALON_OFFERS_POOL) ? -EOPNOTSUPP : 0;
 }
 
@@ -1023,7 +1107,8 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     check_place(c, result, userdata);
     struct item *i = &o.item[c];
     check_result(c, result);
-    FAIL_IF(o.running == ET_RUN_NO_WAIT && i->in_this_run && result != -ECANCELED, "ET-CALL-4/round",
+    FAIL_IF(o.running == ET_RUN_NO_WAIT && i->in_this_run && result != -ECANCELED,
+            "ET-CALL-4/round",
             "c%u, which was submitted again, is called a second time by one run(NO_WAIT)", c);
     i->in_this_run = true;
     i->in_use = i->moved = false;
@@ -1050,7 +1135,8 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     if (i->moved) /* whoever frees a completion does not rearm it */
         action = ETALON_DISARM;
     bool otherwise =
-        i->redescribed || (i->serial != serial && !i->in_use); /* described anew, or used anew and deleted */
+        /* described anew, or used anew and deleted */
+        i->redescribed || (i->serial != serial && !i->in_use);
     if (action == ETALON_REARM && otherwise && !offers(ETALON_OFFERS_READD)) {
         if (!o.lenient)
             lacks("needs a description that changes before a rearm (readd)");
@@ -1073,21 +1159,23 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     return action == ETALON_REARM ? ETALON_REARM : ETALON_DISARM;
 }
 
-/* ---- commands ----------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static uint64_t later(uint64_t ns, uint64_t delay_ms) {
     return delay_ms > (INTERPOSE_NEVER - ns) / MS_NS ? INTERPOSE_NEVER : ns + delay_ms * MS_NS;
 }
 
-/* A timer's deadline: the loop time at the call plus the delay (ET-ADD-7). The loop time lies between what it was when it last
- * had to be updated, rounded down to milliseconds, and the clock. */
+/* A timer's deadline: the loop time at the call plus the delay (ET-ADD-7). The loop time lies
+ * between what it was when it last had to be updated, rounded down to milliseconds, and the clock.
+ */
 static void deadline(struct item *i) {
     i->began = world_real.clock();
     i->earliest = later(o.time_min_ns / MS_NS * MS_NS, i->d.delay_ms);
     i->latest = later(world_real.clock() + MS_NS - 1, i->d.delay_ms);
 }
 
-/* What is submitted in a run may have missed the submissions of this round; its wait is then one too early. */
+/* What is submitted in a run may have missed the submissions of this round; its wait is then one
+ * too early. */
 static unsigned rounds_to_go(void) {
     return o.running >= 0 ? 2 : 1;
 }
@@ -1109,14 +1197,17 @@ static void starting(unsigned c) {
     if (takes_bytes(i))
         memset(o.buffer[c], 0, BUFFER);
     i->target_serial = 0;
-    i->target_pooled = i->d.operation == ET_CANCEL && i->d.target < COUNT && o.item[i->d.target].d.on_pool;
+    i->target_pooled =
+        i->d.operation == ET_CANCEL && i->d.target < COUNT && o.item[i->d.target].d.on_pool;
     if (i->d.operation == ET_CANCEL && i->d.target < COUNT && o.item[i->d.target].in_use)
         i->target_serial = o.item[i->d.target].serial;
     deadline(i);
 }
 
-/* False when it is not as expected, but documented. What was refused has not happened then, and the run goes on without it. */
-static bool expect(const struct command *command, const char *failure, int result, int wanted, int also) {
+/* False when it is not as expected, but documented. What was refused has not happened then, and the
+ * run goes on without it. */
+static bool expect(const struct command *command, const char *failure, int result, int wanted,
+                   int also) {
     char text[96] = "", line[160];
     FILE *out = fmemopen(text, sizeof text, "w");
     if (out != NULL) {
@@ -1124,15 +1215,16 @@ static bool expect(const struct command *command, const char *failure, int resul
         fclose(out);
     }
     snprintf(line, sizeof line, "%.80s = %s", text, kit_result_name(result));
-    bool run = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN || command->kind == COMMAND_DEINIT ||
-               command->kind >= COMMAND_FIRST_OF_WORLD;
+    bool run = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN ||
+               command->kind == COMMAND_DEINIT || command->kind >= COMMAND_FIRST_OF_WORLD;
     kit_event(o.result, world_real.clock(), 'c', run ? -1 : command->c, line);
     if (result == wanted || result == also)
         return true;
     char name[32];
     snprintf(name, sizeof name, "%s", kit_result_name(result));
     o.at_an_end = wanted != 0 || result > 0;
-    broken(VERDICT_FAIL, failure, "'%.60s' returned %s, expected %s%s", text, name, kit_result_name(wanted),
+    broken(VERDICT_FAIL, failure, "'%.60s' returned %s, expected %s%s", text, name,
+           kit_result_name(wanted),
            strcmp(failure, "ET-WAIT-5") == 0 ? ": its wait was interrupted (EINTR)" : "");
     return false;
 }
@@ -1153,9 +1245,9 @@ static void undo(const struct before *before) {
     o.known[before->c] = before->known;
 }
 
-#define SUBJECT(call)                                                                                                  \
-    bool before_call = interpose_inside(true);                                                                         \
-    int answer = (call);                                                                                               \
+#define SUBJECT(call)                                                                              \
+    bool before_call = interpose_inside(true);                                                     \
+    int answer = (call);                                                                           \
     (void)interpose_inside(before_call)
 
 /* Why a subject may have refused what the law lets one do. */
@@ -1218,7 +1310,8 @@ static void describe(const struct command *command) {
     struct item *i = &o.item[command->c];
     i->body = command->body;
     i->d = (struct etalon_subject_description){.operation = command->operation,
-                                               .fd = command->operation == ET_NOOP || command->operation == ET_TIMER ||
+                                               .fd = command->operation == ET_NOOP ||
+                                                             command->operation == ET_TIMER ||
                                                              command->operation == ET_CANCEL
                                                          ? -1
                                                          : descriptor(command->d),
@@ -1281,8 +1374,8 @@ static int submit(unsigned c) {
 }
 
 static bool names_async(const struct command *command) {
-    return command->d < ETALON_SUBJECT_ASYNCS && o.async[command->d].open && command->operation >= ET_ACCEPT &&
-           command->operation < ET_TIMER;
+    return command->d < ETALON_SUBJECT_ASYNCS && o.async[command->d].open &&
+           command->operation >= ET_ACCEPT && command->operation < ET_TIMER;
 }
 
 static void run_submit(const struct command *command) {
@@ -1300,7 +1393,8 @@ static void run_submit(const struct command *command) {
     struct before before = remember(c);
     if (command->kind != COMMAND_ADD)
         describe(command);
-    if (command->kind == COMMAND_DESCRIBE && offers(ETALON_OFFERS_READD) && o.subject->describe != NULL) {
+    if (command->kind == COMMAND_DESCRIBE && offers(ETALON_OFFERS_READD) &&
+        o.subject->describe != NULL) {
         SUBJECT(o.subject->describe(o.self, c, &i->d));
         (void)answer;
     }
@@ -1317,7 +1411,9 @@ static void run_submit(const struct command *command) {
     if (wanted == 0)
         starting(c);
     int result = submit(c);
-    if (!expect(command, wanted == 0 ? refused("ET-ADD-1", i->d.operation == ET_TIMER ? i->d.delay_ms : 1) : "ET-ADD-5",
+    if (!expect(command,
+                wanted == 0 ? refused("ET-ADD-1", i->d.operation == ET_TIMER ? i->d.delay_ms : 1)
+                            : "ET-ADD-5",
                 result, wanted, wanted))
         undo(&before);
 }
@@ -1344,12 +1440,13 @@ static void run_delete(const struct command *command) {
 static void describe_timer(const struct command *command) {
     struct item *i = &o.item[command->c];
     i->body = command->body;
-    i->d = (struct etalon_subject_description){.operation = ET_TIMER,
-                                               .fd = -1,
-                                               .target = ETALON_NOBODY,
-                                               .delay_ms = command->value,
-                                               .userdata = new_token(command->body),
-                                               .has_callback = command->body != 0 || !may_be_null()};
+    i->d =
+        (struct etalon_subject_description){.operation = ET_TIMER,
+                                            .fd = -1,
+                                            .target = ETALON_NOBODY,
+                                            .delay_ms = command->value,
+                                            .userdata = new_token(command->body),
+                                            .has_callback = command->body != 0 || !may_be_null()};
 }
 
 static void run_timer(const struct command *command) {
@@ -1358,7 +1455,8 @@ static void run_timer(const struct command *command) {
     if (i->in_use) {
         if (!offers(ETALON_OFFERS_CHECKED))
             LACKS("needs misuse to be refused: a timer that is in use is set (checked)");
-        bool fresh = i->starting > 0 && i->d.operation == ET_TIMER; /* it may still be adding: ET-TIMER-2 */
+        /* it may still be adding: ET-TIMER-2 */
+        bool fresh = i->starting > 0 && i->d.operation == ET_TIMER;
         if (fresh)
             LACKS("needs adding completions (rounds)");
         SUBJECT(o.subject->timer(o.self, c, command->value, new_token(command->body), 1));
@@ -1376,21 +1474,25 @@ static void run_timer(const struct command *command) {
 static void run_reset(const struct command *command) {
     unsigned c = command->c;
     struct item *i = &o.item[c];
-    bool misuse = command->other == c || (i->in_use && i->d.operation != ET_TIMER) || o.item[command->other].in_use;
+    bool misuse = command->other == c || (i->in_use && i->d.operation != ET_TIMER) ||
+                  o.item[command->other].in_use;
     if (misuse && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: a reset of no timer, or by a carrier at work (checked)");
     if (misuse)
         LACKS("needs carriers (rounds)");
     for (unsigned k = 0; k < COUNT; k++)
-        if (o.item[k].in_use && o.item[k].d.operation == ET_CANCEL && o.item[k].d.target == command->other)
+        if (o.item[k].in_use && o.item[k].d.operation == ET_CANCEL &&
+            o.item[k].d.target == command->other)
             LACKS("needs carriers that are cancelled (rounds)");
     bool again = i->in_use && i->starting > 0; /* ET-TIMER-2 */
     struct before before = remember(c);
     describe_timer(command);
     starting(c);
     i->either_place = again;
-    SUBJECT(o.subject->timer_reset(o.self, c, command->other, command->value, i->d.userdata, i->d.has_callback));
-    if (tells_states() && ask_state(command->other) != ETALON_DEAD) /* a loop without carriers leaves it alone */
+    SUBJECT(o.subject->timer_reset(o.self, c, command->other, command->value, i->d.userdata,
+                                   i->d.has_callback));
+    /* a loop without carriers leaves it alone */
+    if (tells_states() && ask_state(command->other) != ETALON_DEAD)
         o.item[command->other].carrying = rounds_to_go();
     if (!expect(command, refused("ET-RESET-3", command->value), answer, 0, 0))
         undo(&before);
@@ -1408,18 +1510,19 @@ static void run_cancel(const struct command *command) {
     }
     struct before before = remember(c);
     i->body = command->body;
-    i->d = (struct etalon_subject_description){.operation = ET_CANCEL,
-                                               .fd = -1,
-                                               .target = command->other,
-                                               .userdata = new_token(command->body),
-                                               .has_callback = command->body != 0 || !may_be_null()};
+    i->d =
+        (struct etalon_subject_description){.operation = ET_CANCEL,
+                                            .fd = -1,
+                                            .target = command->other,
+                                            .userdata = new_token(command->body),
+                                            .has_callback = command->body != 0 || !may_be_null()};
     starting(c);
     SUBJECT(o.subject->cancel(o.self, c, command->other, i->d.userdata, i->d.has_callback));
     if (!expect(command, "ET-CANCEL-1", answer, 0, 0))
         undo(&before);
 }
 
-/* ---- asyncs ------------------------------------------------------------------------------------------- */
+/* ---- asyncs ---------------------------------------------------------------------------------- */
 
 static void run_async_wait(const struct command *command) {
     struct item *i = &o.item[command->c];
@@ -1433,12 +1536,12 @@ static void run_async_wait(const struct command *command) {
     struct before before = remember(command->c);
     i->body = command->body;
     i->async = command->d;
-    i->d =
-        (struct etalon_subject_description){.operation = ASYNC_WAIT,
-                                            .fd = -1,
-                                            .target = ETALON_NOBODY,
-                                            .userdata = new_token(command->body),
-                                            .has_callback = command->body != 0 || !offers(ETALON_OFFERS_NULL_CALLBACK)};
+    i->d = (struct etalon_subject_description){
+        .operation = ASYNC_WAIT,
+        .fd = -1,
+        .target = ETALON_NOBODY,
+        .userdata = new_token(command->body),
+        .has_callback = command->body != 0 || !offers(ETALON_OFFERS_NULL_CALLBACK)};
     const char *undefined = undefined_wait(command->c);
     if (undefined != NULL)
         LACKS(undefined);
@@ -1514,12 +1617,13 @@ static bool touches_async(const struct command *command) {
 
 static bool needs_its_descriptor(const struct command *command) {
     bool dup = command->kind == COMMAND_DUP;
-    return (dup || (command->kind >= COMMAND_PEER_WRITE && command->kind <= COMMAND_PEER_CONNECT)) &&
+    return (dup ||
+            (command->kind >= COMMAND_PEER_WRITE && command->kind <= COMMAND_PEER_CONNECT)) &&
            ((command->d < ETALON_SUBJECT_ASYNCS && o.async[command->d].open) ||
             (dup && command->other < ETALON_SUBJECT_ASYNCS && o.async[command->other].open));
 }
 
-/* ---- running ------------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* What was due when the run began must have been served by its end. */
 static void check_served(const bool *due) {
@@ -1531,12 +1635,13 @@ static void check_served(const bool *due) {
                 "the run returns, but the timer c%u has not fired, which had expired", c);
         FAIL_IF(i->d.operation == ET_POLL, "ET-EVENT-4/returns",
                 "the run returns, but the poll c%u was not called, whose descriptor was ready", c);
-        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/returns", "the run returns, but the noop c%u was not called",
-                c);
+        FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/returns",
+                "the run returns, but the noop c%u was not called", c);
         FAIL_IF(direction(i) != 0 && !interpose_other_threads(), "ET-EVENT-1/returns",
                 "the run returns, but c%u has not ended, whose descriptor was ready", c);
         FAIL_IF(i->d.operation == ASYNC_WAIT, "ET-ASYNC-2",
-                "the run returns, but the wait c%u was not called, whose async had been notified", c);
+                "the run returns, but the wait c%u was not called, whose async had been notified",
+                c);
     }
 }
 
@@ -1552,13 +1657,15 @@ static const char *early_return(const char *clause) {
 static void check_run_end(int mode, const bool *due) {
     if (mode == ET_RUN_UNTIL_DONE && !o.stopped_in_run) {
         for (unsigned c = 0; c < COUNT; c++)
-            FAIL_IF(o.item[c].in_use, "ET-RUN-3", "run(UNTIL_DONE) returns although c%u is in use", c);
+            FAIL_IF(o.item[c].in_use, "ET-RUN-3", "run(UNTIL_DONE) returns although c%u is in use",
+                    c);
         return;
     }
     bool enough = o.run_callbacks >= o.asked || !anything_in_use() || o.stopped_in_run;
-    FAIL_IF(mode != ET_RUN_UNTIL_DONE && !enough, early_return(o.asked == 1 ? "ET-RUN-2" : "ET-TICK-4"),
-            "the run returns after %u callbacks, %llu were asked for, and something is in use", o.run_callbacks,
-            (unsigned long long)o.asked);
+    FAIL_IF(mode != ET_RUN_UNTIL_DONE && !enough,
+            early_return(o.asked == 1 ? "ET-RUN-2" : "ET-TICK-4"),
+            "the run returns after %u callbacks, %llu were asked for, and something is in use",
+            o.run_callbacks, (unsigned long long)o.asked);
     if (mode == ET_RUN_NO_WAIT)
         check_served(due);
 }
@@ -1580,7 +1687,8 @@ static void run_loop(const struct command *command);
 static void run_repeatedly(uint64_t callbacks) {
     const struct command once = {.kind = COMMAND_RUN, .value = ET_RUN_ONCE};
     unsigned begun = o.callbacks;
-    for (unsigned turns = 0; turns < TURNS_MAX && o.callbacks - begun < callbacks && anything_in_use(); turns++) {
+    for (unsigned turns = 0;
+         turns < TURNS_MAX && o.callbacks - begun < callbacks && anything_in_use(); turns++) {
         run_loop(&once);
         if (o.stopped_in_run || o.stopped)
             break;
@@ -1589,16 +1697,19 @@ static void run_repeatedly(uint64_t callbacks) {
 
 /* tick(0) is run(NO_WAIT), tick(1) is run(ONCE) (ET-RUN-1, ET-RUN-2). */
 static void run_loop(const struct command *command) {
-    static const uint64_t bits[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE, ETALON_OFFERS_UNTIL_DONE};
+    static const uint64_t bits[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE,
+                                    ETALON_OFFERS_UNTIL_DONE};
     bool until_done = command->kind == COMMAND_RUN && command->value == ET_RUN_UNTIL_DONE;
-    bool many = (until_done && !offers(ETALON_OFFERS_UNTIL_DONE)) ||
-                (command->kind == COMMAND_TICK && command->value > 1 && !offers(ETALON_OFFERS_TICK));
+    bool many =
+        (until_done && !offers(ETALON_OFFERS_UNTIL_DONE)) ||
+        (command->kind == COMMAND_TICK && command->value > 1 && !offers(ETALON_OFFERS_TICK));
     if (many && offers(ETALON_OFFERS_ONCE) && !o.in_callback) {
         run_repeatedly(until_done ? UINT64_MAX : command->value);
         return;
     }
     bool tick = command->kind == COMMAND_TICK && (command->value > 1 || offers(ETALON_OFFERS_TICK));
-    uint64_t mode = command->kind == COMMAND_TICK && command->value > 1 ? ET_RUN_ONCE : command->value;
+    uint64_t mode =
+        command->kind == COMMAND_TICK && command->value > 1 ? ET_RUN_ONCE : command->value;
     if (mode <= ET_RUN_UNTIL_DONE && !tick && !offers(bits[mode]))
         LACKS("needs a mode of run that is not offered");
     if (tick && !offers(ETALON_OFFERS_TICK))
@@ -1619,7 +1730,9 @@ static void run_loop(const struct command *command) {
     o.run_callbacks = 0;
     o.stopped_in_run = false;
     o.idle_waits = o.barren_waits = 0;
-    o.asked = command->kind == COMMAND_TICK ? command->value : mode == ET_RUN_UNTIL_DONE ? UINT64_MAX : mode;
+    o.asked = command->kind == COMMAND_TICK ? command->value
+              : mode == ET_RUN_UNTIL_DONE   ? UINT64_MAX
+                                            : mode;
     bool refused = mode > ET_RUN_UNTIL_DONE, was_stopped = o.stopped;
     SUBJECT(tick ? o.subject->tick(o.self, (uint32_t)command->value)
                  : o.subject->run(o.self, (uint32_t)command->value));
@@ -1676,7 +1789,8 @@ static void make_loop(void) {
         o.item[c].d.target = ETALON_NOBODY;
         o.item[c].due_since = -1;
     }
-    o.host = (struct etalon_subject_host){.size = sizeof o.host, .called = called, .descriptors_max = 64};
+    o.host = (struct etalon_subject_host){
+        .size = sizeof o.host, .called = called, .descriptors_max = 64};
     o.now_ms = 0;
     o.time_min_ns = world_real.clock();
     o.stopped = o.wake_pending = false;
@@ -1703,18 +1817,20 @@ static void run_deinit(const struct command *command) {
         LACKS("needs a deinit inside a callback to be refused (guarded)");
     int answer = release_loop();
     int wanted = o.in_callback ? -EBUSY : 0;
-    bool good = expect(command, o.in_callback ? "ET-DEINIT-1" : "ET-DEINIT-2", answer, wanted, wanted);
+    bool good =
+        expect(command, o.in_callback ? "ET-DEINIT-1" : "ET-DEINIT-2", answer, wanted, wanted);
     if (o.in_callback || !good)
         return;
     make_loop();
 }
 
-/* ---- the world ---------------------------------------------------------------------------------------- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 static bool closes_early(const struct command *command) {
     int fd = descriptor(command->kind == COMMAND_DUP ? command->other : command->d);
     for (unsigned c = 0; c < COUNT && fd >= 0; c++)
-        if (o.item[c].in_use && waits_on(&o.item[c]) && o.item[c].d.fd == fd && !offers(ETALON_OFFERS_CLOSED_EARLY))
+        if (o.item[c].in_use && waits_on(&o.item[c]) && o.item[c].d.fd == fd &&
+            !offers(ETALON_OFFERS_CLOSED_EARLY))
             return true;
     return false;
 }
@@ -1724,7 +1840,8 @@ static void *wake_up_there(void *unused) {
     return unused;
 }
 
-/* By another thread, as a wake-up is meant to be: some loops take one from their own thread for needless. */
+/* By another thread, as a wake-up is meant to be: some loops take one from their own thread for
+ * needless. */
 static void there(void *(*start)(void *), void *argument) {
     pthread_t thread;
     bool before = interpose_inside(false);
@@ -1767,15 +1884,16 @@ static bool may_be_forgotten(unsigned c) {
     for (unsigned k = 0; k < COUNT; k++)
         if (o.item[k].in_use && o.item[k].d.operation == ET_CANCEL && o.item[k].d.target == c)
             return false;
-    return !o.item[c].in_use && offers(ETALON_OFFERS_FORGET) && (!tells_states() || ask_state(c) == ETALON_DEAD);
+    return !o.item[c].in_use && offers(ETALON_OFFERS_FORGET) &&
+           (!tells_states() || ask_state(c) == ETALON_DEAD);
 }
 
 /* What happens to a completion that carries a reset is a matter of rounds (ET-RESET-5 to -11). */
 static bool of_carrier(const struct command *command) {
     bool targets = command->kind == COMMAND_CANCEL || command->kind == COMMAND_RESET ||
                    (command->kind == COMMAND_SUBMIT && command->operation == ET_CANCEL);
-    bool completion =
-        command->kind <= COMMAND_CANCEL || command->kind == COMMAND_FORGET || command->kind == COMMAND_DESCRIBE;
+    bool completion = command->kind <= COMMAND_CANCEL || command->kind == COMMAND_FORGET ||
+                      command->kind == COMMAND_DESCRIBE;
     return (completion && o.item[command->c].carrying > 0) ||
            (targets && command->other < COUNT && o.item[command->other].carrying > 0);
 }
@@ -1812,7 +1930,8 @@ static void run_command(const struct command *command) {
             bool before = interpose_inside(true);
             o.subject->forget(o.self, command->c);
             (void)interpose_inside(before);
-            o.item[command->c] = (struct item){.moved = true, .due_since = -1, .d.target = ETALON_NOBODY};
+            o.item[command->c] =
+                (struct item){.moved = true, .due_since = -1, .d.target = ETALON_NOBODY};
         }
         break;
     case COMMAND_RETURN: break;
@@ -1845,10 +1964,12 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
     interpose_begin(INTERPOSE_TIME, &hooks);
     unsigned before = open_descriptors();
-    if (offers(ETALON_OFFERS_DEINIT)) { /* what a library opens once for the whole process is no leak */
+    /* what a library opens once for the whole process is no leak */
+    if (offers(ETALON_OFFERS_DEINIT)) {
         make_loop();
         int answer = release_loop();
-        FAIL_IF(answer != 0, "ET-DEINIT-2", "deinit of a fresh loop returned %s", kit_result_name(answer));
+        FAIL_IF(answer != 0, "ET-DEINIT-2", "deinit of a fresh loop returned %s",
+                kit_result_name(answer));
         before = open_descriptors();
         result->events = 0; /* nothing was wrong, and the program has not begun */
     }

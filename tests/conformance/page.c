@@ -1,4 +1,5 @@
-/* The page of `etalon check --html` (check.h), which report.py makes, and where the files are that belong to the tool. */
+/* The page of `etalon check --html` (check.h), which report.py makes, and where the files are that
+ * belong to the tool. */
 #ifndef ETALON_WITHOUT_KIT
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 
 extern char **environ;
 
-/* An installed tool has its files in ../share/etalon, one that was built has them in the tree; NULL when there is neither. */
+/* An installed tool has its files in ../share/etalon, one that was built has them in the tree; NULL
+ * when there is neither. */
 char *tool_file(const char *installed, const char *in_the_tree) {
     char self[4096], path[8192];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -32,7 +34,8 @@ static int python(char *const arguments[]) {
     pid_t child;
     int status = 0, error = posix_spawnp(&child, "python3", NULL, NULL, arguments, environ);
     if (error != 0) {
-        fprintf(stderr, "etalon: --html: python3, which makes the page, cannot be run: %s\n", strerror(error));
+        fprintf(stderr, "etalon: --html: python3, which makes the page, cannot be run: %s\n",
+                strerror(error));
         return -1;
     }
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -44,16 +47,19 @@ bool page_possible(void) {
     char *old_enough[] = {"python3", "-c", "import sys; sys.exit(sys.version_info < (3, 9))", NULL};
     char *script = tool_file("report.py", "tests/conformance/report.py");
     if (script == NULL)
-        fputs("etalon: --html: report.py, which makes the page, is neither in ../share/etalon nor in "
-              "../../tests/conformance "
-              "beside this program\n",
-              stderr);
+        fputs(
+            "etalon: --html: report.py, which makes the page, is neither in ../share/etalon nor in "
+            "../../tests/conformance "
+            "beside this program\n",
+            stderr);
     free(script);
     if (script == NULL)
         return false;
     int status = python(old_enough);
     if (status > 0)
-        fputs("etalon: --html: python3, which makes the page, does not start or is older than 3.9\n", stderr);
+        fputs(
+            "etalon: --html: python3, which makes the page, does not start or is older than 3.9\n",
+            stderr);
     return status == 0;
 }
 

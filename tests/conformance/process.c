@@ -1,5 +1,6 @@
-/* One process for each run (process.h). What it does there, it does to itself: its memory is a copy, its standard streams
- * lead nowhere, its process group is killed with it, and of what it writes into the shared result nothing is believed unseen. */
+/* One process for each run (process.h). What it does there, it does to itself: its memory is a
+ * copy, its standard streams lead nowhere, its process group is killed with it, and of what it
+ * writes into the shared result nothing is believed unseen. */
 #ifndef ETALON_WITHOUT_KIT
 
 #include "process.h"
@@ -21,7 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WATCHDOG_NS    (process_watchdog_s * UINT64_C(1000000000)) /* for what makes no call that could be counted */
+#define WATCHDOG_NS                                                                                \
+    (process_watchdog_s * UINT64_C(1000000000)) /* for what makes no call that could be counted */
 #define PARALLEL_MAX   64
 #define DEPTH_MAX      2
 #define FILE_BYTES_MAX (16 << 20)
@@ -52,7 +54,8 @@ static void *shared_memory(size_t size) {
     return memory;
 }
 
-/* In the new process: no descriptor of the runner's is left here, nor a standard stream. `said` takes what is written to standard error, -1: nothing does. */
+/* In the new process: no descriptor of the runner's is left here, nor a standard stream. `said`
+ * takes what is written to standard error, -1: nothing does. */
 static void seclude(const void *mine, int said) {
     struct rlimit none = {0, 0}, processor = {process_watchdog_s, process_watchdog_s + 1},
                   file = {FILE_BYTES_MAX, FILE_BYTES_MAX};
@@ -70,7 +73,7 @@ static void seclude(const void *mine, int said) {
             munmap(slots[i].shared, slots[i].size);
 }
 
-/* ---- loading ------------------------------------------------------------------------------------------ */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 struct look {
     bool good;
@@ -80,8 +83,10 @@ struct look {
 };
 
 static bool valid_name(const char *name) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._+";
-    return name != NULL && *name != '\0' && strlen(name) < 40 && strspn(name, letters) == strlen(name);
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._+";
+    return name != NULL && *name != '\0' && strlen(name) < 40 &&
+           strspn(name, letters) == strlen(name);
 }
 
 #define ASYNCS     (ETALON_OFFERS_ASYNC | ETALON_OFFERS_ASYNC_KEPT)
@@ -114,7 +119,8 @@ static const char *incomplete(const struct etalon_subject *s) {
         {ETALON_OFFERS_CANCEL, s->cancel != NULL, "cancel"},
         {ETALON_OFFERS_DELETE, s->remove != NULL, "remove"},
         {ETALON_OFFERS_READD, s->submit != NULL, "submit"},
-        {ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE, s->run != NULL, "run"},
+        {ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE, s->run != NULL,
+         "run"},
         {ETALON_OFFERS_TICK, s->tick != NULL, "tick"},
         {ETALON_OFFERS_STOP, s->stop != NULL, "stop"},
         {ETALON_OFFERS_STOPPED, s->stopped != NULL, "stopped"},
@@ -138,10 +144,11 @@ static const char *incomplete(const struct etalon_subject *s) {
     return NULL;
 }
 
-#define ROUNDS_NEED                                                                                                    \
-    (ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL | ETALON_OFFERS_DELETE | ETALON_OFFERS_READD |  \
-     ETALON_OFFERS_STATE | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_TICK | ETALON_OFFERS_STOPPED | \
-     ETALON_OFFERS_STOP | ETALON_OFFERS_DEINIT | ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_WAKEUP)
+#define ROUNDS_NEED                                                                                \
+    (ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL | ETALON_OFFERS_DELETE |    \
+     ETALON_OFFERS_READD | ETALON_OFFERS_STATE | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |    \
+     ETALON_OFFERS_TICK | ETALON_OFFERS_STOPPED | ETALON_OFFERS_STOP | ETALON_OFFERS_DEINIT |      \
+     ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_WAKEUP)
 
 /* NULL after a sentence in `error`. */
 static const struct etalon_subject *load_subject(const char *path, char *error, size_t size) {
@@ -157,20 +164,23 @@ static const struct etalon_subject *load_subject(const char *path, char *error, 
         return NULL;
     }
     if (s->abi != ETALON_SUBJECT_ABI) {
-        snprintf(error, size, "is made for version %u of etalon_subject.h, this runner knows version %d", s->abi,
+        snprintf(error, size,
+                 "is made for version %u of etalon_subject.h, this runner knows version %d", s->abi,
                  ETALON_SUBJECT_ABI);
         return NULL;
     }
     /* A newer adapter has more members than this runner knows of, an older one fewer. */
     if (s->size < SIZE_MIN) {
-        snprintf(error, size, "says that its struct etalon_subject has %u bytes, expected at least %zu", s->size,
+        snprintf(error, size,
+                 "says that its struct etalon_subject has %u bytes, expected at least %zu", s->size,
                  SIZE_MIN);
         return NULL;
     }
     subject = completed(s);
     s = &subject;
     if (!valid_name(s->name)) {
-        snprintf(error, size, "has no name, or one with other than letters, digits, '-', '.', '_', '+'");
+        snprintf(error, size,
+                 "has no name, or one with other than letters, digits, '-', '.', '_', '+'");
         return NULL;
     }
     const char *missing = incomplete(s);
@@ -178,13 +188,16 @@ static const struct etalon_subject *load_subject(const char *path, char *error, 
         snprintf(error, size, "offers what needs the function '%s', which is null", missing);
         return NULL;
     }
-    for (const struct etalon_subject_difference *d = s->differences; d != NULL && d->clause != NULL; d++)
+    for (const struct etalon_subject_difference *d = s->differences; d != NULL && d->clause != NULL;
+         d++)
         if (outside_refuses(d->clause) != NULL) {
-            snprintf(error, size, "documents the difference '%.40s', %s", d->clause, outside_refuses(d->clause));
+            snprintf(error, size, "documents the difference '%.40s', %s", d->clause,
+                     outside_refuses(d->clause));
             return NULL;
         }
     if ((s->offers & ETALON_OFFERS_ROUNDS) != 0 && (s->offers & ROUNDS_NEED) != ROUNDS_NEED) {
-        snprintf(error, size, "offers rounds, but not all of the calls that are judged with them (RUNNER.md)");
+        snprintf(error, size,
+                 "offers rounds, but not all of the calls that are judged with them (RUNNER.md)");
         return NULL;
     }
     return s;
@@ -199,13 +212,16 @@ static void look_here(const char *path, struct look *look) {
         snprintf(to->version, sizeof to->version, "%s", version != NULL ? version : "unknown");
         snprintf(to->notes, sizeof to->notes, "%s", s->notes != NULL ? s->notes : "");
         to->offers = s->offers;
-        for (unsigned i = 0; s->differences != NULL && s->differences[i].clause != NULL && i < SUBJECT_DIFFERENCES;
+        for (unsigned i = 0;
+             s->differences != NULL && s->differences[i].clause != NULL && i < SUBJECT_DIFFERENCES;
              i++) {
             const char *failure = s->differences[i].clause, *slash = strchr(failure, '/');
-            snprintf(to->difference[i].clause, sizeof to->difference[i].clause, "%.*s", (int)strcspn(failure, "/"),
-                     failure);
-            snprintf(to->difference[i].kind, sizeof to->difference[i].kind, "%s", slash != NULL ? slash + 1 : "");
-            snprintf(to->difference[i].why, sizeof to->difference[i].why, "%s", s->differences[i].why);
+            snprintf(to->difference[i].clause, sizeof to->difference[i].clause, "%.*s",
+                     (int)strcspn(failure, "/"), failure);
+            snprintf(to->difference[i].kind, sizeof to->difference[i].kind, "%s",
+                     slash != NULL ? slash + 1 : "");
+            snprintf(to->difference[i].why, sizeof to->difference[i].why, "%s",
+                     s->differences[i].why);
             to->differences = i + 1;
         }
         look->good = true;
@@ -220,15 +236,18 @@ static const char *signal_name(int number) {
     return text;
 }
 
-/* What a subject says of itself is told on one line, and to a terminal. Other texts than ASCII stay. */
+/* What a subject says of itself is told on one line, and to a terminal. Other texts than ASCII
+ * stay. */
 static void make_printable(char *text, size_t size) {
     text[size - 1] = '\0';
     for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-        if (*p < ' ' || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)) /* the last: U+0080 to U+009F */
+        /* the last: U+0080 to U+009F */
+        if (*p < ' ' || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
             *p = '?';
 }
 
-/* The first line that a library wrote before it ended the process: a reason, as of AddressSanitizer. */
+/* The first line that a library wrote before it ended the process: a reason, as of
+ * AddressSanitizer. */
 static void add_reason(char *error, size_t size, int said) {
     char line[201] = "";
     ssize_t length = said >= 0 ? pread(said, line, sizeof line - 1, 0) : 0;
@@ -299,11 +318,12 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
     return good;
 }
 
-/* ---- a run -------------------------------------------------------------------------------------------- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static void run_here(const struct job *job, struct kit_result *result) {
     char error[320];
-    const struct world_kind_functions *world = job->trace->simulated_only ? &world_simulated : &world_real;
+    const struct world_kind_functions *world =
+        job->trace->simulated_only ? &world_simulated : &world_real;
     if (job->reference) {
         reference_run(&job->trace->program, world, result);
         return;
@@ -320,7 +340,8 @@ static void run_here(const struct job *job, struct kit_result *result) {
 }
 
 static bool believable(struct kit_result *result) {
-    if (result->magic != KIT_MAGIC || result->verdict >= VERDICTS || result->events > KIT_EVENTS_MAX)
+    if (result->magic != KIT_MAGIC || result->verdict >= VERDICTS ||
+        result->events > KIT_EVENTS_MAX)
         return false;
     make_printable(result->clause, sizeof result->clause);
     make_printable(result->kind, sizeof result->kind);
@@ -355,20 +376,22 @@ static void conclude(struct slot *slot, const struct job *job, int status, bool 
     struct outcome *outcome = job->outcome;
     memset(outcome, 0, sizeof *outcome);
     outcome->ended = true;
-    bool ended_by_itself = !timed_out && WIFEXITED(status) && WEXITSTATUS(status) == 0 && believable(result);
+    bool ended_by_itself =
+        !timed_out && WIFEXITED(status) && WEXITSTATUS(status) == 0 && believable(result);
     if (ended_by_itself) {
         keep(outcome, result);
     } else if (timed_out || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)) {
         outcome->verdict = VERDICT_HANG;
-        snprintf(outcome->message, sizeof outcome->message, "no end: it makes no call that could be counted");
+        snprintf(outcome->message, sizeof outcome->message,
+                 "no end: it makes no call that could be counted");
     } else {
         outcome->verdict = VERDICT_CRASH;
         if (WIFSIGNALED(status)) {
             snprintf(outcome->signal, sizeof outcome->signal, "%s", signal_name(WTERMSIG(status)));
             snprintf(outcome->message, sizeof outcome->message, "it crashes: %s", outcome->signal);
         } else {
-            snprintf(outcome->message, sizeof outcome->message, "it ends the process by itself, with status %d",
-                     WEXITSTATUS(status));
+            snprintf(outcome->message, sizeof outcome->message,
+                     "it ends the process by itself, with status %d", WEXITSTATUS(status));
         }
     }
     keep_events(outcome, result);
@@ -394,7 +417,8 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
     syscall(SYS_exit_group, 1);
 }
 
-void process_run(struct job *job, unsigned jobs, unsigned parallel, void (*progress)(unsigned done, unsigned all)) {
+void process_run(struct job *job, unsigned jobs, unsigned parallel,
+                 void (*progress)(unsigned done, unsigned all)) {
     unsigned next = 0, done = 0;
     assert(depth < DEPTH_MAX);
     struct slot *own = &slots[depth++ * PARALLEL_MAX];

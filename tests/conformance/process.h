@@ -17,7 +17,8 @@ struct subject {
     } difference[SUBJECT_DIFFERENCES];
 };
 
-/* False after one line in `error`: not an adapter, of another version, incomplete, or it crashes when it is loaded. */
+/* False after one line in `error`: not an adapter, of another version, incomplete, or it crashes
+ * when it is loaded. */
 bool subject_look(const char *path, struct subject *subject, char *error, size_t error_size);
 
 /* A run that has ended. */
@@ -42,9 +43,10 @@ struct job {
 /* Real time after which a run is taken for one without an end, in seconds. */
 extern unsigned process_watchdog_s;
 
-/* Runs all jobs, at most `parallel` at a time. progress may be null; it is called after each, which is marked as ended, and
- * may run others. */
-void process_run(struct job *job, unsigned jobs, unsigned parallel, void (*progress)(unsigned done, unsigned all));
+/* Runs all jobs, at most `parallel` at a time. progress may be null; it is called after each, which
+ * is marked as ended, and may run others. */
+void process_run(struct job *job, unsigned jobs, unsigned parallel,
+                 void (*progress)(unsigned done, unsigned all));
 
 void outcome_free(struct outcome *outcome);
 

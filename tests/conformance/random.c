@@ -11,10 +11,11 @@
 
 #define MAIN_COMMANDS 24
 #define DESCRIPTORS   4
-/* Who offers this can be asked for most of what there is, and each second program is one of those for the reference. */
-#define EVERYTHING                                                                                                     \
-    (ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_READD | ETALON_OFFERS_STATE | ETALON_OFFERS_READ |  \
-     ETALON_OFFERS_SEND)
+/* Who offers this can be asked for most of what there is, and each second program is one of those
+ * for the reference. */
+#define EVERYTHING                                                                                 \
+    (ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_READD | ETALON_OFFERS_STATE |   \
+     ETALON_OFFERS_READ | ETALON_OFFERS_SEND)
 #define ASYNC DESCRIPTORS /* the handle of the one async */
 
 struct writer {
@@ -49,14 +50,16 @@ static uint64_t far_delay(struct writer *w) {
 static const uint8_t of_kind[WORLD_KINDS][12] = {
     [WORLD_PIPE_READER] = {ET_POLL, ET_READ, ET_CLOSE},
     [WORLD_PIPE_WRITER] = {ET_POLL, ET_WRITE, ET_CLOSE},
-    [WORLD_STREAM] = {ET_POLL, ET_READ, ET_WRITE, ET_SEND, ET_RECV, ET_SENDMSG, ET_RECVMSG, ET_SHUTDOWN, ET_CLOSE},
+    [WORLD_STREAM] = {ET_POLL, ET_READ, ET_WRITE, ET_SEND, ET_RECV, ET_SENDMSG, ET_RECVMSG,
+                      ET_SHUTDOWN, ET_CLOSE},
     [WORLD_DATAGRAM] = {ET_POLL, ET_SEND, ET_RECV, ET_SENDMSG, ET_RECVMSG, ET_CLOSE},
     [WORLD_LISTENER] = {ET_ACCEPT, ET_ACCEPT, ET_CLOSE},
     [WORLD_SOCKET] = {ET_CONNECT, ET_CONNECT, ET_CLOSE},
     [WORLD_FILE] = {ET_READ, ET_WRITE, ET_PREAD, ET_PWRITE, ET_CLOSE},
 };
 
-/* An operation of descriptor d, if the subject offers one: half of them polls, where those are possible. */
+/* An operation of descriptor d, if the subject offers one: half of them polls, where those are
+ * possible. */
 static bool draw_operation(struct writer *w, unsigned d, struct command *c) {
     const uint8_t *possible = of_kind[w->kind[d]];
     c->value = POLLIN;
@@ -69,13 +72,16 @@ static bool draw_operation(struct writer *w, unsigned d, struct command *c) {
     }
     if (offered == 0)
         return false;
-    c->operation = operation[0] == ET_POLL && draw(w, 2) == 0 ? ET_POLL : operation[draw(w, offered)];
+    c->operation =
+        operation[0] == ET_POLL && draw(w, 2) == 0 ? ET_POLL : operation[draw(w, offered)];
     bool shares = c->operation != ET_POLL && has(w, ETALON_OFFERS_MANY_POLLS) && draw(w, 3) == 0;
     c->c = (uint8_t)(shares ? draw(w, PROGRAM_COMPLETIONS) : d);
     c->d = (uint8_t)d;
     c->value = 1 + draw(w, 8);
     if (c->operation == ET_POLL)
-        c->value = w->kind[d] == WORLD_PIPE_READER ? 1 : w->kind[d] == WORLD_PIPE_WRITER ? 4 : 1 + draw(w, 2) * 4;
+        c->value = w->kind[d] == WORLD_PIPE_READER   ? 1
+                   : w->kind[d] == WORLD_PIPE_WRITER ? 4
+                                                     : 1 + draw(w, 2) * 4;
     else if (c->operation == ET_SHUTDOWN)
         c->value = draw(w, 3);
     else if (c->operation == ET_ACCEPT)
@@ -85,7 +91,8 @@ static bool draw_operation(struct writer *w, unsigned d, struct command *c) {
     return true;
 }
 
-/* A completion for a descriptor or a timer: each descriptor has one of its own where only one may wait on it. */
+/* A completion for a descriptor or a timer: each descriptor has one of its own where only one may
+ * wait on it. */
 static struct command operation(struct writer *w) {
     struct command c = {.kind = COMMAND_SUBMIT, .body = (uint8_t)(1 + draw(w, 4))};
     unsigned d = draw(w, DESCRIPTORS);
@@ -116,19 +123,23 @@ static struct command on_the_loop(struct writer *w) {
     case 0:
     case 1:
         if (has(w, ETALON_OFFERS_DELETE))
-            return (struct command){.kind = COMMAND_DELETE, .c = (uint8_t)draw(w, PROGRAM_COMPLETIONS)};
+            return (struct command){.kind = COMMAND_DELETE,
+                                    .c = (uint8_t)draw(w, PROGRAM_COMPLETIONS)};
         break;
     case 2:
         if (has(w, ETALON_OFFERS_RESET)) {
-            struct command reset = {.kind = COMMAND_RESET, .c = (uint8_t)(5 + draw(w, 3)), .other = 4, .body = c.body};
+            struct command reset = {
+                .kind = COMMAND_RESET, .c = (uint8_t)(5 + draw(w, 3)), .other = 4, .body = c.body};
             reset.value = draw(w, 16) == 0 ? far_delay(w) : draw(w, 12);
             return reset;
         }
         break;
     case 3:
         if (has(w, ETALON_OFFERS_CANCEL))
-            return (struct command){
-                .kind = COMMAND_CANCEL, .c = 4, .other = (uint8_t)draw(w, PROGRAM_COMPLETIONS - 4), .body = c.body};
+            return (struct command){.kind = COMMAND_CANCEL,
+                                    .c = 4,
+                                    .other = (uint8_t)draw(w, PROGRAM_COMPLETIONS - 4),
+                                    .body = c.body};
         break;
     default: break;
     }
@@ -147,7 +158,9 @@ static struct command in_the_world(struct writer *w) {
         c.kind = w->kind[c.d] == WORLD_LISTENER ? COMMAND_PEER_CONNECT : COMMAND_PEER_WRITE;
         c.value = 1 + draw(w, 8);
         return c;
-    case 4: c.kind = draw(w, 4) == 0 ? COMMAND_PEER_CLOSE : COMMAND_PEER_READ, c.value = 4096; return c;
+    case 4:
+        c.kind = draw(w, 4) == 0 ? COMMAND_PEER_CLOSE : COMMAND_PEER_READ, c.value = 4096;
+        return c;
     default: c.kind = COMMAND_WAKEUP;
     }
     c.d = 0;
@@ -185,8 +198,9 @@ static void body(struct writer *w, unsigned number) {
 }
 
 static void main_body(struct writer *w) {
-    static const uint8_t kinds[] = {WORLD_STREAM,   WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_STREAM,
-                                    WORLD_DATAGRAM, WORLD_LISTENER,    WORLD_SOCKET,      WORLD_FILE};
+    static const uint8_t kinds[] = {WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER,
+                                    WORLD_STREAM, WORLD_DATAGRAM,    WORLD_LISTENER,
+                                    WORLD_SOCKET, WORLD_FILE};
     unsigned some = has(w, ETALON_OFFERS_FILES)     ? 8
                     : has(w, ETALON_OFFERS_CONNECT) ? 7
                     : has(w, ETALON_OFFERS_ACCEPT)  ? 6
@@ -216,8 +230,12 @@ static void main_body(struct writer *w) {
     p->count[0] = p->commands;
 }
 
-void random_program(struct program *program, uint64_t seed, uint64_t number, const struct etalon_subject *subject) {
-    struct writer w = {.state = seed << 32 ^ number, .offers = subject->offers, .subject = subject, .program = program};
+void random_program(struct program *program, uint64_t seed, uint64_t number,
+                    const struct etalon_subject *subject) {
+    struct writer w = {.state = seed << 32 ^ number,
+                       .offers = subject->offers,
+                       .subject = subject,
+                       .program = program};
     memset(program, 0, sizeof *program);
     if ((subject->offers & ETALON_OFFERS_ROUNDS) != 0 ||
         ((subject->offers & EVERYTHING) == EVERYTHING && number % 2 != 0)) {

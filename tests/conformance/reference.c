@@ -28,7 +28,8 @@ static void on_log(void *self, char mark, const char *line) {
     kit_event(run->result, run->world->clock(), kind, c, line);
 }
 
-void reference_run(const struct program *program, const struct world_kind_functions *world, struct kit_result *result) {
+void reference_run(const struct program *program, const struct world_kind_functions *world,
+                   struct kit_result *result) {
     struct lockstep_report report;
     struct run run = {result, world};
     kit_ask_states(ask_states);

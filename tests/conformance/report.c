@@ -13,7 +13,7 @@
 #define ETALON_VERSION "0.1.0"
 #endif
 
-/* ---- the law ------------------------------------------------------------------------------------------ */
+/* ---- the law --------------------------------------------------------------------------------- */
 
 static void trim(char *text) {
     size_t length = strlen(text);
@@ -30,7 +30,9 @@ static void append(char *text, size_t size, const char *line) {
 }
 
 static const char *level_of(const char *text) {
-    return strstr(text, "MUST") != NULL ? "MUST" : strstr(text, "SHOULD") != NULL ? "SHOULD" : "MAY";
+    return strstr(text, "MUST") != NULL     ? "MUST"
+           : strstr(text, "SHOULD") != NULL ? "SHOULD"
+                                            : "MAY";
 }
 
 static bool clause_begin(struct law *law, const char *line, const char *section) {
@@ -52,7 +54,8 @@ bool law_read(struct law *law, const char *path) {
     FILE *file = fopen(path, "r");
     bool inside = false, good = true;
     if (file == NULL) {
-        fprintf(stderr, "etalon: %s: %s (--law FILE says where the law is)\n", path, strerror(errno));
+        fprintf(stderr, "etalon: %s: %s (--law FILE says where the law is)\n", path,
+                strerror(errno));
         return false;
     }
     while (good && fgets(line, sizeof line, file) != NULL) {
@@ -72,13 +75,14 @@ bool law_read(struct law *law, const char *path) {
     }
     fclose(file);
     for (unsigned i = 0; i < law->clauses; i++)
-        snprintf(law->clause[i].level, sizeof law->clause[i].level, "%s", level_of(law->clause[i].text));
+        snprintf(law->clause[i].level, sizeof law->clause[i].level, "%s",
+                 level_of(law->clause[i].text));
     if (!good || law->clauses == 0)
         fprintf(stderr, "etalon: %s: no numbered clauses\n", path);
     return good && law->clauses > 0;
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* How many bytes of valid UTF-8 begin here, 0 if it is none. */
 static unsigned utf8(const unsigned char *p) {
@@ -136,8 +140,9 @@ static const char *kind_name(char kind) {
 
 /* The event's own completion's, and what has changed of the others. */
 static void states(FILE *out, const struct kit_event *e, int8_t *known) {
-    static const char *const name[KIT_STATES] = {"dead",   "adding",    "active", "deleting", "unused",
-                                                 "in_use", "submitted", "called", "silent"};
+    static const char *const name[KIT_STATES] = {"dead",      "adding", "active",
+                                                 "deleting",  "unused", "in_use",
+                                                 "submitted", "called", "silent"};
     bool any = false;
     int own = e->kind == 'c' || e->kind == 'b' ? e->completion : -1;
     if (own >= 0 && own < PROGRAM_COMPLETIONS && e->state[own] >= 0 && e->state[own] < KIT_STATES)
@@ -279,7 +284,8 @@ void report_full(FILE *out, const void *what) {
     struct tm utc;
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     fprintf(out,
-            "{\"etalon\":\"%s\",\"spec\":\"1.0-draft\",\"abi\":%d,\"created\":\"%s\",\"seed\":%llu,\"random\":%llu,"
+            "{\"etalon\":\"%s\",\"spec\":\"1.0-draft\",\"abi\":%d,\"created\":\"%s\",\"seed\":%llu,"
+            "\"random\":%llu,"
             "\"strict\":%s,\n\"clauses\":[",
             ETALON_VERSION, ETALON_SUBJECT_ABI, created, (unsigned long long)check->seed,
             (unsigned long long)check->random, check->strict ? "true" : "false");

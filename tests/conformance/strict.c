@@ -1,6 +1,8 @@
-/* The strict judge, for a subject that offers ETALON_OFFERS_ROUNDS: the lockstep driver (model/lockstep.c), compiled once more around
- * functions that pass each call of Etalon's interface on to the subject. So a subject is held to the very same comparisons as the
- * reference loop, those excepted that look into a loop's own memory: the queues, the count of active completions, allocations. */
+/* The strict judge, for a subject that offers ETALON_OFFERS_ROUNDS: the lockstep driver
+ * (model/lockstep.c), compiled once more around functions that pass each call of Etalon's interface
+ * on to the subject. So a subject is held to the very same comparisons as the reference loop, those
+ * excepted that look into a loop's own memory: the queues, the count of active completions,
+ * allocations. */
 #ifndef ETALON_WITHOUT_KIT
 
 #define LOCKSTEP_BY_INTERFACE
@@ -54,7 +56,7 @@ static struct {
     unsigned asyncs_gone; /* mask: the subject's async had its descriptor closed behind its back */
 } k;
 
-/* ---- from the subject --------------------------------------------------------------------------------- */
+/* ---- from the subject ------------------------------------------------------------------------ */
 
 static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t userdata) {
     bool before = interpose_inside(false);
@@ -67,21 +69,22 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     return action == ET_REARM ? ETALON_REARM : ETALON_DISARM;
 }
 
-#define ASK(type, call)                                                                                                \
-    bool before = interpose_inside(true);                                                                              \
-    type answer = (call);                                                                                              \
-    (void)interpose_inside(before);                                                                                    \
+#define ASK(type, call)                                                                            \
+    bool before = interpose_inside(true);                                                          \
+    type answer = (call);                                                                          \
+    (void)interpose_inside(before);                                                                \
     return answer
-#define TELL(call)                                                                                                     \
-    bool before = interpose_inside(true);                                                                              \
-    call;                                                                                                              \
+#define TELL(call)                                                                                 \
+    bool before = interpose_inside(true);                                                          \
+    call;                                                                                          \
     (void)interpose_inside(before)
 
-/* ---- to the subject ----------------------------------------------------------------------------------- */
+/* ---- to the subject -------------------------------------------------------------------------- */
 
 int strict_loop_init(struct et_loop *loop, const struct et_options *options) {
     static struct et_descriptor *const some = (struct et_descriptor *)&k;
-    if (options->pool != NULL && k.pool == NULL) /* what ET-POOL-16 says of it is the adapter's business */
+    /* what ET-POOL-16 says of it is the adapter's business */
+    if (options->pool != NULL && k.pool == NULL)
         return -EINVAL;
     k.host = (struct etalon_subject_host){.size = sizeof k.host,
                                           .called = called,
@@ -98,7 +101,8 @@ int strict_loop_init(struct et_loop *loop, const struct et_options *options) {
     return answer;
 }
 
-/* A loop that does not exist cannot be asked: what ET-DEINIT-4 says of it is the adapter's business. */
+/* A loop that does not exist cannot be asked: what ET-DEINIT-4 says of it is the adapter's
+ * business. */
 int strict_loop_deinit(struct et_loop *loop) {
     if (k.self == NULL)
         return -EINVAL;
@@ -154,16 +158,20 @@ void strict_loop_wakeup(struct et_loop *loop) {
 }
 
 enum et_state strict_completion_state(const struct et_completion *c) {
-    ASK(enum et_state, k.self == NULL ? ET_DEAD : (enum et_state)k.subject->state(k.self, index_of(c)));
+    ASK(enum et_state,
+        k.self == NULL ? ET_DEAD : (enum et_state)k.subject->state(k.self, index_of(c)));
 }
 
 static uint32_t token_of(void *userdata) {
     return (uint32_t)(uintptr_t)userdata;
 }
 
-static void tell_parameters(const struct et_completion *c, unsigned i, struct etalon_subject_description *d) {
+static void tell_parameters(const struct et_completion *c, unsigned i,
+                            struct etalon_subject_description *d) {
     switch (c->operation) {
-    case ET_CANCEL: d->target = c->cancel.target == NULL ? ETALON_NOBODY : index_of(c->cancel.target); break;
+    case ET_CANCEL:
+        d->target = c->cancel.target == NULL ? ETALON_NOBODY : index_of(c->cancel.target);
+        break;
     case ET_ACCEPT:
         d->address = c->accept.address;
         d->address_length = c->accept.address_length;
@@ -220,7 +228,8 @@ int strict_loop_delete(struct et_loop *loop, struct et_completion *c) {
 }
 
 /* The description that a later add repeats. */
-static void now_a_timer(struct et_completion *c, uint64_t delay_ms, et_callback callback, void *userdata) {
+static void now_a_timer(struct et_completion *c, uint64_t delay_ms, et_callback callback,
+                        void *userdata) {
     c->operation = ET_TIMER;
     c->on_pool = false;
     c->timer.delay_ms = delay_ms;
@@ -228,7 +237,8 @@ static void now_a_timer(struct et_completion *c, uint64_t delay_ms, et_callback 
     c->userdata = userdata;
 }
 
-static void now_a_cancel(struct et_completion *c, struct et_completion *target, et_callback callback, void *userdata) {
+static void now_a_cancel(struct et_completion *c, struct et_completion *target,
+                         et_callback callback, void *userdata) {
     c->operation = ET_CANCEL;
     c->on_pool = false;
     c->cancel.target = target;
@@ -236,24 +246,27 @@ static void now_a_cancel(struct et_completion *c, struct et_completion *target, 
     c->userdata = userdata;
 }
 
-int strict_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_ms, et_callback callback,
-                      void *userdata) {
+int strict_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_ms,
+                      et_callback callback, void *userdata) {
     (void)loop;
     bool before = interpose_inside(true);
-    int answer = k.subject->timer(k.self, index_of(c), delay_ms, token_of(userdata), callback != NULL);
+    int answer =
+        k.subject->timer(k.self, index_of(c), delay_ms, token_of(userdata), callback != NULL);
     (void)interpose_inside(before);
     if (answer == 0)
         now_a_timer(c, delay_ms, callback, userdata);
     return answer;
 }
 
-int strict_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struct et_completion *carrier,
-                            uint64_t delay_ms, et_callback callback, void *userdata) {
+int strict_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
+                            struct et_completion *carrier, uint64_t delay_ms, et_callback callback,
+                            void *userdata) {
     (void)loop;
     uint32_t by = carrier == NULL ? ETALON_NOBODY : index_of(carrier);
     bool active = strict_completion_state(c) == ET_ACTIVE;
     bool before = interpose_inside(true);
-    int answer = k.subject->timer_reset(k.self, index_of(c), by, delay_ms, token_of(userdata), callback != NULL);
+    int answer = k.subject->timer_reset(k.self, index_of(c), by, delay_ms, token_of(userdata),
+                                        callback != NULL);
     (void)interpose_inside(before);
     if (answer == 0)
         now_a_timer(c, delay_ms, callback, userdata);
@@ -262,19 +275,20 @@ int strict_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struc
     return answer;
 }
 
-int strict_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
-                       et_callback callback, void *userdata) {
+int strict_loop_cancel(struct et_loop *loop, struct et_completion *cancel,
+                       struct et_completion *target, et_callback callback, void *userdata) {
     (void)loop;
     uint32_t whom = target == NULL ? ETALON_NOBODY : index_of(target);
     bool before = interpose_inside(true);
-    int answer = k.subject->cancel(k.self, index_of(cancel), whom, token_of(userdata), callback != NULL);
+    int answer =
+        k.subject->cancel(k.self, index_of(cancel), whom, token_of(userdata), callback != NULL);
     (void)interpose_inside(before);
     if (answer == 0)
         now_a_cancel(cancel, target, callback, userdata);
     return answer;
 }
 
-/* ---- its pool ---- */
+/* ---- its pool -------------------------------------------------------------------------------- */
 
 int strict_pool_init(struct et_pool *pool, const struct et_pool_options *options) {
     (void)pool;
@@ -296,7 +310,8 @@ int strict_pool_deinit(struct et_pool *pool) {
     if (answer != 0)
         return answer;
     if (interpose_participants_left() > 0)
-        differ("ET-POOL-14", "%u threads have not ended with their pool", interpose_participants_left());
+        differ("ET-POOL-14", "%u threads have not ended with their pool",
+               interpose_participants_left());
     k.pool = NULL;
     k.workers = 0;
     return 0;
@@ -321,7 +336,8 @@ static bool sleeps(const struct eti_worker *worker) {
     return interpose_sleeps(((const struct worker *)worker)->thread);
 }
 
-/* Whose system call it is that a thread is about to make: a close names no buffer, but the first of its descriptor will be taken first. */
+/* Whose system call it is that a thread is about to make: a close names no buffer, but the first of
+ * its descriptor will be taken first. */
 static unsigned work_of(const struct interpose_call *call) {
     if (call->operation != ET_CLOSE)
         return whose(call->identity);
@@ -341,7 +357,8 @@ static bool is_wake_up(const struct interpose_call *call) {
 static void take_work(struct eti_worker *worker, const struct interpose_call *call) {
     unsigned i = work_of(call);
     if (i == MODEL_NONE) {
-        differ("ET-POOL-4", "a thread is about to make a system call that belongs to no work: %s on %d",
+        differ("ET-POOL-4",
+               "a thread is about to make a system call that belongs to no work: %s on %d",
                operation_name(call->operation), call->fd);
         return;
     }
@@ -349,11 +366,13 @@ static void take_work(struct eti_worker *worker, const struct interpose_call *ca
     worker->phase = ETI_EXECUTES;
 }
 
-/* After the system call a thread goes to wake the loop, or to lock what leads out of the loop; by then it has handed over. */
-static void hand_over(struct eti_worker *worker, enum interpose_stop stop, const struct interpose_call *call) {
+/* After the system call a thread goes to wake the loop, or to lock what leads out of the loop; by
+ * then it has handed over. */
+static void hand_over(struct eti_worker *worker, enum interpose_stop stop,
+                      const struct interpose_call *call) {
     if (stop == INTERPOSE_CALL && !is_wake_up(call)) {
-        differ("ET-POOL-4", "a thread is about to make a second system call for c%u: %s on %d", index_of(worker->work),
-               operation_name(call->operation), call->fd);
+        differ("ET-POOL-4", "a thread is about to make a second system call for c%u: %s on %d",
+               index_of(worker->work), operation_name(call->operation), call->fd);
         return;
     }
     worker->wakes = stop == INTERPOSE_CALL;
@@ -361,7 +380,8 @@ static void hand_over(struct eti_worker *worker, enum interpose_stop stop, const
     worker->phase = ETI_WAKES;
 }
 
-/* One step of the five of spec/trace-format.md, by the subject's own thread: from one place where it stands still to the next. */
+/* One step of the five of spec/trace-format.md, by the subject's own thread: from one place where
+ * it stands still to the next. */
 bool strict_pool_step(struct eti_worker *worker) {
     struct participant *thread = ((struct worker *)worker)->thread;
     bool idle = worker->phase == ETI_IDLE;
@@ -391,13 +411,14 @@ bool strict_pool_step(struct eti_worker *worker) {
     return stop != INTERPOSE_ENDED;
 }
 
-/* ---- its asyncs ---- */
+/* ---- its asyncs ------------------------------------------------------------------------------ */
 
 static unsigned async_number(const struct et_async *async) {
     return (unsigned)(async - s.async);
 }
 
-/* The model knows an async by its descriptor. Which that is, is seen by what the subject makes (world_kind_functions.gives). */
+/* The model knows an async by its descriptor. Which that is, is seen by what the subject makes
+ * (world_kind_functions.gives). */
 int strict_async_init(struct et_async *async) {
     unsigned a = async_number(async);
     bool before = interpose_inside(true);
@@ -427,14 +448,15 @@ int strict_async_notify(struct et_async *async) {
     ASK(int, is_gone(a) ? -EINVAL : k.subject->async_notify(k.self, a));
 }
 
-int strict_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c, et_callback callback,
-                      void *userdata) {
+int strict_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c,
+                      et_callback callback, void *userdata) {
     unsigned a = async_number(async);
     (void)loop;
     if (k.self == NULL || is_gone(a))
         return -EINVAL;
     bool before = interpose_inside(true);
-    int answer = k.subject->async_wait(k.self, index_of(c), a, token_of(userdata), callback != NULL);
+    int answer =
+        k.subject->async_wait(k.self, index_of(c), a, token_of(userdata), callback != NULL);
     (void)interpose_inside(before);
     if (answer != 0)
         return answer;
@@ -456,12 +478,13 @@ static void described(unsigned c) {
 }
 
 static void forgotten(unsigned c) {
-    if (k.self == NULL || k.subject->forget == NULL || (k.subject->offers & ETALON_OFFERS_FORGET) == 0)
+    if (k.self == NULL || k.subject->forget == NULL ||
+        (k.subject->offers & ETALON_OFFERS_FORGET) == 0)
         return;
     TELL(k.subject->forget(k.self, c));
 }
 
-/* ---- a run -------------------------------------------------------------------------------------------- */
+/* ---- a run ----------------------------------------------------------------------------------- */
 
 static void on_log(void *self, char mark, const char *line) {
     struct kit_result *result = self;
@@ -499,14 +522,16 @@ void strict_run(const struct etalon_subject *subject, const struct program *prog
     result->callbacks = (uint32_t)report.callbacks;
     result->waits = (uint32_t)report.waits;
     if (report.differs) {
-        result->verdict = strcmp(report.clause, "ET-WAIT-4") == 0 || strcmp(report.clause, "ET-STOP-3") == 0
-                              ? VERDICT_NOT_STRICT
-                              : VERDICT_FAIL;
+        result->verdict =
+            strcmp(report.clause, "ET-WAIT-4") == 0 || strcmp(report.clause, "ET-STOP-3") == 0
+                ? VERDICT_NOT_STRICT
+                : VERDICT_FAIL;
         snprintf(result->clause, sizeof result->clause, "%s", report.clause);
         snprintf(result->message, sizeof result->message, "%s", report.what);
     } else if (report.not_possible && report.init_error == 0) {
         result->verdict = VERDICT_NOT_OFFERED;
-        snprintf(result->message, sizeof result->message, "needs a kernel that the %s one is not", world->name);
+        snprintf(result->message, sizeof result->message, "needs a kernel that the %s one is not",
+                 world->name);
     }
     kit_end(result);
 }

@@ -1,11 +1,13 @@
-/* Copies files through the thread pool, with a progress bar, while a timer keeps ticking; says at the end how late the ticks were. Reading
- * and writing a file blocks whoever does it, whatever the descriptor's mode: here that is a pool thread, and the loop goes on.
+/* Copies files through the thread pool, with a progress bar, while a timer keeps ticking; says at
+ * the end how late the ticks were. Reading and writing a file blocks whoever does it, whatever the
+ * descriptor's mode: here that is a pool thread, and the loop goes on.
  *
  *   copy [--tick-ms N] [--block-kib N] [--threads N] FROM TO [FROM TO…]
  *
- * Every file has a pipeline of its own: one block is read while the one before is written. A copy that fails or is interrupted leaves no
- * half-written file: it is written under a name of its own and gets the right one at the end. SIGINT, SIGTERM and SIGHUP reach the loop
- * as a notification; a second one ends the program at once. Exit status 1 when a copy failed, 2 for wrong usage. */
+ * Every file has a pipeline of its own: one block is read while the one before is written. A copy
+ * that fails or is interrupted leaves no half-written file: it is written under a name of its own
+ * and gets the right one at the end. SIGINT, SIGTERM and SIGHUP reach the loop as a notification; a
+ * second one ends the program at once. Exit status 1 when a copy failed, 2 for wrong usage. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -56,7 +58,7 @@ static uint64_t late[LATE_MAX_MS + 1]; /* how many ticks were that many ms late 
 static size_t block_bytes = 256 * 1024;
 static int64_t bytes_all, bytes_done;
 
-/* ---- a file --------------------------------------------------------------------------------------------- */
+/* ---- a file ---------------------------------------------------------------------------------- */
 
 static enum et_action on_read(struct et_loop *, struct et_completion *, int64_t, void *);
 static enum et_action on_written(struct et_loop *, struct et_completion *, int64_t, void *);
@@ -91,7 +93,8 @@ static void finish(struct file *f) {
         f->error = errno;
     if (f->error != 0) {
         unlink(f->partial);
-        fprintf(stderr, "%scopy: %s to %s: %s\n", isatty(2) ? "\r\033[K" : "", f->from, f->to, strerror(f->error));
+        fprintf(stderr, "%scopy: %s to %s: %s\n", isatty(2) ? "\r\033[K" : "", f->from, f->to,
+                strerror(f->error));
         failures++;
     }
     if (--unfinished == 0) {
@@ -119,7 +122,8 @@ static void next_block(struct block *b) {
     }
 }
 
-static enum et_action on_read(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_read(struct et_loop *l, struct et_completion *c, int64_t result,
+                              void *userdata) {
     struct block *b = userdata;
     (void)l, (void)c;
     if (result < 0)
@@ -140,7 +144,8 @@ static enum et_action on_read(struct et_loop *l, struct et_completion *c, int64_
     return ET_DISARM;
 }
 
-static enum et_action on_written(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_written(struct et_loop *l, struct et_completion *c, int64_t result,
+                                 void *userdata) {
     struct block *b = userdata;
     (void)l, (void)c;
     if (result < 0) {
@@ -151,7 +156,8 @@ static enum et_action on_written(struct et_loop *l, struct et_completion *c, int
         b->done += (size_t)result;
     }
     if (b->file->error == 0 &&
-        b->done < b->length) /* a disk that is nearly full takes a part, and says why at the next write */
+        /* a disk that is nearly full takes a part, and says why at the next write */
+        b->done < b->length)
         submit(b, ET_PWRITE);
     else
         next_block(b);
@@ -160,7 +166,8 @@ static enum et_action on_written(struct et_loop *l, struct et_completion *c, int
 
 static int begin(struct file *f) {
     struct stat status, same;
-    f->in = open(f->from, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO would wait for a writer; a file does not mind */
+    /* a FIFO would wait for a writer; a file does not mind */
+    f->in = open(f->from, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (f->in < 0 || fstat(f->in, &status) != 0)
         return errno;
     if (!S_ISREG(status.st_mode))
@@ -203,7 +210,7 @@ static void release(struct file *f) {
     free(f->partial);
 }
 
-/* ---- the ticks ------------------------------------------------------------------------------------------ */
+/* ---- the ticks ------------------------------------------------------------------------------- */
 
 static void show_progress(void) {
     char bar[BAR + 1];
@@ -217,7 +224,8 @@ static void show_progress(void) {
             (long long)(bytes_all / 1024), (unsigned long long)ticks);
 }
 
-static enum et_action on_tick(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_tick(struct et_loop *l, struct et_completion *c, int64_t result,
+                              void *userdata) {
     struct timespec t;
     (void)c, (void)result, (void)userdata;
     clock_gettime(CLOCK_MONOTONIC, &t); /* not the loop's time: how late is the callback itself? */
@@ -230,7 +238,7 @@ static enum et_action on_tick(struct et_loop *l, struct et_completion *c, int64_
     return ET_REARM;
 }
 
-/* ---- interruption ------------------------------------------------------------------------------------------ */
+/* ---- interruption ---------------------------------------------------------------------------- */
 
 static void on_signal(int number) {
     signal_seen = number;
@@ -238,7 +246,8 @@ static void on_signal(int number) {
 }
 
 /* Each block under way ends, the last of a file removes it. */
-static enum et_action on_interrupted(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_interrupted(struct et_loop *l, struct et_completion *c, int64_t result,
+                                     void *userdata) {
     (void)l, (void)c, (void)result, (void)userdata;
     for (unsigned i = 0; i < files; i++)
         if (file[i].busy > 0)
@@ -253,7 +262,9 @@ static int watch_signals(void) {
         return error;
     for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++)
         sigaction(numbers[i],
-                  &(struct sigaction){.sa_handler = on_signal, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)}, NULL);
+                  &(struct sigaction){.sa_handler = on_signal,
+                                      .sa_flags = (int)(SA_RESTART | SA_RESETHAND)},
+                  NULL);
     return et_async_wait(&loop, &interruption, &interrupted, on_interrupted, NULL);
 }
 
@@ -264,13 +275,14 @@ static uint64_t lateness(uint64_t per_mille) {
     return ms;
 }
 
-/* ---- the program ---------------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static uint64_t number(const char *option, const char *text, uint64_t most) {
     char *end;
     unsigned long long value = strtoull(text, &end, 10);
     if (*text < '0' || *text > '9' || *end != '\0' || value < 1 || value > most) {
-        fprintf(stderr, "copy: --%s: '%s' is not a number from 1 to %llu\n", option, text, (unsigned long long)most);
+        fprintf(stderr, "copy: --%s: '%s' is not a number from 1 to %llu\n", option, text,
+                (unsigned long long)most);
         exit(2);
     }
     return value;
@@ -287,7 +299,9 @@ static void read_arguments(int argc, char **argv, struct et_pool_options *pool_o
         default: exit(2);
         }
     if (optind == argc || (argc - optind) % 2 != 0 || (argc - optind) / 2 > FILES_MAX) {
-        fprintf(stderr, "usage: copy [--tick-ms N] [--block-kib N] [--threads N] FROM TO [FROM TO...]   (at most %d)\n",
+        fprintf(stderr,
+                "usage: copy [--tick-ms N] [--block-kib N] [--threads N] FROM TO [FROM TO...]   "
+                "(at most %d)\n",
                 FILES_MAX);
         exit(2);
     }
@@ -336,10 +350,12 @@ int main(int argc, char **argv) {
     et_pool_deinit(&pool);
     for (unsigned i = 0; i < files; i++)
         release(&file[i]);
-    printf("%lld bytes copied, %u failed; %llu ticks of %llu ms, late by %llu ms (median), %llu ms (99 %%), %llu ms "
+    printf("%lld bytes copied, %u failed; %llu ticks of %llu ms, late by %llu ms (median), %llu ms "
+           "(99 %%), %llu ms "
            "(worst)\n",
            (long long)bytes_done, failures, (unsigned long long)ticks, (unsigned long long)tick_ms,
-           (unsigned long long)lateness(500), (unsigned long long)lateness(990), (unsigned long long)lateness(1000));
+           (unsigned long long)lateness(500), (unsigned long long)lateness(990),
+           (unsigned long long)lateness(1000));
     fflush(stdout);
     if (signal_seen != 0)
         raise(signal_seen); /* whose handler was reset */

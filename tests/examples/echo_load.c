@@ -1,10 +1,12 @@
-/* echo_load: drives echo_server with many connections from one loop, and checks every byte that comes back.
+/* echo_load: drives echo_server with many connections from one loop, and checks every byte that
+ * comes back.
  *
- *   echo_load --port N [--connections N] [--messages N] [--size BYTES] [--idle N] [--idle-ms N] [--timeout-ms N]
+ *   echo_load --port N [--connections N] [--messages N] [--size BYTES] [--idle N] [--idle-ms N]
+ * [--timeout-ms N]
  *
- * Every connection sends its messages one after the other, each when the one before has come back. The first --idle of
- * them then stay silent until the server closes them, which it must not do before --idle-ms. Prints one line; the exit
- * status is 1 when anything went wrong. */
+ * Every connection sends its messages one after the other, each when the one before has come back.
+ * The first --idle of them then stay silent until the server closes them, which it must not do
+ * before --idle-ms. Prints one line; the exit status is 1 when anything went wrong. */
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -31,8 +33,8 @@ static struct et_loop loop;
 static struct et_completion watchdog;
 static struct sockaddr_in server;
 static struct client *clients;
-static unsigned long port, connections = 1000, messages = 10, size = 64, idle = ULONG_MAX, idle_ms = 500,
-                           timeout_ms = 30000;
+static unsigned long port, connections = 1000, messages = 10, size = 64, idle = ULONG_MAX,
+                           idle_ms = 500, timeout_ms = 30000;
 static unsigned long connected, messages_done, idle_closed, finished, errors;
 static uint64_t late_ms_max;
 
@@ -44,9 +46,10 @@ static void must(int result, const char *what) {
     }
 }
 
-/* ---- the end of a client --------------------------------------------------------------------------------------- */
+/* ---- the end of a client --------------------------------------------------------------------- */
 
-static enum et_action closed(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action closed(struct et_loop *l, struct et_completion *c, int64_t result,
+                             void *userdata) {
     (void)c, (void)userdata;
     errors += result < 0;
     if (++finished == connections)
@@ -66,15 +69,17 @@ static void finish(struct client *client) {
 
 static enum et_action fail(struct client *client, const char *what, int64_t result) {
     if (errors++ < COMPLAINTS_MAX)
-        fprintf(stderr, "echo_load: connection %lu, message %lu: %s%s%s\n", client->number, client->messages, what,
-                result < 0 ? ": " : "", result < 0 ? strerror((int)-result) : "");
+        fprintf(stderr, "echo_load: connection %lu, message %lu: %s%s%s\n", client->number,
+                client->messages, what, result < 0 ? ": " : "",
+                result < 0 ? strerror((int)-result) : "");
     finish(client);
     return ET_DISARM;
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
-static enum et_action silence_ended(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action silence_ended(struct et_loop *l, struct et_completion *c, int64_t result,
+                                    void *userdata) {
     (void)c;
     struct client *client = userdata;
     if (result != 0)
@@ -100,7 +105,8 @@ static void describe_recv(struct client *client) {
     client->recv.recv.length = size - client->received;
 }
 
-/* Sends and receives at the same time, so that a message may be larger than all buffers on its way. */
+/* Sends and receives at the same time, so that a message may be larger than all buffers on its way.
+ */
 static void begin_message(struct client *client) {
     for (size_t i = 0; i < size; i++)
         client->out[i] = (unsigned char)(client->number * 31 + client->messages * 7 + i);
@@ -113,7 +119,8 @@ static void begin_message(struct client *client) {
     must(et_loop_add(&loop, &client->recv), "recv");
 }
 
-static enum et_action sent(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action sent(struct et_loop *l, struct et_completion *c, int64_t result,
+                           void *userdata) {
     (void)l, (void)c;
     struct client *client = userdata;
     if (result < 0)
@@ -125,7 +132,8 @@ static enum et_action sent(struct et_loop *l, struct et_completion *c, int64_t r
     return ET_REARM;
 }
 
-static enum et_action received(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action received(struct et_loop *l, struct et_completion *c, int64_t result,
+                               void *userdata) {
     (void)l;
     struct client *client = userdata;
     if (result <= 0)
@@ -152,9 +160,10 @@ static enum et_action received(struct et_loop *l, struct et_completion *c, int64
     return ET_DISARM;
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
-static enum et_action connection_made(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action connection_made(struct et_loop *l, struct et_completion *c, int64_t result,
+                                      void *userdata) {
     (void)l, (void)c;
     struct client *client = userdata;
     if (result < 0)
@@ -167,17 +176,20 @@ static enum et_action connection_made(struct et_loop *l, struct et_completion *c
 static void start(struct client *client) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     must(fd < 0 ? -errno : 0, "socket");
-    client->send = (struct et_completion){.operation = ET_SEND, .fd = fd, .callback = sent, .userdata = client};
-    client->recv = (struct et_completion){.operation = ET_RECV, .fd = fd, .callback = received, .userdata = client};
+    client->send = (struct et_completion){
+        .operation = ET_SEND, .fd = fd, .callback = sent, .userdata = client};
+    client->recv = (struct et_completion){
+        .operation = ET_RECV, .fd = fd, .callback = received, .userdata = client};
     client->close.fd = fd;
-    client->connect =
-        (struct et_completion){.operation = ET_CONNECT, .fd = fd, .callback = connection_made, .userdata = client};
+    client->connect = (struct et_completion){
+        .operation = ET_CONNECT, .fd = fd, .callback = connection_made, .userdata = client};
     client->connect.connect.address = (const struct sockaddr *)&server;
     client->connect.connect.address_length = sizeof server;
     must(et_loop_add(&loop, &client->connect), "connect");
 }
 
-static enum et_action time_is_up(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action time_is_up(struct et_loop *l, struct et_completion *c, int64_t result,
+                                 void *userdata) {
     (void)l, (void)c, (void)result, (void)userdata;
     for (unsigned long i = 0; i < connections; i++) {
         if (!clients[i].finished)
@@ -241,8 +253,9 @@ int main(int argc, char **argv) {
     must(et_loop_deinit(&loop), "et_loop_deinit");
     free(clients);
     free(buffers);
-    printf("echo_load: %lu connections, %lu messages, %lu bytes, %lu closed when idle (at most %" PRIu64
-           " ms late), %lu errors, %" PRIu64 " ms\n",
-           connected, messages_done, messages_done * size, idle_closed, late_ms_max, errors, took_ms);
+    printf("echo_load: %lu connections, %lu messages, %lu bytes, %lu closed when idle (at most "
+           "%" PRIu64 " ms late), %lu errors, %" PRIu64 " ms\n",
+           connected, messages_done, messages_done * size, idle_closed, late_ms_max, errors,
+           took_ms);
     return errors == 0 && finished == connections ? EXIT_SUCCESS : EXIT_FAILURE;
 }

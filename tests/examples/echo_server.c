@@ -1,9 +1,10 @@
-/* echo_server: a TCP server on the loopback interface that sends back what it receives, to many connections at once.
+/* echo_server: a TCP server on the loopback interface that sends back what it receives, to many
+ * connections at once.
  *
  *   echo_server [--port N] [--connections N] [--idle-ms N] [--exit-after N]
  *
- * A connection that is silent for --idle-ms (10000; 0: no limit) is closed. SIGINT, SIGTERM, or --exit-after closed
- * connections end the server. All memory is allocated at the start. */
+ * A connection that is silent for --idle-ms (10000; 0: no limit) is closed. SIGINT, SIGTERM, or
+ * --exit-after closed connections end the server. All memory is allocated at the start. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -19,9 +20,10 @@
 #define ACCEPT_RETRY_MS 50
 
 struct connection {
-    struct et_completion transfer; /* recv and send in turn: nothing is read before the last echo is out */
-    struct et_completion idle;     /* the timer that closes a silent connection … */
-    struct et_completion carrier;  /* … and what moves it to a later deadline */
+    /* recv and send in turn: nothing is read before the last echo is out */
+    struct et_completion transfer;
+    struct et_completion idle;    /* the timer that closes a silent connection … */
+    struct et_completion carrier; /* … and what moves it to a later deadline */
     struct et_completion close;
     struct connection *next_free;
     int fd; /* -1: the slot is free */
@@ -52,11 +54,14 @@ static bool dead(const struct et_completion *completion) {
 
 static void shut_down(void);
 
-/* ---- one connection ------------------------------------------------------------------------------------------------ */
+/* ---- one connection -------------------------------------------------------------------------- */
 
-static enum et_action closed_connection(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata);
-static enum et_action received(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata);
-static enum et_action sent(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata);
+static enum et_action closed_connection(struct et_loop *l, struct et_completion *c, int64_t result,
+                                        void *userdata);
+static enum et_action received(struct et_loop *l, struct et_completion *c, int64_t result,
+                               void *userdata);
+static enum et_action sent(struct et_loop *l, struct et_completion *c, int64_t result,
+                           void *userdata);
 
 static void describe_recv(struct connection *connection) {
     struct et_completion *c = &connection->transfer;
@@ -82,7 +87,8 @@ static void hang_up(struct connection *connection) {
         return;
     connection->closing = true;
     et_loop_delete(&loop, &connection->transfer);
-    et_loop_delete(&loop, &connection->idle); /* before its carrier, which then has nothing to apply */
+    /* before its carrier, which then has nothing to apply */
+    et_loop_delete(&loop, &connection->idle);
     et_loop_delete(&loop, &connection->carrier);
     connection->close.operation = ET_CLOSE;
     connection->close.fd = connection->fd;
@@ -91,14 +97,16 @@ static void hang_up(struct connection *connection) {
     must(et_loop_add(&loop, &connection->close), "close");
 }
 
-static enum et_action idle_expired(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action idle_expired(struct et_loop *l, struct et_completion *c, int64_t result,
+                                   void *userdata) {
     (void)l, (void)c, (void)result;
     idle_closed++;
     hang_up(userdata);
     return ET_DISARM;
 }
 
-static enum et_action received(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action received(struct et_loop *l, struct et_completion *c, int64_t result,
+                               void *userdata) {
     (void)c;
     struct connection *connection = userdata;
     if (result <= 0) { /* the end of the stream, or an error such as ECONNRESET */
@@ -106,10 +114,12 @@ static enum et_action received(struct et_loop *l, struct et_completion *c, int64
         hang_up(connection);
         return ET_DISARM;
     }
-    /* The loop's time is as old as this round, maybe older than the message: the limit would come too early. */
+    /* The loop's time is as old as this round, maybe older than the message: the limit would come
+     * too early. */
     et_loop_update_now(l);
     if (idle_ms > 0)
-        must(et_loop_timer_reset(l, &connection->idle, &connection->carrier, idle_ms, idle_expired, connection),
+        must(et_loop_timer_reset(l, &connection->idle, &connection->carrier, idle_ms, idle_expired,
+                                 connection),
              "timer");
     connection->received = (size_t)result;
     connection->sent = 0;
@@ -117,7 +127,8 @@ static enum et_action received(struct et_loop *l, struct et_completion *c, int64
     return ET_REARM;
 }
 
-static enum et_action sent(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action sent(struct et_loop *l, struct et_completion *c, int64_t result,
+                           void *userdata) {
     (void)l, (void)c;
     struct connection *connection = userdata;
     if (result < 0) {
@@ -147,20 +158,22 @@ static void open_connection(int fd) {
         must(et_loop_timer(&loop, &connection->idle, idle_ms, idle_expired, connection), "timer");
 }
 
-/* ---- the server ---------------------------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 static void accept_more(void) {
     if (!shutting_down && free_connections != NULL && dead(&acceptor) && dead(&accept_retry))
         must(et_loop_add(&loop, &acceptor), "accept");
 }
 
-static enum et_action retry_accept(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action retry_accept(struct et_loop *l, struct et_completion *c, int64_t result,
+                                   void *userdata) {
     (void)l, (void)c, (void)result, (void)userdata;
     accept_more();
     return ET_DISARM;
 }
 
-static enum et_action connection_accepted(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action connection_accepted(struct et_loop *l, struct et_completion *c,
+                                          int64_t result, void *userdata) {
     (void)c, (void)userdata;
     if (result >= 0) {
         accepted++;
@@ -170,15 +183,17 @@ static enum et_action connection_accepted(struct et_loop *l, struct et_completio
     }
     if (result == -ECONNABORTED) /* that client has gone again; others may wait */
         return ET_REARM;
-    /* EMFILE and the like: the client stays in the backlog, so accepting at once would fail again at once, for ever. */
+    /* EMFILE and the like: the client stays in the backlog, so accepting at once would fail again
+     * at once, for ever. */
     refused++;
     must(et_loop_timer(l, &accept_retry, ACCEPT_RETRY_MS, retry_accept, NULL), "timer");
     return ET_DISARM;
 }
 
-/* The end of a connection. What hang_up deleted is dead after the second phase of this round; only then can the slot
- * serve again, so a noop comes back in the next round to see to it. */
-static enum et_action closed_connection(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+/* The end of a connection. What hang_up deleted is dead after the second phase of this round; only
+ * then can the slot serve again, so a noop comes back in the next round to see to it. */
+static enum et_action closed_connection(struct et_loop *l, struct et_completion *c, int64_t result,
+                                        void *userdata) {
     (void)l;
     struct connection *connection = userdata;
     errors += result < 0;
@@ -206,7 +221,8 @@ static void shut_down(void) {
         hang_up(&connections[i]);
 }
 
-static enum et_action signal_received(struct et_loop *l, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action signal_received(struct et_loop *l, struct et_completion *c, int64_t result,
+                                      void *userdata) {
     (void)l, (void)c, (void)userdata;
     must(result < 0 ? (int)result : 0, "signals");
     shut_down();
@@ -218,7 +234,9 @@ static int open_signals(void) {
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    int fd = sigprocmask(SIG_BLOCK, &set, NULL) < 0
+                 ? -1
+                 : signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     must(fd < 0 ? -errno : 0, "signalfd");
     return fd;
 }
@@ -253,7 +271,9 @@ static void read_options(int argc, char **argv) {
         unsigned long value = option < 4 && i + 1 < argc ? strtoul(argv[i + 1], &end, 10) : 0;
         if (end == NULL || end == argv[i + 1] || *end != '\0' || value < options[option].min ||
             value > options[option].max) {
-            fprintf(stderr, "usage: %s [--port N] [--connections N] [--idle-ms N] [--exit-after N]\n", argv[0]);
+            fprintf(stderr,
+                    "usage: %s [--port N] [--connections N] [--idle-ms N] [--exit-after N]\n",
+                    argv[0]);
             exit(2);
         }
         *options[option].value = value;
@@ -270,13 +290,14 @@ int main(int argc, char **argv) {
     }
     must(et_loop_init(&loop, NULL), "et_loop_init");
 
-    signals = (struct et_completion){.operation = ET_READ, .fd = open_signals(), .callback = signal_received};
+    signals = (struct et_completion){
+        .operation = ET_READ, .fd = open_signals(), .callback = signal_received};
     signals.read.buffer = &signal_info;
     signals.read.length = sizeof signal_info;
     must(et_loop_add(&loop, &signals), "signals");
 
-    acceptor =
-        (struct et_completion){.operation = ET_ACCEPT, .fd = listen_on_loopback(), .callback = connection_accepted};
+    acceptor = (struct et_completion){
+        .operation = ET_ACCEPT, .fd = listen_on_loopback(), .callback = connection_accepted};
     acceptor.accept.flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
     must(et_loop_add(&loop, &acceptor), "accept");
 
@@ -285,7 +306,8 @@ int main(int argc, char **argv) {
     close(acceptor.fd);
     close(signals.fd);
     free(connections);
-    printf("echo_server: %lu accepted (%lu refusals), %lu closed (%lu when idle), %lu bytes, %lu errors\n", accepted,
-           refused, closed, idle_closed, bytes, errors);
+    printf("echo_server: %lu accepted (%lu refusals), %lu closed (%lu when idle), %lu bytes, %lu "
+           "errors\n",
+           accepted, refused, closed, idle_closed, bytes, errors);
     return EXIT_SUCCESS;
 }

@@ -1,16 +1,21 @@
-/* Stress of everything that crosses threads, on the real kernel: loops that share a pool, each driven by a thread of its own; their
- * work deleted, cancelled, added again in every phase, from callbacks and between ticks; loops deinitialised while their work executes;
- * other threads and a signal handler that notify and wake loops which are being deinitialised.
+/* Stress of everything that crosses threads, on the real kernel: loops that share a pool, each
+ * driven by a thread of its own; their work deleted, cancelled, added again in every phase, from
+ * callbacks and between ticks; loops deinitialised while their work executes; other threads and a
+ * signal handler that notify and wake loops which are being deinitialised.
  *
- * usage: stress [--operations N] [--seconds N] [--loops N] [--threads N] [--notifiers N] [--alone] [--watchdog SECONDS] [--seed N]
+ * usage: stress [--operations N] [--seconds N] [--loops N] [--threads N] [--notifiers N] [--alone]
+ * [--watchdog SECONDS] [--seed N]
  *
- * --alone: no notifiers, no signal, no wake-up by an operation; every epoch ends by waiting, without limit and without a timer, for what is
- * under way. A wake-up that is lost is not made good by the next disturbance then.
+ * --alone: no notifiers, no signal, no wake-up by an operation; every epoch ends by waiting,
+ * without limit and without a timer, for what is under way. A wake-up that is lost is not made good
+ * by the next disturbance then.
  *
- * What must hold: each episode has exactly one callback or none where the law says none; what was read is what the file
- * holds; nothing is written to a buffer after the callback of its completion (or, if that was deleted, after the loop's deinit); no wait outlasts
- * its notification or hand-over (a watchdog, which looks at each loop, ends the program); as many descriptors at the end as at the beginning. Ends after N operations, or N seconds, whichever
- * comes first. Exit status 1 on a breach; meant to run under ThreadSanitizer, AddressSanitizer and Valgrind too. */
+ * What must hold: each episode has exactly one callback or none where the law says none; what was
+ * read is what the file holds; nothing is written to a buffer after the callback of its completion
+ * (or, if that was deleted, after the loop's deinit); no wait outlasts its notification or
+ * hand-over (a watchdog, which looks at each loop, ends the program); as many descriptors at the
+ * end as at the beginning. Ends after N operations, or N seconds, whichever comes first. Exit
+ * status 1 on a breach; meant to run under ThreadSanitizer, AddressSanitizer and Valgrind too. */
 #include "../../src/etalon.h"
 
 #include <dirent.h>
@@ -62,8 +67,10 @@ struct driver {
     _Atomic(bool) ended;
     bool closing;
     _Atomic(uint64_t) asked, seen; /* notifications that must be answered */
-    _Atomic(unsigned) guests; /* threads and signal handlers that may be in a wake-up or notification of this loop */
-    _Atomic(bool) beginning;  /* none may come in: the memory is being initialised (etalon.md, section 10) */
+    /* threads and signal handlers that may be in a wake-up or notification of this loop */
+    _Atomic(unsigned) guests;
+    /* none may come in: the memory is being initialised (etalon.md, section 10) */
+    _Atomic(bool) beginning;
 };
 
 static struct driver driver[LOOPS_MAX];
@@ -74,14 +81,14 @@ static int data_file, sink_file;
 static _Atomic(bool) over;
 static _Atomic(uint64_t) operations, operations_max = 20000;
 
-#define CHECK(condition, ...)                                                                                          \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "stress: %s:%d: %s: ", __FILE__, __LINE__, #condition);                                    \
-            fprintf(stderr, __VA_ARGS__);                                                                              \
-            fprintf(stderr, "\n");                                                                                     \
-            abort();                                                                                                   \
-        }                                                                                                              \
+#define CHECK(condition, ...)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "stress: %s:%d: %s: ", __FILE__, __LINE__, #condition);                \
+            fprintf(stderr, __VA_ARGS__);                                                          \
+            fprintf(stderr, "\n");                                                                 \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 static uint64_t next_random(uint64_t *random) {
@@ -119,7 +126,7 @@ static void unwatch_atomics(void) {
 static void unwatch_atomics(void) {}
 #endif
 
-/* ---- operations ---------------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static void act(struct driver *d);
 
@@ -142,14 +149,16 @@ static void finish(struct driver *d, struct item *i, int64_t result) {
     memset(i->buffer, AFTER_DEATH, sizeof i->buffer);
 }
 
-static enum et_action on_end(struct et_loop *loop, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_end(struct et_loop *loop, struct et_completion *c, int64_t result,
+                             void *userdata) {
     struct driver *d = (struct driver *)loop; /* its first member */
     struct item *i = userdata;
     CHECK(c == &i->completion, "another completion");
     finish(d, i, result);
     if (choose(d, 4) == 0)
         act(d);
-    if (d->closing || i->life != LIFE_FREE || et_completion_state(c) != ET_DEAD || choose(d, 3) != 0)
+    if (d->closing || i->life != LIFE_FREE || et_completion_state(c) != ET_DEAD ||
+        choose(d, 3) != 0)
         return ET_DISARM;
     i->life = LIFE_PENDING;       /* the same again, by rearming */
     i->cancelled = i->cancelling; /* one that was asked for before may still come */
@@ -158,10 +167,12 @@ static enum et_action on_end(struct et_loop *loop, struct et_completion *c, int6
     return ET_REARM;
 }
 
-static enum et_action on_cancel(struct et_loop *loop, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_cancel(struct et_loop *loop, struct et_completion *c, int64_t result,
+                                void *userdata) {
     struct item *i = userdata;
     (void)loop, (void)c;
-    CHECK(result == 0 || result == -ENOENT || result == -EALREADY, "a cancel's result is %lld", (long long)result);
+    CHECK(result == 0 || result == -ENOENT || result == -EALREADY, "a cancel's result is %lld",
+          (long long)result);
     i->cancelling = false;
     return ET_DISARM;
 }
@@ -169,7 +180,8 @@ static enum et_action on_cancel(struct et_loop *loop, struct et_completion *c, i
 static void submit(struct driver *d, struct item *i) {
     struct et_completion *c = &i->completion;
     if (et_completion_state(c) != ET_DEAD) {
-        /* Deleted: adding it again ends a deletion that is not lingering, and is refused otherwise. */
+        /* Deleted: adding it again ends a deletion that is not lingering, and is refused otherwise.
+         */
         if (i->life != LIFE_DELETED)
             return;
         int error = et_loop_add(&d->loop, c);
@@ -181,7 +193,8 @@ static void submit(struct driver *d, struct item *i) {
         if (i->life == LIFE_DELETED) /* nothing may have been written since it died, save before */
             memset(i->buffer, AFTER_DEATH, sizeof i->buffer);
         for (unsigned b = 0; b < BLOCK; b++)
-            CHECK(i->buffer[b] == AFTER_DEATH, "byte %u was written after the completion was dead", b);
+            CHECK(i->buffer[b] == AFTER_DEATH, "byte %u was written after the completion was dead",
+                  b);
         i->block = choose(d, FILE_BLOCKS);
         c->on_pool = choose(d, 8) != 0;
         c->operation = !c->on_pool ? ET_NOOP : choose(d, 3) == 0 ? ET_PWRITE : ET_PREAD;
@@ -234,10 +247,12 @@ static void act(struct driver *d) {
     }
 }
 
-/* ---- waking -------------------------------------------------------------------------------------------- */
+/* ---- waking ---------------------------------------------------------------------------------- */
 
-/* Whoever asks raises `asked` before notifying: what is seen here must reach what was asked before the last notification. */
-static enum et_action on_notified(struct et_loop *loop, struct et_completion *c, int64_t result, void *userdata) {
+/* Whoever asks raises `asked` before notifying: what is seen here must reach what was asked before
+ * the last notification. */
+static enum et_action on_notified(struct et_loop *loop, struct et_completion *c, int64_t result,
+                                  void *userdata) {
     struct driver *d = userdata;
     (void)loop, (void)c;
     CHECK(result == 8, "an async's wait: %lld", (long long)result);
@@ -245,14 +260,16 @@ static enum et_action on_notified(struct et_loop *loop, struct et_completion *c,
     return ET_REARM;
 }
 
-static enum et_action on_tick(struct et_loop *loop, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_tick(struct et_loop *loop, struct et_completion *c, int64_t result,
+                              void *userdata) {
     struct driver *d = userdata;
     (void)loop, (void)c, (void)result;
     act(d);
     return d->closing ? ET_DISARM : ET_REARM;
 }
 
-/* From elsewhere: a wake-up and a notification may meet deinit, but not init, of the same memory. */
+/* From elsewhere: a wake-up and a notification may meet deinit, but not init, of the same memory.
+ */
 static void disturb(struct driver *d, bool notifies) {
     atomic_fetch_add(&d->guests, 1);
     if (!atomic_load(&d->beginning) && notifies) {
@@ -274,14 +291,15 @@ static void on_signal(int number) {
 static void *notify_others(void *argument) {
     uint64_t random = (uint64_t)(uintptr_t)argument * 0x9e3779b97f4a7c15u + 1;
     while (!atomic_load(&over)) {
-        disturb(&driver[(next_random(&random) >> 33) % loops], (next_random(&random) >> 40 & 1) != 0);
+        disturb(&driver[(next_random(&random) >> 33) % loops],
+                (next_random(&random) >> 40 & 1) != 0);
         if ((next_random(&random) >> 40 & 15) == 0)
             usleep(50);
     }
     return NULL;
 }
 
-/* ---- epochs -------------------------------------------------------------------------------------------- */
+/* ---- epochs ---------------------------------------------------------------------------------- */
 
 static void begin_epoch(struct driver *d) {
     struct et_options options = {.descriptors_max = 256, .pool = &pool};
@@ -307,7 +325,8 @@ static void begin_epoch(struct driver *d) {
     CHECK(et_loop_timer(&d->loop, &d->timer, 1, on_tick, d) == 0, "timer");
 }
 
-/* Every wait here is without limit but for hand-overs and notifications: one that is lost stops the program, and the watchdog says so. */
+/* Every wait here is without limit but for hand-overs and notifications: one that is lost stops the
+ * program, and the watchdog says so. */
 static void drain(struct driver *d) {
     d->closing = true;
     while (d->pending > 0)
@@ -326,8 +345,10 @@ static void drain(struct driver *d) {
     }
     CHECK(et_loop_delete(&d->loop, &d->waiter) == 0, "delete");
     for (unsigned i = 0; i < ITEMS; i++)
-        CHECK(!d->item[i].cancelling || et_loop_delete(&d->loop, &d->item[i].cancel) == 0, "delete");
-    CHECK(et_loop_run(&d->loop, ET_RUN_UNTIL_DONE) == 0, "run"); /* ends: lingering work comes back */
+        CHECK(!d->item[i].cancelling || et_loop_delete(&d->loop, &d->item[i].cancel) == 0,
+              "delete");
+    /* ends: lingering work comes back */
+    CHECK(et_loop_run(&d->loop, ET_RUN_UNTIL_DONE) == 0, "run");
     for (unsigned i = 0; i < ITEMS; i++)
         CHECK(et_completion_state(&d->item[i].completion) == ET_DEAD, "item %u is not dead", i);
 }
@@ -357,19 +378,20 @@ static void *drive(void *argument) {
         for (unsigned round = 0; round < ROUNDS && d->left > 0 && !atomic_load(&over); round++) {
             for (unsigned k = choose(d, ITEMS); k > 0; k--)
                 act(d);
-            int error =
-                choose(d, 2) == 0 ? et_loop_tick(&d->loop, choose(d, 8)) : et_loop_run(&d->loop, ET_RUN_NO_WAIT);
+            int error = choose(d, 2) == 0 ? et_loop_tick(&d->loop, choose(d, 8))
+                                          : et_loop_run(&d->loop, ET_RUN_NO_WAIT);
             CHECK(error == 0, "tick: %d", error);
         }
         end_epoch(d);
-        if (atomic_fetch_add(&operations, d->submitted - before) + d->submitted - before >= operations_max)
+        if (atomic_fetch_add(&operations, d->submitted - before) + d->submitted - before >=
+            operations_max)
             atomic_store(&over, true);
     }
     atomic_store(&d->ended, true);
     return NULL;
 }
 
-/* ---- the program --------------------------------------------------------------------------------------- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static unsigned descriptors_open(void) {
     unsigned count = 0;
@@ -399,7 +421,8 @@ static uint64_t clock_s(void) {
     return (uint64_t)t.tv_sec;
 }
 
-/* The main thread: waits until all loops have ended, shows progress on a terminal, and ends the program when a loop gets nowhere. */
+/* The main thread: waits until all loops have ended, shows progress on a terminal, and ends the
+ * program when a loop gets nowhere. */
 static void watch(unsigned seconds) {
     uint64_t begun_s = clock_s(), moved_s[LOOPS_MAX], last[LOOPS_MAX] = {0};
     for (unsigned i = 0; i < loops; i++)
@@ -415,8 +438,10 @@ static void watch(unsigned seconds) {
                 moved_s[i] = now_s;
             last[i] = now;
             going += !ended;
-            CHECK(now_s - moved_s[i] < watchdog_s,
-                  "loop %u has not got on for %u s: a wake-up was lost, or something waits for ever", i, watchdog_s);
+            CHECK(
+                now_s - moved_s[i] < watchdog_s,
+                "loop %u has not got on for %u s: a wake-up was lost, or something waits for ever",
+                i, watchdog_s);
         }
         if (isatty(2))
             fprintf(stderr, "\r%u s, %llu operations ", (unsigned)(now_s - begun_s),
@@ -429,18 +454,24 @@ static void watch(unsigned seconds) {
 static int report(unsigned before, uint64_t seconds) {
     struct driver all = {0};
     for (unsigned i = 0; i < loops; i++) {
-        all.submitted += driver[i].submitted, all.delivered += driver[i].delivered, all.deleted += driver[i].deleted;
-        all.cancelled += driver[i].cancelled, all.dropped += driver[i].dropped, all.epochs += driver[i].epochs;
+        all.submitted += driver[i].submitted, all.delivered += driver[i].delivered,
+            all.deleted += driver[i].deleted;
+        all.cancelled += driver[i].cancelled, all.dropped += driver[i].dropped,
+            all.epochs += driver[i].epochs;
         all.refused += driver[i].refused, all.handed_over += driver[i].handed_over;
     }
-    CHECK(descriptors_open() == before, "%u descriptors at the beginning, %u at the end", before, descriptors_open());
-    printf("stress: %llu operations in %llu s: %llu delivered (%llu by pool threads), %llu cancelled, %llu deleted, "
+    CHECK(descriptors_open() == before, "%u descriptors at the beginning, %u at the end", before,
+          descriptors_open());
+    printf("stress: %llu operations in %llu s: %llu delivered (%llu by pool threads), %llu "
+           "cancelled, %llu deleted, "
            "%llu dropped "
            "by %llu deinits of loops, "
            "%llu times refused while lingering; nothing lost, nothing twice\n",
-           (unsigned long long)all.submitted, (unsigned long long)seconds, (unsigned long long)all.delivered,
-           (unsigned long long)all.handed_over, (unsigned long long)all.cancelled, (unsigned long long)all.deleted,
-           (unsigned long long)all.dropped, (unsigned long long)all.epochs, (unsigned long long)all.refused);
+           (unsigned long long)all.submitted, (unsigned long long)seconds,
+           (unsigned long long)all.delivered, (unsigned long long)all.handed_over,
+           (unsigned long long)all.cancelled, (unsigned long long)all.deleted,
+           (unsigned long long)all.dropped, (unsigned long long)all.epochs,
+           (unsigned long long)all.refused);
     return 0;
 }
 
@@ -457,9 +488,10 @@ static uint64_t number(const char *option, const char *text, uint64_t least, uin
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"operations", 1, 0, 'o'}, {"seconds", 1, 0, 's'},   {"loops", 1, 0, 'l'},
-                                            {"threads", 1, 0, 't'},    {"notifiers", 1, 0, 'n'}, {"alone", 0, 0, 'a'},
-                                            {"watchdog", 1, 0, 'w'},   {"seed", 1, 0, 'r'},      {0}};
+    static const struct option options[] = {
+        {"operations", 1, 0, 'o'}, {"seconds", 1, 0, 's'},   {"loops", 1, 0, 'l'},
+        {"threads", 1, 0, 't'},    {"notifiers", 1, 0, 'n'}, {"alone", 0, 0, 'a'},
+        {"watchdog", 1, 0, 'w'},   {"seed", 1, 0, 'r'},      {0}};
     uint64_t seed = 1;
     unsigned seconds = 0, threads = 3;
     for (int o, index; (o = getopt_long(argc, argv, "", options, &index)) != -1;)
@@ -494,7 +526,8 @@ int main(int argc, char **argv) {
         CHECK(pthread_create(&driver[i].thread, NULL, drive, &driver[i]) == 0, "pthread_create");
     }
     for (unsigned i = 0; i < notifiers; i++)
-        CHECK(pthread_create(&notifier[i], NULL, notify_others, (void *)(uintptr_t)(i + 1)) == 0, "pthread_create");
+        CHECK(pthread_create(&notifier[i], NULL, notify_others, (void *)(uintptr_t)(i + 1)) == 0,
+              "pthread_create");
     uint64_t begun_s = clock_s();
     watch(seconds);
     for (unsigned i = 0; i < loops; i++)

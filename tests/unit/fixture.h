@@ -1,5 +1,6 @@
-/* What the tests of the loop on the real kernel share: a loop, completions, a log of the callbacks, and descriptors that
- * are closed when the test is over. Every test begins and ends with the same number of open descriptors. */
+/* What the tests of the loop on the real kernel share: a loop, completions, a log of the callbacks,
+ * and descriptors that are closed when the test is over. Every test begins and ends with the same
+ * number of open descriptors. */
 #ifndef FIXTURE_H
 #define FIXTURE_H
 
@@ -58,7 +59,7 @@ static unsigned events_count;
 static int kept[KEPT_MAX];
 static unsigned kept_count, descriptors_before;
 
-/* ---- time and load ------------------------------------------------------------------------------------------------- */
+/* ---- time and load --------------------------------------------------------------------------- */
 
 static inline uint64_t clock_ns(void) {
     struct timespec t;
@@ -74,7 +75,8 @@ static inline void sleep_ms(uint64_t ms) {
     uint64_t end_ns = clock_ns() + ms * 1000000, now_ns;
     while ((now_ns = clock_ns()) < end_ns) {
         uint64_t left_ns = end_ns - now_ns;
-        nanosleep(&(struct timespec){(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)}, NULL);
+        nanosleep(&(struct timespec){(time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000)},
+                  NULL);
     }
 }
 
@@ -86,41 +88,46 @@ static inline uint64_t cpu_ms(void) {
            (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
 }
 
-/* How often this thread has slept: every wait of the loop that is not answered at once is one of them. */
+/* How often this thread has slept: every wait of the loop that is not answered at once is one of
+ * them. */
 static inline long sleeps(void) {
     struct rusage u;
     getrusage(RUSAGE_THREAD, &u);
     return u.ru_nvcsw;
 }
 
-/* ---- the log ------------------------------------------------------------------------------------------------------- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
-static inline enum et_action note(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static inline enum et_action note(struct et_loop *l, struct et_completion *x, int64_t result,
+                                  void *userdata) {
     if (events_count < EVENTS_MAX)
-        events[events_count] =
-            (struct event){x, result, l, userdata, et_loop_now(l), clock_ms(), et_completion_state(x)};
+        events[events_count] = (struct event){
+            x, result, l, userdata, et_loop_now(l), clock_ms(), et_completion_state(x)};
     events_count++;
     return ET_DISARM;
 }
 
-static inline enum et_action note_and_rearm(struct et_loop *l, struct et_completion *x, int64_t result,
-                                            void *userdata) {
+static inline enum et_action note_and_rearm(struct et_loop *l, struct et_completion *x,
+                                            int64_t result, void *userdata) {
     note(l, x, result, userdata);
     return ET_REARM;
 }
 
-static inline void print_event(const char *word, size_t i, const struct et_completion *x, int64_t result) {
+static inline void print_event(const char *word, size_t i, const struct et_completion *x,
+                               int64_t result) {
     if (x >= c && x < c + COMPLETIONS)
         print_error("%s %zu: c[%td] %" PRId64 "\n", word, i, x - c, result);
     else
         print_error("%s %zu: %p %" PRId64 "\n", word, i, (const void *)x, result);
 }
 
-static inline void expect_events(const struct expected *expected, size_t count, const char *file, int line) {
+static inline void expect_events(const struct expected *expected, size_t count, const char *file,
+                                 int line) {
     bool same = events_count == count;
     for (size_t i = 0; i < count && same; i++)
-        same = events[i].completion == expected[i].completion && events[i].result == expected[i].result &&
-               events[i].state == ET_DEAD && events[i].loop == &loop;
+        same = events[i].completion == expected[i].completion &&
+               events[i].result == expected[i].result && events[i].state == ET_DEAD &&
+               events[i].loop == &loop;
     if (!same) {
         for (size_t i = 0; i < count; i++)
             print_event("expected", i, expected[i].completion, expected[i].result);
@@ -132,13 +139,14 @@ static inline void expect_events(const struct expected *expected, size_t count, 
 }
 
 /* EXPECT({&c[0], 0}, …): exactly these callbacks since the last EXPECT, in this order. */
-#define EXPECT(...)                                                                                                    \
-    expect_events((struct expected[]){__VA_ARGS__},                                                                    \
-                  sizeof((struct expected[]){__VA_ARGS__}) / sizeof(struct expected), __FILE__, __LINE__)
+#define EXPECT(...)                                                                                \
+    expect_events((struct expected[]){__VA_ARGS__},                                                \
+                  sizeof((struct expected[]){__VA_ARGS__}) / sizeof(struct expected), __FILE__,    \
+                  __LINE__)
 #define EXPECT_NOTHING()   expect_events(NULL, 0, __FILE__, __LINE__)
 #define EXPECT_STATE(x, s) assert_int_equal(et_completion_state(x), s)
 
-/* ---- descriptors --------------------------------------------------------------------------------------------------- */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 static inline unsigned descriptors_open(void) {
     unsigned count = 0;
@@ -200,7 +208,7 @@ static inline void put(int fd, const char *text) {
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 }
 
-/* ---- submitting ---------------------------------------------------------------------------------------------------- */
+/* ---- submitting ------------------------------------------------------------------------------ */
 
 static inline void submit(struct et_completion *x, struct et_completion description) {
     *x = description;
@@ -222,7 +230,8 @@ static inline void submit_read(struct et_completion *x, int fd, void *buffer, si
     submit(x, (struct et_completion){.operation = ET_READ, .fd = fd, .read = {buffer, length}});
 }
 
-static inline void submit_write(struct et_completion *x, int fd, const void *buffer, size_t length) {
+static inline void submit_write(struct et_completion *x, int fd, const void *buffer,
+                                size_t length) {
     submit(x, (struct et_completion){.operation = ET_WRITE, .fd = fd, .write = {buffer, length}});
 }
 
@@ -251,7 +260,7 @@ static inline void run(enum et_run_mode mode) {
     assert_int_equal(et_loop_run(&loop, mode), 0);
 }
 
-/* ---- before and after each test ------------------------------------------------------------------------------------ */
+/* ---- before and after each test -------------------------------------------------------------- */
 
 /* SIGABRT, which ends the program, unless the next test or the end comes first. */
 static inline void wind_watchdog(time_t seconds) {
@@ -261,7 +270,8 @@ static inline void wind_watchdog(time_t seconds) {
     if (!made)
         assert_int_equal(timer_create(CLOCK_MONOTONIC, &signal, &watchdog), 0);
     made = true;
-    assert_int_equal(timer_settime(watchdog, 0, &(struct itimerspec){.it_value.tv_sec = seconds}, NULL), 0);
+    assert_int_equal(
+        timer_settime(watchdog, 0, &(struct itimerspec){.it_value.tv_sec = seconds}, NULL), 0);
 }
 
 static inline int setup(void **state) {

@@ -1,6 +1,7 @@
-/* Does the lockstep driver bite? Each test is an honest program, and one lie about it: a call of the loop's interface that returns something
- * else, does something else, or does nothing. Without the lie there must be no difference; with it, the one that its clause names. The calls
- * are wrapped by the linker (test_driver.flags). */
+/* Does the lockstep driver bite? Each test is an honest program, and one lie about it: a call of
+ * the loop's interface that returns something else, does something else, or does nothing. Without
+ * the lie there must be no difference; with it, the one that its clause names. The calls are
+ * wrapped by the linker (test_driver.flags). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,7 +75,8 @@ static struct {
     void *memory;            /* allocated by a lie */
     et_callback callback;
     enum eti_phase phase;
-    /* What a lie has changed inside, to be put right before the loop has to end itself: its assertions would end the test. */
+    /* What a lie has changed inside, to be put right before the loop has to end itself: its
+     * assertions would end the test. */
     void (*undo)(struct at *at);
     struct at at;
 } l;
@@ -84,13 +86,13 @@ static void undone_by(struct at *at, void (*undo)(struct at *at)) {
     l.undo = undo;
 }
 
-#define LIE_ABOUT(kind, at, real)                                                                                      \
-    do {                                                                                                               \
-        bool lying = begins(kind);                                                                                     \
-        if (!lying || l.lie->instead == NULL || !l.lie->instead(at))                                                   \
-            (at)->result = (int64_t)(real);                                                                            \
-        if (lying && l.lie->besides != NULL)                                                                           \
-            l.lie->besides(at);                                                                                        \
+#define LIE_ABOUT(kind, at, real)                                                                  \
+    do {                                                                                           \
+        bool lying = begins(kind);                                                                 \
+        if (!lying || l.lie->instead == NULL || !l.lie->instead(at))                               \
+            (at)->result = (int64_t)(real);                                                        \
+        if (lying && l.lie->besides != NULL)                                                       \
+            l.lie->besides(at);                                                                    \
     } while (0)
 
 static bool begins(enum call call) {
@@ -102,37 +104,41 @@ static bool begins(enum call call) {
     return lying;
 }
 
-/* ---- the calls --------------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
-#define WRAP_LOOP_CALL(kind, type, name, parameters, arguments, completion)                                            \
-    type __real_##name parameters;                                                                                     \
-    type __wrap_##name parameters {                                                                                    \
-        struct at at = {.loop = loop, .c = completion};                                                                \
-        if (l.loop == NULL)                                                                                            \
-            l.loop = loop;                                                                                             \
-        l.c = at.c != NULL ? at.c : l.c;                                                                               \
-        LIE_ABOUT(kind, &at, __real_##name arguments);                                                                 \
-        return (type)at.result;                                                                                        \
+#define WRAP_LOOP_CALL(kind, type, name, parameters, arguments, completion)                        \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters {                                                                \
+        struct at at = {.loop = loop, .c = completion};                                            \
+        if (l.loop == NULL)                                                                        \
+            l.loop = loop;                                                                         \
+        l.c = at.c != NULL ? at.c : l.c;                                                           \
+        LIE_ABOUT(kind, &at, __real_##name arguments);                                             \
+        return (type)at.result;                                                                    \
     }
 
-WRAP_LOOP_CALL(ADD, int, et_loop_add, (struct et_loop * loop, struct et_completion *c), (loop, c), c)
-WRAP_LOOP_CALL(DELETE, int, et_loop_delete, (struct et_loop * loop, struct et_completion *c), (loop, c), c)
+WRAP_LOOP_CALL(ADD, int, et_loop_add, (struct et_loop * loop, struct et_completion *c), (loop, c),
+               c)
+WRAP_LOOP_CALL(DELETE, int, et_loop_delete, (struct et_loop * loop, struct et_completion *c),
+               (loop, c), c)
 WRAP_LOOP_CALL(TIMER, int, et_loop_timer,
-               (struct et_loop * loop, struct et_completion *c, uint64_t delay_ms, et_callback callback,
-                void *userdata),
+               (struct et_loop * loop, struct et_completion *c, uint64_t delay_ms,
+                et_callback callback, void *userdata),
                (loop, c, delay_ms, callback, userdata), c)
 WRAP_LOOP_CALL(RESET, int, et_loop_timer_reset,
-               (struct et_loop * loop, struct et_completion *c, struct et_completion *carrier, uint64_t delay_ms,
-                et_callback callback, void *userdata),
+               (struct et_loop * loop, struct et_completion *c, struct et_completion *carrier,
+                uint64_t delay_ms, et_callback callback, void *userdata),
                (loop, c, carrier, delay_ms, callback, userdata), c)
 WRAP_LOOP_CALL(CANCEL, int, et_loop_cancel,
-               (struct et_loop * loop, struct et_completion *c, struct et_completion *target, et_callback callback,
-                void *userdata),
+               (struct et_loop * loop, struct et_completion *c, struct et_completion *target,
+                et_callback callback, void *userdata),
                (loop, c, target, callback, userdata), c)
-WRAP_LOOP_CALL(TICK, int, et_loop_tick, (struct et_loop * loop, unsigned callbacks), (loop, callbacks), NULL)
-WRAP_LOOP_CALL(RUN, int, et_loop_run, (struct et_loop * loop, enum et_run_mode mode), (loop, mode), NULL)
-WRAP_LOOP_CALL(INIT, int, et_loop_init, (struct et_loop * loop, const struct et_options *options), (loop, options),
+WRAP_LOOP_CALL(TICK, int, et_loop_tick, (struct et_loop * loop, unsigned callbacks),
+               (loop, callbacks), NULL)
+WRAP_LOOP_CALL(RUN, int, et_loop_run, (struct et_loop * loop, enum et_run_mode mode), (loop, mode),
                NULL)
+WRAP_LOOP_CALL(INIT, int, et_loop_init, (struct et_loop * loop, const struct et_options *options),
+               (loop, options), NULL)
 
 int __real_et_loop_deinit(struct et_loop *loop);
 int __wrap_et_loop_deinit(struct et_loop *loop) {
@@ -158,11 +164,11 @@ uint64_t __wrap_et_loop_now(const struct et_loop *loop) {
     return (uint64_t)at.result;
 }
 
-#define WRAP_VOID_CALL(kind, name)                                                                                     \
-    void __real_##name(struct et_loop *loop);                                                                          \
-    void __wrap_##name(struct et_loop *loop) {                                                                         \
-        struct at at = {.loop = loop};                                                                                 \
-        LIE_ABOUT(kind, &at, (__real_##name(loop), 0));                                                                \
+#define WRAP_VOID_CALL(kind, name)                                                                 \
+    void __real_##name(struct et_loop *loop);                                                      \
+    void __wrap_##name(struct et_loop *loop) {                                                     \
+        struct at at = {.loop = loop};                                                             \
+        LIE_ABOUT(kind, &at, (__real_##name(loop), 0));                                            \
     }
 
 WRAP_VOID_CALL(STOP, et_loop_stop)
@@ -190,10 +196,10 @@ int __wrap_et_async_deinit(struct et_async *async) {
     return (int)at.result;
 }
 
-int __real_et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c, et_callback callback,
-                         void *userdata);
-int __wrap_et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c, et_callback callback,
-                         void *userdata) {
+int __real_et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c,
+                         et_callback callback, void *userdata);
+int __wrap_et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c,
+                         et_callback callback, void *userdata) {
     struct at at = {.loop = loop, .async = async, .c = c};
     LIE_ABOUT(ASYNC_WAIT, &at, __real_et_async_wait(loop, async, c, callback, userdata));
     return (int)at.result;
@@ -222,7 +228,7 @@ bool __wrap_eti_pool_step(struct eti_worker *worker) {
     return at.result != 0;
 }
 
-/* ---- the lies: what is returned ------------------------------------------------------------------------ */
+/* ---- the lies: what is returned -------------------------------------------------------------- */
 
 static void returns_busy(struct at *at) {
     at->result = -EBUSY;
@@ -252,7 +258,7 @@ static void returns_no_state(struct at *at) {
     at->result = 4;
 }
 
-/* ---- what is done -------------------------------------------------------------------------------------- */
+/* ---- what is done ---------------------------------------------------------------------------- */
 
 static bool nothing(struct at *at) {
     at->result = 0;
@@ -337,31 +343,32 @@ static bool opens_before(struct at *at) {
     return false;
 }
 
-/* ---- what callbacks see -------------------------------------------------------------------------------- */
+/* ---- what callbacks see ---------------------------------------------------------------------- */
 
 static void has_no_callback(struct at *at) {
     at->c->callback = NULL;
 }
 
-static enum et_action calls_twice(struct et_loop *loop, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action calls_twice(struct et_loop *loop, struct et_completion *c, int64_t result,
+                                  void *userdata) {
     l.callback(loop, c, result, userdata);
     return l.callback(loop, c, result, userdata);
 }
 
-static enum et_action calls_with_another_result(struct et_loop *loop, struct et_completion *c, int64_t result,
-                                                void *userdata) {
+static enum et_action calls_with_another_result(struct et_loop *loop, struct et_completion *c,
+                                                int64_t result, void *userdata) {
     return l.callback(loop, c, result + 1, userdata);
 }
 
-static enum et_action calls_with_another_loop(struct et_loop *loop, struct et_completion *c, int64_t result,
-                                              void *userdata) {
+static enum et_action calls_with_another_loop(struct et_loop *loop, struct et_completion *c,
+                                              int64_t result, void *userdata) {
     static struct et_loop another;
     (void)loop;
     return l.callback(&another, c, result, userdata);
 }
 
-static enum et_action calls_with_other_userdata(struct et_loop *loop, struct et_completion *c, int64_t result,
-                                                void *userdata) {
+static enum et_action calls_with_other_userdata(struct et_loop *loop, struct et_completion *c,
+                                                int64_t result, void *userdata) {
     return l.callback(loop, c, result, (void *)((uintptr_t)userdata + 8));
 }
 
@@ -390,7 +397,7 @@ static void is_called_at_once(struct at *at) {
     at->c->callback(at->loop, at->c, 0, at->c->userdata);
 }
 
-/* ---- what the kernel is asked -------------------------------------------------------------------------- */
+/* ---- what the kernel is asked ---------------------------------------------------------------- */
 
 static int d0(void) {
     return world_simulated.descriptor(0);
@@ -449,7 +456,7 @@ static bool writes_in_deinit(struct at *at) {
     return false;
 }
 
-/* ---- asyncs -------------------------------------------------------------------------------------------- */
+/* ---- asyncs ---------------------------------------------------------------------------------- */
 
 static void changes_errno(struct at *at) {
     (void)at;
@@ -460,7 +467,7 @@ static void reads_less(struct at *at) {
     at->c->read.length = 4;
 }
 
-/* ---- the pool ------------------------------------------------------------------------------------------ */
+/* ---- the pool -------------------------------------------------------------------------------- */
 
 static void none_lingers(struct at *at) {
     at->loop->lingering--;
@@ -648,159 +655,205 @@ static void raises_unseen(struct at *at) {
     lockstep_notifying = false;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
-#define POOLED                                                                                                         \
-    "pool 1\n open d0 file\n submit c0 pread d0 8 on_pool do b1\n submit c1 pread d0 8 on_pool do b1\n tick 0\n"       \
+#define POOLED                                                                                     \
+    "pool 1\n open d0 file\n submit c0 pread d0 8 on_pool do b1\n submit c1 pread d0 8 on_pool "   \
+    "do b1\n tick 0\n"                                                                             \
     " step w0\n step w0\n step w0\n step w0\n step w0\n"
 #define RECEIVES "open d0 stream\n submit c0 recv d0 8 do b1\n tick 0\n"
 
 static const struct lie lies[] = {
-    {"add returns another result", "submit c0 noop do b1\n", "ET-ADD-1", "returned -EBUSY", ADD, 1, NULL, returns_busy},
-    {"delete returns another result", "delete c0\n", "ET-DELETE-1", "returned -EINVAL", DELETE, 1, NULL,
-     returns_invalid},
-    {"timer returns another result", "timer c0 5ms do b1\n", "ET-TIMER-1", NULL, TIMER, 1, NULL, returns_busy},
-    {"timer_reset returns another result", "timer c0 5ms do b1\n tick 0\n reset c0 by c1 9ms do b1\n", "ET-RESET-1",
-     NULL, RESET, 1, NULL, returns_busy},
-    {"cancel returns another result", "cancel c0 by c1 do b1\n", "ET-CANCEL-1", NULL, CANCEL, 1, NULL, returns_busy},
-    {"tick reports an error that there was not", "submit c0 noop do b1\n tick 1\n", "ET-TICK-7", NULL, TICK, 1, NULL,
-     returns_io_error},
+    {"add returns another result", "submit c0 noop do b1\n", "ET-ADD-1", "returned -EBUSY", ADD, 1,
+     NULL, returns_busy},
+    {"delete returns another result", "delete c0\n", "ET-DELETE-1", "returned -EINVAL", DELETE, 1,
+     NULL, returns_invalid},
+    {"timer returns another result", "timer c0 5ms do b1\n", "ET-TIMER-1", NULL, TIMER, 1, NULL,
+     returns_busy},
+    {"timer_reset returns another result",
+     "timer c0 5ms do b1\n tick 0\n reset c0 by c1 9ms do b1\n", "ET-RESET-1", NULL, RESET, 1, NULL,
+     returns_busy},
+    {"cancel returns another result", "cancel c0 by c1 do b1\n", "ET-CANCEL-1", NULL, CANCEL, 1,
+     NULL, returns_busy},
+    {"tick reports an error that there was not", "submit c0 noop do b1\n tick 1\n", "ET-TICK-7",
+     NULL, TICK, 1, NULL, returns_io_error},
     {"deinit is refused", "deinit\n", "ET-DEINIT-1", NULL, DEINIT, 1, nothing_but_refused, NULL},
-    {"a completion has another state", "submit c0 noop do b1\n", "ET-STATE-2", "active, expected adding", ADD, 1, NULL,
-     becomes_active},
-    {"the state cannot be right", "stop\n", "ET-STATE-2", "c0 is no state", STATE, 1, NULL, returns_no_state},
-    {"one more is active", "submit c0 noop do b1\n", "ET-STATE-6", NULL, ADD, 1, NULL, one_more_active},
-    {"a deadline is another", "timer c0 5ms do b1\n", "ET-ADD-7", NULL, TIMER, 1, NULL, deadline_moves},
-    {"the submissions are in another order", "submit c0 noop do b1\n submit c1 noop do b1\n", "ET-SUBMIT-1", "place 0",
-     ADD, 2, NULL, order_changes},
-    {"a submission is missing", "submit c0 noop do b1\n", "ET-SUBMIT-1", "place 0", ADD, 1, NULL, is_not_submitted},
-    {"there is a deletion too many", "delete c0\n", "ET-SUBMIT-1", "hold more than 0", DELETE, 1, NULL,
-     is_also_deleted},
+    {"a completion has another state", "submit c0 noop do b1\n", "ET-STATE-2",
+     "active, expected adding", ADD, 1, NULL, becomes_active},
+    {"the state cannot be right", "stop\n", "ET-STATE-2", "c0 is no state", STATE, 1, NULL,
+     returns_no_state},
+    {"one more is active", "submit c0 noop do b1\n", "ET-STATE-6", NULL, ADD, 1, NULL,
+     one_more_active},
+    {"a deadline is another", "timer c0 5ms do b1\n", "ET-ADD-7", NULL, TIMER, 1, NULL,
+     deadline_moves},
+    {"the submissions are in another order", "submit c0 noop do b1\n submit c1 noop do b1\n",
+     "ET-SUBMIT-1", "place 0", ADD, 2, NULL, order_changes},
+    {"a submission is missing", "submit c0 noop do b1\n", "ET-SUBMIT-1", "place 0", ADD, 1, NULL,
+     is_not_submitted},
+    {"there is a deletion too many", "delete c0\n", "ET-SUBMIT-1", "hold more than 0", DELETE, 1,
+     NULL, is_also_deleted},
     {"the loop time is another", "update_now\n", "ET-TIME-1", NULL, NOW, 1, NULL, returns_one_more},
-    {"the time is not updated", "advance 5ms\n update_now\n", "ET-TIME-1", NULL, UPDATE_NOW, 1, nothing, NULL},
-    {"the loop says that it has stopped", "update_now\n", "ET-STOP-1", NULL, STOPPED, 1, NULL, returns_the_opposite},
+    {"the time is not updated", "advance 5ms\n update_now\n", "ET-TIME-1", NULL, UPDATE_NOW, 1,
+     nothing, NULL},
+    {"the loop says that it has stopped", "update_now\n", "ET-STOP-1", NULL, STOPPED, 1, NULL,
+     returns_the_opposite},
     {"the loop does not stop", "stop\n", "ET-STOP-1", NULL, STOP, 1, nothing, NULL},
     {"memory is allocated", "submit c0 noop do b1\n", "ET-STATE-8", NULL, ADD, 1, NULL, allocates},
-    {"memory is not released", "submit c0 noop do b1\n", "ET-DEINIT-3", "memory", INIT, 1, allocates_before, NULL},
-    {"a descriptor is not released", "submit c0 noop do b1\n", "ET-DEINIT-3", "descriptors", INIT, 1, opens_before,
-     NULL},
+    {"memory is not released", "submit c0 noop do b1\n", "ET-DEINIT-3", "memory", INIT, 1,
+     allocates_before, NULL},
+    {"a descriptor is not released", "submit c0 noop do b1\n", "ET-DEINIT-3", "descriptors", INIT,
+     1, opens_before, NULL},
     {"nothing runs", "submit c0 noop do b1\n tick 1\n", "ET-TICK-4", NULL, TICK, 1, nothing, NULL},
-    {"a callback does not come", "submit c0 noop do b1\n tick 1\n", "ET-SUBMIT-2", NULL, ADD, 1, NULL, has_no_callback},
-    {"a callback comes twice", "submit c0 noop do b1\n tick 1\n", "ET-STATE-3", NULL, ADD, 1, NULL, twice},
-    {"a callback gets another result", "submit c0 noop do b1\n tick 1\n", "ET-SUBMIT-2", NULL, ADD, 1, NULL,
-     another_result},
-    {"a callback gets another loop", "submit c0 noop do b1\n tick 1\n", "ET-CALL-2", NULL, ADD, 1, NULL, another_loop},
-    {"a callback gets other userdata", "submit c0 noop do b1\n tick 1\n", "ET-CALL-2", NULL, ADD, 1, NULL,
-     other_userdata},
-    {"a callback comes outside a tick", "submit c0 noop do b1\n", "ET-CALL-5", NULL, ADD, 1, NULL, is_called_at_once},
-    {"something is read into nobody's buffer", RECEIVES "peer_write d0 8\n submit c1 noop do b1\n tick 1\n", "ET-OP-2",
-     "nobody's", ADD, 2, NULL, reads_into_nobodys_buffer},
-    {"a socket is read without MSG_DONTWAIT", RECEIVES "peer_write d0 8\n submit c0 noop\n tick 1\n", "ET-OP-2",
-     "flags 0", ADD, 2, NULL, receives_without_flags},
-    {"less is read than was described", RECEIVES "peer_write d0 8\n submit c0 noop\n tick 1\n", "ET-OP-2", "7 bytes",
-     ADD, 2, NULL, receives_less},
+    {"a callback does not come", "submit c0 noop do b1\n tick 1\n", "ET-SUBMIT-2", NULL, ADD, 1,
+     NULL, has_no_callback},
+    {"a callback comes twice", "submit c0 noop do b1\n tick 1\n", "ET-STATE-3", NULL, ADD, 1, NULL,
+     twice},
+    {"a callback gets another result", "submit c0 noop do b1\n tick 1\n", "ET-SUBMIT-2", NULL, ADD,
+     1, NULL, another_result},
+    {"a callback gets another loop", "submit c0 noop do b1\n tick 1\n", "ET-CALL-2", NULL, ADD, 1,
+     NULL, another_loop},
+    {"a callback gets other userdata", "submit c0 noop do b1\n tick 1\n", "ET-CALL-2", NULL, ADD, 1,
+     NULL, other_userdata},
+    {"a callback comes outside a tick", "submit c0 noop do b1\n", "ET-CALL-5", NULL, ADD, 1, NULL,
+     is_called_at_once},
+    {"something is read into nobody's buffer",
+     RECEIVES "peer_write d0 8\n submit c1 noop do b1\n tick 1\n", "ET-OP-2", "nobody's", ADD, 2,
+     NULL, reads_into_nobodys_buffer},
+    {"a socket is read without MSG_DONTWAIT",
+     RECEIVES "peer_write d0 8\n submit c0 noop\n tick 1\n", "ET-OP-2", "flags 0", ADD, 2, NULL,
+     receives_without_flags},
+    {"less is read than was described", RECEIVES "peer_write d0 8\n submit c0 noop\n tick 1\n",
+     "ET-OP-2", "7 bytes", ADD, 2, NULL, receives_less},
     {"a callback shuts a descriptor down itself",
-     "body 1\n timer c1 5ms\n main\n" RECEIVES " submit c2 noop do b1\n run once\n", "ET-CALL-5", NULL, TIMER, 1, NULL,
-     shuts_down},
+     "body 1\n timer c1 5ms\n main\n" RECEIVES " submit c2 noop do b1\n run once\n", "ET-CALL-5",
+     NULL, TIMER, 1, NULL, shuts_down},
     {"a registration is removed",
-     "body 1\n timer c1 5ms\n main\n open d0 stream\n submit c0 recv d0 8 do b1\n tick 0\n submit c2 noop do b1\n run "
+     "body 1\n timer c1 5ms\n main\n open d0 stream\n submit c0 recv d0 8 do b1\n tick 0\n submit "
+     "c2 noop do b1\n run "
      "once\n run once\n",
      "ET-REGISTER-1", "not at all", TIMER, 1, NULL, unregisters},
     {"a registration is made twice",
-     "body 1\n timer c1 5ms\n main\n open d0 stream\n submit c0 recv d0 8 do b1\n tick 0\n submit c2 noop do b1\n run "
+     "body 1\n timer c1 5ms\n main\n open d0 stream\n submit c0 recv d0 8 do b1\n tick 0\n submit "
+     "c2 noop do b1\n run "
      "once\n run once\n",
      "ET-REGISTER-2", NULL, TIMER, 1, NULL, registers_twice},
-    {"a wait ends for nothing", "body world\n notify d0\n main\n timer c0 5ms do b1\n tick 0\n run once\n", "ET-WAKE-2",
-     NULL, NOTIFY, 1, NULL, raises_its_eventfd},
-    {"a callback waits in the kernel", "body 1\n timer c1 5ms\n main\n submit c0 noop do b1\n run until_done\n",
-     "ET-CALL-5", NULL, TIMER, 1, NULL, waits_too_long},
-    {"a wake-up is lost", "timer c0 5ms do b1\n tick 0\n wakeup\n tick 1\n", "ET-WAKE-1", NULL, WAKE, 1, nothing, NULL},
-    {"a wake-up changes errno", "wakeup\n tick 0\n", "ET-WAKE-4", NULL, WAKE, 1, NULL, changes_errno},
-    {"a late wake-up writes", "open d0 stream\n deinit\n", "ET-WAKE-3", NULL, WAKE, 0, writes_after_deinit, NULL},
-    {"deinit touches a descriptor", "open d0 stream\n deinit\n", "ET-WAKE-3", NULL, DEINIT, 1, writes_in_deinit, NULL},
-    {"deinit leaves something active", "submit c0 noop do b1\n deinit\n", "ET-DEINIT-2", NULL, DEINIT, 1, NULL,
-     something_is_active},
+    {"a wait ends for nothing",
+     "body world\n notify d0\n main\n timer c0 5ms do b1\n tick 0\n run once\n", "ET-WAKE-2", NULL,
+     NOTIFY, 1, NULL, raises_its_eventfd},
+    {"a callback waits in the kernel",
+     "body 1\n timer c1 5ms\n main\n submit c0 noop do b1\n run until_done\n", "ET-CALL-5", NULL,
+     TIMER, 1, NULL, waits_too_long},
+    {"a wake-up is lost", "timer c0 5ms do b1\n tick 0\n wakeup\n tick 1\n", "ET-WAKE-1", NULL,
+     WAKE, 1, nothing, NULL},
+    {"a wake-up changes errno", "wakeup\n tick 0\n", "ET-WAKE-4", NULL, WAKE, 1, NULL,
+     changes_errno},
+    {"a late wake-up writes", "open d0 stream\n deinit\n", "ET-WAKE-3", NULL, WAKE, 0,
+     writes_after_deinit, NULL},
+    {"deinit touches a descriptor", "open d0 stream\n deinit\n", "ET-WAKE-3", NULL, DEINIT, 1,
+     writes_in_deinit, NULL},
+    {"deinit leaves something active", "submit c0 noop do b1\n deinit\n", "ET-DEINIT-2", NULL,
+     DEINIT, 1, NULL, something_is_active},
     {"a deinitialised loop runs", "deinit\n", "ET-DEINIT-4", NULL, TICK, 1, NULL, returns_success},
-    {"a deinitialised loop takes a completion", "deinit\n", "ET-DEINIT-4", NULL, ADD, 1, NULL, returns_success},
-    {"a loop whose init has failed runs", "fail epoll_create EMFILE at 1\n deinit\n", "ET-INIT-1", "takes calls", TICK,
-     2, NULL, returns_success},
-    {"a loop whose init has failed is deinitialised", "fail epoll_create EMFILE at 1\n deinit\n", "ET-INIT-1",
-     "takes calls", DEINIT, 2, NULL, returns_success},
+    {"a deinitialised loop takes a completion", "deinit\n", "ET-DEINIT-4", NULL, ADD, 1, NULL,
+     returns_success},
+    {"a loop whose init has failed runs", "fail epoll_create EMFILE at 1\n deinit\n", "ET-INIT-1",
+     "takes calls", TICK, 2, NULL, returns_success},
+    {"a loop whose init has failed is deinitialised", "fail epoll_create EMFILE at 1\n deinit\n",
+     "ET-INIT-1", "takes calls", DEINIT, 2, NULL, returns_success},
     {"a cancel is refused, beside a poll that a report of another file has not ended",
-     "body 1\n cancel c1 by c7 do b2\n main\n open d0 pipe_reader\n dup d0 to d1\n submit c0 read d0 0 do b1\n"
-     " tick 0\n submit c1 poll d0 in\n close d0\n open d2 pipe_reader\n peer_write d1 1\n cancel c3 by c5 do b1\n"
+     "body 1\n cancel c1 by c7 do b2\n main\n open d0 pipe_reader\n dup d0 to d1\n submit c0 read "
+     "d0 0 do b1\n"
+     " tick 0\n submit c1 poll d0 in\n close d0\n open d2 pipe_reader\n peer_write d1 1\n cancel "
+     "c3 by c5 do b1\n"
      " tick 5\n cancel c3 by c5 do b1\n",
      "ET-CANCEL-1", NULL, CANCEL, 3, NULL, returns_busy},
-    {"a notification is refused", "open d0 async\n notify d0\n", "ET-ASYNC-2", NULL, NOTIFY, 1, NULL, returns_invalid},
-    {"a notification changes errno", "open d0 async\n notify d0\n", "ET-ASYNC-4", NULL, NOTIFY, 1, NULL, changes_errno},
-    {"a notification is lost", "open d0 async\n async_wait c0 d0 do b1\n tick 0\n notify d0\n run once\n", "ET-ASYNC-2",
+    {"a notification is refused", "open d0 async\n notify d0\n", "ET-ASYNC-2", NULL, NOTIFY, 1,
+     NULL, returns_invalid},
+    {"a notification changes errno", "open d0 async\n notify d0\n", "ET-ASYNC-4", NULL, NOTIFY, 1,
+     NULL, changes_errno},
+    {"a notification is lost",
+     "open d0 async\n async_wait c0 d0 do b1\n tick 0\n notify d0\n run once\n", "ET-ASYNC-2",
      "was notified", NOTIFY, 1, nothing, NULL},
     {"a notification is lost, and 8 bytes are read that are no counter's",
-     "open d0 async\n open d1 stream\n async_wait c0 d0 do b1\n submit c1 read d1 8 do b1\n tick 0\n notify d0\n"
+     "open d0 async\n open d1 stream\n async_wait c0 d0 do b1\n submit c1 read d1 8 do b1\n tick "
+     "0\n notify d0\n"
      " peer_write d1 8\n tick 1\n run until_done\n",
      "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
     {"a notification is lost, and the counter of another async is read",
-     "open d0 async\n open d1 async\n dup d1 to d2\n peer_write d2 1\n async_wait c0 d0 do b1\n tick 0\n notify d0\n"
+     "open d0 async\n open d1 async\n dup d1 to d2\n peer_write d2 1\n async_wait c0 d0 do b1\n "
+     "tick 0\n notify d0\n"
      " submit c1 read d2 8 do b1\n run until_done\n",
      "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
     {"a notification is lost after the counter was raised by another number",
-     "open d0 async\n dup d0 to d1\n dup d1 to d2\n close d1\n submit c1 write d2 8 do b1\n run until_done\n"
-     " async_wait c0 d0 do b1\n run until_done\n peer_write d2 1\n async_wait c0 d0 do b1\n run until_done\n"
+     "open d0 async\n dup d0 to d1\n dup d1 to d2\n close d1\n submit c1 write d2 8 do b1\n run "
+     "until_done\n"
+     " async_wait c0 d0 do b1\n run until_done\n peer_write d2 1\n async_wait c0 d0 do b1\n run "
+     "until_done\n"
      " async_wait c0 d0 do b1\n tick 0\n notify d0\n run until_done\n",
      "ET-ASYNC-2", "was notified", NOTIFY, 1, nothing, NULL},
     {"a wait ends without a notification, and 8 bytes are written that raise no counter",
-     "open d0 async\n open d1 stream\n submit c1 write d1 8 do b1\n run until_done\n async_wait c0 d0 do b1\n"
+     "open d0 async\n open d1 stream\n submit c1 write d1 8 do b1\n run until_done\n async_wait c0 "
+     "d0 do b1\n"
      " run until_done\n",
      "ET-ASYNC-3", NULL, ASYNC_WAIT, 1, NULL, raises_unseen},
     {"a wait ends without a notification, and the counter of another async is raised",
-     "open d0 async\n open d1 async\n dup d1 to d2\n peer_write d2 1\n submit c1 write d2 8 do b1\n run until_done\n"
+     "open d0 async\n open d1 async\n dup d1 to d2\n peer_write d2 1\n submit c1 write d2 8 do "
+     "b1\n run until_done\n"
      " async_wait c0 d0 do b1\n run until_done\n",
      "ET-ASYNC-3", NULL, ASYNC_WAIT, 1, NULL, raises_unseen},
-    {"a wait on an async is refused", "open d0 async\n async_wait c0 d0 do b1\n", "ET-ASYNC-1", NULL, ASYNC_WAIT, 1,
-     NULL, returns_busy},
-    {"a wait reads a part of the counter", "open d0 async\n async_wait c0 d0 do b1\n notify d0\n tick 1\n",
-     "ET-ASYNC-1", "4 bytes", ASYNC_WAIT, 1, NULL, reads_less},
-    {"an async is not released", "open d0 async\n close d0\n", "ET-ASYNC-5", "not released", ASYNC_DEINIT, 1, nothing,
-     NULL},
-    {"an async is deinitialised twice", "open d0 async\n close d0\n", "ET-ASYNC-5", "-EINVAL", ASYNC_DEINIT, 2, NULL,
-     returns_success},
-    {"a deinitialised async is notified", "open d0 async\n close d0\n", "ET-ASYNC-5", "-EINVAL", NOTIFY, 1, NULL,
-     returns_success},
+    {"a wait on an async is refused", "open d0 async\n async_wait c0 d0 do b1\n", "ET-ASYNC-1",
+     NULL, ASYNC_WAIT, 1, NULL, returns_busy},
+    {"a wait reads a part of the counter",
+     "open d0 async\n async_wait c0 d0 do b1\n notify d0\n tick 1\n", "ET-ASYNC-1", "4 bytes",
+     ASYNC_WAIT, 1, NULL, reads_less},
+    {"an async is not released", "open d0 async\n close d0\n", "ET-ASYNC-5", "not released",
+     ASYNC_DEINIT, 1, nothing, NULL},
+    {"an async is deinitialised twice", "open d0 async\n close d0\n", "ET-ASYNC-5", "-EINVAL",
+     ASYNC_DEINIT, 2, NULL, returns_success},
+    {"a deinitialised async is notified", "open d0 async\n close d0\n", "ET-ASYNC-5", "-EINVAL",
+     NOTIFY, 1, NULL, returns_success},
     {"one lingers", POOLED, "ET-POOL-8", NULL, ADD, 2, NULL, one_lingers},
     {"one executes", POOLED, "ET-POOL-13", NULL, ADD, 2, NULL, one_executes},
-    {"one thread more is idle", POOLED, "ET-POOL-15", "0 threads, 1 of them idle, expected 0 and 0", ADD, 2, NULL,
-     one_is_idle},
-    {"there is a thread more", POOLED, "ET-POOL-15", "1 threads, 1 of them idle, expected 0 and 0", ADD, 2, NULL,
-     one_thread_more},
-    {"the pool forgets its queue", "pool 1\n open d0 file\n submit c0 pread d0 8 on_pool do b1\n tick 0\n stop\n",
-     "ET-SUBMIT-1", "pool's queue", STOP, 1, NULL, pool_forgets},
-    {"another one is handed over", POOLED, "ET-POOL-10", "2 completions are", STEP, 0, NULL, hands_over_another},
-    {"the last is handed over first", POOLED "step w0\n step w0\n step w0\n", "ET-POOL-10", "place 0", STEP, 0, NULL,
-     hands_over_in_front},
-    {"work is not executed", POOLED, "ET-POOL-4", "0 system calls", STEP, 0, executes_nothing, NULL},
-    {"work is executed twice", POOLED, "ET-POOL-4", NULL, STEP, 0, NULL, executes_twice},
-    {"work is executed into another buffer", POOLED, "ET-OP-2", "another buffer", STEP, 0, executes_into_another_buffer,
+    {"one thread more is idle", POOLED, "ET-POOL-15", "0 threads, 1 of them idle, expected 0 and 0",
+     ADD, 2, NULL, one_is_idle},
+    {"there is a thread more", POOLED, "ET-POOL-15", "1 threads, 1 of them idle, expected 0 and 0",
+     ADD, 2, NULL, one_thread_more},
+    {"the pool forgets its queue",
+     "pool 1\n open d0 file\n submit c0 pread d0 8 on_pool do b1\n tick 0\n stop\n", "ET-SUBMIT-1",
+     "pool's queue", STOP, 1, NULL, pool_forgets},
+    {"another one is handed over", POOLED, "ET-POOL-10", "2 completions are", STEP, 0, NULL,
+     hands_over_another},
+    {"the last is handed over first", POOLED "step w0\n step w0\n step w0\n", "ET-POOL-10",
+     "place 0", STEP, 0, NULL, hands_over_in_front},
+    {"work is not executed", POOLED, "ET-POOL-4", "0 system calls", STEP, 0, executes_nothing,
      NULL},
+    {"work is executed twice", POOLED, "ET-POOL-4", NULL, STEP, 0, NULL, executes_twice},
+    {"work is executed into another buffer", POOLED, "ET-OP-2", "another buffer", STEP, 0,
+     executes_into_another_buffer, NULL},
     {"work is executed elsewhere in the file", POOLED, "ET-OP-2", "pread of 8 bytes", STEP, 0,
      executes_at_another_offset, NULL},
-    {"an idle thread makes a system call", POOLED, "ET-POOL-4", "no work", STEP, 0, executes_without_work, NULL},
+    {"an idle thread makes a system call", POOLED, "ET-POOL-4", "no work", STEP, 0,
+     executes_without_work, NULL},
     {"the last work is taken first", POOLED, "ET-POOL-2", NULL, STEP, 0, takes_the_last, NULL},
     {"work is not handed over", POOLED, "ET-POOL-10", NULL, STEP, 0, hands_over_nothing, NULL},
-    {"no thread wakes the loop", POOLED "step w0\n step w0\n tick 2\n run until_done\n", "ET-POOL-11", NULL, STEP, 0,
-     wakes_nobody, NULL},
+    {"no thread wakes the loop", POOLED "step w0\n step w0\n tick 2\n run until_done\n",
+     "ET-POOL-11", NULL, STEP, 0, wakes_nobody, NULL},
     {"a thread never leaves the loop", POOLED, "ET-POOL-13", NULL, STEP, 0, never_leaves, NULL},
-    {"a thread tells others that it has left the loop", POOLED "step w0\n step w0\n", "ET-POOL-13", "waits for ever",
-     STEP, 0, leaves_and_tells_others, NULL},
-    {"a thread ends after its first work", POOLED "step w0\n step w0\n run until_done\n", "ET-POOL-17", "c1 stays",
-     STEP, 0, NULL, ends_when_it_has_left},
-    {"a thread sleeps while work is queued", POOLED "run until_done\n", "ET-POOL-17", "c0 stays", STEP, 0,
-     sleeps_beside_work, NULL},
+    {"a thread tells others that it has left the loop", POOLED "step w0\n step w0\n", "ET-POOL-13",
+     "waits for ever", STEP, 0, leaves_and_tells_others, NULL},
+    {"a thread ends after its first work", POOLED "step w0\n step w0\n run until_done\n",
+     "ET-POOL-17", "c1 stays", STEP, 0, NULL, ends_when_it_has_left},
+    {"a thread sleeps while work is queued", POOLED "run until_done\n", "ET-POOL-17", "c0 stays",
+     STEP, 0, sleeps_beside_work, NULL},
     {"a thread never ends", POOLED, "ET-POOL-14", "does not end", STEP, 0, NULL, never_ends},
-    {"a pool in use is deinitialised", POOLED, "ET-POOL-14", "did not refuse", POOL_DEINIT, 1, nothing, NULL},
-    {"a pool is said to be in use", POOLED, "ET-POOL-14", "although no loop", POOL_DEINIT, 2, NULL, returns_busy},
-    {"a pool is deinitialised twice", POOLED, "ET-POOL-16", "deinitialised pool", POOL_DEINIT, 3, NULL,
-     returns_success},
-    {"pool_init fails for no reason", "pool 1\n", "ET-INIT-3", "pool_init", POOL_INIT, 1, nothing_but_refused, NULL},
+    {"a pool in use is deinitialised", POOLED, "ET-POOL-14", "did not refuse", POOL_DEINIT, 1,
+     nothing, NULL},
+    {"a pool is said to be in use", POOLED, "ET-POOL-14", "although no loop", POOL_DEINIT, 2, NULL,
+     returns_busy},
+    {"a pool is deinitialised twice", POOLED, "ET-POOL-16", "deinitialised pool", POOL_DEINIT, 3,
+     NULL, returns_success},
+    {"pool_init fails for no reason", "pool 1\n", "ET-INIT-3", "pool_init", POOL_INIT, 1,
+     nothing_but_refused, NULL},
 };
 
 #define LIES (sizeof lies / sizeof *lies)
@@ -840,15 +893,17 @@ static void is_seen(void **state) {
     assert_true(l.told);
     if (!report.differs)
         fail_msg("the lie was not seen");
-    if (strcmp(report.clause, lie->clause) != 0 || (lie->what != NULL && strstr(report.what, lie->what) == NULL))
-        fail_msg("expected %s: …%s…, got %s: %s", lie->clause, lie->what != NULL ? lie->what : "", report.clause,
-                 report.what);
+    if (strcmp(report.clause, lie->clause) != 0 ||
+        (lie->what != NULL && strstr(report.what, lie->what) == NULL))
+        fail_msg("expected %s: …%s…, got %s: %s", lie->clause, lie->what != NULL ? lie->what : "",
+                 report.clause, report.what);
 }
 
 int main(void) {
     static struct CMUnitTest tests[LIES];
     for (size_t i = 0; i < LIES; i++)
-        tests[i] = (struct CMUnitTest){
-            .name = lies[i].name, .test_func = is_seen, .initial_state = (void *)(uintptr_t)&lies[i]};
+        tests[i] = (struct CMUnitTest){.name = lies[i].name,
+                                       .test_func = is_seen,
+                                       .initial_state = (void *)(uintptr_t)&lies[i]};
     return _cmocka_run_group_tests("driver", tests, LIES, NULL, NULL);
 }

@@ -1,6 +1,7 @@
-/* Holds the simulated kernel against the real one: the same scenarios run on both worlds, by the wrapped system calls,
- * and every result, readiness and hook must be the same. Also what only the simulation can do, and what both promise of
- * virtual time. Linked with -Wl,--wrap (fuzz/wrap.flags), fuzz/kernel.c, fuzz/wrap.c and tests/real_world.c. */
+/* Holds the simulated kernel against the real one: the same scenarios run on both worlds, by the
+ * wrapped system calls, and every result, readiness and hook must be the same. Also what only the
+ * simulation can do, and what both promise of virtual time. Linked with -Wl,--wrap
+ * (fuzz/wrap.flags), fuzz/kernel.c, fuzz/wrap.c and tests/real_world.c. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,14 +49,14 @@ static void note(const char *what, int64_t value) {
 }
 
 /* Notes the result of a system call. */
-#define CALL(call)                                                                                                     \
-    do {                                                                                                               \
-        errno = 0;                                                                                                     \
-        int64_t called = (call);                                                                                       \
-        note(#call, called < 0 ? -errno : called);                                                                     \
+#define CALL(call)                                                                                 \
+    do {                                                                                           \
+        errno = 0;                                                                                 \
+        int64_t called = (call);                                                                   \
+        note(#call, called < 0 ? -errno : called);                                                 \
     } while (0)
 
-/* ---- the observer: notes everything but pointers ---- */
+/* ---- the observer: notes everything but pointers --------------------------------------------- */
 
 static const void *last_identity;
 
@@ -64,20 +65,22 @@ static bool of_pages(uint64_t length) {
     return length >= KERNEL_PAGE - 2;
 }
 
-static void tried(void *self, enum et_operation operation, int fd, const void *identity, uint64_t length,
-                  int64_t offset, int flags, int64_t result) {
+static void tried(void *self, enum et_operation operation, int fd, const void *identity,
+                  uint64_t length, int64_t offset, int flags, int64_t result) {
     assert_ptr_equal(self, &world);
     last_identity = identity;
     note("tried", operation);
     note("  fd", fd);
     note("  length",
-         operation == ET_CONNECT || of_pages(length) ? 0 : (int64_t)length); /* addresses and pages differ */
+         /* addresses and pages differ */
+         operation == ET_CONNECT || of_pages(length) ? 0 : (int64_t)length);
     note("  offset", offset);
     note("  flags", flags);
     note("  result", of_pages(length) ? result > 0 : result);
 }
 
-static void controlled(void *self, int op, int fd, uint32_t events, int error, uint32_t kept, bool injected) {
+static void controlled(void *self, int op, int fd, uint32_t events, int error, uint32_t kept,
+                       bool injected) {
     assert_ptr_equal(self, &world);
     note("controlled", op);
     note("  fd", fd);
@@ -116,10 +119,14 @@ static void reported(void *self, int fd, uint32_t events, bool stale) {
     note("  stale", stale);
 }
 
-static const struct world_observer observer = {
-    .tried = tried, .controlled = controlled, .waits = waits, .blocked = blocked, .woken = woken, .reported = reported};
+static const struct world_observer observer = {.tried = tried,
+                                               .controlled = controlled,
+                                               .waits = waits,
+                                               .blocked = blocked,
+                                               .woken = woken,
+                                               .reported = reported};
 
-/* ---- the means of a scenario ---- */
+/* ---- the means of a scenario ----------------------------------------------------------------- */
 
 static bool order(unsigned kind, unsigned d, uint64_t value) {
     struct command command = {.kind = (uint8_t)kind, .d = (uint8_t)d, .value = value};
@@ -140,7 +147,8 @@ static int duplicate(unsigned d, unsigned copy) {
 }
 
 static void let_fail(enum faulty_call call, int error, uint64_t nth) {
-    struct command command = {.kind = COMMAND_FAIL, .call = (uint8_t)call, .error = (uint16_t)error, .value = nth};
+    struct command command = {
+        .kind = COMMAND_FAIL, .call = (uint8_t)call, .error = (uint16_t)error, .value = nth};
     assert_true(world->command(&command));
 }
 
@@ -190,7 +198,7 @@ static int peer_name(int fd) {
     return result < 0 ? result : length >= sizeof address.ss_family && address.ss_family == AF_UNIX;
 }
 
-/* ---- scenarios ---- */
+/* ---- scenarios ------------------------------------------------------------------------------- */
 
 static void every_call(int fd) {
     struct iovec vector = {buffer, 8};
@@ -230,7 +238,8 @@ static void scenario_every_kind(void) {
         if (kind != WORLD_FILE)
             ready(epfd, fd);
         every_call(fd);
-        for (unsigned i = 0; i < 6; i++) /* lest a socket's buffer seems full, which is so much smaller in simulation */
+        /* lest a socket's buffer seems full, which is so much smaller in simulation */
+        for (unsigned i = 0; i < 6; i++)
             order(COMMAND_PEER_READ, 0, 100);
         if (kind != WORLD_FILE)
             ready(epfd, fd);
@@ -310,7 +319,8 @@ static void scenario_full_pipe(void) {
     pages(read(fd, buffer, 6 * page));
     CALL(read(fd, buffer, 1));
     order(COMMAND_PEER_WRITE, 1, 1);
-    order(COMMAND_PEER_WRITE, 1, page * 300 + 7); /* far more than there is room for; the odd bytes have a place */
+    /* far more than there is room for; the odd bytes have a place */
+    order(COMMAND_PEER_WRITE, 1, page * 300 + 7);
     CALL(read(fd, buffer, 8));
     pages(read(fd, buffer, 6 * page));
     CALL(read(fd, buffer, 1));
@@ -409,7 +419,8 @@ static void scenario_messages(void) {
     CALL(recvmsg(fd, &message, 0));
 }
 
-/* What recvmsg, accept and getpeername tell of the other end. The listeners' names differ in length, from world to world. */
+/* What recvmsg, accept and getpeername tell of the other end. The listeners' names differ in
+ * length, from world to world. */
 static void scenario_names(void) {
     struct iovec vector = {buffer, 4};
     struct sockaddr_un name;
@@ -449,7 +460,8 @@ static void scenario_names(void) {
     note("named", length > sizeof name.sun_family);
 }
 
-/* The loop's own descriptors have numbers that the program never gets, whatever was closed before. */
+/* The loop's own descriptors have numbers that the program never gets, whatever was closed before.
+ */
 static void scenario_number_limit(void) {
     int epfd = epoll_create1(EPOLL_CLOEXEC), wakeup = eventfd(0, EFD_CLOEXEC);
     note("own", epfd);
@@ -886,7 +898,8 @@ static void scenario_wait(void) {
     CALL(close(wakeup));
 }
 
-/* Linux keeps the order in which descriptors became ready, and puts what it has reported to the end. */
+/* Linux keeps the order in which descriptors became ready, and puts what it has reported to the
+ * end. */
 static void scenario_order(void) {
     int epfd = epoll_create1(0);
     for (unsigned d = 0; d < 4; d++)
@@ -940,7 +953,7 @@ static void scenario_wakes(void) {
     wait_ns(epfd, 4, 0);
 }
 
-/* ---- a random walk ---- */
+/* ---- a random walk --------------------------------------------------------------------------- */
 
 static uint32_t random_state;
 
@@ -1033,7 +1046,7 @@ static void scenario_random(void) {
     }
 }
 
-/* ---- the comparison ---- */
+/* ---- the comparison -------------------------------------------------------------------------- */
 
 /* The real world has closed all that it opened, the other ends included. */
 static void nothing_leaks(void) {
@@ -1045,7 +1058,8 @@ static void nothing_leaks(void) {
     }
 }
 
-static void run_on(const struct world_kind_functions *kind, void (*scenario)(void), struct notes *seen) {
+static void run_on(const struct world_kind_functions *kind, void (*scenario)(void),
+                   struct notes *seen) {
     world = kind;
     notes = seen;
     page = kernel_sizes->page;
@@ -1061,16 +1075,19 @@ static void run_on(const struct world_kind_functions *kind, void (*scenario)(voi
 /* Returns whether both saw the same, and prints the first difference with what led to it. */
 static bool agree(const struct notes *simulated, const struct notes *real) {
     unsigned i = 0;
-    while (i < simulated->count && i < real->count && simulated->note[i].value == real->note[i].value &&
+    while (i < simulated->count && i < real->count &&
+           simulated->note[i].value == real->note[i].value &&
            strcmp(simulated->note[i].what, real->note[i].what) == 0)
         i++;
     if (i == simulated->count && i == real->count)
         return true;
     fprintf(stderr, "the worlds differ (simulated, real):\n");
     for (unsigned j = i < 40 ? 0 : i - 40; j <= i; j++)
-        fprintf(stderr, "  %-60s %lld\t%-60s %lld\n", j < simulated->count ? simulated->note[j].what : "-",
+        fprintf(stderr, "  %-60s %lld\t%-60s %lld\n",
+                j < simulated->count ? simulated->note[j].what : "-",
                 j < simulated->count ? (long long)simulated->note[j].value : 0,
-                j < real->count ? real->note[j].what : "-", j < real->count ? (long long)real->note[j].value : 0);
+                j < real->count ? real->note[j].what : "-",
+                j < real->count ? (long long)real->note[j].value : 0);
     return false;
 }
 
@@ -1083,10 +1100,10 @@ static void compare(void (*scenario)(void)) {
     assert_true(agree(&simulated, &real));
 }
 
-#define COMPARED(name)                                                                                                 \
-    static void test_##name(void **state) {                                                                            \
-        (void)state;                                                                                                   \
-        compare(scenario_##name);                                                                                      \
+#define COMPARED(name)                                                                             \
+    static void test_##name(void **state) {                                                        \
+        (void)state;                                                                               \
+        compare(scenario_##name);                                                                  \
     }
 COMPARED(every_kind)
 COMPARED(pipe)
@@ -1117,7 +1134,8 @@ static void test_random(void **state) {
     const char *from = getenv("WALK");
     uint32_t first = from != NULL ? (uint32_t)atoi(from) : 0;
     kernel_sizes = real_world_sizes();
-    for (uint32_t walk = first; walk < first + (walks != NULL ? (uint32_t)atoi(walks) : 300); walk++) {
+    for (uint32_t walk = first; walk < first + (walks != NULL ? (uint32_t)atoi(walks) : 300);
+         walk++) {
         random_state = walk;
         run_on(&world_simulated, scenario_random, &simulated);
         random_state = walk;
@@ -1128,7 +1146,7 @@ static void test_random(void **state) {
     kernel_sizes = &kernel_small;
 }
 
-/* ---- what only the simulated kernel can do ---- */
+/* ---- what only the simulated kernel can do --------------------------------------------------- */
 
 static struct notes scrap;
 
@@ -1149,11 +1167,11 @@ static int64_t noted(const char *what, unsigned nth) {
     return 0;
 }
 
-#define FAILS(call, number)                                                                                            \
-    do {                                                                                                               \
-        errno = 0;                                                                                                     \
-        assert_int_equal((call), -1);                                                                                  \
-        assert_int_equal(errno, number);                                                                               \
+#define FAILS(call, number)                                                                        \
+    do {                                                                                           \
+        errno = 0;                                                                                 \
+        assert_int_equal((call), -1);                                                              \
+        assert_int_equal(errno, number);                                                           \
     } while (0)
 
 static void test_faults(void **state) {
@@ -1267,11 +1285,12 @@ static void test_asynchronous_connect(void **state) {
     world->end();
 }
 
-/* A connect in progress is not of AF_UNIX: the simulation has it from TCP. So these two stories are told by real TCP
- * sockets, of no world, and by the simulated kernel. */
+/* A connect in progress is not of AF_UNIX: the simulation has it from TCP. So these two stories are
+ * told by real TCP sockets, of no world, and by the simulated kernel. */
 static int tcp_address(int fd, struct sockaddr_in *address) {
     socklen_t length = sizeof *address;
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(bind(fd, (const struct sockaddr *)address, sizeof *address), 0);
     return getsockname(fd, (struct sockaddr *)address, &length);
 }
@@ -1282,7 +1301,8 @@ static void note_events(int epfd) {
     note("  events", event.events);
 }
 
-static void story_of_a_connect(int fd, const void *address, socklen_t length, void (*then)(int epfd, int fd)) {
+static void story_of_a_connect(int fd, const void *address, socklen_t length,
+                               void (*then)(int epfd, int fd)) {
     int epfd = epoll_create1(EPOLL_CLOEXEC);
     CALL(connect(fd, address, length));
     CALL(control(epfd, EPOLL_CTL_ADD, fd, ALL));
@@ -1324,7 +1344,8 @@ static void connects_of_tcp(struct notes *seen) {
     notes = seen;
     seen->count = 0;
     int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    int closed = socket(AF_INET, type, 0), full = socket(AF_INET, type, 0), filler = socket(AF_INET, type, 0);
+    int closed = socket(AF_INET, type, 0), full = socket(AF_INET, type, 0),
+        filler = socket(AF_INET, type, 0);
     assert_int_equal(tcp_address(closed, &nobody), 0);
     assert_int_equal(tcp_address(full, &busy), 0);
     assert_int_equal(listen(full, 0), 0);
@@ -1359,7 +1380,8 @@ static void connects_of_simulation(struct notes *seen) {
     for (unsigned d = 1; d < 4; d++) {
         order(COMMAND_OPEN, d, WORLD_SOCKET);
         let_fail(FAULTY_CONNECT, EINPROGRESS, 1);
-        story_of_a_connect(world->descriptor(d), d < 3 ? closed : busy, length, d != 2 ? use_at_once : send_before);
+        story_of_a_connect(world->descriptor(d), d < 3 ? closed : busy, length,
+                           d != 2 ? use_at_once : send_before);
     }
     give_up(world->descriptor(3), busy, length);
     world->end();

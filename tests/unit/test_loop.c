@@ -1,5 +1,6 @@
-/* The loop on this kernel in real time: calls and their refusals, callbacks, timers, stopping, wake-ups, and what happens
- * behind its back. Nothing here demands that a timer is punctual, only that it is never early. */
+/* The loop on this kernel in real time: calls and their refusals, callbacks, timers, stopping,
+ * wake-ups, and what happens behind its back. Nothing here demands that a timer is punctual, only
+ * that it is never early. */
 #include "fixture.h"
 
 #include <limits.h>
@@ -23,7 +24,7 @@
 static char in[4][64];
 static struct et_loop other;
 
-/* ---- arguments ----------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 static void expect_unusable(struct et_loop *l) {
     for (int i = 0; i < 2; i++) {
@@ -148,7 +149,8 @@ static void ET_STATE_5_completion_of_another_loop(void **state) {
     assert_int_equal(et_loop_deinit(&other), 0);
 }
 
-/* Its target or carrier belongs to another loop: whatever this one says, that one must not notice. */
+/* Its target or carrier belongs to another loop: whatever this one says, that one must not notice.
+ */
 static void ET_CANCEL_8_target_and_carrier_of_another_loop(void **state) {
     (void)state;
     assert_int_equal(et_loop_init(&other, NULL), 0);
@@ -178,16 +180,20 @@ static void refuse(int result, struct et_completion description) {
 
 static void ET_ADD_5_invalid_descriptions(void **state) {
     (void)state;
-    const uint32_t events_unknown[] = {POLLNVAL, POLLRDNORM, 1u << 28, 1u << 29, 1u << 30, 1u << 31, UINT32_MAX};
+    const uint32_t events_unknown[] = {POLLNVAL, POLLRDNORM, 1u << 28,  1u << 29,
+                                       1u << 30, 1u << 31,   UINT32_MAX};
     refuse(-EINVAL, (struct et_completion){.operation = ET_OPERATIONS});
     refuse(-EINVAL, (struct et_completion){.operation = 255});
     refuse(-EINVAL, (struct et_completion){.operation = ET_CANCEL});
     refuse(-EINVAL, (struct et_completion){.operation = ET_CANCEL, .cancel = {&c[0]}});
     for (size_t i = 0; i < sizeof events_unknown / sizeof *events_unknown; i++)
-        refuse(-EINVAL, (struct et_completion){.operation = ET_POLL, .poll = {POLLIN | events_unknown[i]}});
+        refuse(-EINVAL,
+               (struct et_completion){.operation = ET_POLL, .poll = {POLLIN | events_unknown[i]}});
     for (uint8_t i = 0; i < ET_OPERATIONS; i++) {
-        bool allowed = i == ET_READ || i == ET_PREAD || i == ET_WRITE || i == ET_PWRITE || i == ET_CLOSE;
-        refuse(allowed ? -EOPNOTSUPP : -EINVAL, (struct et_completion){.operation = i, .on_pool = true, .fd = -1});
+        bool allowed =
+            i == ET_READ || i == ET_PREAD || i == ET_WRITE || i == ET_PWRITE || i == ET_CLOSE;
+        refuse(allowed ? -EOPNOTSUPP : -EINVAL,
+               (struct et_completion){.operation = i, .on_pool = true, .fd = -1});
     }
     run(ET_RUN_UNTIL_DONE);
     EXPECT_NOTHING();
@@ -232,7 +238,7 @@ static void ET_ADD_3_calls_on_an_active_completion(void **state) {
     EXPECT({&c[0], 1});
 }
 
-/* ---- init and deinit ----------------------------------------------------------------------------------------------- */
+/* ---- init and deinit ------------------------------------------------------------------------- */
 
 static void ET_DEINIT_3_init_without_descriptors_leaves_nothing(void **state) {
     (void)state;
@@ -337,7 +343,8 @@ static void ET_DEINIT_2_everything_is_dead(void **state) {
 
 static int results[4];
 
-static enum et_action note_nested(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_nested(struct et_loop *l, struct et_completion *x, int64_t result,
+                                  void *userdata) {
     results[0] = et_loop_tick(l, 0);
     results[1] = et_loop_run(l, ET_RUN_UNTIL_DONE);
     results[2] = et_loop_deinit(l);
@@ -362,14 +369,16 @@ static void ET_TICK_2_nested_run_is_refused(void **state) {
     assert_int_equal(et_loop_deinit(&other), 0);
 }
 
-static enum et_action run_first_loop(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action run_first_loop(struct et_loop *l, struct et_completion *x, int64_t result,
+                                     void *userdata) {
     (void)l, (void)x, (void)result, (void)userdata;
     results[0] = et_loop_tick(&loop, 0);
     results[1] = et_loop_deinit(&loop);
     return ET_DISARM;
 }
 
-static enum et_action run_other_loop(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action run_other_loop(struct et_loop *l, struct et_completion *x, int64_t result,
+                                     void *userdata) {
     results[2] = et_loop_run(&other, ET_RUN_UNTIL_DONE);
     results[3] = et_loop_deinit(&other);
     return note(l, x, result, userdata);
@@ -389,7 +398,7 @@ static void ET_DEINIT_1_refused_inside_a_callback_of_the_same_loop_only(void **s
     assert_int_equal(results[3], 0);
 }
 
-/* ---- callbacks ----------------------------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 static void ET_CALL_3_rearm_adds(void **state) {
     (void)state;
@@ -405,9 +414,20 @@ static void ET_CALL_3_rearm_adds(void **state) {
     EXPECT_NOTHING();
 }
 
-enum before_rearm { ADD, ADD_AND_DELETE, DELETE, INVALID, POOL, OTHER_LOOP, LONG_TIMER, CANCEL, OTHER_OPERATION };
+enum before_rearm {
+    ADD,
+    ADD_AND_DELETE,
+    DELETE,
+    INVALID,
+    POOL,
+    OTHER_LOOP,
+    LONG_TIMER,
+    CANCEL,
+    OTHER_OPERATION
+};
 
-static enum et_action prepare_and_rearm(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action prepare_and_rearm(struct et_loop *l, struct et_completion *x, int64_t result,
+                                        void *userdata) {
     note(l, x, result, userdata);
     if (events_count > 1)
         return ET_DISARM;
@@ -475,7 +495,8 @@ static void ET_CALL_3_rearm_that_is_refused_leaves_it_as_it_is(void **state) {
     assert_int_equal(et_loop_deinit(&other), 0);
 }
 
-static enum et_action note_late_and_rearm(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_late_and_rearm(struct et_loop *l, struct et_completion *x,
+                                          int64_t result, void *userdata) {
     note(l, x, result, userdata);
     sleep_ms(12);
     et_loop_update_now(l);
@@ -508,7 +529,8 @@ static void ET_CALL_2_what_was_last_described(void **state) {
     EXPECT({&c[1], 0});
 }
 
-static enum et_action note_and_free(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_and_free(struct et_loop *l, struct et_completion *x, int64_t result,
+                                    void *userdata) {
     note(l, x, result, userdata);
     memset(x, 0x5a, sizeof *x);
     free(x);
@@ -530,11 +552,14 @@ static void ET_STATE_7_callbacks_free_their_completion(void **state) {
     struct et_completion *x[12], *cancel = calloc(1, sizeof *cancel);
     open_pair(p, SOCK_STREAM);
     open_pair(q, SOCK_STREAM);
-    x[0] = submit_free((struct et_completion){.operation = ET_RECV, .fd = p[0], .recv = {in[0], 1, 0}});
-    x[1] = submit_free((struct et_completion){.operation = ET_READ, .fd = p[0], .read = {in[1], 1}});
+    x[0] = submit_free(
+        (struct et_completion){.operation = ET_RECV, .fd = p[0], .recv = {in[0], 1, 0}});
+    x[1] =
+        submit_free((struct et_completion){.operation = ET_READ, .fd = p[0], .read = {in[1], 1}});
     x[2] = submit_free((struct et_completion){.operation = ET_POLL, .fd = p[0], .poll = {POLLIN}});
     x[3] = submit_free((struct et_completion){.operation = ET_POLL, .fd = p[0], .poll = {POLLIN}});
-    x[4] = submit_free((struct et_completion){.operation = ET_RECV, .fd = q[0], .recv = {in[2], 1, 0}});
+    x[4] = submit_free(
+        (struct et_completion){.operation = ET_RECV, .fd = q[0], .recv = {in[2], 1, 0}});
     x[5] = submit_free((struct et_completion){.operation = ET_POLL, .fd = q[0], .poll = {POLLIN}});
     x[6] = submit_free((struct et_completion){.operation = ET_TIMER, .timer = {HOUR_MS}});
     run(ET_RUN_NO_WAIT);
@@ -542,7 +567,8 @@ static void ET_STATE_7_callbacks_free_their_completion(void **state) {
     x[8] = submit_free((struct et_completion){.operation = ET_READ, .fd = file});
     x[9] = submit_free((struct et_completion){.operation = ET_PREAD, .fd = file});
     x[10] = submit_free((struct et_completion){.operation = ET_TIMER});
-    x[11] = submit_free((struct et_completion){.operation = ET_SEND, .fd = p[1], .send = {"ab", 2, 0}});
+    x[11] =
+        submit_free((struct et_completion){.operation = ET_SEND, .fd = p[1], .send = {"ab", 2, 0}});
     assert_int_equal(et_loop_cancel(&loop, cancel, x[6], note_and_free, NULL), 0);
     run(ET_RUN_UNTIL_DONE);
     forget(q[0]);
@@ -578,10 +604,10 @@ static void ET_STATE_7_memory_is_free_once_it_is_dead(void **state) {
     EXPECT({&c[1], 1});
 }
 
-/* ---- cancelling ---------------------------------------------------------------------------------------------------- */
+/* ---- cancelling ------------------------------------------------------------------------------ */
 
-static enum et_action note_and_delete_cancel(struct et_loop *l, struct et_completion *x, int64_t result,
-                                             void *userdata) {
+static enum et_action note_and_delete_cancel(struct et_loop *l, struct et_completion *x,
+                                             int64_t result, void *userdata) {
     note(l, x, result, userdata);
     results[0] = (int)et_completion_state(&c[1]);
     et_loop_delete(l, &c[1]);
@@ -656,7 +682,7 @@ static void ET_CANCEL_4_cancel_of_a_cancel(void **state) {
     EXPECT({&c[2], -ECANCELED}, {&c[1], 0}, {&c[0], 0});
 }
 
-/* ---- timers -------------------------------------------------------------------------------------------------------- */
+/* ---- timers ---------------------------------------------------------------------------------- */
 
 static void ET_EXPIRE_4_never_early_by_the_clock(void **state) {
     (void)state;
@@ -675,7 +701,8 @@ static void ET_EXPIRE_4_never_early_by_the_clock(void **state) {
 
 static void ET_WAIT_4_one_timer_costs_few_waits(void **state) {
     (void)state;
-    long least = LONG_MAX; /* a thread may sleep for other reasons, but hardly three times in a row */
+    /* a thread may sleep for other reasons, but hardly three times in a row */
+    long least = LONG_MAX;
     for (int i = 0; i < 3; i++) {
         long before = sleeps();
         submit_timer(&c[0], 15);
@@ -689,13 +716,16 @@ static void ET_WAIT_4_one_timer_costs_few_waits(void **state) {
 
 static int timerfd_in(uint64_t ms) {
     int fd = keep(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-    assert_int_equal(timerfd_settime(fd, 0, &(struct itimerspec){.it_value.tv_nsec = (long)ms * 1000000}, NULL), 0);
+    assert_int_equal(
+        timerfd_settime(fd, 0, &(struct itimerspec){.it_value.tv_nsec = (long)ms * 1000000}, NULL),
+        0);
     return fd;
 }
 
 static uint64_t set_at_ms;
 
-static enum et_action set_timer(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action set_timer(struct et_loop *l, struct et_completion *x, int64_t result,
+                                void *userdata) {
     (void)x, (void)result, (void)userdata;
     set_at_ms = clock_ms();
     et_loop_timer(l, &c[1], 20, note, NULL);
@@ -788,7 +818,7 @@ static void ET_EXPIRE_3_saturated_deadlines_are_later_than_all_others(void **sta
     EXPECT_STATE(&c[1], ET_ACTIVE);
 }
 
-/* ---- many timers against a reference ------------------------------------------------------------------------------- */
+/* ---- many timers against a reference --------------------------------------------------------- */
 
 #define TIMERS 10000
 
@@ -801,7 +831,8 @@ static struct timer *timers;
 static uint64_t fired[TIMERS];
 static unsigned fired_count;
 
-static enum et_action fire(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action fire(struct et_loop *l, struct et_completion *x, int64_t result,
+                           void *userdata) {
     (void)l, (void)x, (void)result;
     if (fired_count < TIMERS)
         fired[fired_count] = (uint64_t)((struct timer *)userdata - timers);
@@ -818,7 +849,8 @@ static uint32_t random_below(uint32_t limit) {
 }
 
 static int earlier(const void *left, const void *right) {
-    const struct timer *a = &timers[*(const uint64_t *)left], *b = &timers[*(const uint64_t *)right];
+    const struct timer *a = &timers[*(const uint64_t *)left],
+                       *b = &timers[*(const uint64_t *)right];
     if (a->deadline_ms != b->deadline_ms)
         return a->deadline_ms < b->deadline_ms ? -1 : 1;
     return a->started < b->started ? -1 : 1;
@@ -870,18 +902,21 @@ static void ET_EXPIRE_2_many_timers_deleted_and_reset(void **state) {
     for (int round = 0; round < 12; round++) {
         for (int i = 0; i < TIMERS / 5; i++) {
             struct timer *t = &timers[random_below(TIMERS)];
-            uint64_t delay_ms = random_below(3) == 0 ? HOUR_MS + random_below(1000) : random_below(6);
+            uint64_t delay_ms =
+                random_below(3) == 0 ? HOUR_MS + random_below(1000) : random_below(6);
             if (random_below(4) == 0) {
                 assert_int_equal(et_loop_delete(&loop, &t->timer), 0);
                 t->deadline_ms = UINT64_MAX;
                 continue;
             }
             /* Where it is added or reset already it keeps its place, with the new deadline. */
-            bool moves = et_completion_state(&t->timer) == ET_ACTIVE ? et_completion_state(&t->carrier) != ET_ADDING
-                                                                     : et_completion_state(&t->timer) != ET_ADDING;
+            bool moves = et_completion_state(&t->timer) == ET_ACTIVE
+                             ? et_completion_state(&t->carrier) != ET_ADDING
+                             : et_completion_state(&t->timer) != ET_ADDING;
             if (et_completion_state(&t->timer) == ET_DELETING)
                 continue; /* its carrier may still stand in the submissions */
-            assert_int_equal(et_loop_timer_reset(&loop, &t->timer, &t->carrier, delay_ms, fire, t), 0);
+            assert_int_equal(et_loop_timer_reset(&loop, &t->timer, &t->carrier, delay_ms, fire, t),
+                             0);
             t->deadline_ms = et_loop_now(&loop) + delay_ms;
             if (moves)
                 t->started = ++started;
@@ -893,7 +928,7 @@ static void ET_EXPIRE_2_many_timers_deleted_and_reset(void **state) {
     free(timers);
 }
 
-/* ---- resets -------------------------------------------------------------------------------------------------------- */
+/* ---- resets ---------------------------------------------------------------------------------- */
 
 static void ET_RESET_4_does_not_fire_before_the_new_deadline(void **state) {
     (void)state;
@@ -911,7 +946,8 @@ static void ET_RESET_4_does_not_fire_before_the_new_deadline(void **state) {
     EXPECT({&c[0], 0});
 }
 
-static enum et_action note_and_reset_next(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_and_reset_next(struct et_loop *l, struct et_completion *x,
+                                          int64_t result, void *userdata) {
     note(l, x, result, userdata);
     results[0] = et_loop_timer_reset(l, x + 1, &c[8], 0, note, NULL);
     et_loop_delete(l, x + 2);
@@ -958,7 +994,8 @@ static void ET_RESET_6_busy_carriers(void **state) {
     assert_int_equal(et_loop_timer_reset(&loop, &c[1], &c[4], HOUR_MS, note, NULL), 0);
     struct et_completion before = c[0];
     for (int i = 2; i < 5; i++)
-        assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[i], 0, note_and_rearm, &before), -EBUSY);
+        assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[i], 0, note_and_rearm, &before),
+                         -EBUSY);
     assert_memory_equal(&c[0], &before, sizeof before);
     assert_int_equal(et_loop_timer_reset(&loop, &c[3], &c[2], 0, note, NULL),
                      -EBUSY); /* ET-RESET-1: adding, no timer */
@@ -976,7 +1013,8 @@ static void ET_RESET_9_deleted_and_cancelled_carriers_apply_it(void **state) {
     assert_int_equal(et_loop_timer_reset(&loop, &c[1], &c[3], 0, note, NULL), 0);
     submit_cancel(&c[4], &c[3]);
     run(ET_RUN_NO_WAIT);
-    /* c[3] is applied in the first phase, by its own turn before the cancel's: the cancel comes too late. */
+    /* c[3] is applied in the first phase, by its own turn before the cancel's: the cancel comes too
+     * late. */
     EXPECT({&c[4], -ENOENT}, {&c[1], 0}, {&c[0], 0});
     submit_timer(&c[0], HOUR_MS);
     run(ET_RUN_NO_WAIT);
@@ -993,9 +1031,11 @@ static void ET_RESET_3_carrier_that_is_deleting_serves_at_once(void **state) {
     run(ET_RUN_NO_WAIT);
     assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[2], 0, note, NULL), 0);
     assert_int_equal(et_loop_delete(&loop, &c[2]), 0);
-    assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[2], HOUR_MS, note, NULL), 0); /* its own reset */
+    /* its own reset */
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[2], HOUR_MS, note, NULL), 0);
     assert_int_equal(et_loop_delete(&loop, &c[2]), 0);
-    assert_int_equal(et_loop_timer_reset(&loop, &c[1], &c[2], 0, note, NULL), 0); /* another's: c[0]'s is applied */
+    /* another's: c[0]'s is applied */
+    assert_int_equal(et_loop_timer_reset(&loop, &c[1], &c[2], 0, note, NULL), 0);
     EXPECT_STATE(&c[2], ET_ADDING);
     run(ET_RUN_NO_WAIT);
     EXPECT({&c[1], 0});
@@ -1034,7 +1074,7 @@ static void ET_RESET_11_another_carrier_takes_over(void **state) {
     EXPECT_STATE(&c[2], ET_DEAD);
 }
 
-/* ---- running and stopping ------------------------------------------------------------------------------------------ */
+/* ---- running and stopping -------------------------------------------------------------------- */
 
 static void ET_RUN_4_unknown_modes(void **state) {
     (void)state;
@@ -1088,7 +1128,8 @@ static void ET_TICK_5_null_callbacks_count_and_resets_do_not(void **state) {
     EXPECT({&c[0], 0});
 }
 
-static enum et_action note_and_stop(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_and_stop(struct et_loop *l, struct et_completion *x, int64_t result,
+                                    void *userdata) {
     note(l, x, result, userdata);
     et_loop_stop(l);
     results[0] = et_loop_stopped(l);
@@ -1172,7 +1213,7 @@ static void ET_STOP_2_stop_in_the_timer_and_kernel_phases(void **state) {
     assert_ptr_equal(events[events_count - 1].completion, &c[2]);
 }
 
-/* ---- failure of the wait ------------------------------------------------------------------------------------------- */
+/* ---- failure of the wait --------------------------------------------------------------------- */
 
 /* The number of the loop's epoll instance, the only one of this process. */
 static int find_epoll(void) {
@@ -1189,7 +1230,8 @@ static int find_epoll(void) {
 
 static void ET_TICK_6_wait_that_fails_ends_the_tick(void **state) {
     (void)state;
-    int p[2], epoll = find_epoll(), saved = keep(fcntl(epoll, F_DUPFD_CLOEXEC, 0)), null = keep(open("/dev/null", 0));
+    int p[2], epoll = find_epoll(), saved = keep(fcntl(epoll, F_DUPFD_CLOEXEC, 0)),
+              null = keep(open("/dev/null", 0));
     open_pipe(p);
     submit_read(&c[0], p[0], in[0], 1);
     run(ET_RUN_NO_WAIT);
@@ -1207,7 +1249,7 @@ static void ET_TICK_6_wait_that_fails_ends_the_tick(void **state) {
     EXPECT({&c[0], 1});
 }
 
-/* ---- wake-ups ------------------------------------------------------------------------------------------------------ */
+/* ---- wake-ups -------------------------------------------------------------------------------- */
 
 struct waker {
     unsigned count, every_ms;
@@ -1339,9 +1381,10 @@ static void ET_WAIT_5_interrupted_waits(void **state) {
     EXPECT_STATE(&c[1], ET_ACTIVE);
 }
 
-/* ---- one descriptor, many operations ------------------------------------------------------------------------------- */
+/* ---- one descriptor, many operations --------------------------------------------------------- */
 
-static enum et_action note_sum_and_rearm(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_sum_and_rearm(struct et_loop *l, struct et_completion *x, int64_t result,
+                                         void *userdata) {
     (void)l, (void)x;
     *(int64_t *)userdata += result;
     return result > 0 ? ET_REARM : ET_DISARM;
@@ -1408,7 +1451,8 @@ static void ET_EVENT_1_read_and_write_of_one_descriptor(void **state) {
 
 #define MANY 300 /* more than one wait reports */
 
-static enum et_action count_call(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action count_call(struct et_loop *l, struct et_completion *x, int64_t result,
+                                 void *userdata) {
     (void)l, (void)x;
     *(unsigned *)userdata += result == 8;
     return ET_DISARM;
@@ -1435,8 +1479,8 @@ static void ET_EVENT_1_many_descriptors_at_once(void **state) {
     assert_int_equal(called, MANY);
 }
 
-static enum et_action note_and_delete_others(struct et_loop *l, struct et_completion *x, int64_t result,
-                                             void *userdata) {
+static enum et_action note_and_delete_others(struct et_loop *l, struct et_completion *x,
+                                             int64_t result, void *userdata) {
     note(l, x, result, userdata);
     for (int i = 0; i < 4; i++)
         if (&c[i] != x && et_loop_delete(l, &c[i]) == 0 && userdata != NULL)
@@ -1466,7 +1510,7 @@ static void ET_EVENT_6_callbacks_delete_each_other(void **state) {
     }
 }
 
-/* ---- behind the loop's back ---------------------------------------------------------------------------------------- */
+/* ---- behind the loop's back ------------------------------------------------------------------ */
 
 static int pipe_now[2];
 
@@ -1483,7 +1527,8 @@ static void reopen(int fd) {
     }
 }
 
-static enum et_action note_and_reopen(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_and_reopen(struct et_loop *l, struct et_completion *x, int64_t result,
+                                      void *userdata) {
     note(l, x, result, userdata);
     reopen(x->fd);
     et_loop_add(l, &c[1]);
@@ -1496,7 +1541,8 @@ static void ET_REGISTER_4_reopened_in_a_callback(void **state) {
     open_pipe(p);
     submit_read(&c[0], p[0], in[0], 1);
     c[0].callback = note_and_reopen;
-    c[1] = (struct et_completion){.operation = ET_READ, .fd = p[0], .callback = note, .read = {in[1], 8}};
+    c[1] = (struct et_completion){
+        .operation = ET_READ, .fd = p[0], .callback = note, .read = {in[1], 8}};
     put(p[1], "x");
     run(ET_RUN_ONCE);
     EXPECT({&c[0], 1});
@@ -1546,7 +1592,8 @@ static void ET_REGISTER_4_reopened_beside_a_read_that_waits(void **state) {
     assert_true(events[0].completion == &c[1] || (polled > 1 && events[1].completion == &c[1]));
 }
 
-/* The registration of the old file stays in the kernel, because the duplicate keeps that file open. */
+/* The registration of the old file stays in the kernel, because the duplicate keeps that file open.
+ */
 static void ET_REGISTER_2_the_same_file_under_the_same_number_again(void **state) {
     (void)state;
     int p[2];
@@ -1599,7 +1646,9 @@ static void ET_REGISTER_4_accepted_under_a_number_that_was_known(void **state) {
     int client = keep(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     open_pipe(p);
     submit_read(&c[0], p[0], in[0], 8);
-    submit(&c[1], (struct et_completion){.operation = ET_ACCEPT, .fd = listener, .accept = {NULL, NULL, SOCK_CLOEXEC}});
+    submit(&c[1], (struct et_completion){.operation = ET_ACCEPT,
+                                         .fd = listener,
+                                         .accept = {NULL, NULL, SOCK_CLOEXEC}});
     run(ET_RUN_NO_WAIT);
     assert_int_equal(et_loop_delete(&loop, &c[0]), 0);
     run(ET_RUN_NO_WAIT);
@@ -1616,7 +1665,8 @@ static void ET_REGISTER_4_accepted_under_a_number_that_was_known(void **state) {
     EXPECT({&c[0], 3});
 }
 
-/* Makes the loop remember a registration of a socket that is closed, for a number that means another socket then. */
+/* Makes the loop remember a registration of a socket that is closed, for a number that means
+ * another socket then. */
 static void leave_stale_registration(int p[2], uint32_t asked) {
     open_pair(p, SOCK_STREAM | SOCK_NONBLOCK);
     put(p[1], "x");
@@ -1631,12 +1681,14 @@ static void leave_stale_registration(int p[2], uint32_t asked) {
     assert_int_equal(close(q[1]), 0);
 }
 
-static enum et_action note_and_rearm_once(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_and_rearm_once(struct et_loop *l, struct et_completion *x,
+                                          int64_t result, void *userdata) {
     note(l, x, result, userdata);
     return events_count == 1 ? ET_REARM : ET_DISARM;
 }
 
-/* What is added after the reopening is registered anew also when its first episode ends before the kernel is asked. */
+/* What is added after the reopening is registered anew also when its first episode ends before the
+ * kernel is asked. */
 static void ET_REGISTER_4_rearmed_send_that_was_answered_at_its_start(void **state) {
     (void)state;
     static char large[1 << 20];
@@ -1657,7 +1709,8 @@ static void ET_REGISTER_4_rearmed_send_that_was_answered_at_its_start(void **sta
     assert_ptr_equal(events[1].completion, &c[1]);
 }
 
-/* A read that is cancelled (before it has been started, or in the phase that has started it) and rearmed. */
+/* A read that is cancelled (before it has been started, or in the phase that has started it) and
+ * rearmed. */
 static void rearm_a_cancelled_read(bool started) {
     int p[2];
     leave_stale_registration(p, POLLIN);
@@ -1767,8 +1820,8 @@ static void ET_REGISTER_7_other_file_under_the_number_and_a_read_that_waits(void
     assert_true(cost_ms < 40);
 }
 
-static enum et_action note_and_reopen_partner(struct et_loop *l, struct et_completion *x, int64_t result,
-                                              void *userdata) {
+static enum et_action note_and_reopen_partner(struct et_loop *l, struct et_completion *x,
+                                              int64_t result, void *userdata) {
     note(l, x, result, userdata);
     struct et_completion *partner = x == &c[0] ? &c[1] : &c[0];
     if (events_count > 1)
@@ -1799,7 +1852,7 @@ static void ET_EVENT_6_stale_report_of_a_reopened_number(void **state) {
     assert_int_equal(events[1].result, 3);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static volatile unsigned long allocations;
 
@@ -1836,7 +1889,8 @@ static unsigned long allocations_counted(void) {
 }
 #endif
 
-static enum et_action do_nothing(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action do_nothing(struct et_loop *l, struct et_completion *x, int64_t result,
+                                 void *userdata) {
     (void)l, (void)x, (void)result, (void)userdata;
     return ET_DISARM;
 }

@@ -1,5 +1,6 @@
-/* The trickiest rules of the model, one by one. A test is named after the clause that it is about; where it
- * expects a refusal, the clause that the model names is checked too. Everybody may run it. */
+/* The trickiest rules of the model, one by one. A test is named after the clause that it is about;
+ * where it expects a refusal, the clause that the model names is checked too. Everybody may run it.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,18 +15,18 @@
 
 #define MS            INT64_C(1000000)
 #define IS(state_, c) assert_int_equal(m.completion[c].state, ET_##state_)
-#define LAWFUL(observation)                                                                                            \
-    do {                                                                                                               \
-        const char *clause_ = (observation);                                                                           \
-        if (clause_ != NULL)                                                                                           \
-            fail_msg("%s: %s (%s)", #observation, clause_, m.why);                                                     \
+#define LAWFUL(observation)                                                                        \
+    do {                                                                                           \
+        const char *clause_ = (observation);                                                       \
+        if (clause_ != NULL)                                                                       \
+            fail_msg("%s: %s (%s)", #observation, clause_, m.why);                                 \
     } while (0)
-#define BREAKS(clause, observation)                                                                                    \
-    do {                                                                                                               \
-        const char *clause_ = (observation);                                                                           \
-        assert_non_null(clause_);                                                                                      \
-        assert_string_equal(clause_, clause);                                                                          \
-        assert_non_null(m.why);                                                                                        \
+#define BREAKS(clause, observation)                                                                \
+    do {                                                                                           \
+        const char *clause_ = (observation);                                                       \
+        assert_non_null(clause_);                                                                  \
+        assert_string_equal(clause_, clause);                                                      \
+        assert_non_null(m.why);                                                                    \
     } while (0)
 
 enum { A, B, C, D, E, F };
@@ -108,7 +109,7 @@ static void clock_ms(uint64_t ms) {
     model_clock(&m, ms * (uint64_t)MS);
 }
 
-/* ---- calls ---- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static void test_add_5_6(void **state) {
     (void)state;
@@ -323,7 +324,7 @@ static void test_cancel_3_and_2(void **state) {
     ended();
 }
 
-/* ---- the submission phase ---- */
+/* ---- the submission phase -------------------------------------------------------------------- */
 
 static void test_cancel_4_nothing_in_between(void **state) {
     (void)state;
@@ -436,7 +437,8 @@ static void test_submit_8_choice(void **state) {
     add(D, ET_NOOP, 0);
     tick(0);
     LAWFUL(model_try(&m, A, ET_RECV, 3, -EAGAIN));
-    BREAKS("ET-SUBMIT-8", model_try(&m, B, ET_RECV, 3, 1)); /* A was started before it; the choice of C is gone too */
+    /* A was started before it; the choice of C is gone too */
+    BREAKS("ET-SUBMIT-8", model_try(&m, B, ET_RECV, 3, 1));
     LAWFUL(callback(D, 0));
     IS(ACTIVE, B);
     IS(ACTIVE, C);
@@ -577,7 +579,7 @@ static void test_call_5_out_of_place(void **state) {
     BREAKS("ET-CALL-5", model_wait(&m, 0));
 }
 
-/* ---- timers and waiting ---- */
+/* ---- timers and waiting ---------------------------------------------------------------------- */
 
 static void test_expire_2_order(void **state) {
     (void)state;
@@ -711,7 +713,7 @@ static void test_time_3_never_back(void **state) {
     assert_int_equal(m.now_ms, 2000);
 }
 
-/* ---- stop, deinit ---- */
+/* ---- stop, deinit ---------------------------------------------------------------------------- */
 
 static void test_stop_2_and_3(void **state) {
     (void)state;
@@ -796,7 +798,7 @@ static void test_deinit_2_drops_resets(void **state) {
     assert_int_equal(m.submissions.count, 0);
 }
 
-/* ---- refusals ---- */
+/* ---- refusals -------------------------------------------------------------------------------- */
 
 static void test_register_3_order_and_cover(void **state) {
     (void)state;
@@ -890,7 +892,7 @@ static void test_register_5(void **state) {
     ended();
 }
 
-/* ---- delivery ---- */
+/* ---- delivery -------------------------------------------------------------------------------- */
 
 static void test_event_1_first_once(void **state) {
     (void)state;
@@ -1034,7 +1036,7 @@ static void test_event_7(void **state) {
     ended();
 }
 
-/* ---- the pool ---- */
+/* ---- the pool -------------------------------------------------------------------------------- */
 
 static void pool(unsigned threads_max) {
     m.has_pool = true;
@@ -1051,7 +1053,8 @@ static void add_pooled(unsigned c, unsigned operation, int fd, bool has_callback
 
 static void executed(unsigned c, int64_t result) {
     LAWFUL(model_took(&m, c));
-    LAWFUL(model_executed(&m, c, m.completion[c].operation, m.completion[c].description.fd, result));
+    LAWFUL(
+        model_executed(&m, c, m.completion[c].operation, m.completion[c].description.fd, result));
 }
 
 static void gave_back(unsigned c, int64_t result) {
@@ -1060,7 +1063,8 @@ static void gave_back(unsigned c, int64_t result) {
     LAWFUL(model_idle(&m));
 }
 
-/* A and B, reads with a callback, in the queue of a pool that has one thread and may have no more. */
+/* A and B, reads with a callback, in the queue of a pool that has one thread and may have no more.
+ */
 static void two_queued(void) {
     pool(1);
     add_pooled(A, ET_READ, 3, true);
@@ -1305,7 +1309,8 @@ static void test_pool_5_6_of_a_null_callback(void **state) {
     IS(DEAD, A);
 }
 
-/* Two cancels, without callbacks as their targets are, and a socket operation between them: when a refusal is seen the loop may stand anywhere. */
+/* Two cancels, without callbacks as their targets are, and a socket operation between them: when a
+ * refusal is seen the loop may stand anywhere. */
 static void test_pool_5_unseen_and_a_refusal(void **state) {
     (void)state;
     pool(1);
@@ -1331,7 +1336,8 @@ static void test_pool_5_unseen_and_a_refusal(void **state) {
     LAWFUL(callback(C, -EPERM)); /* at its start */
     assert_int_equal(m.maybe_dead, 0);
     IS(ACTIVE, A);
-    assert_int_equal(model_delete(&m, A), 0); /* the callback can: the cancel has not been processed */
+    /* the callback can: the cancel has not been processed */
+    assert_int_equal(model_delete(&m, A), 0);
     IS(DELETING, A);
     LAWFUL(model_returned(&m, ET_DISARM));
     assert_int_equal(m.maybe_dead, 0);
@@ -1624,7 +1630,8 @@ static void test_pool_10_stopped(void **state) {
     ended();
 }
 
-/* The loop has declined a try, and gone on to a submission, the pool phase and the wait, when it is seen again. */
+/* The loop has declined a try, and gone on to a submission, the pool phase and the wait, when it is
+ * seen again. */
 static void test_pool_threads_are_ahead_of_what_is_seen(void **state) {
     (void)state;
     pool(1);
@@ -1711,7 +1718,8 @@ static void test_pool_15_idle_before_the_work_joined(void **state) {
     ended();
 }
 
-/* A refusal is seen while the model cannot know whether a silent cancel, or the pool phase, is over. */
+/* A refusal is seen while the model cannot know whether a silent cancel, or the pool phase, is
+ * over. */
 static void test_pool_refusals_leave_it_open(void **state) {
     (void)state;
     pool(1);
@@ -1758,7 +1766,8 @@ static void test_pool_refusals_leave_it_open(void **state) {
     ended();
 }
 
-/* Nobody knows in which phase a loop registers: after a refusal the pool phase may come, or be over. */
+/* Nobody knows in which phase a loop registers: after a refusal the pool phase may come, or be
+ * over. */
 static void test_pool_10_and_refusals(void **state) {
     (void)state;
     two_queued();
@@ -1782,7 +1791,8 @@ static void test_pool_10_and_refusals(void **state) {
     IS(ACTIVE, B);
 }
 
-/* What is handed over in a callback whose place is known is there when a later pool phase begins. */
+/* What is handed over in a callback whose place is known is there when a later pool phase begins.
+ */
 static void test_pool_10_after_a_callback(void **state) {
     (void)state;
     two_queued();
@@ -1828,7 +1838,7 @@ static void test_pool_13_deinit(void **state) {
     LAWFUL(model_deinit_end(&m));
 }
 
-/* ---- the async ---- */
+/* ---- the async ------------------------------------------------------------------------------- */
 
 static void test_async_1_wait(void **state) {
     (void)state;
@@ -1891,7 +1901,7 @@ static void test_async_2_3_notifications(void **state) {
     LAWFUL(model_try(&m, C, ET_READ, 7, 1));
 }
 
-/* ---- what a loop does wrong, where no test above says it ---- */
+/* ---- what a loop does wrong, where no test above says it ------------------------------------- */
 
 static void test_submit_9_shut_down_twice(void **state) {
     (void)state;

@@ -1,4 +1,5 @@
-/* The sixteen operations end to end: real pipes, sockets and other descriptors of this kernel, in real time. */
+/* The sixteen operations end to end: real pipes, sockets and other descriptors of this kernel, in
+ * real time. */
 #include "fixture.h"
 
 #include <sys/eventfd.h>
@@ -10,7 +11,7 @@
 static char in[4][256];
 static char large[LARGE];
 
-/* ---- noop, cancel, timer ------------------------------------------------------------------------------------------- */
+/* ---- noop, cancel, timer --------------------------------------------------------------------- */
 
 static void ET_SUBMIT_2_noop_ends_with_0(void **state) {
     (void)state;
@@ -39,18 +40,20 @@ static void ET_EXPIRE_1_timer_ends_with_0(void **state) {
     EXPECT({&c[0], 0});
 }
 
-/* ---- accept, connect ----------------------------------------------------------------------------------------------- */
+/* ---- accept, connect ------------------------------------------------------------------------- */
 
 static int tcp_socket(void) {
     return keep(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 static void submit_connect(struct et_completion *x, int fd, const void *address, socklen_t length) {
-    submit(x, (struct et_completion){.operation = ET_CONNECT, .fd = fd, .connect = {address, length}});
+    submit(x,
+           (struct et_completion){.operation = ET_CONNECT, .fd = fd, .connect = {address, length}});
 }
 
 static void submit_accept(struct et_completion *x, int fd) {
-    submit(x, (struct et_completion){.operation = ET_ACCEPT, .fd = fd, .accept = {NULL, NULL, SOCK_CLOEXEC}});
+    submit(x, (struct et_completion){
+                  .operation = ET_ACCEPT, .fd = fd, .accept = {NULL, NULL, SOCK_CLOEXEC}});
 }
 
 static void ET_OP_1_accept_and_connect_meet_over_tcp(void **state) {
@@ -58,15 +61,17 @@ static void ET_OP_1_accept_and_connect_meet_over_tcp(void **state) {
     struct sockaddr_in server, client, peer = {0};
     socklen_t client_length = sizeof client, peer_length = sizeof peer;
     int listener = open_listener(8, &server), socket_fd = tcp_socket();
-    submit(&c[0], (struct et_completion){
-                      .operation = ET_ACCEPT,
-                      .fd = listener,
-                      .accept = {(struct sockaddr *)&peer, &peer_length, SOCK_NONBLOCK | SOCK_CLOEXEC},
-                  });
+    submit(&c[0],
+           (struct et_completion){
+               .operation = ET_ACCEPT,
+               .fd = listener,
+               .accept = {(struct sockaddr *)&peer, &peer_length, SOCK_NONBLOCK | SOCK_CLOEXEC},
+           });
     submit_connect(&c[1], socket_fd, &server, sizeof server);
     run(ET_RUN_UNTIL_DONE);
     assert_int_equal(events_count, 2);
-    struct event *accepted = &events[events[0].completion != &c[0]], *connected = &events[accepted == events];
+    struct event *accepted = &events[events[0].completion != &c[0]],
+                 *connected = &events[accepted == events];
     assert_ptr_equal(connected->completion, &c[1]);
     assert_int_equal(connected->result, 0);
     int fd = keep((int)accepted->result);
@@ -133,7 +138,8 @@ static void ET_OP_3_connect_stays_while_it_is_in_progress(void **state) {
     (void)state;
     struct sockaddr_in server;
     open_listener(0, &server);
-    submit_connect(&c[0], tcp_socket(), &server, sizeof server); /* fills the backlog: the next gets no answer */
+    /* fills the backlog: the next gets no answer */
+    submit_connect(&c[0], tcp_socket(), &server, sizeof server);
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[0], 0});
     int fd = tcp_socket();
@@ -193,7 +199,7 @@ static void ET_SUBMIT_7_connect_that_says_EAGAIN(void **state) {
     EXPECT({&c[1], -EAGAIN});
 }
 
-/* ---- poll ---------------------------------------------------------------------------------------------------------- */
+/* ---- poll ------------------------------------------------------------------------------------ */
 
 static void ET_EVENT_4_poll_tells_what_it_asked_for(void **state) {
     (void)state;
@@ -228,7 +234,8 @@ static void ET_EVENT_4_poll_tells_errors_unasked(void **state) {
     drop(p[0]);
     run(ET_RUN_ONCE);
     EXPECT({&c[0], POLLERR});
-    assert_int_equal(et_loop_delete(&loop, &c[1]), 0); /* its descriptor is gone, nobody will report it */
+    /* its descriptor is gone, nobody will report it */
+    assert_int_equal(et_loop_delete(&loop, &c[1]), 0);
     run(ET_RUN_UNTIL_DONE);
     EXPECT_NOTHING();
 }
@@ -248,9 +255,11 @@ static void ET_EVENT_4_poll_of_urgent_data(void **state) {
     assert_int_equal(send(client, "!", 1, MSG_OOB), 1);
     run(ET_RUN_ONCE);
     EXPECT({&c[1], POLLPRI});
-    submit(&c[2], (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[0], 1, MSG_OOB}});
+    submit(&c[2],
+           (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[0], 1, MSG_OOB}});
     run(ET_RUN_NO_WAIT);
-    if (events_count == 0) { /* it was not tried at the start: only a report of direction in can serve it */
+    /* it was not tried at the start: only a report of direction in can serve it */
+    if (events_count == 0) {
         put(client, "x");
         run(ET_RUN_ONCE);
     }
@@ -258,7 +267,7 @@ static void ET_EVENT_4_poll_of_urgent_data(void **state) {
     assert_int_equal(in[0][0], '!');
 }
 
-/* ---- read, write, pread, pwrite ------------------------------------------------------------------------------------ */
+/* ---- read, write, pread, pwrite -------------------------------------------------------------- */
 
 static void ET_OP_1_read_and_write_on_a_pipe(void **state) {
     (void)state;
@@ -281,7 +290,8 @@ static void ET_EVENT_8_read_and_write_wait_for_a_report(void **state) {
     (void)state;
     int p[2];
     open_pipe(p);
-    assert_int_equal(fcntl(p[0], F_SETFL, 0), 0); /* a read that is tried now would block for ever */
+    /* a read that is tried now would block for ever */
+    assert_int_equal(fcntl(p[0], F_SETFL, 0), 0);
     submit_read(&c[0], p[0], in[0], 0);
     submit_read(&c[1], p[0], in[1], 4);
     run(ET_RUN_NO_WAIT);
@@ -332,8 +342,10 @@ static void ET_OP_2_pread_passes_its_offset(void **state) {
     int fd = keep(open("/proc/self/mounts", O_RDONLY | O_NONBLOCK | O_CLOEXEC));
     assert_int_equal(pread(fd, whole, sizeof whole, 0), sizeof whole);
     submit(&c[0], (struct et_completion){.operation = ET_PREAD, .fd = fd, .pread = {in[0], 16, 7}});
-    submit(&c[1], (struct et_completion){.operation = ET_PREAD, .fd = fd, .pread = {in[1], 16, 1 << 30}});
-    submit(&c[2], (struct et_completion){.operation = ET_PREAD, .fd = fd, .pread = {in[2], 16, -1}});
+    submit(&c[1],
+           (struct et_completion){.operation = ET_PREAD, .fd = fd, .pread = {in[1], 16, 1 << 30}});
+    submit(&c[2],
+           (struct et_completion){.operation = ET_PREAD, .fd = fd, .pread = {in[2], 16, -1}});
     submit_read(&c[3], fd, in[3], 16);
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[0], 16}, {&c[1], 0}, {&c[2], -EINVAL}, {&c[3], 16});
@@ -345,8 +357,10 @@ static void ET_OP_1_pread_and_pwrite_on_a_pipe(void **state) {
     (void)state;
     int p[2];
     open_pipe(p);
-    submit(&c[0], (struct et_completion){.operation = ET_PREAD, .fd = p[0], .pread = {in[0], 1, 0}});
-    submit(&c[1], (struct et_completion){.operation = ET_PWRITE, .fd = p[1], .pwrite = {"x", 1, 0}});
+    submit(&c[0],
+           (struct et_completion){.operation = ET_PREAD, .fd = p[0], .pread = {in[0], 1, 0}});
+    submit(&c[1],
+           (struct et_completion){.operation = ET_PWRITE, .fd = p[1], .pwrite = {"x", 1, 0}});
     run(ET_RUN_ONCE);
     EXPECT({&c[1], -ESPIPE});
     run(ET_RUN_NO_WAIT);
@@ -356,14 +370,18 @@ static void ET_OP_1_pread_and_pwrite_on_a_pipe(void **state) {
     EXPECT({&c[0], -ESPIPE});
 }
 
-/* No file that epoll takes can be written at a position without privileges; the kernel's complaints tell offsets apart. */
+/* No file that epoll takes can be written at a position without privileges; the kernel's complaints
+ * tell offsets apart. */
 static void ET_OP_2_pwrite_passes_its_offset(void **state) {
     (void)state;
     int p[2];
     open_pipe(p);
-    submit(&c[0], (struct et_completion){.operation = ET_PWRITE, .fd = p[1], .pwrite = {"x", 1, 3}});
-    submit(&c[1], (struct et_completion){.operation = ET_PWRITE, .fd = p[1], .pwrite = {"x", 1, -3}});
-    submit(&c[2], (struct et_completion){.operation = ET_PWRITE, .fd = p[1], .pwrite = {"x", 1, INT64_MIN}});
+    submit(&c[0],
+           (struct et_completion){.operation = ET_PWRITE, .fd = p[1], .pwrite = {"x", 1, 3}});
+    submit(&c[1],
+           (struct et_completion){.operation = ET_PWRITE, .fd = p[1], .pwrite = {"x", 1, -3}});
+    submit(&c[2], (struct et_completion){
+                      .operation = ET_PWRITE, .fd = p[1], .pwrite = {"x", 1, INT64_MIN}});
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[0], -ESPIPE}, {&c[1], -EINVAL}, {&c[2], -EINVAL});
 }
@@ -380,7 +398,8 @@ static void ET_REGISTER_3_regular_file_gives_EPERM(void **state) {
     submit_write(&c[5], fd, "x", 1);
     submit_accept(&c[6], fd);
     run(ET_RUN_NO_WAIT);
-    EXPECT({&c[1], -EPERM}, {&c[2], -EPERM}, {&c[3], -EPERM}, {&c[4], -EPERM}, {&c[5], -EPERM}, {&c[6], -EPERM});
+    EXPECT({&c[1], -EPERM}, {&c[2], -EPERM}, {&c[3], -EPERM}, {&c[4], -EPERM}, {&c[5], -EPERM},
+           {&c[6], -EPERM});
     EXPECT_STATE(&c[0], ET_ACTIVE);
     submit_read(&c[1], fd, in[1], 1); /* and again */
     run(ET_RUN_ONCE);
@@ -409,7 +428,7 @@ static void ET_REGISTER_3_descriptor_that_is_not_open_gives_EBADF(void **state) 
         assert_int_equal(events[i].result, -EBADF);
 }
 
-/* ---- other descriptors --------------------------------------------------------------------------------------------- */
+/* ---- other descriptors ----------------------------------------------------------------------- */
 
 static void ET_OP_1_eventfd(void **state) {
     (void)state;
@@ -445,7 +464,7 @@ static void ET_OP_1_timerfd(void **state) {
     assert_true(expirations >= 1);
 }
 
-/* ---- send, recv ---------------------------------------------------------------------------------------------------- */
+/* ---- send, recv ------------------------------------------------------------------------------ */
 
 static void ET_OP_1_send_and_recv_on_a_stream(void **state) {
     (void)state;
@@ -470,15 +489,18 @@ static void ET_OP_2_recv_passes_its_flags(void **state) {
     int p[2];
     open_pair(p, SOCK_STREAM);
     put(p[1], "ab");
-    submit(&c[0], (struct et_completion){.operation = ET_RECV, .fd = p[0], .recv = {in[0], 8, MSG_PEEK}});
-    submit(&c[1], (struct et_completion){.operation = ET_RECV, .fd = p[0], .recv = {in[1], 8, MSG_WAITALL}});
+    submit(&c[0],
+           (struct et_completion){.operation = ET_RECV, .fd = p[0], .recv = {in[0], 8, MSG_PEEK}});
+    submit(&c[1], (struct et_completion){
+                      .operation = ET_RECV, .fd = p[0], .recv = {in[1], 8, MSG_WAITALL}});
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[0], 2}, {&c[1], 2});
     assert_memory_equal(in[0], "ab", 2);
     assert_memory_equal(in[1], "ab", 2);
 }
 
-/* Both descriptors block: without MSG_DONTWAIT the second recv and the second send would stop the loop. */
+/* Both descriptors block: without MSG_DONTWAIT the second recv and the second send would stop the
+ * loop. */
 static void ET_OP_2_socket_operations_do_not_block_on_a_blocking_socket(void **state) {
     (void)state;
     int p[2];
@@ -514,11 +536,15 @@ static void ET_OP_2_message_operations_do_not_block_on_a_blocking_socket(void **
     (void)state;
     int p[2];
     struct iovec part = {in[0], 8}, whole = {large, LARGE};
-    struct msghdr into = {.msg_iov = &part, .msg_iovlen = 1}, from = {.msg_iov = &whole, .msg_iovlen = 1};
+    struct msghdr into = {.msg_iov = &part, .msg_iovlen = 1},
+                  from = {.msg_iov = &whole, .msg_iovlen = 1};
     open_pair(p, SOCK_STREAM);
-    submit(&c[0], (struct et_completion){.operation = ET_RECVMSG, .fd = p[0], .recvmsg = {&into, 0}});
-    submit(&c[1], (struct et_completion){.operation = ET_SENDMSG, .fd = p[0], .sendmsg = {&from, 0}});
-    submit(&c[2], (struct et_completion){.operation = ET_SENDMSG, .fd = p[0], .sendmsg = {&from, 0}});
+    submit(&c[0],
+           (struct et_completion){.operation = ET_RECVMSG, .fd = p[0], .recvmsg = {&into, 0}});
+    submit(&c[1],
+           (struct et_completion){.operation = ET_SENDMSG, .fd = p[0], .sendmsg = {&from, 0}});
+    submit(&c[2],
+           (struct et_completion){.operation = ET_SENDMSG, .fd = p[0], .sendmsg = {&from, 0}});
     run(ET_RUN_ONCE);
     run(ET_RUN_NO_WAIT);
     assert_int_equal(events_count, 1);
@@ -547,7 +573,8 @@ static void ET_OP_2_send_and_sendmsg_raise_no_SIGPIPE(void **state) {
     pipe_signals = 0;
     void (*former)(int) = signal(SIGPIPE, count_signal);
     submit_send(&c[0], p[0], "x", 1);
-    submit(&c[1], (struct et_completion){.operation = ET_SENDMSG, .fd = p[0], .sendmsg = {&message, 0}});
+    submit(&c[1],
+           (struct et_completion){.operation = ET_SENDMSG, .fd = p[0], .sendmsg = {&message, 0}});
     run(ET_RUN_UNTIL_DONE);
     signal(SIGPIPE, former);
     EXPECT({&c[0], -EPIPE}, {&c[1], -EPIPE});
@@ -603,9 +630,10 @@ static void ET_OP_1_socket_operations_on_a_pipe(void **state) {
     EXPECT({&c[0], -ENOTSOCK}, {&c[1], -ENOTSOCK});
 }
 
-/* ---- sendmsg, recvmsg ---------------------------------------------------------------------------------------------- */
+/* ---- sendmsg, recvmsg ------------------------------------------------------------------------ */
 
-static void submit_message(struct et_completion *x, enum et_operation operation, int fd, struct msghdr *m, int flags) {
+static void submit_message(struct et_completion *x, enum et_operation operation, int fd,
+                           struct msghdr *m, int flags) {
     if (operation == ET_SENDMSG)
         submit(x, (struct et_completion){.operation = ET_SENDMSG, .fd = fd, .sendmsg = {m, flags}});
     else
@@ -620,12 +648,14 @@ static void ET_OP_2_messages_carry_descriptors(void **state) {
         struct cmsghdr align;
     } out = {{0}}, into = {{0}};
     struct iovec text = {large, 2}, space = {in[0], 8};
-    struct msghdr sent = {.msg_iov = &text, .msg_iovlen = 1, .msg_control = &out, .msg_controllen = sizeof out};
-    struct msghdr got = {.msg_iov = &space, .msg_iovlen = 1, .msg_control = &into, .msg_controllen = sizeof into};
+    struct msghdr sent = {
+        .msg_iov = &text, .msg_iovlen = 1, .msg_control = &out, .msg_controllen = sizeof out};
+    struct msghdr got = {
+        .msg_iov = &space, .msg_iovlen = 1, .msg_control = &into, .msg_controllen = sizeof into};
     open_pair(p, SOCK_DGRAM);
     open_pipe(pipe_ends);
-    *CMSG_FIRSTHDR(&sent) =
-        (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    *CMSG_FIRSTHDR(&sent) = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
     memcpy(CMSG_DATA(CMSG_FIRSTHDR(&sent)), &pipe_ends[1], sizeof(int));
     submit_message(&c[0], ET_RECVMSG, p[0], &got, MSG_CMSG_CLOEXEC);
     run(ET_RUN_NO_WAIT);
@@ -682,8 +712,10 @@ static void ET_OP_2_datagrams_carry_addresses(void **state) {
     struct sockaddr_in server, client, peer = {0};
     int fd = open_udp(&server), sender = open_udp(&client);
     struct iovec text = {large, 0}, space = {in[0], 8};
-    struct msghdr sent = {.msg_name = &server, .msg_namelen = sizeof server, .msg_iov = &text, .msg_iovlen = 1};
-    struct msghdr got = {.msg_name = &peer, .msg_namelen = sizeof peer, .msg_iov = &space, .msg_iovlen = 1};
+    struct msghdr sent = {
+        .msg_name = &server, .msg_namelen = sizeof server, .msg_iov = &text, .msg_iovlen = 1};
+    struct msghdr got = {
+        .msg_name = &peer, .msg_namelen = sizeof peer, .msg_iov = &space, .msg_iovlen = 1};
     submit_message(&c[0], ET_RECVMSG, fd, &got, 0);
     submit_message(&c[1], ET_SENDMSG, sender, &sent, 0);
     run(ET_RUN_UNTIL_DONE);
@@ -707,7 +739,7 @@ static void ET_OP_4_a_refused_datagram_is_the_error_of_one(void **state) {
     EXPECT_STATE(&c[1], ET_ACTIVE);
 }
 
-/* ---- shutdown, close ----------------------------------------------------------------------------------------------- */
+/* ---- shutdown, close ------------------------------------------------------------------------- */
 
 static void ET_SUBMIT_9_shutdown(void **state) {
     (void)state;
@@ -716,9 +748,12 @@ static void ET_SUBMIT_9_shutdown(void **state) {
     open_pipe(q);
     submit_recv(&c[0], p[0], in[0], 8);
     put(p[1], "bye");
-    submit(&c[2], (struct et_completion){.operation = ET_SHUTDOWN, .fd = p[1], .shutdown = {SHUT_WR}});
-    submit(&c[3], (struct et_completion){.operation = ET_SHUTDOWN, .fd = q[1], .shutdown = {SHUT_WR}});
-    submit(&c[4], (struct et_completion){.operation = ET_SHUTDOWN, .fd = tcp_socket(), .shutdown = {SHUT_WR}});
+    submit(&c[2],
+           (struct et_completion){.operation = ET_SHUTDOWN, .fd = p[1], .shutdown = {SHUT_WR}});
+    submit(&c[3],
+           (struct et_completion){.operation = ET_SHUTDOWN, .fd = q[1], .shutdown = {SHUT_WR}});
+    submit(&c[4], (struct et_completion){
+                      .operation = ET_SHUTDOWN, .fd = tcp_socket(), .shutdown = {SHUT_WR}});
     submit(&c[5], (struct et_completion){.operation = ET_SHUTDOWN, .fd = p[1], .shutdown = {77}});
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[2], 0}, {&c[3], -ENOTSOCK}, {&c[4], -ENOTCONN}, {&c[5], -EINVAL}, {&c[0], 3});
@@ -734,7 +769,8 @@ static void ET_SUBMIT_9_shutdown_ends_the_waiting_recv_by_its_own_try(void **sta
     open_pair(p, SOCK_STREAM);
     submit_recv(&c[0], p[0], in[0], 8);
     run(ET_RUN_NO_WAIT);
-    submit(&c[1], (struct et_completion){.operation = ET_SHUTDOWN, .fd = p[0], .shutdown = {SHUT_RD}});
+    submit(&c[1],
+           (struct et_completion){.operation = ET_SHUTDOWN, .fd = p[0], .shutdown = {SHUT_RD}});
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[1], 0}, {&c[0], 0});
 }
@@ -755,7 +791,8 @@ static void ET_CLOSE_2_close_closes(void **state) {
 static int close_fd;
 static bool open_in_callback[EVENTS_MAX];
 
-static enum et_action note_whether_open(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action note_whether_open(struct et_loop *l, struct et_completion *x, int64_t result,
+                                        void *userdata) {
     open_in_callback[events_count] = fcntl(close_fd, F_GETFD) >= 0;
     return note(l, x, result, userdata);
 }
@@ -765,14 +802,19 @@ static void ET_CLOSE_1_close_ends_who_waits_before_it_closes(void **state) {
     int p[2];
     open_pair(p, SOCK_STREAM | SOCK_NONBLOCK);
     close_fd = p[0];
-    submit(&c[0],
-           (struct et_completion){.operation = ET_READ, .fd = p[0], .callback = note_whether_open, .read = {in[0], 1}});
-    submit(&c[1], (struct et_completion){
-                      .operation = ET_POLL, .fd = p[0], .callback = note_whether_open, .poll = {POLLRDHUP}});
+    submit(&c[0], (struct et_completion){.operation = ET_READ,
+                                         .fd = p[0],
+                                         .callback = note_whether_open,
+                                         .read = {in[0], 1}});
+    submit(&c[1], (struct et_completion){.operation = ET_POLL,
+                                         .fd = p[0],
+                                         .callback = note_whether_open,
+                                         .poll = {POLLRDHUP}});
     submit_read(&c[2], p[1], in[1], 8);
     run(ET_RUN_NO_WAIT);
     submit_recv(&c[3], p[0], in[2], 1);
-    submit(&c[4], (struct et_completion){.operation = ET_CLOSE, .fd = p[0], .callback = note_whether_open});
+    submit(&c[4], (struct et_completion){
+                      .operation = ET_CLOSE, .fd = p[0], .callback = note_whether_open});
     run(ET_RUN_UNTIL_DONE);
     forget(p[0]);
     EXPECT({&c[0], -ECANCELED}, {&c[1], -ECANCELED}, {&c[3], -ECANCELED}, {&c[4], 0}, {&c[2], 0});
@@ -793,8 +835,8 @@ static void ET_CLOSE_1_close_leaves_the_submissions_alone(void **state) {
     EXPECT({&c[0], 0}, {&c[1], -EBADF});
 }
 
-static enum et_action note_and_delete_close(struct et_loop *l, struct et_completion *x, int64_t result,
-                                            void *userdata) {
+static enum et_action note_and_delete_close(struct et_loop *l, struct et_completion *x,
+                                            int64_t result, void *userdata) {
     note(l, x, result, et_completion_state(&c[3]) == ET_ACTIVE ? &c[3] : NULL);
     et_loop_delete(l, &c[3]);
     if (userdata != NULL)
@@ -841,7 +883,7 @@ static void ET_CLOSE_3_close_that_is_deleted_and_added_begins_anew(void **state)
     delete_the_close(&c[3]);
 }
 
-/* ---- numbers that are no descriptors ------------------------------------------------------------------------------- */
+/* ---- numbers that are no descriptors --------------------------------------------------------- */
 
 static const uint8_t waiting[] = {ET_ACCEPT, ET_CONNECT, ET_POLL, ET_READ,    ET_PREAD,  ET_WRITE,
                                   ET_PWRITE, ET_SEND,    ET_RECV, ET_SENDMSG, ET_RECVMSG};
@@ -871,7 +913,8 @@ static void ET_SUBMIT_5_descriptors_beyond_the_limit(void **state) {
     int p[2];
     open_pair(p, SOCK_STREAM);
     int high = keep(fcntl(p[0], F_DUPFD_CLOEXEC, p[1] + 1)), numbers[] = {high, INT32_MAX};
-    assert_int_equal(et_loop_init(&loop, &(struct et_options){.descriptors_max = (unsigned)high}), 0);
+    assert_int_equal(et_loop_init(&loop, &(struct et_options){.descriptors_max = (unsigned)high}),
+                     0);
     for (int i = 0; i < 2; i++) {
         for (size_t k = 0; k < WAITING; k++)
             submit(&c[k], (struct et_completion){.operation = waiting[k], .fd = numbers[i]});
@@ -885,7 +928,8 @@ static void ET_SUBMIT_5_descriptors_beyond_the_limit(void **state) {
     run(ET_RUN_NO_WAIT);
     EXPECT_NOTHING();
     EXPECT_STATE(&c[0], ET_ACTIVE);
-    submit(&c[1], (struct et_completion){.operation = ET_SHUTDOWN, .fd = high, .shutdown = {SHUT_RDWR}});
+    submit(&c[1],
+           (struct et_completion){.operation = ET_SHUTDOWN, .fd = high, .shutdown = {SHUT_RDWR}});
     submit_close(&c[2], high);
     run(ET_RUN_UNTIL_DONE);
     forget(high);

@@ -1,5 +1,6 @@
-/* The thread pool, the async and the wake-up with real threads on the real kernel. A pool of one thread is held at work by a read of a
- * pipe in blocking mode, so that every phase of the work behind it can be looked at without a race. */
+/* The thread pool, the async and the wake-up with real threads on the real kernel. A pool of one
+ * thread is held at work by a read of a pipe in blocking mode, so that every phase of the work
+ * behind it can be looked at without a race. */
 #include "fixture.h"
 
 #include <sys/mman.h>
@@ -57,8 +58,10 @@ static int tear_down_pool(void **state) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up_pool, tear_down_pool)
 
 static void submit_pread(unsigned i) {
-    submit(&c[i], (struct et_completion){
-                      .operation = ET_PREAD, .on_pool = true, .fd = data_file, .pread = {&byte[i], 1, (int64_t)i}});
+    submit(&c[i], (struct et_completion){.operation = ET_PREAD,
+                                         .on_pool = true,
+                                         .fd = data_file,
+                                         .pread = {&byte[i], 1, (int64_t)i}});
 }
 
 static bool is_executing(const struct et_completion *x) {
@@ -70,7 +73,8 @@ static bool is_executing(const struct et_completion *x) {
 
 /* c[0] holds the pool's thread until open_gate. */
 static void hold_thread(void) {
-    submit(&c[0], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = gate[0], .read = {&byte[0], 1}});
+    submit(&c[0], (struct et_completion){
+                      .operation = ET_READ, .on_pool = true, .fd = gate[0], .read = {&byte[0], 1}});
     run(ET_RUN_NO_WAIT);
     while (!is_executing(&c[0]))
         sched_yield();
@@ -81,7 +85,7 @@ static void open_gate(void) {
     put(gate[1], "!");
 }
 
-/* ---- the way through the pool --------------------------------------------------------------------------------------- */
+/* ---- the way through the pool ---------------------------------------------------------------- */
 
 static void ET_POOL_10_results_are_delivered(void **state) {
     (void)state;
@@ -90,14 +94,17 @@ static void ET_POOL_10_results_are_delivered(void **state) {
     EXPECT({&c[3], 1});
     assert_int_equal(byte[3], 'd');
     submit(&c[1],
-           (struct et_completion){.operation = ET_PWRITE, .on_pool = true, .fd = data_file, .pwrite = {"XY", 2, 4}});
+           (struct et_completion){
+               .operation = ET_PWRITE, .on_pool = true, .fd = data_file, .pwrite = {"XY", 2, 4}});
     run(ET_RUN_ONCE);
     EXPECT({&c[1], 2});
-    submit(&c[2], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = data_file, .read = {byte, 1}});
+    submit(&c[2], (struct et_completion){
+                      .operation = ET_READ, .on_pool = true, .fd = data_file, .read = {byte, 1}});
     run(ET_RUN_ONCE);
     EXPECT({&c[2], 0}); /* the file's position is at its end */
     assert_int_equal(lseek(data_file, 4, SEEK_SET), 4);
-    submit(&c[2], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = data_file, .read = {byte, 1}});
+    submit(&c[2], (struct et_completion){
+                      .operation = ET_READ, .on_pool = true, .fd = data_file, .read = {byte, 1}});
     run(ET_RUN_ONCE);
     EXPECT({&c[2], 1});
     assert_int_equal(byte[0], 'X');
@@ -110,16 +117,20 @@ static void ET_POOL_2_first_in_first_out(void **state) {
         submit_pread(i);
     open_gate();
     run(ET_RUN_UNTIL_DONE);
-    EXPECT({&c[0], 1}, {&c[1], 1}, {&c[2], 1}, {&c[3], 1}, {&c[4], 1}, {&c[5], 1}, {&c[6], 1}, {&c[7], 1});
+    EXPECT({&c[0], 1}, {&c[1], 1}, {&c[2], 1}, {&c[3], 1}, {&c[4], 1}, {&c[5], 1}, {&c[6], 1},
+           {&c[7], 1});
 }
 
 static void ET_POOL_4_errors_are_results(void **state) {
     (void)state;
     int p[2];
     open_pipe(p);
-    submit(&c[0], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = p[0], .read = {byte, 1}});
-    submit(&c[1], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = p[1], .read = {byte, 1}});
-    submit(&c[2], (struct et_completion){.operation = ET_WRITE, .on_pool = true, .fd = 9999, .write = {byte, 1}});
+    submit(&c[0], (struct et_completion){
+                      .operation = ET_READ, .on_pool = true, .fd = p[0], .read = {byte, 1}});
+    submit(&c[1], (struct et_completion){
+                      .operation = ET_READ, .on_pool = true, .fd = p[1], .read = {byte, 1}});
+    submit(&c[2], (struct et_completion){
+                      .operation = ET_WRITE, .on_pool = true, .fd = 9999, .write = {byte, 1}});
     submit(&c[3], (struct et_completion){.operation = ET_CLOSE, .on_pool = true, .fd = 9999});
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[0], -EAGAIN}, {&c[1], -EBADF}, {&c[2], -EBADF}, {&c[3], -EBADF});
@@ -131,7 +142,8 @@ static void ET_OP_5_no_SIGPIPE_reaches_the_program(void **state) {
     open_pipe(p);
     drop(p[0]);
     signal(SIGPIPE, SIG_DFL);
-    submit(&c[0], (struct et_completion){.operation = ET_WRITE, .on_pool = true, .fd = p[1], .write = {"x", 1}});
+    submit(&c[0], (struct et_completion){
+                      .operation = ET_WRITE, .on_pool = true, .fd = p[1], .write = {"x", 1}});
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[0], -EPIPE});
 }
@@ -169,7 +181,7 @@ static void ET_POOL_15_threads_come_when_needed(void **state) {
     assert_int_equal(threads_now(), 3);
 }
 
-/* ---- cancel and delete ---------------------------------------------------------------------------------------------- */
+/* ---- cancel and delete ----------------------------------------------------------------------- */
 
 static void ET_POOL_5_queued_work_is_cancelled(void **state) {
     (void)state;
@@ -243,7 +255,8 @@ static void ET_CLOSE_1_a_pooled_close_ends_who_waits(void **state) {
     open_pipe(p);
     submit_read(&c[1], p[0], byte, 1);
     run(ET_RUN_NO_WAIT);
-    submit(&c[2], (struct et_completion){.operation = ET_CLOSE, .on_pool = true, .fd = forget(p[0])});
+    submit(&c[2],
+           (struct et_completion){.operation = ET_CLOSE, .on_pool = true, .fd = forget(p[0])});
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[1], -ECANCELED}, {&c[2], 0});
     assert_int_equal(fcntl(p[0], F_GETFD), -1);
@@ -252,8 +265,10 @@ static void ET_CLOSE_1_a_pooled_close_ends_who_waits(void **state) {
 static int other_pipe[2];
 static bool is_rearmed_for_the_pool;
 
-/* A read that is reported; then something else, during which the number gets another file; then a read of that. */
-static enum et_action read_pause_read(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+/* A read that is reported; then something else, during which the number gets another file; then a
+ * read of that. */
+static enum et_action read_pause_read(struct et_loop *l, struct et_completion *x, int64_t result,
+                                      void *userdata) {
     note(l, x, result, userdata);
     if (events_count == 1 && is_rearmed_for_the_pool) {
         x->on_pool = true;
@@ -278,13 +293,15 @@ static void rearm_twice(bool for_the_pool) {
     put(p[1], "1");
     put(other_pipe[1], "2");
     submit(&c[0],
-           (struct et_completion){.operation = ET_READ, .fd = p[0], .read = {byte, 1}, .callback = read_pause_read});
+           (struct et_completion){
+               .operation = ET_READ, .fd = p[0], .read = {byte, 1}, .callback = read_pause_read});
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[0], 1}, {&c[0], for_the_pool ? -EAGAIN : 0}, {&c[0], 1});
     assert_int_equal(byte[0], '2');
 }
 
-/* Only an episode that ended by a report vouches for the registration, and neither of these does. */
+/* Only an episode that ended by a report vouches for the registration, and neither of these does.
+ */
 static void ET_REGISTER_4_after_a_rearm_as_a_timer(void **state) {
     (void)state;
     rearm_twice(false);
@@ -295,9 +312,10 @@ static void ET_REGISTER_4_after_a_rearm_for_the_pool(void **state) {
     rearm_twice(true);
 }
 
-/* ---- the pool's life and the loops' --------------------------------------------------------------------------------- */
+/* ---- the pool's life and the loops' ---------------------------------------------------------- */
 
-/* When deinit has taken the queued work out, and so waits for what executes: it gives up the mutex only for that. */
+/* When deinit has taken the queued work out, and so waits for what executes: it gives up the mutex
+ * only for that. */
 static void wait_until_nothing_is_queued(void) {
     for (bool queued = true; queued;) {
         sched_yield();
@@ -328,7 +346,8 @@ static void ET_POOL_13_deinit_waits_for_what_executes(void **state) {
     EXPECT_STATE(&c[1], ET_DEAD);
     EXPECT_NOTHING();
     pthread_join(thread, NULL);
-    assert_int_equal(et_loop_init(&loop, &(struct et_options){.pool = &pool}), 0); /* the pool lives on */
+    /* the pool lives on */
+    assert_int_equal(et_loop_init(&loop, &(struct et_options){.pool = &pool}), 0);
     submit_pread(2);
     run(ET_RUN_UNTIL_DONE);
     EXPECT({&c[2], 1});
@@ -405,8 +424,11 @@ static void ET_POOL_15_every_idle_thread_is_told(void **state) {
     (void)state;
     remake_pool(2);
     for (unsigned i = 0; i < 50; i++) {
-        submit(&c[0], (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = gate[0], .read = {byte, 1}});
-        submit(&c[1], (struct et_completion){.operation = ET_WRITE, .on_pool = true, .fd = gate[1], .write = {"!", 1}});
+        submit(&c[0], (struct et_completion){
+                          .operation = ET_READ, .on_pool = true, .fd = gate[0], .read = {byte, 1}});
+        submit(&c[1],
+               (struct et_completion){
+                   .operation = ET_WRITE, .on_pool = true, .fd = gate[1], .write = {"!", 1}});
         run(ET_RUN_UNTIL_DONE);
         sleep_ms(1); /* they are idle again */
     }
@@ -440,7 +462,8 @@ static void ET_POOL_13_two_loops_wait_at_once(void **state) {
     keep(second_gate[1]);
     assert_int_equal(et_loop_init(&other, &(struct et_options){.pool = &pool}), 0);
     hold_thread();
-    c[1] = (struct et_completion){.operation = ET_READ, .on_pool = true, .fd = second_gate[0], .read = {&byte[1], 1}};
+    c[1] = (struct et_completion){
+        .operation = ET_READ, .on_pool = true, .fd = second_gate[0], .read = {&byte[1], 1}};
     assert_int_equal(et_loop_add(&other, &c[1]), 0);
     assert_int_equal(et_loop_run(&other, ET_RUN_NO_WAIT), 0);
     while (!is_executing(&c[1]))
@@ -488,8 +511,11 @@ static void ET_POOL_2_two_loops_share_one_queue(void **state) {
     struct et_loop other;
     assert_int_equal(et_loop_init(&other, &(struct et_options){.pool = &pool}), 0);
     hold_thread();
-    c[1] = (struct et_completion){
-        .operation = ET_PREAD, .on_pool = true, .fd = data_file, .pread = {&byte[1], 1, 1}, .callback = note};
+    c[1] = (struct et_completion){.operation = ET_PREAD,
+                                  .on_pool = true,
+                                  .fd = data_file,
+                                  .pread = {&byte[1], 1, 1},
+                                  .callback = note};
     assert_int_equal(et_loop_add(&other, &c[1]), 0);
     assert_int_equal(et_loop_run(&other, ET_RUN_NO_WAIT), 0);
     submit_pread(2);
@@ -504,7 +530,7 @@ static void ET_POOL_2_two_loops_share_one_queue(void **state) {
     assert_int_equal(et_loop_deinit(&other), 0);
 }
 
-/* ---- the async ------------------------------------------------------------------------------------------------------ */
+/* ---- the async ------------------------------------------------------------------------------- */
 
 static void ET_ASYNC_2_notifications_coalesce_and_none_is_lost(void **state) {
     (void)state;
@@ -571,7 +597,8 @@ static void ET_ASYNC_4_from_another_thread(void **state) {
 
 static void *notify_when_cancelled(void *argument) {
     (void)argument;
-    pthread_cancel(pthread_self()); /* it ends at the next cancellation point, which is in none of these */
+    /* it ends at the next cancellation point, which is in none of these */
+    pthread_cancel(pthread_self());
     assert_int_equal(et_async_notify(&async), 0);
     et_loop_wakeup(&loop);
     pthread_testcancel();
@@ -592,7 +619,8 @@ static void ET_ASYNC_4_from_a_thread_that_is_cancelled(void **state) {
     assert_int_equal(et_async_deinit(&async), 0); /* waits for nobody: nor does that of the loop */
 }
 
-/* ---- a schedule that is chosen: between the two looks of a late wake-up or notification there is a call of pthread_setcancelstate ---- */
+/* ---- a schedule that is chosen: between the two looks of a late wake-up or notification there is
+ * a call of pthread_setcancelstate ---- */
 
 static void (*overtakes)(void); /* what another thread does meanwhile, all of it */
 
@@ -635,7 +663,8 @@ static void expect_untouched(int fd) {
 /* Neither the former number may be written to, nor what the zeroed loop has in its place. */
 static void ET_WAKE_3_overtaken_by_deinit(void **state) {
     (void)state;
-    int standard_input = keep(fcntl(0, F_DUPFD_CLOEXEC, 0)), zero = memfd_create("zero", MFD_CLOEXEC);
+    int standard_input = keep(fcntl(0, F_DUPFD_CLOEXEC, 0)),
+        zero = memfd_create("zero", MFD_CLOEXEC);
     assert_int_equal(dup2(zero, 0), 0);
     close(zero);
     overtakes = deinit_loop_meanwhile;
@@ -669,7 +698,8 @@ static void ET_ASYNC_1_calls_that_name_nothing_usable(void **state) {
     assert_int_equal(et_loop_deinit(&other), 0);
     assert_int_equal(et_async_deinit(&async), 0);
     assert_int_equal(et_loop_timer(&loop, &c[0], HOUR_MS, note, NULL), 0);
-    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), -EINVAL); /* whatever the state: ET-ASYNC-5 */
+    /* whatever the state: ET-ASYNC-5 */
+    assert_int_equal(et_async_wait(&loop, &async, &c[0], note, NULL), -EINVAL);
 }
 
 static void ET_ASYNC_5_after_deinit(void **state) {

@@ -1,5 +1,5 @@
-/* The notations of programs: what is decoded can be encoded, written and read back; what is malformed is refused with
- * the line where it is wrong; no bytes crash the reader. */
+/* The notations of programs: what is decoded can be encoded, written and read back; what is
+ * malformed is refused with the line where it is wrong; no bytes crash the reader. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -110,8 +110,9 @@ static size_t random_bytes(uint8_t bytes[BYTES_MAX + 64]) {
 }
 
 static bool equal(const struct program *p, const struct program *q) {
-    return memcmp(p->first, q->first, sizeof p->first) == 0 && memcmp(p->count, q->count, sizeof p->count) == 0 &&
-           p->commands == q->commands && memcmp(p->command, q->command, p->commands * sizeof *p->command) == 0;
+    return memcmp(p->first, q->first, sizeof p->first) == 0 &&
+           memcmp(p->count, q->count, sizeof p->count) == 0 && p->commands == q->commands &&
+           memcmp(p->command, q->command, p->commands * sizeof *p->command) == 0;
 }
 
 static void print_difference(const struct program *p, const struct program *q) {
@@ -122,14 +123,16 @@ static void print_difference(const struct program *p, const struct program *q) {
     trace_write(stderr, &t);
 }
 
-/* ---- decoding ---- */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
 static bool sound(const struct command *command, unsigned body) {
-    if (command->kind >= COMMAND_KINDS || command->c >= PROGRAM_COMPLETIONS || command->other >= 8 ||
-        command->d > PROGRAM_HANDLES + 1 || command->body >= PROGRAM_BODY_WORLD ||
-        command->operation >= ET_OPERATIONS || command->call >= FAULTY_CALLS || command->pool > 1)
+    if (command->kind >= COMMAND_KINDS || command->c >= PROGRAM_COMPLETIONS ||
+        command->other >= 8 || command->d > PROGRAM_HANDLES + 1 ||
+        command->body >= PROGRAM_BODY_WORLD || command->operation >= ET_OPERATIONS ||
+        command->call >= FAULTY_CALLS || command->pool > 1)
         return false;
-    if (command->d >= PROGRAM_HANDLES && command->kind != COMMAND_SUBMIT && command->kind != COMMAND_DESCRIBE)
+    if (command->d >= PROGRAM_HANDLES && command->kind != COMMAND_SUBMIT &&
+        command->kind != COMMAND_DESCRIBE)
         return false;
     if (body == PROGRAM_BODY_WORLD && command->kind < COMMAND_FIRST_OF_WORLD)
         return false;
@@ -144,7 +147,8 @@ static void decoding_is_total(void **state) {
         size_t size = random_bytes(bytes), records = size / PROGRAM_RECORD;
         memset(&p, 0xa5, sizeof p);
         program_decode(&p, bytes, size);
-        assert_int_equal(p.commands, records < PROGRAM_COMMANDS_MAX ? records : PROGRAM_COMMANDS_MAX);
+        assert_int_equal(p.commands,
+                         records < PROGRAM_COMMANDS_MAX ? records : PROGRAM_COMMANDS_MAX);
         unsigned next = 0;
         for (unsigned body = 0; body < PROGRAM_BODIES; body++) {
             assert_int_equal(p.first[body], next);
@@ -174,8 +178,9 @@ static void encoding_decodes_to_the_same(void **state) {
     }
 }
 
-/* All first bytes with all n, and all a with all b: no field depends on more of the record than one of these pairs
- * (a submission's n means something by the operation in a, which is why the other bytes are random). */
+/* All first bytes with all n, and all a with all b: no field depends on more of the record than one
+ * of these pairs (a submission's n means something by the operation in a, which is why the other
+ * bytes are random). */
 static void every_record_returns(void **state) {
     (void)state;
     struct program p, q;
@@ -184,7 +189,8 @@ static void every_record_returns(void **state) {
         for (unsigned turn = 0; turn < 4; turn++) {
             uint8_t low = (uint8_t)x, high = (uint8_t)(x >> 8), other = (uint8_t)random_number();
             memcpy(record,
-                   turn < 2 ? (uint8_t[]){low, other, (uint8_t)(other * 7), high} : (uint8_t[]){0, low, high, other},
+                   turn < 2 ? (uint8_t[]){low, other, (uint8_t)(other * 7), high}
+                            : (uint8_t[]){0, low, high, other},
                    sizeof record);
             if (turn == 3)
                 record[0] = SLOT_OF_FAIL; /* unlike any other, it uses all of b as one number */
@@ -200,7 +206,8 @@ static void every_record_returns(void **state) {
 static void everything_is_reached_and_rare_things_are_rare(void **state) {
     (void)state;
     enum { RECORDS = 1 << 20 };
-    static unsigned kinds[COMMAND_KINDS], operations[ET_OPERATIONS], handles[PROGRAM_HANDLES + 2], calls[FAULTY_CALLS];
+    static unsigned kinds[COMMAND_KINDS], operations[ET_OPERATIONS], handles[PROGRAM_HANDLES + 2],
+        calls[FAULTY_CALLS];
     unsigned submits = 0, pooled = 0;
     for (unsigned i = 0; i < RECORDS; i++) {
         struct program p;
@@ -227,7 +234,8 @@ static void everything_is_reached_and_rare_things_are_rare(void **state) {
     for (unsigned i = 0; i < PROGRAM_HANDLES + 2; i++)
         assert_true(handles[i] > 0);
     assert_true(kinds[COMMAND_DEINIT] < RECORDS / 200 && kinds[COMMAND_STOP] < RECORDS / 200);
-    assert_true(handles[PROGRAM_HANDLES] < submits / 32 && handles[PROGRAM_HANDLES + 1] < submits / 32);
+    assert_true(handles[PROGRAM_HANDLES] < submits / 32 &&
+                handles[PROGRAM_HANDLES + 1] < submits / 32);
     assert_true(pooled > 0 && pooled < submits / 12);
 }
 
@@ -326,12 +334,13 @@ static void print_speed_of_decoding(void **state) {
         }
         clock_gettime(CLOCK_MONOTONIC, &to);
         double ns = (double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec);
-        print_message("decoding %4u commands: %8.0f ns, %5.2f ns each (%u)\n", lengths[l] / PROGRAM_RECORD, ns / rounds,
+        print_message("decoding %4u commands: %8.0f ns, %5.2f ns each (%u)\n",
+                      lengths[l] / PROGRAM_RECORD, ns / rounds,
                       ns / rounds / (lengths[l] / PROGRAM_RECORD), sum % 10);
     }
 }
 
-/* ---- text ---- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static char *text_of(const struct trace *t, size_t *size) {
     char *text = NULL;
@@ -348,7 +357,8 @@ static void text_reads_back(void **state) {
     static struct trace t, back;
     static char text[1 << 16];
     char error[256];
-    FILE *out = fmemopen(text, sizeof text, "w"); /* one stream for all rounds: opening is slower than the rest */
+    /* one stream for all rounds: opening is slower than the rest */
+    FILE *out = fmemopen(text, sizeof text, "w");
     assert_non_null(out);
     setvbuf(out, NULL, _IOFBF, sizeof text);
     for (unsigned round = 0; round < RANDOM_PROGRAMS; round++) {
@@ -358,7 +368,8 @@ static void text_reads_back(void **state) {
         size_t size = (size_t)ftell(out);
         fflush(out);
         assert_true(size < sizeof text);
-        if (trace_read(&back, text, size, error, sizeof error) < 0 || !equal(&t.program, &back.program)) {
+        if (trace_read(&back, text, size, error, sizeof error) < 0 ||
+            !equal(&t.program, &back.program)) {
             fprintf(stderr, "%s\n", error);
             print_difference(&t.program, &back.program);
             fail();
@@ -374,7 +385,8 @@ static void a_trace_reads_back_whole(void **state) {
     size_t size = 0, size_again = 0;
     if (trace_read(&t, valid, sizeof valid - 1, error, sizeof error) < 0)
         fail_msg("%s", error);
-    assert_string_equal(t.title, "an active timer is deleted, then added again (libxev #234) \xc3\xa9");
+    assert_string_equal(t.title,
+                        "an active timer is deleted, then added again (libxev #234) \xc3\xa9");
     assert_int_equal(t.clauses, 3);
     assert_string_equal(t.clause[2], "ET-STATE-1");
     assert_true(t.simulated_only);
@@ -413,13 +425,26 @@ static void the_fields_are_where_they_belong(void **state) {
     } cases[] = {
         {"submit c2 accept d1 into d3 do b2",
          {.kind = COMMAND_SUBMIT, .operation = ET_ACCEPT, .c = 2, .d = 1, .other = 3, .body = 2}},
-        {"submit c3 connect d2 to d1", {.kind = COMMAND_SUBMIT, .operation = ET_CONNECT, .c = 3, .d = 2, .other = 1}},
-        {"submit c1 cancel c7", {.kind = COMMAND_SUBMIT, .operation = ET_CANCEL, .c = 1, .other = 7}},
+        {"submit c3 connect d2 to d1",
+         {.kind = COMMAND_SUBMIT, .operation = ET_CONNECT, .c = 3, .d = 2, .other = 1}},
+        {"submit c1 cancel c7",
+         {.kind = COMMAND_SUBMIT, .operation = ET_CANCEL, .c = 1, .other = 7}},
         {"submit c4 poll huge in|out|rdhup|2147483648",
-         {.kind = COMMAND_SUBMIT, .operation = ET_POLL, .c = 4, .d = PROGRAM_HANDLES + 1, .value = 0x80002005}},
+         {.kind = COMMAND_SUBMIT,
+          .operation = ET_POLL,
+          .c = 4,
+          .d = PROGRAM_HANDLES + 1,
+          .value = 0x80002005}},
         {"describe c6 pwrite bad 32 on_pool do b5",
-         {.kind = COMMAND_DESCRIBE, .operation = ET_PWRITE, .c = 6, .d = 8, .value = 32, .pool = 1, .body = 5}},
-        {"submit c0 shutdown d4 rdwr", {.kind = COMMAND_SUBMIT, .operation = ET_SHUTDOWN, .d = 4, .value = 2}},
+         {.kind = COMMAND_DESCRIBE,
+          .operation = ET_PWRITE,
+          .c = 6,
+          .d = 8,
+          .value = 32,
+          .pool = 1,
+          .body = 5}},
+        {"submit c0 shutdown d4 rdwr",
+         {.kind = COMMAND_SUBMIT, .operation = ET_SHUTDOWN, .d = 4, .value = 2}},
         {"timer c5 7ms", {.kind = COMMAND_TIMER, .c = 5, .value = 7}},
         {"reset c0 by c1 5ms do b2", {.kind = COMMAND_RESET, .other = 1, .value = 5, .body = 2}},
         {"cancel c4 by c3 do b6", {.kind = COMMAND_CANCEL, .c = 3, .other = 4, .body = 6}},
@@ -428,7 +453,8 @@ static void the_fields_are_where_they_belong(void **state) {
         {"dup d2 to d5", {.kind = COMMAND_DUP, .d = 2, .other = 5}},
         {"advance 86400s", {.kind = COMMAND_ADVANCE, .value = 86400000000}},
         {"advance 0s", {.kind = COMMAND_ADVANCE}},
-        {"fail getsockopt EPIPE at 3", {.kind = COMMAND_FAIL, .call = FAULTY_GETSOCKOPT, .error = EPIPE, .value = 3}},
+        {"fail getsockopt EPIPE at 3",
+         {.kind = COMMAND_FAIL, .call = FAULTY_GETSOCKOPT, .error = EPIPE, .value = 3}},
         {"spurious d1 err|hup", {.kind = COMMAND_SPURIOUS, .d = 1, .value = 0x18}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -589,7 +615,8 @@ static void check_error(const struct malformed *m, const char *text, size_t size
     snprintf(start, sizeof start, "line %u: ", m->line);
     int result = trace_read(&t, text, size, error, sizeof error);
     if (result != -1 || strncmp(error, start, strlen(start)) != 0 || !strstr(error, m->part))
-        fail_msg("%d, \"%s\", expected \"%s… %s\" for:\n%.200s", result, error, start, m->part, text);
+        fail_msg("%d, \"%s\", expected \"%s… %s\" for:\n%.200s", result, error, start, m->part,
+                 text);
     for (const char *p = error; *p; p++)
         assert_true(*p >= 0x20 && *p < 0x7f);
     trace_free(&t);
@@ -599,7 +626,8 @@ static void malformed_texts_are_refused(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
         check_error(&malformed[i], malformed[i].text, strlen(malformed[i].text));
-    check_error(&(struct malformed){3, NULL, "\\x00"}, MAIN "add\0c0\n", sizeof MAIN "add\0c0\n" - 1);
+    check_error(&(struct malformed){3, NULL, "\\x00"}, MAIN "add\0c0\n",
+                sizeof MAIN "add\0c0\n" - 1);
     struct trace t;
     assert_int_equal(trace_read(&t, NULL, 0, NULL, 0), -1);
 }
@@ -640,8 +668,8 @@ static void limits_are_kept(void **state) {
     }
 }
 
-/* What is damaged is refused with a message, or it is a trace. The copy is of the exact size, so that a sanitizer sees
- * the first byte that is read beyond the end. */
+/* What is damaged is refused with a message, or it is a trace. The copy is of the exact size, so
+ * that a sanitizer sees the first byte that is read beyond the end. */
 static void try_damaged(const char *text, size_t size) {
     char *copy = malloc(size > 0 ? size : 1), error[256] = "";
     static struct trace t, back;

@@ -1,12 +1,12 @@
-/* What registrations cost, what the loop's own descriptors are like, and what a caller who breaks his side of the
- * bargain (etalon.md, section 10) cannot harm. */
+/* What registrations cost, what the loop's own descriptors are like, and what a caller who breaks
+ * his side of the bargain (etalon.md, section 10) cannot harm. */
 #include "fixture.h"
 
 #include "../../model/lockstep.h"
 
 #include <sys/wait.h>
 
-/* ---- costs, counted on the simulated kernel ------------------------------------------------------------------------ */
+/* ---- costs, counted on the simulated kernel -------------------------------------------------- */
 
 static unsigned registrations;
 
@@ -32,39 +32,45 @@ static unsigned cost(const char *text) {
 
 static void ET_REGISTER_6_a_rearmed_read_costs_no_registration(void **state) {
     (void)state;
-    assert_int_equal(cost("etalon-trace 1\nbody 1\n  return rearm\nmain\n  open d0 pipe_reader\n"
-                          "  submit c0 read d0 4 do b1\n  peer_write d0 12\n  tick 1\n  tick 1\n  tick 1\n"),
-                     1);
+    assert_int_equal(
+        cost("etalon-trace 1\nbody 1\n  return rearm\nmain\n  open d0 pipe_reader\n"
+             "  submit c0 read d0 4 do b1\n  peer_write d0 12\n  tick 1\n  tick 1\n  tick 1\n"),
+        1);
 }
 
 static void ET_REGISTER_4_a_read_that_is_added_again_costs_one(void **state) {
     (void)state;
-    assert_int_equal(cost("etalon-trace 1\nbody 1\n  add c0\nmain\n  open d0 pipe_reader\n"
-                          "  submit c0 read d0 4 do b1\n  peer_write d0 12\n  tick 1\n  tick 1\n  tick 1\n"),
-                     3);
+    assert_int_equal(
+        cost("etalon-trace 1\nbody 1\n  add c0\nmain\n  open d0 pipe_reader\n"
+             "  submit c0 read d0 4 do b1\n  peer_write d0 12\n  tick 1\n  tick 1\n  tick 1\n"),
+        3);
 }
 
 static void ET_SUBMIT_8_a_send_with_room_costs_none(void **state) {
     (void)state;
-    assert_int_equal(cost("etalon-trace 1\nbody 1\n  return disarm\nmain\n  open d0 stream\n"
-                          "  submit c0 send d0 4 do b1\n  tick 1\n  submit c0 send d0 4 do b1\n  tick 1\n"),
-                     0);
+    assert_int_equal(
+        cost("etalon-trace 1\nbody 1\n  return disarm\nmain\n  open d0 stream\n"
+             "  submit c0 send d0 4 do b1\n  tick 1\n  submit c0 send d0 4 do b1\n  tick 1\n"),
+        0);
 }
 
 static void ET_REGISTER_1_several_waiters_share_one_registration(void **state) {
     (void)state;
-    assert_int_equal(cost("etalon-trace 1\nmain\n  open d0 stream\n  submit c0 recv d0 4\n  submit c1 recv d0 4\n"
-                          "  submit c2 poll d0 out\n  submit c3 poll d0 pri\n  tick 0\n"),
-                     1);
+    assert_int_equal(
+        cost(
+            "etalon-trace 1\nmain\n  open d0 stream\n  submit c0 recv d0 4\n  submit c1 recv d0 4\n"
+            "  submit c2 poll d0 out\n  submit c3 poll d0 pri\n  tick 0\n"),
+        1);
 }
 
-/* ---- a number that is used again in the same batch ----------------------------------------------------------------- */
+/* ---- a number that is used again in the same batch ------------------------------------------- */
 
 static struct sockaddr_in where;
 static int partner;
 
 /* As a proxy does: the end of one connection ends the other. */
-static enum et_action drop_partner(struct et_loop *l, struct et_completion *x, int64_t result, void *userdata) {
+static enum et_action drop_partner(struct et_loop *l, struct et_completion *x, int64_t result,
+                                   void *userdata) {
     note(l, x, result, userdata);
     et_loop_delete(l, &c[1]);
     drop(partner);
@@ -78,10 +84,13 @@ static void ET_REGISTER_7_an_ordinary_close_renews_nothing(void **state) {
     open_pipe(first);
     open_pair(second, SOCK_STREAM);
     partner = second[0];
-    submit(&c[0],
-           (struct et_completion){.operation = ET_READ, .fd = first[0], .read = {buffer, 8}, .callback = drop_partner});
+    submit(&c[0], (struct et_completion){.operation = ET_READ,
+                                         .fd = first[0],
+                                         .read = {buffer, 8},
+                                         .callback = drop_partner});
     submit_recv(&c[1], second[0], buffer, 8);
-    submit(&c[2], (struct et_completion){.operation = ET_ACCEPT, .fd = listener, .accept = {.flags = SOCK_NONBLOCK}});
+    submit(&c[2], (struct et_completion){
+                      .operation = ET_ACCEPT, .fd = listener, .accept = {.flags = SOCK_NONBLOCK}});
     run(ET_RUN_NO_WAIT);
     before = partner;
     put(first[1], "x");
@@ -98,7 +107,7 @@ static void ET_REGISTER_7_an_ordinary_close_renews_nothing(void **state) {
     assert_false(loop.epoll_stale);
 }
 
-/* ---- what the loop makes for itself -------------------------------------------------------------------------------- */
+/* ---- what the loop makes for itself ---------------------------------------------------------- */
 
 static void ET_DEINIT_3_own_descriptors_are_closed_on_exec(void **state) {
     (void)state;
@@ -128,7 +137,7 @@ static void ET_SUBMIT_5_a_limit_out_of_range_is_refused(void **state) {
     assert_int_equal(et_loop_add(&other, &c[0]), -EINVAL);
 }
 
-/* ---- section 10 ----------------------------------------------------------------------------------------------------- */
+/* ---- section 10 ------------------------------------------------------------------------------ */
 
 static void section_10_carrier_of_another_loop(void **state) {
     (void)state;
@@ -146,7 +155,8 @@ static void section_10_carrier_of_another_loop(void **state) {
     EXPECT({&c[0], -ECANCELED}, {&c[2], 0});
 }
 
-/* Overwrites what the caller must leave alone of a submitted completion, but for the callback; or its parameters alone. */
+/* Overwrites what the caller must leave alone of a submitted completion, but for the callback; or
+ * its parameters alone. */
 static void scribble(struct et_completion *x, int byte, bool all) {
     et_callback callback = x->callback;
     size_t first = all ? 0 : offsetof(struct et_completion, cancel);
@@ -199,7 +209,7 @@ static void section_10_a_scribbled_description_harms_nobody_else(void **state) {
     }
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 static void ET_OP_3_a_failed_connect_ends_beside_a_receive(void **state) {
     (void)state;
@@ -207,8 +217,9 @@ static void ET_OP_3_a_failed_connect_ends_beside_a_receive(void **state) {
     drop(open_listener(1, &where));
     int fd = keep(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
     submit_recv(&c[1], fd, buffer, sizeof buffer);
-    submit(&c[0], (struct et_completion){
-                      .operation = ET_CONNECT, .fd = fd, .connect = {(struct sockaddr *)&where, sizeof where}});
+    submit(&c[0], (struct et_completion){.operation = ET_CONNECT,
+                                         .fd = fd,
+                                         .connect = {(struct sockaddr *)&where, sizeof where}});
     assert_int_equal(et_loop_tick(&loop, 2), 0);
     assert_int_equal(events_count, 2);
     for (unsigned e = 0; e < 2; e++)
@@ -216,7 +227,8 @@ static void ET_OP_3_a_failed_connect_ends_beside_a_receive(void **state) {
             assert_int_equal(events[e].result, -ECONNREFUSED);
 }
 
-/* In a process of its own, in which SIGPIPE ends it. A pipe first had the number, so that the loop has learned that this is no socket. */
+/* In a process of its own, in which SIGPIPE ends it. A pipe first had the number, so that the loop
+ * has learned that this is no socket. */
 static int write_after_pipe(bool pipe_first) {
     int p[2];
     signal(SIGPIPE, SIG_DFL);
@@ -234,7 +246,8 @@ static int write_after_pipe(bool pipe_first) {
     }
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, p) != 0)
         return 4;
-    int writer = pipe_first ? p[1] : p[0]; /* the lower number is that of the pipe's reader, the higher its writer's */
+    /* the lower number is that of the pipe's reader, the higher its writer's */
+    int writer = pipe_first ? p[1] : p[0];
     close(pipe_first ? p[0] : p[1]);
     events_count = 0;
     submit_write(&c[0], writer, "x", 1);
@@ -265,13 +278,16 @@ static void ET_OP_2_send_and_sendmsg_pass_their_flags(void **state) {
     for (int k = 0; k < 2; k++) {
         submit_poll(&c[1], server, POLLPRI);
         if (k == 0)
-            submit(&c[0], (struct et_completion){.operation = ET_SEND, .fd = fd, .send = {"!", 1, MSG_OOB}});
+            submit(&c[0], (struct et_completion){
+                              .operation = ET_SEND, .fd = fd, .send = {"!", 1, MSG_OOB}});
         else
-            submit(&c[0], (struct et_completion){.operation = ET_SENDMSG, .fd = fd, .sendmsg = {&message, MSG_OOB}});
+            submit(&c[0], (struct et_completion){
+                              .operation = ET_SENDMSG, .fd = fd, .sendmsg = {&message, MSG_OOB}});
         assert_int_equal(et_loop_tick(&loop, 2), 0);
         EXPECT({&c[0], 1}, {&c[1], POLLPRI});
         char byte = 0;
-        submit(&c[2], (struct et_completion){.operation = ET_RECV, .fd = server, .recv = {&byte, 1, MSG_OOB}});
+        submit(&c[2], (struct et_completion){
+                          .operation = ET_RECV, .fd = server, .recv = {&byte, 1, MSG_OOB}});
         submit_poll(&c[3], server, POLLIN); /* may be reported or not: deleted below */
         put(fd, ".");
         run(ET_RUN_ONCE);
@@ -284,7 +300,7 @@ static void ET_OP_2_send_and_sendmsg_pass_their_flags(void **state) {
     }
 }
 
-/* ---- rounds are counted far: nothing may repeat after 65,536 of them ---------------------------------------------- */
+/* ---- rounds are counted far: nothing may repeat after 65,536 of them ------------------------- */
 
 /* Whether a file that has left its number is still registered with the loop's epoll. */
 static bool is_watched(int number) {

@@ -1,9 +1,10 @@
 /* Etalon itself, as a subject. Build: -Wl,-Bsymbolic $(find src -name '*.c')
  *
- * The mapping is one to one: each function of the ABI is the function of etalon.h that has its name, each completion number
- * is one struct et_completion. A completion that is forgotten moves to memory of its own, so that a loop that still looked at the
- * old one would show. Nothing is emulated; everything that version 1.0-draft of the law speaks of is offered. The threads of a pool are the loop's own, which the
- * runner lets run from stop to stop. */
+ * The mapping is one to one: each function of the ABI is the function of etalon.h that has its
+ * name, each completion number is one struct et_completion. A completion that is forgotten moves to
+ * memory of its own, so that a loop that still looked at the old one would show. Nothing is
+ * emulated; everything that version 1.0-draft of the law speaks of is offered. The threads of a
+ * pool are the loop's own, which the runner lets run from stop to stop. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -26,12 +27,14 @@ static struct self *of_loop(struct et_loop *loop) {
     return (struct self *)loop;
 }
 
-static enum et_action on_callback(struct et_loop *loop, struct et_completion *c, int64_t result, void *userdata) {
+static enum et_action on_callback(struct et_loop *loop, struct et_completion *c, int64_t result,
+                                  void *userdata) {
     struct self *self = of_loop(loop);
     uint32_t i = 0;
     while (i < COUNT && self->completion[i] != c)
         i++;
-    enum etalon_subject_action action = self->host->called(i, result, (uint32_t)(uintptr_t)userdata);
+    enum etalon_subject_action action =
+        self->host->called(i, result, (uint32_t)(uintptr_t)userdata);
     /* Whoever freed the completion meanwhile does not ask for a rearm. */
     return action == ETALON_REARM ? ET_REARM : ET_DISARM;
 }
@@ -78,14 +81,17 @@ static int deinit(void *of) {
     return error;
 }
 
-static void fill_in(struct self *self, struct et_completion *c, const struct etalon_subject_description *d) {
+static void fill_in(struct self *self, struct et_completion *c,
+                    const struct etalon_subject_description *d) {
     c->operation = (uint8_t)d->operation;
     c->on_pool = d->on_pool != 0;
     c->fd = d->fd;
     c->callback = callback_if(d->has_callback);
     c->userdata = (void *)(uintptr_t)d->userdata;
     switch (d->operation) {
-    case ET_CANCEL: c->cancel.target = d->target < COUNT ? self->completion[d->target] : NULL; break;
+    case ET_CANCEL:
+        c->cancel.target = d->target < COUNT ? self->completion[d->target] : NULL;
+        break;
     case ET_ACCEPT:
         c->accept.address = d->address;
         c->accept.address_length = d->address_length;
@@ -143,15 +149,18 @@ static int timer(void *of, uint32_t c, uint64_t delay_ms, uint32_t userdata, int
                          (void *)(uintptr_t)userdata);
 }
 
-static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
+                       int has_callback) {
     struct self *self = of;
-    return et_loop_timer_reset(&self->loop, self->completion[c], carrier < COUNT ? self->completion[carrier] : NULL,
-                               delay_ms, callback_if(has_callback), (void *)(uintptr_t)userdata);
+    return et_loop_timer_reset(&self->loop, self->completion[c],
+                               carrier < COUNT ? self->completion[carrier] : NULL, delay_ms,
+                               callback_if(has_callback), (void *)(uintptr_t)userdata);
 }
 
 static int cancel(void *of, uint32_t c, uint32_t target, uint32_t userdata, int has_callback) {
     struct self *self = of;
-    return et_loop_cancel(&self->loop, self->completion[c], target < COUNT ? self->completion[target] : NULL,
+    return et_loop_cancel(&self->loop, self->completion[c],
+                          target < COUNT ? self->completion[target] : NULL,
                           callback_if(has_callback), (void *)(uintptr_t)userdata);
 }
 
@@ -166,7 +175,8 @@ static void forget(void *of, uint32_t c) {
     if (fresh == NULL)
         return;
     for (unsigned k = 0; k < COUNT; k++) /* nobody adds a cancel whose target is gone */
-        if (self->completion[k]->operation == ET_CANCEL && self->completion[k]->cancel.target == self->completion[c])
+        if (self->completion[k]->operation == ET_CANCEL &&
+            self->completion[k]->cancel.target == self->completion[c])
             self->completion[k]->cancel.target = fresh;
     memset(self->completion[c], 0xa5, sizeof *fresh);
     free(self->completion[c]);
@@ -256,24 +266,26 @@ static const char *version(void) {
 #endif
 }
 
-#define CALLS                                                                                                          \
-    (ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL | ETALON_OFFERS_DELETE | ETALON_OFFERS_READD |  \
-     ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |                     \
-     ETALON_OFFERS_TICK | ETALON_OFFERS_STOP | ETALON_OFFERS_STOPPED | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOW |      \
-     ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_STATE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_GUARDED |                   \
-     ETALON_OFFERS_CHECKED | ETALON_OFFERS_NULL_CALLBACK | ETALON_OFFERS_FORGET)
-#define OPERATIONS                                                                                                     \
-    (ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_CLOSED_EARLY |            \
-     ETALON_OFFERS_NOOP | ETALON_OFFERS_READ | ETALON_OFFERS_POSITIONED | ETALON_OFFERS_SEND |                         \
-     ETALON_OFFERS_MESSAGES | ETALON_OFFERS_ACCEPT | ETALON_OFFERS_CONNECT | ETALON_OFFERS_CLOSE |                     \
-     ETALON_OFFERS_SHUTDOWN)
+#define CALLS                                                                                      \
+    (ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL | ETALON_OFFERS_DELETE |    \
+     ETALON_OFFERS_READD | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |      \
+     ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK | ETALON_OFFERS_STOP | ETALON_OFFERS_STOPPED |  \
+     ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_STATE |   \
+     ETALON_OFFERS_DEINIT | ETALON_OFFERS_GUARDED | ETALON_OFFERS_CHECKED |                        \
+     ETALON_OFFERS_NULL_CALLBACK | ETALON_OFFERS_FORGET)
+#define OPERATIONS                                                                                 \
+    (ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE | ETALON_OFFERS_MANY_POLLS |                     \
+     ETALON_OFFERS_CLOSED_EARLY | ETALON_OFFERS_NOOP | ETALON_OFFERS_READ |                        \
+     ETALON_OFFERS_POSITIONED | ETALON_OFFERS_SEND | ETALON_OFFERS_MESSAGES |                      \
+     ETALON_OFFERS_ACCEPT | ETALON_OFFERS_CONNECT | ETALON_OFFERS_CLOSE | ETALON_OFFERS_SHUTDOWN)
 #define THREADS (ETALON_OFFERS_POOL | ETALON_OFFERS_ASYNC | ETALON_OFFERS_ASYNC_KEPT)
 
 ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "etalon",
-    .notes = "The reference loop, one to one: every function of the ABI is the function of etalon.h with its name.",
+    .notes = "The reference loop, one to one: every function of the ABI is the function of "
+             "etalon.h with its name.",
     .offers = CALLS | OPERATIONS | THREADS | ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT,
     .version = version,
     .init = init,

@@ -2,16 +2,19 @@
  *
  * A completion is a GSource of default priority: a timeout, or a Unix descriptor.
  *
- *   timer   g_timeout_source_new (milliseconds in an unsigned int; more is -ERANGE)   remove  g_source_destroy
- *   poll    g_unix_fd_source_new                                                      wakeup  g_main_context_wakeup
- *   run     g_main_context_iteration, may_block for ONCE                              deinit  every source is destroyed first
- *   rearm   G_SOURCE_CONTINUE: "the function is called repeatedly until it returns FALSE"
- *   async   a source of its own kind, attached for the life of the async; notify is g_source_set_ready_time(source, 0), and its dispatch sets -1 first
+ *   timer   g_timeout_source_new (milliseconds in an unsigned int; more is -ERANGE)   remove
+ * g_source_destroy poll    g_unix_fd_source_new wakeup  g_main_context_wakeup run
+ * g_main_context_iteration, may_block for ONCE                              deinit  every source is
+ * destroyed first rearm   G_SOURCE_CONTINUE: "the function is called repeatedly until it returns
+ * FALSE" async   a source of its own kind, attached for the life of the async; notify is
+ * g_source_set_ready_time(source, 0), and its dispatch sets -1 first
  *
- * A source is out of use while its callback runs. When that callback uses the completion anew and also asks to be rearmed, the new source
- * stays and the old one ends. Not offered: notifications that are kept until something waits (the source is dispatched whether or not), a reset (a GTimeoutSource has none), a cancel that calls back, now
- * and update_now (the context's time belongs to a source), UNTIL_DONE and stop (a GMainLoop runs until it is told to quit,
- * whether or not anything is left; a context alone has no stop), refusals (iterations may be nested). */
+ * A source is out of use while its callback runs. When that callback uses the completion anew and
+ * also asks to be rearmed, the new source stays and the old one ends. Not offered: notifications
+ * that are kept until something waits (the source is dispatched whether or not), a reset (a
+ * GTimeoutSource has none), a cancel that calls back, now and update_now (the context's time
+ * belongs to a source), UNTIL_DONE and stop (a GMainLoop runs until it is told to quit, whether or
+ * not anything is left; a context alone has no stop), refusals (iterations may be nested). */
 #include <glib-unix.h>
 #include <glib.h>
 
@@ -89,7 +92,8 @@ static gboolean notified(GSource *source, GSourceFunc callback, gpointer data) {
     if (c == NULL)
         return G_SOURCE_CONTINUE;
     end_wait(c);
-    if (c->subject->host->called(c->number, 0, c->userdata) == ETALON_REARM && c->source == NULL && c->on == NULL)
+    if (c->subject->host->called(c->number, 0, c->userdata) == ETALON_REARM && c->source == NULL &&
+        c->on == NULL)
         wait_on(on, c);
     return G_SOURCE_CONTINUE;
 }
@@ -163,7 +167,8 @@ static int init(const struct etalon_subject_host *host, void **self) {
     return 0;
 }
 
-static int attach(struct subject *s, uint32_t c, GSource *source, GSourceFunc function, uint32_t userdata) {
+static int attach(struct subject *s, uint32_t c, GSource *source, GSourceFunc function,
+                  uint32_t userdata) {
     struct data *data = g_new(struct data, 1);
     *data = (struct data){.completion = &s->completions[c], .userdata = userdata};
     g_source_set_callback(source, function, data, g_free);
@@ -180,15 +185,16 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
 }
 
 static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
-    GIOCondition condition =
-        (description->events & EPOLLIN ? G_IO_IN : 0) | (description->events & EPOLLOUT ? G_IO_OUT : 0);
+    GIOCondition condition = (description->events & EPOLLIN ? G_IO_IN : 0) |
+                             (description->events & EPOLLOUT ? G_IO_OUT : 0);
     GSource *source = g_unix_fd_source_new(description->fd, condition);
     return attach(self, c, source, (GSourceFunc)(void (*)(void))ready, description->userdata);
 }
 
 static int state(void *self, uint32_t c) {
     const struct subject *s = self;
-    return s->completions[c].source != NULL || s->completions[c].on != NULL ? ETALON_ACTIVE : ETALON_DEAD;
+    return s->completions[c].source != NULL || s->completions[c].on != NULL ? ETALON_ACTIVE
+                                                                            : ETALON_DEAD;
 }
 
 static int run(void *self, uint32_t mode) {
@@ -204,13 +210,15 @@ static void wakeup(void *self) {
 
 static const char *version(void) {
     static char text[24];
-    snprintf(text, sizeof(text), "%u.%u.%u", glib_major_version, glib_minor_version, glib_micro_version);
+    snprintf(text, sizeof(text), "%u.%u.%u", glib_major_version, glib_minor_version,
+             glib_micro_version);
     return text;
 }
 
 /* Its manual gives no list of reasons. */
-#define SOME_RETURN_EARLY                                                                                              \
-    "an iteration may return without a dispatch, as the wait may be interrupted for other reasons than a source that " \
+#define SOME_RETURN_EARLY                                                                          \
+    "an iteration may return without a dispatch, as the wait may be interrupted for other "        \
+    "reasons than a source that "                                                                  \
     "is ready: g_main_context_iteration()"
 static const struct etalon_subject_difference differences[] = {
     {"ET-RUN-2/woken", SOME_RETURN_EARLY},
@@ -218,8 +226,9 @@ static const struct etalon_subject_difference differences[] = {
     {"ET-RUN-2/slice", SOME_RETURN_EARLY},
     {"ET-RUN-2/ended", SOME_RETURN_EARLY},
     {"ET-RUN-2/early", SOME_RETURN_EARLY},
-    {"ET-WAIT-1/idle", "an iteration that may block waits for a source to become ready, also when there is none: "
-                       "g_main_context_iteration()"},
+    {"ET-WAIT-1/idle",
+     "an iteration that may block waits for a source to become ready, also when there is none: "
+     "g_main_context_iteration()"},
     {"ET-TIMER-1/long", "an interval is an unsigned int of milliseconds: g_timeout_source_new()"},
     {NULL, NULL},
 };
@@ -228,13 +237,16 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "glib",
-    .notes = "A completion is a GSource of default priority, a timeout or a Unix descriptor; rearming is "
+    .notes = "A completion is a GSource of default priority, a timeout or a Unix descriptor; "
+             "rearming is "
              "G_SOURCE_CONTINUE. run is one "
-             "g_main_context_iteration, which blocks for ONCE. An async is a source of its own kind, whose ready time "
+             "g_main_context_iteration, which blocks for ONCE. An async is a source of its own "
+             "kind, whose ready time "
              "is set.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
-              ETALON_OFFERS_ONCE | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM |
+              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_WAKEUP |
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_POLL |
+              ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = version,
     .init = init,

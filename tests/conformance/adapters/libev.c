@@ -1,17 +1,21 @@
 /* libev (Marc Lehmann's libev 4), for `etalon check`. Build: -lev
  *
- * A completion is a watcher: an ev_timer that does not repeat, or an ev_io that its callback stops before anything else, as one call is all that
- * a completion gets.
+ * A completion is a watcher: an ev_timer that does not repeat, or an ev_io that its callback stops
+ * before anything else, as one call is all that a completion gets.
  *
  *   timer         ev_timer_set, ev_timer_start          remove     ev_timer_stop, ev_io_stop
  *   timer_reset   ev_timer_stop, then as timer          update_now ev_now_update
  *   poll          ev_io_set, ev_io_start                stop       ev_break(EVBREAK_ALL)
- *   run           ev_run: EVRUN_NOWAIT, EVRUN_ONCE, 0   wakeup     ev_async_send; the ev_async holds no reference (ev_unref)
- *   state         ev_is_active, ev_is_pending           deinit     all watchers are stopped, then ev_loop_destroy
- *   async         an ev_async, started; notify is ev_async_send. It holds a reference only while a completion waits on it
+ *   run           ev_run: EVRUN_NOWAIT, EVRUN_ONCE, 0   wakeup     ev_async_send; the ev_async
+ * holds no reference (ev_unref) state         ev_is_active, ev_is_pending           deinit     all
+ * watchers are stopped, then ev_loop_destroy async         an ev_async, started; notify is
+ * ev_async_send. It holds a reference only while a completion waits on it
  *
- * Not offered: notifications that are kept until something waits (an ev_async calls whether or not), a cancel that calls back and rearming (libev has neither), now (ev_now is wall-clock time), a stop for good
- * ("this break state will be cleared on the next call to ev_run"), refusals (ev_run may be called recursively). */
+ * Not offered: notifications that are kept until something waits (an ev_async calls whether or
+ * not), a cancel that calls back and rearming (libev has neither), now (ev_now is wall-clock time),
+ * a stop for good
+ * ("this break state will be cleared on the next call to ev_run"), refusals (ev_run may be called
+ * recursively). */
 #include <ev.h>
 
 #include <errno.h>
@@ -44,7 +48,8 @@ struct subject {
     const struct etalon_subject_host *host;
     ev_async wakeup;
     struct async asyncs[ETALON_SUBJECT_ASYNCS];
-    struct completion *completions[ETALON_SUBJECT_COMPLETIONS]; /* each its own memory: a use after forget is seen */
+    /* each its own memory: a use after forget is seen */
+    struct completion *completions[ETALON_SUBJECT_COMPLETIONS];
 };
 
 static void timer_expired(struct ev_loop *loop, ev_timer *watcher, int events) {
@@ -197,8 +202,8 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
     return 0;
 }
 
-static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
-                       int has_callback) {
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
+                       uint32_t userdata, int has_callback) {
     (void)carrier;
     delete_completion(self, c);
     return timer(self, c, delay_ms, userdata, has_callback);
@@ -213,7 +218,8 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
     its->number = c;
     its->userdata = description->userdata;
     ev_io_init(&its->io, io_ready, description->fd,
-               (description->events & EPOLLIN ? EV_READ : 0) | (description->events & EPOLLOUT ? EV_WRITE : 0));
+               (description->events & EPOLLIN ? EV_READ : 0) |
+                   (description->events & EPOLLOUT ? EV_WRITE : 0));
     its->io.data = its;
     ev_io_start(s->loop, &its->io);
     return 0;
@@ -231,7 +237,9 @@ static int state(void *self, uint32_t c) {
 
 static int run(void *self, uint32_t mode) {
     struct subject *s = self;
-    ev_run(s->loop, mode == ETALON_RUN_NO_WAIT ? EVRUN_NOWAIT : mode == ETALON_RUN_ONCE ? EVRUN_ONCE : 0);
+    ev_run(s->loop, mode == ETALON_RUN_NO_WAIT ? EVRUN_NOWAIT
+                    : mode == ETALON_RUN_ONCE  ? EVRUN_ONCE
+                                               : 0);
     return 0;
 }
 
@@ -256,8 +264,9 @@ static const char *version(void) {
     return text;
 }
 
-#define AN_INTERNAL_EVENT                                                                                              \
-    "EVRUN_ONCE waits for one new event, which may be internal to libev, so that no callback is guaranteed: ev(3), "   \
+#define AN_INTERNAL_EVENT                                                                          \
+    "EVRUN_ONCE waits for one new event, which may be internal to libev, so that no callback is "  \
+    "guaranteed: ev(3), "                                                                          \
     "ev_run"
 static const struct etalon_subject_difference differences[] = {
     {"ET-RUN-2/woken", AN_INTERNAL_EVENT},
@@ -270,14 +279,17 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "libev",
-    .notes = "A completion is an ev_timer that does not repeat, or an ev_io that is stopped when it is called. A reset "
+    .notes = "A completion is an ev_timer that does not repeat, or an ev_io that is stopped when "
+             "it is called. A reset "
              "stops "
-             "the timer and starts it again. A wake-up is an ev_async without a reference, an async one that has a "
+             "the timer and starts it again. A wake-up is an ev_async without a reference, an "
+             "async one that has a "
              "reference while a "
              "completion waits on it.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
-              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP |
-              ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
+              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |
+              ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW |
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
               ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = version,

@@ -1,17 +1,21 @@
 /* libevent 2.1, for `etalon check`. Build: -levent_pthreads -levent_core
  *
- * A completion is a struct event without EV_PERSIST: pending from event_add on, and not any more when its callback runs.
+ * A completion is a struct event without EV_PERSIST: pending from event_add on, and not any more
+ * when its callback runs.
  *
  *   timer         event_new, event_add with a timeout                  remove      event_del
- *   timer_reset   event_add: "replaces the old timeout"                update_now  event_base_update_cache_time
- *   poll          event_new with EV_READ, EV_WRITE, event_add          stop        event_base_loopexit(NULL)
- *   run           event_base_loop: EVLOOP_NONBLOCK, EVLOOP_ONCE, 0     state       event_pending
- *   wakeup        event_active of an event that is never added         deinit      all events are freed, then the base
+ *   timer_reset   event_add: "replaces the old timeout"                update_now
+ * event_base_update_cache_time poll          event_new with EV_READ, EV_WRITE, event_add stop
+ * event_base_loopexit(NULL) run           event_base_loop: EVLOOP_NONBLOCK, EVLOOP_ONCE, 0 state
+ * event_pending wakeup        event_active of an event that is never added         deinit      all
+ * events are freed, then the base
  *
- * evthread_use_pthreads is called, as a wake-up from elsewhere needs it. Not offered: asyncs (event_active from another thread comes closest, but
- * an event without a timeout or a descriptor cannot be pending, so that nothing would keep event_base_loop waiting for it), a cancel that calls back and
- * rearming (libevent has neither), now (event_base_gettimeofday_cached is wall-clock time), a stop for good ("subsequent
- * invocations of event_base_loop() will proceed normally"), refusals. */
+ * evthread_use_pthreads is called, as a wake-up from elsewhere needs it. Not offered: asyncs
+ * (event_active from another thread comes closest, but an event without a timeout or a descriptor
+ * cannot be pending, so that nothing would keep event_base_loop waiting for it), a cancel that
+ * calls back and rearming (libevent has neither), now (event_base_gettimeofday_cached is wall-clock
+ * time), a stop for good ("subsequent invocations of event_base_loop() will proceed normally"),
+ * refusals. */
 #include <event2/event.h>
 #include <event2/thread.h>
 
@@ -37,7 +41,8 @@ struct subject {
 static void ready(evutil_socket_t fd, short events, void *arg) {
     const struct completion *c = arg;
     (void)fd;
-    int64_t result = (events & EV_READ ? EPOLLIN : 0) | (events & EV_WRITE ? EPOLLOUT : 0); /* 0 of a timer */
+    /* 0 of a timer */
+    int64_t result = (events & EV_READ ? EPOLLIN : 0) | (events & EV_WRITE ? EPOLLOUT : 0);
     c->subject->host->called(c->number, result, c->userdata);
 }
 
@@ -95,7 +100,8 @@ static int add(struct subject *s, uint32_t c, const struct timeval *timeout) {
 }
 
 static struct timeval timeval(uint64_t delay_ms) {
-    return (struct timeval){.tv_sec = (time_t)(delay_ms / 1000), .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000)};
+    return (struct timeval){.tv_sec = (time_t)(delay_ms / 1000),
+                            .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000)};
 }
 
 static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
@@ -105,8 +111,8 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
     return error != 0 ? error : add(self, c, &timeout);
 }
 
-static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
-                       int has_callback) {
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
+                       uint32_t userdata, int has_callback) {
     struct subject *s = self;
     struct timeval timeout = timeval(delay_ms);
     (void)carrier;
@@ -117,8 +123,8 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
 }
 
 static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
-    short events =
-        (short)((description->events & EPOLLIN ? EV_READ : 0) | (description->events & EPOLLOUT ? EV_WRITE : 0));
+    short events = (short)((description->events & EPOLLIN ? EV_READ : 0) |
+                           (description->events & EPOLLOUT ? EV_WRITE : 0));
     int error = make_event(self, c, description->fd, events, description->userdata);
     return error != 0 ? error : add(self, c, NULL);
 }
@@ -131,13 +137,18 @@ static int delete_completion(void *self, uint32_t c) {
 static int state(void *self, uint32_t c) {
     const struct subject *s = self;
     const struct event *event = s->completions[c].event;
-    return event != NULL && event_pending(event, EV_TIMEOUT | EV_READ | EV_WRITE, NULL) ? ETALON_ACTIVE : ETALON_DEAD;
+    return event != NULL && event_pending(event, EV_TIMEOUT | EV_READ | EV_WRITE, NULL)
+               ? ETALON_ACTIVE
+               : ETALON_DEAD;
 }
 
 static int run(void *self, uint32_t mode) {
     struct subject *s = self;
-    int flags = mode == ETALON_RUN_NO_WAIT ? EVLOOP_NONBLOCK : mode == ETALON_RUN_ONCE ? EVLOOP_ONCE : 0;
-    return event_base_loop(s->base, flags) >= 0 ? 0 : errno != 0 ? -errno : -EINVAL; /* 1: nothing was pending */
+    int flags = mode == ETALON_RUN_NO_WAIT ? EVLOOP_NONBLOCK
+                : mode == ETALON_RUN_ONCE  ? EVLOOP_ONCE
+                                           : 0;
+    /* 1: nothing was pending */
+    return event_base_loop(s->base, flags) >= 0 ? 0 : errno != 0 ? -errno : -EINVAL;
 }
 
 static void stop(void *self) {
@@ -155,16 +166,18 @@ static void update_now(void *self) {
     event_base_update_cache_time(s->base);
 }
 
-#define A_CACHED_TIME                                                                                                  \
-    "the time is cached, and EVENT_BASE_FLAG_NO_CACHE_TIME and event_base_update_cache_time() are for callbacks that " \
+#define A_CACHED_TIME                                                                              \
+    "the time is cached, and EVENT_BASE_FLAG_NO_CACHE_TIME and event_base_update_cache_time() "    \
+    "are for callbacks that "                                                                      \
     "take long: event2/event.h"
 
 static const struct etalon_subject_difference differences[] = {
     {"ET-WAIT-2/late", A_CACHED_TIME},
     {"ET-EXPIRE-1/waits", A_CACHED_TIME},
-    {"ET-RUN-2/woken", "EVLOOP_ONCE waits for an active event, and the event of a wake-up is one: event2/event.h"},
-    {"ET-WAKE-1",
-     "event_active() runs the callback of the wake-up's event, within a callback before the next wait: event2/event.h"},
+    {"ET-RUN-2/woken",
+     "EVLOOP_ONCE waits for an active event, and the event of a wake-up is one: event2/event.h"},
+    {"ET-WAKE-1", "event_active() runs the callback of the wake-up's event, within a callback "
+                  "before the next wait: event2/event.h"},
     {NULL, NULL},
 };
 
@@ -172,12 +185,14 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "libevent",
-    .notes = "A completion is an event without EV_PERSIST. A reset is event_add of the pending event. A wake-up is "
+    .notes = "A completion is an event without EV_PERSIST. A reset is event_add of the pending "
+             "event. A wake-up is "
              "event_active "
              "of an event that is never added. stop is event_base_loopexit without a delay.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
-              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP |
-              ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
+              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |
+              ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW |
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
               ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
     .differences = differences,
     .version = event_get_version,

@@ -1,25 +1,28 @@
 /* libuv 1.x, for `etalon check`. Build: $(pkg-config --cflags --libs libuv)
  *
- * A completion is a handle: a uv_timer_t that does not repeat, or a uv_poll_t that its callback stops, as one call is all that a
- * completion gets. Timers are kept and started again. A uv_poll_t belongs to one descriptor, and is made anew for each use; the old one
- * is closed.
+ * A completion is a handle: a uv_timer_t that does not repeat, or a uv_poll_t that its callback
+ * stops, as one call is all that a completion gets. Timers are kept and started again. A uv_poll_t
+ * belongs to one descriptor, and is made anew for each use; the old one is closed.
  *
- *   timer         uv_timer_start with no repeat        remove      uv_timer_stop; uv_poll_stop, then uv_close
- *   timer_reset   uv_timer_stop, uv_timer_start        now         uv_now
- *   poll          uv_poll_init, uv_poll_start          update_now  uv_update_time
- *   run           uv_run: NOWAIT, ONCE, DEFAULT        stop        uv_stop
- *   state         uv_is_active                         wakeup      uv_async_send, of a uv_async_t without a reference
- *   async         a uv_async_t; notify is uv_async_send. While a completion waits on it, it holds a reference (uv_ref), else none
- *   deinit        every handle is closed, uv_run until all of that is done, uv_loop_close
+ *   timer         uv_timer_start with no repeat        remove      uv_timer_stop; uv_poll_stop,
+ * then uv_close timer_reset   uv_timer_stop, uv_timer_start        now         uv_now poll
+ * uv_poll_init, uv_poll_start          update_now  uv_update_time run           uv_run: NOWAIT,
+ * ONCE, DEFAULT        stop        uv_stop state         uv_is_active wakeup      uv_async_send, of
+ * a uv_async_t without a reference async         a uv_async_t; notify is uv_async_send. While a
+ * completion waits on it, it holds a reference (uv_ref), else none deinit        every handle is
+ * closed, uv_run until all of that is done, uv_loop_close
  *
- * uv_run returns whether something is left: 0 or more is success here. Not offered: a cancel that calls back, rearming (libuv's
- * repeat is another thing: it counts from the start), a stop for good ("uv_stop: the loop will stop at the next iteration", and runs again
- * later), several polls of one descriptor ("it is not okay to have multiple active poll handles for the same socket"),
- * descriptors that are closed while they are polled, notifications that are kept until something waits (the callback of a uv_async_t comes
- * whether or not), and a uv_run within a callback ("uv_run is not reentrant"). Streams are not
- * operations on a caller's descriptor in the sense of the law, and left out; so are uv_fs_* and the thread pool: a request can neither be
- * deleted nor be cancelled by a completion (uv_cancel), and the pool is one for the whole process, of a size that is read once
- * (UV_THREADPOOL_SIZE) and threads that are all made at the first request, so that no program can have one of its own. */
+ * uv_run returns whether something is left: 0 or more is success here. Not offered: a cancel that
+ * calls back, rearming (libuv's repeat is another thing: it counts from the start), a stop for good
+ * ("uv_stop: the loop will stop at the next iteration", and runs again later), several polls of one
+ * descriptor ("it is not okay to have multiple active poll handles for the same socket"),
+ * descriptors that are closed while they are polled, notifications that are kept until something
+ * waits (the callback of a uv_async_t comes whether or not), and a uv_run within a callback
+ * ("uv_run is not reentrant"). Streams are not operations on a caller's descriptor in the sense of
+ * the law, and left out; so are uv_fs_* and the thread pool: a request can neither be deleted nor
+ * be cancelled by a completion (uv_cancel), and the pool is one for the whole process, of a size
+ * that is read once (UV_THREADPOOL_SIZE) and threads that are all made at the first request, so
+ * that no program can have one of its own. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -145,7 +148,8 @@ static void on_timer(uv_timer_t *timer) {
 static void on_poll(uv_poll_t *poll, int status, int events) {
     int64_t result = status;
     if (status == 0)
-        result = ((events & UV_READABLE) != 0 ? EPOLLIN : 0) | ((events & UV_WRITABLE) != 0 ? EPOLLOUT : 0);
+        result = ((events & UV_READABLE) != 0 ? EPOLLIN : 0) |
+                 ((events & UV_WRITABLE) != 0 ? EPOLLOUT : 0);
     end(poll->data, result);
 }
 
@@ -178,7 +182,8 @@ static int async_notify(void *of, uint32_t a) {
 static int async_wait(void *of, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
     struct self *self = of;
     (void)has_callback;
-    self->waits[c] = (struct watcher){.self = self, .c = c, .kind = ASYNC, .userdata = userdata, .on = self->asyncs[a]};
+    self->waits[c] = (struct watcher){
+        .self = self, .c = c, .kind = ASYNC, .userdata = userdata, .on = self->asyncs[a]};
     self->watcher[c] = self->asyncs[a]->waiter = &self->waits[c];
     uv_ref((uv_handle_t *)&self->asyncs[a]->async);
     return 0;
@@ -197,7 +202,8 @@ static int submit(void *of, uint32_t c, const struct etalon_subject_description 
     }
     w->poll.data = w;
     self->watcher[c] = w;
-    int events = ((d->events & EPOLLIN) != 0 ? UV_READABLE : 0) | ((d->events & EPOLLOUT) != 0 ? UV_WRITABLE : 0);
+    int events = ((d->events & EPOLLIN) != 0 ? UV_READABLE : 0) |
+                 ((d->events & EPOLLOUT) != 0 ? UV_WRITABLE : 0);
     error = uv_poll_start(&w->poll, events, on_poll);
     if (error != 0)
         let_go(self, c);
@@ -213,7 +219,8 @@ static int timer(void *of, uint32_t c, uint64_t delay_ms, uint32_t userdata, int
     return uv_timer_start(&w->timer, on_timer, delay_ms, 0);
 }
 
-static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
+                       int has_callback) {
     struct self *self = of;
     struct watcher *w = self->watcher[c];
     (void)carrier;
@@ -231,7 +238,8 @@ static int remove_watcher(void *of, uint32_t c) {
 
 static int state(void *of, uint32_t c) {
     const struct watcher *w = ((struct self *)of)->watcher[c];
-    return w != NULL && (w->kind == ASYNC || uv_is_active(&w->handle)) ? ETALON_ACTIVE : ETALON_DEAD;
+    return w != NULL && (w->kind == ASYNC || uv_is_active(&w->handle)) ? ETALON_ACTIVE
+                                                                       : ETALON_DEAD;
 }
 
 static int run(void *of, uint32_t mode) {
@@ -256,21 +264,26 @@ static void update_now(void *of) {
     uv_update_time(&((struct self *)of)->loop);
 }
 
-#define OF_THE_PASS                                                                                                    \
-    "the time is that of the beginning of the pass, and uv_update_time() is for callbacks that take long: "            \
+#define OF_THE_PASS                                                                                \
+    "the time is that of the beginning of the pass, and uv_update_time() is for callbacks that "   \
+    "take long: "                                                                                  \
     "uv_update_time(), design overview"
 
 static const struct etalon_subject_difference differences[] = {
-    {"ET-WAIT-1/enough",
-     "a pass runs the timers that are due, then polls until the closest timer: uv_run(), design overview"},
+    {"ET-WAIT-1/enough", "a pass runs the timers that are due, then polls until the closest timer: "
+                         "uv_run(), design overview"},
     {"ET-WAIT-2/late", OF_THE_PASS},
     {"ET-EXPIRE-1/waits", OF_THE_PASS},
-    {"ET-EVENT-4/result", "an error of the descriptor is a negative status, UV_EBADF: uv_poll_start()"},
-    {"ET-RUN-2/woken", "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
-    {"ET-RUN-2/slice", "UV_RUN_ONCE polls for i/o once, which the end of the longest wait ends too: uv_run()"},
-    {"ET-RUN-2/ended",
-     "UV_RUN_ONCE polls for i/o once, without blocking while a handle is closing: uv_run(), design overview"},
-    {"ET-WAKE-1", "calls of uv_async_send coalesce until the callback is called, which may still be in the same pass: "
+    {"ET-EVENT-4/result",
+     "an error of the descriptor is a negative status, UV_EBADF: uv_poll_start()"},
+    {"ET-RUN-2/woken",
+     "UV_RUN_ONCE polls for i/o once, and a wake-up is the callback of its uv_async_t: uv_run()"},
+    {"ET-RUN-2/slice",
+     "UV_RUN_ONCE polls for i/o once, which the end of the longest wait ends too: uv_run()"},
+    {"ET-RUN-2/ended", "UV_RUN_ONCE polls for i/o once, without blocking while a handle is "
+                       "closing: uv_run(), design overview"},
+    {"ET-WAKE-1", "calls of uv_async_send coalesce until the callback is called, which may still "
+                  "be in the same pass: "
                   "uv_async_send()"},
     {NULL, NULL},
 };
@@ -279,13 +292,15 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "libuv",
-    .notes =
-        "A completion is a uv_timer_t without repeat, or a uv_poll_t that its callback stops. delete is stop and "
-        "close, wakeup a uv_async_t "
-        "without a reference, run uv_run. An async is a uv_async_t, with a reference while a completion waits on it.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
-              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP |
-              ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
+    .notes = "A completion is a uv_timer_t without repeat, or a uv_poll_t that its callback stops. "
+             "delete is stop and "
+             "close, wakeup a uv_async_t "
+             "without a reference, run uv_run. An async is a uv_async_t, with a reference while a "
+             "completion waits on it.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
+              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |
+              ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOW |
+              ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
               ETALON_OFFERS_POLL | ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = uv_version_string,

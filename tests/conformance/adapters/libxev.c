@@ -1,20 +1,23 @@
-/* libxev, by its public C header, for `etalon check`. Compiler: clang. Build: -I$(LIBXEV)/include $(LIBXEV)/lib/libxev.a -Wno-gnu-folding-constant
- * Built only when the user names an installed libxev: make conform LIBXEV=/prefix. (gcc refuses the header's array sizes, which are
- * constants of C++ only.)
+/* libxev, by its public C header, for `etalon check`. Compiler: clang. Build: -I$(LIBXEV)/include
+ * $(LIBXEV)/lib/libxev.a -Wno-gnu-folding-constant Built only when the user names an installed
+ * libxev: make conform LIBXEV=/prefix. (gcc refuses the header's array sizes, which are constants
+ * of C++ only.)
  *
  *   timer        xev_timer_run                       state   xev_completion_state: in use or not
  *   timer_reset  xev_timer_reset; own carrier        rearm   XEV_REARM
- *   cancel       xev_timer_cancel                    run     xev_loop_run: XEV_RUN_NO_WAIT, _ONCE, _UNTIL_DONE
- *   now          xev_loop_now                        forget  xev_completion_zero
+ *   cancel       xev_timer_cancel                    run     xev_loop_run: XEV_RUN_NO_WAIT, _ONCE,
+ * _UNTIL_DONE now          xev_loop_now                        forget  xev_completion_zero
  *   update_now   xev_loop_update_now
  *
- * The header has timers, xev_async and a thread pool. Its codes of errors are not stable ("unique", by the order in which the compiler met
- * them), so any error of a timer's callback stands for -ECANCELED, any of a cancel's for -ENOENT: each has no other documented one.
- * Not offered, as the C interface lacks it: descriptors, delete, stop, a wake-up that is no completion (an xev_async is one), deinit with
- * completions in use, refusals.
+ * The header has timers, xev_async and a thread pool. Its codes of errors are not stable ("unique",
+ * by the order in which the compiler met them), so any error of a timer's callback stands for
+ * -ECANCELED, any of a cancel's for -ENOENT: each has no other documented one. Not offered, as the
+ * C interface lacks it: descriptors, delete, stop, a wake-up that is no completion (an xev_async is
+ * one), deinit with completions in use, refusals.
  *
- * Virtual time reaches libxev only where it calls the C library: a build of the epoll backend that links it does (as of 2023), the io_uring
- * backend, which is the default on Linux, waits by a raw system call and cannot be judged in this way. `etalon judge` can, by a recorded trace. */
+ * Virtual time reaches libxev only where it calls the C library: a build of the epoll backend that
+ * links it does (as of 2023), the io_uring backend, which is the default on Linux, waits by a raw
+ * system call and cannot be judged in this way. `etalon judge` can, by a recorded trace. */
 #include <stddef.h>
 #define max_align_t long double /* the header subtracts its size from 24, and x86-64's is 32 */
 #include <xev.h>
@@ -40,7 +43,8 @@ struct subject {
 
 static xev_cb_action call(void *userdata, int64_t result) {
     const struct completion *c = userdata;
-    return c->subject->host->called(c->number, result, c->userdata) == ETALON_REARM ? XEV_REARM : XEV_DISARM;
+    return c->subject->host->called(c->number, result, c->userdata) == ETALON_REARM ? XEV_REARM
+                                                                                    : XEV_DISARM;
 }
 
 static xev_cb_action expired(xev_loop *loop, xev_completion *c, int result, void *userdata) {
@@ -107,8 +111,8 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
     return 0;
 }
 
-static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
-                       int has_callback) {
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
+                       uint32_t userdata, int has_callback) {
     struct subject *s = self;
     struct completion *its = completion(s, c);
     (void)carrier, (void)has_callback;
@@ -127,14 +131,17 @@ static int cancel(void *self, uint32_t c, uint32_t target, uint32_t userdata, in
     if (its == NULL || timer_of_it == NULL)
         return -EINVAL;
     its->userdata = userdata;
-    xev_timer_cancel(&s->watcher, &s->loop, &timer_of_it->completion, &its->completion, its, cancelled);
+    xev_timer_cancel(&s->watcher, &s->loop, &timer_of_it->completion, &its->completion, its,
+                     cancelled);
     return 0;
 }
 
 static int state(void *self, uint32_t c) {
     struct subject *s = self;
     struct completion *its = completion(s, c);
-    return its != NULL && xev_completion_state(&its->completion) == XEV_COMPLETION_ACTIVE ? ETALON_ACTIVE : ETALON_DEAD;
+    return its != NULL && xev_completion_state(&its->completion) == XEV_COMPLETION_ACTIVE
+               ? ETALON_ACTIVE
+               : ETALON_DEAD;
 }
 
 static int run(void *self, uint32_t mode) {
@@ -159,13 +166,15 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "libxev",
-    .notes =
-        "The timers of the C interface; a reset with its own completion, a cancel that calls back, XEV_REARM. Any "
-        "error of a timer "
-        "is -ECANCELED, any of a cancel -ENOENT. Only a build that waits through the C library (epoll) can be judged.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL | ETALON_OFFERS_REARM |
-              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_NOW |
-              ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_FORGET,
+    .notes = "The timers of the C interface; a reset with its own completion, a cancel that calls "
+             "back, XEV_REARM. Any "
+             "error of a timer "
+             "is -ECANCELED, any of a cancel -ENOENT. Only a build that waits through the C "
+             "library (epoll) can be judged.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL |
+              ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |
+              ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_FORGET,
     .init = init,
     .deinit = deinit,
     .timer = timer,

@@ -1,17 +1,21 @@
 /* systemd's sd-event, for `etalon check`. Build: $(pkg-config --cflags --libs libsystemd)
  *
- * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the accuracy of 1 µs, or an I/O source. A timer
- * is kept when it has been called, and set anew when the completion is used as a timer again.
+ * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the
+ * accuracy of 1 µs, or an I/O source. A timer is kept when it has been called, and set anew when
+ * the completion is used as a timer again.
  *
- *   timer        sd_event_add_time_relative                     remove  sd_event_source_disable_unref
- *   timer_reset  sd_event_source_set_time_relative              now     sd_event_now
- *   poll         sd_event_add_io, SD_EVENT_ONESHOT              stop    sd_event_exit; stopped: sd_event_get_exit_code
- *   run          sd_event_run, with a timeout of 0 or without   state   sd_event_source_get_enabled
- *   forget       sd_event_source_disable_unref                  deinit  all sources are released, then the loop
+ *   timer        sd_event_add_time_relative                     remove
+ * sd_event_source_disable_unref timer_reset  sd_event_source_set_time_relative              now
+ * sd_event_now poll         sd_event_add_io, SD_EVENT_ONESHOT              stop    sd_event_exit;
+ * stopped: sd_event_get_exit_code run          sd_event_run, with a timeout of 0 or without   state
+ * sd_event_source_get_enabled forget       sd_event_source_disable_unref                  deinit
+ * all sources are released, then the loop
  *
- * Not offered: UNTIL_DONE (sd_event_loop runs until sd_event_exit, whether or not anything is left), several polls of one
- * descriptor (-EEXIST), wake-ups and asyncs (a loop is its own thread's, and no call is said to be safe from another: sd-event(3)), a cancel that calls back, rearming, update_now (there are none), refusals (a run inside a handler is
- * refused, but releasing the loop there is not). */
+ * Not offered: UNTIL_DONE (sd_event_loop runs until sd_event_exit, whether or not anything is
+ * left), several polls of one descriptor (-EEXIST), wake-ups and asyncs (a loop is its own
+ * thread's, and no call is said to be safe from another: sd-event(3)), a cancel that calls back,
+ * rearming, update_now (there are none), refusals (a run inside a handler is refused, but releasing
+ * the loop there is not). */
 #include <systemd/sd-event.h>
 
 #include <errno.h>
@@ -83,8 +87,8 @@ static uint64_t microseconds(uint64_t delay_ms) {
     return delay_ms > UINT64_MAX / 1000 ? UINT64_MAX : delay_ms * 1000;
 }
 
-static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
-                       int has_callback) {
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
+                       uint32_t userdata, int has_callback) {
     struct subject *s = self;
     struct completion *its = &s->completions[c];
     int error = 0;
@@ -94,8 +98,8 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
     its->is_timer = 1;
     its->userdata = userdata;
     if (its->source == NULL)
-        error = sd_event_add_time_relative(s->event, &its->source, CLOCK_MONOTONIC, microseconds(delay_ms), 1, expired,
-                                           its);
+        error = sd_event_add_time_relative(s->event, &its->source, CLOCK_MONOTONIC,
+                                           microseconds(delay_ms), 1, expired, its);
     else
         error = sd_event_source_set_time_relative(its->source, microseconds(delay_ms));
     if (error >= 0)
@@ -113,7 +117,8 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
     forget(self, c);
     its->is_timer = 0;
     its->userdata = description->userdata;
-    int error = sd_event_add_io(s->event, &its->source, description->fd, description->events, ready, its);
+    int error =
+        sd_event_add_io(s->event, &its->source, description->fd, description->events, ready, its);
     if (error >= 0)
         error = sd_event_source_set_enabled(its->source, SD_EVENT_ONESHOT);
     return error < 0 ? error : 0;
@@ -126,7 +131,8 @@ static int delete_completion(void *self, uint32_t c) {
 
 static int state(void *self, uint32_t c) {
     const struct subject *s = self;
-    return sd_event_source_get_enabled(s->completions[c].source, NULL) > 0 ? ETALON_ACTIVE : ETALON_DEAD;
+    return sd_event_source_get_enabled(s->completions[c].source, NULL) > 0 ? ETALON_ACTIVE
+                                                                           : ETALON_DEAD;
 }
 
 static int run(void *self, uint32_t mode) {
@@ -156,15 +162,19 @@ static uint64_t now(void *self) {
 static const struct etalon_subject_difference differences[] = {
     {"ET-EXPIRE-1/returns", "each iteration dispatches a single source: sd-event(3)"},
     {"ET-EVENT-4/returns", "each iteration dispatches a single source: sd-event(3)"},
-    {"ET-EXPIRE-2", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
-    {"ET-EXPIRE-3", "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
-    {"ET-WAIT-1/idle", "an iteration waits until there is an event, also when there is no source: sd_event_run(3)"},
+    {"ET-EXPIRE-2",
+     "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
+    {"ET-EXPIRE-3",
+     "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
+    {"ET-WAIT-1/idle",
+     "an iteration waits until there is an event, also when there is no source: sd_event_run(3)"},
     {"ET-TICK-1/refused", "a loop that has exited refuses to run, -ESTALE: sd_event_run(3)"},
     {"ET-ADD-1/stopped", "a loop that has exited takes no source, -ESTALE: sd_event_add_io(3)"},
     {"ET-TIMER-1/stopped", "a loop that has exited takes no source, -ESTALE: sd_event_add_time(3)"},
     {"ET-TIMER-1/long", "a time is 64 bits of microseconds: sd_event_add_time(3)"},
     {"ET-RESET-3/long", "a time is 64 bits of microseconds: sd_event_source_set_time_relative(3)"},
-    {"ET-RESET-3/stopped", "a loop that has exited changes no source, -ESTALE: sd_event_source_set_time(3)"},
+    {"ET-RESET-3/stopped",
+     "a loop that has exited changes no source, -ESTALE: sd_event_source_set_time(3)"},
     {NULL, NULL},
 };
 
@@ -172,12 +182,14 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "sd-event",
-    .notes = "A completion is a one-shot event source: a timer of CLOCK_MONOTONIC with an accuracy of 1 us, or an I/O "
+    .notes = "A completion is a one-shot event source: a timer of CLOCK_MONOTONIC with an accuracy "
+             "of 1 us, or an I/O "
              "source. run is one "
              "sd_event_run, which dispatches one event. stop is sd_event_exit.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
-              ETALON_OFFERS_ONCE | ETALON_OFFERS_STOP | ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
+              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_STOP |
+              ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW | ETALON_OFFERS_IN_USE |
+              ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
               ETALON_OFFERS_POLL_MORE,
     .differences = differences,
     .init = init,

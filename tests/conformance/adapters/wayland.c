@@ -1,14 +1,18 @@
-/* The event loop of libwayland-server, for `etalon check`. Build: $(pkg-config --cflags --libs wayland-server)
+/* The event loop of libwayland-server, for `etalon check`. Build: $(pkg-config --cflags --libs
+ * wayland-server)
  *
- * A completion is a wl_event_source: a timer, which is kept and set anew, or a descriptor, which is removed when it is called.
+ * A completion is a wl_event_source: a timer, which is kept and set anew, or a descriptor, which is
+ * removed when it is called.
  *
- *   timer        wl_event_loop_add_timer, wl_event_source_timer_update (milliseconds in an int; more is -ERANGE)
- *   timer_reset  wl_event_source_timer_update               poll    wl_event_loop_add_fd
- *   remove       wl_event_source_remove                     deinit  all sources are removed, then the loop is destroyed
- *   run          wl_event_loop_dispatch, with a timeout of 0 or -1
+ *   timer        wl_event_loop_add_timer, wl_event_source_timer_update (milliseconds in an int;
+ * more is -ERANGE) timer_reset  wl_event_source_timer_update               poll
+ * wl_event_loop_add_fd remove       wl_event_source_remove                     deinit  all sources
+ * are removed, then the loop is destroyed run          wl_event_loop_dispatch, with a timeout of 0
+ * or -1
  *
- * An update by 0 ms disarms a timer: there is no timer of 0 ms, and the adapter answers -EINVAL. Not offered: UNTIL_DONE, stop (a wl_display
- * has them, a loop has not), wake-ups, now, states, a cancel that calls back, rearming, refusals. */
+ * An update by 0 ms disarms a timer: there is no timer of 0 ms, and the adapter answers -EINVAL.
+ * Not offered: UNTIL_DONE, stop (a wl_display has them, a loop has not), wake-ups, now, states, a
+ * cancel that calls back, rearming, refusals. */
 #include <wayland-server-core.h>
 
 #include <errno.h>
@@ -53,8 +57,9 @@ static int expired(void *data) {
 static int ready(int fd, uint32_t mask, void *data) {
     const struct completion *c = data;
     (void)fd;
-    int64_t result = (mask & WL_EVENT_READABLE ? EPOLLIN : 0) | (mask & WL_EVENT_WRITABLE ? EPOLLOUT : 0) |
-                     (mask & WL_EVENT_HANGUP ? EPOLLHUP : 0) | (mask & WL_EVENT_ERROR ? EPOLLERR : 0);
+    int64_t result =
+        (mask & WL_EVENT_READABLE ? EPOLLIN : 0) | (mask & WL_EVENT_WRITABLE ? EPOLLOUT : 0) |
+        (mask & WL_EVENT_HANGUP ? EPOLLHUP : 0) | (mask & WL_EVENT_ERROR ? EPOLLERR : 0);
     forget(c->subject, c->number);
     c->subject->host->called(c->number, result, c->userdata);
     return 0;
@@ -85,8 +90,8 @@ static int init(const struct etalon_subject_host *host, void **self) {
     return 0;
 }
 
-static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
-                       int has_callback) {
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
+                       uint32_t userdata, int has_callback) {
     struct subject *s = self;
     struct completion *its = &s->completions[c];
     (void)carrier, (void)has_callback;
@@ -135,12 +140,13 @@ static const struct etalon_subject_difference differences[] = {
     {"ET-TIMER-1/long", "a delay is an int of milliseconds: wl_event_source_timer_update()"},
     {"ET-RESET-3/zero", "0 disarms: wl_event_source_timer_update()"},
     {"ET-RESET-3/long", "a delay is an int of milliseconds: wl_event_source_timer_update()"},
-    {"ET-EVENT-5",
-     "each source waits on a duplicate of the descriptor, so that each has reports of its own, whose order is "
-     "free: wl_event_loop_add_fd()"},
-    {"ET-WAIT-5", "a dispatch returns -1 for an error of polling, and EINTR is one: wl_event_loop_dispatch()"},
-    {"ET-WAIT-1/idle",
-     "a dispatch with the timeout -1 blocks indefinitely, also when there is no source: wl_event_loop_dispatch()"},
+    {"ET-EVENT-5", "each source waits on a duplicate of the descriptor, so that each has reports "
+                   "of its own, whose order is "
+                   "free: wl_event_loop_add_fd()"},
+    {"ET-WAIT-5",
+     "a dispatch returns -1 for an error of polling, and EINTR is one: wl_event_loop_dispatch()"},
+    {"ET-WAIT-1/idle", "a dispatch with the timeout -1 blocks indefinitely, also when there is no "
+                       "source: wl_event_loop_dispatch()"},
     {NULL, NULL},
 };
 
@@ -148,12 +154,13 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "wayland",
-    .notes = "A completion is a wl_event_source: a timer that is kept and set anew, or a descriptor that is removed "
+    .notes = "A completion is a wl_event_source: a timer that is kept and set anew, or a "
+             "descriptor that is removed "
              "when it is called. "
              "run is one wl_event_loop_dispatch. There are no timers of 0 ms.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
-              ETALON_OFFERS_ONCE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
-              ETALON_OFFERS_MANY_POLLS,
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
+              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_DEINIT |
+              ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
     .differences = differences,
     .version = version,
     .init = init,

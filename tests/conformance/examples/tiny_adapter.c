@@ -1,4 +1,5 @@
-/* The loop of a hundred lines (tiny_loop.c), for `etalon check`. Build: tests/conformance/examples/tiny_loop.c
+/* The loop of a hundred lines (tiny_loop.c), for `etalon check`. Build:
+ * tests/conformance/examples/tiny_loop.c
  *
  * A completion is a watcher.
  *
@@ -6,7 +7,8 @@
  *   poll   tiny_poll     run     tiny_run         state   watcher.started
  *   now    loop.now_ms
  *
- * Not offered: a reset (end it, and start another), a cancel that calls back, rearming, wake-ups, refusals. */
+ * Not offered: a reset (end it, and start another), a cancel that calls back, rearming, wake-ups,
+ * refusals. */
 #include "tiny_loop.h"
 
 #include <errno.h>
@@ -23,7 +25,8 @@ struct completion {
 struct subject {
     struct tiny_loop loop;
     const struct etalon_subject_host *host;
-    struct completion *completions[ETALON_SUBJECT_COMPLETIONS]; /* each its own memory: a use after forget is seen */
+    /* each its own memory: a use after forget is seen */
+    struct completion *completions[ETALON_SUBJECT_COMPLETIONS];
 };
 
 static void called(struct tiny_watcher *watcher, int events) {
@@ -83,12 +86,14 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
     struct subject *s = self;
     struct completion *its = completion(s, c, description->userdata);
     return its == NULL ? -ENOMEM
-                       : tiny_poll(&s->loop, &its->watcher, description->fd, (short)description->events, called);
+                       : tiny_poll(&s->loop, &its->watcher, description->fd,
+                                   (short)description->events, called);
 }
 
 static int state(void *self, uint32_t c) {
     const struct subject *s = self;
-    return s->completions[c] != NULL && s->completions[c]->watcher.started != 0 ? ETALON_ACTIVE : ETALON_DEAD;
+    return s->completions[c] != NULL && s->completions[c]->watcher.started != 0 ? ETALON_ACTIVE
+                                                                                : ETALON_DEAD;
 }
 
 static int run(void *self, uint32_t mode) {
@@ -118,9 +123,10 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "tiny",
     .notes = "The example of ADAPTERS.md: a completion is a watcher; nothing else is mapped.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |
-              ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
+              ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW | ETALON_OFFERS_IN_USE |
+              ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
               ETALON_OFFERS_POLL_MORE | ETALON_OFFERS_MANY_POLLS,
     .init = init,
     .deinit = deinit,

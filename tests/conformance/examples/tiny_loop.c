@@ -36,16 +36,19 @@ static int start(struct tiny_loop *loop, struct tiny_watcher *watcher, tiny_call
     return 0;
 }
 
-int tiny_timer(struct tiny_loop *loop, struct tiny_watcher *watcher, uint64_t delay_ms, tiny_callback callback) {
+int tiny_timer(struct tiny_loop *loop, struct tiny_watcher *watcher, uint64_t delay_ms,
+               tiny_callback callback) {
     int error = start(loop, watcher, callback);
     if (error == 0) {
         watcher->fd = -1;
-        watcher->deadline_ms = delay_ms > UINT64_MAX - loop->now_ms ? UINT64_MAX : loop->now_ms + delay_ms;
+        watcher->deadline_ms =
+            delay_ms > UINT64_MAX - loop->now_ms ? UINT64_MAX : loop->now_ms + delay_ms;
     }
     return error;
 }
 
-int tiny_poll(struct tiny_loop *loop, struct tiny_watcher *watcher, int fd, short events, tiny_callback callback) {
+int tiny_poll(struct tiny_loop *loop, struct tiny_watcher *watcher, int fd, short events,
+              tiny_callback callback) {
     int error = start(loop, watcher, callback);
     if (error == 0) {
         watcher->fd = fd;
@@ -62,7 +65,8 @@ void tiny_end(struct tiny_loop *loop, struct tiny_watcher *watcher) {
 }
 
 /* Whether the watcher is in use since that start. It is not looked into: its memory may be gone. */
-static bool waits(const struct tiny_loop *loop, const struct tiny_watcher *watcher, uint64_t started) {
+static bool waits(const struct tiny_loop *loop, const struct tiny_watcher *watcher,
+                  uint64_t started) {
     for (unsigned i = 0; i < loop->count; i++)
         if (loop->watchers[i] == watcher)
             return watcher->started == started;
@@ -89,7 +93,8 @@ static struct tiny_watcher *earliest(const struct tiny_loop *loop, uint64_t star
     return first;
 }
 
-/* What callbacks start waits for the next round: otherwise a timer of 0 ms that is always started again would starve the descriptors. */
+/* What callbacks start waits for the next round: otherwise a timer of 0 ms that is always started
+ * again would starve the descriptors. */
 static void fire_timers(struct tiny_loop *loop) {
     struct tiny_watcher *timer;
     uint64_t starts = loop->starts;
@@ -118,14 +123,16 @@ static int poll_descriptors(struct tiny_loop *loop, bool wait) {
             continue;
         watchers[count] = loop->watchers[i];
         started[count] = loop->watchers[i]->started;
-        fds[count++] = (struct pollfd){.fd = loop->watchers[i]->fd, .events = loop->watchers[i]->events};
+        fds[count++] =
+            (struct pollfd){.fd = loop->watchers[i]->fd, .events = loop->watchers[i]->events};
     }
     int ready = poll(fds, count, timeout_ms(loop, wait));
     if (ready < 0 && errno != EINTR)
         return -errno;
     update_now(loop);
     for (unsigned i = 0; ready > 0 && i < count; i++)
-        if (fds[i].revents != 0 && waits(loop, watchers[i], started[i])) /* a callback may have ended it */
+        /* a callback may have ended it */
+        if (fds[i].revents != 0 && waits(loop, watchers[i], started[i]))
             call(loop, watchers[i], fds[i].revents);
     return 0;
 }

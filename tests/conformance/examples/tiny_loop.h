@@ -1,5 +1,6 @@
-/* tiny_loop.h: an event loop of a hundred lines, made to be held against the law as a new user's would be (ADAPTERS.md).
- * Timers and one-shot polls, on poll(2); one thread. A watcher is the caller's memory, zeroed once. */
+/* tiny_loop.h: an event loop of a hundred lines, made to be held against the law as a new user's
+ * would be (ADAPTERS.md). Timers and one-shot polls, on poll(2); one thread. A watcher is the
+ * caller's memory, zeroed once. */
 #ifndef TINY_LOOP_H
 #define TINY_LOOP_H
 
@@ -29,10 +30,13 @@ struct tiny_loop {
 enum tiny_mode { TINY_NO_WAIT, TINY_ONCE, TINY_UNTIL_DONE };
 
 void tiny_init(struct tiny_loop *loop);
-int tiny_timer(struct tiny_loop *loop, struct tiny_watcher *watcher, uint64_t delay_ms, tiny_callback callback);
-int tiny_poll(struct tiny_loop *loop, struct tiny_watcher *watcher, int fd, short events, tiny_callback callback);
-void tiny_end(struct tiny_loop *loop, struct tiny_watcher *watcher); /* its callback will not be called */
-int tiny_run(struct tiny_loop *loop, enum tiny_mode mode);           /* 0 or a negated errno */
+int tiny_timer(struct tiny_loop *loop, struct tiny_watcher *watcher, uint64_t delay_ms,
+               tiny_callback callback);
+int tiny_poll(struct tiny_loop *loop, struct tiny_watcher *watcher, int fd, short events,
+              tiny_callback callback);
+/* its callback will not be called */
+void tiny_end(struct tiny_loop *loop, struct tiny_watcher *watcher);
+int tiny_run(struct tiny_loop *loop, enum tiny_mode mode); /* 0 or a negated errno */
 void tiny_stop(struct tiny_loop *loop);
 
 #endif

@@ -1,5 +1,7 @@
-/* A small loop of timers, polls, wake-ups and operations of sockets and pipes as a subject, with one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge
- * from outside are seen to find it, and to survive it. tests/conformance/faults.sh lists the faults and what must come of each. */
+/* A small loop of timers, polls, wake-ups and operations of sockets and pipes as a subject, with
+ * one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge from
+ * outside are seen to find it, and to survive it. tests/conformance/faults.sh lists the faults and
+ * what must come of each. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -276,7 +278,9 @@ static int async_notify(void *self, uint32_t a) {
     (void)self;
     if (FAULT == REFUSES_TO_NOTIFY)
         return -11;
-    return FAULT == LOSES_A_NOTIFICATION || write(loop.async[a].fd, &one, sizeof one) == sizeof one ? 0 : -11;
+    return FAULT == LOSES_A_NOTIFICATION || write(loop.async[a].fd, &one, sizeof one) == sizeof one
+               ? 0
+               : -11;
 }
 
 static int async_wait(void *self, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
@@ -296,12 +300,14 @@ static void call(uint32_t c, int64_t result, uint32_t userdata) {
 static void end_waits(uint64_t until) {
     uint64_t count;
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++) {
-        if (loop.async[a].fd == 0 || loop.stopped || (loop.async[a].waits && loop.async[a].order >= until) ||
+        if (loop.async[a].fd == 0 || loop.stopped ||
+            (loop.async[a].waits && loop.async[a].order >= until) ||
             read(loop.async[a].fd, &count, sizeof count) < 0)
             continue;
         for (int twice = FAULT == NOTIFIED_TWICE; loop.async[a].waits && twice >= 0; twice--) {
             loop.async[a].waits = 0;
-            call(loop.async[a].waiter, FAULT == READS_HALF_A_COUNTER ? 4 : 8, loop.async[a].userdata);
+            call(loop.async[a].waiter, FAULT == READS_HALF_A_COUNTER ? 4 : 8,
+                 loop.async[a].userdata);
         }
     }
 }
@@ -316,7 +322,7 @@ static int waits(void) {
     return 0;
 }
 
-/* ---- reads by threads ---- */
+/* ---- reads by threads ------------------------------------------------------------------------ */
 
 static struct reader {
     pthread_t thread;
@@ -359,7 +365,7 @@ static void begin_reader(uint32_t c) {
     reader[c].runs = pthread_create(&reader[c].thread, NULL, read_there, &reader[c]) == 0;
 }
 
-/* ---- operations ---- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static int is_at_once(uint32_t operation) {
     return operation == ETALON_NOOP || operation == ETALON_SHUTDOWN || operation == ETALON_CLOSE ||
@@ -375,8 +381,11 @@ static int gives(uint32_t operation) {
 }
 
 static void start(uint32_t c, const struct etalon_subject_description *d, int error) {
-    loop.poll[c] = (struct operation){
-        .used = 1, .at_once = error != 0 || is_at_once(d->operation), .error = error, .order = loop.orders++, .d = *d};
+    loop.poll[c] = (struct operation){.used = 1,
+                                      .at_once = error != 0 || is_at_once(d->operation),
+                                      .error = error,
+                                      .order = loop.orders++,
+                                      .d = *d};
 }
 
 static int submit(void *self, uint32_t c, const struct etalon_subject_description *d) {
@@ -394,7 +403,8 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
         begin_reader(c);
         return 0;
     }
-    int fails = !is_at_once(d->operation) && epoll_ctl(loop.epoll, EPOLL_CTL_ADD, d->fd, &event) != 0;
+    int fails =
+        !is_at_once(d->operation) && epoll_ctl(loop.epoll, EPOLL_CTL_ADD, d->fd, &event) != 0;
     start(c, d, fails ? -errno : 0);
     return 0;
 }
@@ -428,8 +438,9 @@ static int64_t value(ssize_t result) {
 }
 
 static int64_t take(const struct etalon_subject_description *d) {
-    int64_t got = value(d->operation == ETALON_RECV ? recv(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT)
-                                                    : read(d->fd, d->buffer, d->length));
+    int64_t got = value(d->operation == ETALON_RECV
+                            ? recv(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT)
+                            : read(d->fd, d->buffer, d->length));
     if (FAULT == READS_HOLD_OTHER_BYTES && got > 0)
         memset(d->buffer, 'x', d->length);
     if (FAULT == READS_LOSE_BYTES && got > 0)
@@ -443,18 +454,22 @@ static int64_t take(const struct etalon_subject_description *d) {
 static int64_t give(const struct etalon_subject_description *d) {
     if (FAULT == WRITES_DO_NOTHING)
         return (int64_t)d->length;
-    return value(d->operation == ETALON_SEND ? send(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT | MSG_NOSIGNAL)
-                                             : write(d->fd, d->buffer, d->length));
+    return value(d->operation == ETALON_SEND
+                     ? send(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT | MSG_NOSIGNAL)
+                     : write(d->fd, d->buffer, d->length));
 }
 
 /* What comes of the operation that the kernel has reported; -EAGAIN: it goes on waiting. */
 static int64_t try(const struct etalon_subject_description *d, uint32_t events) {
     switch (d->operation) {
-    case ETALON_POLL: return FAULT == POLLS_TELL_MORE ? events | (d->events & EPOLLOUT ? EPOLLHUP : EPOLLOUT) : events;
+    case ETALON_POLL:
+        return FAULT == POLLS_TELL_MORE ? events | (d->events & EPOLLOUT ? EPOLLHUP : EPOLLOUT)
+                                        : events;
     case ETALON_ACCEPT:
-        return FAULT == ACCEPTS_FAIL      ? -EIO
-               : FAULT == ACCEPTS_NOTHING ? 200
-                                          : value(accept4(d->fd, d->address, d->address_length, d->flags));
+        return FAULT == ACCEPTS_FAIL ? -EIO
+               : FAULT == ACCEPTS_NOTHING
+                   ? 200
+                   : value(accept4(d->fd, d->address, d->address_length, d->flags));
     case ETALON_WRITE:
     case ETALON_SEND: return give(d);
     default: return take(d);
@@ -494,11 +509,14 @@ static int64_t do_at_once(uint32_t c) {
         return loop.poll[c].error;
     switch (d->operation) {
     case ETALON_SHUTDOWN:
-        return FAULT == SHUTDOWNS_FAIL ? -EIO : FAULT == SHUTDOWNS_DO_NOTHING ? 0 : value(shutdown(d->fd, d->flags));
+        return FAULT == SHUTDOWNS_FAIL         ? -EIO
+               : FAULT == SHUTDOWNS_DO_NOTHING ? 0
+                                               : value(shutdown(d->fd, d->flags));
     case ETALON_CONNECT:
-        return FAULT == CONNECTS_FAIL         ? -EIO
-               : FAULT == CONNECTS_DO_NOTHING ? 0
-                                              : value(connect(d->fd, d->address, *d->address_length));
+        return FAULT == CONNECTS_FAIL ? -EIO
+               : FAULT == CONNECTS_DO_NOTHING
+                   ? 0
+                   : value(connect(d->fd, d->address, *d->address_length));
     case ETALON_CLOSE: return close_after_others(c);
     case ETALON_CANCEL: return end_target(d->target);
     default: return FAULT == NOOPS_HAVE_RESULTS;
@@ -530,9 +548,10 @@ static void end_at_once(uint64_t until) {
         if (first < 0 || loop.stopped)
             return;
         uint64_t order = loop.poll[first].order;
-        int64_t result =
-            loop.poll[first].at_once ? do_at_once((uint32_t)first) : out_of_the_blue(loop.poll[first].d.operation);
-        if (loop.poll[first].used && loop.poll[first].order == order) /* its target's callback has not deleted it */
+        int64_t result = loop.poll[first].at_once ? do_at_once((uint32_t)first)
+                                                  : out_of_the_blue(loop.poll[first].d.operation);
+        /* its target's callback has not deleted it */
+        if (loop.poll[first].used && loop.poll[first].order == order)
             end((uint32_t)first, result);
     }
 }
@@ -559,13 +578,14 @@ static void deliver(const struct epoll_event *event, int count, uint32_t mode, u
     if (FAULT != DRAINS_LATE)
         drain(event, count);
     for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS && FAULT == READS_BY_THREADS; c++)
-        if (loop.poll[c].used && reader[c].runs && atomic_load(&reader[c].done) && loop.poll[c].order < until &&
-            !loop.stopped)
+        if (loop.poll[c].used && reader[c].runs && atomic_load(&reader[c].done) &&
+            loop.poll[c].order < until && !loop.stopped)
             end(c, reader[c].result);
 
     for (int i = 0; i < count; i++) {
         uint32_t c = (uint32_t)event[i].data.u64;
-        if (c >= WAKEUP || !loop.poll[c].used || loop.poll[c].at_once || loop.poll[c].order >= until || loop.stopped)
+        if (c >= WAKEUP || !loop.poll[c].used || loop.poll[c].at_once ||
+            loop.poll[c].order >= until || loop.stopped)
             continue;
         if (FAULT == READS_WAIT && mode == ETALON_RUN_NO_WAIT && takes(loop.poll[c].d.operation))
             continue;
@@ -580,9 +600,12 @@ static void deliver(const struct epoll_event *event, int count, uint32_t mode, u
 static uint64_t deadline(uint64_t delay_ms) {
     if (FAULT == CUTS_DELAYS)
         delay_ms = (uint32_t)delay_ms;
-    uint64_t unit = FAULT == OVERFLOWS_NANOSECONDS ? 1000000 : FAULT == OVERFLOWS_MICROSECONDS ? 1000 : 1;
+    uint64_t unit = FAULT == OVERFLOWS_NANOSECONDS    ? 1000000
+                    : FAULT == OVERFLOWS_MICROSECONDS ? 1000
+                                                      : 1;
     uint64_t at = (loop.now + delay_ms) * unit;
-    if (FAULT == OVERFLOWS_NANOSECONDS || FAULT == OVERFLOWS_MICROSECONDS || FAULT == OVERFLOWS_MILLISECONDS)
+    if (FAULT == OVERFLOWS_NANOSECONDS || FAULT == OVERFLOWS_MICROSECONDS ||
+        FAULT == OVERFLOWS_MILLISECONDS)
         return (int64_t)at < 0 ? 0 : at / unit;
     return at < delay_ms ? UINT64_MAX : at;
 }
@@ -623,7 +646,8 @@ static int drop(void *self, uint32_t c) {
 
     if (FAULT != AFTER_DELETION)
         loop.timer[c].used = 0;
-    loop.poll[c].deleted = FAULT == READS_GO_ON && loop.poll[c].used && takes(loop.poll[c].d.operation);
+    loop.poll[c].deleted =
+        FAULT == READS_GO_ON && loop.poll[c].used && takes(loop.poll[c].d.operation);
     end_poll(c);
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         if (loop.async[a].waiter == c)
@@ -636,27 +660,31 @@ static int state(void *self, uint32_t c) {
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         if (loop.async[a].fd != 0 && loop.async[a].waits && loop.async[a].waiter == c)
             return ETALON_ACTIVE;
-    return (loop.timer[c].used || loop.poll[c].used) && FAULT != LIES_ABOUT_STATE ? ETALON_ACTIVE : ETALON_DEAD;
+    return (loop.timer[c].used || loop.poll[c].used) && FAULT != LIES_ABOUT_STATE ? ETALON_ACTIVE
+                                                                                  : ETALON_DEAD;
 }
 
 /* The timer that comes next, or -1. */
 static int next(void) {
     int best = -1;
     for (int c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
-        if (loop.timer[c].used && (best < 0 ||
-                                   (FAULT == BACKWARDS && loop.timer[c].deadline <= loop.now &&
-                                    loop.timer[c].deadline > loop.timer[best].deadline) ||
-                                   (FAULT != UNSORTED && loop.timer[c].deadline < loop.timer[best].deadline &&
-                                    !(FAULT == BACKWARDS && loop.timer[best].deadline <= loop.now)) ||
-                                   (FAULT != UNSORTED && loop.timer[c].deadline == loop.timer[best].deadline &&
-                                    loop.timer[c].order < loop.timer[best].order)))
+        if (loop.timer[c].used &&
+            (best < 0 ||
+             (FAULT == BACKWARDS && loop.timer[c].deadline <= loop.now &&
+              loop.timer[c].deadline > loop.timer[best].deadline) ||
+             (FAULT != UNSORTED && loop.timer[c].deadline < loop.timer[best].deadline &&
+              !(FAULT == BACKWARDS && loop.timer[best].deadline <= loop.now)) ||
+             (FAULT != UNSORTED && loop.timer[c].deadline == loop.timer[best].deadline &&
+              loop.timer[c].order < loop.timer[best].order)))
             best = c;
     return best;
 }
 
 static void fire_expired(uint64_t until) {
-    for (int c; (c = next()) >= 0 && loop.timer[c].deadline <= loop.now && loop.timer[c].order < until;) {
-        if (FAULT == NEVER || (FAULT == TIMERS_WAIT && waits()) || (loop.stopped && FAULT != GOES_ON_AFTER_STOP))
+    for (int c;
+         (c = next()) >= 0 && loop.timer[c].deadline <= loop.now && loop.timer[c].order < until;) {
+        if (FAULT == NEVER || (FAULT == TIMERS_WAIT && waits()) ||
+            (loop.stopped && FAULT != GOES_ON_AFTER_STOP))
             return;
         fire((uint32_t)c);
     }
@@ -737,8 +765,9 @@ static int run(void *self, uint32_t mode) {
         int was_woken = 0;
         for (int i = 0; i < count; i++)
             was_woken = was_woken || event[i].data.u64 == WAKEUP;
-        if (mode == ETALON_RUN_ONCE && (FAULT == RETURNS_EARLY || (FAULT == RETURNS_WOKEN && was_woken) ||
-                                        (FAULT == RETURNS_BETWEEN && count == 0)))
+        if (mode == ETALON_RUN_ONCE &&
+            (FAULT == RETURNS_EARLY || (FAULT == RETURNS_WOKEN && was_woken) ||
+             (FAULT == RETURNS_BETWEEN && count == 0)))
             return 0;
         if (FAULT == FAILS_RUN)
             return -EIO;
@@ -780,7 +809,8 @@ __attribute__((constructor)) static void on_load(void) {
 }
 
 #ifdef DIFFERENCE
-static const struct etalon_subject_difference differences[] = {{DIFFERENCE, "its manual says so"}, {NULL, NULL}};
+static const struct etalon_subject_difference differences[] = {{DIFFERENCE, "its manual says so"},
+                                                               {NULL, NULL}};
 #endif
 
 ETALON_SUBJECT = {
@@ -789,12 +819,14 @@ ETALON_SUBJECT = {
             : FAULT == TOO_SHORT ? offsetof(struct etalon_subject, update_now)
                                  : sizeof(struct etalon_subject),
     .name = FAULT == NO_NAME ? "not a name" : "bad",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE |
-              ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_ASYNC | ETALON_OFFERS_POLL |
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
+              ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE |
+              ETALON_OFFERS_DEINIT | ETALON_OFFERS_ASYNC | ETALON_OFFERS_POLL |
               ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOOP | ETALON_OFFERS_READ | ETALON_OFFERS_SEND |
-              ETALON_OFFERS_ACCEPT | ETALON_OFFERS_CONNECT | ETALON_OFFERS_CLOSE | ETALON_OFFERS_SHUTDOWN |
-              ETALON_OFFERS_CANCEL | (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) |
+              ETALON_OFFERS_ACCEPT | ETALON_OFFERS_CONNECT | ETALON_OFFERS_CLOSE |
+              ETALON_OFFERS_SHUTDOWN | ETALON_OFFERS_CANCEL |
+              (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) |
               (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
 #ifdef DIFFERENCE
     .differences = differences,
