@@ -101,8 +101,6 @@ struct slot {
     unsigned generation; /* which of the two memories is in use */
     uint32_t body;       /* that the callback runs */
     uint8_t into;        /* of an accept: the handle that the accepted descriptor becomes */
-    /* the file behind the descriptor when the operation was first seen waiting; 0: not yet seen */
-    uint64_t installed;
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];
@@ -115,6 +113,7 @@ static struct lockstep {
     struct slot slot[COUNT];
     char buffer[COUNT][BUFFER];
     struct model model;
+    uint64_t named[DESCRIPTORS_MAX]; /* the file that the number names, by world.installed */
     const struct program *program;
     lockstep_chooser choose; /* asked in the place of the program's bodies, unless null */
     const struct world_kind_functions *world;
@@ -124,14 +123,17 @@ static struct lockstep {
     uint32_t serial;     /* makes each userdata unique */
     unsigned world_next; /* in the body of the world */
     unsigned idle_waits;
+    /* What the kernel has claimed of the files that the numbers name. It is the truth, but where a
+     * failure was injected; the loop, and so the model, must go by the claim. */
+    /* mask of numbers: an addition was refused with EEXIST, so that there is a registration, and
+     * nothing was said since: what it is for, nobody but the kernel knows */
+    uint64_t claimed;
     struct {
         int fd, operation, error;
-        uint32_t kept;
-        bool contradicted;
-        bool
-            /* the other way was just refused, as if this one were right: final, or it would go on
-               for ever */
-            both_ways;
+        uint32_t kept, claimed; /* as model_refused has them */
+        /* the other way was just refused, as if this one were right: final, or it would go on for
+         * ever */
+        bool both_ways;
     } refused;        /* not final yet: the loop may try otherwise; fd -1: none */
     bool faults;      /* the program has asked for failures, or was disturbed */
     int disturbed_by; /* the first failure since init was called */
@@ -166,8 +168,6 @@ static struct lockstep {
     } counter[PROGRAM_HANDLES];
     unsigned asyncs_made;
     unsigned moved; /* mask of completions: forgotten since their last callback began */
-    /* descriptors for which a failure has claimed a registration that is not there */
-    uint64_t misled;
     /* in a row, of a file that has left this number, with nothing waiting */
     uint8_t stale_reports[DESCRIPTORS_MAX];
 } s;
@@ -405,19 +405,29 @@ static bool waits_on_descriptor(const struct model_completion *c) {
            c->pool == MODEL_NO_POOL;
 }
 
-/* ET-REGISTER-1 and, since a number that was reopened names another file, ET-REGISTER-4. The
- * exception: the caller closed the descriptor since the operation was seen waiting (ET-REGISTER-6:
- * or since it was rearmed). */
+static uint64_t mask_of(int fd) {
+    return fd >= 0 && fd < DESCRIPTORS_MAX ? UINT64_C(1) << fd : 0;
+}
+
+/* Something may have made numbers name other files. */
+static void see_files(void) {
+    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
+        uint64_t names = s.world->installed(fd);
+        if (names == s.named[fd])
+            continue;
+        s.named[fd] = names;
+        s.claimed &= ~mask_of(fd);
+        model_moved(&s.model, fd);
+    }
+}
+
+/* ET-REGISTER-1 and, since a number that was reopened names another file, ET-REGISTER-4. */
 static void check_registrations(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &s.model.completion[i];
-        if (!waits_on_descriptor(c))
-            continue;
-        uint64_t installed = s.world->installed(c->description.fd);
-        if (s.slot[i].installed == 0)
-            s.slot[i].installed = installed;
-        if (installed == 0 || s.slot[i].installed != installed ||
-            (s.misled >> c->description.fd & 1) != 0)
+        if (!waits_on_descriptor(c) || (s.model.orphaned >> i & 1) != 0 ||
+            s.world->installed(c->description.fd) == 0 ||
+            (s.claimed & mask_of(c->description.fd)) != 0)
             continue;
         uint32_t needed = EPOLLIN;
         if (c->operation == ET_POLL)
@@ -441,18 +451,12 @@ static void settle_refusal(void) {
         return;
     s.refused.fd = -1;
     settle_unseen();
-    /* After EEXIST there is a registration, of which the kernel has not told what for: the loop's
-     * belief is as good as any. */
-    if (s.refused.contradicted && LOOKS_INSIDE)
-        s.refused.kept = s.loop.descriptors[fd].is_registered
-                             ? s.loop.descriptors[fd].registered | EPOLLERR | EPOLLHUP
-                             : 0;
     if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST) &&
         !s.refused.both_ways)
         differ("ET-REGISTER-2",
                "the registration of descriptor %d was refused and not tried the other way", fd);
     else
-        judge(model_refused(&s.model, fd, s.refused.error, s.refused.kept));
+        judge(model_refused(&s.model, fd, s.refused.error, s.refused.kept, s.refused.claimed));
 }
 
 static bool within(const void *pointer, const void *start, size_t size) {
@@ -566,9 +570,12 @@ static void see_effects(enum et_operation operation, int fd, int64_t result) {
         is_read(fd);
     if (operation == ET_WRITE && result == sizeof(uint64_t))
         raised_otherwise(fd);
+    if (operation == ET_ACCEPT && result >= 0)
+        see_files();
     if (operation != ET_CLOSE)
         return;
     s.world->released(fd);
+    see_files();
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (is_async(d) && s.async[d].fd == fd) { /* it was closed behind its back */
             (void)model_async_deinit(&s.model, fd);
@@ -659,13 +666,28 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     see_effects(operation, fd, result);
 }
 
-/* What the loop may believe of a descriptor although it is not so, until the kernel tells it
- * otherwise. */
-static uint64_t mislead(uint64_t misled, int fd, int error, bool lie) {
-    uint64_t bit = fd >= 0 && fd < DESCRIPTORS_MAX ? UINT64_C(1) << fd : 0;
-    if (lie)
-        return misled | bit;
-    return error == 0 || error == ENOENT ? misled & ~bit : misled;
+/* A registration was refused, perhaps not for good: what stays by what the kernel has said. */
+static void refuse(int operation, int fd, int error, uint32_t kept) {
+    bool again = s.refused.fd == fd;
+    bool exists = again && s.refused.operation == EPOLL_CTL_ADD && s.refused.error == EEXIST;
+    bool denied = again && s.refused.operation == EPOLL_CTL_MOD && s.refused.error == ENOENT;
+    bool any;
+    s.world->registered(fd, &any);
+    if (any) /* also for no events at all: these two are always reported */
+        kept |= EPOLLERR | EPOLLHUP;
+    s.refused.fd = fd;
+    s.refused.operation = operation;
+    s.refused.error = error;
+    s.refused.both_ways = exists || denied;
+    s.refused.kept = s.refused.claimed = 0;
+    if (error == EBADF)
+        return;
+    if (exists)
+        s.refused.claimed = UINT32_MAX;
+    else if (operation == EPOLL_CTL_ADD) /* it would be something new, were nothing registered */
+        s.refused.claimed = kept;
+    else
+        s.refused.kept = kept;
 }
 
 static void on_controlled(void *self, int operation, int fd, uint32_t events, int error,
@@ -684,32 +706,16 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
         s.model.forgive_registration = true;
     if (s.refused.fd != fd)
         settle_refusal();
-    bool contradicted =
-        s.refused.fd == fd && s.refused.operation == EPOLL_CTL_ADD && s.refused.error == EEXIST;
-    bool denied =
-        s.refused.fd == fd && s.refused.operation == EPOLL_CTL_MOD && s.refused.error == ENOENT;
-    s.refused.fd = -1;
-    s.misled = mislead(s.misled, fd, error, injected && error == EEXIST && kept == 0 && !denied);
-    for (unsigned i = 0; i < COUNT && operation != EPOLL_CTL_DEL;
-         i++) /* whatever waits on it has been started by now */
-        if (s.slot[i].installed == 0 && s.model.completion[i].description.fd == fd)
-            s.slot[i].installed = s.world->installed(fd);
+    if (operation == EPOLL_CTL_ADD && error == EEXIST)
+        s.claimed |= mask_of(fd);
+    else if (error == 0 || error == ENOENT)
+        s.claimed &= ~mask_of(fd);
     if (error == 0 && fd >= 0 && fd < DESCRIPTORS_MAX)
         s.stale_reports[fd] = 0; /* another registration, which the next files may leave behind */
-    if (error == 0 || operation == EPOLL_CTL_DEL)
-        return;
-    s.refused.fd = fd;
-    s.refused.operation = operation;
-    s.refused.error = error;
-    /* Both answers say that nothing is registered for the file that the number names, whatever a
-     * failure was injected into. */
-    bool any;
-    s.world->registered(fd, &any);
-    if (any) /* also for no events at all: these two are always reported */
-        kept |= EPOLLERR | EPOLLHUP;
-    s.refused.kept = error == EBADF || operation == EPOLL_CTL_ADD ? 0 : kept;
-    s.refused.contradicted = contradicted;
-    s.refused.both_ways = contradicted || denied;
+    if (error != 0 && operation != EPOLL_CTL_DEL)
+        refuse(operation, fd, error, kept);
+    else
+        s.refused.fd = -1;
 }
 
 static bool on_waits(void *self, int64_t timeout_ns) {
@@ -927,8 +933,7 @@ static void check_notified(unsigned i) {
     const struct model_completion *c = &s.model.completion[i];
     if (c->state != ET_ACTIVE || c->operation != ET_READ || c->pool != MODEL_NO_POOL || s.faults)
         return;
-    /* of another file that had this number */
-    if (s.slot[i].installed != s.world->installed(c->description.fd))
+    if ((s.model.orphaned >> i & 1) != 0)
         return;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (is_async(d) && (s.notified >> d & 1) != 0 && s.async[d].fd == c->description.fd)
@@ -982,17 +987,10 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     if (s.log != NULL)
         note('.', "reported: %d for %#x%s", fd, events,
              stale ? ", of a file that has left this number" : "");
-    bool awaited = false, left = stale;
-    for (unsigned i = 0; i < COUNT; i++) {
-        if (!waits_on_descriptor(&s.model.completion[i]) ||
-            s.model.completion[i].description.fd != fd)
-            continue;
-        awaited = true;
-        /* Who waited when the caller put another file under the number has no claim to its reports
-         * (etalon.md, ET-REGISTER-1). */
-        if (s.slot[i].installed != 0 && s.slot[i].installed != s.world->installed(fd))
-            left = true;
-    }
+    bool awaited = false;
+    for (unsigned i = 0; i < COUNT; i++)
+        awaited = awaited || (waits_on_descriptor(&s.model.completion[i]) &&
+                              s.model.completion[i].description.fd == fd);
     bool known = fd >= 0 && fd < DESCRIPTORS_MAX;
     if (known &&
         /* a report that something waited for was no vain one: what follows is counted anew */
@@ -1001,7 +999,7 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     else if (known && !s.faults && ++s.stale_reports[fd] > 2)
         differ("ET-REGISTER-7",
                "descriptor %d is still reported for a file that has left this number", fd);
-    judge(model_report(&s.model, fd, events, left));
+    judge(model_report(&s.model, fd, events, stale ? MODEL_STALE : MODEL_SEEN));
 }
 
 static const struct world_observer observer = {on_tried, on_controlled, on_waits,   on_blocked,
@@ -1038,16 +1036,10 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
     settle_unseen_but(result == -ENOENT ? i : COUNT);
     const struct model_completion *before = &s.model.completion[i];
-    /* and not told so by a try, as of a timerfd */
-    bool cancelled = result == -ECANCELED && s.model.tick.answered != i;
-    bool reported = before->state == ET_ACTIVE && before->order < s.model.tick.orders_asked &&
-                    !cancelled && before->pool == MODEL_NO_POOL;
     if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
         lockstep_errors[before->operation][-result]++;
     judge(model_callback(&s.model, i, result, token));
     compare();
-    if (reported && s.slot[i].installed == 0)
-        s.slot[i].installed = s.world->installed(s.model.completion[i].description.fd);
     if (s.report->callbacks >= CALLBACKS_MAX) {
         et_loop_stop(&s.loop);
         model_stop(&s.model);
@@ -1059,9 +1051,6 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     /* its memory is gone: a caller that frees a completion does not rearm it */
     if ((s.moved >> i & 1) != 0)
         action = ET_DISARM;
-    /* ET-REGISTER-6 does not speak of it: it is as a fresh one */
-    if (action == ET_REARM && !reported)
-        s.slot[i].installed = 0;
     judge(model_returned(&s.model, action));
     if (s.log != NULL && action == ET_REARM)
         note('.', "rearm");
@@ -1173,8 +1162,6 @@ static void describe(const struct command *command) {
     describe_parameters(c, &s.slot[i], command);
     /* In its own callback and on its old descriptor: a rearm may still rely on the registration
      * (ET-REGISTER-6). */
-    if (s.model.in_callback != i || d.fd != s.model.completion[i].description.fd)
-        s.slot[i].installed = 0;
     if (command->operation == ET_CANCEL)
         d.target = command->other;
     if (command->operation == ET_POLL)
@@ -1190,8 +1177,6 @@ static void run_submit(const struct command *command) {
         describe(command);
     if (command->kind == COMMAND_DESCRIBE)
         return;
-    if (s.model.completion[command->c].state == ET_DEAD)
-        s.slot[command->c].installed = 0;
     int expected = model_add(&s.model, command->c);
     check_result(command, et_loop_add(&s.loop, completion(command->c)), expected, "ET-ADD-1");
 }
@@ -1281,12 +1266,12 @@ static void init_loop(void) {
     s.model.pool_threads = s.workers;
     for (unsigned i = 0; i < COUNT; i++) {
         memset(completion(i), 0, sizeof *completion(i));
-        s.slot[i].installed = 0;
     }
     s.wake_pending = s.wake_credit = s.wait.open = false;
-    s.misled = 0;
+    s.claimed = 0;
     memset(s.stale_reports, 0, sizeof s.stale_reports);
     s.refused.fd = -1;
+    see_files();
     bool made = false;
     for (unsigned attempt = 0; attempt < INIT_ATTEMPTS && !made && !failed(); attempt++)
         made = try_init();
@@ -1394,11 +1379,9 @@ static void run_async_wait(const struct command *command) {
     uint32_t token;
     void *userdata = new_userdata(command->body, &token);
     et_callback callback = command->body != 0 ? on_callback : NULL;
-    unsigned i = command->c, state = s.model.completion[i].state;
+    unsigned i = command->c;
     int fd = is_async(command->d) ? s.async[command->d].fd : -1;
     int expected = model_async_wait(&s.model, i, fd, callback != NULL, token);
-    if (expected == 0 && (state == ET_DEAD || state == ET_DELETING))
-        s.slot[i].installed = 0;
     int result = et_async_wait(&s.loop, &s.async[command->d], completion(i), callback, userdata);
     check_result(command, result, expected, "ET-ASYNC-1");
 }
@@ -1508,6 +1491,9 @@ static void run_world(const struct command *command) {
             s.report->not_possible = true;
         else if (number != 0)
             names_counter(command->other, number);
+        see_files();
+    } else {
+        see_files();
     }
     model_clock(&s.model, s.world->clock());
 }
@@ -1585,6 +1571,7 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
         UNPOISON(&s.memory[0][i], sizeof s.memory[0][i]);
         UNPOISON(&s.memory[1][i], sizeof s.memory[1][i]);
     }
+    memset(s.named, 0, sizeof s.named);
     world->begin(&observer, NULL, CLOCK_START_NS);
     if (setjmp(s.stuck) == 0)
         perform(program);

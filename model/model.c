@@ -139,7 +139,8 @@ static inline bool some(model_set set) {
     for (unsigned c = 0; c < MODEL_COMPLETIONS && (mask) >> c != 0; c++)                           \
         if (HAS(mask, c))
 #endif
-#define NOTHING ((model_set){0})
+#define NOTHING   ((model_set){0})
+#define BIT_OF(c) ((c) == MODEL_NONE ? NOTHING : BIT(c))
 #define REFUSE_IF(condition, error, law)                                                           \
     if (condition)                                                                                 \
     return answer(m, error, law)
@@ -200,10 +201,13 @@ static unsigned first_of(const struct model *m, model_set mask) {
     return first;
 }
 
-/* Of mask, on the descriptor of c: those that were started before c. */
+/* Of mask, on the descriptor of c: those that were started before c. The orphaned keep no order. */
 static model_set earlier(const struct model *m, model_set mask, unsigned c) {
     const struct model_completion *of = &m->completion[c];
     model_set before = NOTHING;
+    if (HAS(m->orphaned, c))
+        return NOTHING;
+    mask &= ~m->orphaned;
     EACH(i, mask) {
         if (m->completion[i].order < of->order &&
             m->completion[i].description.fd == of->description.fd)
@@ -226,6 +230,22 @@ static unsigned directions(uint32_t events) {
     unsigned in = (events & (READY_IN | READY_RDHUP | READY_ALWAYS)) != 0 ? IN : 0;
     unsigned out = (events & (READY_OUT | READY_ALWAYS)) != 0 ? OUT : 0;
     return in | out;
+}
+
+/* Those of mask to whom the report owes something: not the orphaned (ET-EVENT-9). */
+static model_set claim_of(const struct model *m, const struct model_report *report,
+                          model_set mask) {
+    return report->source == MODEL_SEEN ? mask & ~m->orphaned : NOTHING;
+}
+
+/* The polls that must end by it: ET-EVENT-4. */
+static model_set claim(const struct model *m, const struct model_report *report) {
+    return claim_of(m, report, report->polls);
+}
+
+/* ET-REGISTER-3 */
+static model_set must_be_refused(const struct model *m) {
+    return m->refused & ~m->doubtful & ~m->orphaned;
 }
 
 /* ET-TIME-2: whole milliseconds, rounded down. ET-TIME-3: never back. */
@@ -281,6 +301,8 @@ static void leave_pool(struct model *m, unsigned c) {
 /* Takes c out of everything that its state has put it into; the caller gives it another state. */
 static void leave(struct model *m, unsigned c) {
     assert(m->completion[c].state != ET_DEAD);
+    m->completion[c].vouches = -1;
+    m->orphaned &= ~BIT(c);
     if (lingering(&m->completion[c])) {
         m->lingering--;
         m->maybe_dead &= ~BIT(c);
@@ -299,12 +321,13 @@ static void leave(struct model *m, unsigned c) {
     assert(m->active > 0);
     m->active--; /* ET-STATE-6 */
     m->refused &= ~BIT(c);
+    m->doubtful &= ~BIT(c);
     m->maybe_dead &= ~BIT(c);
     m->tick.expiring &= ~BIT(c);
     if (m->tick.answered == c)
         m->tick.answered = MODEL_NONE;
     for (unsigned r = 0; r < m->reports; r++)
-        m->report[r].polls_owed &= ~BIT(c);
+        m->report[r].polls &= ~BIT(c);
     leave_pool(m, c);
     drop_reset(m, c);
 }
@@ -339,6 +362,8 @@ static void begin_episode(struct model *m, unsigned c) {
     if (of->state == ET_DELETING)
         end(m, c, ON_RETIRE);
     of->operation = of->description.operation;
+    of->vouches = -1;
+    m->orphaned &= ~BIT(c);
     of->deadline_ms = deadline_after(m, of->description.delay_ms); /* ET-ADD-7 */
     of->state = row->next;
     push(&m->submissions, c); /* not in the snapshot of a round in progress: ET-CALL-4 */
@@ -349,7 +374,7 @@ static void begin_episode(struct model *m, unsigned c) {
 /* ET-STATE-1: dead, a noop, without a callback. */
 static void make_zero(struct model_completion *of) {
     assert(of->state == ET_DEAD);
-    *of = (struct model_completion){.carrier = MODEL_NONE, .carries = MODEL_NONE};
+    *of = (struct model_completion){.carrier = MODEL_NONE, .carries = MODEL_NONE, .vouches = -1};
     of->description.target = MODEL_NONE;
 }
 
@@ -546,7 +571,7 @@ int model_deinit(struct model *m) {
     }
     m->submissions.count = m->deletions.count = 0;
     m->active = m->lingering = 0;
-    m->refused = m->maybe_dead = NOTHING;
+    m->refused = m->doubtful = m->orphaned = m->maybe_dead = NOTHING;
     m->dead = true;
     return answer(m, 0, "ET-DEINIT-2");
 }
@@ -601,9 +626,8 @@ static void begin_round(struct model *m) {
  * allowed. */
 static void end_delivery(struct model *m) {
     for (unsigned r = 0; r < m->reports; r++) {
-        if (!m->report[r].stale)
-            end_silently(m, m->report[r].polls_owed); /* ET-EVENT-4 */
-        m->report[r].polls_owed = NOTHING;
+        end_silently(m, claim(m, &m->report[r])); /* ET-EVENT-4 */
+        m->report[r].polls = NOTHING;
     }
     m->maybe_dead = NOTHING;
     bool idle =
@@ -728,12 +752,18 @@ static void start(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     unsigned kinds = kind(of);
     bool alone = !SOME(waiting_on(m, of->description.fd, kinds));
+    bool orphaned = HAS(m->orphaned, c) && of->vouches == of->description.fd; /* ET-REGISTER-6 */
     leave(m, c);
+    m->orphaned |= orphaned ? BIT(c) : NOTHING;
     of->state = transition(ON_START, ET_ADDING, IF_WAITS)->next;
     of->order = m->orders++;
     m->active++;
     if ((kinds & WAITING) != 0)
         forget_useless(m, of->description.fd);
+    for (unsigned i = 0; of->operation == ET_CLOSE && i < m->completions; i++)
+        if (m->completion[i].vouches ==
+            of->description.fd) /* the loop knows of this close itself */
+            m->completion[i].vouches = -1;
     m->tick.current = (model_index)c;
     if (of->operation == ET_CONNECT || of->operation == ET_SHUTDOWN)
         m->tick.step = STEP_TRY;
@@ -806,15 +836,21 @@ static bool due_delivery(struct model *m) {
     return false;
 }
 
+/* Those of mask that the report may serve. */
+static model_set served_by(const struct model *m, const struct model_report *report,
+                           model_set mask) {
+    return report->source == MODEL_STALE ? mask & m->orphaned : mask; /* ET-REGISTER-8 */
+}
+
 /* What the reports still demand, or with `allowed` what they still permit: a clause, or NULL. */
 static const char *open_report(const struct model *m, bool allowed) {
     for (unsigned r = 0; r < m->reports; r++) {
         const struct model_report *report = &m->report[r];
-        if (report->stale && !allowed)
-            continue;
-        if (report->tries_owed != 0 && SOME(waiting_on(m, report->fd, report->tries_owed)))
+        model_set waiting = served_by(m, report, waiting_on(m, report->fd, report->tries_owed));
+        model_set polls = served_by(m, report, report->polls);
+        if (SOME(allowed ? waiting : claim_of(m, report, waiting)))
             return "ET-EVENT-1";
-        if (SOME(report->stale ? report->polls_owed : loud(m, report->polls_owed)))
+        if (SOME(loud(m, claim(m, report))) || (allowed && SOME(polls & ~claim(m, report))))
             return "ET-EVENT-4";
     }
     return NULL;
@@ -856,6 +892,16 @@ static model_set unseen(const struct model *m, model_set owed) {
     return maybe;
 }
 
+/* Those of mask that may have ended unseen, in whatever order. */
+static model_set free_to_end(const struct model *m, model_set mask) {
+    return mask & ~loud(m, mask);
+}
+
+/* … by a report that owes them nothing. */
+static model_set unclaimed(const struct model *m, const struct model_report *report) {
+    return free_to_end(m, served_by(m, report, report->polls) & ~claim(m, report));
+}
+
 /* The cancel that the submission phase is at, if the loop may have processed it unseen: ET-POOL-5.
  */
 static unsigned unseen_cancel(const struct model *m) {
@@ -866,12 +912,13 @@ static unsigned unseen_cancel(const struct model *m) {
 
 static void update_maybe(struct model *m) {
     unsigned cancel = unseen_cancel(m);
-    m->maybe_dead = unseen(m, m->refused);
+    m->maybe_dead =
+        unseen(m, must_be_refused(m)) | free_to_end(m, m->refused & ~must_be_refused(m));
     if (cancel != MODEL_NONE)
         m->maybe_dead |=
             BIT(m->completion[cancel].description.target) | (BIT(cancel) & ~loud(m, BIT(cancel)));
     for (unsigned r = 0; r < m->reports; r++)
-        m->maybe_dead |= unseen(m, m->report[r].polls_owed);
+        m->maybe_dead |= unseen(m, claim(m, &m->report[r])) | unclaimed(m, &m->report[r]);
     const struct model_tick_state *t = &m->tick;
     bool before = t->phase < POOL || t->phase == DELIVERY;
     model_set may = NOTHING;
@@ -984,12 +1031,17 @@ static const char *undone(struct model *m) {
 
 /* Directions that the last wait has reported for fd, while its round lasts or nothing of the next
  * has been seen. */
-static unsigned reported(const struct model *m, int fd) {
+static unsigned reported(const struct model *m, int fd, bool stale) {
     unsigned result = 0;
     bool lasts = m->tick.phase == DELIVERY || m->tick.phase == OVER || m->tick.fresh;
     for (unsigned r = 0; lasts && r < m->reports; r++)
-        result |= m->report[r].fd == fd ? directions(m->report[r].events) : 0;
+        if (m->report[r].fd == fd && stale == (m->report[r].source == MODEL_STALE))
+            result |= directions(m->report[r].events);
     return result;
+}
+
+static bool any_reported(const struct model *m, int fd) {
+    return (reported(m, fd, false) | reported(m, fd, true)) != 0;
 }
 
 static const char *wrong_try(struct model *m, enum et_operation operation, int fd) {
@@ -997,8 +1049,10 @@ static const char *wrong_try(struct model *m, enum et_operation operation, int f
     unsigned kinds = (unsigned)operation < ET_OPERATIONS ? kind_of[operation] : 0;
     BROKEN_IF(t->answered != MODEL_NONE, "ET-EVENT-2",
               "an answered try ends its operation before anything else");
-    BROKEN_IF(kinds & reported(m, fd), "ET-EVENT-1",
+    BROKEN_IF(kinds & reported(m, fd, false), "ET-EVENT-1",
               "a report serves the first operation of a direction, once");
+    BROKEN_IF(kinds & reported(m, fd, true), "ET-REGISTER-8",
+              "the report is of a file that has left this number");
     BROKEN_IF(operation == ET_CONNECT, "ET-SUBMIT-7",
               "tried once when it is started, then only when reported");
     BROKEN_IF(operation == ET_SHUTDOWN, "ET-SUBMIT-9", "carried out once, when it is started");
@@ -1022,19 +1076,26 @@ static bool unanswered(enum et_operation operation, int64_t result) {
  * remains. */
 static unsigned served(struct model *m, unsigned c, enum et_operation operation, int fd) {
     unsigned direction = (unsigned)operation < ET_OPERATIONS ? kind_of[operation] & (IN | OUT) : 0;
-    unsigned first = first_of(m, waiting_on(m, fd, direction));
-    if (first == MODEL_NONE || (c != MODEL_NONE && c != first) ||
-        m->completion[first].operation != operation)
-        return MODEL_NONE;
+    model_set waiting = waiting_on(m, fd, direction);
+    model_set tried = (waiting & m->orphaned) | BIT_OF(first_of(m, waiting & ~m->orphaned));
+    EACH(i, tried) {
+        if (m->completion[i].operation != operation || (c != MODEL_NONE && c != i))
+            tried &= ~BIT(i);
+    }
     struct model_report *by = NULL;
-    for (unsigned r = 0; r < m->reports; r++)
-        if (m->report[r].fd == fd && (m->report[r].tries_owed & direction) != 0 &&
-            (by == NULL || by->stale))
-            by = &m->report[r];
-    if (by == NULL)
-        return MODEL_NONE;
-    by->tries_owed &= (uint8_t)~direction; /* ET-EVENT-1: once */
-    return first;
+    unsigned found = MODEL_NONE;
+    for (unsigned r = 0; r < m->reports; r++) {
+        struct model_report *report = &m->report[r];
+        unsigned first = first_of(m, served_by(m, report, tried));
+        if (report->fd != fd || (report->tries_owed & direction) == 0 || first == MODEL_NONE ||
+            (by != NULL && by->source == MODEL_SEEN))
+            continue;
+        by = report;
+        found = first;
+    }
+    if (by != NULL)
+        by->tries_owed &= (uint8_t)~direction; /* ET-EVENT-1: once */
+    return found;
 }
 
 static bool is_async(const struct model *m, int fd) {
@@ -1089,7 +1150,7 @@ static bool covered(const struct model_completion *of, uint32_t kept) {
 
 /* ET-REGISTER-3. Lawful at any moment but while the kernel is being asked: a loop may register when
  * an operation is started, or merge all registrations before the wait. */
-const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
+const char *model_refused(struct model *m, int fd, int error, uint32_t kept, uint32_t claimed) {
     IN_PLACE(m->tick.phase != ASKED && error > 0);
     open_delivery(m);
     pass_choices(m);
@@ -1097,19 +1158,33 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept) {
               "the loop was stopped in the timer phase: nothing may be registered");
     observed(m, false);
     forget_useless(m, fd); /* the loop has tried to narrow it */
-    model_set owed = waiting_on(m, fd, WAITING) & ~m->refused;
+    model_set owed = waiting_on(m, fd, WAITING) & ~must_be_refused(m);
     EACH(c, owed) {
         if (covered(&m->completion[c], kept))
             owed &= ~BIT(c);
         else
             m->completion[c].refusal = error;
+        m->doubtful &= ~(owed & BIT(c));
+        if (covered(&m->completion[c], kept | claimed))
+            m->doubtful |= owed & BIT(c);
     }
     m->refused |= owed;
     if (m->tick.phase == SUBMISSIONS &&
         m->tick.due != DUE_UNSEEN) /* refused at the start: there is nothing to wait for */
-        end_silently(m, owed);
+        end_silently(m, owed & must_be_refused(m));
     advance(m);
     return NULL;
+}
+
+void model_moved(struct model *m, int fd) {
+    for (unsigned c = 0; c < m->completions; c++) {
+        const struct model_completion *of = &m->completion[c];
+        bool active = of->state == ET_ACTIVE && (kind(of) & WAITING) != 0;
+        if (active ? of->description.fd == fd : of->vouches == fd && fd >= 0)
+            m->orphaned |= BIT(c);
+    }
+    if (m->in_tick && m->tick.phase != ASKED)
+        update_maybe(m);
 }
 
 /* ET-WAIT-1, -2, -3. ET-WAIT-4 follows: a wait that reaches its limit reaches the deadline, unless
@@ -1153,8 +1228,8 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
     }
     if (m->tick.due != DUE_WAIT || must_end(m))
         return undone(m);
-    end_silently(m, m->refused);
-    BROKEN_IF(SOME(m->refused), "ET-REGISTER-3",
+    end_silently(m, must_be_refused(m));
+    BROKEN_IF(SOME(must_be_refused(m)), "ET-REGISTER-3",
               "what could not be registered ends before the kernel is asked");
     const char *clause = check_wait(m, timeout_ns);
     if (clause != NULL)
@@ -1163,7 +1238,7 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
     observed(m, true);
     m->tick.orders_asked = m->orders;
     m->reports = 0;
-    m->maybe_dead = NOTHING;
+    m->maybe_dead = m->refused = m->doubtful = NOTHING;
     m->forgiven = m->forgive_registration;
     m->forgive_registration = false;
     m->useless_last ^= 1U;
@@ -1183,20 +1258,20 @@ const char *model_woken(struct model *m, int error) {
     return NULL;
 }
 
-const char *model_report(struct model *m, int fd, uint32_t events, bool stale) {
+const char *model_report(struct model *m, int fd, uint32_t events, enum model_source source) {
     IN_PLACE(m->tick.collecting && m->reports < MODEL_REPORTS);
     BROKEN_IF(m->tick.error == EINTR, "ET-WAIT-5", "an interrupted wait has no reports");
     struct model_report *report = &m->report[m->reports++];
-    *report = (struct model_report){.fd = fd, .events = events, .stale = stale};
+    *report = (struct model_report){.fd = fd, .events = events, .source = (uint8_t)source};
     unsigned tries = directions(events);
     report->tries_owed = (uint8_t)tries;
-    report->polls_owed = waiting_on(m, fd, POLL);
-    EACH(c, report->polls_owed) {
+    report->polls = waiting_on(m, fd, POLL);
+    EACH(c, report->polls) {
         if ((events & (m->completion[c].description.events | READY_ALWAYS)) == 0)
-            report->polls_owed &= ~BIT(c);
+            report->polls &= ~BIT(c);
     }
     update_maybe(m);
-    if (stale || SOME(report->polls_owed) || SOME(waiting_on(m, fd, tries)))
+    if (source != MODEL_SEEN || SOME(report->polls) || SOME(waiting_on(m, fd, tries)))
         return NULL;
     unsigned last = m->useless_last, before = last ^ 1U;
     m->useless[last][m->useless_count[last]++] = (struct model_useless){fd, events};
@@ -1224,8 +1299,12 @@ static bool goes_on_unseen(struct model *m, model_set dead) {
         if (m->completion[c].state == ET_DEAD || (between && m->completion[c].state != ET_ADDING))
             past &= ~BIT(c);
     }
+    if (between && SOME(past)) { /* but what a report was free to end may have ended before that */
+        end_silently(m, dead & m->maybe_dead);
+        return move_on(m);
+    }
     if (between)
-        return SOME(past) && move_on(m);
+        return false;
     if ((due != DUE_CHOICE && due != DUE_UNSEEN) || !SOME(past))
         return false;
     advance(m); /* a thread may have taken the cancel's target since: ET-POOL-6 */
@@ -1252,7 +1331,7 @@ const char *model_settled(struct model *m, model_set dead) {
         i = 0;
     }
     for (unsigned r = 0; SOME(dead) && r < m->reports; r++) {
-        model_set polls = m->report[r].polls_owed;
+        model_set polls = m->report[r].polls;
         EACH(c, dead & polls) {
             BROKEN_IF(SOME(earlier(m, polls, c) & ~dead), "ET-EVENT-5",
                       "polls end in the order of starting");
@@ -1269,9 +1348,23 @@ const char *model_settled(struct model *m, model_set dead) {
 static const struct model_report *report_for(const struct model *m, unsigned c, int64_t result) {
     uint32_t events = m->completion[c].description.events | READY_ALWAYS;
     for (unsigned r = 0; r < m->reports; r++)
-        if (HAS(m->report[r].polls_owed, c) && result == (int64_t)(m->report[r].events & events))
+        if (HAS(served_by(m, &m->report[r], m->report[r].polls), c) &&
+            result == (int64_t)(m->report[r].events & events))
             return &m->report[r];
     return NULL;
+}
+
+/* … or ends, if it was a report of the last wait that may not end it. */
+static bool matches_stale(const struct model *m, unsigned c, int64_t result) {
+    const struct model_completion *of = &m->completion[c];
+    uint32_t events = of->description.events | READY_ALWAYS;
+    bool waited = of->state == ET_ACTIVE && of->operation == ET_POLL &&
+                  of->order < m->tick.orders_asked && reported(m, of->description.fd, true) != 0;
+    for (unsigned r = 0; waited && r < m->reports; r++)
+        if (m->report[r].fd == of->description.fd && m->report[r].source == MODEL_STALE &&
+            result == (int64_t)(m->report[r].events & events))
+            return true;
+    return false;
 }
 
 /* Before the callback that is due now, nothing may come: ET-EVENT-2, ET-CANCEL-4. */
@@ -1280,12 +1373,21 @@ static bool nothing_between(const struct model *m) {
     return t->answered != MODEL_NONE || (t->current != MODEL_NONE && t->step == STEP_OWN);
 }
 
+/* ET-REGISTER-6: c has ended by a report, and will be as it was if its callback rearms it. */
+static void vouch(struct model *m, unsigned c, bool orphaned) {
+    m->completion[c].vouches = m->completion[c].description.fd;
+    m->orphaned |= orphaned ? BIT(c) : NOTHING;
+}
+
 /* Ends c for this callback, if the law allows it now. */
 static bool take_callback(struct model *m, unsigned c, int64_t result) {
     struct model_tick_state *t = &m->tick;
     if (t->due == DUE_CALLBACK && t->due_completion == c && t->due_result == result) {
+        bool orphaned = HAS(m->orphaned, c), by_report = t->answered == c && t->phase == DELIVERY;
         t->delivering_fixed = t->phase == POOL;
         end_due(m);
+        if (by_report)
+            vouch(m, c, orphaned);
         observed(m, true);
         return true;
     }
@@ -1294,13 +1396,16 @@ static bool take_callback(struct model *m, unsigned c, int64_t result) {
     if (nothing_between(m) || (!by_refusal && by == NULL))
         return false;
     /* ET-REGISTER-3, ET-EVENT-5 */
-    model_set before = earlier(m, by_refusal ? m->refused : by->polls_owed, c);
+    model_set before = earlier(m, by_refusal ? must_be_refused(m) : by->polls, c);
     if (SOME(loud(m, before)))
         return false;
-    if (by_refusal || !by->stale)
+    if (by_refusal || by->source == MODEL_SEEN)
         end_silently(m, before);
+    bool orphaned = HAS(m->orphaned, c);
     m->tick.called++;
     end(m, c, ON_FINISH);
+    if (!by_refusal)
+        vouch(m, c, orphaned);
     observed(m, !by_refusal);
     return true;
 }
@@ -1343,7 +1448,7 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     bool waits = (kind(of) & WAITING) != 0, active = of->state == ET_ACTIVE,
          answered = t->answered != MODEL_NONE;
     bool later =
-        waits && (!active || of->order >= t->orders_asked) && reported(m, of->description.fd) != 0;
+        waits && (!active || of->order >= t->orders_asked) && any_reported(m, of->description.fd);
     bool connected = t->answered == c && t->phase == DELIVERY && of->operation == ET_CONNECT;
     BROKEN_IF(connected, "ET-OP-3", "a connect ends with the pending error, or 0");
     BROKEN_IF(t->answered == c, "ET-OP-1", "an operation ends with the result of its try");
@@ -1362,6 +1467,8 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     BROKEN_IF(HAS(m->refused, c), "ET-REGISTER-3",
               "with the negated errno, in the order of starting");
     bool unordered = t->due == DUE_DELIVERY && report_for(m, c, result) != NULL;
+    BROKEN_IF(matches_stale(m, c, result), "ET-REGISTER-8",
+              "the report is of a file that has left this number");
     BROKEN_IF(unordered, "ET-EVENT-5",
               "a poll of the same descriptor that was started before it ends first");
     BROKEN_IF(active && of->operation == ET_POLL, "ET-EVENT-4",
@@ -1396,8 +1503,18 @@ const char *model_returned(struct model *m, enum et_action action) {
     BROKEN_IF(!m->in_tick || c == MODEL_NONE, "ET-CALL-5", "no callback runs");
     m->in_callback = MODEL_NONE;
     observed(m, m->tick.placed);
-    if (action == ET_REARM)
-        (void)model_add(m, c); /* ET-CALL-3: a refusal changes nothing */
+    struct model_completion *of = &m->completion[c];
+    bool dead = of->state == ET_DEAD, orphaned = dead && HAS(m->orphaned, c);
+    int vouches = dead ? of->vouches : -1;
+    if (dead) {
+        of->vouches = -1;
+        m->orphaned &= ~BIT(c);
+    }
+    /* ET-CALL-3: a refusal changes nothing */
+    if (action == ET_REARM && model_add(m, c) == 0 && dead) {
+        of->vouches = vouches;
+        m->orphaned |= orphaned ? BIT(c) : NOTHING;
+    }
     advance(m);
     return NULL;
 }
@@ -1507,8 +1624,8 @@ const char *model_idle(struct model *m) {
 static const char *check_end(struct model *m, int result) {
     const struct model_tick_state *t = &m->tick;
     if (must_end(m) && m->stopped)
-        end_silently(m, m->refused);
-    bool rest = !must_end(m) || (t->phase == FLUSH && SOME(m->refused));
+        end_silently(m, must_be_refused(m));
+    bool rest = !must_end(m) || (t->phase == FLUSH && SOME(must_be_refused(m)));
     BROKEN_IF(m->stopped && rest, "ET-STOP-3",
               "the phase in which the loop was stopped should be completed");
     BROKEN_IF(!must_end(m) && t->fresh, t->asked == 0 ? "ET-TICK-3" : "ET-TICK-4",

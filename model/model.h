@@ -68,6 +68,8 @@ struct model_completion {
     bool pool_called;    /* it was made */
     /* the positive errno by which it is owed an end, while its bit in `refused` is set */
     int refusal;
+    /* from the callback of a report to the start that its rearm brings: for this number; or -1 */
+    int vouches;
 };
 
 enum model_pool { MODEL_NO_POOL, MODEL_QUEUED, MODEL_EXECUTING, MODEL_HANDED_OVER };
@@ -77,14 +79,18 @@ struct model_queue {
     model_index count;
 };
 
+/* Of whom a report speaks: of the file that its number names, of one that has left the number (it
+ * serves nobody but the orphaned), or of nobody knows what, since it was not seen but inferred from
+ * what came of it (it may serve whatever it matches, and owes nothing). */
+enum model_source { MODEL_SEEN, MODEL_STALE, MODEL_INFERRED };
+
 struct model_report {
     int fd;
     uint32_t events;
-    /* what is registered is no longer what the number names: may be served, is not owed */
-    bool stale;
+    uint8_t source;     /* enum model_source */
     uint8_t tries_owed; /* of which directions, if anything still waits */
-    /* bit i: completion i must end; both are only allowed when the report is stale */
-    model_set polls_owed;
+    /* bit i: the poll i matches and has not ended by it; what is owed of these: claim() */
+    model_set polls;
 };
 
 struct model {
@@ -124,13 +130,18 @@ struct model {
      * accordingly (in active, in lingering). While it is not 0, call model_settled before every
      * observation by the loop. */
     model_set maybe_dead;
+    /* The orphaned (section 1 of the law): whose number has come to name another file, or none, since
+     * they were started. Nothing is owed to them by a report or a refusal, and much is allowed. */
+    model_set orphaned;
     /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
     bool forgive_registration;
 
     /* ---- private: where in a tick the subject is, and what is owed --------------------------- */
     bool forgiven;
-    uint64_t orders;   /* operations started so far */
-    model_set refused; /* ET-REGISTER-3: bit i: completion i must end before the kernel is asked */
+    uint64_t orders; /* operations started so far */
+    /* ET-REGISTER-3: bit i: completion i must end before the kernel is asked, unless it is orphaned
+     * or in doubt: for these the kernel has claimed a registration, and not said what for */
+    model_set refused, doubtful;
     struct model_useless {
         int fd;
         uint32_t events;
@@ -226,11 +237,16 @@ const char *model_try(struct model *m, unsigned c, enum et_operation operation, 
 
 /* The kernel finally refused to register fd (ENOENT after a modification and EEXIST after an
  * addition are not final, and not told). What stays registered for it: `kept` (epoll events), or 0
- * when nothing is registered. */
-const char *model_refused(struct model *m, int fd, int error, uint32_t kept);
+ * when nothing is registered; `claimed`: what may stay beyond that, by what the kernel has claimed
+ * without saying what for. */
+const char *model_refused(struct model *m, int fd, int error, uint32_t kept, uint32_t claimed);
 
 /* The kernel is asked: 0 does not wait, MODEL_WAIT_FOREVER waits without limit. */
 const char *model_wait(struct model *m, int64_t timeout_ns);
+
+/* The number fd has come to name another file, or none, by whatever hand: told at any time, before
+ * anything else is. */
+void model_moved(struct model *m, int fd);
 
 /* The pool has tried to create a thread; error: 0, or a positive errno. */
 const char *model_thread(struct model *m, int error);
@@ -268,7 +284,7 @@ const char *model_idle(struct model *m);
 const char *model_woken(struct model *m, int error);
 
 /* One report of that wait; called after model_woken, before anything is delivered. */
-const char *model_report(struct model *m, int fd, uint32_t events, bool stale);
+const char *model_report(struct model *m, int fd, uint32_t events, enum model_source source);
 
 /* The callback of c is called with result; from here to model_returned the driver may make any
  * call. */

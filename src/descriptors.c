@@ -130,9 +130,13 @@ static void forget_registration(struct et_descriptor *d) {
 
 static int control(struct et_loop *loop, int operation, int fd, uint32_t events) {
     struct et_descriptor *d = &loop->descriptors[fd];
-    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)d->generation << 32 | (uint32_t)fd};
+    /* A generation of its own, for a modification too: it may have reached the registration of an earlier file that
+     * has come back to its number, and what the file in between still reports must be told from that (ET-REGISTER-8). */
+    uint32_t generation = d->generation + 1;
+    struct epoll_event event = {.events = events, .data.u64 = (uint64_t)generation << 32 | (uint32_t)fd};
     if (epoll_ctl(loop->epoll, operation, fd, &event) != 0)
         return -errno;
+    d->generation = generation;
     d->is_registered = true;
     d->registered = (uint16_t)events;
     return 0;

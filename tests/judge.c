@@ -687,11 +687,14 @@ static void on_kernel(const struct event *e) {
               e);
         break;
     case EVENT_WOKEN: judge(model_woken(&j.model, (int)-e->result), e); break;
-    case EVENT_REPORT: judge(model_report(&j.model, e->fd, e->events, e->stale), e); break;
+    case EVENT_REPORT:
+        judge(model_report(&j.model, e->fd, e->events, e->stale ? MODEL_STALE : MODEL_SEEN), e);
+        break;
+    case EVENT_MOVED: model_moved(&j.model, e->fd); break;
     case EVENT_TRY:
         judge(model_try(&j.model, c, (enum et_operation)e->operation, e->fd, e->result), e);
         break;
-    default: judge(model_refused(&j.model, e->fd, (int)-e->result, e->kept), e); break;
+    default: judge(model_refused(&j.model, e->fd, (int)-e->result, e->kept, e->claimed), e); break;
     }
 }
 

@@ -251,13 +251,25 @@ REAL(const char *, model_try, struct model *m, unsigned c, enum et_operation ope
     return clause;
 }
 
-REAL(const char *, model_refused, struct model *m, int fd, int error, uint32_t kept) {
-    const char *clause = __real_model_refused(m, fd, error, kept);
+/* Only when it changes something. */
+REAL(void, model_moved, struct model *m, int fd) {
+    model_set before = m->orphaned;
+    __real_model_moved(m, fd);
+    if (r.out != NULL && m->orphaned != before)
+        fprintf(r.out, "{\"moved\":%d}\n", fd);
+}
+
+REAL(const char *, model_refused, struct model *m, int fd, int error, uint32_t kept,
+     uint32_t claimed) {
+    const char *clause = __real_model_refused(m, fd, error, kept, claimed);
     if (r.out == NULL)
         return clause;
     fprintf(r.out, "{\"refused\":%d", fd);
     write_result("error", -error);
-    fprintf(r.out, ",\"kept\":%" PRIu32 "}\n", kept);
+    fprintf(r.out, ",\"kept\":%" PRIu32, kept);
+    if (claimed != 0)
+        fprintf(r.out, ",\"claimed\":%" PRIu32, claimed);
+    fputs("}\n", r.out);
     return clause;
 }
 
@@ -285,11 +297,12 @@ REAL(const char *, model_woken, struct model *m, int error) {
     return clause;
 }
 
-REAL(const char *, model_report, struct model *m, int fd, uint32_t events, bool stale) {
-    const char *clause = __real_model_report(m, fd, events, stale);
+REAL(const char *, model_report, struct model *m, int fd, uint32_t events,
+     enum model_source source) {
+    const char *clause = __real_model_report(m, fd, events, source);
     if (r.out != NULL)
         fprintf(r.out, "{\"report\":%d,\"events\":%" PRIu32 "%s}\n", fd, events,
-                stale ? ",\"stale\":true" : "");
+                source == MODEL_STALE ? ",\"stale\":true" : "");
     return clause;
 }
 

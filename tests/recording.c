@@ -81,6 +81,9 @@ void event_text(const struct event *event, char *text, size_t size) {
     case EVENT_REFUSED:
         snprintf(text, size, "the registration of descriptor %d was refused", event->fd);
         break;
+    case EVENT_MOVED:
+        snprintf(text, size, "descriptor %d came to name another file", event->fd);
+        break;
     case EVENT_THREAD: snprintf(text, size, "the pool was to make a thread: %s", result); break;
     case EVENT_TOOK: snprintf(text, size, "a thread took %llu", c); break;
     case EVENT_EXECUTED: snprintf(text, size, "a thread executed %llu: %s", c, result); break;
@@ -242,6 +245,10 @@ static bool read_what(struct event *e, const char *key, const json_t *value, boo
         e->kind = key[2] == 'p' ? EVENT_REPORT : EVENT_REFUSED;
         return read_descriptor(value, &e->fd);
     }
+    if (strcmp(key, "moved") == 0) {
+        e->kind = EVENT_MOVED;
+        return read_descriptor(value, &e->fd);
+    }
     e->kind = EVENT_TRY;
     *known = strcmp(key, "try") == 0;
     return *known && read_operation(value, &e->operation);
@@ -304,6 +311,8 @@ static bool read_field(struct event *e, const char *key, const json_t *value) {
         return read_u32(value, &e->threads) && e->threads <= INT32_MAX;
     if (strcmp(key, "kept") == 0)
         return read_u32(value, &e->kept);
+    if (strcmp(key, "claimed") == 0)
+        return read_u32(value, &e->claimed);
     if (strcmp(key, "mode") == 0) {
         e->mode = read_word(value, modes, 3, &number) ? (int)number : -1;
         return e->mode >= 0 ||
@@ -331,6 +340,7 @@ static int check_complete(struct recording *r, const struct event *e, const json
         [EVENT_REPORT] = {"events"},
         [EVENT_TRY] = {"fd", "result"},
         [EVENT_REFUSED] = {"error"},
+        [EVENT_MOVED] = {NULL},
         [EVENT_DEAD] = {NULL},
         [EVENT_ASYNC_WAIT] = {"c", "fd", "returns"},
         [EVENT_NOTIFY] = {"fd", "returns"},

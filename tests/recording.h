@@ -42,6 +42,7 @@ enum event_kind {
     EVENT_REPORT,
     EVENT_TRY,
     EVENT_REFUSED,
+    EVENT_MOVED,  /* a number has come to name another file, or none */
     EVENT_THREAD, /* the pool has tried to make one */
     EVENT_TOOK,   /* a thread, from the pool's queue */
     EVENT_EXECUTED,
@@ -80,7 +81,7 @@ struct event {
     uint64_t callbacks;
     int mode;
     bool rearm, stale, forgiven, of_deinit;
-    uint32_t kept, active, threads_max, threads;
+    uint32_t kept, claimed, active, threads_max, threads;
     uint8_t state;
     uint64_t now_ms, clock_ns;
 };

@@ -75,16 +75,16 @@ bool wide_ready_unseen(struct model *m, unsigned c, int64_t result) {
         uint32_t asked = of->description.events | READY_ALWAYS;
         if (result <= 0 || result > UINT32_MAX || ((uint32_t)result & ~asked) != 0)
             return false;
-        if (model_report(m, of->description.fd, (uint32_t)result, true) != NULL)
+        if (model_report(m, of->description.fd, (uint32_t)result, MODEL_INFERRED) != NULL)
             return false;
-        m->report[0].polls_owed = BIT(c); /* whether others were told of the same is not known */
+        m->report[0].polls = BIT(c); /* whether others were told of the same is not known */
         m->report[0].tries_owed = 0;
         m->tick.collecting = false;
         advance(m);
         return true;
     }
     uint32_t events = (kind(of) & IN) != 0 ? READY_IN : READY_OUT;
-    return model_report(m, of->description.fd, events, true) == NULL &&
+    return model_report(m, of->description.fd, events, MODEL_INFERRED) == NULL &&
            model_try(m, c, of->operation, of->description.fd, result) == NULL;
 }
 

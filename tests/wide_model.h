@@ -28,6 +28,7 @@
 #define model_wait         wide_model_wait
 #define model_woken        wide_model_woken
 #define model_report       wide_model_report
+#define model_moved        wide_model_moved
 #define model_callback     wide_model_callback
 #define model_returned     wide_model_returned
 #define model_settled      wide_model_settled

@@ -91,6 +91,7 @@ static void set_ranges(void) {
         add_range(s.model.useless_count,
                   offsetof(struct model, report) - offsetof(struct model, useless_count));
         add_range(&s.model.tick, sizeof s.model.tick);
+        add_range(&s.named[FIRST_NUMBER], DESCRIPTORS * sizeof s.named[0]);
         add_range(&s.serial, sizeof s - offsetof(struct lockstep, serial));
         add_range(&s.loop.descriptors[FIRST_NUMBER], DESCRIPTORS * sizeof *s.loop.descriptors);
     }
@@ -593,12 +594,9 @@ static void own_state(unsigned i, unsigned char *to) {
         to[4] = runs ? after_now(c->internal.deadline_ms) : 0;
         to[5] = runs ? after_now(m->deadline_ms) : 0;
     } else if (c->operation != ET_CANCEL && c->operation != ET_NOOP) {
-        uint64_t installed = s.world->installed(m->description.fd);
         to[3] = name(m->description.fd);
-        if (!SWAPPED) /* otherwise a number names one file for ever */
-            to[4] = (unsigned char)(s.slot[i].installed == 0           ? 0
-                                    : s.slot[i].installed == installed ? 1
-                                                                       : 2);
+        to[4] =
+            (unsigned char)((s.model.orphaned >> i & 1) | (m->vouches == m->description.fd) << 1);
         to[5] = name(c->fd);
     }
     to[6] = active ? rank(i) : 0;
@@ -671,7 +669,7 @@ static unsigned char *common_state(unsigned char *to) {
                             s.wake_pending << 4 | s.wake_credit << 5 | h->world_over << 6 |
                             s.loop.epoll_stale << 7);
     *to++ = (unsigned char)(s.model.forgive_registration | s.loop.no_pwait2 << 1 |
-                            (s.misled >> FIRST_NUMBER) << 2);
+                            (s.claimed >> FIRST_NUMBER) << 2);
     *to++ = (unsigned char)(h->calls << 4 | h->rank);
     *to++ = (unsigned char)(s.loop.active << 4 | h->failures);
     return to;
@@ -862,7 +860,7 @@ static void conclude(const struct list *list, unsigned first) {
  * driver may then judge as strictly as before, and the next failure may come. */
 static void recover(void) {
     if (!AGAIN || explore_head->failures == 0 || explore_kernel_fails() ||
-        s.model.forgive_registration || s.misled != 0 || !registrations_agree())
+        s.model.forgive_registration || s.claimed != 0 || !registrations_agree())
         return;
     for (unsigned i = 0; i < DESCRIPTORS; i++)
         if (s.stale_reports[FIRST_NUMBER + i] != 0)

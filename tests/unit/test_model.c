@@ -422,7 +422,7 @@ static void test_submit_7_connect(void **state) {
     tick(0);
     LAWFUL(model_wait(&m, 0));
     LAWFUL(model_woken(&m, 0));
-    LAWFUL(model_report(&m, 3, POLL_OUT, false));
+    LAWFUL(model_report(&m, 3, POLL_OUT, MODEL_SEEN));
     LAWFUL(model_try(&m, MODEL_NONE, ET_CONNECT, 3, -ECONNREFUSED));
     BREAKS("ET-OP-3", callback(A, 0));
     called(A, -ECONNREFUSED);
@@ -565,9 +565,9 @@ static void test_call_5_out_of_place(void **state) {
     BREAKS("ET-CALL-5", model_returned(&m, ET_REARM));
     BREAKS("ET-CALL-5", model_wait(&m, 0));
     BREAKS("ET-CALL-5", model_woken(&m, 0));
-    BREAKS("ET-CALL-5", model_report(&m, 0, 1, false));
+    BREAKS("ET-CALL-5", model_report(&m, 0, 1, MODEL_SEEN));
     BREAKS("ET-CALL-5", model_try(&m, A, ET_READ, 0, 0));
-    BREAKS("ET-CALL-5", model_refused(&m, 3, EPERM, 0));
+    BREAKS("ET-CALL-5", model_refused(&m, 3, EPERM, 0, 0));
     BREAKS("ET-CALL-5", model_tick_end(&m, 0));
     add(A, ET_NOOP, 0);
     add(B, ET_NOOP, 0);
@@ -662,7 +662,7 @@ static void test_wait_1_without_waiting(void **state) {
     LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
     BREAKS("ET-WAIT-1", model_wait(&m, MODEL_WAIT_FOREVER));
     LAWFUL(model_woken(&m, EINTR));
-    BREAKS("ET-WAIT-5", model_report(&m, 3, POLL_IN, false));
+    BREAKS("ET-WAIT-5", model_report(&m, 3, POLL_IN, MODEL_SEEN));
     LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER)); /* another round */
     clock_ms(1500);
     LAWFUL(model_woken(&m, EBADF));
@@ -745,11 +745,11 @@ static void test_stop_2_between_flush_and_wait(void **state) {
     add(A, ET_READ, 3);
     add(B, ET_READ, 4);
     tick(1);
-    LAWFUL(model_refused(&m, 3, EPERM, 0));
+    LAWFUL(model_refused(&m, 3, EPERM, 0, 0));
     LAWFUL(callback(A, -EPERM));
     model_stop(&m);
     LAWFUL(model_returned(&m, ET_DISARM));
-    LAWFUL(model_refused(&m, 4, EPERM, 0)); /* the phase goes on */
+    LAWFUL(model_refused(&m, 4, EPERM, 0, 0)); /* the phase goes on */
     BREAKS("ET-STOP-2", model_wait(&m, 0));
     struct model before = m;
     BREAKS("ET-STOP-3", model_tick_end(&m, 0));
@@ -766,7 +766,7 @@ static void test_stop_2_in_the_timer_phase(void **state) {
     LAWFUL(callback(A, 0));
     model_stop(&m);
     LAWFUL(model_returned(&m, ET_DISARM));
-    BREAKS("ET-STOP-2", model_refused(&m, 3, EPERM, 0));
+    BREAKS("ET-STOP-2", model_refused(&m, 3, EPERM, 0, 0));
     BREAKS("ET-STOP-2", model_wait(&m, 0));
     ended();
     IS(ACTIVE, B);
@@ -808,7 +808,7 @@ static void test_register_3_order_and_cover(void **state) {
     add(D, ET_READ, 3);
     add(E, ET_READ, 4);
     tick(1);
-    LAWFUL(model_refused(&m, 3, ENOMEM, POLL_OUT));
+    LAWFUL(model_refused(&m, 3, ENOMEM, POLL_OUT, 0));
     BREAKS("ET-REGISTER-3", model_wait(&m, 0));
     BREAKS("ET-REGISTER-3", callback(D, -ENOMEM));
     BREAKS("ET-EVENT-7", callback(A, -ENOMEM)); /* covered */
@@ -826,7 +826,7 @@ static void test_register_3_at_the_start(void **state) {
     add(A, ET_READ, 3);
     add(B, ET_NOOP, 0);
     tick(0);
-    LAWFUL(model_refused(&m, 3, EPERM, 0));
+    LAWFUL(model_refused(&m, 3, EPERM, 0, 0));
     LAWFUL(callback(A, -EPERM));
     IS(ADDING, B);
     assert_int_equal(model_delete(&m, B), 0);
@@ -842,9 +842,9 @@ static void test_register_3_null_callbacks(void **state) {
     add_null(B, ET_READ, 3);
     add_null(C, ET_READ, 4);
     tick(1);
-    LAWFUL(model_refused(&m, 3, EPERM, 0));
+    LAWFUL(model_refused(&m, 3, EPERM, 0, 0));
     assert_int_equal(m.maybe_dead, 0); /* B comes after A */
-    LAWFUL(model_refused(&m, 4, EPERM, 0));
+    LAWFUL(model_refused(&m, 4, EPERM, 0, 0));
     assert_int_equal(m.maybe_dead, 1U << C);
     LAWFUL(model_settled(&m, 1U << C));
     IS(DEAD, C);
@@ -862,33 +862,33 @@ static void test_register_5(void **state) {
     for (int forgiven = 0; forgiven < 2; forgiven++) {
         tick(0);
         polled();
-        LAWFUL(model_report(&m, 3, POLL_IN, false));
+        LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
         ended();
         tick(0);
         m.forgive_registration = forgiven == 0;
         polled();
         if (forgiven == 0)
-            LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, false));
+            LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, MODEL_SEEN));
         else
-            BREAKS("ET-REGISTER-5", model_report(&m, 3, POLL_IN | POLL_HUP, false));
+            BREAKS("ET-REGISTER-5", model_report(&m, 3, POLL_IN | POLL_HUP, MODEL_SEEN));
         ended();
         tick_0(); /* a wait without it */
     }
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_OUT, false));
+    LAWFUL(model_report(&m, 3, POLL_OUT, MODEL_SEEN));
     ended();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN, false)); /* narrowed in between */
-    LAWFUL(model_report(&m, 5, POLL_IN, false));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN)); /* narrowed in between */
+    LAWFUL(model_report(&m, 5, POLL_IN, MODEL_SEEN));
     ended();
     add(A, ET_WRITE, 3);
     add(B, ET_READ, 5);
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN, false)); /* A was started since */
-    LAWFUL(model_report(&m, 5, POLL_IN, true));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN)); /* A was started since */
+    LAWFUL(model_report(&m, 5, POLL_IN, MODEL_STALE));
     ended();
 }
 
@@ -902,11 +902,11 @@ static void test_event_1_first_once(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, false));
+    LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, MODEL_SEEN));
     BREAKS("ET-EVENT-1", model_tick_end(&m, 0));
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, false));
+    LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, MODEL_SEEN));
     BREAKS("ET-EVENT-1", model_try(&m, A, ET_RECV, 3, 1));
     LAWFUL(model_try(&m, C, ET_WRITE, 3, -EAGAIN));
     LAWFUL(model_try(&m, B, ET_READ, 3, 1));
@@ -925,8 +925,8 @@ static void test_event_1_vanished(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN, false));
-    LAWFUL(model_report(&m, 4, POLL_IN, false));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 4, POLL_IN, MODEL_SEEN));
     LAWFUL(model_try(&m, A, ET_READ, 3, 1));
     LAWFUL(callback(A, 1));
     assert_int_equal(model_delete(&m, B), 0);
@@ -945,11 +945,11 @@ static void test_event_1_two_reports(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN, true));
-    LAWFUL(model_report(&m, 3, POLL_IN, false));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_INFERRED));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
     LAWFUL(model_try(&m, A, ET_READ, 3, 1));
     called(A, 1);
-    LAWFUL(model_try(&m, B, ET_READ, 3, -EAGAIN)); /* by the stale one: allowed */
+    LAWFUL(model_try(&m, B, ET_READ, 3, -EAGAIN)); /* by the inferred one: allowed */
     BREAKS("ET-EVENT-1", model_try(&m, B, ET_READ, 3, -EAGAIN));
     ended();
     IS(ACTIVE, B);
@@ -963,9 +963,9 @@ static void test_event_6_later_episode(void **state) {
     tick(2);
     LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
     LAWFUL(model_woken(&m, 0));
-    LAWFUL(model_report(&m, 4, POLL_IN, false));
-    LAWFUL(model_report(&m, 3, POLL_IN, false));
-    LAWFUL(model_report(&m, 9, POLL_IN, true));
+    LAWFUL(model_report(&m, 4, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 9, POLL_IN, MODEL_STALE));
     LAWFUL(model_try(&m, B, ET_READ, 4, 1));
     LAWFUL(callback(B, 1));
     assert_int_equal(model_delete(&m, A), 0);
@@ -985,7 +985,7 @@ static void test_event_4_5_polls(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN | POLL_OUT, false));
+    LAWFUL(model_report(&m, 3, POLL_IN | POLL_OUT, MODEL_SEEN));
     BREAKS("ET-EVENT-5", callback(A, POLL_OUT));
     BREAKS("ET-EVENT-4", callback(B, POLL_IN | POLL_OUT));
     called(B, POLL_IN);
@@ -1005,9 +1005,9 @@ static void test_event_4_null_polls(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN, false));
-    LAWFUL(model_report(&m, 4, POLL_IN, false));
-    LAWFUL(model_report(&m, 5, POLL_IN, true));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 4, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 5, POLL_IN, MODEL_INFERRED));
     assert_int_equal(m.maybe_dead, 1U << A | 1U << D | 1U << E);
     LAWFUL(model_settled(&m, 1U << E));
     LAWFUL(callback(B, POLL_IN));
@@ -1029,7 +1029,7 @@ static void test_event_7(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_ERR, false));
+    LAWFUL(model_report(&m, 3, POLL_ERR, MODEL_SEEN));
     BREAKS("ET-EVENT-7", callback(A, -EIO));
     LAWFUL(model_try(&m, A, ET_READ, 3, -EIO));
     called(A, -EIO);
@@ -1086,8 +1086,9 @@ static void test_pool_1_a_round_trip(void **state) {
     gave_back(A, 5);
     LAWFUL(model_wait(&m, 0));
     LAWFUL(model_woken(&m, 0));
-    LAWFUL(model_report(&m, 3, POLL_IN, false)); /* of nobody's registration: useless, but once */
-    BREAKS("ET-TICK-3", callback(A, 5));         /* the pool phase is over */
+    LAWFUL(
+        model_report(&m, 3, POLL_IN, MODEL_SEEN)); /* of nobody's registration: useless, but once */
+    BREAKS("ET-TICK-3", callback(A, 5));           /* the pool phase is over */
     ended();
     tick(0);
     BREAKS("ET-POOL-4", callback(A, 6));
@@ -1330,7 +1331,7 @@ static void test_pool_5_unseen_and_a_refusal(void **state) {
     LAWFUL(model_settled(&m, 1U << D));
     LAWFUL(model_try(&m, E, ET_RECV, 5, -EAGAIN)); /* is still to be made, or not */
     m = started;
-    LAWFUL(model_refused(&m, 4, EPERM, 0));
+    LAWFUL(model_refused(&m, 4, EPERM, 0, 0));
     assert_int_equal(m.maybe_dead, 1U << A | 1U << D);
     struct model refused = m;
     LAWFUL(callback(C, -EPERM)); /* at its start */
@@ -1385,7 +1386,7 @@ static void test_register_3_after_an_unseen_cancel(void **state) {
     tick(0);
     LAWFUL(model_thread(&m, 0));
     LAWFUL(model_settled(&m, 1U << A | 1U << C));
-    LAWFUL(model_refused(&m, 4, EPERM, 0));
+    LAWFUL(model_refused(&m, 4, EPERM, 0, 0));
     called(B, -EPERM);
     LAWFUL(model_settled(&m, 1U << D));
     polled();
@@ -1617,7 +1618,7 @@ static void test_pool_10_stopped(void **state) {
     BREAKS("ET-STOP-3", model_tick_end(&m, 0));
     m = stopped;
     called(B, 1);
-    BREAKS("ET-STOP-2", model_refused(&m, 3, ENOSPC, 0));
+    BREAKS("ET-STOP-2", model_refused(&m, 3, ENOSPC, 0, 0));
     BREAKS("ET-STOP-2", model_wait(&m, 0));
     ended();
     m = before;
@@ -1733,7 +1734,7 @@ static void test_pool_refusals_leave_it_open(void **state) {
     tick(0);
     LAWFUL(model_took(&m, B));
     LAWFUL(model_executed(&m, B, ET_READ, 4, 1));
-    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0, 0));
     LAWFUL(model_gave_back(&m, B));
     LAWFUL(model_idle(&m));
     struct model before = m;
@@ -1759,7 +1760,7 @@ static void test_pool_refusals_leave_it_open(void **state) {
     add(A, ET_RECV, 3);
     tick(0);
     gave_back(B, 1);
-    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0, 0));
     called(B, 1); /* the pool phase comes after the refusal */
     called(C, -ENOSPC);
     polled();
@@ -1774,7 +1775,7 @@ static void test_pool_10_and_refusals(void **state) {
     add(C, ET_READ, 5);
     gave_back(A, 1);
     tick(0);
-    LAWFUL(model_refused(&m, 5, ENOSPC, 0));
+    LAWFUL(model_refused(&m, 5, ENOSPC, 0, 0));
     gave_back(B, 1);
     LAWFUL(callback(C, -ENOSPC));
     struct model before = m;
@@ -1868,14 +1869,14 @@ static void test_async_2_3_notifications(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 7, POLL_IN, false));
+    LAWFUL(model_report(&m, 7, POLL_IN, MODEL_SEEN));
     LAWFUL(model_try(&m, A, ET_READ, 7, 8));
     called(A, 8);
     ended();
     struct model before = m;
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 7, POLL_IN, false));
+    LAWFUL(model_report(&m, 7, POLL_IN, MODEL_SEEN));
     struct model reported = m;
     BREAKS("ET-ASYNC-3", model_try(&m, B, ET_READ, 7, 8));
     m = reported;
@@ -1885,7 +1886,7 @@ static void test_async_2_3_notifications(void **state) {
     assert_int_equal(model_notify(&m, 7), 0);
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 7, POLL_IN, false));
+    LAWFUL(model_report(&m, 7, POLL_IN, MODEL_SEEN));
     reported = m;
     BREAKS("ET-ASYNC-1", model_try(&m, B, ET_READ, 7, 4));
     m = reported;
@@ -1897,7 +1898,7 @@ static void test_async_2_3_notifications(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 7, POLL_IN, false));
+    LAWFUL(model_report(&m, 7, POLL_IN, MODEL_SEEN));
     LAWFUL(model_try(&m, C, ET_READ, 7, 1));
 }
 
@@ -1958,7 +1959,7 @@ static void test_event_5_polls_end_unseen_in_order(void **state) {
     tick_0();
     tick(0);
     polled();
-    LAWFUL(model_report(&m, 3, POLL_IN, false));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
     BREAKS("ET-EVENT-5", model_settled(&m, 1U << B));
 }
 
