@@ -48,21 +48,19 @@ say = $(if $(V),@:,@printf '  %-5s %s\n' '$(1)' '$@')
 # ---- sources -------------------------------------------------------------------------------------------------------
 
 loop := $(wildcard src/*.c)
-# What a program needs to hold the loop against its law. The linker sends the loop's system calls to fuzz/wrap.c, which
+# What a program needs to hold the loop against its law. The linker sends the loop's system calls to fuzz/world/wrap.c, which
 # passes them on to Linux as long as no world is active.
-lockstep := $(loop) $(wildcard model/*.c) fuzz/kernel.c fuzz/torture.c fuzz/wrap.c tests/real_world.c
-wrap := fuzz/wrap.flags
-tool := tests/etalon.c tests/torture.c tests/compare.c tests/lively.c tests/output.c tests/shrink.c \
-	tests/judge.c tests/recording.c tests/record.c tests/wide_model.c $(wildcard tests/conformance/*.c)
+lockstep := $(loop) $(wildcard model/*.c fuzz/driver/*.c) $(filter-out fuzz/world/interpose.c,$(wildcard fuzz/world/*.c))
+wrap := fuzz/world/wrap.flags
+tool := $(wildcard tests/tool/*.c tests/kit/*.c) fuzz/world/interpose.c
 # `etalon judge` needs a JSON reader; where there is none the rest of the tool is built without it.
 jansson := $(shell echo '#include <jansson.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -ljansson)
 # `etalon check` loads loops, whose calls of the C library have to come to its own definitions.
-interposed := tests/conformance/interposed.list
-adapters := $(wildcard tests/conformance/adapters/*.c)
+interposed := fuzz/world/interposed.list
+adapters := $(wildcard tests/kit/adapters/*.c)
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := $(addprefix tests/examples/,echo_server echo_load copy record)
-formatted := $(wildcard tests/conformance/*.[ch] tests/conformance/*/*.[ch] src/*.[ch] model/*.[ch] model/spin/*.[ch] fuzz/*.[ch] tests/*.[ch] tests/unit/*.[ch] tests/examples/*.[ch] tests/threads/*.[ch] \
-	coverage/*.[ch])
+formatted := $(foreach folder,src model model/spin fuzz fuzz/* tests/* tests/kit/* tests/suites/* coverage,$(wildcard $(folder)/*.[ch]))
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 
@@ -95,7 +93,7 @@ build/$(1)/libetalon.a: $(call objects,$(1),$(loop))
 	$$(call say,ar)
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
 
-build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep)) $(4) $(wrap) tests/record.flags
+build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep)) $(4) $(wrap) tests/tool/record.flags
 build/$(1)/etalon: libraries := $(jansson)
 build/$(1)/replay: build/$(1)/fuzz/harness.replay.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
 build/$(1)/harness: build/$(1)/fuzz/harness.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
@@ -170,9 +168,9 @@ test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) 
 test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' JOBS='$(JOBS)' tests/run
 
-# ---- the report of a conformance run (tests/conformance/REPORT.md)
+# ---- the report of a conformance run (tests/kit/REPORT.md)
 
-build/node/installed: tests/conformance/package.json tests/conformance/package-lock.json
+build/node/installed: tests/suites/report/package.json tests/suites/report/package-lock.json
 	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
 	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >installed.log 2>&1 || \
 		{ cat installed.log >&2; exit 1; }
@@ -181,10 +179,10 @@ build/node/installed: tests/conformance/package.json tests/conformance/package-l
 report_inputs := $(addprefix build/test/report/,large.json medium.json hostile.json)
 build/test/report/large.json: count := 160
 build/test/report/medium.json: count := 12
-build/test/report/large.json build/test/report/medium.json: tests/conformance/fixtures/generate.py spec/etalon.md $(wildcard spec/cases/*.trace)
+build/test/report/large.json build/test/report/medium.json: tests/suites/report/generate.py spec/etalon.md $(wildcard spec/cases/*.trace)
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) $< $@ $(count)
-build/test/report/hostile.json: tests/conformance/fixtures/hostile.py
+build/test/report/hostile.json: tests/suites/report/hostile.py
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) $< $@
 
@@ -192,7 +190,7 @@ test: build/node/installed $(report_inputs)
 
 .PHONY: test-report
 test-report: build/node/installed $(report_inputs) ## open the page of a conformance report in a real Chromium: every cell, phone and desk, light and dark
-	@PYTHON=$(PYTHON) node tests/conformance/report.test.mjs build/test/report
+	@PYTHON=$(PYTHON) node tests/suites/report/report.test.mjs build/test/report
 
 # The conformance cases as fuzz inputs.
 build/fuzz/seeds.made: build/default/etalon $(wildcard spec/cases/*.trace)
@@ -211,7 +209,7 @@ compare: build/default/etalon ## the cases and COMPARE_PROGRAMS=10000 random pro
 
 torture: build/default/etalon build/fuzz/seeds.made ## every case and seed again for each system call that can fail, with that call failing
 	@mkdir -p build/report
-	@build/default/etalon torture --expect tests/errors.expected --report build/report \
+	@build/default/etalon torture --expect tests/suites/errors.expected --report build/report \
 		$(wildcard spec/cases/*.trace) build/fuzz/seeds/* $(wildcard fuzz/seeds/*)
 
 races: $(addprefix build/,tsan/stress helgrind/stress drd/stress) ## the threads' stress test under ThreadSanitizer (RACE_OPERATIONS=20000000, over 10 million hand-overs), helgrind and drd
@@ -228,10 +226,10 @@ bench-judge: build/default/etalon build/default/tests/examples/record ## events 
 	@wc -l <build/judge.ndjson && bash -c 'time build/default/etalon judge build/judge.ndjson'
 
 faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
-	@tests/faults.py
+	@tests/suites/faults.py
 
 faults-outside: build/default/etalon ## break the loop on purpose, and show which case tells it to who sees only what a caller sees (1 minute)
-	@tests/faults.py --outside
+	@tests/suites/faults.py --outside
 
 thread-faults: build/default/etalon build/asan/tests/unit/test_pool $(addprefix build/,default/stress asan/stress tsan/stress) ## break on purpose what crosses threads, and show which check finds it (about 20 minutes)
 	@tests/threads/faults.py
@@ -243,7 +241,7 @@ coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/s
 subjects: FORCE
 	@mkdir -p build/subjects && rm -f build/subjects/*.so
 	$(Q)status=0; for adapter in $(adapters); do \
-		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/conformance/build.sh $$adapter \
+		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/kit/build.sh $$adapter \
 			build/subjects/$$(basename $$adapter .c).so || status=1; done; exit $$status
 
 conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, and build/report/conform.html, .tap, .json (SUBJECTS='./my.so …' adds yours, LIBXEV=/prefix names one)
@@ -253,10 +251,10 @@ conform: build/default/etalon subjects ## hold every loop that is installed agai
 	status=$$?; test $$status = 2 || echo '# every cell with its case: build/report/conform.html'; exit $$status
 
 conform-publish: ## publish what make conform has found: spec/results.json and the matrix in spec/errata.md
-	@tests/conformance/publish.py
+	@tests/kit/publish.py
 
-conform-example: build/default/etalon ## the example of tests/conformance/ADAPTERS.md: a loop of a hundred lines, with its adapter
-	@tests/conformance/examples/run.sh
+conform-example: build/default/etalon ## the example of tests/kit/ADAPTERS.md: a loop of a hundred lines, with its adapter
+	@tests/kit/examples/run.sh
 
 handover: ## prove with Spin that the pool's hand-over and the wake-ups lose nothing and touch nothing too late (model/spin/HANDOVER.md; 1 min)
 	@model/spin/handover.py
@@ -291,28 +289,28 @@ man3 := $(sort $(wildcard src/man/*.3))
 man3_functions = $(sort $(shell sed -n '/^\.Sh LIBRARY/q; s/^\.Nm \(et_[a-z_]*\).*/\1/p' $(1)))
 # What the pages link to is installed with them, and any other link becomes plain text.
 doc := $(share)/doc/etalon
-doc_files := tests/conformance/ADAPTERS.md tests/conformance/RUNNER.md spec/trace-format.md
+doc_files := tests/kit/ADAPTERS.md tests/kit/RUNNER.md spec/trace-format.md
 doc_links := s,](\(\.\./\.\./spec/etalon\.md\|etalon\.md\)),](../../etalon/etalon.md),g; s,](\.\./\.\./spec/trace-format\.md,](trace-format.md,g; \
 	s,\[\([^]]*\)\](\.\./\(\.\./spec\|tests\|[^./]\)[^)]*),\1,g; s,](etalon_subject\.h),](../../../include/etalon_subject.h),g
-report_files := $(addprefix tests/conformance/,report.py report_data.py report_text.py report_trace.py report.css report.js)
+report_files := $(addprefix tests/kit/,report.py report_data.py report_text.py report_trace.py report.css report.js)
 
 install: build/default/libetalon.a build/default/etalon ## install library, headers, tool, manual pages, completion, how to write an adapter: PREFIX=/usr/local, DESTDIR=
 	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(share)/etalon/cases' \
 		'$(share)/man/man1' '$(share)/man/man3' '$(share)/bash-completion/completions' '$(share)/zsh/site-functions' '$(doc)/examples' '$(doc)/adapters'
 	$(Q)install -m 755 build/default/etalon '$(DESTDIR)$(PREFIX)/bin/etalon'
-	$(Q)install -m 644 src/etalon.h src/etalon_vocabulary.h tests/conformance/etalon_subject.h '$(DESTDIR)$(PREFIX)/include/'
+	$(Q)install -m 644 src/etalon.h src/etalon_vocabulary.h tests/kit/etalon_subject.h '$(DESTDIR)$(PREFIX)/include/'
 	$(Q)install -m 644 build/default/libetalon.a '$(DESTDIR)$(PREFIX)/lib/libetalon.a'
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/etalon.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc'
 	$(Q)install -m 644 $(report_files) spec/etalon.md '$(share)/etalon/'
 	$(Q)rm -f '$(share)/etalon/cases/'*.trace && install -m 644 spec/cases/*.trace '$(share)/etalon/cases/'
 	$(Q)$(foreach page,$(doc_files),sed '$(doc_links)' $(page) >'$(doc)/$(notdir $(page))' &&) chmod 644 '$(doc)/'*.md
-	$(Q)install -m 644 $(wildcard tests/conformance/examples/tiny_*) '$(doc)/examples/' && install -m 644 $(adapters) '$(doc)/adapters/'
-	$(Q)install -m 644 src/man/etalon.1 '$(share)/man/man1/'
+	$(Q)install -m 644 $(wildcard tests/kit/examples/tiny_*) '$(doc)/examples/' && install -m 644 $(adapters) '$(doc)/adapters/'
+	$(Q)install -m 644 tests/tool/etalon.1 '$(share)/man/man1/'
 	$(Q)install -m 644 $(man3) '$(share)/man/man3/'
 	$(Q)$(foreach page,$(man3),$(foreach name,$(filter-out $(basename $(notdir $(page))),$(call man3_functions,$(page))),\
 		echo '.so man3/$(notdir $(page))' >'$(share)/man/man3/$(name).3' &&)) :
-	$(Q)install -m 644 tests/completion/etalon.bash '$(share)/bash-completion/completions/etalon'
-	$(Q)install -m 644 tests/completion/_etalon '$(share)/zsh/site-functions/_etalon'
+	$(Q)install -m 644 tests/tool/completion/etalon.bash '$(share)/bash-completion/completions/etalon'
+	$(Q)install -m 644 tests/tool/completion/_etalon '$(share)/zsh/site-functions/_etalon'
 
 uninstall: ## remove what install has installed
 	$(Q)rm -f '$(DESTDIR)$(PREFIX)/bin/etalon' '$(DESTDIR)$(PREFIX)/include/etalon.h' \

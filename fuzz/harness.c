@@ -1,7 +1,7 @@
 /* The fuzz target: every input is a program, which must run on the loop and on the model without a
  * difference. One source for libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and, with
  * -DETALON_REPLAY, for replaying files or folders. */
-#include "../model/lockstep.h"
+#include "driver/lockstep.h"
 
 #include <dirent.h>
 #include <errno.h>

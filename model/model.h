@@ -14,7 +14,7 @@
 #include "../src/etalon_vocabulary.h"
 
 /* A set of completions; bit i is completion i. Whoever needs a larger table than the lockstep
- * driver (tests/judge.c, for traces of other people's programs) compiles model.c once more with
+ * driver (tool/judge.c, for traces of other people's programs) compiles model.c once more with
  * MODEL_WIDE; the text of the law is the same. */
 #ifdef MODEL_WIDE
 #define MODEL_COMPLETIONS 1024

@@ -31,13 +31,13 @@ sed -n '/^- \*\*ET-/,/^$/p' spec/etalon.md | awk '
 report "every clause says MUST, SHOULD or MAY" "$work/toothless"
 
 cited() { grep -ohE 'ET-[A-Z]{2,9}-[0-9]{1,2}' "$@" 2> /dev/null | sort -u; }
-cited model/*.c model/*.h spec/lifecycle.def > "$work/model"
+cited model/*.c model/*.h fuzz/driver/lockstep.[ch] spec/lifecycle.def > "$work/model"
 sed -n 's/^clause //p' spec/cases/*.trace | tr ' ' '\n' | grep . | sort -u > "$work/cases"
 comm -23 "$work/clauses" "$work/model" > "$work/no-rule"
 report "every clause has a rule in model/" "$work/no-rule"
 comm -23 "$work/clauses" "$work/cases" > "$work/no-case"
 report "every clause has a case in spec/cases/" "$work/no-case"
-cited model/*.[ch] src/*.[ch] spec/cases/*.trace spec/*.md spec/lifecycle.def tests/*.c tests/unit/*.c README.md |
+cited model/*.[ch] src/*.[ch] spec/cases/*.trace spec/*.md spec/lifecycle.def fuzz/*/*.[ch] tests/tool/*.c tests/unit/*.c README.md |
     comm -13 "$work/clauses" - > "$work/unknown"
 report "every clause that is cited exists" "$work/unknown"
 

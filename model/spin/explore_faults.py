@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Breaks the loop on purpose, one fault of tests/faults.py at a time, and lets Spin search for it. Called by `make explore-faults`.
+"""Breaks the loop on purpose, one fault of tests/suites/faults.py at a time, and lets Spin search for it. Called by `make explore-faults`.
 
 usage: explore_faults.py [NAME...]
 
@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests/suites"))
 import faults  # noqa: E402
 
 WORK = ROOT / "build/explore-faults"

@@ -1,7 +1,7 @@
 /* The exhaustive search: the simulated kernel seen from inside. Includes its source, because the
  * search has to save, restore and abstract its tables; what the loop calls is the same code as
  * everywhere. */
-#include "../../fuzz/kernel.c"
+#include "../../fuzz/world/kernel.c"
 
 #include "explore.h"
 

@@ -6,7 +6,7 @@
  * A callback cannot be left in the midst of the loop's C code to ask Spin which way to go. So a
  * command is carried out from its start with the choices that are known; where one is missing it is
  * abandoned (longjmp), its memory restored, and it is begun again once Spin has chosen. */
-#include "../lockstep.c"
+#include "../../fuzz/driver/lockstep.c"
 
 #include "explore.h"
 

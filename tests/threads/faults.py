@@ -20,7 +20,7 @@ WORK = ROOT / "build/thread-faults"
 TARGETS = ["build/default/etalon", "build/asan/tests/unit/test_pool", "build/default/stress", "build/asan/stress", "build/tsan/stress"]
 
 # How a fault is seeded, from the list of the loop's faults, which has the same file name.
-specification = importlib.util.spec_from_file_location("loop_faults", ROOT / "tests/faults.py")
+specification = importlib.util.spec_from_file_location("loop_faults", ROOT / "tests/suites/faults.py")
 loop_faults = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(loop_faults)
 LIMIT_S = 40  # a hang is how a lost wake-up shows
@@ -116,7 +116,7 @@ def failing_case():
 def fails_as_a_subject():
     """Judged by its interface alone, by the tool that holds the sound loop, with the threads of the faulty one."""
     subject = WORK / "build/etalon.so"
-    subprocess.run(["tests/conformance/build.sh", "tests/conformance/adapters/etalon.c", str(subject)], cwd=WORK, check=True,
+    subprocess.run(["tests/kit/build.sh", "tests/kit/adapters/etalon.c", str(subject)], cwd=WORK, check=True,
                    env={**os.environ, "WERROR": ""})
     return fails([str(ROOT / "build/default/etalon"), "check", "--quiet", "--watchdog", "3", str(subject)])
 

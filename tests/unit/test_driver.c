@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../model/lockstep.h"
+#include "../../fuzz/driver/lockstep.h"
 #include "../../src/internal.h"
 
 enum call {

@@ -1,7 +1,7 @@
 /* Holds the simulated kernel against the real one: the same scenarios run on both worlds, by the
  * wrapped system calls, and every result, readiness and hook must be the same. Also what only the
  * simulation can do, and what both promise of virtual time. Linked with -Wl,--wrap
- * (fuzz/wrap.flags), fuzz/kernel.c, fuzz/wrap.c and tests/real_world.c. */
+ * (fuzz/world/wrap.flags), fuzz/world/kernel.c, fuzz/world/wrap.c and fuzz/world/real_world.c. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../fuzz/kernel.h"
+#include "../../fuzz/world/kernel.h"
 
 #define NOTES_MAX 4096
 #define START_NS  5000000000u

@@ -2,7 +2,7 @@
  * his side of the bargain (etalon.md, section 10) cannot harm. */
 #include "fixture.h"
 
-#include "../../model/lockstep.h"
+#include "../../fuzz/driver/lockstep.h"
 
 #include <sys/wait.h>
 

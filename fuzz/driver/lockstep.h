@@ -1,0 +1,59 @@
+/* The lockstep driver: runs a program on the loop and on the model side by side, and stops at the
+ * first difference. It knows both; nobody in src/ or in the model knows it. Not reentrant: one
+ * program at a time in a process. */
+#ifndef ETALON_LOCKSTEP_H
+#define ETALON_LOCKSTEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../model/program.h"
+#include "../world/world.h"
+
+struct lockstep_report {
+    bool differs;
+    int init_error;    /* the errno of an init that failed, which ends the program */
+    bool not_possible; /* the world cannot do one of the program's commands; the rest was not run */
+    char clause[24];   /* the clause that is broken */
+    char what[240];    /* one line: what was expected and what was seen */
+    uint64_t commands; /* performed, those of callbacks and of the world included */
+    uint64_t callbacks;
+    uint64_t waits;
+};
+
+/* mark '>': an observation (a call and its result, a callback), as traces hold them; '.': what the
+ * loop asked of the kernel and what the world did, for a reader. */
+typedef void (*lockstep_log)(void *self, char mark, const char *line);
+
+/* The at-th command of a body, or NULL: for who chooses a program while it runs
+ * (model/spin/explore_loop.c). */
+typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
+
+/* log may be null. */
+void lockstep_run(const struct program *program, const struct world_kind_functions *world,
+                  lockstep_log log, void *self, struct lockstep_report *report);
+
+/* The state of c, as the loop of the program that is running tells it: for who is called by a log.
+ */
+enum et_state lockstep_state(unsigned c);
+
+/* Counts calls of malloc and its kind; kept by whoever wraps them (world/wrap.c), 0 for ever where
+ * nobody does. */
+extern uint64_t lockstep_allocations;
+/* Blocks that were allocated and not released since the world was begun; kept by the same. */
+extern int64_t lockstep_unreleased;
+
+/* A notify is in progress, whose write cannot fail by an errno: like that of a wake-up it is
+ * neither told nor made to fail. */
+extern bool lockstep_notifying;
+
+/* To be called by whoever lets a system call fail that the program did not ask for
+ * (fuzz/driver/torture.c). error: what an init in progress must return, if it is the first; 0: this
+ * failure is none that an init may fail of. */
+void lockstep_disturbed(int error);
+
+/* How many callbacks have ended an operation with an errno since the process began. */
+#define LOCKSTEP_ERRORS 134
+extern uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
+
+#endif

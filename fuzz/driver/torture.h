@@ -1,0 +1,85 @@
+/* Torture: one chosen system call of the loop fails, or that one and others after it. world/wrap.c
+ * asks here before each call that can fail; the tool chooses. A point is a call, with the
+ * file behind its descriptor, for which a manual page allows an errno; points are counted from 1 in
+ * each world. Only the simulated kernel can be asked to fail. */
+#ifndef ETALON_TORTURE_H
+#define ETALON_TORTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../world/kernel.h"
+
+#define TORTURE_ERRORS_MAX 32 /* of one call */
+#define TORTURE_POINTS_MAX 32768
+
+enum torture_call {
+    TORTURE_ALLOCATE,
+    TORTURE_EPOLL_CREATE,
+    TORTURE_EVENTFD,
+    TORTURE_DUP,
+    TORTURE_REGISTER,
+    TORTURE_MODIFY,
+    TORTURE_REMOVE,
+    TORTURE_PWAIT2,
+    TORTURE_WAIT,
+    TORTURE_READ,
+    TORTURE_WRITE,
+    TORTURE_PREAD,
+    TORTURE_PWRITE,
+    TORTURE_SEND,
+    TORTURE_SENDMSG,
+    TORTURE_RECV,
+    TORTURE_RECVMSG,
+    TORTURE_ACCEPT,
+    TORTURE_CONNECT,
+    TORTURE_GETSOCKOPT,
+    TORTURE_GETPEERNAME,
+    TORTURE_SHUTDOWN,
+    TORTURE_CLOSE,
+    TORTURE_THREAD,
+    TORTURE_CALLS
+};
+
+enum torture_mode {
+    TORTURE_ONCE, /* that call */
+    TORTURE_SAME, /* and all later ones of its name, as long as the errno makes sense for them */
+    /* and all later calls, with an errno of their own where this one makes no sense */
+    TORTURE_ON,
+    TORTURE_MODES
+};
+
+struct torture_setting {
+    uint64_t point; /* 0: none fails */
+    int error;
+    enum torture_mode mode;
+};
+
+struct torture_point {
+    uint8_t call; /* enum torture_call */
+    uint8_t file; /* enum kernel_file */
+    bool own;     /* of the loop itself */
+};
+
+/* From now on, in every world that begins; without a setting nothing is counted and nothing fails.
+ */
+void torture_set(const struct torture_setting *setting);
+
+/* A new world begins: the count starts anew. With NULL, which stands for one that cannot fail,
+ * nothing is counted. */
+void torture_begin(const struct kernel *kernel);
+
+/* The errno with which this call has to fail now, or 0. fd: -1 where the call has none. */
+int torture_fails(enum torture_call call, int fd);
+
+/* Of the latest world: its points, and the first TORTURE_POINTS_MAX of them. */
+uint64_t torture_points(void);
+const struct torture_point *torture_point(uint64_t point);
+
+/* The errnos that make sense for a point, in `error`; returns their number. */
+unsigned torture_errors(const struct torture_point *point, int error[TORTURE_ERRORS_MAX]);
+
+const char *torture_call_name(unsigned call);
+const char *torture_mode_name(unsigned mode); /* "once", "same" or "on" */
+
+#endif

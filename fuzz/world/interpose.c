@@ -1,0 +1,987 @@
+/* The calls of a subject that reach Linux through the C library's names (interpose.h). The tool
+ * exports these definitions (interposed.list), and a shared object that is loaded into it binds to
+ * them instead of the C library's.
+ *
+ * The tool itself comes here too: for it, and for every thread but the first, each call is what it
+ * always is. A call of the kernel is made by syscall() here, since the C library's own function is
+ * this one. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include "interpose.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+#define EPOCH_NS  (UINT64_C(1700000000) * SECOND_NS) /* of CLOCK_REALTIME: some day in 2023 */
+#define PAST_NS                                                                                    \
+    1000 /* time lands a little after a deadline: some loops spin when it lands exactly on it */
+#define GRACE_MS   300 /* for other threads of the subject, before a wait counts as one for ever */
+#define TIMERS_MAX 32
+
+static enum interpose_mode mode;
+static struct interpose_hooks hooks;
+static bool inside;
+static _Thread_local bool first_thread;
+
+struct participant {
+    bool used, ended;
+    pthread_t thread;
+    void *(*start)(void *);
+    void *argument, *result;
+    sem_t go, halted;
+    bool away;                       /* in the runner's code, whose calls are not the subject's */
+    bool calling;                    /* between INTERPOSE_CALL and INTERPOSE_CALLED */
+    bool at_locks;                   /* it is to stop there */
+    const pthread_cond_t *condition; /* that it waits for, until it is told of it; or NULL */
+    enum interpose_stop stop;
+    struct interpose_call call;
+};
+static struct participant participants[INTERPOSE_THREADS_MAX];
+static bool participants_wanted;
+static const pthread_cond_t *awaited;        /* by the first thread, likewise */
+static _Thread_local struct participant *me; /* NULL: this thread is none */
+
+static struct {
+    int epfd; /* -1: a poll, of `fd` */
+    int fd;
+    struct epoll_event event;
+} report; /* the first of the last wait that had one */
+
+static struct timer {
+    int fd, clock;
+    uint64_t expiry, interval;
+} timers[TIMERS_MAX];
+static unsigned timer_count;
+
+void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks *new_hooks) {
+    mode = new_mode;
+    memset(&hooks, 0, sizeof hooks);
+    if (new_hooks != NULL)
+        hooks = *new_hooks;
+    first_thread = true;
+    inside = false;
+    timer_count = 0;
+    report.epfd = report.fd = -1;
+    participants_wanted = false;
+    awaited = NULL;
+}
+
+bool interpose_inside(bool now) {
+    bool before = inside;
+    inside = now;
+    return before;
+}
+
+static bool by_subject(enum interpose_mode wanted) {
+    return mode == wanted && inside && first_thread;
+}
+
+static bool participates(void) {
+    return me != NULL && !me->away;
+}
+
+static void await(sem_t *semaphore) {
+    while (sem_wait(semaphore) != 0)
+        continue;
+}
+
+/* By a participant: the first thread goes on, until it lets this one. */
+static void halt(enum interpose_stop stop) {
+    me->stop = stop;
+    sem_post(&me->halted);
+    await(&me->go);
+}
+
+/* The call that comes next is one of those that a pool's thread makes. */
+static void halt_before(enum et_operation operation, int fd, uintptr_t identity) {
+    if (!participates())
+        return;
+    me->call = (struct interpose_call){operation, fd, (const void *)identity};
+    me->calling = true;
+    halt(INTERPOSE_CALL);
+}
+
+static bool enter_world(void) {
+    bool enters = by_subject(INTERPOSE_WORLD) || participates();
+    if (enters && me != NULL)
+        me->away = true;
+    else if (enters)
+        inside = false;
+    return enters;
+}
+
+static void leave_world(void) {
+    int kept = errno;
+    if (me == NULL) {
+        inside = true;
+        return;
+    }
+    if (me->calling)
+        halt(INTERPOSE_CALLED);
+    me->calling = me->away = false;
+    errno = kept;
+}
+
+/* The world's own calls are not the subject's. */
+#define IN_WORLD(type, call)                                                                       \
+    if (enter_world()) {                                                                           \
+        type answer = (call);                                                                      \
+        leave_world();                                                                             \
+        return answer;                                                                             \
+    }
+
+/* accept, connect and close of a program's descriptor change what its world knows. */
+#define OF_PROGRAM(type, fd, call)                                                                 \
+    if (by_subject(INTERPOSE_TIME) && hooks.of_program(fd)) {                                      \
+        inside = false;                                                                            \
+        type answer = (call);                                                                      \
+        inside = true;                                                                             \
+        return answer;                                                                             \
+    }
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* ---- declared by the linker's --wrap (wrap.c) ------------------------------------------- */
+
+int __wrap_epoll_create1(int flags);
+int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max,
+                        const struct timespec *timeout, const sigset_t *mask);
+int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
+int __wrap_dup3(int fd, int copy, int flags);
+int __wrap_eventfd(unsigned value, int flags);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+ssize_t __wrap_read(int fd, void *buffer, size_t length);
+ssize_t __wrap_write(int fd, const void *buffer, size_t length);
+ssize_t __wrap_pread(int fd, void *buffer, size_t length, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t length, off_t offset);
+ssize_t __wrap_send(int fd, const void *buffer, size_t length, int flags);
+ssize_t __wrap_recv(int fd, void *buffer, size_t length, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *length);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+int __wrap_shutdown(int fd, int how);
+int __wrap_close(int fd);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+int __wrap_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+
+/* ---- what only the world wants to see -------------------------------------------------------- */
+
+EXPORT int epoll_create1(int flags) {
+    IN_WORLD(int, __wrap_epoll_create1(flags))
+    return (int)syscall(SYS_epoll_create1, flags);
+}
+
+EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
+    IN_WORLD(int, __wrap_epoll_ctl(epfd, op, fd, event))
+    return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+}
+
+EXPORT int dup3(int fd, int copy, int flags) {
+    IN_WORLD(int, __wrap_dup3(fd, copy, flags))
+    return (int)syscall(SYS_dup3, fd, copy, flags);
+}
+
+EXPORT int eventfd(unsigned value, int flags) {
+    IN_WORLD(int, __wrap_eventfd(value, flags))
+    return (int)syscall(SYS_eventfd2, value, flags);
+}
+
+EXPORT ssize_t read(int fd, void *buffer, size_t length) {
+    halt_before(ET_READ, fd, (uintptr_t)buffer);
+    IN_WORLD(ssize_t, __wrap_read(fd, buffer, length))
+    return syscall(SYS_read, fd, buffer, length);
+}
+
+/* What a library calls that was compiled with _FORTIFY_SOURCE: with the size of the buffer, which
+ * the caller answers for here. */
+ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size);
+ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t size);
+ssize_t __pread64_chk(int fd, void *buffer, size_t length, off_t offset, size_t size);
+ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t size, int flags);
+ssize_t __recvfrom_chk(int fd, void *restrict buffer, size_t length, size_t size, int flags,
+                       struct sockaddr *restrict address, socklen_t *restrict address_length);
+ssize_t pread64(int fd, void *buffer, size_t length, off_t offset);
+ssize_t pwrite64(int fd, const void *buffer, size_t length, off_t offset);
+
+static void must_fit(size_t length, size_t size) {
+    if (length > size)
+        abort(); /* as the C library does */
+}
+
+EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size) {
+    must_fit(length, size);
+    return read(fd, buffer, length);
+}
+
+EXPORT ssize_t write(int fd, const void *buffer, size_t length) {
+    halt_before(ET_WRITE, fd, (uintptr_t)buffer);
+    IN_WORLD(ssize_t, __wrap_write(fd, buffer, length))
+    return syscall(SYS_write, fd, buffer, length);
+}
+
+EXPORT ssize_t pread(int fd, void *buffer, size_t length, off_t offset) {
+    halt_before(ET_PREAD, fd, (uintptr_t)buffer);
+    IN_WORLD(ssize_t, __wrap_pread(fd, buffer, length, offset))
+    return syscall(SYS_pread64, fd, buffer, length, offset);
+}
+
+EXPORT ssize_t pread64(int fd, void *buffer, size_t length, off_t offset) {
+    return pread(fd, buffer, length, offset);
+}
+
+EXPORT ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t size) {
+    must_fit(length, size);
+    return pread(fd, buffer, length, offset);
+}
+
+EXPORT ssize_t __pread64_chk(int fd, void *buffer, size_t length, off_t offset, size_t size) {
+    return __pread_chk(fd, buffer, length, offset, size);
+}
+
+EXPORT ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset) {
+    halt_before(ET_PWRITE, fd, (uintptr_t)buffer);
+    IN_WORLD(ssize_t, __wrap_pwrite(fd, buffer, length, offset))
+    return syscall(SYS_pwrite64, fd, buffer, length, offset);
+}
+
+EXPORT ssize_t pwrite64(int fd, const void *buffer, size_t length, off_t offset) {
+    return pwrite(fd, buffer, length, offset);
+}
+
+EXPORT ssize_t send(int fd, const void *buffer, size_t length, int flags) {
+    IN_WORLD(ssize_t, __wrap_send(fd, buffer, length, flags))
+    return syscall(SYS_sendto, fd, buffer, length, flags, NULL, 0);
+}
+
+EXPORT ssize_t recv(int fd, void *buffer, size_t length, int flags) {
+    IN_WORLD(ssize_t, __wrap_recv(fd, buffer, length, flags))
+    return syscall(SYS_recvfrom, fd, buffer, length, flags, NULL, NULL);
+}
+
+/* Without an address it is the same call. */
+EXPORT ssize_t recvfrom(int fd, void *restrict buffer, size_t length, int flags,
+                        struct sockaddr *restrict address, socklen_t *restrict address_length) {
+    if (address == NULL)
+        return recv(fd, buffer, length, flags);
+    return syscall(SYS_recvfrom, fd, buffer, length, flags, address, address_length);
+}
+
+EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buffer, size_t length, size_t size, int flags,
+                              struct sockaddr *restrict address,
+                              socklen_t *restrict address_length) {
+    must_fit(length, size);
+    return recvfrom(fd, buffer, length, flags, address, address_length);
+}
+
+EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags,
+                      const struct sockaddr *address, socklen_t address_length) {
+    if (address == NULL)
+        return send(fd, buffer, length, flags);
+    return syscall(SYS_sendto, fd, buffer, length, flags, address, address_length);
+}
+
+EXPORT ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t size, int flags) {
+    must_fit(length, size);
+    return recv(fd, buffer, length, flags);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+    IN_WORLD(ssize_t, __wrap_sendmsg(fd, message, flags))
+    return syscall(SYS_sendmsg, fd, message, flags);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
+    IN_WORLD(ssize_t, __wrap_recvmsg(fd, message, flags))
+    return syscall(SYS_recvmsg, fd, message, flags);
+}
+
+EXPORT int getsockopt(int fd, int level, int option, void *restrict value,
+                      socklen_t *restrict length) {
+    IN_WORLD(int, __wrap_getsockopt(fd, level, option, value, length))
+    return (int)syscall(SYS_getsockopt, fd, level, option, value, length);
+}
+
+EXPORT int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict length) {
+    IN_WORLD(int, __wrap_getpeername(fd, address, length))
+    return (int)syscall(SYS_getpeername, fd, address, length);
+}
+
+EXPORT int shutdown(int fd, int how) {
+    IN_WORLD(int, __wrap_shutdown(fd, how))
+    return (int)syscall(SYS_shutdown, fd, how);
+}
+
+EXPORT int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length,
+                   int flags) {
+    IN_WORLD(int, __wrap_accept4(fd, address, length, flags))
+    OF_PROGRAM(int, fd, __wrap_accept4(fd, address, length, flags))
+    return (int)syscall(SYS_accept4, fd, address, length, flags);
+}
+
+EXPORT int accept(int fd, struct sockaddr *restrict address, socklen_t *restrict length) {
+    return accept4(fd, address, length, 0);
+}
+
+EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length) {
+    IN_WORLD(int, __wrap_connect(fd, address, length))
+    OF_PROGRAM(int, fd, __wrap_connect(fd, address, length))
+    return (int)syscall(SYS_connect, fd, address, length);
+}
+
+EXPORT int close(int fd) {
+    halt_before(ET_CLOSE, fd, 0);
+    IN_WORLD(int, __wrap_close(fd))
+    OF_PROGRAM(int, fd, __wrap_close(fd))
+    for (unsigned i = 0; i < timer_count; i++)
+        if (timers[i].fd == fd)
+            timers[i--] = timers[--timer_count];
+    return (int)syscall(SYS_close, fd);
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static bool virtual_time(void) {
+    return mode == INTERPOSE_TIME && (inside || !first_thread);
+}
+
+EXPORT int clock_gettime(clockid_t clock, struct timespec *now) {
+    IN_WORLD(int, __wrap_clock_gettime(clock, now))
+    if (!virtual_time() || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    uint64_t ns = hooks.clock();
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI)
+        ns += EPOCH_NS;
+    *now = (struct timespec){(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)};
+    return 0;
+}
+
+EXPORT int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+    struct timespec precise;
+    (void)zone;
+    int result = clock_gettime(CLOCK_REALTIME, &precise);
+    if (result == 0)
+        *now = (struct timeval){precise.tv_sec, precise.tv_nsec / 1000};
+    return result;
+}
+
+EXPORT time_t time(time_t *there) {
+    struct timespec precise = {0};
+    clock_gettime(CLOCK_REALTIME, &precise);
+    if (there != NULL)
+        *there = precise.tv_sec;
+    return precise.tv_sec;
+}
+
+static int64_t duration_ns(const struct timespec *t) {
+    uint64_t seconds = t->tv_sec < 0 ? 0 : (uint64_t)t->tv_sec;
+    return seconds > INT64_MAX / SECOND_NS - 1 ? INT64_MAX
+                                               : (int64_t)(seconds * SECOND_NS) + t->tv_nsec;
+}
+
+/* ---- timerfd --------------------------------------------------------------------------------- */
+
+static struct timer *timer_of(int fd) {
+    for (unsigned i = 0; i < timer_count; i++)
+        if (timers[i].fd == fd)
+            return &timers[i];
+    return NULL;
+}
+
+bool interpose_is_timer(int fd) {
+    return timer_of(fd) != NULL;
+}
+
+EXPORT int timerfd_create(int clock, int flags) {
+    int fd = (int)syscall(SYS_timerfd_create, clock, flags);
+    if (fd >= 0 && by_subject(INTERPOSE_TIME) && timer_count < TIMERS_MAX)
+        timers[timer_count++] = (struct timer){.fd = fd, .clock = clock, .expiry = INTERPOSE_NEVER};
+    return fd;
+}
+
+static uint64_t epoch_of(const struct timer *t) {
+    return t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM ? EPOCH_NS : 0;
+}
+
+/* The timerfds are real, but it is the virtual clock that sets them off, by a time that is long
+ * past. */
+static void expire_timers(void) {
+    for (unsigned i = 0; i < timer_count; i++) {
+        struct timer *t = &timers[i];
+        if (t->expiry > hooks.clock())
+            continue;
+        struct itimerspec past = {.it_value.tv_nsec = 1};
+        struct pollfd until = {.fd = t->fd, .events = POLLIN};
+        struct timespec limit = {.tv_sec = 1};
+        t->expiry = t->interval != 0 ? t->expiry + t->interval : INTERPOSE_NEVER;
+        syscall(SYS_timerfd_settime, t->fd, TFD_TIMER_ABSTIME, &past, NULL);
+        syscall(SYS_ppoll, &until, 1, &limit, NULL, 0);
+    }
+}
+
+static void remaining(const struct timer *t, struct itimerspec *value) {
+    uint64_t now = hooks.clock(), left = t->expiry == INTERPOSE_NEVER ? 0
+                                         : t->expiry > now            ? t->expiry - now
+                                                                      : 1;
+    value->it_value = (struct timespec){(time_t)(left / SECOND_NS), (long)(left % SECOND_NS)};
+    value->it_interval =
+        (struct timespec){(time_t)(t->interval / SECOND_NS), (long)(t->interval % SECOND_NS)};
+}
+
+EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value,
+                           struct itimerspec *old) {
+    struct timer *t = by_subject(INTERPOSE_TIME) ? timer_of(fd) : NULL;
+    if (t == NULL || value == NULL)
+        return (int)syscall(SYS_timerfd_settime, fd, flags, value, old);
+    if (old != NULL)
+        remaining(t, old);
+    struct itimerspec never = {.it_value.tv_sec = 0};
+    /* forgets what had expired */
+    int result = (int)syscall(SYS_timerfd_settime, fd, 0, &never, NULL);
+    uint64_t at = (uint64_t)duration_ns(&value->it_value);
+    t->interval = (uint64_t)duration_ns(&value->it_interval);
+    if (at == 0)
+        t->expiry = INTERPOSE_NEVER;
+    else if (at >= INTERPOSE_END)
+        t->expiry = INTERPOSE_NEVER - PAST_NS;
+    else if ((flags & TFD_TIMER_ABSTIME) != 0)
+        t->expiry = at > epoch_of(t) ? at - epoch_of(t) : 0;
+    else
+        t->expiry = at < INTERPOSE_NEVER - hooks.clock() - PAST_NS ? hooks.clock() + at
+                                                                   : INTERPOSE_NEVER - PAST_NS;
+    expire_timers();
+    return result;
+}
+
+EXPORT int timerfd_gettime(int fd, struct itimerspec *value) {
+    struct timer *t = by_subject(INTERPOSE_TIME) ? timer_of(fd) : NULL;
+    if (t == NULL)
+        return (int)syscall(SYS_timerfd_gettime, fd, value);
+    remaining(t, value);
+    return 0;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static uint64_t next_timer(void) {
+    uint64_t next = INTERPOSE_NEVER;
+    for (unsigned i = 0; i < timer_count; i++)
+        next = timers[i].expiry < next ? timers[i].expiry : next;
+    return next;
+}
+
+static int64_t outcome(long result) {
+    return result < 0 ? -errno : result;
+}
+
+bool interpose_other_threads(void) {
+    struct stat tasks;
+    return stat("/proc/self/task", &tasks) != 0 ||
+           tasks.st_nlink > 3; /* ".", "..", and one for each */
+}
+
+void interpose_grace(void) {
+    struct timespec time = {0, GRACE_MS * 1000000L};
+    syscall(SYS_ppoll, NULL, 0, &time, NULL, 0);
+}
+
+/* One wait of whatever kind, of which `look` is the one that does not sleep. Returns what it
+ * returns, or -1 with errno. */
+static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int timeout_ms),
+                          void *call) {
+    uint64_t begun = hooks.clock();
+    uint64_t left = begun < INTERPOSE_END ? INTERPOSE_END - begun : 0, asked = (uint64_t)timeout_ns;
+    uint64_t end = timeout_ns < 0 ? INTERPOSE_NEVER : begun + (asked < left ? asked : left);
+    inside = false;
+    int64_t ready = -hooks.wait_begins(timeout_ns);
+    for (bool patient = true; ready == 0;) {
+        expire_timers(); /* the program may have moved the clock */
+        ready = look(call, 0);
+        if (ready != 0 || timeout_ns == 0 || hooks.clock() >= end)
+            break;
+        /* what they do takes real time */
+        if (patient && hooks.looks_unlawful() && interpose_other_threads()) {
+            patient = false;
+            ready = look(call, GRACE_MS);
+            continue;
+        }
+        if (hooks.blocked(timeout_ns)) {
+            patient = true;
+            continue;
+        }
+        uint64_t next = next_timer();
+        next = next < end ? next : end;
+        if (patient && next == INTERPOSE_NEVER && interpose_other_threads()) {
+            patient = false;
+            ready = look(call, GRACE_MS);
+            continue;
+        }
+        if (next == INTERPOSE_NEVER)
+            hooks.forever();
+        hooks.advance(next + PAST_NS);
+        expire_timers();
+    }
+    hooks.wait_ends((int)ready);
+    inside = true;
+    if (ready >= 0)
+        return (int)ready;
+    errno = (int)-ready;
+    return -1;
+}
+
+struct epoll_call {
+    int epfd, max;
+    struct epoll_event *events;
+    const sigset_t *mask;
+};
+
+static int64_t look_epoll(void *self, int timeout_ms) {
+    struct epoll_call *call = self;
+    int64_t ready = outcome(
+        syscall(SYS_epoll_pwait, call->epfd, call->events, call->max, timeout_ms, call->mask, 8));
+    if (ready > 0) {
+        report.epfd = call->epfd;
+        report.event = call->events[0];
+    }
+    return ready;
+}
+
+/* The kernel says which number a registration has, also when that number was closed since. */
+int interpose_reported(uint32_t *events) {
+    char path[64], line[256];
+    int fd = report.fd, found;
+    unsigned mask;
+    unsigned long long data;
+    *events = report.event.events;
+    if (report.epfd < 0)
+        return fd;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", report.epfd);
+    FILE *info = fopen(path, "r");
+    for (fd = -1; info != NULL && fgets(line, sizeof line, info) != NULL;)
+        if (sscanf(line, "tfd: %d events: %x data: %llx", &found, &mask, &data) == 3 &&
+            data == report.event.data.u64)
+            fd = found;
+    if (info != NULL)
+        fclose(info);
+    return fd;
+}
+
+static int64_t milliseconds(int timeout) {
+    return timeout < 0 ? -1 : (int64_t)timeout * 1000000;
+}
+
+EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
+                       const sigset_t *mask) {
+    struct epoll_call call = {epfd, max, events, mask};
+    if (by_subject(INTERPOSE_TIME))
+        return wait_virtually(milliseconds(timeout), look_epoll, &call);
+    return (int)syscall(SYS_epoll_pwait, epfd, events, max, timeout, mask, 8);
+}
+
+EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
+    IN_WORLD(int, __wrap_epoll_wait(epfd, events, max, timeout))
+    return epoll_pwait(epfd, events, max, timeout, NULL);
+}
+
+EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
+                        const struct timespec *timeout, const sigset_t *mask) {
+    IN_WORLD(int, __wrap_epoll_pwait2(epfd, events, max, timeout, mask))
+    struct epoll_call call = {epfd, max, events, mask};
+    if (by_subject(INTERPOSE_TIME))
+        return wait_virtually(timeout == NULL ? -1 : duration_ns(timeout), look_epoll, &call);
+    return (int)syscall(SYS_epoll_pwait2, epfd, events, max, timeout, mask, 8);
+}
+
+struct poll_call {
+    struct pollfd *fds;
+    nfds_t count;
+    const sigset_t *mask;
+};
+
+static int64_t look_poll(void *self, int timeout_ms) {
+    struct poll_call *call = self;
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    int64_t ready = outcome(syscall(SYS_ppoll, call->fds, call->count, &timeout, call->mask, 8));
+    for (nfds_t i = call->count; ready > 0 && i-- > 0;)
+        if (call->fds[i].revents != 0) {
+            report.epfd = -1;
+            report.fd = call->fds[i].fd;
+            report.event.events = (uint32_t)(unsigned short)call->fds[i].revents;
+        }
+    return ready;
+}
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *mask) {
+    struct poll_call call = {fds, count, mask};
+    struct timespec copy;
+    if (by_subject(INTERPOSE_TIME))
+        return wait_virtually(timeout == NULL ? -1 : duration_ns(timeout), look_poll, &call);
+    if (timeout != NULL)
+        copy = *timeout; /* the kernel writes to it */
+    return (int)syscall(SYS_ppoll, fds, count, timeout == NULL ? NULL : &copy, mask, 8);
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout) {
+    struct timespec precise = {timeout / 1000, timeout % 1000 * 1000000L};
+    return ppoll(fds, count, timeout < 0 ? NULL : &precise, NULL);
+}
+
+/* What a library calls that was compiled with _FORTIFY_SOURCE. */
+int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size);
+int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                const sigset_t *mask, size_t size);
+
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size) {
+    (void)size;
+    return poll(fds, count, timeout);
+}
+
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                       const sigset_t *mask, size_t size) {
+    (void)size;
+    return ppoll(fds, count, timeout, mask);
+}
+
+struct select_call {
+    int count;
+    fd_set *sets[3], asked[3];
+    const sigset_t *mask;
+};
+
+/* The kernel writes to the time, and takes the mask with its size. */
+static int64_t select_now(int count, fd_set *const sets[3], struct timespec *timeout,
+                          const sigset_t *mask) {
+    struct {
+        const sigset_t *mask;
+        size_t size;
+    } both = {mask, 8};
+    return outcome(syscall(SYS_pselect6, count, sets[0], sets[1], sets[2], timeout, &both));
+}
+
+static int64_t look_select(void *self, int timeout_ms) {
+    struct select_call *call = self;
+    struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+    for (unsigned i = 0; i < 3; i++)
+        if (call->sets[i] != NULL)
+            *call->sets[i] = call->asked[i];
+    int64_t ready = select_now(call->count, call->sets, &timeout, call->mask);
+    static const uint32_t events[] = {POLLIN, POLLOUT, POLLPRI};
+    for (int fd = 0; ready > 0 && fd < call->count; fd++)
+        for (unsigned i = 0; i < 3; i++)
+            if (call->sets[i] != NULL && FD_ISSET(fd, call->sets[i])) {
+                report.epfd = -1;
+                report.fd = fd;
+                report.event.events = events[i];
+            }
+    return ready;
+}
+
+EXPORT int pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+                   const struct timespec *restrict timeout, const sigset_t *restrict mask) {
+    struct select_call call = {count, {in, out, except}, {{{0}}}, mask};
+    struct timespec precise = {0};
+    if (timeout != NULL)
+        precise = *timeout;
+    if (!by_subject(INTERPOSE_TIME)) {
+        int64_t ready = select_now(count, call.sets, timeout == NULL ? NULL : &precise, mask);
+        errno = ready < 0 ? (int)-ready : errno;
+        return ready < 0 ? -1 : (int)ready;
+    }
+    for (unsigned i = 0; i < 3; i++)
+        if (call.sets[i] != NULL)
+            call.asked[i] = *call.sets[i];
+    return wait_virtually(timeout == NULL ? -1 : duration_ns(&precise), look_select, &call);
+}
+
+EXPORT int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
+                  struct timeval *restrict timeout) {
+    struct timespec precise = {0};
+    if (timeout != NULL)
+        precise = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+    return pselect(count, in, out, except, timeout == NULL ? NULL : &precise, NULL);
+}
+
+/* Sleeping is waiting for nothing: only time passes. */
+static int64_t look_nowhere(void *self, int timeout_ms) {
+    (void)self, (void)timeout_ms;
+    return 0;
+}
+
+EXPORT int nanosleep(const struct timespec *duration, struct timespec *rest) {
+    if (!by_subject(INTERPOSE_TIME))
+        return (int)syscall(SYS_nanosleep, duration, rest);
+    return wait_virtually(duration_ns(duration), look_nowhere, NULL);
+}
+
+/* An absolute time is one of the virtual clock. Returns the error, and leaves errno alone. */
+EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *duration,
+                           struct timespec *rest) {
+    struct timespec now, left = *duration;
+    int kept = errno, result;
+    if (!by_subject(INTERPOSE_TIME)) {
+        result = (int)syscall(SYS_clock_nanosleep, clock, flags, duration, rest) == 0 ? 0 : errno;
+        errno = kept;
+        return result;
+    }
+    if ((flags & TIMER_ABSTIME) != 0) {
+        clock_gettime(clock, &now);
+        int64_t until = duration_ns(duration), from = duration_ns(&now);
+        uint64_t ns = until > from ? (uint64_t)(until - from) : 0;
+        left = (struct timespec){(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)};
+    }
+    result = nanosleep(&left, rest) == 0 ? 0 : errno;
+    errno = kept;
+    return result;
+}
+
+EXPORT int usleep(useconds_t duration) {
+    struct timespec precise = {duration / 1000000, (long)(duration % 1000000) * 1000};
+    return nanosleep(&precise, NULL);
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+/* The C library's, or a sanitizer's that stands before it: no name leads there any more, for the
+ * name is taken here. */
+static struct {
+    int (*create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
+                  void *argument);
+    int (*join)(pthread_t thread, void **result);
+    int (*lock)(pthread_mutex_t *mutex);
+    int (*wait)(pthread_cond_t *condition, pthread_mutex_t *mutex);
+    int (*signal)(pthread_cond_t *condition);
+    int (*broadcast)(pthread_cond_t *condition);
+} real;
+
+extern int __interceptor_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                                        void *(*start)(void *), void *argument)
+    __attribute__((weak));
+
+static void *next_of(const char *name) {
+    void *found = dlsym(RTLD_NEXT, name);
+    if (found == NULL)
+        _exit(2);
+    return found;
+}
+
+/* Not in a constructor: those of libraries come before it, and lock mutexes. */
+static void find_real(void) {
+    *(void **)&real.join = next_of("pthread_join");
+    *(void **)&real.wait = next_of("pthread_cond_wait");
+    *(void **)&real.signal = next_of("pthread_cond_signal");
+    *(void **)&real.broadcast = next_of("pthread_cond_broadcast");
+    *(void **)&real.create = next_of("pthread_create");
+    if (__interceptor_pthread_create != NULL)
+        real.create = __interceptor_pthread_create;
+    *(void **)&real.lock = next_of("pthread_mutex_lock");
+}
+
+#define REAL(call) (real.lock == NULL ? find_real() : (void)0, real.call)
+
+void interpose_participants(void) {
+    participants_wanted = true;
+}
+
+struct interpose_call interpose_call(const struct participant *participant) {
+    return participant->call;
+}
+
+bool interpose_sleeps(const struct participant *participant) {
+    return participant->ended || participant->condition != NULL;
+}
+
+enum interpose_stop interpose_step(struct participant *participant, bool at_locks) {
+    if (participant->ended)
+        return INTERPOSE_ENDED;
+    if (participant->condition != NULL)
+        return INTERPOSE_PARKED;
+    participant->at_locks = at_locks;
+    sem_post(&participant->go);
+    await(&participant->halted);
+    return participant->stop;
+}
+
+unsigned interpose_participants_left(void) {
+    unsigned left = 0;
+    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
+        left += participants[i].used && !participants[i].ended;
+    return left;
+}
+
+static void end_participant(void *self) {
+    struct participant *participant = self;
+    participant->ended = true;
+    participant->stop = INTERPOSE_ENDED;
+    me = NULL;
+    sem_post(&participant->halted);
+}
+
+static void *run_participant(void *self) {
+    struct participant *participant = self;
+    await(&participant->go);
+    pthread_cleanup_push(end_participant, participant); /* also when it calls pthread_exit */
+    me = participant;
+    if (participant->start != NULL)
+        participant->result = participant->start(participant->argument);
+    pthread_cleanup_pop(1);
+    return participant->result;
+}
+
+static int begin_participant(pthread_t *thread, const pthread_attr_t *attributes,
+                             void *(*start)(void *), void *argument) {
+    pthread_t ignored;
+    unsigned i = 0;
+    while (i < INTERPOSE_THREADS_MAX && participants[i].used)
+        i++;
+    if (i == INTERPOSE_THREADS_MAX)
+        return EAGAIN;
+    struct participant *participant = &participants[i];
+    memset(participant, 0, sizeof *participant);
+    sem_init(&participant->go, 0, 0);
+    sem_init(&participant->halted, 0, 0);
+    int error = REAL(create)(&participant->thread, attributes, run_participant, participant);
+    if (error != 0)
+        return error;
+    participant->used = true;
+    error = __wrap_pthread_create(&ignored, attributes, start, participant);
+    if (error != 0) { /* the world has refused it: it ends before it has begun */
+        (void)interpose_step(participant, false);
+        REAL(join)(participant->thread, NULL);
+        participant->used = false;
+        return error;
+    }
+    participant->start = start;
+    participant->argument = argument;
+    *thread = participant->thread;
+    return 0;
+}
+
+EXPORT int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes,
+                          void *(*start)(void *), void *restrict argument) {
+    if (!participants_wanted || !by_subject(INTERPOSE_WORLD))
+        return REAL(create)(thread, attributes, start, argument);
+    IN_WORLD(int, begin_participant(thread, attributes, start, argument))
+    return EAGAIN; /* not reached */
+}
+
+static int join_participant(struct participant *participant, void **result) {
+    /* the observer lets it end */
+    (void)__wrap_pthread_join((pthread_t)(uintptr_t)participant, NULL);
+    participant->used = false;
+    return REAL(join)(participant->thread, result);
+}
+
+EXPORT int pthread_join(pthread_t thread, void **result) {
+    struct participant *participant = NULL;
+    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
+        if (participants[i].used && pthread_equal(participants[i].thread, thread))
+            participant = &participants[i];
+    if (participant != NULL)
+        IN_WORLD(int, join_participant(participant, result))
+    return REAL(join)(thread, result);
+}
+
+/* A mutex that another participant has is tried again when this one is let go on. */
+static int lock_stepwise(pthread_mutex_t *mutex, enum interpose_stop stop) {
+    int result;
+    while ((result = pthread_mutex_trylock(mutex)) == EBUSY)
+        halt(stop);
+    return result;
+}
+
+EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex) {
+    if (!participates())
+        return REAL(lock)(mutex);
+    if (me->at_locks)
+        halt(INTERPOSE_LOCK);
+    return lock_stepwise(mutex, INTERPOSE_LOCK);
+}
+
+/* Others are let go on until one of them has told of the condition. */
+static int wait_for_participants(pthread_cond_t *condition, pthread_mutex_t *mutex) {
+    int result = 0;
+    for (awaited = condition; awaited != NULL && result == 0;)
+        result = __wrap_pthread_cond_wait(condition, mutex);
+    return result;
+}
+
+EXPORT int pthread_cond_wait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex) {
+    if (participates()) {
+        me->condition = condition;
+        pthread_mutex_unlock(mutex);
+        halt(INTERPOSE_PARKED);
+        return lock_stepwise(mutex, INTERPOSE_PARKED);
+    }
+    if (participants_wanted)
+        IN_WORLD(int, wait_for_participants(condition, mutex))
+    return REAL(wait)(condition, mutex);
+}
+
+/* Who gives way waits for others. */
+EXPORT int sched_yield(void) {
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pthread_cond_t nothing = PTHREAD_COND_INITIALIZER;
+    if (participates())
+        halt(INTERPOSE_LOCK);
+    else if (participants_wanted && enter_world()) {
+        pthread_mutex_lock(&mutex);
+        (void)__wrap_pthread_cond_wait(&nothing, &mutex);
+        pthread_mutex_unlock(&mutex);
+        leave_world();
+    }
+    return (int)syscall(SYS_sched_yield);
+}
+
+/* A signal lets one participant go on: who means all of them has to say so. */
+static void tell(const pthread_cond_t *condition, bool all) {
+    if (awaited == condition)
+        awaited = NULL;
+    for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
+        if (participants[i].condition == condition) {
+            participants[i].condition = NULL;
+            if (!all)
+                return;
+        }
+}
+
+EXPORT int pthread_cond_signal(pthread_cond_t *condition) {
+    if (participants_wanted)
+        tell(condition, false);
+    return REAL(signal)(condition);
+}
+
+EXPORT int pthread_cond_broadcast(pthread_cond_t *condition) {
+    if (participants_wanted)
+        tell(condition, true);
+    return REAL(broadcast)(condition);
+}
+
+#else
+typedef int nothing_here;
+#endif

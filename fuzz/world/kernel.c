@@ -1,0 +1,1621 @@
+/* A simulated Linux: pipes, AF_UNIX sockets, eventfd, timerfd, a regular file and epoll, as far as
+ * the loop can see them. It implements world_simulated of fuzz/world/world.h; its system calls are
+ * reached through fuzz/world/wrap.c.
+ *
+ * Everything lies in static tables and nothing depends on the real system: the same program always
+ * sees the same world. What is in use stands in bit masks, so that a new world costs a few stores
+ * and not a pass over the tables.
+ *
+ * The behaviour follows Linux 6.x to the errno; tests/unit/test_kernel.c runs the same scenarios on
+ * both. Data has no content: what is read is filled with a pattern. Sizes are in kernel.h, far
+ * smaller than those of Linux. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/un.h>
+
+#include "../driver/lockstep.h"
+#include "kernel.h"
+
+#define NONE           0xff
+#define PATTERN        'e'
+#define SHUT_IN        1
+#define SHUT_OUT       2
+#define SHUT_BOTH      3
+#define INTERESTS      (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP)
+#define WAKE_ALL       UINT32_MAX
+#define KEY_READABLE   (EPOLLIN | EPOLLPRI)
+#define NUMBERS_AT_ALL 7u /* the numbers 0, 1 and 2 are in use from the start */
+
+enum file_kind {
+    FILE_PIPE_READER,
+    FILE_PIPE_WRITER,
+    FILE_STREAM,
+    FILE_DATAGRAM,
+    FILE_EVENTFD,
+    FILE_TIMERFD,
+    FILE_REGULAR,
+    FILE_EPOLL,
+};
+
+enum socket_state {
+    SOCKET_FRESH,
+    SOCKET_LISTENING,
+    SOCKET_CONNECTING, /* in progress, as AF_UNIX never is: from here on it behaves as TCP does */
+    SOCKET_FAILED,     /* … and came to nothing */
+    SOCKET_CONNECTED,
+};
+
+/* An open file: what a descriptor number names. It lives while a number names it, the world holds
+ * it as the other end, or it waits in a listener's queue. */
+struct file {
+    uint8_t kind;
+    uint8_t numbers; /* how many numbers name it */
+    uint8_t peer;    /* the other end, or NONE */
+    bool peer_gone;  /* there was another end and it is closed */
+    bool held;       /* the other end of a descriptor, in the world's hands: no number names it */
+    bool own;        /* made by the loop */
+    uint8_t state;   /* of a socket */
+    uint8_t shutdown;
+    bool was_full; /* of a pipe's writer: the pipe was full when its reader was closed */
+    uint8_t count; /* pages of a pipe; datagrams; connections that wait for accept */
+    int error;     /* pending on a socket */
+    /* what waits to be read at this end, as it weighs on the other end's send buffer */
+    uint32_t queued;
+    /* of a listener; of another socket: the name of its other end, which is a listener's or none
+     * (0) */
+    uint32_t name;
+    uint16_t begun; /* of a stream socket: bytes that were read of the first of its messages */
+    union {
+        struct {
+            uint16_t start, length;
+        } page[KERNEL_PAGES]; /* at the reader */
+        /* lengths: of datagrams, or of the pieces in which a stream was sent */
+        uint16_t message[KERNEL_MESSAGES];
+        uint8_t pending[KERNEL_BACKLOG + 1]; /* the server's ends */
+        uint64_t counter;
+        struct {
+            /* armed: in this order among equals; expiry: also of a connect in progress */
+            uint64_t expiry, armed;
+            bool expired;
+        } timer;
+        struct {
+            uint64_t size, position;
+        } regular;
+        struct {
+            uint8_t ready[KERNEL_WATCHES], count;
+        } epoll; /* watches in the order in which they became ready */
+    };
+};
+
+/* A registration with an epoll instance. */
+struct watch {
+    uint8_t epoll, number, file;
+    bool ready; /* it is in the instance's list */
+    uint32_t events;
+    uint64_t serial; /* of its making */
+    epoll_data_t data;
+};
+
+struct fault {
+    uint8_t call;
+    uint64_t after; /* it hits the call that brings this to 0 */
+    int error;
+};
+
+static struct {
+    uint64_t clock_ns;
+    uint64_t files_used, numbers_used, watches_used; /* bit masks */
+    uint64_t epolls, timers, connecting;             /* masks of files */
+    uint64_t installs, watches, armings;
+    uint64_t order;
+    uint64_t batch;     /* 0: no limit */
+    unsigned limit;     /* the program gets no number from here on */
+    uint32_t listeners; /* names given so far */
+    uint32_t faulty;    /* mask of calls that have a pending fault */
+    unsigned faults;
+    unsigned spurious; /* mask of handles */
+    uint8_t newest_epoll;
+    /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
+    int8_t gives;
+    int8_t handle[PROGRAM_HANDLES]; /* number, or -1 */
+    uint32_t spurious_events[PROGRAM_HANDLES];
+    struct fault fault[KERNEL_FAULTS];
+    struct {
+        uint8_t file;
+        uint64_t installed;
+    } number[KERNEL_NUMBERS];
+    struct file file[KERNEL_FILES];
+    struct watch watch[KERNEL_WATCHES];
+} k;
+
+/* Where the bytes of a send go: not static, so that no compiler drops the reading of the caller's
+ * buffer. */
+unsigned char kernel_sink[KERNEL_SNDBUF];
+
+const struct kernel_sizes kernel_small = {
+    .page = KERNEL_PAGE,
+    .send_buffer = KERNEL_SNDBUF,
+    .writable = KERNEL_SNDBUF / 4,
+    .piece = KERNEL_CHUNK,
+    .message = KERNEL_MESSAGE,
+};
+const struct kernel_sizes *kernel_sizes = &kernel_small;
+bool kernel_limit_met;
+
+static unsigned lowest(uint64_t mask) {
+    return (unsigned)__builtin_ctzll(mask);
+}
+
+static uint64_t bit(unsigned index) {
+    return (uint64_t)1 << index;
+}
+
+static unsigned index_of(const struct file *f) {
+    return (unsigned)(f - k.file);
+}
+
+static struct file *peer_of(const struct file *f) {
+    return f->peer == NONE ? NULL : &k.file[f->peer];
+}
+
+static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
+    uint64_t longest = (KERNEL_HORIZON - clock_ns) / 1000;
+    return clock_ns + 1000 * (value_us < longest ? value_us : longest);
+}
+
+/* ---- descriptor numbers and open files ------------------------------------------------------- */
+
+static struct file *file_new(enum file_kind kind) {
+    if (k.files_used == UINT64_MAX) {
+        kernel_limit_met = true;
+        return NULL;
+    }
+    unsigned index = lowest(~k.files_used);
+    k.files_used |= bit(index);
+    struct file *f = &k.file[index];
+    memset(f, 0, sizeof *f);
+    f->kind = (uint8_t)kind;
+    f->peer = NONE;
+    return f;
+}
+
+static void file_free(struct file *f) {
+    uint64_t gone = ~bit(index_of(f));
+    k.files_used &= gone;
+    k.epolls &= gone;
+    /* the loop has given up the new one: it goes on with the old one */
+    if (k.newest_epoll == index_of(f))
+        k.newest_epoll = k.epolls != 0 ? (uint8_t)lowest(k.epolls) : NONE;
+    k.timers &= gone;
+    k.connecting &= gone;
+}
+
+static struct file *named(int fd) {
+    if (fd < 0 || fd >= KERNEL_NUMBERS ||
+        !(k.numbers_used & ~(uint64_t)NUMBERS_AT_ALL & bit((unsigned)fd)))
+        return NULL;
+    return &k.file[k.number[fd].file];
+}
+
+static int64_t install_at(struct file *f, unsigned number) {
+    k.numbers_used |= bit(number);
+    k.number[number].file = (uint8_t)index_of(f);
+    k.number[number].installed = ++k.installs;
+    f->numbers++;
+    return number;
+}
+
+/* The numbers that the program can get. */
+static uint64_t numbers_free(void) {
+    return ~k.numbers_used & (bit(k.limit) - 1);
+}
+
+static int64_t install(struct file *f) {
+    uint64_t unused = f->own ? ~k.numbers_used & ~(bit(KERNEL_OWN_FROM) - 1) : numbers_free();
+    return unused == 0 ? -EMFILE : install_at(f, lowest(unused));
+}
+
+static void pair(struct file *f, struct file *other) {
+    f->peer = (uint8_t)index_of(other);
+    other->peer = (uint8_t)index_of(f);
+}
+
+/* ---- readiness ------------------------------------------------------------------------------- */
+
+static bool sockets_have(const struct file *f, unsigned end) {
+    return (f->shutdown & end) != 0;
+}
+
+static uint32_t readiness_of_socket(const struct file *f) {
+    if (f->state == SOCKET_CONNECTING)
+        return 0; /* like TCP before its handshake */
+    uint32_t events = f->error != 0 ? EPOLLERR : 0;
+    if (f->shutdown == SHUT_BOTH)
+        events |= EPOLLHUP;
+    if (sockets_have(f, SHUT_IN))
+        events |= EPOLLRDHUP | EPOLLIN;
+    if (f->queued > 0 || f->count > 0)
+        events |= EPOLLIN;
+    if (f->kind == FILE_STREAM && f->state == SOCKET_FRESH)
+        events |= EPOLLHUP;
+    const struct file *peer = peer_of(f);
+    if (f->state != SOCKET_LISTENING && (peer == NULL || peer->queued <= kernel_sizes->writable))
+        events |= EPOLLOUT;
+    return events;
+}
+
+static uint32_t readiness(const struct file *f) {
+    const struct file *peer = peer_of(f);
+    switch (f->kind) {
+    case FILE_PIPE_READER: return (f->count > 0 ? EPOLLIN : 0u) | (peer == NULL ? EPOLLHUP : 0u);
+    case FILE_PIPE_WRITER:
+        if (peer == NULL)
+            return EPOLLERR | (f->was_full ? 0u : EPOLLOUT);
+        return peer->count < KERNEL_PAGES ? EPOLLOUT : 0;
+    case FILE_STREAM:
+    case FILE_DATAGRAM: return readiness_of_socket(f);
+    case FILE_EVENTFD:
+        return (f->counter > 0 ? EPOLLIN : 0u) | (f->counter < UINT64_MAX - 1 ? EPOLLOUT : 0u) |
+               (f->counter == UINT64_MAX ? EPOLLERR : 0u);
+    case FILE_TIMERFD: return f->timer.expired ? EPOLLIN : 0;
+    default: return 0; /* epoll instances inside epoll instances are not simulated */
+    }
+}
+
+static void ready_put(struct watch *w) {
+    struct file *epoll = &k.file[w->epoll];
+    if (!w->ready)
+        epoll->epoll.ready[epoll->epoll.count++] = (uint8_t)(w - k.watch);
+    w->ready = true;
+}
+
+/* What Linux does for the waiters of a file: a watch joins the ready list when it asks for one of
+ * the events in `key`. Whether it is really ready is seen when somebody waits. Of several watches
+ * of one file the newest comes first. */
+static void wake(const struct file *f, uint32_t key) {
+    for (uint64_t below = UINT64_MAX;;) {
+        struct watch *newest = NULL;
+        for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
+            struct watch *w = &k.watch[lowest(left)];
+            if (w->file == index_of(f) && w->serial < below &&
+                (newest == NULL || w->serial > newest->serial))
+                newest = w;
+        }
+        if (newest == NULL)
+            return;
+        if (key & (newest->events | EPOLLERR | EPOLLHUP))
+            ready_put(newest);
+        below = newest->serial;
+    }
+}
+
+/* ---- closing --------------------------------------------------------------------------------- */
+
+static void watch_free(struct watch *w) {
+    struct file *epoll = &k.file[w->epoll];
+    unsigned kept = 0;
+    for (unsigned i = 0; w->ready && i < epoll->epoll.count; i++)
+        if (epoll->epoll.ready[i] != w - k.watch)
+            epoll->epoll.ready[kept++] = epoll->epoll.ready[i];
+    if (w->ready)
+        epoll->epoll.count = (uint8_t)kept;
+    k.watches_used &= ~bit((unsigned)(w - k.watch));
+}
+
+/* The other end learns that f is closed. An end in the world's hands goes with it: nobody can name
+ * it any more. */
+static void hang_up(struct file *f, bool never_accepted) {
+    struct file *peer = peer_of(f);
+    if (peer == NULL)
+        return;
+    f->peer = NONE;
+    peer->peer = NONE;
+    peer->peer_gone = true;
+    if (peer->held) {
+        file_free(peer);
+        return;
+    }
+    if (f->kind == FILE_PIPE_READER)
+        peer->was_full = f->count == KERNEL_PAGES;
+    if (f->kind == FILE_STREAM) {
+        peer->shutdown = SHUT_BOTH;
+        if (f->queued > 0 || never_accepted)
+            peer->error = ECONNRESET;
+    }
+    if (f->kind != FILE_DATAGRAM)
+        wake(peer, WAKE_ALL);
+    else if (f->queued > 0)
+        wake(peer, EPOLLOUT); /* what was on its way is gone: there is room */
+}
+
+static void file_release(struct file *f) {
+    for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
+        struct watch *w = &k.watch[lowest(left)];
+        if (w->file == index_of(f) || w->epoll == index_of(f))
+            watch_free(w);
+    }
+    for (unsigned i = 0; f->state == SOCKET_LISTENING && i < f->count; i++) {
+        hang_up(&k.file[f->pending[i]], true);
+        file_free(&k.file[f->pending[i]]);
+    }
+    hang_up(f, false);
+    file_free(f);
+}
+
+static void number_release(int fd) {
+    struct file *f = named(fd);
+    assert(f != NULL && f->numbers > 0);
+    k.numbers_used &= ~bit((unsigned)fd);
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (k.handle[d] == fd)
+            k.handle[d] = -1;
+    if (--f->numbers == 0)
+        file_release(f);
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+static int fault_slow(enum faulty_call call) {
+    int error = 0;
+    unsigned kept = 0;
+    k.faulty = 0;
+    for (unsigned i = 0; i < k.faults; i++) {
+        struct fault *f = &k.fault[i];
+        if (f->call == call && f->after > 0)
+            f->after--;
+        if (f->call == call && f->after == 0 && error == 0) {
+            error = f->error;
+            continue;
+        }
+        k.faulty |= 1u << f->call;
+        k.fault[kept++] = *f;
+    }
+    k.faults = kept;
+    return error;
+}
+
+/* The errno with which this call has to fail, or 0. The loop's own descriptors are spared: their
+ * failing tells nothing of a law, and would let a wake-up last for ever. */
+static int fault(enum faulty_call call, int fd) {
+    if (!(k.faulty & (1u << call)))
+        return 0;
+    const struct file *f = named(fd);
+    return f != NULL && f->own ? 0 : fault_slow(call);
+}
+
+/* ---- the caller's memory --------------------------------------------------------------------- */
+
+/* Reads or fills `length` bytes of the caller's buffers as Linux would, so that a sanitizer sees
+ * the use of dead ones. */
+static void take(const struct iovec *vector, size_t vectors, size_t length) {
+    for (size_t i = 0; i < vectors && length > 0; i++) {
+        size_t part = vector[i].iov_len < length ? vector[i].iov_len : length;
+        for (size_t at = 0; at < part; at += sizeof kernel_sink) {
+            size_t piece = part - at < sizeof kernel_sink ? part - at : sizeof kernel_sink;
+            memcpy(kernel_sink, (const char *)vector[i].iov_base + at, piece);
+        }
+        length -= part;
+    }
+}
+
+static void fill(const struct iovec *vector, size_t vectors, size_t length) {
+    for (size_t i = 0; i < vectors && length > 0; i++) {
+        size_t part = vector[i].iov_len < length ? vector[i].iov_len : length;
+        if (part > 0)
+            memset(vector[i].iov_base, PATTERN, part);
+        length -= part;
+    }
+}
+
+static size_t size_of(const struct iovec *vector, size_t vectors) {
+    size_t size = 0;
+    for (size_t i = 0; i < vectors; i++)
+        size += vector[i].iov_len;
+    return size;
+}
+
+/* ---- pipes ----------------------------------------------------------------------------------- */
+
+static int64_t pipe_read(struct file *f, size_t length) {
+    size_t done = 0;
+    bool was_full = f->count == KERNEL_PAGES;
+    if (length == 0)
+        return 0;
+    if (f->count == 0)
+        return f->peer == NONE ? 0 : -EAGAIN;
+    while (f->count > 0 && done < length) {
+        size_t part = f->page[0].length < length - done ? f->page[0].length : length - done;
+        done += part;
+        f->page[0].start = (uint16_t)(f->page[0].start + part);
+        f->page[0].length = (uint16_t)(f->page[0].length - part);
+        if (f->page[0].length == 0)
+            memmove(&f->page[0], &f->page[1], --f->count * sizeof f->page[0]);
+    }
+    if (was_full && f->count < KERNEL_PAGES && f->peer != NONE)
+        wake(peer_of(f), EPOLLOUT);
+    return (int64_t)done;
+}
+
+/* As pipe_write of Linux: the odd bytes go into the last page if they all fit there, the rest into
+ * free pages. */
+static int64_t pipe_write(const struct file *writer, size_t length) {
+    size_t done = 0;
+    struct file *f = peer_of(writer);
+    if (length == 0)
+        return 0;
+    if (f == NULL)
+        return -EPIPE;
+    size_t page = kernel_sizes->page, odd = length % page;
+    unsigned last = f->count - 1u;
+    if (odd > 0 && f->count > 0 && f->page[last].start + f->page[last].length + odd <= page) {
+        f->page[last].length = (uint16_t)(f->page[last].length + odd);
+        done = odd;
+    }
+    while (done < length && f->count < KERNEL_PAGES) {
+        size_t part = length - done < page ? length - done : page;
+        f->page[f->count].start = 0;
+        f->page[f->count++].length = (uint16_t)part;
+        done += part;
+    }
+    if (done == 0)
+        return -EAGAIN;
+    wake(f, EPOLLIN);
+    return (int64_t)done;
+}
+
+/* ---- sockets --------------------------------------------------------------------------------- */
+
+static bool is_socket(const struct file *f) {
+    return f->kind == FILE_STREAM || f->kind == FILE_DATAGRAM;
+}
+
+static int error_taken(struct file *f) {
+    int error = f->error;
+    f->error = 0;
+    return error;
+}
+
+/* What a message weighs on the sender's buffer for as long as it is not wholly read. */
+static uint32_t cost(size_t length) {
+    return kernel_sizes->cost != NULL ? kernel_sizes->cost[length]
+                                      : (uint32_t)length + KERNEL_MESSAGE_COST;
+}
+
+static bool has_room(const struct file *receiver) {
+    if (receiver->queued >= kernel_sizes->send_buffer)
+        return false;
+    kernel_limit_met |= receiver->count == KERNEL_MESSAGES;
+    return receiver->count < KERNEL_MESSAGES;
+}
+
+static void message_put(struct file *receiver, size_t length) {
+    receiver->message[receiver->count++] = (uint16_t)length;
+    receiver->queued += cost(length);
+}
+
+/* The first message goes; that makes room for the other end, which hears of it when it can be
+ * called writable. */
+static void message_drop(struct file *f) {
+    f->queued -= cost(f->message[0]);
+    f->begun = 0;
+    memmove(&f->message[0], &f->message[1], --f->count * sizeof f->message[0]);
+    if (f->peer != NONE && f->queued <= kernel_sizes->writable)
+        wake(peer_of(f), EPOLLOUT);
+}
+
+static int64_t stream_send(struct file *f, size_t length, bool has_address) {
+    size_t sent = 0;
+    if (has_address)
+        return f->state == SOCKET_CONNECTED ? -EISCONN : -EOPNOTSUPP;
+    if (f->state == SOCKET_CONNECTING)
+        return -EAGAIN;
+    if (f->state == SOCKET_FAILED)
+        return f->error != 0 ? -error_taken(f) : -EPIPE;
+    if (f->peer == NONE && !f->peer_gone)
+        return -ENOTCONN;
+    if (sockets_have(f, SHUT_OUT))
+        return -EPIPE;
+    if (length > 0 && f->error != 0)
+        return -error_taken(f);
+    struct file *peer = peer_of(f);
+    assert(peer != NULL); /* else SHUT_OUT */
+    while (sent < length && has_room(peer)) {
+        size_t part = length - sent < kernel_sizes->piece ? length - sent : kernel_sizes->piece;
+        /* it was shut down before it was connected: we were not told */
+        if (sockets_have(peer, SHUT_IN))
+            return -EPIPE;
+        message_put(peer, part);
+        sent += part;
+    }
+    if (sent > 0)
+        wake(peer, KEY_READABLE);
+    return sent > 0 || length == 0 ? (int64_t)sent : -EAGAIN;
+}
+
+/* In the order of Linux 6.18; an older one looks for the other end first. */
+static int64_t datagram_send(struct file *f, size_t length) {
+    if (length > kernel_sizes->message)
+        return -EMSGSIZE;
+    if (f->error != 0)
+        return -error_taken(f);
+    if (sockets_have(f, SHUT_OUT))
+        return -EPIPE;
+    struct file *peer = peer_of(f);
+    if (peer == NULL && !f->peer_gone)
+        return -ENOTCONN;
+    /* this very send finds out: the socket is disconnected and loses what it has not read */
+    if (peer == NULL) {
+        f->peer_gone = false;
+        f->count = 0;
+        f->queued = 0;
+        return -ECONNREFUSED;
+    }
+    if (!has_room(peer))
+        return -EAGAIN;
+    if (sockets_have(peer, SHUT_IN))
+        return -EPIPE;
+    message_put(peer, length);
+    wake(peer, KEY_READABLE);
+    return (int64_t)length;
+}
+
+static int64_t stream_receive(struct file *f, size_t length, int flags) {
+    if (f->state == SOCKET_CONNECTING)
+        return -EAGAIN;
+    if (f->state != SOCKET_CONNECTED && f->state != SOCKET_FAILED)
+        return -EINVAL;
+    if (flags & MSG_OOB)
+        return -EINVAL;
+    if (f->queued == 0) {
+        if (f->error != 0)
+            return -error_taken(f);
+        return sockets_have(f, SHUT_IN) ? 0 : -EAGAIN;
+    }
+    size_t done = 0;
+    for (unsigned i = 0; flags & MSG_PEEK && i < f->count && done < length; i++)
+        done += f->message[i] - (i == 0 ? f->begun : 0u);
+    while (!(flags & MSG_PEEK) && f->count > 0 && done < length) {
+        size_t left = (size_t)f->message[0] - f->begun,
+               part = left < length - done ? left : length - done;
+        done += part;
+        f->begun = (uint16_t)(f->begun + part);
+        if (part == left)
+            message_drop(f);
+    }
+    return (int64_t)(done < length ? done : length);
+}
+
+/* Returns the bytes to copy; *whole is the length of the datagram. */
+static int64_t datagram_receive(struct file *f, size_t length, int flags, size_t *whole) {
+    if (flags & MSG_OOB)
+        return -EOPNOTSUPP;
+    if (f->error != 0)
+        return -error_taken(f);
+    if (f->count == 0)
+        return -EAGAIN;
+    *whole = f->message[0];
+    if (!(flags & MSG_PEEK))
+        message_drop(f);
+    return (int64_t)(*whole < length ? *whole : length);
+}
+
+static int64_t socket_send(struct file *f, const struct iovec *vector, size_t vectors, int flags,
+                           bool has_address) {
+    size_t length = size_of(vector, vectors);
+    if (flags & MSG_OOB)
+        return -EOPNOTSUPP; /* out-of-band data of AF_UNIX is not simulated */
+    int64_t sent =
+        f->kind == FILE_STREAM ? stream_send(f, length, has_address) : datagram_send(f, length);
+    if (sent > 0)
+        take(vector, vectors, (size_t)sent);
+    return sent;
+}
+
+static int64_t socket_receive(struct file *f, const struct iovec *vector, size_t vectors, int flags,
+                              int *flags_out) {
+    size_t length = size_of(vector, vectors);
+    size_t whole = 0;
+    if (f->kind == FILE_STREAM) {
+        int64_t got = stream_receive(f, length, flags);
+        if (got > 0)
+            fill(vector, vectors, (size_t)got);
+        return got;
+    }
+    int64_t got = datagram_receive(f, length, flags, &whole);
+    if (got < 0)
+        return got;
+    fill(vector, vectors, (size_t)got);
+    if (whole > (size_t)got)
+        *flags_out |= MSG_TRUNC;
+    return flags & MSG_TRUNC ? (int64_t)whole : got;
+}
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
+static struct file *listener_named(uint32_t name) {
+    for (uint64_t left = k.files_used; left != 0; left &= left - 1) {
+        struct file *f = &k.file[lowest(left)];
+        if (f->kind == FILE_STREAM && f->state == SOCKET_LISTENING && f->name == name)
+            return f;
+    }
+    return NULL;
+}
+
+/* Puts a connection into the listener's queue: the server's end, which accept will give a number.
+ */
+static int connect_to(struct file *client, struct file *listener) {
+    struct file *server = file_new(FILE_STREAM);
+    if (server == NULL)
+        return ENOMEM;
+    pair(client, server);
+    client->state = server->state = SOCKET_CONNECTED;
+    client->name = listener->name;
+    listener->pending[listener->count++] = (uint8_t)index_of(server);
+    wake(listener, KEY_READABLE);
+    return 0;
+}
+
+/* 0, or why a connect to this listener cannot succeed now. */
+static int refusal(const struct file *listener) {
+    if (listener == NULL || sockets_have(listener, SHUT_IN))
+        return ECONNREFUSED;
+    return listener->count > KERNEL_BACKLOG ? EAGAIN : 0;
+}
+
+static void connect_fails(struct file *f, int error) {
+    k.connecting &= ~bit(index_of(f));
+    f->state = SOCKET_FAILED;
+    f->error = error;
+    f->shutdown = SHUT_BOTH;
+    wake(f, WAKE_ALL);
+}
+
+/* Asynchronous connects end by themselves, like a handshake whose answer has come in. A full queue
+ * lets them wait, until it has taken too long. Where no listener ever was there is no way to get
+ * to. */
+static void connects_complete(void) {
+    for (uint64_t left = k.connecting; left != 0; left &= left - 1) {
+        struct file *f = &k.file[lowest(left)];
+        struct file *listener = listener_named(f->name);
+        int error = f->name == 0 ? EHOSTUNREACH : refusal(listener);
+        if (error == EAGAIN && f->timer.expiry > k.clock_ns)
+            continue;
+        if (error == EAGAIN)
+            error = ETIMEDOUT;
+        k.connecting &= ~bit(index_of(f));
+        if (error == 0)
+            error = connect_to(f, listener);
+        if (error != 0)
+            connect_fails(f, error);
+        else
+            wake(f, WAKE_ALL);
+    }
+}
+
+static const struct sockaddr *address_write(struct sockaddr_un *address, uint32_t name,
+                                            unsigned *length) {
+    address->sun_family = AF_UNIX;
+    address->sun_path[0] = '\0';
+    memcpy(address->sun_path + 1, &name, sizeof name);
+    *length = (unsigned)(offsetof(struct sockaddr_un, sun_path) + 1 + sizeof name);
+    return (const struct sockaddr *)address;
+}
+
+/* For the caller: as much as there is room for, and the whole length. Without a name the family is
+ * all. */
+static void address_copy(struct sockaddr *to, socklen_t *length, uint32_t name) {
+    struct sockaddr_un address;
+    unsigned whole;
+    address_write(&address, name, &whole);
+    if (name == 0)
+        whole = sizeof address.sun_family;
+    memcpy(to, &address, *length < whole ? *length : whole);
+    *length = whole;
+}
+
+/* The listener's name that an address holds; 0, which no listener has, for any other one. */
+static int64_t address_read(const struct sockaddr *address, socklen_t length) {
+    struct sockaddr_un copy = {.sun_family = AF_UNSPEC};
+    uint32_t name = 0;
+    if (length <= offsetof(struct sockaddr_un, sun_path) || length > sizeof copy)
+        return -EINVAL;
+    memcpy(&copy, address, length);
+    if (copy.sun_family != AF_UNIX)
+        return -EINVAL;
+    if (length == offsetof(struct sockaddr_un, sun_path) + 1 + sizeof name &&
+        copy.sun_path[0] == '\0')
+        memcpy(&name, copy.sun_path + 1, sizeof name);
+    return name;
+}
+
+static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t length) {
+    int failure = fault(FAULTY_CONNECT, fd);
+    struct file *f = named(fd);
+    bool asynchronous = (failure == EINPROGRESS || failure == EINTR) && f != NULL &&
+                        f->kind == FILE_STREAM && f->state == SOCKET_FRESH;
+    if (failure != 0 && !asynchronous)
+        return -failure;
+    if (f == NULL)
+        return -EBADF;
+    if (!is_socket(f))
+        return -ENOTSOCK;
+    int64_t name = address_read(address, length);
+    if (name < 0)
+        return name;
+    if (f->kind == FILE_DATAGRAM)
+        /* the listeners are stream sockets: no datagram socket has such a name */
+        return -ECONNREFUSED;
+    if (f->state == SOCKET_CONNECTING)
+        return -EALREADY;
+    if (f->state == SOCKET_FAILED) { /* told once, then the socket is as a new one */
+        f->state = SOCKET_FRESH;
+        f->shutdown = 0;
+        return f->error != 0 ? -error_taken(f) : -ECONNABORTED;
+    }
+    if (asynchronous) {
+        f->state = SOCKET_CONNECTING;
+        f->name = (uint32_t)name;
+        f->timer.expiry = later(k.clock_ns, KERNEL_CONNECT_US);
+        k.connecting |= bit(index_of(f));
+        return -failure;
+    }
+    struct file *listener = listener_named((uint32_t)name);
+    int error = refusal(listener);
+    if (error == 0 && f->state != SOCKET_FRESH)
+        error = f->state == SOCKET_CONNECTED ? EISCONN : EINVAL;
+    return error != 0 ? -error : -connect_to(f, listener);
+}
+
+static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+    int failure = fault(FAULTY_ACCEPT, fd);
+    if (failure != 0)
+        return -failure;
+    struct file *f = named(fd);
+    if (f == NULL)
+        return -EBADF;
+    if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+        return -EINVAL;
+    if (numbers_free() == 0)
+        return -EMFILE;
+    if (!is_socket(f))
+        return -ENOTSOCK;
+    if (f->kind == FILE_DATAGRAM)
+        return -EOPNOTSUPP;
+    if (f->state != SOCKET_LISTENING)
+        return -EINVAL;
+    if (f->count == 0)
+        return -EAGAIN;
+    struct file *server = &k.file[f->pending[0]];
+    memmove(&f->pending[0], &f->pending[1], --f->count * sizeof f->pending[0]);
+    if (address != NULL && length != NULL)
+        address_copy(address, length, 0); /* the client has no name */
+    return install(server);
+}
+
+/* ---- the calls on descriptors ---------------------------------------------------------------- */
+
+static int64_t regular_move(struct file *f, size_t length, uint64_t *position, bool writes) {
+    uint64_t at = *position;
+    if (writes && length > 0 && at > (uint64_t)INT64_MAX - length)
+        return -EFBIG;
+    if (!writes)
+        length = at >= f->regular.size           ? 0
+                 : f->regular.size - at < length ? f->regular.size - at
+                                                 : length;
+    else if (length > 0 && at + length > f->regular.size)
+        f->regular.size = at + length;
+    *position = at + length;
+    return (int64_t)length;
+}
+
+static int64_t counter_read(struct file *f, size_t length, uint64_t *value) {
+    if (length < sizeof *value)
+        return -EINVAL;
+    *value = f->kind == FILE_TIMERFD ? f->timer.expired : f->counter;
+    if (*value == 0)
+        return -EAGAIN;
+    if (f->kind == FILE_TIMERFD) {
+        f->timer.expired = false;
+    } else {
+        f->counter = 0;
+        wake(f, EPOLLOUT);
+    }
+    return sizeof *value;
+}
+
+static int64_t counter_write(struct file *f, uint64_t value) {
+    if (value == UINT64_MAX)
+        return -EINVAL;
+    if (value >= UINT64_MAX - f->counter)
+        return -EAGAIN;
+    f->counter += value;
+    wake(f, EPOLLIN);
+    return sizeof value;
+}
+
+static int64_t call_read(int fd, void *buffer, size_t length) {
+    int failure = fault(FAULTY_READ, fd);
+    if (failure != 0)
+        return -failure;
+    struct file *f = named(fd);
+    struct iovec vector = {buffer, length};
+    uint64_t value;
+    int64_t result = -EINVAL;
+    int flags = 0;
+    if (f == NULL)
+        return -EBADF;
+    switch (f->kind) {
+    case FILE_PIPE_READER: result = pipe_read(f, length); break;
+    case FILE_PIPE_WRITER: return -EBADF;
+    case FILE_STREAM:
+    case FILE_DATAGRAM: return length == 0 ? 0 : socket_receive(f, &vector, 1, 0, &flags);
+    case FILE_EVENTFD:
+    case FILE_TIMERFD:
+        result = counter_read(f, length, &value);
+        if (result > 0)
+            memcpy(buffer, &value, sizeof value);
+        return result;
+    case FILE_REGULAR: result = regular_move(f, length, &f->regular.position, false); break;
+    default: break;
+    }
+    if (result > 0)
+        fill(&vector, 1, (size_t)result);
+    return result;
+}
+
+static int64_t call_write(int fd, const void *buffer, size_t length) {
+    int failure = lockstep_notifying ? 0 : fault(FAULTY_WRITE, fd);
+    if (failure != 0)
+        return -failure;
+    struct file *f = named(fd);
+    struct iovec vector = {(void *)(uintptr_t)buffer, length};
+    uint64_t value;
+    int64_t result = -EINVAL;
+    if (f == NULL)
+        return -EBADF;
+    switch (f->kind) {
+    case FILE_PIPE_READER: return -EBADF;
+    case FILE_PIPE_WRITER: result = pipe_write(f, length); break;
+    case FILE_STREAM:
+    case FILE_DATAGRAM: return socket_send(f, &vector, 1, 0, false);
+    case FILE_EVENTFD:
+        /* Linux before 6.7 took more, and looked at the first eight bytes */
+        if (length != sizeof value)
+            return -EINVAL;
+        memcpy(&value, buffer, sizeof value);
+        return counter_write(f, value);
+    case FILE_REGULAR: result = regular_move(f, length, &f->regular.position, true); break;
+    default: break;
+    }
+    if (result > 0)
+        take(&vector, 1, (size_t)result);
+    return result;
+}
+
+/* The checks that pread and pwrite share: 0 when there is a regular file. */
+static int64_t positioned(enum faulty_call call, int fd, int64_t offset) {
+    int failure = fault(call, fd);
+    if (failure != 0)
+        return -failure;
+    if (offset < 0)
+        return -EINVAL;
+    struct file *f = named(fd);
+    if (f == NULL)
+        return -EBADF;
+    return f->kind == FILE_REGULAR ? 0 : -ESPIPE;
+}
+
+static int64_t call_pread(int fd, void *buffer, size_t length, int64_t offset) {
+    int64_t result = positioned(FAULTY_PREAD, fd, offset);
+    if (result < 0)
+        return result;
+    uint64_t position = (uint64_t)offset;
+    struct iovec vector = {buffer, length};
+    result = regular_move(named(fd), length, &position, false);
+    if (result > 0)
+        fill(&vector, 1, (size_t)result);
+    return result;
+}
+
+static int64_t call_pwrite(int fd, const void *buffer, size_t length, int64_t offset) {
+    int64_t result = positioned(FAULTY_PWRITE, fd, offset);
+    if (result < 0)
+        return result;
+    uint64_t position = (uint64_t)offset;
+    struct iovec vector = {(void *)(uintptr_t)buffer, length};
+    result = regular_move(named(fd), length, &position, true);
+    if (result > 0)
+        take(&vector, 1, (size_t)result);
+    return result;
+}
+
+/* The socket that fd names, or NULL and *error. */
+static struct file *socket_named(enum faulty_call call, int fd, int64_t *error) {
+    *error = -fault(call, fd);
+    if (*error < 0)
+        return NULL;
+    struct file *f = named(fd);
+    if (f != NULL && is_socket(f))
+        return f;
+    *error = f == NULL ? -EBADF : -ENOTSOCK;
+    return NULL;
+}
+
+static int64_t call_send(int fd, const void *buffer, size_t length, int flags) {
+    int64_t error;
+    struct iovec vector = {(void *)(uintptr_t)buffer, length};
+    struct file *f = socket_named(FAULTY_SEND, fd, &error);
+    return f == NULL ? error : socket_send(f, &vector, 1, flags, false);
+}
+
+static int64_t call_recv(int fd, void *buffer, size_t length, int flags) {
+    int64_t error;
+    int flags_out = 0;
+    struct iovec vector = {buffer, length};
+    struct file *f = socket_named(FAULTY_RECV, fd, &error);
+    return f == NULL ? error : socket_receive(f, &vector, 1, flags, &flags_out);
+}
+
+static int64_t call_sendmsg(int fd, const struct msghdr *message, int flags) {
+    int64_t error;
+    struct file *f = socket_named(FAULTY_SENDMSG, fd, &error);
+    if (f == NULL)
+        return error;
+    if (message->msg_iovlen > IOV_MAX)
+        return -EMSGSIZE;
+    return socket_send(f, message->msg_iov, message->msg_iovlen, flags,
+                       message->msg_name != NULL && message->msg_namelen > 0);
+}
+
+static int64_t call_recvmsg(int fd, struct msghdr *message, int flags) {
+    int64_t error;
+    int flags_out = 0;
+    struct file *f = socket_named(FAULTY_RECVMSG, fd, &error);
+    if (f == NULL)
+        return error;
+    if (message->msg_iovlen > IOV_MAX)
+        return -EMSGSIZE;
+    int64_t result = socket_receive(f, message->msg_iov, message->msg_iovlen, flags, &flags_out);
+    if (result < 0)
+        return result;
+    if (message->msg_name != NULL && result > 0 && f->name != 0)
+        address_copy(message->msg_name, &message->msg_namelen, f->name);
+    else if (message->msg_name != NULL) /* else Linux leaves the length as it was */
+        message->msg_namelen = 0;
+    message->msg_controllen = 0;
+    message->msg_flags = flags_out | (flags & MSG_CMSG_CLOEXEC);
+    return result;
+}
+
+static int64_t call_getsockopt(int fd, int level, int option, void *value, socklen_t *length) {
+    int64_t error;
+    struct file *f = socket_named(FAULTY_GETSOCKOPT, fd, &error);
+    if (f == NULL)
+        return error;
+    if (level != SOL_SOCKET || option != SO_ERROR)
+        return -ENOPROTOOPT;
+    int pending = error_taken(f);
+    *length = *length < sizeof pending ? *length : sizeof pending;
+    memcpy(value, &pending, *length);
+    return 0;
+}
+
+static int64_t call_getpeername(int fd, struct sockaddr *address, socklen_t *length) {
+    const struct file *f = named(fd);
+    if (f == NULL)
+        return -EBADF;
+    if (!is_socket(f))
+        return -ENOTSOCK;
+    if (f->peer == NONE && !f->peer_gone)
+        return -ENOTCONN;
+    address_copy(address, length, f->name);
+    return 0;
+}
+
+static int64_t socket_shutdown(struct file *f, int how) {
+    if (how < SHUT_RD || how > SHUT_RDWR)
+        return -EINVAL;
+    unsigned mode = (unsigned)how + 1;
+    if (f->state == SOCKET_CONNECTING) { /* that ends the attempt */
+        k.connecting &= ~bit(index_of(f));
+        f->state = SOCKET_FRESH;
+        f->error = ECONNRESET;
+        wake(f, WAKE_ALL);
+        return 0;
+    }
+    f->shutdown |= (uint8_t)mode;
+    wake(f, WAKE_ALL);
+    if (f->state == SOCKET_FAILED)
+        return -ENOTCONN;
+    struct file *peer = peer_of(f);
+    if (peer != NULL && f->kind == FILE_STREAM) {
+        peer->shutdown |=
+            (uint8_t)((mode & SHUT_IN ? SHUT_OUT : 0) | (mode & SHUT_OUT ? SHUT_IN : 0));
+        wake(peer, WAKE_ALL);
+    }
+    return 0;
+}
+
+static int64_t call_shutdown(int fd, int how) {
+    int64_t error;
+    struct file *f = socket_named(FAULTY_SHUTDOWN, fd, &error);
+    return f == NULL ? error : socket_shutdown(f, how);
+}
+
+static int64_t call_close(int fd) {
+    int failure = fault(FAULTY_CLOSE, fd);
+    if (named(fd) == NULL)
+        return failure != 0 ? -failure : -EBADF;
+    number_release(fd);
+    return -failure; /* Linux closes the number even when it reports an error */
+}
+
+/* ---- epoll and the loop's eventfd ------------------------------------------------------------ */
+
+static int64_t own_new(enum file_kind kind) {
+    struct file *f = file_new(kind);
+    if (f == NULL)
+        return -ENFILE;
+    f->own = true;
+    int64_t number = install(f);
+    if (number < 0)
+        file_free(f);
+    return number;
+}
+
+static int64_t call_epoll_create1(int flags) {
+    int failure = fault(FAULTY_EPOLL_CREATE, -1);
+    if (failure != 0)
+        return -failure;
+    if (flags & ~EPOLL_CLOEXEC)
+        return -EINVAL;
+    int64_t number = own_new(FILE_EPOLL);
+    if (number >= 0) {
+        k.newest_epoll = (uint8_t)index_of(named((int)number));
+        k.epolls |= bit(k.newest_epoll);
+    }
+    return number;
+}
+
+/* The loop puts a new epoll instance in the place of its old one. */
+static int64_t call_dup3(int fd, int copy, int flags) {
+    struct file *f = named(fd);
+    if (fd == copy || (flags & ~O_CLOEXEC) != 0)
+        return -EINVAL;
+    if (f == NULL || copy < 3 || copy >= KERNEL_NUMBERS)
+        return -EBADF;
+    if (named(copy) != NULL)
+        number_release(copy);
+    return install_at(f, (unsigned)copy);
+}
+
+/* Of an async: a descriptor of the program. */
+static int64_t given_new(void) {
+    if (numbers_free() == 0)
+        return -EMFILE;
+    struct file *f = file_new(FILE_EVENTFD);
+    if (f == NULL)
+        return -ENFILE;
+    int64_t number = install(f);
+    k.handle[k.gives - 1] = (int8_t)number;
+    return number;
+}
+
+static int64_t call_eventfd(unsigned value, int flags) {
+    if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
+        return -EINVAL;
+    int64_t number = k.gives != 0 ? given_new() : own_new(FILE_EVENTFD);
+    if (number >= 0)
+        named((int)number)->counter = value;
+    return number;
+}
+
+static struct watch *watch_of(unsigned epoll, int fd) {
+    if (named(fd) == NULL)
+        return NULL;
+    for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
+        struct watch *w = &k.watch[lowest(left)];
+        if (w->epoll == epoll && w->number == fd && w->file == k.number[fd].file)
+            return w;
+    }
+    return NULL;
+}
+
+static int64_t watch_set(struct watch *w, const struct epoll_event *event) {
+    w->events = event->events;
+    w->data = event->data;
+    if (readiness(&k.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP))
+        ready_put(w);
+    return 0;
+}
+
+static int64_t watch_add(unsigned epoll, int fd, const struct epoll_event *event) {
+    if (k.watches_used == UINT64_MAX) {
+        kernel_limit_met = true;
+        return -ENOSPC;
+    }
+    unsigned index = lowest(~k.watches_used);
+    k.watches_used |= bit(index);
+    k.watch[index] = (struct watch){.epoll = (uint8_t)epoll,
+                                    .number = (uint8_t)fd,
+                                    .file = k.number[fd].file,
+                                    .serial = k.watches++};
+    return watch_set(&k.watch[index], event);
+}
+
+static int64_t control(int epfd, int op, int fd, const struct epoll_event *event) {
+    const struct file *epoll = named(epfd);
+    const struct file *f = named(fd);
+    if (epoll == NULL || f == NULL)
+        return -EBADF;
+    if (f->kind == FILE_REGULAR)
+        return -EPERM;
+    if (epoll == f || epoll->kind != FILE_EPOLL)
+        return -EINVAL;
+    struct watch *w = watch_of(index_of(epoll), fd);
+    if (op == EPOLL_CTL_DEL) {
+        if (w == NULL)
+            return -ENOENT;
+        watch_free(w);
+        return 0;
+    }
+    if ((op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD) || (event->events & ~(uint32_t)INTERESTS) != 0)
+        return -EINVAL; /* edge-triggered and one-shot interest are not simulated */
+    if (op == EPOLL_CTL_ADD)
+        return w != NULL ? -EEXIST : watch_add(index_of(epoll), fd, event);
+    return w == NULL ? -ENOENT : watch_set(w, event);
+}
+
+static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event,
+                              struct kernel_control *told) {
+    int failure = k.faulty & (1u << FAULTY_EPOLL_CTL) ? fault_slow(FAULTY_EPOLL_CTL) : 0;
+    int64_t result = failure != 0 ? -failure : control(epfd, op, fd, event);
+    const struct file *epoll = named(epfd);
+    const struct watch *w = epoll != NULL ? watch_of(index_of(epoll), fd) : NULL;
+    told->kept = w != NULL ? w->events : 0;
+    told->injected = failure != 0;
+    return result;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static int asked(void) {
+    return fault(FAULTY_EPOLL_WAIT, -1);
+}
+
+static int thread(void) {
+    return fault(FAULTY_THREAD, -1);
+}
+
+static struct file *next_timer(void) {
+    struct file *next = NULL;
+    for (uint64_t left = k.timers; left != 0; left &= left - 1) {
+        struct file *f = &k.file[lowest(left)];
+        if (next == NULL || f->timer.expiry < next->timer.expiry ||
+            (f->timer.expiry == next->timer.expiry && f->timer.armed < next->timer.armed))
+            next = f;
+    }
+    return next;
+}
+
+static uint64_t next_expiry(void) {
+    const struct file *f = next_timer();
+    uint64_t next = f != NULL ? f->timer.expiry : KERNEL_NEVER;
+    for (uint64_t left = k.connecting; left != 0; left &= left - 1)
+        if (k.file[lowest(left)].timer.expiry < next)
+            next = k.file[lowest(left)].timer.expiry;
+    return next;
+}
+
+static void timers_expire(void) {
+    for (struct file *f; (f = next_timer()) != NULL && f->timer.expiry <= k.clock_ns;) {
+        f->timer.expired = true;
+        k.timers &= ~bit(index_of(f));
+        wake(f, EPOLLIN);
+    }
+}
+
+static void advance(uint64_t clock_ns) {
+    if (clock_ns > k.clock_ns)
+        k.clock_ns = clock_ns;
+    timers_expire();
+}
+
+/* The pending COMMAND_SPURIOUS: its watches count as ready, once, with events that Linux could
+ * report for them. */
+static void spurious_take(unsigned epoll, uint32_t extra[KERNEL_WATCHES], uint64_t *marked) {
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++) {
+        struct watch *w = k.spurious & (1u << d) ? watch_of(epoll, k.handle[d]) : NULL;
+        uint32_t events = w == NULL ? 0 : k.spurious_events[d] & (w->events | EPOLLERR | EPOLLHUP);
+        if (events == 0)
+            continue;
+        ready_put(w);
+        extra[w - k.watch] = events;
+        *marked |= bit((unsigned)(w - k.watch));
+    }
+    k.spurious = 0;
+}
+
+/* Collects up to max ready watches. As in Linux a reported watch goes to the end of the list, one
+ * that turns out not to be ready leaves it, and one for which there is no room stays at the front.
+ */
+static unsigned ready_take(struct file *epoll, unsigned max, uint8_t *taken, uint32_t *events) {
+    uint32_t extra[KERNEL_WATCHES];
+    uint64_t marked = 0;
+    unsigned count = 0, seen = 0, kept = 0;
+    if (k.spurious != 0)
+        spurious_take(index_of(epoll), extra, &marked);
+    for (; seen < epoll->epoll.count && count < max; seen++) {
+        uint8_t index = epoll->epoll.ready[seen];
+        struct watch *w = &k.watch[index];
+        uint32_t now = readiness(&k.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP);
+        if (marked & bit(index))
+            now |= extra[index];
+        w->ready = now != 0;
+        if (now == 0)
+            continue;
+        taken[count] = index;
+        events[count++] = now;
+    }
+    while (seen < epoll->epoll.count)
+        epoll->epoll.ready[kept++] = epoll->epoll.ready[seen++];
+    for (unsigned i = 0; i < count; i++)
+        epoll->epoll.ready[kept++] = taken[i];
+    epoll->epoll.count = (uint8_t)kept;
+    return count;
+}
+
+/* position[i]: which of the batch is delivered as the i-th. */
+static void permute(unsigned count, uint8_t *position) {
+    uint64_t seed = k.order;
+    for (unsigned i = 0; i < count; i++)
+        position[i] = (uint8_t)(k.order == 1 ? count - 1 - i : i);
+    for (unsigned i = count; k.order > 1 && i > 1; i--) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        unsigned other = (unsigned)(seed >> 33) % i;
+        uint8_t swapped = position[i - 1];
+        position[i - 1] = position[other];
+        position[other] = swapped;
+    }
+}
+
+static int look(int epfd, struct epoll_event *events, int max, struct kernel_report *reports) {
+    uint8_t taken[KERNEL_WATCHES], position[KERNEL_WATCHES];
+    uint32_t bits[KERNEL_WATCHES];
+    struct file *epoll = named(epfd);
+    if (epoll == NULL)
+        return -EBADF;
+    if (epoll->kind != FILE_EPOLL)
+        return -EINVAL;
+    if (k.connecting != 0)
+        connects_complete();
+    unsigned limit = (unsigned)max;
+    if (k.batch != 0 && k.batch < limit)
+        limit = (unsigned)k.batch;
+    unsigned count = ready_take(epoll, limit, taken, bits);
+    permute(count, position);
+    for (unsigned i = 0; i < count; i++) {
+        const struct watch *w = &k.watch[taken[position[i]]];
+        events[i].events = bits[position[i]];
+        events[i].data = w->data;
+        const struct file *now = named(w->number);
+        reports[i] = (struct kernel_report){.fd = w->number,
+                                            .events = bits[position[i]],
+                                            .stale = now != &k.file[w->file],
+                                            .own = k.file[w->file].own};
+    }
+    return (int)count;
+}
+
+static bool own(int fd) {
+    const struct file *f = named(fd);
+    return f != NULL && f->own;
+}
+
+static enum kernel_file file_kind(int fd) {
+    const struct file *f = named(fd);
+    if (f == NULL || f->own)
+        return KERNEL_NO_FILE;
+    switch (f->kind) {
+    case FILE_PIPE_READER:
+    case FILE_PIPE_WRITER: return KERNEL_PIPE;
+    case FILE_STREAM:
+    case FILE_DATAGRAM: return KERNEL_SOCKET;
+    case FILE_REGULAR: return KERNEL_REGULAR;
+    default: return KERNEL_COUNTER;
+    }
+}
+
+static uint32_t interest(int epfd, int fd) {
+    const struct file *epoll = named(epfd);
+    const struct watch *w = epoll != NULL ? watch_of(index_of(epoll), fd) : NULL;
+    return w != NULL ? w->events : 0;
+}
+
+static uint64_t clock_now(void) {
+    return k.clock_ns;
+}
+
+static const struct kernel simulated = {
+    .epoll_create1 = call_epoll_create1,
+    .dup3 = call_dup3,
+    .eventfd = call_eventfd,
+    .epoll_ctl = call_epoll_ctl,
+    .read = call_read,
+    .write = call_write,
+    .pread = call_pread,
+    .pwrite = call_pwrite,
+    .send = call_send,
+    .recv = call_recv,
+    .sendmsg = call_sendmsg,
+    .recvmsg = call_recvmsg,
+    .accept4 = call_accept4,
+    .connect = call_connect,
+    .getsockopt = call_getsockopt,
+    .getpeername = call_getpeername,
+    .shutdown = call_shutdown,
+    .close = call_close,
+    .own = own,
+    .asked = asked,
+    .look = look,
+    .clock = clock_now,
+    .next_expiry = next_expiry,
+    .advance = advance,
+    .thread = thread,
+    .file = file_kind,
+    .interest = interest,
+};
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+static enum file_kind kind_of(uint64_t world_kind) {
+    switch (world_kind) {
+    case WORLD_PIPE_READER: return FILE_PIPE_READER;
+    case WORLD_PIPE_WRITER: return FILE_PIPE_WRITER;
+    case WORLD_DATAGRAM: return FILE_DATAGRAM;
+    case WORLD_EVENTFD:
+    case WORLD_ASYNC: return FILE_EVENTFD;
+    case WORLD_TIMERFD: return FILE_TIMERFD;
+    case WORLD_FILE: return FILE_REGULAR;
+    default: return FILE_STREAM;
+    }
+}
+
+static enum file_kind other_end(enum file_kind kind) {
+    if (kind == FILE_PIPE_READER)
+        return FILE_PIPE_WRITER;
+    return kind == FILE_PIPE_WRITER ? FILE_PIPE_READER : kind;
+}
+
+static bool has_other_end(uint64_t world_kind) {
+    return world_kind == WORLD_PIPE_READER || world_kind == WORLD_PIPE_WRITER ||
+           world_kind == WORLD_STREAM || world_kind == WORLD_DATAGRAM;
+}
+
+static void open_handle(unsigned d, uint64_t world_kind) {
+    if (k.handle[d] >= 0 || world_kind >= WORLD_KINDS || numbers_free() == 0)
+        return;
+    struct file *f = file_new(kind_of(world_kind));
+    if (f == NULL)
+        return;
+    if (has_other_end(world_kind)) {
+        struct file *other = file_new(other_end(f->kind));
+        if (other == NULL) {
+            file_free(f);
+            return;
+        }
+        pair(f, other);
+        other->held = true;
+        f->state = other->state = SOCKET_CONNECTED;
+    } else if (world_kind == WORLD_LISTENER) {
+        f->state = SOCKET_LISTENING;
+        f->name = ++k.listeners;
+    } else if (world_kind == WORLD_FILE) {
+        f->regular.size = KERNEL_FILE_SIZE;
+    }
+    k.handle[d] = (int8_t)install(f);
+}
+
+static void duplicate(unsigned d, unsigned copy) {
+    if (d == copy || copy >= PROGRAM_HANDLES || k.handle[d] < 0)
+        return;
+    if (k.handle[copy] >= 0)
+        number_release(k.handle[copy]);
+    if (numbers_free() != 0)
+        k.handle[copy] = (int8_t)install(named(k.handle[d]));
+}
+
+static void peer_write(struct file *f, uint64_t value) {
+    struct file *peer = peer_of(f);
+    size_t length = value < SIZE_MAX ? (size_t)value : SIZE_MAX;
+    if (f->kind == FILE_EVENTFD) {
+        counter_write(f, value);
+    } else if (f->kind == FILE_TIMERFD) {
+        f->timer.expiry = later(k.clock_ns, value);
+        f->timer.armed = ++k.armings;
+        f->timer.expired = false; /* as timerfd_settime: what had expired is forgotten */
+        k.timers |= bit(index_of(f));
+        timers_expire();
+    } else if (peer == NULL || !peer->held) {
+        return;
+    } else if (f->kind == FILE_PIPE_READER) {
+        pipe_write(peer, length);
+    } else if (f->kind == FILE_STREAM) {
+        stream_send(peer, length, false);
+    } else if (f->kind == FILE_DATAGRAM) {
+        datagram_send(peer, length);
+    }
+}
+
+static void peer_read(const struct file *f, uint64_t value) {
+    struct file *peer = peer_of(f);
+    size_t length = value < SIZE_MAX ? (size_t)value : SIZE_MAX, whole;
+    if (peer == NULL || !peer->held)
+        return;
+    if (f->kind == FILE_PIPE_WRITER)
+        pipe_read(peer, length);
+    else if (f->kind == FILE_STREAM)
+        stream_receive(peer, length, 0);
+    else if (f->kind == FILE_DATAGRAM)
+        datagram_receive(peer, length, 0, &whole);
+}
+
+static void peer_close(const struct file *f) {
+    struct file *peer = peer_of(f);
+    if (peer == NULL || !peer->held)
+        return;
+    hang_up(peer, false);
+    file_free(peer);
+}
+
+static void peer_shutdown(const struct file *f) {
+    struct file *peer = peer_of(f);
+    if (peer != NULL && peer->held && is_socket(f))
+        socket_shutdown(peer, SHUT_WR);
+}
+
+static void peer_connect(struct file *f) {
+    if (f->kind != FILE_STREAM || f->state != SOCKET_LISTENING || refusal(f) != 0)
+        return;
+    struct file *client = file_new(FILE_STREAM);
+    if (client == NULL)
+        return;
+    client->held = true;
+    if (connect_to(client, f) != 0)
+        file_free(client);
+}
+
+static void fail(const struct command *command) {
+    if (k.faults == KERNEL_FAULTS || command->call >= FAULTY_CALLS || command->error == 0)
+        return;
+    k.fault[k.faults++] = (struct fault){command->call, command->value, command->error};
+    k.faulty |= 1u << command->call;
+}
+
+static bool world_command(const struct command *command) {
+    unsigned d = command->d;
+    struct file *f = d < PROGRAM_HANDLES && k.handle[d] >= 0 ? named(k.handle[d]) : NULL;
+    switch (command->kind) {
+    case COMMAND_ADVANCE: advance(later(k.clock_ns, command->value)); return true;
+    case COMMAND_FAIL: fail(command); return true;
+    case COMMAND_ORDER: k.order = command->value; return true;
+    case COMMAND_BATCH: k.batch = command->value; return true;
+    case COMMAND_LIMIT:
+        k.limit = command->value > 0 && command->value < KERNEL_OWN_FROM ? (unsigned)command->value
+                                                                         : KERNEL_OWN_FROM;
+        return true;
+    case COMMAND_OPEN:
+        if (d < PROGRAM_HANDLES)
+            open_handle(d, command->value);
+        return true;
+    default: break;
+    }
+    if (command->kind < COMMAND_CLOSE || command->kind > COMMAND_BATCH)
+        return false;
+    if (f == NULL)
+        return true;
+    switch (command->kind) {
+    case COMMAND_CLOSE: number_release(k.handle[d]); break;
+    case COMMAND_DUP: duplicate(d, command->other); break;
+    case COMMAND_PEER_WRITE: peer_write(f, command->value); break;
+    case COMMAND_PEER_READ: peer_read(f, command->value); break;
+    case COMMAND_PEER_CLOSE: peer_close(f); break;
+    case COMMAND_PEER_SHUTDOWN: peer_shutdown(f); break;
+    case COMMAND_PEER_CONNECT: peer_connect(f); break;
+    case COMMAND_SPURIOUS:
+        k.spurious |= 1u << d;
+        k.spurious_events[d] = (uint32_t)command->value;
+        break;
+    default: break;
+    }
+    return true;
+}
+
+/* ---- the world ------------------------------------------------------------------------------- */
+
+static void world_begin(const struct world_observer *observer, void *self, uint64_t clock_ns) {
+    /* the masks, which say what of the tables is in use */
+    memset(&k, 0, offsetof(__typeof__(k), handle));
+    memset(k.handle, -1, sizeof k.handle);
+    k.clock_ns = clock_ns;
+    k.numbers_used = NUMBERS_AT_ALL;
+    k.limit = KERNEL_OWN_FROM;
+    k.newest_epoll = NONE;
+    wrap_begin(&simulated, observer, self);
+}
+
+static int world_end(void) {
+    int unreleased = 0;
+    for (uint64_t left = k.numbers_used & ~(uint64_t)NUMBERS_AT_ALL; left != 0; left &= left - 1)
+        unreleased += k.file[k.number[lowest(left)].file].own;
+    memset(k.handle, -1, sizeof k.handle); /* the rest is reset when the next world begins */
+    wrap_end();
+    return unreleased;
+}
+
+static int world_descriptor(unsigned handle) {
+    return handle < PROGRAM_HANDLES ? k.handle[handle] : -1;
+}
+
+static bool world_adopt(unsigned handle, int fd) {
+    const struct file *f = named(fd);
+    if (f == NULL || f->own || handle >= PROGRAM_HANDLES)
+        return false;
+    if (k.handle[handle] >= 0) {
+        number_release(fd);
+        return false;
+    }
+    k.handle[handle] = (int8_t)fd;
+    return true;
+}
+
+static const void *world_address(unsigned listener, unsigned *length) {
+    static struct sockaddr_un address[PROGRAM_HANDLES + 1];
+    unsigned d = listener < PROGRAM_HANDLES ? listener : PROGRAM_HANDLES;
+    const struct file *f = d < PROGRAM_HANDLES ? named(k.handle[d]) : NULL;
+    bool listens = f != NULL && f->kind == FILE_STREAM && f->state == SOCKET_LISTENING;
+    return address_write(&address[d], listens ? f->name : 0, length);
+}
+
+/* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
+static uint32_t world_registered(int fd, bool *any) {
+    const struct watch *w = NULL;
+    if (k.epolls != 0)
+        w = watch_of(k.newest_epoll != NONE && (k.epolls & bit(k.newest_epoll)) ? k.newest_epoll
+                                                                                : lowest(k.epolls),
+                     fd);
+    *any = w != NULL;
+    return w != NULL ? w->events : 0;
+}
+
+static uint64_t world_installed(int fd) {
+    return named(fd) != NULL ? k.number[fd].installed : 0;
+}
+
+static void world_gives(int handle) {
+    k.gives = (int8_t)(handle + 1);
+}
+
+/* The simulated close has told the handles already. */
+static void world_released(int fd) {
+    (void)fd;
+}
+
+const struct world_kind_functions world_simulated = {
+    .name = "simulated",
+    .begin = world_begin,
+    .end = world_end,
+    .clock = clock_now,
+    .command = world_command,
+    .descriptor = world_descriptor,
+    .adopt = world_adopt,
+    .address = world_address,
+    .registered = world_registered,
+    .installed = world_installed,
+    .released = world_released,
+    .gives = world_gives,
+};

@@ -1,0 +1,178 @@
+/* What stands behind the wrapped system calls while a world is begun: the simulated kernel
+ * (kernel.c) or the real one with virtual time (real_world.c). wrap.c turns the
+ * loop's calls into calls of this table, tells the observer of world.h, and plays the wait.
+ * Included by those three files and by their test only.
+ *
+ * Every function that returns int64_t gives the value of the system call or the negated errno;
+ * errno itself and the observer are the business of wrap.c. */
+#ifndef ETALON_KERNEL_H
+#define ETALON_KERNEL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "world.h"
+
+/* Sizes of the simulated world. Small, so that a short program can fill every buffer. */
+#define KERNEL_NUMBERS 64 /* descriptors 0 … 63; 0, 1 and 2 are never given out */
+#define KERNEL_OWN_FROM                                                                            \
+    40 /* the loop's own descriptors have numbers from here on, the program's have lower ones */
+#define KERNEL_FILES   64 /* open files, the ends in the world's hands included */
+#define KERNEL_WATCHES 64 /* registrations of all epoll instances together */
+#define KERNEL_PAGE    32 /* of a pipe; also its PIPE_BUF: larger writes may be partial */
+#define KERNEL_PAGES   4  /* of a pipe */
+#define KERNEL_SNDBUF                                                                              \
+    128 /* of a socket: sending goes on below this; EPOLLOUT means at most a quarter of it */
+#define KERNEL_CHUNK        64 /* a stream socket sends in pieces of this size */
+#define KERNEL_MESSAGE      96 /* the longest datagram */
+#define KERNEL_MESSAGES     16 /* that fit into a send buffer, however short they are */
+#define KERNEL_BACKLOG      1  /* one connection more than this can wait for accept, as on Linux */
+#define KERNEL_FAULTS       8  /* pending COMMAND_FAIL */
+#define KERNEL_FILE_SIZE    64
+#define KERNEL_MESSAGE_COST 8 /* what a message weighs on the send buffer beside its bytes */
+#define KERNEL_CONNECT_US                                                                          \
+    127000000 /* then a connect in progress fails, as Linux gives up after six repetitions */
+#define KERNEL_NEVER UINT64_MAX
+#define KERNEL_HORIZON                                                                             \
+    ((uint64_t)INT64_MAX) /* the clock goes no further: Linux counts nanoseconds in 63 bits */
+
+/* The sizes in which a simulation may differ from Linux. Only the numbers differ, what is done with
+ * them does not: `etalon compare` gives the simulated kernel those of the real one. */
+struct kernel_sizes {
+    uint32_t page;        /* of a pipe; also its PIPE_BUF */
+    uint32_t send_buffer; /* of a socket: sending goes on below this */
+    uint32_t writable;    /* EPOLLOUT means that no more than this is on its way */
+    uint32_t piece;       /* a stream socket sends in pieces of this size */
+    uint32_t message;     /* the longest datagram */
+    /* [length]: what a message weighs on the send buffer. NULL: its bytes and KERNEL_MESSAGE_COST.
+     */
+    const uint16_t *cost;
+};
+
+extern const struct kernel_sizes *kernel_sizes; /* of the simulated world that begins next */
+/* the KERNEL_… above: what kernel_sizes points at in the beginning */
+extern const struct kernel_sizes kernel_small;
+/* as measured; of the sockets and pipes that world_real makes */
+const struct kernel_sizes *real_world_sizes(void);
+
+/* In world_real, what the other end of fd has sent and got, for a judge of results. The bytes that
+ * it sends, by their place among them; none is 0. */
+unsigned char real_world_byte(uint64_t place);
+bool real_world_letters(int fd); /* what is read from fd comes from such an end */
+bool real_world_received(int fd,
+                         /* that have come to that end so far; false: it has none that counts */
+                         uint64_t *bytes);
+
+/* Set when a table of the simulation was full, where Linux would have gone on; whoever wants to
+ * know resets it. */
+extern bool kernel_limit_met;
+
+/* One event that a wait delivers, as the observer is told of it. */
+struct kernel_report {
+    int fd;
+    uint32_t events;
+    bool stale;
+    bool own; /* the loop's own descriptor: not told */
+};
+
+/* An epoll_ctl as the observer is told of it. */
+struct kernel_control {
+    uint32_t kept;
+    bool injected;
+};
+
+/* What a descriptor of the program names, as far as it decides which errors a call on it can meet.
+ */
+enum kernel_file { KERNEL_NO_FILE, KERNEL_PIPE, KERNEL_SOCKET, KERNEL_COUNTER, KERNEL_REGULAR };
+
+struct kernel {
+    int64_t (*epoll_create1)(int flags);
+    /* of the loop's own epoll instance, to its own number */
+    int64_t (*dup3)(int fd, int copy, int flags);
+    int64_t (*eventfd)(unsigned value, int flags);
+    int64_t (*epoll_ctl)(int epfd, int op, int fd, const struct epoll_event *event,
+                         struct kernel_control *told);
+    int64_t (*read)(int fd, void *buffer, size_t length);
+    int64_t (*write)(int fd, const void *buffer, size_t length);
+    int64_t (*pread)(int fd, void *buffer, size_t length, int64_t offset);
+    int64_t (*pwrite)(int fd, const void *buffer, size_t length, int64_t offset);
+    int64_t (*send)(int fd, const void *buffer, size_t length, int flags);
+    int64_t (*recv)(int fd, void *buffer, size_t length, int flags);
+    int64_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
+    int64_t (*recvmsg)(int fd, struct msghdr *message, int flags);
+    int64_t (*accept4)(int fd, struct sockaddr *address, socklen_t *length, int flags);
+    int64_t (*connect)(int fd, const struct sockaddr *address, socklen_t length);
+    int64_t (*getsockopt)(int fd, int level, int option, void *value, socklen_t *length);
+    int64_t (*getpeername)(int fd, struct sockaddr *address, socklen_t *length);
+    int64_t (*shutdown)(int fd, int how);
+    int64_t (*close)(int fd);
+
+    bool (*own)(int fd); /* fd names an epoll instance or eventfd that the loop made */
+
+    /* The parts of a wait. `asked` gives the errno that COMMAND_FAIL has in store for it, or 0.
+     * `look` collects what is ready now, without waiting: the number of events, or the negated
+     * errno. */
+    int (*asked)(void);
+    int (*look)(int epfd, struct epoll_event *events, int max, struct kernel_report *reports);
+    uint64_t (*clock)(void);
+    /* of the program's timerfds and connects in progress, or KERNEL_NEVER */
+    uint64_t (*next_expiry)(void);
+    /* the clock moves forward to clock_ns and timerfds expire */
+    void (*advance)(uint64_t clock_ns);
+    /* the errno that COMMAND_FAIL has in store for a pthread_create, or 0 */
+    int (*thread)(void);
+
+    /* For torture.h; null where calls cannot be made to fail. interest: what is registered for
+     * fd, 0 for nothing. */
+    enum kernel_file (*file)(int fd);
+    uint32_t (*interest)(int epfd, int fd);
+};
+
+/* From here on the wrapped calls reach this kernel and the observer is told; its functions may be
+ * null, and so may it. */
+void wrap_begin(const struct kernel *kernel, const struct world_observer *observer, void *self);
+
+/* From here on the wrapped calls pass through to Linux, as they do before wrap_begin. */
+void wrap_end(void);
+
+/* What the wrapped names stand for without the wrapping: resolved by the linker. */
+int __real_epoll_create1(int flags);
+int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+int __real_epoll_pwait2(int epfd, struct epoll_event *events, int max,
+                        const struct timespec *timeout, const sigset_t *mask);
+int __real_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
+int __real_dup3(int fd, int copy, int flags);
+int __real_eventfd(unsigned value, int flags);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+ssize_t __real_read(int fd, void *buffer, size_t length);
+ssize_t __real_write(int fd, const void *buffer, size_t length);
+ssize_t __real_pread(int fd, void *buffer, size_t length, off_t offset);
+ssize_t __real_pwrite(int fd, const void *buffer, size_t length, off_t offset);
+ssize_t __real_send(int fd, const void *buffer, size_t length, int flags);
+ssize_t __real_recv(int fd, void *buffer, size_t length, int flags);
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int __real_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *length);
+int __real_getpeername(int fd, struct sockaddr *address, socklen_t *length);
+int __real_shutdown(int fd, int how);
+int __real_close(int fd);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*start)(void *), void *argument);
+int __real_pthread_join(pthread_t thread, void **result);
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __real_pthread_cond_signal(pthread_cond_t *condition);
+int __real_pthread_cond_broadcast(pthread_cond_t *condition);
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void __real_free(void *memory);
+
+#endif

@@ -1,0 +1,801 @@
+/* The real Linux with virtual time: world_real of fuzz/world/world.h. Descriptors, system calls and
+ * epoll are real; the clock stands still except where a wait or a command moves it, and nothing
+ * sleeps (fuzz/world/wrap.c plays the waits).
+ *
+ * The other ends of the program's descriptors have high numbers, so that the program and the loop
+ * get the same low ones as in the simulated world. A number that this world did not give out is
+ * closed to the loop, even when the test process uses it for something else. Every call here that
+ * is wrapped by the linker is made by its __real_ name. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "kernel.h"
+
+#define NUMBERS           256
+#define PEERS_FROM        500 /* numbers of the other ends */
+#define NONE              (-1)
+#define CLIENTS           8
+#define PAGE              4096
+#define WORLD_OWN_EPOLL   WORLD_KINDS
+#define WORLD_OWN_EVENTFD (WORLD_KINDS + 1)
+
+/* An open file, as the simulated kernel has it: all that the real one does not tell. */
+struct open_file {
+    unsigned kind; /* enum world_kind, or WORLD_OWN_… */
+    unsigned numbers;
+    int peer; /* number of the other end, or NONE */
+    /* of a listener: the clients that wait for accept; NONE for one of the program's own */
+    int client[CLIENTS];
+    unsigned clients;
+    uint64_t sent, taken; /* bytes that the other end has sent, and those that it has read */
+    bool peer_left;       /* there was another end */
+    unsigned name;        /* of a listener; of an epoll instance: the higher, the newer */
+    uint64_t expiry;      /* of a timerfd, or KERNEL_NEVER */
+    uint64_t armed;       /* in this order among equals */
+};
+
+struct watch {
+    bool used;
+    int epoll, number, file;
+    uint32_t events;
+    epoll_data_t data;
+};
+
+static struct {
+    uint64_t clock_ns, installs, armings;
+    unsigned names;
+    uint64_t limit; /* the program gets no number from here on; 0: no limit */
+    int handle[PROGRAM_HANDLES];
+    struct {
+        int file;
+        uint64_t installed;
+    } number[NUMBERS];                   /* installed 0: not ours */
+    struct open_file file[KERNEL_FILES]; /* numbers 0: free */
+    struct watch watch[KERNEL_WATCHES];
+    int gives; /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
+    void (*sigpipe)(int);
+} r;
+
+static int64_t outcome(int64_t result) {
+    return result < 0 ? -errno : result;
+}
+
+/* The world itself cannot go on: a fault of the machine, not of the loop. */
+static int must(int result, const char *what) {
+    if (result >= 0)
+        return result;
+    perror(what);
+    exit(2); /* as for bad input: it is no difference that was found */
+}
+
+/* ---- descriptor numbers and open files ------------------------------------------------------- */
+
+static bool known(int fd) {
+    return fd >= 0 && fd < NUMBERS && r.number[fd].installed != 0;
+}
+
+static struct open_file *named(int fd) {
+    return known(fd) ? &r.file[r.number[fd].file] : NULL;
+}
+
+static void install(int fd, int file) {
+    must(fd < NUMBERS ? 0 : -1, "real world: too many descriptors");
+    r.number[fd].file = file;
+    r.number[fd].installed = ++r.installs;
+    r.file[file].numbers++;
+}
+
+static int file_new(int fd, unsigned kind) {
+    int file = 0;
+    while (file < KERNEL_FILES && r.file[file].numbers > 0)
+        file++;
+    must(file < KERNEL_FILES ? 0 : -1, "real world: too many files");
+    r.file[file] = (struct open_file){.kind = kind, .peer = NONE, .expiry = KERNEL_NEVER};
+    install(fd, file);
+    return file;
+}
+
+static int moved(int fd, int from) {
+    int copy = must(fcntl(fd, F_DUPFD_CLOEXEC, from), "fcntl");
+    __real_close(fd);
+    return copy;
+}
+
+/* The limit concerns what the program opens, not the ends that this world holds, nor the loop's own
+ * descriptors. */
+static void limit_numbers(bool on) {
+    static struct rlimit usual;
+    if (r.limit == 0)
+        return;
+    if (on)
+        must(getrlimit(RLIMIT_NOFILE, &usual), "getrlimit");
+    struct rlimit limit = {on ? r.limit : usual.rlim_cur, usual.rlim_max};
+    must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+}
+
+/* The lowest number that the program can get, or NONE. */
+static int lowest_copy(int fd) {
+    limit_numbers(true);
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    limit_numbers(false);
+    return copy < 0 ? NONE : copy;
+}
+
+/* The smallest that Linux allows, so that a program can fill it. */
+static void small_buffer(int fd) {
+    int size = 1;
+    must(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), "setsockopt");
+}
+
+static void file_release(int file) {
+    struct open_file *f = &r.file[file];
+    for (unsigned i = 0; i < KERNEL_WATCHES; i++)
+        if (r.watch[i].file == file || r.watch[i].epoll == file)
+            r.watch[i].used = false;
+    if (f->peer != NONE)
+        __real_close(f->peer);
+    for (unsigned i = 0; i < f->clients; i++)
+        if (f->client[i] != NONE)
+            __real_close(f->client[i]);
+}
+
+static int64_t number_release(int fd) {
+    int file = r.number[fd].file;
+    r.number[fd].installed = 0;
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (r.handle[d] == fd)
+            r.handle[d] = NONE;
+    int64_t result = outcome(__real_close(fd));
+    if (--r.file[file].numbers == 0)
+        file_release(file);
+    return result;
+}
+
+/* ---- the calls ------------------------------------------------------------------------------- */
+
+static int64_t call_epoll_create1(int flags) {
+    int fd = __real_epoll_create1(flags);
+    if (fd >= 0)
+        fd = moved(fd, KERNEL_OWN_FROM);
+    if (fd >= 0)
+        r.file[file_new(fd, WORLD_OWN_EPOLL)].name = ++r.names;
+    return outcome(fd);
+}
+
+/* The loop puts a new epoll instance in the place of its old one. */
+static int64_t call_dup3(int fd, int copy, int flags) {
+    if (fd == copy)
+        return -EINVAL;
+    /* never over a descriptor of the test process */
+    if (!known(fd) || (!known(copy) && fcntl(copy, F_GETFD) >= 0))
+        return -EBADF;
+    int file = r.number[fd].file;
+    int64_t result = outcome(__real_dup3(fd, copy, flags));
+    if (result < 0)
+        return result;
+    if (known(copy)) { /* Linux has closed it */
+        int old = r.number[copy].file;
+        if (--r.file[old].numbers == 0)
+            file_release(old);
+    }
+    install(copy, file);
+    return result;
+}
+
+/* Of an async: a descriptor of the program. */
+static int64_t given_new(unsigned value, int flags) {
+    int high = moved(must(__real_eventfd(value, flags), "eventfd"), PEERS_FROM);
+    int fd = lowest_copy(high);
+    __real_close(high);
+    if (fd < 0)
+        return -EMFILE;
+    file_new(fd, WORLD_EVENTFD);
+    r.handle[r.gives - 1] = fd;
+    return fd;
+}
+
+static int64_t call_eventfd(unsigned value, int flags) {
+    if (r.gives != 0)
+        return given_new(value, flags);
+    int fd = __real_eventfd(value, flags);
+    if (fd >= 0)
+        fd = moved(fd, KERNEL_OWN_FROM);
+    if (fd >= 0)
+        file_new(fd, WORLD_OWN_EVENTFD);
+    return outcome(fd);
+}
+
+static struct watch *watch_of(int epoll, int fd) {
+    for (unsigned i = 0; known(fd) && i < KERNEL_WATCHES; i++) {
+        struct watch *w = &r.watch[i];
+        if (w->used && w->epoll == epoll && w->number == fd && w->file == r.number[fd].file)
+            return w;
+    }
+    return NULL;
+}
+
+static struct watch *watch_new(int epoll, int fd) {
+    unsigned i = 0;
+    while (i < KERNEL_WATCHES && r.watch[i].used)
+        i++;
+    must(i < KERNEL_WATCHES ? 0 : -1, "real world: too many registrations");
+    r.watch[i] =
+        (struct watch){.epoll = epoll, .number = fd, .file = known(fd) ? r.number[fd].file : NONE};
+    return &r.watch[i];
+}
+
+/* The kernel gets the index of our own record as its data: so each report can be traced to its
+ * registration. */
+static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event,
+                              struct kernel_control *told) {
+    if (!known(epfd))
+        return -EBADF;
+    struct watch *w = watch_of(r.number[epfd].file, fd);
+    told->kept = w != NULL ? w->events : 0;
+    if (w == NULL)
+        w = watch_new(r.number[epfd].file, fd);
+    struct epoll_event translated = {.events = event != NULL ? event->events : 0,
+                                     .data.u64 = (uint64_t)(w - r.watch)};
+    int64_t result = outcome(__real_epoll_ctl(epfd, op, known(fd) ? fd : -1, &translated));
+    if (result < 0)
+        return result;
+    w->used = op != EPOLL_CTL_DEL;
+    w->events = translated.events;
+    told->kept = w->used ? w->events : 0;
+    if (event != NULL)
+        w->data = event->data;
+    return 0;
+}
+
+static int64_t call_read(int fd, void *buffer, size_t length) {
+    return known(fd) ? outcome(__real_read(fd, buffer, length)) : -EBADF;
+}
+
+static int64_t call_write(int fd, const void *buffer, size_t length) {
+    return known(fd) ? outcome(__real_write(fd, buffer, length)) : -EBADF;
+}
+
+static int64_t call_pread(int fd, void *buffer, size_t length, int64_t offset) {
+    return outcome(__real_pread(known(fd) ? fd : -1, buffer, length, offset));
+}
+
+static int64_t call_pwrite(int fd, const void *buffer, size_t length, int64_t offset) {
+    return outcome(__real_pwrite(known(fd) ? fd : -1, buffer, length, offset));
+}
+
+static int64_t call_send(int fd, const void *buffer, size_t length, int flags) {
+    return known(fd) ? outcome(__real_send(fd, buffer, length, flags)) : -EBADF;
+}
+
+static int64_t call_recv(int fd, void *buffer, size_t length, int flags) {
+    return known(fd) ? outcome(__real_recv(fd, buffer, length, flags)) : -EBADF;
+}
+
+static int64_t call_sendmsg(int fd, const struct msghdr *message, int flags) {
+    return known(fd) ? outcome(__real_sendmsg(fd, message, flags)) : -EBADF;
+}
+
+static int64_t call_recvmsg(int fd, struct msghdr *message, int flags) {
+    return known(fd) ? outcome(__real_recvmsg(fd, message, flags)) : -EBADF;
+}
+
+/* Connections are accepted in the order in which they were made: so the other end of this one is
+ * known. */
+static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+    struct open_file *listener = named(fd);
+    if (listener == NULL)
+        return -EBADF;
+    limit_numbers(true);
+    int accepted = __real_accept4(fd, address, length, flags);
+    limit_numbers(false);
+    if (accepted < 0)
+        return outcome(accepted);
+    /* this world cannot afford a call that sleeps */
+    must(fcntl(accepted, F_SETFL, O_NONBLOCK), "fcntl");
+    small_buffer(accepted);
+    int file = file_new(accepted, WORLD_STREAM);
+    assert(listener->clients > 0);
+    r.file[file].peer = listener->client[0];
+    memmove(&listener->client[0], &listener->client[1],
+            --listener->clients * sizeof listener->client[0]);
+    return accepted;
+}
+
+static socklen_t listener_address(struct sockaddr_un *address, unsigned name) {
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    int written = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "etalon.%d.%u",
+                           (int)getpid(), name);
+    return (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)written;
+}
+
+static struct open_file *listener_at(const struct sockaddr *address, socklen_t length) {
+    struct sockaddr_un own;
+    for (unsigned i = 0; i < KERNEL_FILES; i++)
+        if (r.file[i].numbers > 0 && r.file[i].kind == WORLD_LISTENER &&
+            listener_address(&own, r.file[i].name) == length && memcmp(&own, address, length) == 0)
+            return &r.file[i];
+    return NULL;
+}
+
+static int64_t connected(int result, const struct sockaddr *address, socklen_t length, int client) {
+    if (result < 0)
+        return outcome(result);
+    struct open_file *listener = listener_at(address, length);
+    assert(listener != NULL && listener->clients < CLIENTS);
+    listener->client[listener->clients++] = client;
+    return 0;
+}
+
+static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t length) {
+    if (!known(fd))
+        return -EBADF;
+    return connected(__real_connect(fd, address, length), address, length, NONE);
+}
+
+static int64_t call_getsockopt(int fd, int level, int option, void *value, socklen_t *length) {
+    return known(fd) ? outcome(__real_getsockopt(fd, level, option, value, length)) : -EBADF;
+}
+
+static int64_t call_getpeername(int fd, struct sockaddr *address, socklen_t *length) {
+    return known(fd) ? outcome(__real_getpeername(fd, address, length)) : -EBADF;
+}
+
+static int64_t call_shutdown(int fd, int how) {
+    return known(fd) ? outcome(__real_shutdown(fd, how)) : -EBADF;
+}
+
+static int64_t call_close(int fd) {
+    return known(fd) ? number_release(fd) : -EBADF;
+}
+
+static bool own(int fd) {
+    const struct open_file *f = named(fd);
+    return f != NULL && f->kind >= WORLD_OWN_EPOLL;
+}
+
+/* ---- time and waiting ------------------------------------------------------------------------ */
+
+static uint64_t clock_now(void) {
+    return r.clock_ns;
+}
+
+/* The number of the timerfd that expires next, or NONE. */
+static int next_timer(void) {
+    int next = NONE;
+    for (int fd = 0; fd < NUMBERS; fd++) {
+        const struct open_file *f = named(fd), *best = named(next);
+        if (f != NULL && f->expiry != KERNEL_NEVER &&
+            (best == NULL || f->expiry < best->expiry ||
+             (f->expiry == best->expiry && f->armed < best->armed)))
+            next = fd;
+    }
+    return next;
+}
+
+static uint64_t next_expiry(void) {
+    int fd = next_timer();
+    return fd != NONE ? named(fd)->expiry : KERNEL_NEVER;
+}
+
+/* The timerfds are real, but it is the virtual clock that sets them off: by a time that is long
+ * past. */
+static void timers_expire(void) {
+    for (int fd; (fd = next_timer()) != NONE && named(fd)->expiry <= r.clock_ns;) {
+        struct itimerspec past = {.it_value.tv_nsec = 1};
+        struct pollfd until = {.fd = fd, .events = POLLIN};
+        named(fd)->expiry = KERNEL_NEVER;
+        must(timerfd_settime(fd, TFD_TIMER_ABSTIME, &past, NULL), "timerfd_settime");
+        must(poll(&until, 1, 5000) - 1, "real world: a timerfd does not expire");
+    }
+}
+
+static void advance(uint64_t clock_ns) {
+    if (clock_ns > r.clock_ns)
+        r.clock_ns = clock_ns;
+    timers_expire();
+}
+
+static int asked(void) {
+    return 0;
+}
+
+static int thread(void) {
+    return 0;
+}
+
+static int look(int epfd, struct epoll_event *events, int max, struct kernel_report *reports) {
+    if (!known(epfd))
+        return -EBADF;
+    int count = (int)outcome(__real_epoll_wait(epfd, events, max, 0));
+    for (int i = 0; i < count; i++) {
+        const struct watch *w = &r.watch[events[i].data.u64];
+        assert(w->used);
+        events[i].data = w->data;
+        reports[i] = (struct kernel_report){.fd = w->number,
+                                            .events = events[i].events,
+                                            .stale = !known(w->number) ||
+                                                     r.number[w->number].file != w->file,
+                                            .own = r.file[w->file].kind >= WORLD_OWN_EPOLL};
+    }
+    return count;
+}
+
+static const struct kernel real = {
+    .epoll_create1 = call_epoll_create1,
+    .dup3 = call_dup3,
+    .eventfd = call_eventfd,
+    .epoll_ctl = call_epoll_ctl,
+    .read = call_read,
+    .write = call_write,
+    .pread = call_pread,
+    .pwrite = call_pwrite,
+    .send = call_send,
+    .recv = call_recv,
+    .sendmsg = call_sendmsg,
+    .recvmsg = call_recvmsg,
+    .accept4 = call_accept4,
+    .connect = call_connect,
+    .getsockopt = call_getsockopt,
+    .getpeername = call_getpeername,
+    .shutdown = call_shutdown,
+    .close = call_close,
+    .own = own,
+    .asked = asked,
+    .look = look,
+    .clock = clock_now,
+    .next_expiry = next_expiry,
+    .advance = advance,
+    .thread = thread,
+};
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+static int open_regular(void) {
+    /* not a memfd: any regular file will do, and this one is the usual kind */
+    char path[] = "/tmp/etalon.XXXXXX";
+    int fd = must(mkostemp(path, O_CLOEXEC), "mkostemp");
+    must(unlink(path), "unlink");
+    must(ftruncate(fd, KERNEL_FILE_SIZE), "ftruncate");
+    return fd;
+}
+
+static int open_listener(unsigned name) {
+    struct sockaddr_un address;
+    socklen_t length = listener_address(&address, name);
+    int fd = must(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+    must(bind(fd, (const struct sockaddr *)&address, length), "bind");
+    must(listen(fd, KERNEL_BACKLOG), "listen");
+    return fd; /* no data passes here: its buffer does not matter */
+}
+
+/* Both ends of what has two: end[0] is the program's. Returns the number of ends. */
+static unsigned open_ends(unsigned kind, int end[2]) {
+    int type = (kind == WORLD_DATAGRAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int reader_and_writer[2];
+    switch (kind) {
+    case WORLD_PIPE_READER:
+    case WORLD_PIPE_WRITER:
+        must(pipe2(reader_and_writer, O_NONBLOCK | O_CLOEXEC), "pipe2");
+        end[0] = reader_and_writer[kind == WORLD_PIPE_WRITER];
+        end[1] = reader_and_writer[kind != WORLD_PIPE_WRITER];
+        must(fcntl(end[0], F_SETPIPE_SZ, KERNEL_PAGES * PAGE), "fcntl");
+        return 2;
+    case WORLD_STREAM:
+    case WORLD_DATAGRAM:
+        must(socketpair(AF_UNIX, type, 0, end), "socketpair");
+        small_buffer(end[0]);
+        small_buffer(end[1]);
+        return 2;
+    case WORLD_LISTENER: end[0] = open_listener(++r.names); return 1;
+    case WORLD_SOCKET:
+        end[0] = must(socket(AF_UNIX, type, 0), "socket");
+        small_buffer(end[0]);
+        return 1;
+    case WORLD_EVENTFD:
+        end[0] = must(__real_eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd");
+        return 1;
+    case WORLD_TIMERFD:
+        end[0] =
+            must(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create");
+        return 1;
+    default: end[0] = open_regular(); return 1;
+    }
+}
+
+static void open_handle(unsigned d, uint64_t kind) {
+    int end[2];
+    if (r.handle[d] != NONE || kind >= WORLD_KINDS)
+        return;
+    if (kind == WORLD_ASYNC) /* nobody has asked for the interface's own */
+        kind = WORLD_EVENTFD;
+    unsigned ends = open_ends((unsigned)kind, end);
+    int peer = ends == 2 ? moved(end[1], PEERS_FROM) : NONE;
+    int high = moved(end[0], PEERS_FROM);
+    int fd = lowest_copy(high); /* now that no other end takes its place */
+    __real_close(high);
+    if (fd < 0 && peer != NONE)
+        __real_close(peer);
+    if (fd < 0)
+        return;
+    struct open_file *f = &r.file[file_new(fd, (unsigned)kind)];
+    f->peer = peer;
+    f->name = r.names;
+    r.handle[d] = fd;
+}
+
+static void duplicate(unsigned d, unsigned copy) {
+    if (d == copy || copy >= PROGRAM_HANDLES)
+        return;
+    if (r.handle[copy] != NONE)
+        number_release(r.handle[copy]);
+    r.handle[copy] = lowest_copy(r.handle[d]);
+    if (r.handle[copy] >= 0)
+        install(r.handle[copy], r.number[r.handle[d]].file);
+}
+
+static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
+    uint64_t longest = (KERNEL_HORIZON - clock_ns) / 1000;
+    return clock_ns + 1000 * (value_us < longest ? value_us : longest);
+}
+
+/* What the other ends read has no content. Their failures are those of a peer that cannot go on:
+ * nothing happens. */
+static char scrap[16 * PAGE];
+
+/* More than there is room for is as good as all of it, with the same odd bytes: a pipe has another
+ * place for these. */
+static size_t scraps(uint64_t value) {
+    return (size_t)(value < sizeof scrap ? value : sizeof scrap - PAGE + value % PAGE);
+}
+
+/* So that a reader can be held to what was sent: each byte follows from its place. */
+static const char *letter(const struct open_file *f, size_t length) {
+    static char text[sizeof scrap];
+    for (size_t i = 0; i < length; i++)
+        text[i] = (char)real_world_byte(f->sent + i);
+    return text;
+}
+
+static void peer_write(struct open_file *f, int fd, uint64_t value) {
+    struct itimerspec disarmed = {.it_value.tv_nsec = 0};
+    size_t length = scraps(value);
+    ssize_t sent = 0;
+    if (f->kind == WORLD_EVENTFD) {
+        (void)!__real_write(fd, &value, sizeof value);
+    } else if (f->kind == WORLD_TIMERFD) {
+        /* forgets what had expired */
+        must(timerfd_settime(fd, 0, &disarmed, NULL), "timerfd_settime");
+        f->expiry = later(r.clock_ns, value);
+        f->armed = ++r.armings;
+        timers_expire();
+    } else if (f->peer != NONE && f->kind == WORLD_PIPE_READER) {
+        sent = __real_write(f->peer, letter(f, length), length);
+    } else if (f->peer != NONE && (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM)) {
+        sent = __real_send(f->peer, letter(f, length), length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    f->sent += sent > 0 ? (uint64_t)sent : 0;
+}
+
+static void peer_read(struct open_file *f, uint64_t value) {
+    size_t length = scraps(value);
+    ssize_t taken = 0;
+    if (f->peer == NONE)
+        return;
+    if (f->kind == WORLD_PIPE_WRITER)
+        taken = __real_read(f->peer, scrap, length);
+    else if (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM)
+        taken = __real_recv(f->peer, scrap, length, MSG_DONTWAIT);
+    f->taken += taken > 0 ? (uint64_t)taken : 0;
+}
+
+unsigned char real_world_byte(uint64_t place) {
+    return (unsigned char)(0x80 + place % 127);
+}
+
+bool real_world_letters(int fd) {
+    const struct open_file *f = named(fd);
+    return f != NULL && (f->peer != NONE || f->peer_left) && f->kind != WORLD_PIPE_WRITER;
+}
+
+bool real_world_received(int fd, uint64_t *bytes) {
+    const struct open_file *f = named(fd);
+    int left = 0;
+    if (f == NULL || f->peer == NONE || (f->kind != WORLD_PIPE_WRITER && f->kind != WORLD_STREAM) ||
+        ioctl(f->peer, FIONREAD, &left) != 0)
+        return false;
+    *bytes = f->taken + (uint64_t)left;
+    return true;
+}
+
+static void peer_close(struct open_file *f) {
+    if (f->peer != NONE) {
+        __real_close(f->peer);
+        f->peer_left = true;
+    }
+    f->peer = NONE;
+}
+
+static void peer_connect(const struct open_file *f) {
+    struct sockaddr_un address;
+    if (f->kind != WORLD_LISTENER)
+        return;
+    socklen_t length = listener_address(&address, f->name);
+    int client = moved(
+        must(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"), PEERS_FROM);
+    small_buffer(client);
+    const struct sockaddr *to = (const struct sockaddr *)&address;
+    if (connected(__real_connect(client, to, length), to, length, client) < 0)
+        __real_close(client);
+}
+
+static bool world_command(const struct command *command) {
+    unsigned d = command->d;
+    struct open_file *f = d < PROGRAM_HANDLES ? named(r.handle[d]) : NULL;
+    switch (command->kind) {
+    case COMMAND_ADVANCE: advance(later(r.clock_ns, command->value)); return true;
+    case COMMAND_ORDER: return true; /* Linux has its own */
+    case COMMAND_LIMIT: r.limit = command->value; return true;
+    case COMMAND_OPEN:
+        if (d < PROGRAM_HANDLES)
+            open_handle(d, command->value);
+        return true;
+    default: break;
+    }
+    if (command->kind < COMMAND_CLOSE || command->kind > COMMAND_PEER_CONNECT)
+        return false;
+    if (f == NULL)
+        return true;
+    switch (command->kind) {
+    case COMMAND_CLOSE: number_release(r.handle[d]); break;
+    case COMMAND_DUP: duplicate(d, command->other); break;
+    case COMMAND_PEER_WRITE: peer_write(f, r.handle[d], command->value); break;
+    case COMMAND_PEER_READ: peer_read(f, command->value); break;
+    case COMMAND_PEER_CLOSE: peer_close(f); break;
+    case COMMAND_PEER_SHUTDOWN:
+        if (f->peer != NONE)
+            (void)__real_shutdown(f->peer, SHUT_WR); /* of a pipe: refused, as it should be */
+        break;
+    case COMMAND_PEER_CONNECT: peer_connect(f); break;
+    default: break;
+    }
+    return true;
+}
+
+/* ---- sizes ----------------------------------------------------------------------------------- */
+
+/* What a message weighs depends on the version of Linux: it is sent, and the socket asked what is
+ * on its way. */
+static void measure(struct kernel_sizes *sizes, uint16_t *cost, unsigned room) {
+    int end[2], size;
+    socklen_t length = sizeof size;
+    must(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, end), "socketpair");
+    small_buffer(end[0]);
+    must(__real_getsockopt(end[0], SOL_SOCKET, SO_SNDBUF, &size, &length), "getsockopt");
+    *sizes = (struct kernel_sizes){.page = (uint32_t)sysconf(_SC_PAGESIZE),
+                                   .send_buffer = (uint32_t)size,
+                                   .writable = (uint32_t)size / 4 - 1, /* Linux counts from 1 */
+                                   .piece = (uint32_t)size / 2 - 64,
+                                   .message = (uint32_t)size - 32,
+                                   .cost = cost};
+    must(sizes->message < room ? 0 : -1, "real world: too large a buffer");
+    for (unsigned i = 0; i <= sizes->message; i++) {
+        int weight = 0;
+        must((int)__real_send(end[0], scrap, i, MSG_DONTWAIT), "send");
+        must(ioctl(end[0], SIOCOUTQ, &weight), "ioctl");
+        must(weight > 0 && weight <= UINT16_MAX ? 0 : -1, "real world: a message of no weight");
+        cost[i] = (uint16_t)weight;
+        must((int)__real_recv(end[1], scrap, sizeof scrap, MSG_DONTWAIT), "recv");
+    }
+    __real_close(end[0]);
+    __real_close(end[1]);
+}
+
+const struct kernel_sizes *real_world_sizes(void) {
+    static struct kernel_sizes sizes;
+    static uint16_t cost[8192];
+    if (sizes.page == 0)
+        measure(&sizes, cost, sizeof cost / sizeof *cost);
+    return &sizes;
+}
+
+/* ---- the world ------------------------------------------------------------------------------- */
+
+static void world_begin(const struct world_observer *observer, void *self, uint64_t clock_ns) {
+    unsigned names = r.names; /* never used twice, not even in two worlds */
+    memset(&r, 0, sizeof r);
+    r.clock_ns = clock_ns;
+    r.names = names;
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        r.handle[d] = NONE;
+    r.sigpipe = signal(SIGPIPE, SIG_IGN); /* the simulated kernel sends no signal either */
+    wrap_begin(&real, observer, self);
+}
+
+static int world_end(void) {
+    int unreleased = 0;
+    for (int fd = 0; fd < NUMBERS; fd++) {
+        if (!known(fd))
+            continue;
+        unreleased += own(fd);
+        number_release(fd);
+    }
+    wrap_end();
+    signal(SIGPIPE, r.sigpipe);
+    return unreleased;
+}
+
+static int world_descriptor(unsigned handle) {
+    return handle < PROGRAM_HANDLES ? r.handle[handle] : NONE;
+}
+
+static bool world_adopt(unsigned handle, int fd) {
+    if (!known(fd) || own(fd) || handle >= PROGRAM_HANDLES)
+        return false;
+    if (r.handle[handle] != NONE) {
+        number_release(fd);
+        return false;
+    }
+    r.handle[handle] = fd;
+    return true;
+}
+
+static const void *world_address(unsigned listener, unsigned *length) {
+    static struct sockaddr_un address[PROGRAM_HANDLES + 1];
+    unsigned d = listener < PROGRAM_HANDLES ? listener : PROGRAM_HANDLES;
+    const struct open_file *f = d < PROGRAM_HANDLES ? named(r.handle[d]) : NULL;
+    *length = listener_address(&address[d], f != NULL && f->kind == WORLD_LISTENER ? f->name : 0);
+    return &address[d];
+}
+
+/* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
+static uint32_t world_registered(int fd, bool *any) {
+    int newest = NONE;
+    for (int i = 0; i < KERNEL_FILES; i++)
+        if (r.file[i].numbers > 0 && r.file[i].kind == WORLD_OWN_EPOLL &&
+            (newest == NONE || r.file[i].name > r.file[newest].name))
+            newest = i;
+    const struct watch *w = newest != NONE ? watch_of(newest, fd) : NULL;
+    *any = w != NULL;
+    return w != NULL ? w->events : 0;
+}
+
+static uint64_t world_installed(int fd) {
+    return known(fd) ? r.number[fd].installed : 0;
+}
+
+static void world_gives(int handle) {
+    r.gives = handle + 1;
+}
+
+/* The close went through this world, which has told the handles already. */
+static void world_released(int fd) {
+    (void)fd;
+}
+
+const struct world_kind_functions world_real = {
+    .name = "real",
+    .begin = world_begin,
+    .end = world_end,
+    .clock = clock_now,
+    .command = world_command,
+    .descriptor = world_descriptor,
+    .adopt = world_adopt,
+    .address = world_address,
+    .registered = world_registered,
+    .installed = world_installed,
+    .released = world_released,
+    .gives = world_gives,
+};

@@ -1,0 +1,946 @@
+/* `etalon check`: holds loops that are given as adapters against the law (RUNNER.md is the
+ * contract). Reads the cases, runs each on each subject in a process of its own (process.c), and
+ * tells: the test-anything protocol or a matrix on the terminal, JSON for the rest (report.c). */
+#include "check.h"
+
+#include <stdio.h>
+
+#ifndef ETALON_WITHOUT_KIT
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../tool/output.h"
+#include "../../fuzz/driver/shrink.h"
+
+#define BAD_INPUT    2
+#define PATTERNS_MAX 32
+#define BATCH        256 /* random programs at a time */
+#define KINDS_MAX    12  /* of failures by random programs that are told, for each subject */
+#define RERUNS_MAX   32
+
+struct options {
+    const char *cases, *law, *json, *summary, *tap, *html, *gate;
+    const char *case_pattern[PATTERNS_MAX], *clause_pattern[PATTERNS_MAX];
+    unsigned case_patterns, clause_patterns, jobs;
+    bool list, dry_run, matrix, quiet, outside;
+    struct { /* random programs, by the names that were told of them */
+        uint64_t seed, number;
+        const char *subject, *name; /* subject: empty for all */
+    } rerun[RERUNS_MAX];
+    unsigned reruns;
+};
+
+static struct check check;
+static struct options options;
+
+static void complain(const char *what, const char *why) {
+    fprintf(stderr, "etalon: %s: %s\n", what, why);
+}
+
+/* ---- cases ----------------------------------------------------------------------------------- */
+
+/* The comments before the first body, as prose. */
+static char *description_of(const char *path) {
+    char line[1024], *text = NULL;
+    size_t size = 0;
+    FILE *file = fopen(path, "r"), *out = open_memstream(&text, &size);
+    while (file != NULL && out != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "main", 4) == 0 || strncmp(line, "body", 4) == 0)
+            break;
+        char *words = line + strspn(line, " \t");
+        if (*words != '#')
+            continue;
+        words += strspn(words, "# \t");
+        words[strcspn(words, "\n")] = '\0';
+        fprintf(out, "%s%s", ftell(out) > 0 ? " " : "", words);
+    }
+    if (file != NULL)
+        fclose(file);
+    if (out != NULL)
+        fclose(out);
+    return text;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_trace(const struct dirent *entry) {
+    size_t length = strlen(entry->d_name);
+    return length > 6 && length < 60 && strcmp(entry->d_name + length - 6, ".trace") == 0;
+}
+
+static bool new_case(const char *path, const char *name,
+                     bool (*load)(const char *path, struct trace *trace)) {
+    struct check_case *c = &check.cases_list[check.cases];
+    size_t length = strlen(name);
+    bool suffix = length > 6 && strcmp(name + length - 6, ".trace") == 0;
+    if (!load(path, &c->trace))
+        return false;
+    for (const char *p = name; *p != '\0'; p++)
+        /* results would be another line, or a directive */
+        if ((unsigned char)*p < ' ' || *p == 0x7f || *p == '#') {
+            fputs("etalon: the name of a case has a '#' or an unprintable character\n", stderr);
+            return false;
+        }
+    snprintf(c->id, sizeof c->id, "%.*s", (int)(suffix ? length - 6 : length), name);
+    c->description = description_of(path);
+    check.cases++;
+    return true;
+}
+
+/* How many cases there can be, beside those of the folder. */
+static size_t others(void) {
+    return SUBJECTS_MAX * (KINDS_MAX + options.reruns) + 1;
+}
+
+/* --cases: a folder of traces, or one of them. */
+static bool load_cases(const char *folder, bool (*load)(const char *path, struct trace *trace)) {
+    struct dirent **entry = NULL;
+    struct stat status;
+    if (stat(folder, &status) == 0 && S_ISREG(status.st_mode)) {
+        const char *slash = strrchr(folder, '/');
+        check.cases_list = calloc(1 + others(), sizeof *check.cases_list);
+        return new_case(folder, slash != NULL ? slash + 1 : folder, load);
+    }
+    int count = scandir(folder, &entry, is_trace, by_name);
+    bool good = count > 0;
+    if (count < 0)
+        complain(folder, strerror(errno));
+    else if (count == 0)
+        complain(folder,
+                 "no case (*.trace) is there; --cases says where they are, or which file is one");
+    check.cases_list = calloc((size_t)(count > 0 ? count : 0) + others(), sizeof *check.cases_list);
+    for (int i = 0; i < count; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%.3800s/%s", folder, entry[i]->d_name);
+        good = good && new_case(path, entry[i]->d_name, load);
+        free(entry[i]);
+    }
+    free(entry);
+    return good;
+}
+
+static bool in_range(const char *pattern, unsigned number) {
+    char *end;
+    unsigned long from = strtoul(pattern, &end, 10), to = from;
+    if (end == pattern)
+        return false;
+    if (*end == '-')
+        to = strtoul(end + 1, &end, 10);
+    return *end == '\0' && number >= from && number <= to;
+}
+
+static bool by_case(const struct check_case *c, unsigned number, const char *pattern) {
+    return in_range(pattern, number) || fnmatch(pattern, c->id, 0) == 0;
+}
+
+static bool by_clause(const struct check_case *c, const char *pattern) {
+    for (unsigned k = 0; k < c->trace.clauses; k++)
+        if (fnmatch(pattern, c->trace.clause[k], 0) == 0)
+            return true;
+    return false;
+}
+
+static bool chosen(const struct check_case *c, unsigned number) {
+    bool named = options.case_patterns == 0 && (options.reruns == 0 || options.clause_patterns > 0);
+    bool about = options.clause_patterns == 0;
+    for (unsigned i = 0; i < options.case_patterns; i++)
+        named = named || by_case(c, number, options.case_pattern[i]);
+    for (unsigned i = 0; i < options.clause_patterns; i++)
+        about = about || by_clause(c, options.clause_pattern[i]);
+    return named && about;
+}
+
+/* Each pattern has to choose something by itself. */
+static bool patterns_choose(void) {
+    char option[200];
+    bool good = true;
+    for (unsigned i = 0; i < options.case_patterns; i++) {
+        bool found = false;
+        for (unsigned k = 0; k < check.cases && !found; k++)
+            found = by_case(&check.cases_list[k], k + 1, options.case_pattern[i]);
+        snprintf(option, sizeof option, "--case %.160s", options.case_pattern[i]);
+        if (!found)
+            complain(option, "no case has such a name or number (etalon check --list)");
+        good = good && found;
+    }
+    for (unsigned i = 0; i < options.clause_patterns; i++) {
+        bool found = false, in_law = false;
+        for (unsigned k = 0; k < check.cases && !found; k++)
+            found = by_clause(&check.cases_list[k], options.clause_pattern[i]);
+        for (unsigned k = 0; k < check.law.clauses && !in_law; k++)
+            in_law = fnmatch(options.clause_pattern[i], check.law.clause[k].id, 0) == 0;
+        snprintf(option, sizeof option, "--clause %.160s", options.clause_pattern[i]);
+        if (!found)
+            complain(option,
+                     in_law ? "no case is about this clause" : "the law has no such clause");
+        good = good && found;
+    }
+    return good;
+}
+
+/* Keeps the chosen ones. The numbers that a case is chosen by are its places in the whole list. */
+static bool choose_cases(void) {
+    unsigned kept = 0;
+    if (!patterns_choose())
+        return false;
+    for (unsigned i = 0; i < check.cases; i++) {
+        struct check_case *c = &check.cases_list[i];
+        bool wanted = chosen(c, i + 1);
+        if (options.list && wanted) {
+            printf("%3u  %-36s ", i + 1, c->id);
+            for (unsigned k = 0; k < c->trace.clauses; k++)
+                printf(" %s", c->trace.clause[k]);
+            putchar('\n');
+        }
+        if (wanted) {
+            struct check_case moved = *c;
+            *c = check.cases_list[kept];
+            check.cases_list[kept++] = moved;
+        }
+    }
+    check.cases = kept;
+    if (kept > 0 || (options.reruns > 0 && !options.list))
+        return true;
+    complain("etalon check",
+             "no case is chosen by all of these patterns together (etalon check --list)");
+    return false;
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+static void clear_progress(void) {
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+}
+
+/* As much of a subject as tells what it offers. */
+static struct etalon_subject shape(const struct subject *subject) {
+    return (struct etalon_subject){.name = subject->name, .offers = subject->offers};
+}
+
+static struct check_result *new_result(unsigned subject, unsigned of_case) {
+    struct check_result *grown = realloc(check.result, (check.results + 1) * sizeof *grown);
+    if (grown == NULL) {
+        perror("etalon");
+        exit(BAD_INPUT);
+    }
+    check.result = grown;
+    struct check_result *r = &check.result[check.results++];
+    memset(r, 0, sizeof *r);
+    r->subject = subject;
+    r->of_case = of_case;
+    return r;
+}
+
+static void run_references(unsigned from) {
+    unsigned count = check.cases - from;
+    struct job *job = calloc(count + 1, sizeof *job);
+    for (unsigned i = 0; job != NULL && i < count; i++)
+        job[i] = (struct job){.trace = &check.cases_list[from + i].trace,
+                              .reference = true,
+                              .outcome = &check.cases_list[from + i].reference};
+    if (job != NULL)
+        process_run(job, count, options.jobs, NULL);
+    free(job);
+}
+
+static void tell_ended(unsigned done, unsigned all);
+
+static void run_cases(void) {
+    unsigned jobs = 0;
+    struct job *job = calloc((size_t)check.cases * check.subjects + 1, sizeof *job);
+    for (unsigned s = 0; s < check.subjects; s++)
+        for (unsigned c = 0; c < check.cases; c++)
+            new_result(s, c);
+    /* the list does not grow from here on */
+    for (unsigned i = 0; job != NULL && i < check.results; i++) {
+        struct check_result *r = &check.result[i];
+        struct etalon_subject subject = shape(&check.subject[r->subject]);
+        const char *lacks = kit_lacks(&subject, &check.cases_list[r->of_case].trace);
+        if (lacks != NULL) {
+            r->outcome.verdict = VERDICT_NOT_OFFERED;
+            r->outcome.ended = true;
+            snprintf(r->outcome.message, sizeof r->outcome.message, "%s", lacks);
+            continue;
+        }
+        job[jobs++] = (struct job){.subject = &check.subject[r->subject],
+                                   .trace = &check.cases_list[r->of_case].trace,
+                                   .outcome = &r->outcome};
+    }
+    if (job != NULL && !options.dry_run)
+        process_run(job, jobs, options.jobs, tell_ended);
+    if (!options.dry_run)
+        tell_ended(jobs, jobs);
+    free(job);
+}
+
+static bool is_bad(enum verdict verdict) {
+    return verdict == VERDICT_FAIL || verdict == VERDICT_HANG || verdict == VERDICT_CRASH;
+}
+
+/* ---- shrinking ------------------------------------------------------------------------------- */
+
+struct wanted {
+    const struct subject *subject;
+    enum verdict verdict;
+    char clause[24], kind[16], signal[16];
+    bool lenient, simulated;
+    unsigned runs;
+    char message[320]; /* of the last one that shows it: the shortest */
+};
+
+static bool shows(const struct program *p, void *self) {
+    struct wanted *wanted = self;
+    static struct trace trace;
+    struct outcome outcome;
+    if (++wanted->runs > 3000)
+        return false;
+    memset(&trace, 0, sizeof trace);
+    trace.program = *p;
+    trace.simulated_only = wanted->simulated;
+    struct etalon_subject subject = shape(wanted->subject);
+    if (kit_lacks(&subject, &trace) != NULL)
+        return false;
+    struct job job = {.subject = wanted->subject,
+                      .trace = &trace,
+                      .lenient = wanted->lenient,
+                      .outcome = &outcome};
+    process_run(&job, 1, 1, NULL);
+    bool same = outcome.verdict == wanted->verdict && strcmp(outcome.clause, wanted->clause) == 0 &&
+                strcmp(outcome.kind, wanted->kind) == 0 &&
+                strcmp(outcome.signal, wanted->signal) == 0;
+    if (same)
+        snprintf(wanted->message, sizeof wanted->message, "%s", outcome.message);
+    outcome_free(&outcome);
+    return same;
+}
+
+/* The shortest program that is judged alike, or NULL when there is no shorter one. */
+static struct program *shrink(const struct subject *subject, const struct trace *trace,
+                              const struct outcome *outcome, bool lenient, char message[320]) {
+    struct wanted wanted = {subject, outcome->verdict,      "", "", "",
+                            lenient, trace->simulated_only, 0,  ""};
+    snprintf(wanted.clause, sizeof wanted.clause, "%s", outcome->clause);
+    snprintf(wanted.kind, sizeof wanted.kind, "%s", outcome->kind);
+    snprintf(wanted.signal, sizeof wanted.signal, "%s", outcome->signal);
+    struct program *p = malloc(sizeof *p);
+    if (p == NULL ||
+        /* each try would take seconds */
+        (outcome->verdict == VERDICT_HANG && outcome->clause[0] == '\0')) {
+        free(p);
+        return NULL;
+    }
+    *p = trace->program;
+    if (shows(p, &wanted))
+        shrink_program(p, shows, &wanted);
+    snprintf(message, 320, "%s", wanted.message);
+    if (p->commands < trace->program.commands)
+        return p;
+    free(p);
+    return NULL;
+}
+
+static bool shrinks(void) {
+    return options.json != NULL || options.html != NULL ||
+           (!options.quiet && (!options.matrix || options.tap != NULL));
+}
+
+static void shrink_failure(struct check_result *r) {
+    if (is_bad(r->outcome.verdict) && shrinks())
+        r->shrunk = shrink(&check.subject[r->subject], &check.cases_list[r->of_case].trace,
+                           &r->outcome, false, r->shrunk_message);
+}
+
+/* ---- random programs ------------------------------------------------------------------------- */
+
+static struct { uint64_t programs, judged, bad, excused; } tally[SUBJECTS_MAX];
+
+static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome) {
+    for (unsigned i = from; i < check.results; i++)
+        if (check.result[i].subject == s && check.result[i].outcome.verdict == outcome->verdict &&
+            strcmp(check.result[i].outcome.clause, outcome->clause) == 0 &&
+            strcmp(check.result[i].outcome.kind, outcome->kind) == 0 &&
+            strcmp(check.result[i].outcome.signal, outcome->signal) == 0)
+            return true;
+    return false;
+}
+
+static void tell_result(FILE *out, unsigned number);
+
+static void tell_now(unsigned number) {
+    clear_progress();
+    if (!options.matrix)
+        tell_result(stdout, number);
+    fflush(stdout);
+}
+
+/* A random program that is worth telling becomes a case of its own, as short as it gets. */
+static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct trace *trace,
+                        struct outcome *outcome) {
+    struct check_case *c = &check.cases_list[check.cases];
+    memset(c, 0, sizeof *c);
+    snprintf(c->id, sizeof c->id, "random-%llu-%llu-%s", (unsigned long long)seed,
+             (unsigned long long)number, check.subject[s].name);
+    snprintf(c->trace.title, sizeof c->trace.title, "random program %llu of seed %llu, for %s",
+             (unsigned long long)number, (unsigned long long)seed, check.subject[s].name);
+    c->trace.program = trace->program;
+    if (outcome->clause[0] != '\0') {
+        snprintf(c->trace.clause[0], sizeof c->trace.clause[0], "%s", outcome->clause);
+        c->trace.clauses = 1;
+    }
+    unsigned of_case = check.cases++;
+    struct check_result *r = new_result(s, of_case);
+    r->outcome = *outcome;
+    if (is_bad(outcome->verdict))
+        r->shrunk = shrink(&check.subject[s], &c->trace, outcome, true, r->shrunk_message);
+    if (r->shrunk != NULL) {
+        c->trace.program = *r->shrunk;
+        struct outcome again = {.verdict = VERDICT_PASS};
+        struct job job = {
+            .subject = &check.subject[s], .trace = &c->trace, .lenient = true, .outcome = &again};
+        process_run(&job, 1, 1, NULL);
+        if (is_bad(again.verdict)) {
+            outcome_free(outcome);
+            r->outcome = again;
+        } else { /* it comes and goes: what was seen stays said, of the program as it was */
+            outcome_free(&again);
+            c->trace.program = trace->program;
+            free(r->shrunk);
+            r->shrunk = NULL;
+        }
+    }
+    run_references(of_case);
+    tell_now(check.results - 1);
+}
+
+static struct {
+    unsigned subject, first, kinds; /* first: of its results */
+    uint64_t from;                  /* the number of the first program */
+    unsigned count, told;
+    struct trace trace[BATCH];
+    struct outcome outcome[BATCH];
+    struct job job[BATCH];
+} batch;
+
+/* In the order of their numbers, whichever comes first. */
+static void tell_batch(unsigned done, unsigned all) {
+    unsigned s = batch.subject;
+    (void)all;
+    for (; batch.told < batch.count && batch.outcome[batch.told].ended; batch.told++) {
+        struct outcome *outcome = &batch.outcome[batch.told];
+        tally[s].programs++;
+        tally[s].judged += outcome->verdict != VERDICT_NOT_OFFERED;
+        tally[s].bad += is_bad(outcome->verdict);
+        tally[s].excused += outcome->verdict == VERDICT_NOT_STRICT;
+        if (is_bad(outcome->verdict) && batch.kinds < KINDS_MAX &&
+            !known_kind(s, batch.first, outcome)) {
+            batch.kinds++;
+            tell_random(s, check.seed, batch.from + batch.told, &batch.trace[batch.told], outcome);
+        } else {
+            outcome_free(outcome);
+        }
+    }
+    if (isatty(STDERR_FILENO) && done % 16 == 0)
+        fprintf(stderr, "\retalon: %s: %llu of %llu random programs ", check.subject[s].name,
+                (unsigned long long)(batch.from + done), (unsigned long long)check.random);
+}
+
+static void run_random_of(unsigned s) {
+    struct etalon_subject subject = shape(&check.subject[s]);
+    batch.subject = s;
+    batch.first = check.results;
+    batch.kinds = 0;
+    for (batch.from = 0; batch.from < check.random; batch.from += BATCH) {
+        batch.count =
+            check.random - batch.from < BATCH ? (unsigned)(check.random - batch.from) : BATCH;
+        batch.told = 0;
+        memset(batch.outcome, 0, sizeof batch.outcome);
+        for (unsigned i = 0; i < batch.count; i++) {
+            memset(&batch.trace[i], 0, sizeof batch.trace[i]);
+            random_program(&batch.trace[i].program, check.seed, batch.from + i, &subject);
+            batch.job[i] = (struct job){.subject = &check.subject[s],
+                                        .trace = &batch.trace[i],
+                                        .lenient = true,
+                                        .outcome = &batch.outcome[i]};
+        }
+        process_run(batch.job, batch.count, options.jobs, tell_batch);
+    }
+    clear_progress();
+}
+
+/* Random programs that were named: told whatever comes of them. */
+static bool rerun(void) {
+    static struct trace trace;
+    for (unsigned i = 0; i < options.reruns; i++) {
+        bool found = false;
+        for (unsigned s = 0; s < check.subjects; s++) {
+            struct etalon_subject subject = shape(&check.subject[s]);
+            struct outcome outcome = {.ended = false};
+            struct job job = {.subject = &check.subject[s],
+                              .trace = &trace,
+                              .lenient = true,
+                              .outcome = &outcome};
+            if (options.rerun[i].subject[0] != '\0' &&
+                strcmp(options.rerun[i].subject, subject.name) != 0)
+                continue;
+            found = true;
+            memset(&trace, 0, sizeof trace);
+            random_program(&trace.program, options.rerun[i].seed, options.rerun[i].number,
+                           &subject);
+            process_run(&job, 1, 1, NULL);
+            tell_random(s, options.rerun[i].seed, options.rerun[i].number, &trace, &outcome);
+        }
+        if (!found) {
+            complain(options.rerun[i].name, "no subject has the name at its end");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- telling --------------------------------------------------------------------------------- */
+
+static bool is_gate(unsigned subject) {
+    return options.gate != NULL && strcmp(options.gate, check.subject[subject].name) == 0;
+}
+
+static bool counts_as_bad(const struct check_result *r) {
+    bool gated = is_gate(r->subject);
+    if (options.gate != NULL && !gated)
+        return false;
+    return is_bad(r->outcome.verdict) ||
+           ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
+}
+
+static void print_program(FILE *to, const struct program *p) {
+    static struct trace bare;
+    char *text = NULL;
+    size_t size = 0;
+    memset(&bare, 0, sizeof bare);
+    bare.program = *p;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL)
+        return;
+    trace_write(out, &bare);
+    fclose(out);
+    for (char *line = text; *line != '\0';) {
+        size_t length = strcspn(line, "\n");
+        fprintf(to, "#     %.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    free(text);
+}
+
+static const char *law_of(const char *id) {
+    for (unsigned i = 0; i < check.law.clauses; i++)
+        if (strcmp(check.law.clause[i].id, id) == 0)
+            return check.law.clause[i].text;
+    return NULL;
+}
+
+static void tell_result(FILE *out, unsigned number) {
+    const struct check_result *r = &check.result[number];
+    const struct outcome *o = &r->outcome;
+    const struct check_case *c = &check.cases_list[r->of_case];
+    bool strict = check.strict || is_gate(r->subject);
+    bool bad = is_bad(o->verdict) || (strict && o->verdict == VERDICT_NOT_STRICT);
+    fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", number + 1, check.subject[r->subject].name,
+            c->id);
+    if (o->verdict == VERDICT_NOT_OFFERED)
+        fprintf(out, " # SKIP not offered: %s", o->message);
+    else if (o->verdict != VERDICT_PASS)
+        fprintf(out, ": %s", verdict_name[o->verdict]);
+    fputc('\n', out);
+    if (o->verdict == VERDICT_PASS || o->verdict == VERDICT_NOT_OFFERED)
+        return;
+    fprintf(out, "#   %s%s%s%s%s\n", o->clause, o->kind[0] != '\0' ? "/" : "", o->kind,
+            o->clause[0] != '\0' ? ": " : "", o->message);
+    const char *law = law_of(o->clause);
+    if (law != NULL && !options.quiet)
+        fprintf(out, "#   the law: %s\n", law);
+    if (!bad || options.quiet)
+        return;
+    bool other = r->shrunk != NULL && strcmp(r->shrunk_message, o->message) != 0;
+    fprintf(out, "#   %s%s%s:\n",
+            r->shrunk != NULL ? "the shortest program found that shows it" : "the program",
+            other ? ", in which " : "", other ? r->shrunk_message : "");
+    print_program(out, r->shrunk != NULL ? r->shrunk : &c->trace.program);
+}
+
+static void report_tap(FILE *out, const void *unused) {
+    (void)unused;
+    fprintf(out, "TAP version 13\n1..%u\n", check.results);
+    for (unsigned i = 0; i < check.results; i++)
+        tell_result(out, i);
+}
+
+/* Cases that have ended are shrunk and told in their order, as they come. The plan is the last line
+ * when random programs may add to it. */
+static void tell_ended(unsigned done, unsigned all) {
+    static unsigned told;
+    for (; told < check.results && check.result[told].outcome.ended; told++) {
+        shrink_failure(&check.result[told]);
+        tell_now(told);
+    }
+    if (isatty(STDERR_FILENO) && done < all)
+        fprintf(stderr, "\retalon: %u of %u runs ", done, all);
+}
+
+static bool plan_comes_last(void) {
+    return check.random > 0 || options.reruns > 0;
+}
+
+static void begin_telling(void) {
+    if (options.matrix)
+        return;
+    puts("TAP version 13");
+    if (!plan_comes_last())
+        printf("1..%u\n", check.cases * check.subjects);
+    fflush(stdout);
+}
+
+static void print_matrix(void) {
+    printf("%-12s %-12s", "subject", "version");
+    for (unsigned v = 0; v < VERDICTS; v++)
+        printf(" %12s", verdict_name[v]);
+    putchar('\n');
+    for (unsigned s = 0; s < check.subjects; s++) {
+        unsigned count[VERDICTS] = {0};
+        for (unsigned i = 0; i < check.results; i++)
+            if (check.result[i].subject == s)
+                count[check.result[i].outcome.verdict]++;
+        printf("%-12s %-12.12s", check.subject[s].name, check.subject[s].version);
+        for (unsigned v = 0; v < VERDICTS; v++)
+            printf(" %12u", count[v]);
+        putchar('\n');
+    }
+}
+
+static void print_random(void) {
+    for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
+        printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it, "
+               "%llu not strict (a "
+               "SHOULD is missed, or it is documented)\n",
+               check.subject[s].name, (unsigned long long)tally[s].programs,
+               (unsigned long long)check.seed, (unsigned long long)tally[s].judged,
+               (unsigned long long)tally[s].bad, (unsigned long long)tally[s].excused);
+}
+
+static int dry_run(void) {
+    for (unsigned i = 0; i < check.results; i++) {
+        const struct check_result *r = &check.result[i];
+        bool runs = r->outcome.verdict != VERDICT_NOT_OFFERED;
+        printf("%s %s/%s%s%s\n", runs ? "would run" : "not offered", check.subject[r->subject].name,
+               check.cases_list[r->of_case].id, runs ? "" : ": ", r->outcome.message);
+    }
+    return 0;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+static void check_usage(FILE *out) {
+    fputs("usage: etalon check [OPTION...] ADAPTER.so...\n"
+          "       etalon check --list [--case PATTERN] [--clause PATTERN]\n"
+          "\n"
+          "Holds each loop against the law: runs the cases on it, each in a process of its own and "
+          "under virtual time.\n"
+          "\n"
+          "  --case PATTERN     only cases whose name matches (a glob), or with this number or "
+          "range (12, 3-9); or the "
+          "random\n"
+          "                     program that was told by this name (random-1-446-NAME)\n"
+          "  --clause PATTERN   only cases about a clause that matches: 'ET-RESET-*'\n"
+          "  --list             print the cases with their numbers and clauses\n"
+          "  --dry-run          say what would be run, and what is not offered\n"
+          "  --random N         also N random programs for each subject, of what it offers\n"
+          "  --seed S           which random programs (1)\n"
+          "  --jobs N           runs at a time (the number of processors)\n"
+          "  --watchdog S       real seconds after which a run counts as one without an end (10)\n"
+          "  --strict           a SHOULD that is missed is a failure too\n"
+          "  --outside          judge every subject by what its caller can see, also one that "
+          "offers rounds\n"
+          "  --gate NAME        only this subject decides the exit status, strictly\n"
+          "  --matrix           print subjects and counts instead of the test-anything protocol\n"
+          "  --quiet            print no programs and clauses\n"
+          "  --json FILE        write everything, for report.py and others\n"
+          "  --html FILE        write a page of it, with a picture for each case (needs python3)\n"
+          "  --tap FILE         write the test-anything protocol, also beside --matrix\n"
+          "  --summary FILE     write the counts\n"
+          "  --cases PATH       where the cases are, if not where the tool has them: a folder, or "
+          "one trace\n"
+          "  --law FILE         where the law is, likewise\n"
+          "\n"
+          "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or "
+          "arguments.\n",
+          out);
+}
+
+static bool number(const char *option, const char *text, uint64_t least, uint64_t most,
+                   uint64_t *result) {
+    char *end;
+    errno = 0;
+    *result = strtoull(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *result >= least &&
+        *result <= most)
+        return true;
+    fprintf(stderr, "etalon: --%s %s: not a number from %llu to %llu\n", option, text,
+            (unsigned long long)least, (unsigned long long)most);
+    return false;
+}
+
+/* "random-SEED-NUMBER", and "-NAME" for one subject only. False when it is no such name. */
+static bool add_rerun(const char *name) {
+    unsigned long long seed, of_seed;
+    int length = 0;
+    if (sscanf(name, "random-%llu-%llu%n", &seed, &of_seed, &length) != 2 || seed > UINT32_MAX ||
+        (name[length] != '\0' && name[length] != '-') || options.reruns == RERUNS_MAX)
+        return false;
+    options.rerun[options.reruns].seed = seed;
+    options.rerun[options.reruns].number = of_seed;
+    options.rerun[options.reruns].name = name;
+    options.rerun[options.reruns++].subject = name + length + (name[length] == '-');
+    return true;
+}
+
+static bool add_pattern(const char **list, unsigned *count, const char *pattern) {
+    if (*count == PATTERNS_MAX) {
+        complain(pattern, "too many patterns");
+        return false;
+    }
+    list[(*count)++] = pattern;
+    return true;
+}
+
+enum {
+    CASE = 256,
+    CLAUSE,
+    LIST,
+    DRY_RUN,
+    RANDOM,
+    SEED,
+    JOBS,
+    STRICT,
+    OUTSIDE,
+    GATE,
+    MATRIX,
+    QUIET,
+    JSON,
+    HTML,
+    TAP,
+    SUMMARY,
+    CASES,
+    LAW,
+    WATCHDOG
+};
+
+static bool take_option(int letter) {
+    uint64_t value = 0;
+    switch (letter) {
+    case CASE:
+        return add_rerun(optarg) ||
+               add_pattern(options.case_pattern, &options.case_patterns, optarg);
+    case CLAUSE: return add_pattern(options.clause_pattern, &options.clause_patterns, optarg);
+    case LIST: options.list = true; return true;
+    case DRY_RUN: options.dry_run = true; return true;
+    case RANDOM: return number("random", optarg, 0, 100000000, &check.random);
+    case SEED: return number("seed", optarg, 0, UINT32_MAX, &check.seed);
+    case JOBS:
+        if (!number("jobs", optarg, 1, 64, &value))
+            return false;
+        options.jobs = (unsigned)value;
+        return true;
+    case WATCHDOG:
+        if (!number("watchdog", optarg, 1, 3600, &value))
+            return false;
+        process_watchdog_s = (unsigned)value;
+        return true;
+    case STRICT: check.strict = true; return true;
+    case OUTSIDE: options.outside = true; return true;
+    case GATE: options.gate = optarg; return true;
+    case MATRIX: options.matrix = true; return true;
+    case QUIET: options.quiet = true; return true;
+    case JSON: options.json = optarg; return true;
+    case HTML: options.html = optarg; return true;
+    case TAP: options.tap = optarg; return true;
+    case SUMMARY: options.summary = optarg; return true;
+    case CASES: options.cases = optarg; return true;
+    case LAW: options.law = optarg; return true;
+    default: return false;
+    }
+}
+
+static bool take_options(int argc, char **argv) {
+    static const struct option long_options[] = {
+        {"case", required_argument, NULL, CASE},
+        {"clause", required_argument, NULL, CLAUSE},
+        {"list", no_argument, NULL, LIST},
+        {"dry-run", no_argument, NULL, DRY_RUN},
+        {"random", required_argument, NULL, RANDOM},
+        {"seed", required_argument, NULL, SEED},
+        {"jobs", required_argument, NULL, JOBS},
+        {"strict", no_argument, NULL, STRICT},
+        {"outside", no_argument, NULL, OUTSIDE},
+        {"watchdog", required_argument, NULL, WATCHDOG},
+        {"gate", required_argument, NULL, GATE},
+        {"matrix", no_argument, NULL, MATRIX},
+        {"quiet", no_argument, NULL, QUIET},
+        {"json", required_argument, NULL, JSON},
+        {"html", required_argument, NULL, HTML},
+        {"tap", required_argument, NULL, TAP},
+        {"summary", required_argument, NULL, SUMMARY},
+        {"cases", required_argument, NULL, CASES},
+        {"law", required_argument, NULL, LAW},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int letter;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    const char *cases = tool_file("cases", "spec/cases"),
+               *law = tool_file("etalon.md", "spec/etalon.md");
+    options = (struct options){.cases = cases != NULL ? cases : "spec/cases",
+                               .law = law != NULL ? law : "spec/etalon.md"};
+    options.jobs = processors > 0 && processors < 64 ? (unsigned)processors : 2;
+    check.seed = 1;
+    while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+        if (letter == 'h') {
+            check_usage(stdout);
+            exit(0);
+        }
+        if (!take_option(letter))
+            return false;
+    }
+    return true;
+}
+
+static bool look_at_subjects(char **paths, int count) {
+    if (count > SUBJECTS_MAX) {
+        complain(paths[SUBJECTS_MAX], "too many adapters");
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        char error[400];
+        struct subject *s = &check.subject[check.subjects];
+        if (!subject_look(paths[i], s, error, sizeof error)) {
+            complain(paths[i], error);
+            return false;
+        }
+        if (options.outside) /* an async that outlives its loop can only be judged with rounds */
+            s->offers &= ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT |
+                           ETALON_OFFERS_POOL | ETALON_OFFERS_ASYNC);
+        for (unsigned k = 0; k < check.subjects; k++)
+            if (strcmp(check.subject[k].name, s->name) == 0) {
+                complain(paths[i], "another adapter has the same name");
+                return false;
+            }
+        check.subjects++;
+    }
+    return true;
+}
+
+static bool gate_exists(void) {
+    bool found = options.gate == NULL;
+    for (unsigned s = 0; s < check.subjects && !found; s++)
+        found = strcmp(check.subject[s].name, options.gate) == 0;
+    if (!found)
+        complain(options.gate, "no subject has this name (--gate)");
+    return found;
+}
+
+/* One that cannot be written keeps no other from being written. */
+static bool write_output(const char *path, void (*write)(FILE *, const void *)) {
+    return path == NULL || write_whole(path, write, &check);
+}
+
+/* The cases take minutes, so what will not work in the end is looked for before them. */
+static bool outputs_possible(void) {
+    const struct {
+        const char *option, *path;
+    } outputs[] = {{"--json", options.json},
+                   {"--html", options.html},
+                   {"--tap", options.tap},
+                   {"--summary", options.summary}};
+    for (unsigned i = 0; i < sizeof outputs / sizeof *outputs; i++) {
+        if (outputs[i].path == NULL)
+            continue;
+        if (!output_possible(outputs[i].option, outputs[i].path))
+            return false;
+        for (unsigned k = 0; k < i; k++)
+            if (output_same(outputs[i].path, outputs[k].path)) {
+                fprintf(stderr, "etalon: %s %s: the same file as that of %s\n", outputs[i].option,
+                        outputs[i].path, outputs[k].option);
+                return false;
+            }
+    }
+    return options.html == NULL || page_possible();
+}
+
+static int tell(void) {
+    bool bad = false;
+    if (options.matrix)
+        print_matrix();
+    else if (plan_comes_last())
+        printf("1..%u\n", check.results);
+    print_random();
+    for (unsigned i = 0; i < check.results; i++) {
+        const struct check_result *r = &check.result[i];
+        if (counts_as_bad(r) && options.gate != NULL)
+            printf("# %s/%s: %s: %s %s\n", check.subject[r->subject].name,
+                   check.cases_list[r->of_case].id, verdict_name[r->outcome.verdict],
+                   r->outcome.clause, r->outcome.message);
+        bad = bad || counts_as_bad(r);
+    }
+    bool written = write_output(options.json, report_full);
+    written = write_output(options.summary, report_short) && written;
+    written = write_output(options.tap, report_tap) && written;
+    written = (options.html == NULL || page_write(options.html, &check)) && written;
+    return !written ? BAD_INPUT : bad ? 1 : 0;
+}
+
+int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
+    if (!take_options(argc, argv))
+        return BAD_INPUT;
+    int files = argc - optind;
+    if ((files == 0) != options.list) {
+        check_usage(stderr);
+        return BAD_INPUT;
+    }
+    if (!law_read(&check.law, options.law) || !load_cases(options.cases, load) || !choose_cases())
+        return BAD_INPUT;
+    if (options.list)
+        return 0;
+    if (!look_at_subjects(argv + optind, files) || !gate_exists())
+        return BAD_INPUT;
+    if (!options.dry_run && !outputs_possible())
+        return BAD_INPUT;
+    if (!options.dry_run)
+        begin_telling();
+    run_cases();
+    if (options.dry_run)
+        return dry_run();
+    if (options.json != NULL || options.html != NULL)
+        run_references(0);
+    if (!rerun())
+        return BAD_INPUT;
+    for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
+        run_random_of(s);
+    return tell();
+}
+
+#else
+
+int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
+    (void)argc, (void)argv, (void)load;
+    fputs("etalon: this build has no conformance kit\n", stderr);
+    return 2;
+}
+
+#endif

@@ -1,0 +1,287 @@
+#!/usr/bin/env python3
+"""Breaks the loop on purpose, one fault at a time, and shows which check finds it: the conformance cases, and the fuzzer.
+
+usage: faults.py [--check] [--seconds N] [NAME...]     N: how long the fuzzer may search for one fault (60)
+       faults.py --outside [--short] [NAME...]         by the conformance kit's judge from outside instead, as if it were a stranger's loop
+
+Every fault is a replacement in one file of src/. A fault whose text is no longer there is an error: the list is to be
+kept up to date. Works on copies under build/faults; writes build/report/mutate.json. Exit status 1 when a fault is not
+found. With --outside it writes build/report/outside.json, and fails when a fault is not found that OUTSIDE says to be, or the other way
+round; with --short each is only shown the case that is named there.
+"""
+import argparse
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORK = ROOT / "build/faults"
+
+FAULTS = [  # name, file, what stands there, what the fault makes of it
+    ("no generation check", "descriptors.c",
+     "if (d->generation != (uint32_t)(event->data.u64 >> 32)) {", "if (false) {"),
+    ("deleted timer stays in the heap", "loop.c",
+     "case PLACE_HEAP: eti_heap_remove(&loop->timers, c); break;", "case PLACE_HEAP: break;"),
+    ("active count is not lowered", "loop.c",
+     "assert(c->internal.state == ET_ACTIVE && loop->active > 0);\n    loop->active--;",
+     "assert(c->internal.state == ET_ACTIVE && loop->active > 0);"),
+    ("ties fire in reverse", "timers.c",
+     "return a->internal.order < b->internal.order;", "return a->internal.order > b->internal.order;"),
+    ("a re-added completion is not taken from the deletions", "loop.c",
+     "if (c->internal.state == ET_DELETING)\n        eti_retire(loop, c); /* ET-ADD-4 */", ""),
+    ("a reset timer keeps its old deadline", "loop.c",
+     "describe_timer(c, delay_ms, callback, userdata);\n    c->internal.deadline_ms = deadline_after(loop, delay_ms);\n"
+     "    return 0;\n}\n\nint et_loop_cancel",
+     "describe_timer(c, delay_ms, callback, userdata);\n    return 0;\n}\n\nint et_loop_cancel"),
+    ("a reset timer is not held back", "loop.c",
+     "c->internal.place = PLACE_HELD;\n        c->internal.partner = carrier;",
+     "c->internal.place = PLACE_HEAP;\n        eti_heap_insert(&loop->timers, c);\n        c->internal.partner = carrier;"),
+    ("the timeout is rounded down", "descriptors.c",
+     "uint64_t left_ns = left_ms * NANOSECONDS_PER_MS - now_ns % NANOSECONDS_PER_MS;",
+     "uint64_t left_ns = (left_ms - 1) * NANOSECONDS_PER_MS;"),
+    ("delivered twice after a rearm", "loop.c",
+     "if (et_loop_add(loop, c) == 0)\n        c->internal.trusted = trusted;",
+     "if (et_loop_add(loop, c) == 0)\n        c->internal.trusted = trusted;\n"
+     "    if (result > 0)\n        callback(loop, c, result, c->userdata);"),
+    ("a rearmed completion runs again in the same round", "loop.c",
+     "while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)",
+     "(void)round;\n    while (loop->submissions_head != NULL)"),
+    ("the second waiter of a descriptor is lost", "descriptors.c",
+     "else\n        waiters->head = next;\n    if (next != NULL)\n        next->internal.wait_previous = previous;\n"
+     "    else\n        waiters->tail = previous;\n    c->internal.wait_next",
+     "else\n        waiters->head = NULL;\n    if (next != NULL)\n        next->internal.wait_previous = previous;\n"
+     "    else\n        waiters->tail = previous;\n    c->internal.wait_next"),
+    ("the loop goes on to the kernel after stop", "loop.c",
+     "eti_expire_timers(loop);\n    if (loop->stopped)\n        return 0;", "eti_expire_timers(loop);"),
+    ("the wake-up is drained after the callbacks", "descriptors.c",
+     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n            deliver(loop, &events[i]);",
+     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n            deliver(loop, &events[i]);\n"
+     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 == WAKEUP)\n            drain_wakeup(loop);"),
+    ("the time is not updated after the wait", "descriptors.c",
+     "int error = count < 0 ? errno : 0;\n    eti_update_time(loop);", "int error = count < 0 ? errno : 0;"),
+    ("a useless registration stays", "descriptors.c",
+     "d->is_useless = true;\n        look_at(loop, fd);\n        return;", "return;"),
+    ("an added completion trusts the registration", "descriptors.c",
+     "if (!trusted || !is_covered(d, c))", "(void)trusted;\n    if (!is_covered(d, c))"),
+    ("a refused modification is final", "descriptors.c",
+     "if (error == 0)\n            return 0;\n        stays = error != -ENOENT;\n        forget_registration(d);",
+     "return error;"),
+    ("everybody on the descriptor gets the registration's error", "descriptors.c",
+     "if (in != NULL && is_covered(d, in))\n        in = NULL;", ""),
+    ("close leaves the waiters alone", "operations.c",
+     "eti_finish(loop, waiter, -ECANCELED);", "break;"),
+    ("close is repeated after EINTR", "operations.c",
+     "int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;",
+     "int result = close(fd) == 0 || (errno == EINTR && close(fd) == 0) ? 0 : -errno;"),
+    ("the cancel forgets that it was deleted", "operations.c",
+     "if (loop->current == c)\n        eti_finish(loop, c, result);", "if (c->internal.state != ET_DEAD)\n        eti_finish(loop, c, result);"),
+    ("a send overtakes one that waits", "operations.c",
+     "if (loop->descriptors[fd].out.head != NULL) /* ET-SUBMIT-8: it must not overtake */\n        return false;", ""),
+    ("a deadline overflows", "loop.c",
+     "return delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;", "return now_ms + delay_ms;"),
+    ("a deleted carrier forgets its reset", "loop.c",
+     "if (c->internal.operation == CARRIER)\n        eti_apply_reset(loop, c); /* ET-RESET-9 */", ""),
+    ("the completion dies after its callback", "loop.c",
+     "    c->internal.state = ET_DEAD;\n    loop->called++;\n    if (callback == NULL)\n        return;\n"
+     "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);",
+     "    loop->called++;\n    if (callback == NULL) {\n        c->internal.state = ET_DEAD;\n        return;\n    }\n"
+     "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);\n"
+     "    c->internal.state = ET_DEAD;"),
+]
+
+
+OUTSIDE = {  # which case shows the fault to the judge from outside; or why it cannot be seen there
+    "no generation check": "all-stale-batch",
+    "deleted timer stays in the heap": "cancel-deleting",
+    "active count is not lowered": "batch-closes",
+    "ties fire in reverse": "timer-ties",
+    "a re-added completion is not taken from the deletions": "delete-active-add",
+    "a reset timer keeps its old deadline": "timer-reset",
+    "a reset timer is not held back": "reset-expired-to-now",
+    "the timeout is rounded down": "deadline-passed-while-calling",
+    "delivered twice after a rearm": "partial-write",
+    "a rearmed completion runs again in the same round": "rearmed-noop-once-a-round",
+    "the second waiter of a descriptor is lost": "broken-pipe",
+    "the loop goes on to the kernel after stop": "which callbacks belong to the phase in which the loop was stopped is a matter of rounds",
+    "the wake-up is drained after the callbacks": "wakeup-in-callback",
+    "the time is not updated after the wait": "deadline-moves-nearer-in-the-wait",
+    "a useless registration stays": "unpolled-data-does-not-spin",
+    "an added completion trusts the registration": "poll-on-a-reopened-number",
+    "a refused modification is final": "batch-closes",
+    "everybody on the descriptor gets the registration's error": "no real kernel refuses one of two registrations of a descriptor",
+    "close leaves the waiters alone": "close-with-waiters",
+    "close is repeated after EINTR": "no real kernel interrupts a close on request",
+    "the cancel forgets that it was deleted": "cancel-deleted-and-added-by-target",
+    "a send overtakes one that waits": "no case can fill the buffer of a real socket and say how often that takes",
+    "a deadline overflows": "far-timers",
+    "a deleted carrier forgets its reset": "what becomes of a carrier is a matter of rounds",
+    "the completion dies after its callback": "timer-zero",
+}
+
+
+def copy_tree(work, variants):
+    """A copy of the tree with its objects, so that only what a fault touches is compiled anew."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    for name in ["Makefile", "src", "model", "fuzz", "spec", "tests"]:
+        subprocess.run(["cp", "-a", str(ROOT / name), str(work / name)], check=True)
+    (work / "build").mkdir()
+    for name in variants:
+        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(work / "build" / name)], check=True)
+
+
+def replaced(name, file, text, old, new):
+    if text.count(old) != 1:
+        sys.exit(f"faults.py: '{name}': its text stands {text.count(old)} times in src/{file}, expected once")
+    return text.replace(old, new)
+
+
+def faulty_text(fault):
+    name, file, old, new = fault
+    return replaced(name, file, (ROOT / "src" / file).read_text(), old, new)
+
+
+def inject(work, name, texts, targets):
+    """texts: what the fault makes of which files of src/."""
+    for file, text in texts.items():
+        (work / "src" / file).write_text(text)
+    build = subprocess.run(["make", "-s", "-j2", "WERROR=", *targets], cwd=work, capture_output=True, text=True)
+    if build.returncode != 0:
+        sys.exit(f"faults.py: '{name}' does not compile:\n{build.stderr}")
+
+
+def restore(work, files):
+    for file in files:
+        shutil.copy(ROOT / "src" / file, work / "src" / file)  # a new time stamp: it is compiled again
+
+
+def conclude(report, rows, survived):
+    """Writes build/report/REPORT; returns the exit status."""
+    path = ROOT / "build/report" / report
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived, "equivalent": 0, "survived": survived,
+                                "faults": rows}, indent=1) + "\n")
+    print(f"{len(rows) - survived} of {len(rows)} faults were found")
+    return 1 if survived else 0
+
+
+def failing_cases():
+    """The names of the cases that fail, on either kernel; a crash or a hang is a failure of the case that it happened in."""
+    failed = set()
+    for case in sorted((WORK / "spec/cases").glob("*.trace")):
+        for world in ["simulated", "real"]:
+            try:
+                run = subprocess.run([WORK / "build/default/etalon", "check-cases", "--world", world, case],
+                                     capture_output=True, timeout=10)
+                bad = run.returncode != 0
+            except subprocess.TimeoutExpired:
+                bad = True
+            if bad:
+                failed.add(case.stem)
+                break
+    return sorted(failed)
+
+
+def fuzz(seconds):
+    """Seconds until the fuzzer, starting from nothing, stops at something, and what it says; or None."""
+    corpus = WORK / "corpus"
+    shutil.rmtree(corpus, ignore_errors=True)
+    corpus.mkdir()
+    started = time.monotonic()
+    run = subprocess.run([WORK / "build/fuzz/harness", f"-max_total_time={seconds}", "-max_len=1024", "-timeout=10", "-entropic=0",
+                          "-seed=1", f"-artifact_prefix={corpus}/found-", str(corpus)],
+                         capture_output=True, text=True, errors="replace", cwd=WORK)
+    if run.returncode == 0:
+        return None
+    said = re.search(r"difference: (\S+):|ERROR: (AddressSanitizer: [\w-]+|libFuzzer: timeout)|(runtime error): |(Assertion)", run.stderr)
+    return time.monotonic() - started, next(g for g in said.groups() if g) if said else "crash"
+
+
+def compiled(source, work):
+    result = work / (pathlib.Path(source).stem + ".o")
+    subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-w", "-DNDEBUG", "-fPIC", "-pthread", f"-I{ROOT / 'src'}", "-c", source, "-o", result],
+                   check=True)
+    return result
+
+
+def failing_outside(adapter, cases, randoms):
+    """The cases that the judge from outside says to fail, hang or crash, in their order."""
+    run = subprocess.run([ROOT / "build/default/etalon", "check", "--outside", "--quiet", "--watchdog", "3", "--random", str(randoms),
+                          *[word for case in cases for word in ("--case", case)], adapter], capture_output=True, text=True, errors="replace",
+                         cwd=ROOT)
+    if run.returncode not in (0, 1):
+        sys.exit(f"faults.py: {run.stdout}{run.stderr}")
+    return re.findall(r"^not ok \d+ - \S+?/(\S+): \w+\n#   (?:it crashes: )?([A-Z0-9-]+)", run.stdout, re.M)
+
+
+def outside(chosen, short):
+    """Etalon's adapter with each fault and no assertions, before the judge that sees what a caller sees."""
+    work = ROOT / "build/faults-outside"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    good = {source.name: compiled(source, work) for source in (ROOT / "src").glob("*.c")}
+    adapter = compiled(ROOT / "tests/kit/adapters/etalon.c", work).rename(work / "adapter.o")
+    good["etalon.c"] = adapter
+    rows, wrong = [], 0
+    for number, fault in enumerate([("none", None, "", ""), *chosen]):
+        name, objects = fault[0], dict(good)
+        if fault[1]:
+            (work / f"fault-{number}.c").write_text(faulty_text(fault))
+            objects[fault[1]] = compiled(work / f"fault-{number}.c", work)
+        subprocess.run(["cc", "-shared", "-pthread", "-Wl,-Bsymbolic", *objects.values(), "-o", work / f"{number}.so"], check=True)
+        said = OUTSIDE.get(name, "")
+        cases = [said] if short and re.fullmatch(r"[a-z0-9-]+", said) else []
+        found = failing_outside(work / f"{number}.so", cases, 0 if short else 200)
+        good_word = not found if name == "none" or " " in said else any(case == said for case, _ in found)
+        wrong += not good_word
+        rows.append({"fault": name, "file": fault[1], "found": [f"{case}: {clause}" for case, clause in found], "said": said})
+        shown = f"{len(found)} cases, as {found[0][0]} ({found[0][1]})" if found else said or "not found"
+        print(f"{'as said ' if good_word else 'NOT SO  '} {name:58} {shown}", flush=True)
+    path = ROOT / "build/report/outside.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"faults": len(chosen), "found": sum(bool(row["found"]) for row in rows), "rows": rows}, indent=1) + "\n")
+    print(f"{sum(bool(row['found']) for row in rows)} of {len(chosen)} faults can be seen from outside")
+    return 1 if wrong else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--check", action="store_true", help="only check that every fault still has its text")
+    parser.add_argument("--outside", action="store_true", help="before the judge from outside")
+    parser.add_argument("--short", action="store_true", help="with --outside: only the case that is named for each")
+    parser.add_argument("name", nargs="*")
+    options = parser.parse_args()
+    chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
+    if not chosen:
+        parser.error("no fault has such a name")
+    for fault in chosen:
+        faulty_text(fault)
+    if options.outside:
+        return outside(chosen, options.short)
+    if options.check:
+        print(f"{len(chosen)} faults have their text")
+        return 0
+    targets = ["build/default/etalon", "build/fuzz/harness"]
+    subprocess.run(["make", "-s", *targets], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    copy_tree(WORK, ["default", "fuzz"])
+    rows, survived = [], 0
+    for fault in chosen:
+        inject(WORK, fault[0], {fault[1]: faulty_text(fault)}, targets)
+        cases = failing_cases()
+        found = fuzz(options.seconds)
+        restore(WORK, [fault[1]])
+        by_cases = f"{len(cases)} cases, as {cases[0]}" if cases else "no case"
+        by_fuzz = f"{found[1]} after {found[0]:.1f} s" if found else f"not in {options.seconds} s"
+        survived += not cases and not found
+        rows.append({"fault": fault[0], "file": fault[1], "cases": cases, "fuzz": by_fuzz})
+        print(f"{'found    ' if cases or found else 'NOT FOUND'} {fault[0]:58} cases: {by_cases:40} fuzzer: {by_fuzz}", flush=True)
+    return conclude("mutate.json", rows, survived)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,661 @@
+/* etalon: the command-line tool. Replays programs, checks cases, converts and shrinks. See usage()
+ * below. Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments,
+ * or the output cannot be written; no file is ever left half-written. */
+#include "../../fuzz/driver/lockstep.h"
+#include "../../model/program.h"
+#include "compare.h"
+#include "../kit/check.h"
+#include "judge.h"
+#include "output.h"
+#include "record.h"
+#include "../../fuzz/driver/shrink.h"
+#include "torture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef ETALON_VERSION
+#define ETALON_VERSION "0.1.0"
+#endif
+#define FILE_SIZE_MAX (1 << 20)
+#define BAD_INPUT     2
+
+static const struct world_kind_functions *const worlds[] = {&world_simulated, &world_real};
+
+struct options {
+    const struct world_kind_functions *world;
+    const char *output;
+    bool quiet;
+    bool events;                 /* of record: NDJSON */
+    unsigned number;             /* of a case among those that are checked */
+    struct torture_setting fail; /* of replay; point 0: nothing fails */
+    struct torture_options torture;
+};
+
+static void complain(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("etalon: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* ---- reading and writing --------------------------------------------------------------------- */
+
+/* Reads a trace or, when the file does not begin like one, a fuzz input. Returns false after a
+ * complaint. */
+static bool load(const char *path, struct trace *trace) {
+    static char bytes[FILE_SIZE_MAX + 1];
+    static const char magic[] = "etalon-trace";
+    char error[200];
+    memset(trace, 0, sizeof *trace);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        complain("%s: %s", path, strerror(errno));
+        return false;
+    }
+    size_t size = fread(bytes, 1, sizeof bytes, file);
+    bool failed = ferror(file) != 0;
+    fclose(file);
+    if (failed || size > FILE_SIZE_MAX) {
+        complain("%s: %s", path, failed ? "cannot be read" : "longer than 1 MiB");
+        return false;
+    }
+    size_t length = strlen(path);
+    bool named = length > 6 && strcmp(path + length - 6, ".trace") == 0;
+    if (!named && (size < sizeof magic - 1 || memcmp(bytes, magic, sizeof magic - 1) != 0)) {
+        snprintf(trace->title, sizeof trace->title, "decoded from a fuzz input of %zu bytes", size);
+        program_decode(&trace->program, (const uint8_t *)bytes, size);
+        return true;
+    }
+    if (trace_read(trace, bytes, size, error, sizeof error) == 0)
+        return true;
+    complain("%s: %s", path, error);
+    trace_free(trace);
+    return false;
+}
+
+static void write_trace(FILE *out, const void *trace) {
+    trace_write(out, trace);
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+/* The observations of a run, collected beside those that the trace demands. */
+struct run {
+    const struct trace *trace;
+    FILE *out; /* null: nothing is printed */
+    unsigned seen;
+    char unexpected[224]; /* the first observation that is not as demanded */
+    char (*kept)[96];     /* for `record`; null: not kept */
+};
+
+static void on_line(void *self, char mark, const char *line) {
+    struct run *run = self;
+    if (run->out != NULL)
+        fprintf(run->out, "  %c %s\n", mark, line);
+    if (mark != '>')
+        return;
+    unsigned i = run->seen++;
+    if (run->kept != NULL && i < TRACE_OBSERVATIONS_MAX)
+        snprintf(run->kept[i], sizeof *run->kept, "%s", line);
+    if (run->trace->observations == 0 || run->unexpected[0] != '\0' || run->kept != NULL)
+        return;
+    const char *expected = i < run->trace->observations ? run->trace->observed[i] : "nothing more";
+    if (strcmp(expected, line) != 0)
+        snprintf(run->unexpected, sizeof run->unexpected, "seen \"%.90s\", demanded \"%.90s\"",
+                 line, expected);
+}
+
+static void run_trace(const struct trace *trace, const struct options *options, struct run *run,
+                      struct lockstep_report *report) {
+    run->trace = trace;
+    lockstep_run(&trace->program, options->world, on_line, run, report);
+    if (!report->differs && run->unexpected[0] == '\0' && run->kept == NULL &&
+        run->seen < trace->observations)
+        snprintf(run->unexpected, sizeof run->unexpected, "seen nothing more, demanded \"%.90s\"",
+                 trace->observed[run->seen]);
+}
+
+/* The exit status: what cannot be written must not look like success. */
+static int with_output(int status) {
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    complain("standard output: %s", strerror(errno));
+    return BAD_INPUT;
+}
+
+/* Runs one file in a process of its own, since a program may crash the loop. Returns its exit
+ * status, or 128 + signal. */
+static int apart(int (*run)(const char *, const struct options *), const char *path,
+                 const struct options *options) {
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        exit(with_output(run(path, options)));
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) < 0) {
+        complain("%s: %s", path, strerror(errno));
+        return BAD_INPUT;
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int replay_here(const char *path, const struct options *options) {
+    struct trace trace;
+    struct lockstep_report report;
+    struct run run = {.out = options->quiet ? NULL : stdout};
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* should the run crash, what has happened is seen */
+    if (!options->quiet) {
+        trace_write(stdout, &trace);
+        printf("\nWhat happened on the %s kernel:\n", options->world->name);
+    }
+    if (options->fail.point != 0) { /* the observations are those of a run in which nothing fails */
+        trace.observations = 0;
+        torture_prolong(&trace.program);
+        torture_set(&options->fail);
+    }
+    run_trace(&trace, options, &run, &report);
+    int status = 0;
+    if (options->fail.point != 0 && torture_points() < options->fail.point && !report.differs) {
+        printf("%s: --fail %llu was not reached: the program makes %llu calls that can fail\n",
+               path, (unsigned long long)options->fail.point, (unsigned long long)torture_points());
+        status = BAD_INPUT;
+    } else if (report.init_error != 0 && options->fail.point != 0 && !report.differs) {
+        printf("%s: init returned -%s, and left nothing behind\n", path,
+               errno_name(report.init_error));
+    } else if (report.differs) {
+        printf("%s: difference: %s: %s\n", path, report.clause, report.what);
+        status = 1;
+    } else if (report.not_possible) {
+        printf("%s: the %s kernel cannot do what this program asks for\n", path,
+               options->world->name);
+        status = BAD_INPUT;
+    } else if (run.unexpected[0] != '\0') {
+        printf("%s: loop and model agree, but the trace demands otherwise: %s\n", path,
+               run.unexpected);
+        status = 1;
+    } else {
+        printf("%s: no difference in %llu commands, %llu callbacks, %llu waits\n", path,
+               (unsigned long long)report.commands, (unsigned long long)report.callbacks,
+               (unsigned long long)report.waits);
+    }
+    trace_free(&trace);
+    return status;
+}
+
+static int replay(const char *path, const struct options *options) {
+    int status = apart(replay_here, path, options);
+    if (status <= BAD_INPUT)
+        return status;
+    printf("\n%s: difference: the loop crashes: %s\n", path,
+           status > 128 ? strsignal(status - 128) : "a sanitizer's report");
+    return 1;
+}
+
+/* One line of the test-anything protocol. */
+static int check_case_here(const char *path, const struct options *options) {
+    unsigned number = options->number;
+    struct trace trace;
+    struct lockstep_report report;
+    struct run run = {0};
+    const char *base = base_name(path);
+    if (!load(path, &trace)) {
+        printf("not ok %u - %s: cannot be read\n", number, base);
+        return BAD_INPUT;
+    }
+    int status = 0;
+    if (trace.simulated_only && options->world != &world_simulated) {
+        printf("ok %u - %s # SKIP needs the simulated kernel\n", number, base);
+    } else {
+        run_trace(&trace, options, &run, &report);
+        status = report.differs || report.not_possible || run.unexpected[0] != '\0' ||
+                 trace.observations == 0;
+        /* would begin a directive */
+        for (char *mark = trace.title; (mark = strchr(mark, '#')) != NULL;)
+            *mark = '.';
+        printf("%s %u - %s: %s\n", status != 0 ? "not ok" : "ok", number, base, trace.title);
+        if (report.differs)
+            printf("# %s: %s\n", report.clause, report.what);
+        else if (report.not_possible)
+            printf("# the %s kernel cannot do what this program asks for\n", options->world->name);
+        else if (trace.observations == 0)
+            printf("# the case demands no observations\n");
+        else if (status != 0)
+            printf("# %s\n", run.unexpected);
+    }
+    fflush(stdout);
+    trace_free(&trace);
+    return status;
+}
+
+/* The exit status of a run that is recorded: 0, or that of what is complained of. Of what is not
+ * possible nothing is written. */
+static int recorded(const char *path, const struct options *options,
+                    const struct lockstep_report *report) {
+    if (report->not_possible)
+        complain("%s: the %s kernel cannot do what this program asks for", path,
+                 options->world->name);
+    else if (report->differs)
+        complain("%s: %s: %s", path, report->clause, report->what);
+    return report->not_possible ? BAD_INPUT : report->differs;
+}
+
+struct events {
+    char *text;
+    size_t size;
+};
+
+static void write_events(FILE *out, const void *what) {
+    const struct events *events = what;
+    fwrite(events->text, 1, events->size, out);
+}
+
+/* Writes each event of a run, as `etalon judge` reads them. */
+static int record_events(const char *path, const struct options *options) {
+    struct trace trace;
+    struct events events = {NULL, 0};
+    struct lockstep_report report;
+    FILE *memory = open_memstream(&events.text, &events.size);
+    if (memory == NULL || !load(path, &trace)) {
+        if (memory == NULL)
+            complain("%s: %s", path, strerror(errno));
+        else
+            fclose(memory);
+        free(events.text);
+        return BAD_INPUT;
+    }
+    record_to(memory);
+    lockstep_run(&trace.program, options->world, NULL, NULL, &report);
+    record_to(NULL);
+    bool failed = fclose(memory) != 0;
+    if (failed)
+        complain("%s: %s", path, strerror(errno));
+    int status = failed ? BAD_INPUT : recorded(path, options, &report);
+    if (status != BAD_INPUT && !write_whole(options->output, write_events, &events))
+        status = BAD_INPUT;
+    free(events.text);
+    trace_free(&trace);
+    return status;
+}
+
+/* Prints the trace with the observations of a run on the chosen kernel in place of its own. */
+static int record(const char *path, const struct options *options) {
+    static char kept[TRACE_OBSERVATIONS_MAX][96];
+    struct trace trace;
+    struct lockstep_report report;
+    struct run run = {.kept = kept};
+    size_t length = options->output == NULL ? 0 : strlen(options->output);
+    if (options->events || (length > 7 && strcmp(options->output + length - 7, ".ndjson") == 0))
+        return record_events(path, options);
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    run_trace(&trace, options, &run, &report);
+    int status = recorded(path, options, &report);
+    char(*own)[96] = trace.observed;
+    trace.observed = kept;
+    trace.observations = run.seen;
+    if (status == BAD_INPUT) {
+        trace.observations = 0;
+    } else if (run.seen > TRACE_OBSERVATIONS_MAX) {
+        complain("%s: %u observations, a trace holds %d", path, run.seen, TRACE_OBSERVATIONS_MAX);
+        status = BAD_INPUT;
+    } else if (!write_whole(options->output, write_trace, &trace)) {
+        status = BAD_INPUT;
+    }
+    trace.observed = own;
+    trace_free(&trace);
+    return status;
+}
+
+static int decode(const char *path, const struct options *options) {
+    struct trace trace;
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    bool written = write_whole(options->output, write_trace, &trace);
+    trace_free(&trace);
+    return written ? 0 : BAD_INPUT;
+}
+
+struct encoded {
+    uint8_t bytes[PROGRAM_COMMANDS_MAX * PROGRAM_RECORD];
+    size_t size;
+};
+
+static void write_encoded(FILE *out, const void *what) {
+    const struct encoded *encoded = what;
+    fwrite(encoded->bytes, 1, encoded->size, out);
+}
+
+static int encode(const char *path, const struct options *options) {
+    struct trace trace;
+    struct encoded encoded;
+    const char *name = base_name(path);
+    char target[4096];
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    encoded.size = program_encode(&trace.program, encoded.bytes, sizeof encoded.bytes);
+    trace_free(&trace);
+    if (options->output == NULL) {
+        complain("encode needs --output FOLDER");
+        return BAD_INPUT;
+    }
+    if (mkdir(options->output, 0777) != 0 && errno != EEXIST) {
+        complain("%s: %s", options->output, strerror(errno));
+        return BAD_INPUT;
+    }
+    if (snprintf(target, sizeof target, "%s/%s.bin", options->output, name) >= (int)sizeof target) {
+        complain("%.60s...: the name is too long", path);
+        return BAD_INPUT;
+    }
+    return write_whole(target, write_encoded, &encoded) ? 0 : BAD_INPUT;
+}
+
+/* ---- shrinking ------------------------------------------------------------------------------- */
+
+/* Runs in a process of its own, since a program may crash the loop. The outcome is the broken
+ * clause, or the signal. */
+static void outcome(const struct program *program, const struct options *options, char *clause,
+                    size_t size) {
+    static struct lockstep_report *shared;
+    if (shared == NULL)
+        shared =
+            mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        abort();
+    memset(shared, 0, sizeof *shared);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        int null = open("/dev/null", O_WRONLY);
+        if (null >= 0)
+            dup2(null, STDERR_FILENO);
+        alarm(10);
+        lockstep_run(program, options->world, NULL, NULL, shared);
+        _exit(0);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        snprintf(clause, size, "no process");
+    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        snprintf(clause, size, "hang");
+    else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        snprintf(clause, size, "crash");
+    else
+        snprintf(clause, size, "%s", shared->differs ? shared->clause : "");
+}
+
+struct wanted {
+    const struct options *options;
+    char clause[24];
+};
+
+static bool still_fails(const struct program *p, void *self) {
+    const struct wanted *wanted = self;
+    char clause[24];
+    outcome(p, wanted->options, clause, sizeof clause);
+    return strcmp(clause, wanted->clause) == 0;
+}
+
+static int shrink(const char *path, const struct options *options) {
+    struct trace trace;
+    struct wanted wanted = {.options = options};
+    if (!load(path, &trace))
+        return BAD_INPUT;
+    trace.observations = 0;
+    outcome(&trace.program, options, wanted.clause, sizeof wanted.clause);
+    if (wanted.clause[0] == '\0') {
+        complain("%s: this program shows no difference", path);
+        trace_free(&trace);
+        return BAD_INPUT;
+    }
+    shrink_program(&trace.program, still_fails, &wanted);
+    snprintf(trace.title, sizeof trace.title, "the shortest program found that shows: %s",
+             wanted.clause);
+    trace.simulated_only = options->world == &world_simulated;
+    bool written = write_whole(options->output, write_trace, &trace);
+    trace_free(&trace);
+    return written ? 1 : BAD_INPUT;
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+static void usage(FILE *out) {
+    fputs(
+        "usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
+        "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
+        "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
+        "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] "
+        "RECORDING...\n"
+        "       etalon --help | --version\n"
+        "\n"
+        "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz "
+        "input.\n"
+        "\n"
+        "  replay       print the program, what happened, and the first difference with its "
+        "clause\n"
+        "  check-cases  run traces against their observations; prints the test-anything protocol\n"
+        "  record       print the trace with the observations of this run; with --events, or into "
+        "a file .ndjson, "
+        "each event\n"
+        "  judge        hold a recording of any loop, - for standard input, against the law, "
+        "clause by clause\n"
+        "  decode       print a fuzz input as a trace\n"
+        "  encode       write fuzz inputs into the folder --output\n"
+        "  shrink       write the shortest program that shows the same difference\n"
+        "  compare      run programs, and N random ones, on both kernels: all that is seen must be "
+        "the same\n"
+        "  check        hold other loops, shown by an adapter, against the law\n"
+        "  torture      run programs again for each system call that can fail, with that call "
+        "failing\n"
+        "\n"
+        "  replay --fail N:ERRNO[:same|:on] lets the N-th such call fail (same: and all later ones "
+        "of its name; on: "
+        "and all\n"
+        "  later ones). torture --sample N makes one run in N, --seed S others; --expect FILE "
+        "holds the errors that "
+        "were\n"
+        "  met against a list, --report FOLDER writes errors.md and torture.json.\n"
+        "\n"
+        "Exit status: 0 no difference, 1 a difference, 2 bad input or arguments.\n",
+        out);
+}
+
+static bool read_number(const char *text, unsigned least, unsigned *number) {
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || value < least ||
+        value > 1000000) {
+        complain("%s: not a number from %u to 1000000", text, least);
+        return false;
+    }
+    *number = (unsigned)value;
+    return true;
+}
+
+/* Whether two files would become one in the folder that encode writes. */
+static bool names_collide(char **files, int count) {
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < i; k++) {
+            if (strcmp(base_name(files[i]), base_name(files[k])) == 0) {
+                complain("%s and %s have the same name", files[k], files[i]);
+                return true;
+            }
+        }
+    return false;
+}
+
+static int check_cases(char **files, int count, const struct options *options) {
+    int worst = 0;
+    struct options numbered = *options;
+    printf("1..%d\n", count);
+    for (int i = 0; i < count; i++) {
+        numbered.number = (unsigned)i + 1;
+        int status = apart(check_case_here, files[i], &numbered);
+        if (status > BAD_INPUT) {
+            printf("not ok %d - %s: the loop crashes: %s\n", i + 1, files[i],
+                   status > 128 ? strsignal(status - 128) : "a sanitizer's report");
+            status = 1;
+        }
+        worst = status > worst ? status : worst;
+    }
+    return worst;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const char *, const struct options *); /* null: all files at once */
+} commands[] = {
+    {"replay", replay}, {"record", record},    {"decode", decode}, {"encode", encode},
+    {"shrink", shrink}, {"check-cases", NULL}, {"torture", NULL},
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static bool is_command(const char *name) {
+    size_t k = 0;
+    while (k < COMMANDS && strcmp(name, commands[k].name) != 0)
+        k++;
+    return k < COMMANDS;
+}
+
+static int for_each_file(const char *command, char **files, int count,
+                         const struct options *options) {
+    if (strcmp(command, "torture") == 0 &&
+        (options->output != NULL || options->world != &world_simulated ||
+         (options->torture.expected != NULL && options->torture.sample > 1))) {
+        complain("torture runs on the simulated kernel, writes to --report, and holds errors "
+                 "against a list only "
+                 "without --sample");
+        return BAD_INPUT;
+    }
+    if (options->fail.point != 0 &&
+        (options->world != &world_simulated || strcmp(command, "replay") != 0)) {
+        complain("--fail is for replay on the simulated kernel");
+        return BAD_INPUT;
+    }
+    if (options->output != NULL &&
+        (strcmp(command, "replay") == 0 || strcmp(command, "check-cases") == 0)) {
+        complain("%s writes no file: --output is for record, decode, encode, shrink and compare",
+                 command);
+        return BAD_INPUT;
+    }
+    if (strcmp(command, "torture") == 0)
+        return torture_all(files, count, load, &options->torture);
+    if (strcmp(command, "check-cases") == 0)
+        return check_cases(files, count, options);
+    for (size_t k = 0; k < COMMANDS; k++) {
+        if (strcmp(command, commands[k].name) != 0)
+            continue;
+        int worst = 0;
+        if (count > 1 && options->output != NULL && commands[k].run != encode) {
+            complain("%s: --output takes one file at a time", command);
+            return BAD_INPUT;
+        }
+        if (commands[k].run == encode && names_collide(files, count))
+            return BAD_INPUT;
+        for (int i = 0; i < count; i++) {
+            int status = commands[k].run(files[i], options);
+            worst = status > worst ? status : worst;
+        }
+        return worst;
+    }
+    return BAD_INPUT; /* main has looked at the command */
+}
+
+int main(int argc, char **argv) {
+    static const struct option long_options[] = {
+        {"world", required_argument, NULL, 'w'},
+        {"output", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"fail", required_argument, NULL, 'f'},
+        {"sample", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},
+        {"expect", required_argument, NULL, 'e'},
+        {"report", required_argument, NULL, 'r'},
+        {"events", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    struct options options = {.world = &world_simulated};
+    int letter;
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        puts("etalon " ETALON_VERSION ", specification 1.0-draft");
+        return 0;
+    }
+    for (int fd = STDERR_FILENO + 1; fd < 64;
+         fd++) /* what is left of the caller's would shift the numbers on the real kernel */
+        close(fd);
+    static char compare[] = "etalon compare", check[] = "etalon check", judge[] = "etalon judge";
+    if (argc > 1 && strcmp(argv[1], "compare") == 0)
+        return argv[1] = compare, with_output(compare_main(argc - 1, argv + 1, load));
+    if (argc > 1 && strcmp(argv[1], "check") == 0)
+        return argv[1] = check, with_output(check_main(argc - 1, argv + 1, load));
+    if (argc > 1 && strcmp(argv[1], "judge") == 0)
+        return argv[1] = judge, with_output(judge_main(argc - 1, argv + 1));
+    while ((letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
+        switch (letter) {
+        case 'w':
+            options.world = NULL;
+            for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++)
+                if (strcmp(optarg, worlds[i]->name) == 0)
+                    options.world = worlds[i];
+            if (options.world == NULL) {
+                complain("--world %s: neither 'simulated' nor 'real'", optarg);
+                return BAD_INPUT;
+            }
+            break;
+        case 'o': options.output = optarg; break;
+        case 'q': options.quiet = true; break;
+        case 'v': options.events = true; break;
+        case 'f':
+            if (!torture_parse(optarg, &options.fail)) {
+                complain("--fail %s: not N:ERRNO, N:ERRNO:same or N:ERRNO:on", optarg);
+                return BAD_INPUT;
+            }
+            break;
+        case 'n':
+            if (!read_number(optarg, 1, &options.torture.sample))
+                return BAD_INPUT;
+            break;
+        case 's':
+            if (!read_number(optarg, 0, &options.torture.seed))
+                return BAD_INPUT;
+            break;
+        case 'e': options.torture.expected = optarg; break;
+        case 'r': options.torture.report = optarg; break;
+        case 'h': usage(stdout); return 0;
+        default: return BAD_INPUT;
+        }
+    }
+    if (optind == argc) {
+        usage(stderr);
+        return BAD_INPUT;
+    }
+    if (!is_command(argv[optind])) {
+        complain("unknown command '%s'; see etalon --help", argv[optind]);
+        return BAD_INPUT;
+    }
+    if (argc - optind < 2) {
+        complain("%s: no FILE is given; see etalon --help", argv[optind]);
+        return BAD_INPUT;
+    }
+    return with_output(for_each_file(argv[optind], argv + optind + 1, argc - optind - 1, &options));
+}

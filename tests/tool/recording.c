@@ -1,0 +1,552 @@
+/* Reading recordings (recording.h), with the JSON reader of Jansson. This is the one file that
+ * needs it: where it is not installed everything else is built, and `etalon judge` says what is
+ * missing. */
+#include "recording.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../model/program.h"
+#include "../../src/etalon_vocabulary.h"
+
+#if defined(ETALON_WITH_JANSSON)
+#include <jansson.h>
+#endif
+
+#define LINE_MAX_BYTES 65536
+#define ERRNO_MAX      4095
+
+const char *const recording_observes[OBSERVABLE] = {"time", "states", "waits", "readiness", "pool"};
+
+static const char *const call_names[] = {
+    [EVENT_ADD] = "add",
+    [EVENT_DELETE] = "delete",
+    [EVENT_TIMER] = "timer",
+    [EVENT_RESET] = "reset",
+    [EVENT_CANCEL] = "cancel",
+    [EVENT_STOP] = "stop",
+    [EVENT_UPDATE_NOW] = "update_now",
+    [EVENT_DEINIT] = "deinit",
+    [EVENT_WAKEUP] = "wakeup",
+    [EVENT_ASYNC_WAIT] = "async_wait",
+    [EVENT_NOTIFY] = "notify",
+    [EVENT_ASYNC_DEINIT] = "async_deinit",
+    [EVENT_TICK] = "tick",
+    [EVENT_RUN] = "run",
+};
+
+const char *result_text(int64_t result, char *text, size_t size) {
+    const char *name = result < 0 && result >= -ERRNO_MAX ? errno_name((int)-result) : "E???";
+    if (strcmp(name, "E???") == 0)
+        snprintf(text, size, "%lld", (long long)result);
+    else
+        snprintf(text, size, "-%s", name);
+    return text;
+}
+
+void event_text(const struct event *event, char *text, size_t size) {
+    char result[32];
+    unsigned long long c = event->c;
+    result_text(event->result, result, sizeof result);
+    switch (event->kind) {
+    case EVENT_ADD:
+    case EVENT_DELETE:
+    case EVENT_ASYNC_WAIT:
+    case EVENT_TIMER:
+        snprintf(text, size, "%s of %llu returned %s", call_names[event->kind], c, result);
+        break;
+    case EVENT_RESET:
+    case EVENT_CANCEL:
+        snprintf(text, size, "%s of %llu by %llu returned %s", call_names[event->kind], c,
+                 (unsigned long long)event->by, result);
+        break;
+    case EVENT_END: snprintf(text, size, "the tick returned %s", result); break;
+    case EVENT_CALLBACK: snprintf(text, size, "callback of %llu with %s", c, result); break;
+    case EVENT_RETURNED: snprintf(text, size, "the callback of %llu returned", c); break;
+    case EVENT_WAIT:
+        if (event->result < 0)
+            snprintf(text, size, "a wait without limit");
+        else
+            snprintf(text, size, "a wait of at most %lld ns", (long long)event->result);
+        break;
+    case EVENT_WOKEN: snprintf(text, size, "the wait ended"); break;
+    case EVENT_REPORT:
+        snprintf(text, size, "descriptor %d was reported for %#x", event->fd, event->events);
+        break;
+    case EVENT_TRY:
+        snprintf(text, size, "%s on descriptor %d gave %s", operation_name(event->operation),
+                 event->fd, result);
+        break;
+    case EVENT_REFUSED:
+        snprintf(text, size, "the registration of descriptor %d was refused", event->fd);
+        break;
+    case EVENT_MOVED:
+        snprintf(text, size, "descriptor %d came to name another file", event->fd);
+        break;
+    case EVENT_THREAD: snprintf(text, size, "the pool was to make a thread: %s", result); break;
+    case EVENT_TOOK: snprintf(text, size, "a thread took %llu", c); break;
+    case EVENT_EXECUTED: snprintf(text, size, "a thread executed %llu: %s", c, result); break;
+    case EVENT_GAVE_BACK: snprintf(text, size, "a thread gave %llu back", c); break;
+    case EVENT_IDLE: snprintf(text, size, "a thread is idle"); break;
+    case EVENT_POOL: snprintf(text, size, "the loop has a pool"); break;
+    case EVENT_DEAD: snprintf(text, size, "%llu is dead", c); break;
+    default: snprintf(text, size, "%s", call_names[event->kind]); break;
+    }
+}
+
+static int fails(struct recording *r, const char *what, const char *name) {
+    snprintf(r->error, sizeof r->error, what, name);
+    return -1;
+}
+
+#ifndef ETALON_WITH_JANSSON
+
+bool recording_open(struct recording *r, FILE *file, const char *name) {
+    *r = (struct recording){.file = file, .name = name};
+    (void)fails(
+        r,
+        "this etalon was built without Jansson%s: apt-get install libjansson-dev, then build again",
+        "");
+    return false;
+}
+
+void recording_close(struct recording *r) {
+    free(r->text);
+}
+
+int recording_next(struct recording *r, struct event *event) {
+    (void)event;
+    return fails(r, "nothing can be read%s", "");
+}
+
+bool judgement_write(const struct judgement *judgement, FILE *out) {
+    (void)judgement, (void)out;
+    return false;
+}
+
+#else
+
+/* ---- fields ---------------------------------------------------------------------------------- */
+
+static bool read_count(const json_t *value, uint64_t *number) {
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        *number = (uint64_t)json_integer_value(value);
+        return true;
+    }
+    const char *text = json_string_value(value); /* numbers that JSON readers round */
+    if (text == NULL || text[0] < '0' || text[0] > '9' || strlen(text) > 20)
+        return false;
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    return *end == '\0' && errno == 0;
+}
+
+static bool read_result(const json_t *value, int64_t *number) {
+    if (json_is_integer(value)) {
+        *number = json_integer_value(value);
+        return true;
+    }
+    const char *text = json_string_value(value);
+    if (text == NULL || text[0] != '-' || text[1] != 'E' || text[2] == '?')
+        return false;
+    for (int error = 1; error <= 133; error++)
+        if (strcmp(errno_name(error), text + 1) == 0) {
+            *number = -error;
+            return true;
+        }
+    return false;
+}
+
+static bool read_word(const json_t *value, const char *const *words, unsigned count,
+                      unsigned *number) {
+    const char *text = json_string_value(value);
+    for (*number = 0; text != NULL && *number < count; ++*number)
+        if (words[*number] != NULL && strcmp(words[*number], text) == 0)
+            return true;
+    return false;
+}
+
+static bool read_operation(const json_t *value, unsigned *operation) {
+    const char *text = json_string_value(value);
+    for (*operation = 0; text != NULL && *operation < ET_OPERATIONS; ++*operation)
+        if (strcmp(operation_name(*operation), text) == 0)
+            return true;
+    *operation = 255; /* one that no loop knows: lawful to try, unlawful to accept (ET-ADD-5) */
+    return text != NULL && strcmp(text, "unknown") == 0;
+}
+
+static bool read_u32(const json_t *value, uint32_t *number) {
+    uint64_t wide;
+    if (!read_count(value, &wide) || wide > UINT32_MAX)
+        return false;
+    *number = (uint32_t)wide;
+    return true;
+}
+
+static bool read_flag(const json_t *value, bool *flag) {
+    *flag = json_is_true(value);
+    return json_is_boolean(value);
+}
+
+static bool read_descriptor(const json_t *value, int *fd) {
+    int64_t wide = json_integer_value(value);
+    *fd = (int)wide;
+    return json_is_integer(value) && wide >= INT32_MIN && wide <= INT32_MAX;
+}
+
+/* The first key says what the event is. */
+static bool read_what(struct event *e, const char *key, const json_t *value, bool *known) {
+    static const char *const ends[] = {"tick", "run", "deinit"};
+    static const char *const threads[] = {"took", "executed", "gave_back"};
+    unsigned number;
+    *known = true;
+    if (strcmp(key, "call") == 0) {
+        bool right = read_word(value, call_names, EVENT_RUN + 1, &number);
+        e->kind = (enum event_kind)number;
+        return right;
+    }
+    if (strcmp(key, "end") == 0) {
+        e->kind = EVENT_END;
+        bool right = read_word(value, ends, 3, &number);
+        e->of_deinit = number == 2;
+        return right;
+    }
+    if (strcmp(key, "callback") == 0 || strcmp(key, "returned") == 0 || strcmp(key, "dead") == 0) {
+        e->kind = key[0] == 'c' ? EVENT_CALLBACK : key[0] == 'r' ? EVENT_RETURNED : EVENT_DEAD;
+        e->has |= HAS_C;
+        return read_count(value, &e->c);
+    }
+    for (unsigned i = 0; i < 3; i++)
+        if (strcmp(key, threads[i]) == 0) {
+            e->kind = (enum event_kind)(EVENT_TOOK + i);
+            e->has |= HAS_C;
+            return read_count(value, &e->c);
+        }
+    if (strcmp(key, "thread") == 0) {
+        e->kind = EVENT_THREAD;
+        return read_result(value, &e->result) && e->result <= 0 && e->result >= -ERRNO_MAX;
+    }
+    if (strcmp(key, "idle") == 0 || strcmp(key, "has_pool") == 0) {
+        e->kind = key[0] == 'i' ? EVENT_IDLE : EVENT_POOL;
+        return key[0] == 'i' ? json_is_true(value) : read_u32(value, &e->threads_max);
+    }
+    if (strcmp(key, "wait") == 0) {
+        e->kind = EVENT_WAIT;
+        e->result = json_is_null(value) ? -1 : json_integer_value(value);
+        return json_is_null(value) || (json_is_integer(value) && e->result >= 0);
+    }
+    if (strcmp(key, "woken") == 0) {
+        e->kind = EVENT_WOKEN;
+        return read_result(value, &e->result) && e->result <= 0 && e->result >= -ERRNO_MAX;
+    }
+    if (strcmp(key, "report") == 0 || strcmp(key, "refused") == 0) {
+        e->kind = key[2] == 'p' ? EVENT_REPORT : EVENT_REFUSED;
+        return read_descriptor(value, &e->fd);
+    }
+    if (strcmp(key, "moved") == 0) {
+        e->kind = EVENT_MOVED;
+        return read_descriptor(value, &e->fd);
+    }
+    e->kind = EVENT_TRY;
+    *known = strcmp(key, "try") == 0;
+    return *known && read_operation(value, &e->operation);
+}
+
+/* Returns whether the value is right; known: whether the key is. A key that nobody knows is passed
+ * over, so that a recorder may say more than a judge asks. */
+static bool read_field(struct event *e, const char *key, const json_t *value) {
+    static const char *const states[] = {"dead", "adding", "active", "deleting"};
+    static const char *const modes[] = {"no_wait", "once", "until_done"};
+    static const char *const actions[] = {"disarm", "rearm"};
+    unsigned number;
+    bool right;
+    if (strcmp(key, "now") == 0)
+        return e->has |= HAS_NOW, read_count(value, &e->now_ms);
+    if (strcmp(key, "returns") == 0 || strcmp(key, "result") == 0 || strcmp(key, "error") == 0)
+        return e->has |= HAS_RETURNS, read_result(value, &e->result);
+    if (strcmp(key, "c") == 0)
+        return e->has |= HAS_C, read_count(value, &e->c);
+    if (strcmp(key, "op") == 0)
+        return e->has |= HAS_DESCRIPTION, read_operation(value, &e->operation);
+    if (strcmp(key, "fd") == 0)
+        return read_descriptor(value, &e->fd);
+    if (strcmp(key, "events") == 0)
+        return read_u32(value, &e->events);
+    if (strcmp(key, "delay_ms") == 0)
+        return read_count(value, &e->delay_ms);
+    if (strcmp(key, "has_callback") == 0)
+        return read_flag(value, &e->has_callback);
+    if (strcmp(key, "userdata") == 0)
+        return e->has |= HAS_USERDATA, read_u32(value, &e->userdata);
+    if (strcmp(key, "action") == 0) {
+        right = read_word(value, actions, 2, &number);
+        e->rearm = number == 1;
+        return right;
+    }
+    if (strcmp(key, "state") == 0) {
+        right = read_word(value, states, 4, &number);
+        e->state = (uint8_t)number;
+        return right;
+    }
+    if (strcmp(key, "by") == 0)
+        return e->has |= HAS_BY, read_count(value, &e->by);
+    if (strcmp(key, "forgiven") == 0)
+        return read_flag(value, &e->forgiven);
+    if (strcmp(key, "target") == 0)
+        return e->has_target = !json_is_null(value),
+               !e->has_target || read_count(value, &e->target);
+    if (strcmp(key, "pool") == 0)
+        return read_flag(value, &e->pool);
+    if (strcmp(key, "callbacks") == 0)
+        return read_count(value, &e->callbacks);
+    if (strcmp(key, "clock_ns") == 0)
+        return e->has |= HAS_CLOCK, read_count(value, &e->clock_ns);
+    if (strcmp(key, "active") == 0)
+        return e->has |= HAS_ACTIVE, read_u32(value, &e->active);
+    if (strcmp(key, "stale") == 0)
+        return read_flag(value, &e->stale);
+    if (strcmp(key, "threads") == 0)
+        return read_u32(value, &e->threads) && e->threads <= INT32_MAX;
+    if (strcmp(key, "kept") == 0)
+        return read_u32(value, &e->kept);
+    if (strcmp(key, "claimed") == 0)
+        return read_u32(value, &e->claimed);
+    if (strcmp(key, "mode") == 0) {
+        e->mode = read_word(value, modes, 3, &number) ? (int)number : -1;
+        return e->mode >= 0 ||
+               (json_is_string(value) && strcmp(json_string_value(value), "unknown") == 0);
+    }
+    return true;
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+/* What an event of its kind cannot do without. */
+static int check_complete(struct recording *r, const struct event *e, const json_t *object) {
+    static const char *const needed[][3] = {
+        [EVENT_ADD] = {"c", "returns"},
+        [EVENT_DELETE] = {"c", "returns"},
+        [EVENT_TIMER] = {"c", "delay_ms", "returns"},
+        [EVENT_RESET] = {"c", "delay_ms", "returns"},
+        [EVENT_CANCEL] = {"c", "by", "returns"},
+        [EVENT_DEINIT] = {"returns"},
+        [EVENT_TICK] = {"callbacks"},
+        [EVENT_RUN] = {"mode"},
+        [EVENT_END] = {"returns"},
+        [EVENT_CALLBACK] = {"result"},
+        [EVENT_RETURNED] = {"action"},
+        [EVENT_REPORT] = {"events"},
+        [EVENT_TRY] = {"fd", "result"},
+        [EVENT_REFUSED] = {"error"},
+        [EVENT_MOVED] = {NULL},
+        [EVENT_DEAD] = {NULL},
+        [EVENT_ASYNC_WAIT] = {"c", "fd", "returns"},
+        [EVENT_NOTIFY] = {"fd", "returns"},
+        [EVENT_ASYNC_DEINIT] = {"fd", "returns"},
+        [EVENT_EXECUTED] = {"op", "fd", "result"},
+    };
+    for (unsigned i = 0; i < 3 && needed[e->kind][i] != NULL; i++)
+        if (json_object_get(object, needed[e->kind][i]) == NULL)
+            return fails(r, "\"%s\" is missing", needed[e->kind][i]);
+    bool no_now = (r->observes & OBSERVES_TIME) != 0 && (e->has & HAS_NOW) == 0;
+    bool elsewhere = e->kind == EVENT_NOTIFY || e->kind == EVENT_WAKEUP ||
+                     e->kind == EVENT_ASYNC_DEINIT || e->of_deinit; /* perhaps another thread's */
+    if (no_now && !elsewhere && (e->kind <= EVENT_CALLBACK || e->kind == EVENT_WAIT))
+        return fails(r, "\"%s\" is missing, although the header says that time is observed", "now");
+    bool wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
+    if (wait && (r->observes & OBSERVES_WAITS) == 0)
+        return fails(r, "a wait, although the header does not say that they are observed%s", "");
+    bool ready = e->kind == EVENT_REPORT || e->kind == EVENT_TRY || e->kind == EVENT_REFUSED;
+    if (ready && (r->observes & OBSERVES_READINESS) == 0)
+        return fails(r,
+                     "a report, try or refusal, although the header does not say that readiness is "
+                     "observed%s",
+                     "");
+    if (e->kind >= EVENT_THREAD && e->kind <= EVENT_POOL && (r->observes & OBSERVES_POOL) == 0)
+        return fails(r, "a pool, although the header does not say that it is observed%s", "");
+    if (e->kind == EVENT_REFUSED && (e->result >= 0 || e->result < -ERRNO_MAX))
+        return fails(r, "\"error\" is no negated errno%s", "");
+    return 1;
+}
+
+static int read_event(struct recording *r, const json_t *object, struct event *e) {
+    const char *key;
+    json_t *value;
+    unsigned subjects = 0;
+    *e = (struct event){
+        .line = r->line, .has_callback = true, .state = NO_STATE, .fd = -1, .mode = -1};
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        bool known;
+        bool right = read_what(e, key, value, &known);
+        subjects += known;
+        if (known && !right)
+            return fails(r, "\"%s\" has a value that it cannot have", key);
+        if (known && subjects > 1)
+            return fails(r, "\"%s\": two events on one line", key);
+        break; /* the others are looked at below; this finds the usual order at once */
+    }
+    if (subjects == 0) {
+        static const char *const keys[] = {
+            "call",    "end", "callback", "returned", "dead",      "wait",   "woken", "report",
+            "refused", "try", "took",     "executed", "gave_back", "thread", "idle",  "has_pool"};
+        for (unsigned i = 0; i < sizeof keys / sizeof *keys && subjects == 0; i++)
+            if ((value = json_object_get(object, keys[i])) != NULL) {
+                bool known;
+                subjects = 1;
+                if (!read_what(e, keys[i], value, &known))
+                    return fails(r, "\"%s\" has a value that it cannot have", keys[i]);
+            }
+    }
+    if (subjects == 0)
+        return fails(r,
+                     "this is no event: no call, end, callback, returned, wait or what else "
+                     "spec/trace-format.md names%s",
+                     "");
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        if (!read_field(e, key, value))
+            return fails(r, "\"%s\" has a value that it cannot have", key);
+    }
+    return check_complete(r, e, object);
+}
+
+/* 1: a line; 0: the end. Not by fgets, which does not tell how much it has read: a line may hold
+ * null bytes. */
+static int read_line(struct recording *r, size_t *length) {
+    size_t used = 0;
+    int byte;
+    while ((byte = getc_unlocked(r->file)) != EOF && byte != '\n') {
+        if (used == LINE_MAX_BYTES) {
+            r->line++;
+            return fails(r, "longer than 65536 bytes%s", "");
+        }
+        r->text[used++] = (char)byte;
+    }
+    if (byte == EOF && ferror(r->file)) {
+        r->line = 0;
+        return fails(r, "%s", strerror(errno));
+    }
+    if (byte == EOF && used == 0)
+        return 0;
+    r->line++;
+    *length = used;
+    return 1;
+}
+
+static json_t *parse(struct recording *r, size_t length) {
+    json_error_t error;
+    json_t *object = json_loadb(r->text, length, JSON_REJECT_DUPLICATES, &error);
+    if (object != NULL && json_is_object(object))
+        return object;
+    if (object == NULL)
+        snprintf(r->error, sizeof r->error, "no JSON, near column %d: %.120s", error.column,
+                 error.text);
+    else
+        (void)fails(r, "no JSON object%s", "");
+    for (char *at = r->error; *at != '\0'; at++) /* what is quoted may hold anything */
+        if ((unsigned char)*at < ' ' || (unsigned char)*at > '~')
+            *at = '?';
+    json_decref(object);
+    return NULL;
+}
+
+static int read_header(struct recording *r) {
+    size_t length;
+    r->text = malloc(LINE_MAX_BYTES);
+    if (r->text == NULL)
+        return fails(r, "%s", strerror(errno));
+    int status = read_line(r, &length);
+    if (status <= 0) {
+        r->line = status == 0 ? 1 : r->line;
+        return status == 0
+                   ? fails(r, "empty: the first line must be {\"etalon-recording\": 1, ...}%s", "")
+                   : -1;
+    }
+    json_t *object = parse(r, length);
+    if (object == NULL)
+        return -1;
+    const json_t *version = json_object_get(object, "etalon-recording"),
+                 *observes = json_object_get(object, "observes");
+    const char *subject = json_string_value(json_object_get(object, "subject"));
+    snprintf(r->subject, sizeof r->subject, "%s", subject != NULL ? subject : "");
+    if (!json_is_integer(version) || json_integer_value(version) != 1)
+        status = fails(
+            r, "the first line must be {\"etalon-recording\": 1, ...}; no other version is known%s",
+            "");
+    else if (!json_is_array(observes))
+        status = fails(r,
+                       "\"observes\" must be a list of \"time\", \"states\", \"waits\", "
+                       "\"readiness\", \"pool\"%s",
+                       "");
+    const json_t *limit = json_object_get(object, "descriptors_max");
+    r->descriptors_max = INT32_MAX;
+    if (status == 1 && limit != NULL &&
+        (!read_descriptor(limit, &r->descriptors_max) || r->descriptors_max < 0))
+        status = fails(r, "\"descriptors_max\" is no limit of descriptors%s", "");
+    for (size_t i = 0; status == 1 && i < json_array_size(observes); i++) {
+        unsigned number;
+        if (!read_word(json_array_get(observes, i), recording_observes, OBSERVABLE, &number))
+            status = fails(r,
+                           "\"observes\" must be a list of \"time\", \"states\", \"waits\", "
+                           "\"readiness\", \"pool\"%s",
+                           "");
+        else
+            r->observes |= 1U << number;
+    }
+    if (status == 1 && (r->observes & OBSERVES_READINESS) != 0 &&
+        (r->observes & OBSERVES_WAITS) == 0)
+        status = fails(r, "who observes \"readiness\" observes \"waits\" too%s", "");
+    json_decref(object);
+    return status;
+}
+
+bool recording_open(struct recording *r, FILE *file, const char *name) {
+    *r = (struct recording){.file = file, .name = name};
+    return read_header(r) == 1;
+}
+
+void recording_close(struct recording *r) {
+    free(r->text);
+    r->text = NULL;
+}
+
+int recording_next(struct recording *r, struct event *event) {
+    size_t length;
+    int status = read_line(r, &length);
+    if (status <= 0)
+        return status;
+    json_t *object = parse(r, length);
+    if (object == NULL)
+        return -1;
+    status = read_event(r, object, event);
+    json_decref(object);
+    return status;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+bool judgement_write(const struct judgement *j, FILE *out) {
+    json_t *list = json_array();
+    for (unsigned i = 0; i < j->kept; i++) {
+        const struct difference *d = &j->difference[i];
+        json_array_append_new(list,
+                              json_pack("{s:I, s:s, s:s, s:s, s:s}", "line", (json_int_t)d->line,
+                                        "clause", d->clause, "level", d->should ? "SHOULD" : "MUST",
+                                        "expected", d->expected, "observed", d->observed));
+    }
+    const char *verdict = j->differences > j->not_strict ? "fail"
+                          : j->not_strict > 0            ? "not_strict"
+                                                         : "pass";
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:b, s:o}", "file", j->name, "subject",
+                  j->recording->subject, "verdict", verdict, "events", (json_int_t)j->events,
+                  "failed", (json_int_t)(j->differences - j->not_strict), "not_strict",
+                  (json_int_t)j->not_strict, "unfinished", (int)j->unfinished, "differences", list);
+    bool written = all != NULL && json_dumpf(all, out, JSON_INDENT(1) | JSON_PRESERVE_ORDER) == 0 &&
+                   fputc('\n', out) != EOF;
+    json_decref(all);
+    return written;
+}
+
+#endif
