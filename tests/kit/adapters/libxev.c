@@ -1,7 +1,7 @@
-/* libxev, by its public C header, for `etalon check`. Compiler: clang. Build: -I$(LIBXEV)/include
- * $(LIBXEV)/lib/libxev.a -Wno-gnu-folding-constant Built only when the user names an installed
- * libxev: make conform LIBXEV=/prefix. (gcc refuses the header's array sizes, which are constants
- * of C++ only.)
+/* libxev. Compiler: clang. Build: -I$(LIBXEV)/include $(LIBXEV)/lib/libxev.a -Wno-gnu
+ *
+ * By its public C header. Built only when the user names an installed libxev: make conform
+ * LIBXEV=/prefix. (gcc refuses the header's array sizes, which are constants of C++ only.)
  *
  *   timer        xev_timer_run                       state   xev_completion_state: in use or not
  *   timer_reset  xev_timer_reset; own carrier        rearm   XEV_REARM

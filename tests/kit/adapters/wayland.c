@@ -1,5 +1,4 @@
-/* The event loop of libwayland-server, for `etalon check`. Build: $(pkg-config --cflags --libs
- * wayland-server)
+/* libwayland-server, for `etalon check`. Build: $(pkg-config --cflags --libs wayland-server)
  *
  * A completion is a wl_event_source: a timer, which is kept and set anew, or a descriptor, which is
  * removed when it is called.

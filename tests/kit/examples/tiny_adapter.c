@@ -1,5 +1,4 @@
-/* The loop of a hundred lines (tiny_loop.c), for `etalon check`. Build:
- * tests/kit/examples/tiny_loop.c
+/* The loop of a hundred lines, for `etalon check`. Build: tests/kit/examples/tiny_loop.c
  *
  * A completion is a watcher.
  *
