@@ -49,8 +49,9 @@
 #ifndef LAG /* milliseconds that pass between two ticks */
 #define LAG 1
 #endif
-#ifndef BOUND /* 1: a callback that rearmed does so each time until its episode is ended           \
-                 otherwise, as the body of a trace would */
+/* 1: a callback that rearmed does so each time until its episode is ended otherwise, as the body of
+ * a trace would. */
+#ifndef BOUND
 #define BOUND 0
 #endif
 #ifndef DEPTH /* commands of the main sequence; 0: no limit */
@@ -73,12 +74,11 @@
 #define WORLD_TIME   2 /* the clock moves on while nothing waits */
 #define WORLD_CLOSES 4 /* a descriptor is closed behind the loop's back, and opened again */
 #define WORLD_WAKES  8
-#define WORLD_WAITS                                                                                \
-/* the program also runs the loop until a callback was called: it waits, and the world goes on     \
- * meanwhile */
-16
-#define WORLD_DUPS                                                                                 \
-    32 /* the last handle becomes a duplicate of the first descriptor, and is closed again */
+/* The program also runs the loop until a callback was called: it waits, and the world goes on
+ * meanwhile. */
+#define WORLD_WAITS 16
+/* The last handle becomes a duplicate of the first descriptor, and is closed again. */
+#define WORLD_DUPS 32
 #define WORLD_FULL 64 /* the descriptors' send buffers are full until the other end reads */
 
 #define FAIL_REGISTER 1  /* epoll_ctl: ENOMEM */
@@ -87,12 +87,8 @@
 #define FAIL_RECV     8  /* recv: ECONNRESET */
 #define FAIL_MISSING  16 /* epoll_ctl: ENOENT */
 
-    /* The masks, which may have been set as sums. */
-    enum {
-        EXPLORE_OPERATIONS = OPERATIONS,
-        EXPLORE_WORLD = WORLD,
-        EXPLORE_FAILURES = FAILURES
-    };
+/* The masks, which may have been set as sums. */
+enum { EXPLORE_OPERATIONS = OPERATIONS, EXPLORE_WORLD = WORLD, EXPLORE_FAILURES = FAILURES };
 
 /* ---- how states are told apart --------------------------------------------------------------- */
 

@@ -5,13 +5,12 @@
 
 #include "explore.h"
 
-#define FILES                                                                                      \
 /* both ends of each, two epoll instances while the loop renews its one, the eventfd */
-(2 * DESCRIPTORS + 3)
+#define FILES   (2 * DESCRIPTORS + 3)
 #define WATCHES (2 * DESCRIPTORS + 2)
 #define OWN     4 /* numbers from KERNEL_OWN_FROM on */
 
-    unsigned explore_kernel_ranges(struct explore_range *ranges) {
+unsigned explore_kernel_ranges(struct explore_range *ranges) {
     unsigned n = 0;
     if (WHOLE) {
         ranges[n++] = (struct explore_range){&k, sizeof k};
