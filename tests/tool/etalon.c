@@ -20,7 +20,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef ETALON_VERSION
@@ -37,6 +39,7 @@ struct options {
     bool quiet;
     bool events;                 /* of record: NDJSON */
     unsigned number;             /* of a case among those that are checked */
+    unsigned seconds;            /* of shrink; 0: as long as it takes */
     struct torture_setting fail; /* of replay; point 0: nothing fails */
     struct torture_options torture;
 };
@@ -387,6 +390,8 @@ static void outcome(const struct program *program, const struct options *options
         int null = open("/dev/null", O_WRONLY);
         if (null >= 0)
             dup2(null, STDERR_FILENO);
+        /* A program that spins is known after a second of work, one that waits after ten. */
+        setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {.tv_sec = 1}}, NULL);
         alarm(10);
         lockstep_run(program, options->world, NULL, NULL, shared);
         _exit(0);
@@ -394,7 +399,7 @@ static void outcome(const struct program *program, const struct options *options
     int status = 0;
     if (child < 0 || waitpid(child, &status, 0) < 0)
         snprintf(clause, size, "no process");
-    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+    else if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGALRM || WTERMSIG(status) == SIGPROF))
         snprintf(clause, size, "hang");
     else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         snprintf(clause, size, "crash");
@@ -404,12 +409,21 @@ static void outcome(const struct program *program, const struct options *options
 
 struct wanted {
     const struct options *options;
+    time_t until; /* on the monotonic clock; 0: no limit */
     char clause[24];
 };
+
+static time_t monotonic_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
 
 static bool still_fails(const struct program *p, void *self) {
     const struct wanted *wanted = self;
     char clause[24];
+    if (wanted->until != 0 && monotonic_s() >= wanted->until)
+        return false; /* so that what has been reached is the end */
     outcome(p, wanted->options, clause, sizeof clause);
     return strcmp(clause, wanted->clause) == 0;
 }
@@ -426,6 +440,8 @@ static int shrink(const char *path, const struct options *options) {
         trace_free(&trace);
         return BAD_INPUT;
     }
+    if (options->seconds != 0)
+        wanted.until = monotonic_s() + options->seconds;
     shrink_program(&trace.program, still_fails, &wanted);
     snprintf(trace.title, sizeof trace.title, "the shortest program found that shows: %s",
              wanted.clause);
@@ -459,7 +475,8 @@ static void usage(FILE *out) {
         "clause by clause\n"
         "  decode       print a fuzz input as a trace\n"
         "  encode       write fuzz inputs into the folder --output\n"
-        "  shrink       write the shortest program that shows the same difference\n"
+        "  shrink       write the shortest program that shows the same difference; --seconds N "
+        "ends the search\n"
         "  compare      run programs, and N random ones, on both kernels: all that is seen must be "
         "the same\n"
         "  check        hold other loops, shown by an adapter, against the law\n"
@@ -582,17 +599,12 @@ static int for_each_file(const char *command, char **files, int count,
 
 int main(int argc, char **argv) {
     static const struct option long_options[] = {
-        {"world", required_argument, NULL, 'w'},
-        {"output", required_argument, NULL, 'o'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"fail", required_argument, NULL, 'f'},
-        {"sample", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 's'},
-        {"expect", required_argument, NULL, 'e'},
-        {"report", required_argument, NULL, 'r'},
-        {"events", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
+        {"world", required_argument, NULL, 'w'},   {"output", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},         {"fail", required_argument, NULL, 'f'},
+        {"sample", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
+        {"expect", required_argument, NULL, 'e'},  {"report", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 't'}, {"events", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {0},
     };
     struct options options = {.world = &world_simulated};
     int letter;
@@ -640,6 +652,10 @@ int main(int argc, char **argv) {
                 return BAD_INPUT;
             break;
         case 'e': options.torture.expected = optarg; break;
+        case 't':
+            if (!read_number(optarg, 1, &options.seconds))
+                return BAD_INPUT;
+            break;
         case 'r': options.torture.report = optarg; break;
         case 'h': usage(stdout); return 0;
         default: return BAD_INPUT;

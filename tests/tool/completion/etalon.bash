@@ -17,13 +17,14 @@ _etalon() {
         return
         ;;
     --report) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
-    --fail | --sample | --seed | --random | --case | --clause | --jobs | --watchdog | --gate | --observes) return ;;
+    --fail | --sample | --seed | --random | --case | --clause | --jobs | --watchdog | --gate | --observes | --seconds) return ;;
     esac
     if [[ $current == -* ]]; then
         local options='--world --output --quiet'
         case $command in
         '') options='--help --version' ;;
         replay) options+=' --fail' ;;
+        shrink) options+=' --seconds' ;;
         record) options+=' --events' ;;
         check)
             options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --outside --gate --matrix --quiet --json --summary'
