@@ -28,6 +28,7 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+KEEP_GOING ?=
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
 CONFORM_RANDOM ?= 0
@@ -149,7 +150,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: subjects conform conform-publish conform-example help setup all test fuzz compare torture bench-lockstep bench-judge races soak faults faults-outside thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
+.PHONY: subjects conform conform-publish conform-example help setup all test fuzz fuzz-corpus compare torture bench-lockstep bench-judge races soak faults faults-outside thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -162,7 +163,7 @@ setup: ## install what the checks need, where it is missing: Debian packages, an
 all: $(addprefix build/default/,libetalon.a etalon $(examples)) ## build the library, the tool and the examples (the default)
 
 test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) build/default/replay build/default/tests/unit/test_operations \
-	build/fuzz/harness \
+	build/fuzz/harness build/fuzz/committed.made \
 	build/fuzz/toy $(addprefix build/,default/stress asan/stress tsan/stress helgrind/stress drd/stress) subjects
 
 test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
@@ -201,8 +202,20 @@ build/fuzz/seeds.made: build/default/etalon $(wildcard spec/cases/*.trace)
 fuzz_programs_libfuzzer := build/fuzz/harness build/fuzz/toy
 fuzz_programs_afl := build/afl/harness build/afl/toy build/default/replay build/default/toy-replay
 
-fuzz: $(fuzz_programs_$(ENGINE)) build/default/etalon build/fuzz/seeds.made ## random programs, loop against model, for FUZZ_SECONDS=60; ENGINE=libfuzzer or afl
-	@fuzz/run.sh $(ENGINE) $(FUZZ_SECONDS)
+# The corpus that long runs have grown, as fuzz inputs: fuzz/corpus has packed it as traces.
+build/fuzz/committed.made: fuzz/corpus.tar.gz build/default/etalon
+	@rm -rf build/fuzz/committed build/fuzz/traces && mkdir -p build/fuzz/committed build/fuzz/traces
+	$(Q)tar -xzf $< -C build/fuzz/traces && find build/fuzz/traces -name '*.trace' -print0 | \
+		xargs -0 -r -n 1000 build/default/etalon encode --output build/fuzz/committed
+	@touch $@
+
+fuzz_seeds := build/fuzz/seeds.made build/fuzz/committed.made
+
+fuzz: $(fuzz_programs_$(ENGINE)) build/default/etalon $(fuzz_seeds) ## random programs, loop against model, for FUZZ_SECONDS=60; ENGINE=libfuzzer or afl, JOBS=n processes, KEEP_GOING=1 goes on after a difference
+	@ENGINE='$(ENGINE)' FUZZ_SECONDS='$(FUZZ_SECONDS)' JOBS='$(JOBS)' KEEP_GOING='$(KEEP_GOING)' fuzz/run
+
+fuzz-corpus: build/fuzz/harness build/default/etalon $(fuzz_seeds) ## merge build/fuzz/corpus, and MERGE='FOLDER…' of other machines, into the committed corpus
+	@fuzz/corpus $(MERGE)
 
 compare: build/default/etalon ## the cases and COMPARE_PROGRAMS=10000 random programs on the simulated and the real kernel: no difference
 	@build/default/etalon compare --random $(COMPARE_PROGRAMS) --seed $(COMPARE_SEED) $(wildcard spec/cases/*.trace)

@@ -5,32 +5,62 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-static uint64_t executions, commands, differences;
+struct counts {
+    _Atomic uint64_t executions, commands, differences;
+};
+
+static struct counts own, *counts = &own;
 static struct timespec started;
 
-/* fuzz/run.sh reads this line. */
+/* A fuzzer runs the target in processes that it kills, so that what they print in the end is lost.
+ * They count together in a file that fuzz/run has made and named in the environment. */
+static void share_counts(void) {
+    const char *path = getenv("ETALON_FUZZ_COUNTS");
+    if (path == NULL)
+        return;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    void *shared =
+        fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (shared == MAP_FAILED) {
+        fprintf(stderr, "etalon-fuzz: %s: %s\n", path, strerror(errno));
+        exit(2);
+    }
+    close(fd);
+    counts = shared;
+}
+
+static void count(_Atomic uint64_t *counter, uint64_t more) {
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+/* fuzz/bench.sh reads this line. */
 static void print_totals(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     double seconds =
         (double)(now.tv_sec - started.tv_sec) + (double)(now.tv_nsec - started.tv_nsec) / 1e9;
     fprintf(stderr, "etalon-fuzz: executions=%llu commands=%llu seconds=%.3f differences=%llu\n",
-            (unsigned long long)executions, (unsigned long long)commands, seconds,
-            (unsigned long long)differences);
+            (unsigned long long)counts->executions, (unsigned long long)counts->commands, seconds,
+            (unsigned long long)counts->differences);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
     clock_gettime(CLOCK_MONOTONIC, &started);
+    share_counts();
     atexit(print_totals);
     return 0;
 }
@@ -40,10 +70,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct lockstep_report report;
     program_decode(&program, data, size);
     lockstep_run(&program, &world_simulated, NULL, NULL, &report);
-    executions++;
-    commands += report.commands;
+    count(&counts->executions, 1);
+    count(&counts->commands, report.commands);
     if (report.differs) {
-        differences++;
+        count(&counts->differences, 1);
         fprintf(stderr, "etalon-fuzz: difference: %s: %s\n", report.clause, report.what);
         print_totals();
         abort(); /* the fuzzers keep the input of a crash */
