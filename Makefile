@@ -150,7 +150,7 @@ FORCE:
 # ---- targets -------------------------------------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: subjects conform conform-publish conform-example help setup all test fuzz fuzz-corpus compare torture bench-lockstep bench-judge races soak faults faults-outside thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
+.PHONY: subjects conform conform-publish conform-example help setup all test fuzz fuzz-corpus fuzz-time compare torture bench-lockstep bench-judge races soak faults faults-outside thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
 
 help: ## list the targets
 	@echo 'make TARGET…, of which there are:'
@@ -216,6 +216,9 @@ fuzz: $(fuzz_programs_$(ENGINE)) build/default/etalon $(fuzz_seeds) ## random pr
 
 fuzz-corpus: build/fuzz/harness build/default/etalon $(fuzz_seeds) ## merge build/fuzz/corpus, and MERGE='FOLDER…' of other machines, into the committed corpus
 	@fuzz/corpus $(MERGE)
+
+fuzz-time: build/fuzz/harness build/default/etalon $(fuzz_seeds) ## seconds until the fuzzer finds mends taken back and seeded faults; FUZZ_TIME='--empty NAME…' chooses
+	@$(PYTHON) tests/fuzz_time.py $(FUZZ_TIME)
 
 compare: build/default/etalon ## the cases and COMPARE_PROGRAMS=10000 random programs on the simulated and the real kernel: no difference
 	@build/default/etalon compare --random $(COMPARE_PROGRAMS) --seed $(COMPARE_SEED) $(wildcard spec/cases/*.trace)

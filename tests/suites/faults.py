@@ -11,6 +11,7 @@ round; with --short each is only shown the case that is named there.
 """
 import argparse
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -134,21 +135,27 @@ def copy_tree(work, variants):
         subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(work / "build" / name)], check=True)
 
 
+def path_of(file):
+    """A file is named from the root, or by its name alone in src/."""
+    return pathlib.Path(file if "/" in file else f"src/{file}")
+
+
 def replaced(name, file, text, old, new):
     if text.count(old) != 1:
-        sys.exit(f"faults.py: '{name}': its text stands {text.count(old)} times in src/{file}, expected once")
+        sys.exit(f"faults.py: '{name}': its text stands {text.count(old)} times in "
+                 f"{path_of(file)}, expected once")
     return text.replace(old, new)
 
 
 def faulty_text(fault):
     name, file, old, new = fault
-    return replaced(name, file, (ROOT / "src" / file).read_text(), old, new)
+    return replaced(name, file, (ROOT / path_of(file)).read_text(), old, new)
 
 
 def inject(work, name, texts, targets):
-    """texts: what the fault makes of which files of src/."""
+    """texts: what the fault makes of which files."""
     for file, text in texts.items():
-        (work / "src" / file).write_text(text)
+        (work / path_of(file)).write_text(text)
     build = subprocess.run(["make", "-s", "-j2", "WERROR=", *targets], cwd=work, capture_output=True, text=True)
     if build.returncode != 0:
         sys.exit(f"faults.py: '{name}' does not compile:\n{build.stderr}")
@@ -156,7 +163,8 @@ def inject(work, name, texts, targets):
 
 def restore(work, files):
     for file in files:
-        shutil.copy(ROOT / "src" / file, work / "src" / file)  # a new time stamp: it is compiled again
+        # a new time stamp: it is compiled again
+        shutil.copy(ROOT / path_of(file), work / path_of(file))
 
 
 def conclude(report, rows, survived):
@@ -186,19 +194,24 @@ def failing_cases():
     return sorted(failed)
 
 
-def fuzz(seconds):
-    """Seconds until the fuzzer, starting from nothing, stops at something, and what it says; or None."""
-    corpus = WORK / "corpus"
+def fuzz(seconds, work=WORK, seeds=(), seed=1):
+    """Seconds until the fuzzer, starting from copies of these folders, or else from nothing, stops
+    at something, and what it says; or None."""
+    corpus = work / "corpus"
     shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir()
+    flags = (ROOT / "fuzz/libfuzzer.flags").read_text().split()
     started = time.monotonic()
-    run = subprocess.run([WORK / "build/fuzz/harness", f"-max_total_time={seconds}", "-max_len=1024", "-timeout=10", "-entropic=0",
-                          "-seed=1", f"-artifact_prefix={corpus}/found-", str(corpus)],
-                         capture_output=True, text=True, errors="replace", cwd=WORK)
+    run = subprocess.run([work / "build/fuzz/harness", *flags, f"-max_total_time={seconds}",
+                          f"-seed={seed}", f"-artifact_prefix={corpus}/found-", str(corpus), *seeds],
+                         capture_output=True, text=True, errors="replace", cwd=work,
+                         env={**os.environ, "ASAN_OPTIONS": "symbolize=0:handle_abort=0"})
     if run.returncode == 0:
         return None
-    said = re.search(r"difference: (\S+):|ERROR: (AddressSanitizer: [\w-]+|libFuzzer: timeout)|(runtime error): |(Assertion)", run.stderr)
-    return time.monotonic() - started, next(g for g in said.groups() if g) if said else "crash"
+    said = re.search(r"difference: (\S+):|ERROR: (AddressSanitizer: [\w-]+|libFuzzer: timeout)|"
+                     r"(runtime error): |(Assertion)", run.stderr)
+    elapsed = time.monotonic() - started
+    return elapsed, next(g for g in said.groups() if g) if said else "crash"
 
 
 def compiled(source, work):

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Measures how fast the fuzzer finds again what is known: mends taken back, and seeded faults.
+
+usage: fuzz_time.py [--repeat N] [--seconds N] [--empty] [--check] [--list] [NAME...]
+
+Builds the harness with one change at a time, in a copy of the tree, and measures the seconds until
+libFuzzer, on one core, stops: from the committed corpus (loading it counts) and, with --empty, from
+nothing as well; REPEAT times with different seeds. Names choose among both lists. Prints a table;
+writes build/report/fuzz-time.json. Exit status 1 when something was never found from the corpus.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+
+import faults
+
+WORK = faults.ROOT / "build/fuzz-time"
+SEEDS = [faults.ROOT / "build/fuzz" / name for name in ("committed", "seeds")]
+
+# A mend taken back: name, file (from the root), what stands there, what stood there before.
+MENDS = []
+
+
+def measured(change, options):
+    """{"committed" or "empty": seconds of each repetition, None where it was not found}."""
+    name, file = change[:2]
+    faults.inject(WORK, name, {file: faults.faulty_text(change)}, ["build/fuzz/harness"])
+    times = {}
+    for start in ["committed", "empty"] if options.empty else ["committed"]:
+        seeds = SEEDS if start == "committed" else []
+        runs = [faults.fuzz(options.seconds, WORK, seeds, seed + 1)
+                for seed in range(options.repeat)]
+        times[start] = [run and round(run[0], 2) for run in runs]
+    faults.restore(WORK, [file])
+    return times
+
+
+def figures(times, limit):
+    """The median and the worst; what was not found counts as longer than the limit."""
+    ordered = sorted(limit if t is None else t for t in times)
+    shown = [f"> {limit}" if t >= limit else f"{t:.1f}"
+             for t in (statistics.median_high(ordered), ordered[-1])]
+    found = sum(t is not None for t in times)
+    return f"{shown[0]:>8} {shown[1]:>8} {found:>3} of {len(times)}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each (3)")
+    parser.add_argument("--seconds", type=int, default=60, help="the longest run (60)")
+    parser.add_argument("--empty", action="store_true", help="from an empty corpus as well")
+    parser.add_argument("--check", action="store_true", help="only check that each has its text")
+    parser.add_argument("--list", action="store_true", help="print the names")
+    parser.add_argument("name", nargs="*")
+    options = parser.parse_args()
+    if options.repeat < 1 or options.seconds < 1:
+        parser.error("--repeat and --seconds are at least 1")
+    known = [*MENDS, *faults.FAULTS]
+    chosen = [change for change in known if not options.name or change[0] in options.name]
+    if len(chosen) < len(options.name) or not chosen:
+        parser.error("no mend or fault has such a name (--list)")
+    for change in chosen:
+        faults.faulty_text(change)
+    if options.list or options.check:
+        print("\n".join(c[0] for c in chosen) if options.list else f"{len(chosen)} have their text")
+        return 0
+    targets = [f"build/fuzz/{name}" for name in ("harness", "seeds.made", "committed.made")]
+    subprocess.run(["make", "-s", *targets], cwd=faults.ROOT, check=True, stdout=subprocess.DEVNULL)
+    faults.copy_tree(WORK, ["fuzz"])
+    starts = ["committed", "empty"] if options.empty else ["committed"]
+    print(f"{'seconds from a corpus that is':58}" + "".join(f"  {start:>24}" for start in starts))
+    print(f"{'':58}" + "  {:>8} {:>8} {:>6}".format("median", "worst", "found") * len(starts))
+    report, missed = {start: {} for start in starts}, 0
+    for change in chosen:
+        times = measured(change, options)
+        for start in starts:
+            report[start][change[0]] = times[start]
+        missed += all(t is None for t in times["committed"])
+        row = "".join(f"  {figures(times[start], options.seconds)}" for start in starts)
+        print(f"{change[0]:58}{row}", flush=True)
+    path = faults.ROOT / "build/report/fuzz-time.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"limit_s": options.seconds, "seconds": report}, indent=1) + "\n")
+    print(f"{len(chosen) - missed} of {len(chosen)} were found from the committed corpus")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
