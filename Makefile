@@ -218,7 +218,7 @@ fuzz-corpus: build/fuzz/harness build/default/etalon $(fuzz_seeds) ## merge buil
 	@fuzz/corpus $(MERGE)
 
 fuzz-time: build/fuzz/harness build/default/etalon $(fuzz_seeds) ## seconds until the fuzzer finds mends taken back and seeded faults; FUZZ_TIME='--empty NAME…' chooses
-	@$(PYTHON) tests/fuzz_time.py $(FUZZ_TIME)
+	@$(PYTHON) tests/suites/fuzz_time.py $(FUZZ_TIME)
 
 compare: build/default/etalon ## the cases and COMPARE_PROGRAMS=10000 random programs on the simulated and the real kernel: no difference
 	@build/default/etalon compare --random $(COMPARE_PROGRAMS) --seed $(COMPARE_SEED) $(wildcard spec/cases/*.trace)
