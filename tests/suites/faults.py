@@ -25,6 +25,8 @@ WORK = ROOT / "build/faults"
 FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("no generation check", "descriptors.c",
      "if (d->generation != (uint32_t)(event->data.u64 >> 32)) {", "if (false) {"),
+    ("a modification keeps its generation", "descriptors.c",
+     "uint32_t generation = d->generation + 1;", "uint32_t generation = d->generation;"),
     ("deleted timer stays in the heap", "loop.c",
      "case PLACE_HEAP: eti_heap_remove(&loop->timers, c); break;", "case PLACE_HEAP: break;"),
     ("active count is not lowered", "loop.c",
@@ -97,6 +99,7 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
 
 OUTSIDE = {  # which case shows the fault to the judge from outside; or why it cannot be seen there
     "no generation check": "all-stale-batch",
+    "a modification keeps its generation": "former-file-comes-back",
     "deleted timer stays in the heap": "cancel-deleting",
     "active count is not lowered": "batch-closes",
     "ties fire in reverse": "timer-ties",

@@ -20,7 +20,26 @@ WORK = faults.ROOT / "build/fuzz-time"
 SEEDS = [faults.ROOT / "build/fuzz" / name for name in ("committed", "seeds")]
 
 # A mend taken back: name, file (from the root), what stands there, what stood there before.
-MENDS = []
+MENDS = [
+    ("a modification keeps the generation of the file in between", "src/descriptors.c",
+     "uint32_t generation = d->generation + 1;", "uint32_t generation = d->generation;"),
+    ("the model is not told that a number has moved", "fuzz/driver/lockstep.c",
+     "        model_moved(&s.model, fd);\n", ""),
+    ("a report owes the orphaned what it owes others", "model/model.c",
+     "report->source == MODEL_SEEN ? mask & ~m->orphaned : NOTHING;",
+     "report->source == MODEL_SEEN ? mask : NOTHING;"),
+    ("a refusal owes the orphaned what it owes others", "model/model.c",
+     "return m->refused & ~m->doubtful & ~m->orphaned;", "return m->refused & ~m->doubtful;"),
+    ("what the kernel has claimed is in no doubt", "model/model.c",
+     "return m->refused & ~m->doubtful & ~m->orphaned;", "return m->refused & ~m->orphaned;"),
+    ("the orphaned keep the order of starting", "model/model.c",
+     "    if (HAS(m->orphaned, c))\n        return NOTHING;\n    mask &= ~m->orphaned;\n", ""),
+    ("an orphaned operation is no longer one when its callback rearms it", "model/model.c",
+     "        m->orphaned |= orphaned ? BIT(c) : NOTHING;\n    }\n", "    }\n"),
+    ("what has ended unseen goes on into the next round", "model/model.c",
+     "        end_silently(m, dead & m->maybe_dead);\n        return move_on(m);",
+     "        return move_on(m);"),
+]
 
 
 def measured(change, options):
