@@ -371,42 +371,26 @@ static void begin_episode(struct model *m, unsigned c) {
 
 /* ---- set-up ---------------------------------------------------------------------------------- */
 
-/* ET-STATE-1: dead, a noop, without a callback. */
-static void make_zero(struct model_completion *of) {
-    assert(of->state == ET_DEAD);
-    *of = (struct model_completion){.carrier = MODEL_NONE, .carries = MODEL_NONE, .vouches = -1};
-    of->description.target = MODEL_NONE;
-}
+model_observer_function *MODEL_NAME(observer);
 
-void model_init(struct model *m, unsigned completions, int descriptors_max, uint64_t clock_ns) {
+void MODEL_NAME(init)(struct model *m, unsigned completions, int descriptors_max,
+                      uint64_t clock_ns) {
     assert(completions <= MODEL_COMPLETIONS);
     memset(m, 0, sizeof *m);
     m->completions = (model_index)completions;
     for (unsigned c = 0; c < MODEL_COMPLETIONS; c++)
-        make_zero(&m->completion[c]);
+        model_forget(m, c);
     m->in_callback = MODEL_NONE;
     m->descriptors_max = descriptors_max;
     m->clock_ns = clock_ns;
     update_time(m); /* ET-TIME-1 */
-}
-
-void model_clock(struct model *m, uint64_t clock_ns) {
-    m->clock_ns = clock_ns;
-}
-
-void model_describe(struct model *m, unsigned c, const struct model_description *description) {
-    assert(c < m->completions && m->completion[c].state == ET_DEAD);
-    m->completion[c].description = *description;
-}
-
-void model_forget(struct model *m, unsigned c) {
-    assert(c < m->completions);
-    make_zero(&m->completion[c]);
+    if (MODEL_NAME(observer) != NULL)
+        MODEL_NAME(observer)(m, &(struct event){.kind = EVENT_INIT}, NULL);
 }
 
 /* ---- calls. Every refusal comes before anything is changed: ET-STATE-5 ----------------------- */
 
-int model_add(struct model *m, unsigned c) {
+static int on_add(struct model *m, unsigned c) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     const struct model_description *d = &m->completion[c].description;
     unsigned state = m->completion[c].state;
@@ -422,7 +406,7 @@ int model_add(struct model *m, unsigned c) {
     return answer(m, row->result, row->clause);
 }
 
-int model_delete(struct model *m, unsigned c) {
+static int on_delete(struct model *m, unsigned c) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_DELETE, of);
@@ -446,8 +430,8 @@ static void set_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_c
     m->completion[c].deadline_ms = deadline_after(m, delay_ms);
 }
 
-int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
-                uint32_t userdata) {
+static int on_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
+                    uint32_t userdata) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_TIMER, of);
@@ -470,14 +454,14 @@ static void describe_cancel(struct model *m, unsigned c, unsigned target, bool h
     d->userdata = userdata;
 }
 
-int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms, bool has_callback,
-                uint32_t userdata) {
+static int on_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms,
+                    bool has_callback, uint32_t userdata) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(carrier >= m->completions || carrier == c, -EINVAL, "ET-RESET-7");
     struct model_completion *of = &m->completion[c], *by = &m->completion[carrier];
     if (of->state != ET_ACTIVE) {
         const char *clause = row_of(ON_RESET, of)->clause; /* ET-RESET-1, ET-POOL-9 */
-        return answer(m, model_timer(m, c, delay_ms, has_callback, userdata), clause);
+        return answer(m, on_timer(m, c, delay_ms, has_callback, userdata), clause);
     }
     bool same = of->carrier == carrier && by->state == ET_ADDING; /* ET-RESET-5 */
     bool usable = same || by->state == ET_DEAD || by->state == ET_DELETING;
@@ -499,8 +483,8 @@ int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms
     return answer(m, row->result, same ? "ET-RESET-5" : row->clause);
 }
 
-int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback,
-                 uint32_t userdata) {
+static int on_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback,
+                     uint32_t userdata) {
     REFUSE_IF(m->dead || cancel >= m->completions, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(target >= m->completions || target == cancel, -EINVAL, "ET-CANCEL-3");
     const struct transition *row = row_of(ON_CANCEL, &m->completion[cancel]);
@@ -522,7 +506,8 @@ static struct model_async *async_of(struct model *m, int fd) {
     return async;
 }
 
-int model_async_wait(struct model *m, unsigned c, int fd, bool has_callback, uint32_t userdata) {
+static int on_async_wait(struct model *m, unsigned c, int fd, bool has_callback,
+                         uint32_t userdata) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(fd < 0, -EINVAL, "ET-ASYNC-5");
     const struct transition *row = row_of(ON_ASYNC, &m->completion[c]);
@@ -538,28 +523,28 @@ int model_async_wait(struct model *m, unsigned c, int fd, bool has_callback, uin
     return answer(m, row->result, row->clause);
 }
 
-int model_notify(struct model *m, int fd) {
+static int on_notify(struct model *m, int fd) {
     REFUSE_IF(fd < 0, -EINVAL, "ET-ASYNC-5");
     async_of(m, fd)->notified++;
     return answer(m, 0, "ET-ASYNC-2");
 }
 
-int model_async_deinit(struct model *m, int fd) {
+static int on_async_deinit(struct model *m, int fd) {
     REFUSE_IF(fd < 0, -EINVAL, "ET-ASYNC-5");
     async_of(m, fd)->used = false;
     return answer(m, 0, "ET-ASYNC-5");
 }
 
-void model_stop(struct model *m) {
+static void on_stop(struct model *m) {
     m->stopped = true; /* ET-STOP-1 */
 }
 
-void model_update_now(struct model *m) {
+static void on_update_now(struct model *m) {
     if (!m->dead)
         update_time(m); /* ET-TIME-1 */
 }
 
-int model_deinit(struct model *m) {
+static int on_deinit(struct model *m) {
     REFUSE_IF(m->dead, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(m->in_callback != MODEL_NONE, -EBUSY, "ET-DEINIT-1");
     for (unsigned c = 0; c < m->completions; c++) { /* no callback, and no reset is applied */
@@ -576,7 +561,7 @@ int model_deinit(struct model *m) {
     return answer(m, 0, "ET-DEINIT-2");
 }
 
-const char *model_deinit_end(struct model *m) {
+static const char *on_deinit_end(struct model *m) {
     assert(m->dead);
     BROKEN_IF(m->pool_busy > 0, "ET-POOL-13",
               "a thread still executes work of the loop, or hands it over");
@@ -995,7 +980,7 @@ static void open_delivery(struct model *m) {
 
 /* ET-RUN-1, ET-RUN-2, ET-RUN-3: run is told as the tick that it acts as. ET-RUN-4: an unknown mode
  * is none. */
-int model_tick(struct model *m, uint64_t callbacks) {
+static int on_tick(struct model *m, uint64_t callbacks) {
     REFUSE_IF(m->dead, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(m->stopped, 0, "ET-TICK-1");
     REFUSE_IF(m->in_tick || m->in_callback != MODEL_NONE, -EBUSY, "ET-TICK-2");
@@ -1105,8 +1090,8 @@ static bool is_async(const struct model *m, int fd) {
     return false;
 }
 
-const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd,
-                      int64_t result) {
+static const char *on_try(struct model *m, unsigned c, enum et_operation operation, int fd,
+                          int64_t result) {
     struct model_tick_state *t = &m->tick;
     IN_PLACE(c == MODEL_NONE || c < m->completions);
     open_delivery(m);
@@ -1150,7 +1135,7 @@ static bool covered(const struct model_completion *of, uint32_t kept) {
 
 /* ET-REGISTER-3. Lawful at any moment but while the kernel is being asked: a loop may register when
  * an operation is started, or merge all registrations before the wait. */
-const char *model_refused(struct model *m, int fd, int error, uint32_t kept, uint32_t claimed) {
+static const char *on_refused(struct model *m, int fd, int error, uint32_t kept, uint32_t claimed) {
     IN_PLACE(m->tick.phase != ASKED && error > 0);
     open_delivery(m);
     pass_choices(m);
@@ -1176,7 +1161,7 @@ const char *model_refused(struct model *m, int fd, int error, uint32_t kept, uin
     return NULL;
 }
 
-void model_moved(struct model *m, int fd) {
+static void on_moved(struct model *m, int fd) {
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
         bool active = of->state == ET_ACTIVE && (kind(of) & WAITING) != 0;
@@ -1221,7 +1206,7 @@ static const char *check_wait(struct model *m, int64_t timeout_ns) {
     return NULL;
 }
 
-const char *model_wait(struct model *m, int64_t timeout_ns) {
+static const char *on_wait(struct model *m, int64_t timeout_ns) {
     IN_PLACE(true);
     open_delivery(m);
     while (m->tick.due != DUE_WAIT && move_on(m)) {
@@ -1247,7 +1232,7 @@ const char *model_wait(struct model *m, int64_t timeout_ns) {
     return NULL;
 }
 
-const char *model_woken(struct model *m, int error) {
+static const char *on_woken(struct model *m, int error) {
     IN_PLACE(m->tick.phase == ASKED && error >= 0);
     update_time(m); /* ET-TIME-1 */
     observed(m, true);
@@ -1258,7 +1243,7 @@ const char *model_woken(struct model *m, int error) {
     return NULL;
 }
 
-const char *model_report(struct model *m, int fd, uint32_t events, enum model_source source) {
+static const char *on_report(struct model *m, int fd, uint32_t events, enum model_source source) {
     IN_PLACE(m->tick.collecting && m->reports < MODEL_REPORTS);
     BROKEN_IF(m->tick.error == EINTR, "ET-WAIT-5", "an interrupted wait has no reports");
     struct model_report *report = &m->report[m->reports++];
@@ -1311,7 +1296,7 @@ static bool goes_on_unseen(struct model *m, model_set dead) {
     return t->due != due || t->current != current || move_on(m);
 }
 
-const char *model_settled(struct model *m, model_set dead) {
+static const char *on_settled(struct model *m, model_set dead) {
     while (goes_on_unseen(m, dead)) {
     }
     dead &= m->maybe_dead;
@@ -1482,7 +1467,7 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     return broken(m, "ET-SUBMIT-1", "something before it in the submissions is due");
 }
 
-const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t userdata) {
+static const char *on_callback(struct model *m, unsigned c, int64_t result, uint32_t userdata) {
     IN_PLACE(c < m->completions);
     BROKEN_IF(m->completion[c].is_carrier, "ET-RESET-8", "a carrier has no callback");
     BROKEN_IF(!m->completion[c].description.has_callback, "ET-STATE-3", "it has no callback");
@@ -1498,7 +1483,7 @@ const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t
     return NULL;
 }
 
-const char *model_returned(struct model *m, enum et_action action) {
+static const char *on_returned(struct model *m, enum et_action action) {
     unsigned c = m->in_callback;
     BROKEN_IF(!m->in_tick || c == MODEL_NONE, "ET-CALL-5", "no callback runs");
     m->in_callback = MODEL_NONE;
@@ -1511,7 +1496,7 @@ const char *model_returned(struct model *m, enum et_action action) {
         m->orphaned &= ~BIT(c);
     }
     /* ET-CALL-3: a refusal changes nothing */
-    if (action == ET_REARM && model_add(m, c) == 0 && dead) {
+    if (action == ET_REARM && on_add(m, c) == 0 && dead) {
         of->vouches = vouches;
         m->orphaned |= orphaned ? BIT(c) : NOTHING;
     }
@@ -1521,7 +1506,7 @@ const char *model_returned(struct model *m, enum et_action action) {
 
 /* ---- what pool threads do -------------------------------------------------------------------- */
 
-const char *model_thread(struct model *m, int error) {
+static const char *on_thread(struct model *m, int error) {
     struct model_tick_state *t = &m->tick;
     IN_PLACE(error >= 0);
     open_delivery(m);
@@ -1560,7 +1545,7 @@ static void find_head(struct model *m, unsigned c) {
         leave_pool(m, head); /* ET-POOL-5 */
 }
 
-const char *model_took(struct model *m, unsigned c) {
+static const char *on_took(struct model *m, unsigned c) {
     assert(m->has_pool && c < m->completions);
     find_head(m, c);
     struct model_completion *of = &m->completion[c];
@@ -1577,8 +1562,8 @@ const char *model_took(struct model *m, unsigned c) {
     return NULL;
 }
 
-const char *model_executed(struct model *m, unsigned c, enum et_operation operation, int fd,
-                           int64_t result) {
+static const char *on_executed(struct model *m, unsigned c, enum et_operation operation, int fd,
+                               int64_t result) {
     assert(c < m->completions);
     struct model_completion *of = &m->completion[c];
     BROKEN_IF(of->pool != MODEL_EXECUTING, "ET-POOL-4", "no thread has taken it");
@@ -1590,7 +1575,7 @@ const char *model_executed(struct model *m, unsigned c, enum et_operation operat
     return NULL;
 }
 
-const char *model_gave_back(struct model *m, unsigned c) {
+static const char *on_gave_back(struct model *m, unsigned c) {
     assert(c < m->completions);
     struct model_completion *of = &m->completion[c];
     struct model_tick_state *t = &m->tick;
@@ -1608,7 +1593,7 @@ const char *model_gave_back(struct model *m, unsigned c) {
     return NULL;
 }
 
-const char *model_idle(struct model *m) {
+static const char *on_idle(struct model *m) {
     unsigned executing = 0;
     for (unsigned c = 0; c < m->completions; c++)
         executing += m->completion[c].pool == MODEL_EXECUTING;
@@ -1638,7 +1623,7 @@ static const char *check_end(struct model *m, int result) {
     return NULL;
 }
 
-const char *model_tick_end(struct model *m, int result) {
+static const char *on_tick_end(struct model *m, int result) {
     IN_PLACE(true);
     open_delivery(m);
     while (move_on(m)) {
@@ -1649,4 +1634,91 @@ const char *model_tick_end(struct model *m, int result) {
     m->tick.snapshot = m->tick.expiring = NOTHING;
     m->reports = 0;
     return clause;
+}
+
+/* ---- the one way in -------------------------------------------------------------------------- */
+
+/* EVENT_NOBODY, and what no table can hold, is nobody. */
+static unsigned place(uint64_t c) {
+    return c < MODEL_COMPLETIONS ? (unsigned)c : MODEL_NONE;
+}
+
+/* ET-RUN-1, ET-RUN-2, ET-RUN-3: run acts as a tick. ET-RUN-4: an unknown mode is none. */
+static int on_run(struct model *m, int mode) {
+    static const uint64_t callbacks[] = {0, 1, EVENT_NEVER_REACHED};
+    REFUSE_IF(mode < 0 || mode > 2, -EINVAL, "ET-RUN-4");
+    return on_tick(m, callbacks[mode]);
+}
+
+/* What the call must return. */
+static int call(struct model *m, const struct event *e) {
+    unsigned c = place(e->c), by = place(e->by);
+    switch (e->kind) {
+    case EVENT_ADD: return on_add(m, c);
+    case EVENT_DELETE: return on_delete(m, c);
+    case EVENT_TIMER: return on_timer(m, c, e->delay_ms, e->has_callback, e->userdata);
+    case EVENT_RESET: return on_reset(m, c, by, e->delay_ms, e->has_callback, e->userdata);
+    case EVENT_CANCEL: return on_cancel(m, by, c, e->has_callback, e->userdata);
+    case EVENT_STOP: return on_stop(m), 0;
+    case EVENT_UPDATE_NOW: return on_update_now(m), 0;
+    case EVENT_DEINIT: return on_deinit(m);
+    case EVENT_ASYNC_WAIT: return on_async_wait(m, c, e->fd, e->has_callback, e->userdata);
+    case EVENT_NOTIFY: return on_notify(m, e->fd);
+    case EVENT_ASYNC_DEINIT: return on_async_deinit(m, e->fd);
+    case EVENT_TICK: return on_tick(m, e->callbacks);
+    case EVENT_RUN: return on_run(m, e->mode);
+    default: return 0;
+    }
+}
+
+static void on_pool(struct model *m, const struct event *e) {
+    m->has_pool = true;
+    m->pool_threads_max = e->threads_max;
+    m->pool_threads = e->threads;
+}
+
+static const char *on_dead(struct model *m, const struct event *e) {
+    model_set dead = {e->dead};
+    if (e->c < m->completions)
+        dead |= BIT((unsigned)e->c);
+    return on_settled(m, dead);
+}
+
+/* The clause that is broken, or NULL. */
+static const char *observe(struct model *m, const struct event *e) {
+    unsigned c = place(e->c);
+    enum et_operation operation = (enum et_operation)e->operation;
+    int error = (int)-e->result;
+    switch (e->kind) {
+    case EVENT_END: return e->of_deinit ? on_deinit_end(m) : on_tick_end(m, (int)e->result);
+    case EVENT_CALLBACK: return on_callback(m, c, e->result, e->userdata);
+    case EVENT_RETURNED: return on_returned(m, e->rearm ? ET_REARM : ET_DISARM);
+    case EVENT_WAIT: m->forgive_registration = e->forgiven; return on_wait(m, e->result);
+    case EVENT_WOKEN: return on_woken(m, error);
+    case EVENT_REPORT: return on_report(m, e->fd, e->events, e->stale ? MODEL_STALE : MODEL_SEEN);
+    case EVENT_TRY: return on_try(m, c, operation, e->fd, e->result);
+    case EVENT_REFUSED: return on_refused(m, e->fd, error, e->events, e->claimed);
+    case EVENT_MOVED: return on_moved(m, e->fd), NULL;
+    case EVENT_THREAD: return on_thread(m, error);
+    case EVENT_TOOK: return on_took(m, c);
+    case EVENT_EXECUTED: return on_executed(m, c, operation, e->fd, e->result);
+    case EVENT_GAVE_BACK: return on_gave_back(m, c);
+    case EVENT_IDLE: return on_idle(m);
+    case EVENT_POOL: return on_pool(m, e), NULL;
+    case EVENT_DEAD: return on_dead(m, e);
+    default: return NULL;
+    }
+}
+
+struct verdict MODEL_NAME(step)(struct model *m, const struct event *event) {
+    struct verdict verdict = {NULL, 0};
+    if (MODEL_NAME(observer) != NULL)
+        MODEL_NAME(observer)(m, event, NULL);
+    if (event->kind <= EVENT_RUN)
+        verdict.returns = call(m, event);
+    else
+        verdict.broken = observe(m, event);
+    if (MODEL_NAME(observer) != NULL)
+        MODEL_NAME(observer)(m, event, &verdict);
+    return verdict;
 }

@@ -1,22 +1,22 @@
 /* The law of spec/etalon.md as a pure state machine: no clock, no I/O, no allocation, no pointer.
  *
- * The driver performs each call on the model and on the subject, and tells the model what the
- * subject is seen to do. An observation is answered with NULL, or with the number of the clause
- * that it breaks (model.why then holds a sentence). Where the law leaves a choice, the model
- * accepts every lawful one and remembers what is still owed. `struct model` is plain data: it can
- * be copied and compared. */
+ * Whoever drives it says each call, and each thing that the subject is seen to do, by model_step.
+ * Where the law leaves a choice, the model accepts every lawful one and remembers what is still
+ * owed. `struct model` is plain data: it can be copied and compared. */
 #ifndef ETALON_MODEL_H
 #define ETALON_MODEL_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../src/etalon_vocabulary.h"
+#include "event.h"
 
-/* A set of completions; bit i is completion i. Whoever needs a larger table than the lockstep
- * driver (tool/judge.c, for traces of other people's programs) compiles model.c once more with
- * MODEL_WIDE; the text of the law is the same. */
+/* A set of completions; bit i is completion i. model.c is compiled twice: once more with
+ * MODEL_WIDE, for whoever needs a larger table than the lockstep driver does (wide.h). The text of
+ * the law is the same; the few names that the linker sees begin with wide_ then. */
 #ifdef MODEL_WIDE
+#define MODEL_NAME(name)  wide_##name
 #define MODEL_COMPLETIONS 1024
 #define MODEL_REPORTS     256
 #define MODEL_NONE        0xffff
@@ -24,6 +24,7 @@
 typedef uint16_t model_index;
 typedef uint64_t model_set __attribute__((vector_size(MODEL_COMPLETIONS / 8), aligned(8)));
 #else
+#define MODEL_NAME(name)  model_##name
 #define MODEL_COMPLETIONS 16
 #define MODEL_REPORTS     32   /* reports that one wait can deliver */
 #define MODEL_ASYNCS      4    /* descriptors of asyncs that are in use at a time */
@@ -31,10 +32,9 @@ typedef uint64_t model_set __attribute__((vector_size(MODEL_COMPLETIONS / 8), al
 typedef uint8_t model_index;
 typedef uint32_t model_set;
 #endif
-#define MODEL_RUNS                                                                                 \
-    1 /* model_tick: the call makes rounds; observations follow, then model_tick_end */
+#define MODEL_RUNS          1 /* of a tick: it makes rounds; what is seen in them follows */
 #define MODEL_WAIT_FOREVER  (-1)
-#define MODEL_NEVER_REACHED UINT64_MAX /* the `callbacks` of run(UNTIL_DONE) */
+#define MODEL_NEVER_REACHED EVENT_NEVER_REACHED
 
 /* What the caller filled in. For a waiting operation, close and shutdown: the descriptor's number.
  */
@@ -127,13 +127,13 @@ struct model {
 
     /* Completions with a null callback, or lingering, whose end is due at a moment that the law
      * leaves free, or is past unseen: the subject may show them as they are or dead, and count
-     * accordingly (in active, in lingering). While it is not 0, call model_settled before every
+     * accordingly (in active, in lingering). While it is not 0, say EVENT_DEAD before every
      * observation by the loop. */
     model_set maybe_dead;
     /* The orphaned (section 1 of the law): whose number has come to name another file, or none, since
      * they were started. Nothing is owed to them by a report or a refusal, and much is allowed. */
     model_set orphaned;
-    /* set by the driver, reset by model_wait: that wait is not judged by ET-REGISTER-5 */
+    /* the next wait is not judged by ET-REGISTER-5 */
     bool forgive_registration;
 
     /* ---- private: where in a tick the subject is, and what is owed --------------------------- */
@@ -185,119 +185,58 @@ struct model {
     } tick;
 };
 
-/* ---- set-up ---------------------------------------------------------------------------------- */
-void model_init(struct model *m, unsigned completions, int descriptors_max, uint64_t clock_ns);
+/* ---- set-up: what is no event of the loop ---------------------------------------------------- */
+void MODEL_NAME(init)(struct model *m, unsigned completions, int descriptors_max,
+                      uint64_t clock_ns);
 
 /* The monotonic clock now stands at clock_ns (the environment moved it; this alone updates no loop
  * time). */
-void model_clock(struct model *m, uint64_t clock_ns);
+static inline void model_clock(struct model *m, uint64_t clock_ns) {
+    m->clock_ns = clock_ns;
+}
 
 /* The caller fills in a description. Called only while the completion is dead. */
-void model_describe(struct model *m, unsigned c, const struct model_description *description);
+static inline void model_describe(struct model *m, unsigned c,
+                                  const struct model_description *description) {
+    assert(c < m->completions && m->completion[c].state == ET_DEAD);
+    m->completion[c].description = *description;
+}
 
-/* The caller zeroes the memory of a dead completion: a new, zero-initialised completion. */
-void model_forget(struct model *m, unsigned c);
+/* The caller zeroes the memory of a dead completion: a new, zero-initialised completion, which is
+ * a noop without a callback (ET-STATE-1). */
+static inline void model_forget(struct model *m, unsigned c) {
+    struct model_completion *of = &m->completion[c];
+    assert(of->state == ET_DEAD);
+    *of = (struct model_completion){.carrier = MODEL_NONE, .carries = MODEL_NONE, .vouches = -1};
+    of->description.target = MODEL_NONE;
+}
 
-/* ---- calls: return what the interface must return -------------------------------------------- */
-int model_add(struct model *m, unsigned c);
-int model_delete(struct model *m, unsigned c);
-int model_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
-                uint32_t userdata);
-int model_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms, bool has_callback,
-                uint32_t userdata); /* carrier may be MODEL_NONE: a null pointer */
-int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback,
-                 uint32_t userdata);
-void model_stop(struct model *m);
-void model_update_now(struct model *m);
-/* Told before or after the subject's deinit; what threads are seen to do meanwhile is told as ever
- * (work may still be taken until the loop has taken its own out of the pool's queue). When deinit
- * has returned: model_deinit_end. */
-int model_deinit(struct model *m);
-const char *model_deinit_end(struct model *m);
-/* fd: the async's descriptor, or -1 when it is deinitialised or zero-initialised. notify is told
- * before the subject makes it (from whatever thread), and with m dead too: an async belongs to no
- * loop. */
-int model_async_wait(struct model *m, unsigned c, int fd, bool has_callback, uint32_t userdata);
-int model_notify(struct model *m, int fd);
-int model_async_deinit(struct model *m, int fd);
-/* tick(callbacks); run(NO_WAIT) is 0, run(ONCE) 1, run(UNTIL_DONE) MODEL_NEVER_REACHED. Returns
- * what the call returns at once (0 or negative), or MODEL_RUNS. */
-int model_tick(struct model *m, uint64_t callbacks);
+/* ---- the one way in -------------------------------------------------------------------------- */
+struct verdict {
+    const char *broken; /* the clause that this breaks, such as "ET-EVENT-1" (why: m->why); or NULL
+                         */
+    int returns; /* of a call: what it must return, by m->clause; of a tick perhaps MODEL_RUNS */
+};
+struct verdict MODEL_NAME(step)(struct model *m, const struct event *event);
 
-/* ---- observations during a tick, in the order in which they happen ----
- * NULL: lawful. Otherwise the broken clause, such as "ET-EVENT-1". */
+/* Sees each event before the model does (verdict: null) and after it; for whoever writes them down.
+ * Null: nobody. */
+typedef void model_observer_function(const struct model *m, const struct event *event,
+                                     const struct verdict *verdict);
+extern model_observer_function *MODEL_NAME(observer);
 
-/* A try of operation `operation` on fd was made. result >= 0, or a negative errno (unanswered ones
- * too). c is the completion, or MODEL_NONE when it cannot be told from the call (close, shutdown,
- * the second step of a connect): then the model finds the one completion for which this is lawful
- * now. A second step of a connect that found neither an error nor a connection is told as
- * -EINPROGRESS. */
-const char *model_try(struct model *m, unsigned c, enum et_operation operation, int fd,
-                      int64_t result);
-
-/* The kernel finally refused to register fd (ENOENT after a modification and EEXIST after an
- * addition are not final, and not told). What stays registered for it: `kept` (epoll events), or 0
- * when nothing is registered; `claimed`: what may stay beyond that, by what the kernel has claimed
- * without saying what for. */
-const char *model_refused(struct model *m, int fd, int error, uint32_t kept, uint32_t claimed);
-
-/* The kernel is asked: 0 does not wait, MODEL_WAIT_FOREVER waits without limit. */
-const char *model_wait(struct model *m, int64_t timeout_ns);
-
-/* The number fd has come to name another file, or none, by whatever hand: told at any time, before
- * anything else is. */
-void model_moved(struct model *m, int fd);
-
-/* The pool has tried to create a thread; error: 0, or a positive errno. */
-const char *model_thread(struct model *m, int error);
-
-/* ---- what pool threads are seen to do, at any time: inside a tick, a callback, deinit, or between
- * calls ---- A call during which threads may run is told when the subject has returned, since its
- * outcome may depend on where a thread was (model_delete). A hand-over is told when the loop can
- * find it; until the loop is next seen to do something, the model allows both that the pool phase
- * has begun before, and after it.
- *
- * What the driver judges, for only it can see it:
+/* What the driver judges, for only it can see it:
  *   ET-POOL-11  a hand-over ends a wait; a wait that began with something handed over and blocks
- * for ever has lost it ET-POOL-12  memory that a completion's callback has given up is not touched
+ *               for ever has lost it
+ *   ET-POOL-12  memory that a completion's callback has given up is not touched
  *   ET-POOL-14, ET-POOL-16  the calls on a pool
  *   ET-POOL-17  no idle thread sleeps, or has ended, while work is queued
- *   ET-WAKE-3, -4, ET-ASYNC-4   a wakeup or notify in progress while deinit runs, in a signal
- * handler, its errno ET-INIT-3   what a pool_init or async_init that fails returns and leaves */
+ *   ET-WAKE-3, -4, ET-ASYNC-4  a wakeup or notify in progress while deinit runs, in a signal
+ *               handler, its errno
+ *   ET-INIT-3   what a pool_init or async_init that fails returns and leaves */
 
-/* A thread has taken c from the pool's queue. */
-const char *model_took(struct model *m, unsigned c);
-
-/* The thread that has c has made operation's system call on fd. result >= 0, or a negative errno.
- */
-const char *model_executed(struct model *m, unsigned c, enum et_operation operation, int fd,
-                           int64_t result);
-
-/* The thread that has c has handed it over. */
-const char *model_gave_back(struct model *m, unsigned c);
-
-/* A thread that has handed over is idle again. */
-const char *model_idle(struct model *m);
-
-/* The wait has ended; model_clock has been told the new time before. error: 0, or a positive errno.
- */
-const char *model_woken(struct model *m, int error);
-
-/* One report of that wait; called after model_woken, before anything is delivered. */
-const char *model_report(struct model *m, int fd, uint32_t events, enum model_source source);
-
-/* The callback of c is called with result; from here to model_returned the driver may make any
- * call. */
-const char *model_callback(struct model *m, unsigned c, int64_t result, uint32_t userdata);
-
-/* That callback returned action. */
-const char *model_returned(struct model *m, enum et_action action);
-
-/* These (bit i: completion i) are dead in the subject now, of those that are not in the model and
- * have no callback or are in m->maybe_dead; the others are not. */
-const char *model_settled(struct model *m, model_set dead);
-
-/* tick or run returned result: nothing that the law demands may be missing. */
-const char *model_tick_end(struct model *m, int result);
+#ifndef MODEL_WIDE
+#include "calls.h"
+#endif
 
 #endif
