@@ -79,6 +79,12 @@ build/$(1)/%.o: %.c build/$(1)/flags
 	$$(call say,cc)
 	$$(Q)$(2) $(base) $(3) $$(CPPFLAGS) -MMD -MP -c $$< -o $$@
 
+# The model once more, with the large table of the judge (model/wide.h).
+build/$(1)/model/wide.o: model/model.c build/$(1)/flags
+	@mkdir -p $$(@D)
+	$$(call say,cc)
+	$$(Q)$(2) $(base) $(3) $$(CPPFLAGS) -DMODEL_WIDE -MMD -MP -c $$< -o $$@
+
 # The harness and the toy for a plain run over files.
 build/$(1)/fuzz/%.replay.o: fuzz/%.c build/$(1)/flags
 	@mkdir -p $$(@D)
@@ -94,7 +100,7 @@ build/$(1)/libetalon.a: $(call objects,$(1),$(loop))
 	$$(call say,ar)
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
 
-build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep)) $(4) $(wrap) tests/tool/record.flags
+build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep) model/wide.c) $(4) $(wrap)
 build/$(1)/etalon: libraries := $(jansson)
 build/$(1)/replay: build/$(1)/fuzz/harness.replay.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
 build/$(1)/harness: build/$(1)/fuzz/harness.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)

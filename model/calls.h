@@ -85,7 +85,7 @@ static inline const char *model_woken(struct model *m, int error) {
 }
 static inline const char *model_report(struct model *m, int fd, uint32_t events,
                                        enum model_source source) {
-    return MODEL_SEE(EVENT_REPORT, .fd = fd, .events = events, .stale = source == MODEL_STALE);
+    return MODEL_SEE(EVENT_REPORT, .fd = fd, .events = events, .source = (uint8_t)source);
 }
 static inline const char *model_try(struct model *m, unsigned c, enum et_operation operation,
                                     int fd, int64_t result) {

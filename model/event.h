@@ -13,7 +13,7 @@
 
 enum event_kind {
     /* ---- calls ---- */
-    EVENT_ADD,    /* c; in a recording, the description */
+    EVENT_ADD,    /* c, as it was described; a recording says how */
     EVENT_DELETE, /* c */
     EVENT_TIMER,  /* c, delay_ms, has_callback, userdata */
     EVENT_RESET,  /* of c by the carrier `by`, or EVENT_NOBODY: a null pointer; as EVENT_TIMER */
@@ -37,13 +37,12 @@ enum event_kind {
     /* ---- what is seen during a tick, in the order in which it happens ---- */
     EVENT_END, /* of tick or run, with result; of_deinit: of a deinit that waited for the pool */
     EVENT_CALLBACK, /* c is called, with result and userdata; it lasts until EVENT_RETURNED */
-    EVENT_RETURNED, /* it was c's; rearm; in a recording, the description */
+    EVENT_RETURNED, /* it was c's; rearm: as an add */
     /* The kernel is asked, for at most result ns; negative: without limit. forgiven: it is not
      * judged by ET-REGISTER-5. */
     EVENT_WAIT,
     EVENT_WOKEN, /* the wait has ended, with result: 0 or a negative errno */
-    /* One report of that wait, told before anything is delivered: fd, events. stale: of a
-     * file that has left this number. */
+    /* One report of that wait, told before anything is delivered: fd, events, source. */
     EVENT_REPORT,
     /* A try of the operation on fd, with its result (unanswered ones too). c, or EVENT_NOBODY when
      * it cannot be told from the call (close, shutdown, the second step of a connect): then the
@@ -79,6 +78,11 @@ enum event_kind {
     EVENT_INIT, /* another loop begins; model_init tells it to the observer, and nobody else */
 };
 
+/* Of whom a report speaks: of the file that its number names, of one that has left the number (it
+ * serves nobody but the orphaned), or of nobody knows what, since it was not seen but inferred from
+ * what came of it (it may serve whatever it matches, and owes nothing). */
+enum model_source { MODEL_SEEN, MODEL_STALE, MODEL_INFERRED };
+
 #define EVENT_NOBODY        UINT64_MAX /* no completion */
 #define EVENT_NEVER_REACHED UINT64_MAX /* the `callbacks` of run(UNTIL_DONE) */
 #define EVENT_NO_STATE      0xff
@@ -97,7 +101,8 @@ struct event {
     uint8_t operation; /* enum et_operation; a larger number is an unknown operation */
     uint8_t state;     /* of the completion that was submitted or deleted, after the call */
     int8_t mode;
-    bool pool, has_callback, rearm, stale, forgiven, of_deinit;
+    uint8_t source; /* enum model_source */
+    bool pool, has_callback, rearm, forgiven, of_deinit;
     int fd;
     uint32_t events, userdata;
     uint32_t active; /* how many completions are, after a tick */

@@ -79,11 +79,6 @@ struct model_queue {
     model_index count;
 };
 
-/* Of whom a report speaks: of the file that its number names, of one that has left the number (it
- * serves nobody but the orphaned), or of nobody knows what, since it was not seen but inferred from
- * what came of it (it may serve whatever it matches, and owes nothing). */
-enum model_source { MODEL_SEEN, MODEL_STALE, MODEL_INFERRED };
-
 struct model_report {
     int fd;
     uint32_t events;
@@ -212,17 +207,17 @@ static inline void model_forget(struct model *m, unsigned c) {
 }
 
 /* ---- the one way in -------------------------------------------------------------------------- */
-struct verdict {
+struct model_answer {
     const char *broken; /* the clause that this breaks, such as "ET-EVENT-1" (why: m->why); or NULL
                          */
     int returns; /* of a call: what it must return, by m->clause; of a tick perhaps MODEL_RUNS */
 };
-struct verdict MODEL_NAME(step)(struct model *m, const struct event *event);
+struct model_answer MODEL_NAME(step)(struct model *m, const struct event *event);
 
-/* Sees each event before the model does (verdict: null) and after it; for whoever writes them down.
+/* Sees each event before the model does (answer: null) and after it; for whoever writes them down.
  * Null: nobody. */
 typedef void model_observer_function(const struct model *m, const struct event *event,
-                                     const struct verdict *verdict);
+                                     const struct model_answer *answer);
 extern model_observer_function *MODEL_NAME(observer);
 
 /* What the driver judges, for only it can see it:

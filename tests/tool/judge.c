@@ -10,9 +10,10 @@
  * One that is dead, and that no cancel is about to look at, gives its place away when places are
  * short. */
 #include "judge.h"
+
+#include "../../model/wide.h"
 #include "output.h"
 #include "recording.h"
-#include "wide_model.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -194,7 +195,7 @@ static const char *const state_names[] = {"dead", "adding", "active", "deleting"
 static void check_state(const struct event *e, unsigned c) {
     char expected[64];
     unsigned state = j.model.completion[c].state;
-    if (e->state == NO_STATE || e->state == state)
+    if (e->state == EVENT_NO_STATE || e->state == state)
         return;
     bool unknown = (j.observes & OBSERVES_READINESS) == 0 && j.model.in_callback != MODEL_NONE;
     bool gone = (e->state == ET_DEAD || e->state == ET_DELETING) &&
@@ -234,10 +235,9 @@ static void check_observable(const struct event *e, unsigned operation) {
         malformed("a timer without a callback can be judged only when time is observed");
 }
 
+/* Of an add, or a rearming return: what the caller has filled in. */
 static void describe(const struct event *e, unsigned c) {
-    if ((e->has & HAS_DESCRIPTION) == 0)
-        return;
-    struct model_description d = {.operation = (uint8_t)e->operation,
+    struct model_description d = {.operation = e->operation,
                                   .target = MODEL_NONE,
                                   .pool_mark = e->pool,
                                   .has_callback = e->has_callback,
@@ -245,8 +245,10 @@ static void describe(const struct event *e, unsigned c) {
                                   .events = e->events,
                                   .userdata = e->userdata,
                                   .delay_ms = delay_of(e)};
+    if ((e->has & EVENT_HAS_DESCRIPTION) == 0)
+        return;
     check_observable(e, e->operation);
-    if (e->operation == ET_CANCEL && e->has_target)
+    if (e->operation == ET_CANCEL && e->target != EVENT_NOBODY)
         d.target = (model_index)place(e->target);
     if (!j.lost && j.model.completion[c].state == ET_DEAD)
         model_describe(&j.model, c, &d);
@@ -261,9 +263,9 @@ static void start_unseen(const struct event *e, unsigned c) {
     const struct model_completion *of = &j.model.completion[c];
     bool busy = e->result == -EBUSY, timer = of->operation == ET_TIMER;
     bool active = e->state == ET_ACTIVE, adding = e->state == ET_ADDING;
-    if (e->state == NO_STATE && e->kind == EVENT_RESET) {
+    if (e->state == EVENT_NO_STATE && e->kind == EVENT_RESET) {
         adding = busy && !timer;
-    } else if (e->state == NO_STATE &&
+    } else if (e->state == EVENT_NO_STATE &&
                (e->kind == EVENT_ADD || (e->kind == EVENT_TIMER && timer))) {
         active = busy;
         adding = e->result == 0;
@@ -280,53 +282,16 @@ static void note_submission(unsigned c) {
     j.within[c] = j.model.completion[c].state == ET_ADDING ? j.in_tick : j.within[c];
 }
 
-static void on_add(const struct event *e, unsigned c) {
-    start_unseen(e, c);
-    describe(e, c);
-    if (j.lost)
-        return;
-    if (e->pool && e->result == 0 && (j.observes & OBSERVES_POOL) == 0) {
-        malformed("an operation with the pool mark can be judged only when the pool is observed");
-        return;
-    }
+/* What a recording of an add cannot do without. */
+static void check_add(const struct event *e, unsigned c) {
     const struct model_completion *of = &j.model.completion[c];
     bool described =
-        (e->has & HAS_DESCRIPTION) != 0 || of->state == ET_ADDING || of->state == ET_ACTIVE;
-    if (!described) {
+        (e->has & EVENT_HAS_DESCRIPTION) != 0 || of->state == ET_ADDING || of->state == ET_ACTIVE;
+    if (e->pool && e->result == 0 && (j.observes & OBSERVES_POOL) == 0)
+        malformed("an operation with the pool mark can be judged only when the pool is observed");
+    else if (!described)
         malformed(
             "\"op\" is missing: an add of a completion that is dead or deleting says what it is");
-        return;
-    }
-    check_returned(e, model_add(&j.model, c));
-    note_submission(c);
-    check_state(e, c);
-}
-
-static void on_timer(const struct event *e, unsigned c) {
-    unsigned by = (e->has & HAS_BY) != 0 ? place(e->by) : NO_SLOT;
-    int expected;
-    start_unseen(e, c);
-    check_observable(e, ET_TIMER);
-    if (j.lost)
-        return;
-    if (e->kind == EVENT_TIMER)
-        expected = model_timer(&j.model, c, delay_of(e), e->has_callback, e->userdata);
-    else
-        expected = model_reset(&j.model, c, by, delay_of(e), e->has_callback, e->userdata);
-    check_returned(e, expected);
-    note_submission(c);
-    check_state(e, c);
-}
-
-static void on_cancel(const struct event *e, unsigned target) {
-    unsigned by = place(e->by);
-    if (j.lost)
-        return;
-    j.deleted[by] = false;
-    start_unseen(e, by);
-    check_returned(e, model_cancel(&j.model, by, target, e->has_callback, e->userdata));
-    note_submission(by);
-    check_state(e, by);
 }
 
 /* What comes after it is another loop; the clock goes on. */
@@ -335,7 +300,7 @@ static void begin_anew(void) {
     uint64_t clock_ns = j.model.clock_ns;
     struct model_async async[MODEL_ASYNCS];
     memcpy(async, j.model.async, sizeof async);
-    model_init(&j.model, completions, j.recording.descriptors_max, clock_ns);
+    wide_init(&j.model, completions, j.recording.descriptors_max, clock_ns);
     memcpy(j.model.async, async, sizeof async); /* they belong to no loop */
     memset(j.used, 0, sizeof j.used);
     memset(j.bucket, 0xff, sizeof j.bucket);
@@ -343,62 +308,107 @@ static void begin_anew(void) {
     j.time_known = false;
 }
 
-static void on_deinit(const struct event *e) {
-    bool pool = j.model.has_pool;
-    int expected = model_deinit(&j.model);
-    check_returned(e, expected);
-    if (expected != 0 || j.lost)
-        return;
-    j.in_deinit = pool;
-    if (!pool)
-        begin_anew();
+/* Returns whether the model is to be told. */
+static bool check_async(const struct event *e) {
+    if (e->kind == EVENT_NOTIFY && e->result < 0 && e->fd >= 0)
+        return false; /* it is no async of the subject */
+    if (!wide_knows_async(&j.model, e->fd))
+        malformed("more than 64 asyncs are in use at once");
+    return true;
 }
 
-static void on_async(const struct event *e, unsigned c) {
-    if (e->kind == EVENT_NOTIFY && e->result < 0 && e->fd >= 0)
-        return; /* it is no async of the subject */
-    if (!wide_knows_async(&j.model, e->fd)) {
-        malformed("more than 64 asyncs are in use at once");
-        return;
+/* Before the model is told of a call. by: the cancel or carrier. Returns whether it is to be. */
+static bool begin_call(const struct event *e, unsigned c, unsigned by) {
+    unsigned submitted = e->kind == EVENT_CANCEL ? by : c;
+    switch (e->kind) {
+    case EVENT_DELETE:
+        j.deleted[c] = j.deleted[c] || j.model.completion[c].state != ET_DEAD;
+        return true;
+    case EVENT_ADD:
+    case EVENT_TIMER:
+    case EVENT_RESET:
+    case EVENT_CANCEL:
+    case EVENT_ASYNC_WAIT: break;
+    case EVENT_NOTIFY:
+    case EVENT_ASYNC_DEINIT: return check_async(e);
+    default: return true;
     }
-    if (e->kind == EVENT_NOTIFY)
-        check_returned(e, model_notify(&j.model, e->fd));
-    else if (e->kind == EVENT_ASYNC_DEINIT)
-        check_returned(e, model_async_deinit(&j.model, e->fd));
-    else
-        check_observable(e, ET_READ);
-    if (e->kind != EVENT_ASYNC_WAIT || j.lost)
+    if (e->kind == EVENT_ASYNC_WAIT)
+        (void)check_async(e);
+    if (e->kind == EVENT_TIMER || e->kind == EVENT_RESET || e->kind == EVENT_ASYNC_WAIT)
+        check_observable(e, e->kind == EVENT_ASYNC_WAIT ? ET_READ : ET_TIMER);
+    if (j.lost)
+        return false;
+    j.deleted[submitted] = false;
+    start_unseen(e, submitted);
+    if (e->kind == EVENT_ADD) {
+        describe(e, c);
+        if (!j.lost)
+            check_add(e, c);
+    }
+    return true;
+}
+
+/* The model has said what it must return. */
+static void end_call(const struct event *e, unsigned c, unsigned by, int expected) {
+    bool pool = j.model.has_pool;
+    if (e->kind == EVENT_STOP || e->kind == EVENT_UPDATE_NOW || e->kind == EVENT_WAKEUP)
         return;
-    start_unseen(e, c);
-    check_returned(e, model_async_wait(&j.model, c, e->fd, e->has_callback, e->userdata));
-    check_state(e, c);
+    check_returned(e, expected);
+    if (e->kind == EVENT_DEINIT && expected == 0 && !j.lost) {
+        j.in_deinit = pool;
+        if (!pool)
+            begin_anew();
+    }
+    if (e->kind > EVENT_CANCEL && e->kind != EVENT_ASYNC_WAIT)
+        return;
+    unsigned submitted = e->kind == EVENT_CANCEL ? by : c;
+    if (e->kind != EVENT_DELETE && e->kind != EVENT_ASYNC_WAIT)
+        note_submission(submitted);
+    check_state(e, submitted);
 }
 
 /* ---- what was not seen ----------------------------------------------------------------------- */
 
 static uint64_t clock_at(const struct event *e) {
-    if ((e->has & HAS_CLOCK) != 0)
+    if ((e->has & EVENT_HAS_CLOCK) != 0)
         return e->clock_ns;
-    bool known = (e->has & HAS_NOW) != 0 && e->now_ms <= UINT64_MAX / MS_NS;
+    bool known = (e->has & EVENT_HAS_NOW) != 0 && e->now_ms <= UINT64_MAX / MS_NS;
     return known && e->now_ms * MS_NS > j.model.clock_ns ? e->now_ms * MS_NS : j.model.clock_ns;
 }
 
 /* Else time must go by before the event, as it does in a wait. */
 static bool at_this_time(const struct event *e) {
-    return (j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 ||
+    return (j.observes & OBSERVES_TIME) == 0 || (e->has & EVENT_HAS_NOW) == 0 ||
            e->now_ms == j.model.now_ms;
 }
 
 /* The model stands at a try that nobody saw. c: whose callback follows, or NO_SLOT. */
 static bool try_unseen(unsigned current, unsigned c, int64_t result) {
     const struct model_completion *of = &j.model.completion[current];
-    enum et_operation operation = (enum et_operation)of->operation;
-    int fd = of->description.fd;
+    unsigned operation = of->operation;
     bool own = current == c;
     if (operation != ET_CONNECT && !own && of->description.has_callback)
         return false; /* a close or a shutdown ends before anything else is seen */
     int64_t answer = own ? result : operation == ET_CONNECT ? -EINPROGRESS : 0;
-    return model_try(&j.model, current, operation, fd, answer) == NULL;
+    struct event e = {.kind = EVENT_TRY,
+                      .c = current,
+                      .operation = of->operation,
+                      .fd = of->description.fd,
+                      .result = answer};
+    return wide_step(&j.model, &e).broken == NULL;
+}
+
+/* A wait that nobody saw, by every clause as it must be, ends with this error. */
+static bool wait_unseen(const struct event *e, int error) {
+    struct event wait = {
+        .kind = EVENT_WAIT, .result = wide_lawful_limit(&j.model), .forgiven = true};
+    struct event woken = {.kind = EVENT_WOKEN, .result = -error};
+    if (wide_step(&j.model, &wait).broken != NULL)
+        return false;
+    if (clock_at(e) > j.model.clock_ns)
+        model_clock(&j.model, clock_at(e));
+    return wide_step(&j.model, &woken).broken == NULL;
 }
 
 /* Goes past one thing that was not seen, in search of what makes the event lawful. c: whose
@@ -418,7 +428,7 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
         if ((j.observes & OBSERVES_WAITS) != 0 || ++*rounds > UNSEEN_ROUNDS)
             return false;
         fails = is_end && result < 0 && result > -4096 && *rounds > j.good_waits;
-        return wide_wait_unseen(&j.model, clock_at(e), fails ? (int)-result : 0) == NULL;
+        return wait_unseen(e, fails ? (int)-result : 0);
     case WIDE_UNSEEN: return wide_move_on(&j.model);
     default: return false;
     }
@@ -503,7 +513,7 @@ static void reach_end(const struct event *e) {
     bool failed = (j.observes & OBSERVES_WAITS) == 0 && e->result < 0;
     for (j.good_waits = 0;; j.good_waits++) {
         reach(e, NO_SLOT);
-        bool fits = !failed || !j.model.in_tick || (e->has & HAS_ACTIVE) == 0 ||
+        bool fits = !failed || !j.model.in_tick || (e->has & EVENT_HAS_ACTIVE) == 0 ||
                     j.model.active == e->active;
         if (fits || j.good_waits == UNSEEN_ROUNDS - 1)
             break;
@@ -530,18 +540,15 @@ static void prepare(const struct event *next) {
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
 
-static void on_tick(const struct event *e) {
-    static const uint64_t asked[] = {0, 1, MODEL_NEVER_REACHED};
-    bool unknown = e->kind == EVENT_RUN && e->mode < 0;
-    if (j.refused_tick || (j.in_tick && j.model.in_callback == MODEL_NONE)) {
+/* Returns whether the model is to be told. */
+static bool begin_tick(void) {
+    bool within = j.refused_tick || (j.in_tick && j.model.in_callback == MODEL_NONE);
+    if (within)
         malformed("a tick begins within another, outside of a callback");
-        return;
-    }
-    int expected = -EINVAL;
-    if (unknown)
-        j.model.clause = "ET-RUN-4";
-    else
-        expected = model_tick(&j.model, e->kind == EVENT_RUN ? asked[e->mode] : e->callbacks);
+    return !within;
+}
+
+static void tick_begun(int expected) {
     j.refused_tick = expected != MODEL_RUNS;
     j.expected = expected;
     if (!j.in_tick)
@@ -556,41 +563,47 @@ static void check_active(const struct event *e) {
         least -= j.within[c] && j.model.completion[c].state == ET_ACTIVE;
         most += j.within[c] && j.model.completion[c].state == ET_ADDING;
     }
-    if ((e->has & HAS_ACTIVE) == 0 || (e->active >= least && e->active <= most))
+    if ((e->has & EVENT_HAS_ACTIVE) == 0 || (e->active >= least && e->active <= most))
         return;
     snprintf(expected, sizeof expected, "%u completions are active", j.model.active);
     differ("ET-STATE-6", expected, "%u are", e->active);
 }
 
-static void on_end(const struct event *e) {
-    if (e->of_deinit && j.in_deinit) {
-        j.in_deinit = false;
-        if (judge(model_deinit_end(&j.model), e)) {
-            j.model.clause = "ET-DEINIT-2"; /* a notification may have come meanwhile */
-            check_returned(e, 0);
-        }
-        if (!j.lost)
-            begin_anew();
-        return;
-    }
+static bool begin_end(const struct event *e) {
+    if (e->of_deinit && j.in_deinit)
+        return true;
     if (!j.in_tick || e->of_deinit) {
         malformed("a tick or deinit ends that has not begun");
-        return;
+        return false;
     }
     if (j.refused_tick) {
         check_returned(e, j.expected);
         j.refused_tick = false;
         j.in_tick = j.model.in_tick;
-        return;
+        return false;
     }
     if (j.model.in_callback != MODEL_NONE) {
         malformed("a tick ends within a callback that has not returned");
-        return;
+        return false;
     }
     reach_end(e);
-    j.in_tick = false;
-    if (judge(model_tick_end(&j.model, (int)e->result), e))
-        check_active(e);
+    return true;
+}
+
+static void ended(const struct event *e, bool lawful) {
+    if (!e->of_deinit) {
+        j.in_tick = false;
+        if (lawful)
+            check_active(e);
+        return;
+    }
+    j.in_deinit = false;
+    if (lawful) {
+        j.model.clause = "ET-DEINIT-2"; /* a notification may have come meanwhile */
+        check_returned(e, 0);
+    }
+    if (!j.lost)
+        begin_anew();
 }
 
 /* After a difference: the subject is right, as far as the model can follow it. */
@@ -603,105 +616,103 @@ static void believe_callback(unsigned c) {
     j.model.in_callback = (model_index)c;
 }
 
-static void on_callback(const struct event *e, unsigned c) {
-    if (j.model.in_callback != MODEL_NONE) {
+static bool begin_callback(const struct event *e, unsigned c) {
+    bool within = j.model.in_callback != MODEL_NONE;
+    if (within)
         malformed("a callback begins within another one that has not returned");
-        return;
-    }
-    if ((e->has & HAS_USERDATA) == 0)
-        ((struct event *)(uintptr_t)e)->userdata = j.model.completion[c].description.userdata;
-    reach(e, c);
-    const char *clause = model_callback(&j.model, c, e->result, e->userdata);
-    /* it is known how that episode ended */
-    if (clause != NULL && j.deleted[c] && strcmp(clause, "ET-STATE-3") == 0) {
-        clause = "ET-DELETE-4";
-        j.model.why = "it was deleted";
-    }
-    if (!judge(clause, e) && j.model.in_callback != c)
-        believe_callback(c);
+    else
+        reach(e, c);
+    return !within;
 }
 
-static void on_returned(const struct event *e, unsigned c) {
+static bool begin_return(const struct event *e, unsigned c) {
     if (j.model.in_callback != c) {
         malformed("a callback returns that does not run");
-        return;
+        return false;
     }
-    if (e->rearm && j.model.completion[c].state == ET_DEAD)
-        describe(e, c);
-    if (j.lost)
-        return;
-    if ((j.observes & OBSERVES_READINESS) == 0)
-        wide_hold(&j.model);
-    judge(model_returned(&j.model, e->rearm ? ET_REARM : ET_DISARM), e);
     if (e->rearm)
-        j.within[c] = true;
+        describe(e, c);
+    if (!j.lost && (j.observes & OBSERVES_READINESS) == 0)
+        wide_hold(&j.model);
+    return true;
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-static void on_dead(unsigned c) {
-    model_set dead = {0};
-    dead[c / 64] |= UINT64_C(1) << (c % 64);
-    const struct model_completion *of = &j.model.completion[c];
-    bool maybe = (j.model.maybe_dead[c / 64] >> (c % 64) & 1) != 0;
-    if (maybe || (of->state != ET_DEAD && !of->description.has_callback))
-        model_settled(&j.model, dead);
+static bool is_of_pool(const struct event *e) {
+    return e->kind >= EVENT_THREAD && e->kind <= EVENT_IDLE;
 }
 
-static void on_pool(const struct event *e, unsigned c) {
-    if (e->kind == EVENT_POOL) {
-        j.model.has_pool = true;
-        j.model.pool_threads_max = e->threads_max;
-        j.model.pool_threads = e->threads;
-        return;
-    }
-    if (!j.model.has_pool) {
+/* Brings the model to where the event may be lawful. Returns whether the model is to be told. */
+static bool begin_event(const struct event *e, unsigned c, unsigned by) {
+    if (e->kind < EVENT_TICK)
+        return begin_call(e, c, by);
+    if (is_of_pool(e) && !j.model.has_pool) {
         malformed("a thread of a pool, but nothing said that the loop has one");
-        return;
+        return false;
     }
-    if (e->kind == EVENT_THREAD || e->kind == EVENT_TOOK)
-        reach(e, c);
     switch (e->kind) {
-    case EVENT_THREAD: judge(model_thread(&j.model, (int)-e->result), e); break;
-    case EVENT_TOOK: judge(model_took(&j.model, c), e); break;
-    case EVENT_EXECUTED:
-        judge(model_executed(&j.model, c, (enum et_operation)e->operation, e->fd, e->result), e);
-        break;
-    case EVENT_GAVE_BACK: judge(model_gave_back(&j.model, c), e); break;
-    default: judge(model_idle(&j.model), e); break;
+    case EVENT_TICK:
+    case EVENT_RUN: return begin_tick();
+    case EVENT_END: return begin_end(e);
+    case EVENT_CALLBACK: return begin_callback(e, c);
+    case EVENT_RETURNED: return begin_return(e, c);
+    case EVENT_WAIT:
+    case EVENT_THREAD:
+    case EVENT_TOOK: reach(e, c); return true;
+    case EVENT_DEAD: {
+        const struct model_completion *of = &j.model.completion[c];
+        bool maybe = (j.model.maybe_dead[c / 64] >> (c % 64) & 1) != 0;
+        return maybe || (of->state != ET_DEAD && !of->description.has_callback);
+    }
+    default: return true;
     }
 }
 
-static void on_kernel(const struct event *e) {
-    unsigned c = MODEL_NONE;
-    if (e->kind == EVENT_TRY && (e->has & HAS_C) != 0)
-        c = place(e->c);
-    if (j.lost)
-        return;
-    switch (e->kind) {
-    case EVENT_WAIT:
-        reach(e, NO_SLOT);
-        j.model.forgive_registration = e->forgiven || (j.observes & OBSERVES_READINESS) == 0;
-        judge((j.observes & OBSERVES_TIME) != 0 ? model_wait(&j.model, e->result)
-                                                : wide_wait_untimed(&j.model, e->result),
-              e);
-        break;
-    case EVENT_WOKEN: judge(model_woken(&j.model, (int)-e->result), e); break;
-    case EVENT_REPORT:
-        judge(model_report(&j.model, e->fd, e->events, e->stale ? MODEL_STALE : MODEL_SEEN), e);
-        break;
-    case EVENT_MOVED: model_moved(&j.model, e->fd); break;
-    case EVENT_TRY:
-        judge(model_try(&j.model, c, (enum et_operation)e->operation, e->fd, e->result), e);
-        break;
-    default: judge(model_refused(&j.model, e->fd, (int)-e->result, e->kept, e->claimed), e); break;
+/* The model: without the time, of the limit of a wait counts only whether there is one. */
+static struct model_answer tell(const struct event *e) {
+    struct model_answer answer = wide_step(&j.model, e);
+    bool limit =
+        e->kind == EVENT_WAIT && answer.broken != NULL && e->result >= 0 &&
+        (strcmp(answer.broken, "ET-WAIT-2") == 0 || strcmp(answer.broken, "ET-WAIT-3") == 0);
+    struct event lawful = *e;
+    if (limit && (j.observes & OBSERVES_TIME) == 0) {
+        lawful.result = wide_lawful_limit(&j.model);
+        if (lawful.result >= 0)
+            answer = wide_step(&j.model, &lawful);
     }
+    return answer;
+}
+
+/* What the model says, after a call or an observation. */
+static void conclude_event(const struct event *e, unsigned c, unsigned by,
+                           struct model_answer answer) {
+    if (e->kind < EVENT_TICK) {
+        end_call(e, c, by, answer.returns);
+        return;
+    }
+    /* it is known how that episode ended */
+    bool deleted = e->kind == EVENT_CALLBACK && answer.broken != NULL && j.deleted[c] &&
+                   strcmp(answer.broken, "ET-STATE-3") == 0;
+    if (deleted) {
+        answer.broken = "ET-DELETE-4";
+        j.model.why = "it was deleted";
+    }
+    bool lawful = e->kind <= EVENT_RUN || e->kind == EVENT_DEAD || judge(answer.broken, e);
+    if (e->kind <= EVENT_RUN)
+        tick_begun(answer.returns);
+    else if (e->kind == EVENT_END)
+        ended(e, lawful);
+    else if (e->kind == EVENT_CALLBACK && !lawful && j.model.in_callback != c)
+        believe_callback(c);
+    else if (e->kind == EVENT_RETURNED && e->rearm)
+        j.within[c] = true;
 }
 
 /* ET-TIME-1: the loop time that the subject shows at this event. */
 static void check_time(const struct event *e) {
     char expected[64];
-    if ((j.observes & OBSERVES_TIME) == 0 || (e->has & HAS_NOW) == 0 ||
+    if ((j.observes & OBSERVES_TIME) == 0 || (e->has & EVENT_HAS_NOW) == 0 ||
         e->now_ms == j.model.now_ms || j.lost)
         return;
     snprintf(expected, sizeof expected, "the loop time is %llu",
@@ -716,69 +727,49 @@ static bool is_call(const struct event *e) {
            e->kind == EVENT_UPDATE_NOW;
 }
 
-static void perform(struct event *e) {
-    unsigned c = NO_SLOT;
-    bool begins = e->kind == EVENT_ADD || e->kind == EVENT_TIMER || e->kind == EVENT_RESET ||
-                  e->kind == EVENT_ASYNC_WAIT;
+/* Puts the event before the model, under the names that its completions have there. */
+static void perform(const struct event *e) {
+    struct event told = *e;
+    unsigned c = NO_SLOT, by = NO_SLOT;
     j.pinned = NO_SLOT;
-    if ((e->has & HAS_C) != 0 && e->kind != EVENT_TRY && (c = place(e->c)) == NO_SLOT)
+    if (e->c != EVENT_NOBODY && (c = place(e->c)) == NO_SLOT)
         return;
-    j.pinned = c;
-    if (begins)
-        j.deleted[c] = false;
-    switch (e->kind) {
-    case EVENT_ADD: on_add(e, c); break;
-    case EVENT_DELETE:
-        j.deleted[c] = j.deleted[c] || j.model.completion[c].state != ET_DEAD;
-        check_returned(e, model_delete(&j.model, c));
-        check_state(e, c);
-        break;
-    case EVENT_TIMER:
-    case EVENT_RESET: on_timer(e, c); break;
-    case EVENT_CANCEL: on_cancel(e, c); break;
-    case EVENT_STOP: model_stop(&j.model); break;
-    case EVENT_UPDATE_NOW: model_update_now(&j.model); break;
-    case EVENT_DEINIT: on_deinit(e); break;
-    case EVENT_WAKEUP: break;
-    case EVENT_TICK:
-    case EVENT_RUN: on_tick(e); break;
-    case EVENT_END: on_end(e); break;
-    case EVENT_CALLBACK: on_callback(e, c); break;
-    case EVENT_RETURNED: on_returned(e, c); break;
-    case EVENT_ASYNC_WAIT:
-    case EVENT_NOTIFY:
-    case EVENT_ASYNC_DEINIT: on_async(e, c); break;
-    case EVENT_THREAD:
-    case EVENT_TOOK:
-    case EVENT_EXECUTED:
-    case EVENT_GAVE_BACK:
-    case EVENT_IDLE:
-    case EVENT_POOL: on_pool(e, c); break;
-    case EVENT_DEAD: on_dead(c); break;
-    default: on_kernel(e); break;
-    }
+    if (e->kind != EVENT_TRY)
+        j.pinned = c;
+    bool two = e->kind == EVENT_RESET || e->kind == EVENT_CANCEL;
+    if (two && e->by != EVENT_NOBODY && (by = place(e->by)) == NO_SLOT)
+        return;
+    if (!begin_event(e, c, by) || j.lost)
+        return;
+    told.c = c == NO_SLOT ? EVENT_NOBODY : c;
+    told.by = by == NO_SLOT ? EVENT_NOBODY : by;
+    told.delay_ms = delay_of(e);
+    told.forgiven = e->forgiven || (j.observes & OBSERVES_READINESS) == 0;
+    if (e->kind == EVENT_CALLBACK && (e->has & EVENT_HAS_USERDATA) == 0)
+        told.userdata = j.model.completion[c].description.userdata;
+    conclude_event(e, c, by, tell(&told));
 }
 
 /* The time at which the loop was made is that of the first event that tells one. */
 static void begin_time(const struct event *e) {
-    if (j.time_known || (e->has & (HAS_NOW | HAS_CLOCK)) == 0)
+    if (j.time_known || (e->has & (EVENT_HAS_NOW | EVENT_HAS_CLOCK)) == 0)
         return;
-    bool same = (e->has & HAS_NOW) != 0 && e->now_ms == j.model.clock_ns / MS_NS;
+    bool same = (e->has & EVENT_HAS_NOW) != 0 && e->now_ms == j.model.clock_ns / MS_NS;
     j.time_known = true;
-    if ((e->has & HAS_CLOCK) != 0)
+    if ((e->has & EVENT_HAS_CLOCK) != 0)
         j.model.clock_ns = e->clock_ns;
     else if (!same) /* to the nanosecond it may have been told to the loop before */
         j.model.clock_ns = e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS : 0;
-    j.model.now_ms = (e->has & HAS_NOW) != 0 ? e->now_ms : j.model.clock_ns / MS_NS;
+    j.model.now_ms = (e->has & EVENT_HAS_NOW) != 0 ? e->now_ms : j.model.clock_ns / MS_NS;
 }
 
 static void apply(struct event *e, const struct event *next) {
     j.line = e->line;
     j.verdict.events++;
     begin_time(e);
-    if ((e->has & HAS_CLOCK) != 0)
+    if ((e->has & EVENT_HAS_CLOCK) != 0)
         model_clock(&j.model, e->clock_ns);
-    else if ((e->has & HAS_NOW) != 0 && e->kind == EVENT_UPDATE_NOW)
+    else if ((e->has & EVENT_HAS_NOW) != 0 && e->kind == EVENT_UPDATE_NOW)
         model_clock(&j.model, clock_at(e));
     if (is_call(e) && j.in_tick && !j.refused_tick && j.model.in_callback == MODEL_NONE) {
         malformed("a call within a tick, outside of a callback");
@@ -819,8 +810,8 @@ static void begin(void) {
     memset(j.used, 0, sizeof j.used);
     memset(j.bucket, 0xff, sizeof j.bucket);
     j.pinned = NO_SLOT;
-    model_init(&j.model, 0, j.recording.descriptors_max, 0);
-    model_init(&j.before, 0, j.recording.descriptors_max, 0);
+    wide_init(&j.model, 0, j.recording.descriptors_max, 0);
+    wide_init(&j.before, 0, j.recording.descriptors_max, 0);
 }
 
 static void complain_of_input(void) {
@@ -849,10 +840,10 @@ static int next_event(struct event *e) {
             (wait && (j.observes & OBSERVES_WAITS) == 0))
             continue;
         if ((j.observes & OBSERVES_TIME) == 0)
-            e->has &= ~(unsigned)(HAS_NOW | HAS_CLOCK);
+            e->has &= (uint8_t) ~(EVENT_HAS_NOW | EVENT_HAS_CLOCK);
         if ((j.observes & OBSERVES_STATES) == 0) {
-            e->has &= ~(unsigned)HAS_ACTIVE;
-            e->state = NO_STATE;
+            e->has &= (uint8_t)~EVENT_HAS_ACTIVE;
+            e->state = EVENT_NO_STATE;
         }
         return 1;
     }

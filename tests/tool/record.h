@@ -1,6 +1,5 @@
 /* Recording what the model is told during a run of the lockstep driver, as the events of
- * spec/trace-format.md, section 3. The linker's --wrap (record.flags) brings the driver's
- * calls of the model here. For tests/tool/etalon.c only. */
+ * spec/trace-format.md, section 3. For tests/tool/etalon.c only. */
 #ifndef ETALON_TESTS_RECORD_H
 #define ETALON_TESTS_RECORD_H
 

@@ -1,9 +1,10 @@
-/* Reading recordings (recording.h), with the JSON reader of Jansson. This is the one file that
- * needs it: where it is not installed everything else is built, and `etalon judge` says what is
- * missing. */
+/* Recordings (recording.h), read with the JSON reader of Jansson. This is the one file that needs
+ * it: where it is not installed everything else is built, and `etalon judge` says what is missing.
+ */
 #include "recording.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,162 @@ static const char *const call_names[] = {
     [EVENT_TICK] = "tick",
     [EVENT_RUN] = "run",
 };
+
+/* ---- an event as a line ---------------------------------------------------------------------- */
+
+static const char *const state_names[] = {"dead", "adding", "active", "deleting"};
+static const char *const mode_names[] = {"no_wait", "once", "until_done"};
+
+enum {
+    C = 1,
+    BY = 2,
+    FD = 4,
+    DELAY = 8,
+    CALLBACK = 16,
+    RETURNS = 32,
+    RESULT = 64,
+    USERDATA = 128,
+};
+/* What is written behind the subject of the line, in this order. */
+static const uint8_t fields[] = {
+    [EVENT_ADD] = C | RETURNS,
+    [EVENT_DELETE] = C | RETURNS,
+    [EVENT_TIMER] = C | DELAY | CALLBACK | RETURNS,
+    [EVENT_RESET] = C | BY | DELAY | CALLBACK | RETURNS,
+    [EVENT_CANCEL] = C | BY | CALLBACK | RETURNS,
+    [EVENT_DEINIT] = RETURNS,
+    [EVENT_ASYNC_WAIT] = C | FD | CALLBACK | RETURNS,
+    [EVENT_NOTIFY] = FD | RETURNS,
+    [EVENT_ASYNC_DEINIT] = FD | RETURNS,
+    [EVENT_END] = RETURNS,
+    [EVENT_CALLBACK] = RESULT | USERDATA,
+    [EVENT_TRY] = RESULT,
+    [EVENT_EXECUTED] = RESULT,
+    [EVENT_DEAD] = 0,
+};
+
+static void write_result(FILE *out, const char *key, int64_t result) {
+    const char *name = result < 0 && result > -200 ? errno_name((int)-result) : "E?";
+    if (name[1] == '?')
+        fprintf(out, ",\"%s\":%" PRId64, key, result);
+    else
+        fprintf(out, ",\"%s\":\"-%s\"", key, name);
+}
+
+/* 2^53 and more is what many JSON readers round. */
+static void write_count(FILE *out, const char *key, uint64_t count) {
+    const char *quote = count >> 53 != 0 ? "\"" : "";
+    fprintf(out, ",\"%s\":%s%" PRIu64 "%s", key, quote, count, quote);
+}
+
+static void write_callback(FILE *out, const struct event *e) {
+    if (!e->has_callback)
+        fputs(",\"has_callback\":false", out);
+    else
+        fprintf(out, ",\"userdata\":%" PRIu32, e->userdata);
+}
+
+static void write_description(FILE *out, const struct event *e) {
+    fprintf(out, ",\"op\":\"%s\"", operation_name(e->operation));
+    if (e->operation == ET_TIMER)
+        write_count(out, "delay_ms", e->delay_ms);
+    else if (e->operation == ET_CANCEL && e->target != EVENT_NOBODY)
+        fprintf(out, ",\"target\":%" PRIu64, e->target);
+    else if (e->operation != ET_CANCEL && e->operation != ET_NOOP)
+        fprintf(out, ",\"fd\":%d", e->fd);
+    if (e->operation == ET_POLL)
+        fprintf(out, ",\"events\":%" PRIu32, e->events);
+    if (e->pool)
+        fputs(",\"pool\":true", out);
+    write_callback(out, e);
+}
+
+/* What the line is about, and what only such lines have. */
+static void write_subject(FILE *out, const struct event *e) {
+    switch (e->kind) {
+    case EVENT_END: fprintf(out, "\"end\":\"%s\"", e->of_deinit ? "deinit" : "tick"); break;
+    case EVENT_CALLBACK: fprintf(out, "\"callback\":%" PRIu64, e->c); break;
+    case EVENT_RETURNED:
+        fprintf(out, "\"returned\":%" PRIu64 ",\"action\":\"%s\"", e->c,
+                e->rearm ? "rearm" : "disarm");
+        break;
+    case EVENT_WAIT:
+        if (e->result < 0)
+            fputs("\"wait\":null", out);
+        else
+            fprintf(out, "\"wait\":%" PRId64, e->result);
+        fputs(e->forgiven ? ",\"forgiven\":true" : "", out);
+        break;
+    case EVENT_WOKEN: fprintf(out, "\"woken\":%" PRId64, e->result); break;
+    case EVENT_REPORT:
+        fprintf(out, "\"report\":%d,\"events\":%" PRIu32 "%s", e->fd, e->events,
+                e->source == MODEL_STALE ? ",\"stale\":true" : "");
+        break;
+    case EVENT_TRY:
+        fprintf(out, "\"try\":\"%s\",\"fd\":%d", operation_name(e->operation), e->fd);
+        if (e->c != EVENT_NOBODY)
+            fprintf(out, ",\"c\":%" PRIu64, e->c);
+        break;
+    case EVENT_REFUSED:
+        fprintf(out, "\"refused\":%d", e->fd);
+        write_result(out, "error", e->result);
+        fprintf(out, ",\"kept\":%" PRIu32, e->events);
+        if (e->claimed != 0)
+            fprintf(out, ",\"claimed\":%" PRIu32, e->claimed);
+        break;
+    case EVENT_MOVED: fprintf(out, "\"moved\":%d", e->fd); break;
+    case EVENT_THREAD: fprintf(out, "\"thread\":%" PRId64, e->result); break;
+    case EVENT_TOOK: fprintf(out, "\"took\":%" PRIu64, e->c); break;
+    case EVENT_EXECUTED:
+        fprintf(out, "\"executed\":%" PRIu64 ",\"op\":\"%s\",\"fd\":%d", e->c,
+                operation_name(e->operation), e->fd);
+        break;
+    case EVENT_GAVE_BACK: fprintf(out, "\"gave_back\":%" PRIu64, e->c); break;
+    case EVENT_IDLE: fputs("\"idle\":true", out); break;
+    case EVENT_POOL:
+        fprintf(out, "\"has_pool\":%" PRIu32 ",\"threads\":%" PRIu32, e->threads_max, e->threads);
+        break;
+    case EVENT_DEAD: fprintf(out, "\"dead\":%" PRIu64, e->c); break;
+    default: fprintf(out, "\"call\":\"%s\"", call_names[e->kind]); break;
+    }
+    if (e->kind == EVENT_TICK)
+        fprintf(out, ",\"callbacks\":%" PRIu64, e->callbacks);
+    if (e->kind == EVENT_RUN)
+        fprintf(out, ",\"mode\":\"%s\"", e->mode < 0 ? "unknown" : mode_names[e->mode]);
+}
+
+void event_write(const struct event *e, FILE *out) {
+    unsigned has = e->kind < sizeof fields ? fields[e->kind] : 0;
+    fputc('{', out);
+    write_subject(out, e);
+    if ((has & C) != 0)
+        fprintf(out, ",\"c\":%" PRIu64, e->c);
+    if ((has & BY) != 0 && e->by != EVENT_NOBODY)
+        fprintf(out, ",\"by\":%" PRIu64, e->by);
+    if ((has & FD) != 0)
+        fprintf(out, ",\"fd\":%d", e->fd);
+    if ((has & DELAY) != 0)
+        write_count(out, "delay_ms", e->delay_ms);
+    if ((has & CALLBACK) != 0)
+        write_callback(out, e);
+    if ((e->has & EVENT_HAS_DESCRIPTION) != 0)
+        write_description(out, e);
+    if ((has & RETURNS) != 0)
+        write_result(out, "returns", e->result);
+    if ((has & RESULT) != 0)
+        write_result(out, "result", e->result);
+    if ((has & USERDATA) != 0)
+        fprintf(out, ",\"userdata\":%" PRIu32, e->userdata);
+    if (e->state != EVENT_NO_STATE)
+        fprintf(out, ",\"state\":\"%s\"", state_names[e->state]);
+    if ((e->has & EVENT_HAS_ACTIVE) != 0)
+        fprintf(out, ",\"active\":%" PRIu32, e->active);
+    if ((e->has & EVENT_HAS_NOW) != 0)
+        fprintf(out, ",\"now\":%" PRIu64, e->now_ms);
+    if ((e->has & EVENT_HAS_CLOCK) != 0)
+        fprintf(out, ",\"clock_ns\":%" PRIu64, e->clock_ns);
+    fputs("}\n", out);
+}
 
 const char *result_text(int64_t result, char *text, size_t size) {
     const char *name = result < 0 && result >= -ERRNO_MAX ? errno_name((int)-result) : "E???";
@@ -143,6 +300,11 @@ static bool read_count(const json_t *value, uint64_t *number) {
     return *end == '\0' && errno == 0;
 }
 
+/* Of a completion. */
+static bool read_name(const json_t *value, uint64_t *number) {
+    return read_count(value, number) && *number != EVENT_NOBODY;
+}
+
 static bool read_result(const json_t *value, int64_t *number) {
     if (json_is_integer(value)) {
         *number = json_integer_value(value);
@@ -168,7 +330,7 @@ static bool read_word(const json_t *value, const char *const *words, unsigned co
     return false;
 }
 
-static bool read_operation(const json_t *value, unsigned *operation) {
+static bool read_operation(const json_t *value, uint8_t *operation) {
     const char *text = json_string_value(value);
     for (*operation = 0; text != NULL && *operation < ET_OPERATIONS; ++*operation)
         if (strcmp(operation_name(*operation), text) == 0)
@@ -187,6 +349,11 @@ static bool read_u32(const json_t *value, uint32_t *number) {
 
 static bool read_flag(const json_t *value, bool *flag) {
     *flag = json_is_true(value);
+    return json_is_boolean(value);
+}
+
+static bool read_stale(const json_t *value, uint8_t *source) {
+    *source = json_is_true(value) ? MODEL_STALE : MODEL_SEEN;
     return json_is_boolean(value);
 }
 
@@ -215,14 +382,12 @@ static bool read_what(struct event *e, const char *key, const json_t *value, boo
     }
     if (strcmp(key, "callback") == 0 || strcmp(key, "returned") == 0 || strcmp(key, "dead") == 0) {
         e->kind = key[0] == 'c' ? EVENT_CALLBACK : key[0] == 'r' ? EVENT_RETURNED : EVENT_DEAD;
-        e->has |= HAS_C;
-        return read_count(value, &e->c);
+        return read_name(value, &e->c);
     }
     for (unsigned i = 0; i < 3; i++)
         if (strcmp(key, threads[i]) == 0) {
             e->kind = (enum event_kind)(EVENT_TOOK + i);
-            e->has |= HAS_C;
-            return read_count(value, &e->c);
+            return read_name(value, &e->c);
         }
     if (strcmp(key, "thread") == 0) {
         e->kind = EVENT_THREAD;
@@ -257,19 +422,17 @@ static bool read_what(struct event *e, const char *key, const json_t *value, boo
 /* Returns whether the value is right; known: whether the key is. A key that nobody knows is passed
  * over, so that a recorder may say more than a judge asks. */
 static bool read_field(struct event *e, const char *key, const json_t *value) {
-    static const char *const states[] = {"dead", "adding", "active", "deleting"};
-    static const char *const modes[] = {"no_wait", "once", "until_done"};
     static const char *const actions[] = {"disarm", "rearm"};
     unsigned number;
     bool right;
     if (strcmp(key, "now") == 0)
-        return e->has |= HAS_NOW, read_count(value, &e->now_ms);
+        return e->has |= EVENT_HAS_NOW, read_count(value, &e->now_ms);
     if (strcmp(key, "returns") == 0 || strcmp(key, "result") == 0 || strcmp(key, "error") == 0)
-        return e->has |= HAS_RETURNS, read_result(value, &e->result);
+        return read_result(value, &e->result);
     if (strcmp(key, "c") == 0)
-        return e->has |= HAS_C, read_count(value, &e->c);
+        return read_name(value, &e->c);
     if (strcmp(key, "op") == 0)
-        return e->has |= HAS_DESCRIPTION, read_operation(value, &e->operation);
+        return e->has |= EVENT_HAS_DESCRIPTION, read_operation(value, &e->operation);
     if (strcmp(key, "fd") == 0)
         return read_descriptor(value, &e->fd);
     if (strcmp(key, "events") == 0)
@@ -279,42 +442,41 @@ static bool read_field(struct event *e, const char *key, const json_t *value) {
     if (strcmp(key, "has_callback") == 0)
         return read_flag(value, &e->has_callback);
     if (strcmp(key, "userdata") == 0)
-        return e->has |= HAS_USERDATA, read_u32(value, &e->userdata);
+        return e->has |= EVENT_HAS_USERDATA, read_u32(value, &e->userdata);
     if (strcmp(key, "action") == 0) {
         right = read_word(value, actions, 2, &number);
         e->rearm = number == 1;
         return right;
     }
     if (strcmp(key, "state") == 0) {
-        right = read_word(value, states, 4, &number);
+        right = read_word(value, state_names, 4, &number);
         e->state = (uint8_t)number;
         return right;
     }
     if (strcmp(key, "by") == 0)
-        return e->has |= HAS_BY, read_count(value, &e->by);
+        return read_name(value, &e->by);
     if (strcmp(key, "forgiven") == 0)
         return read_flag(value, &e->forgiven);
     if (strcmp(key, "target") == 0)
-        return e->has_target = !json_is_null(value),
-               !e->has_target || read_count(value, &e->target);
+        return json_is_null(value) || read_name(value, &e->target);
     if (strcmp(key, "pool") == 0)
         return read_flag(value, &e->pool);
     if (strcmp(key, "callbacks") == 0)
         return read_count(value, &e->callbacks);
     if (strcmp(key, "clock_ns") == 0)
-        return e->has |= HAS_CLOCK, read_count(value, &e->clock_ns);
+        return e->has |= EVENT_HAS_CLOCK, read_count(value, &e->clock_ns);
     if (strcmp(key, "active") == 0)
-        return e->has |= HAS_ACTIVE, read_u32(value, &e->active);
+        return e->has |= EVENT_HAS_ACTIVE, read_u32(value, &e->active);
     if (strcmp(key, "stale") == 0)
-        return read_flag(value, &e->stale);
+        return read_stale(value, &e->source);
     if (strcmp(key, "threads") == 0)
         return read_u32(value, &e->threads) && e->threads <= INT32_MAX;
     if (strcmp(key, "kept") == 0)
-        return read_u32(value, &e->kept);
+        return read_u32(value, &e->events);
     if (strcmp(key, "claimed") == 0)
         return read_u32(value, &e->claimed);
     if (strcmp(key, "mode") == 0) {
-        e->mode = read_word(value, modes, 3, &number) ? (int)number : -1;
+        e->mode = read_word(value, mode_names, 3, &number) ? (int8_t)number : -1;
         return e->mode >= 0 ||
                (json_is_string(value) && strcmp(json_string_value(value), "unknown") == 0);
     }
@@ -350,7 +512,7 @@ static int check_complete(struct recording *r, const struct event *e, const json
     for (unsigned i = 0; i < 3 && needed[e->kind][i] != NULL; i++)
         if (json_object_get(object, needed[e->kind][i]) == NULL)
             return fails(r, "\"%s\" is missing", needed[e->kind][i]);
-    bool no_now = (r->observes & OBSERVES_TIME) != 0 && (e->has & HAS_NOW) == 0;
+    bool no_now = (r->observes & OBSERVES_TIME) != 0 && (e->has & EVENT_HAS_NOW) == 0;
     bool elsewhere = e->kind == EVENT_NOTIFY || e->kind == EVENT_WAKEUP ||
                      e->kind == EVENT_ASYNC_DEINIT || e->of_deinit; /* perhaps another thread's */
     if (no_now && !elsewhere && (e->kind <= EVENT_CALLBACK || e->kind == EVENT_WAIT))
@@ -375,8 +537,14 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
     const char *key;
     json_t *value;
     unsigned subjects = 0;
-    *e = (struct event){
-        .line = r->line, .has_callback = true, .state = NO_STATE, .fd = -1, .mode = -1};
+    *e = (struct event){.line = r->line,
+                        .c = EVENT_NOBODY,
+                        .by = EVENT_NOBODY,
+                        .target = EVENT_NOBODY,
+                        .has_callback = true,
+                        .state = EVENT_NO_STATE,
+                        .fd = -1,
+                        .mode = -1};
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         bool known;
         bool right = read_what(e, key, value, &known);

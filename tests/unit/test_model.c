@@ -1990,6 +1990,87 @@ static void test_deinit_4_every_call(void **state) {
     assert_int_equal(model_tick(&m, 1), -EINVAL);
 }
 
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static int run(int mode) {
+    struct event event = {.kind = EVENT_RUN, .mode = (int8_t)mode};
+    return model_step(&m, &event).returns;
+}
+
+static void test_run_4_unknown_modes(void **state) {
+    (void)state;
+    assert_int_equal(run(3), -EINVAL);
+    assert_int_equal(run(-1), -EINVAL);
+    assert_string_equal(m.clause, "ET-RUN-4");
+    assert_false(m.in_tick);
+}
+
+static void test_run_1_2_3_known_modes(void **state) {
+    (void)state;
+    static const uint64_t callbacks[] = {0, 1, EVENT_NEVER_REACHED};
+    for (int mode = 0; mode < 3; mode++) {
+        assert_int_equal(run(mode), MODEL_RUNS);
+        assert_int_equal(m.tick.asked, callbacks[mode]);
+        polled();
+        ended();
+    }
+}
+
+static void test_a_pool_is_told(void **state) {
+    (void)state;
+    struct event event = {.kind = EVENT_POOL, .threads_max = 3, .threads = 2};
+    assert_null(model_step(&m, &event).broken);
+    assert_true(m.has_pool);
+    assert_int_equal(m.pool_threads_max, 3);
+    assert_int_equal(m.pool_threads, 2);
+}
+
+static void test_one_is_seen_dead(void **state) {
+    (void)state;
+    add_null(A, ET_POLL, 3);
+    add_null(B, ET_POLL, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, false));
+    struct event event = {.kind = EVENT_DEAD, .c = B};
+    BREAKS("ET-EVENT-5", model_step(&m, &event).broken);
+    event.c = A;
+    LAWFUL(model_step(&m, &event).broken);
+    IS(DEAD, A);
+    event.c = B;
+    LAWFUL(model_step(&m, &event).broken);
+    IS(DEAD, B);
+}
+
+static unsigned seen_before, seen_after, state_before;
+
+static void observe(const struct model *model, const struct event *event,
+                    const struct model_answer *answer) {
+    assert_ptr_equal(model, &m);
+    assert_true(event->kind == EVENT_ADD || event->kind == EVENT_INIT);
+    if (answer == NULL) {
+        seen_before++;
+        state_before = m.completion[A].state;
+        return;
+    }
+    seen_after++;
+    assert_int_equal(state_before, ET_DEAD);
+    assert_int_equal(answer->returns, 0);
+    IS(ADDING, A);
+}
+
+static void test_observer_sees_before_and_after(void **state) {
+    (void)state;
+    model_observer = observe;
+    model_init(&m, 8, 100, 1000 * MS);
+    assert_int_equal(seen_before, 1);
+    add(A, ET_NOOP, -1);
+    model_observer = NULL;
+    assert_int_equal(seen_before, 2);
+    assert_int_equal(seen_after, 1);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(test_##name, set_up)
     const struct CMUnitTest tests[] = {
@@ -2083,6 +2164,11 @@ int main(void) {
         TEST(event_5_polls_end_unseen_in_order),
         TEST(pool_15_a_thread_for_nothing),
         TEST(deinit_4_every_call),
+        TEST(run_4_unknown_modes),
+        TEST(run_1_2_3_known_modes),
+        TEST(a_pool_is_told),
+        TEST(one_is_seen_dead),
+        TEST(observer_sees_before_and_after),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
