@@ -556,9 +556,10 @@ static int read_event(struct recording *r, const json_t *object, struct event *e
         break; /* the others are looked at below; this finds the usual order at once */
     }
     if (subjects == 0) {
-        static const char *const keys[] = {
-            "call",    "end", "callback", "returned", "dead",      "wait",   "woken", "report",
-            "refused", "try", "took",     "executed", "gave_back", "thread", "idle",  "has_pool"};
+        static const char *const keys[] = {"call",     "end",      "callback",  "returned", "dead",
+                                           "wait",     "woken",    "report",    "refused",  "try",
+                                           "took",     "executed", "gave_back", "thread",   "idle",
+                                           "has_pool", "moved"};
         for (unsigned i = 0; i < sizeof keys / sizeof *keys && subjects == 0; i++)
             if ((value = json_object_get(object, keys[i])) != NULL) {
                 bool known;
