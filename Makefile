@@ -1,25 +1,45 @@
 # Etalon's build. `make help` lists the targets, `make V=1 …` shows the commands.
 #
-# Everything that is built is under build/: a directory for each way of compiling (build/default, build/asan, …), and
-# build/report with what the checks found. Only `make setup` needs the network, and only that and the checks need more
-# than a C11 compiler, make and ar.
+# Everything that is built is under build/: a folder for each variant, which is a way of compiling
+# (build/default, build/asan, …), and build/report with what the checks found. One make builds in
+# one folder: that of its goal (`make build/asan/replay`), or else that of VARIANT (`make
+# VARIANT=asan`). A target that needs programs of several variants has a make for each.
+#
+# Only `make setup` needs the network, and only that and the checks need more than a C11 compiler,
+# make and ar.
 
-# Goals that are given together run one after the other, each with all the jobs: `make -j2 setup fuzz` must not compile
-# before the compiler is there, nor `make -j2 clean all` while things disappear.
-ifneq ($(word 2,$(MAKECMDGOALS)),)
+variants := default asan fuzz fuzz-bare afl tsan helgrind drd cov
+VARIANT ?= default
+goal_folder := $(word 2,$(subst /, ,$(filter build/%,$(firstword $(MAKECMDGOALS)))))
+override VARIANT := $(or $(filter $(variants),$(goal_folder)),$(VARIANT))
+B := build/$(VARIANT)
+MAKEFLAGS += --no-print-directory
+
+# Goals that are given together run one after the other, each with all the jobs: `make -j2 setup
+# fuzz` must not compile before the compiler is there, nor `make -j2 clean all` while things
+# disappear. Only files of one variant are made together.
+ifneq ($(if $(word 2,$(MAKECMDGOALS)),$(filter-out $B/%,$(MAKECMDGOALS))),)
 
 .NOTPARALLEL:
 .PHONY: $(sort $(MAKECMDGOALS))
 $(sort $(MAKECMDGOALS)):
-	+@$(MAKE) --no-print-directory $@
+	@$(MAKE) $@
 
 else
 
-VERSION := 0.1.0
+in_any_variant := all compare torture bench-judge
+ifneq ($(filter-out default,$(VARIANT)),)
+ifeq ($(filter $(VARIANT),$(variants)),)
+$(error VARIANT=$(VARIANT) is none of: $(variants))
+else ifneq ($(filter-out $(in_any_variant) $B/%,$(MAKECMDGOALS)),)
+$(error VARIANT=$(VARIANT) is only for files in $B and for: $(in_any_variant))
+endif
+endif
 
-# ---- what the caller may set ---------------------------------------------------------------------------------------
+# ---- what the caller may set ---------------------------------------------------------------------
 
-CFLAGS ?= -O2 -g -gdwarf-4 # Valgrind 3.19 cannot read what clang 14 writes otherwise
+# Valgrind 3.19 cannot read what clang 14 writes without -gdwarf-4.
+CFLAGS ?= -O2 -g -gdwarf-4
 WERROR ?= -Werror
 CLANG ?= clang
 AFL_CC ?= afl-clang-fast
@@ -28,7 +48,6 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
-KEEP_GOING ?=
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
 CONFORM_RANDOM ?= 0
@@ -37,314 +56,456 @@ LIBXEV ?=
 RACE_OPERATIONS ?= 20000000
 SOAK_SECONDS ?= 600
 ENGINE ?= libfuzzer
+KEEP_GOING ?=
 SCOPE ?= default
 SWARM ?=
 EXPLORE_DEFINES ?=
 JOBS ?=
 V ?=
+# The one that belongs to the compiler: the host's knows no objects of another machine.
+ifeq ($(origin AR),default)
+AR = $(or $(shell $(CC) -print-prog-name=ar 2>/dev/null),ar)
+endif
 
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-5s %s\n' '$(1)' '$@')
 
-# ---- sources -------------------------------------------------------------------------------------------------------
+# ---- sources -------------------------------------------------------------------------------------
 
 loop := $(wildcard src/*.c)
-# What a program needs to hold the loop against its law. The linker sends the loop's system calls to fuzz/world/wrap.c, which
-# passes them on to Linux as long as no world is active.
-lockstep := $(loop) $(wildcard model/*.c fuzz/driver/*.c) $(filter-out fuzz/world/interpose.c,$(wildcard fuzz/world/*.c))
-wrap := fuzz/world/wrap.flags
+# What stands between the loop and Linux, and what else a program needs to check the loop.
+seam := fuzz/world/wrap.c fuzz/world/real_world.c
+checker := $(wildcard model/*.c fuzz/driver/*.c) \
+	$(filter-out $(seam) fuzz/world/interpose.c,$(wildcard fuzz/world/*.c))
 tool := $(wildcard tests/tool/*.c tests/kit/*.c) fuzz/world/interpose.c
-# `etalon judge` needs a JSON reader; where there is none the rest of the tool is built without it.
-jansson := $(shell echo '#include <jansson.h>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo -ljansson)
-# `etalon check` loads loops, whose calls of the C library have to come to its own definitions.
-interposed := fuzz/world/interposed.list
-adapters := $(wildcard tests/kit/adapters/*.c)
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := $(addprefix tests/examples/,echo_server echo_load copy record)
-formatted := $(foreach folder,src model model/spin fuzz fuzz/* tests/* tests/kit/* tests/suites/* coverage,$(wildcard $(folder)/*.[ch]))
+adapters := $(wildcard tests/kit/adapters/*.c)
+cases := $(wildcard spec/cases/*.trace)
+# Of the linker: which calls come to fuzz/world/wrap.c, which passes them on to Linux as long as no
+# world is active, and which of the C library's names a loaded loop finds in the tool instead.
+wrap := fuzz/world/wrap.flags
+interposed := fuzz/world/interposed.list
+formatted := $(foreach folder,src model model/spin fuzz fuzz/* tests/* tests/kit/* tests/suites/* \
+	coverage,$(wildcard $(folder)/*.[ch]))
 
-objects = $(patsubst %.c,build/$(1)/%.o,$(2))
+# ---- variants ------------------------------------------------------------------------------------
 
-# ---- ways of compiling ---------------------------------------------------------------------------------------------
-
-base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion -Wno-psabi $(WERROR) \
-	$(if $(jansson),-DETALON_WITH_JANSSON)
 checked := address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# Comparisons are not traced: the inputs hold no magic values, and tracing costs five times the run.
+# What the checks themselves do is not counted as coverage.
+counted := -fno-sanitize-coverage=trace-cmp,indirect-calls \
+	-fsanitize-coverage-ignorelist=fuzz/uncounted.txt
 
-# $(call variant,NAME,COMPILER,FLAGS): how build/NAME/%.o and its programs come about. A change of compiler or flags
-# compiles anew.
-define variant
-build/$(1)/%.o: %.c build/$(1)/flags
-	@mkdir -p $$(@D)
-	$$(call say,cc)
-	$$(Q)$(2) $(base) $(3) $$(CPPFLAGS) -MMD -MP -c $$< -o $$@
+compiler.default = $(CC)
+flags.default = $(CFLAGS)
+compiler.asan = $(CLANG)
+flags.asan = -O1 -g -fsanitize=$(checked)
+compiler.fuzz = $(CLANG)
+flags.fuzz = -O2 -g -fsanitize=fuzzer-no-link $(counted) -fsanitize=$(checked)
+compiler.fuzz-bare = $(CLANG)
+flags.fuzz-bare = -O2 -g -fsanitize=fuzzer-no-link $(counted)
+compiler.afl = AFL_QUIET=1 $(AFL_CC)
+flags.afl = -O2 -g -fsanitize=fuzzer-no-link -fsanitize=$(checked)
+# The threads' stress test: with the compiler's race detector, and for Valgrind's two, to which the
+# atomics have to be announced.
+compiler.tsan = $(CLANG)
+flags.tsan = -O1 -g -fsanitize=thread
+compiler.helgrind = $(CC)
+flags.helgrind = -O1 -g -gdwarf-4 -include tests/threads/annotate.h
+compiler.drd = $(CC)
+flags.drd = -O1 -g -gdwarf-4 -DANNOTATE_DRD -include tests/threads/annotate.h
+# Without the kit, which compiles the driver a second time: that would count what the first does not
+# reach. (A static program has none either, as it cannot load a loop.)
+compiler.cov = gcc
+flags.cov = -O0 -g --coverage -DETALON_WITHOUT_KIT
+# abort() would leave no counts: this writes them first.
+extra.cov = build/cov/coverage/abort.o
+
+compiler = $(compiler.$(VARIANT))
+flags = $(flags.$(VARIANT))
+extra = $(extra.$(VARIANT))
+base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion -Wno-psabi $(WERROR) \
+	$(if $(filter -static%,$(LDFLAGS)),-DETALON_WITHOUT_KIT)
+
+# ---- objects -------------------------------------------------------------------------------------
+
+compile = $(compiler) $(base) $(flags) $(CPPFLAGS)
+
+$B/%.o: %.c $B/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(compile) $(defines) -MMD -MP -c $< -o $@
 
 # The model once more, with the large table of the judge (model/wide.h).
-build/$(1)/model/wide.o: model/model.c build/$(1)/flags
-	@mkdir -p $$(@D)
-	$$(call say,cc)
-	$$(Q)$(2) $(base) $(3) $$(CPPFLAGS) -DMODEL_WIDE -MMD -MP -c $$< -o $$@
+$B/model/wide.o: model/model.c $B/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(compile) -DMODEL_WIDE -MMD -MP -c $< -o $@
 
 # The harness and the toy for a plain run over files.
-build/$(1)/fuzz/%.replay.o: fuzz/%.c build/$(1)/flags
-	@mkdir -p $$(@D)
-	$$(call say,cc)
-	$$(Q)$(2) $(base) $(3) $$(CPPFLAGS) -DETALON_REPLAY -MMD -MP -c $$< -o $$@
+$B/fuzz/%.replay.o: fuzz/%.c $B/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(compile) -DETALON_REPLAY -MMD -MP -c $< -o $@
 
-build/$(1)/flags: FORCE
-	@mkdir -p $$(@D)
-	@echo '$(2) $(base) $(3) $$(CPPFLAGS) $$(LDFLAGS)' | cmp -s - $$@ || \
-		echo '$(2) $(base) $(3) $$(CPPFLAGS) $$(LDFLAGS)' >$$@
+# A change of compiler or flags compiles anew.
+$B/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(compile) $(LDFLAGS)' | cmp -s - $@ || echo '$(compile) $(LDFLAGS)' >$@
 
-build/$(1)/libetalon.a: $(call objects,$(1),$(loop))
-	$$(call say,ar)
-	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+# `etalon judge` needs a JSON reader, and the rest of the tool is built without it where there is
+# none: one that this compiler finds and can link, whatever the host has.
+$B/jansson.flags: $B/flags FORCE
+	@echo 'int main(void) { return json_null() == 0; }' | $(compiler) $(CPPFLAGS) \
+		-include jansson.h -x c - $(LDFLAGS) -ljansson -o $@.try 2>/dev/null && \
+		echo -ljansson >$@.new || : >$@.new
+	@cmp -s $@.new $@ || cp $@.new $@
+	@rm -f $@.try $@.new
 
-build/$(1)/etalon: $(call objects,$(1),$(tool) $(lockstep) model/wide.c) $(4) $(wrap)
-build/$(1)/etalon: libraries := $(jansson)
-build/$(1)/replay: build/$(1)/fuzz/harness.replay.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
-build/$(1)/harness: build/$(1)/fuzz/harness.o $(call objects,$(1),$(lockstep)) $(4) $(wrap)
-build/$(1)/toy: build/$(1)/fuzz/toy.o
-build/$(1)/toy-replay: build/$(1)/fuzz/toy.replay.o
-$(foreach t,$(unit),build/$(1)/$(t)): build/$(1)/tests/unit/%: build/$(1)/tests/unit/%.o \
-		$(call objects,$(1),$(lockstep)) $(4) $(wrap)
-$(foreach f,$(wildcard tests/unit/*.flags),$(eval build/$(1)/$(basename $(f)): $(f)))
-$(foreach e,$(examples),build/$(1)/$(e)): build/$(1)/tests/examples/%: build/$(1)/tests/examples/%.o \
-		build/$(1)/libetalon.a $(4)
-build/$(1)/stress: build/$(1)/tests/threads/stress.o build/$(1)/libetalon.a $(4)
+$B/tests/tool/recording.o: $B/jansson.flags
+$B/tests/tool/recording.o: defines = $$(sed s/.*jansson/-DETALON_WITH_JANSSON/ $B/jansson.flags)
 
-build/$(1)/etalon build/$(1)/replay build/$(1)/stress build/$(1)/toy-replay $(foreach e,$(examples),build/$(1)/$(e)):
-	$$(call say,link)
-	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o %.a,$$^) $$(addprefix @,$$(filter %.flags,$$^)) $$(libraries) -o $$@
+$B/libetalon.a: $(loop:%.c=$B/%.o)
+	$(call say,ar)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-build/$(1)/etalon: $(interposed)
-build/$(1)/etalon: private LDFLAGS += -Wl,--dynamic-list=$(interposed)
+# The loop with its calls of Linux and of the allocator sent to the world. It is linked for itself,
+# so that nobody else's are: in a static program those of the C library would be, too.
+$B/wrapped.o: $(loop:%.c=$B/%.o) $(seam:%.c=$B/%.o) $(wrap)
+	$(call say,link)
+	$(Q)$(compiler) -r -nostdlib $(if $(findstring -flto,$(flags)),$(flags) \
+		-flinker-output=nolto-rel) $(filter %.o,$^) @$(wrap) -o $@
 
-$(foreach t,$(unit),build/$(1)/$(t)):
-	$$(call say,link)
-	$$(Q)$(2) -pthread $(3) $$(LDFLAGS) $$(filter %.o,$$^) $$(addprefix @,$$(filter %.flags,$$^)) -lcmocka -o $$@
+# ---- programs ------------------------------------------------------------------------------------
 
-build/$(1)/harness build/$(1)/toy:
-	$$(call say,link)
-	$$(Q)$(2) -pthread $(subst fuzzer-no-link,fuzzer,$(3)) $$(LDFLAGS) $$(filter %.o,$$^) \
-		$$(addprefix @,$$(filter %.flags,$$^)) -o $$@
-endef
+$B/etalon: $(tool:%.c=$B/%.o) $(checker:%.c=$B/%.o) $B/wrapped.o $(extra) \
+	$B/model/wide.o $B/jansson.flags $(interposed)
+$B/etalon: libraries = -Wl,--dynamic-list=$(interposed)
+$B/replay: $B/fuzz/harness.replay.o $(checker:%.c=$B/%.o) $B/wrapped.o $(extra)
+$B/harness: $B/fuzz/harness.o $(checker:%.c=$B/%.o) $B/wrapped.o $(extra)
+$B/toy: $B/fuzz/toy.o
+$B/toy-replay: $B/fuzz/toy.replay.o
+$B/stress: $B/tests/threads/stress.o $B/libetalon.a $(extra)
+$(examples:%=$B/%): $B/%: $B/%.o $B/libetalon.a $(extra)
+# The unit tests make such calls, too, and check what becomes of them.
+$(unit:%=$B/%): $B/%: $B/%.o $(checker:%.c=$B/%.o) $(loop:%.c=$B/%.o) $(seam:%.c=$B/%.o) \
+	$(wrap) $(extra)
+$(patsubst %.flags,$B/%,$(wildcard tests/unit/*.flags)): $B/%: %.flags
+$(unit:%=$B/%): libraries = -lcmocka
 
-$(eval $(call variant,default,$$(CC),$$(CFLAGS)))
-$(eval $(call variant,asan,$$(CLANG),-O1 -g -fsanitize=$(checked)))
-# Comparisons are not traced: the inputs hold no magic values, and tracing costs five times the run. What the checks themselves
-# do is not counted as coverage (fuzz/uncounted.txt).
-counted := -fno-sanitize-coverage=trace-cmp,indirect-calls -fsanitize-coverage-ignorelist=fuzz/uncounted.txt
-$(eval $(call variant,fuzz,$$(CLANG),-O2 -g -fsanitize=fuzzer-no-link $$(counted) -fsanitize=$(checked)))
-$(eval $(call variant,fuzz-bare,$$(CLANG),-O2 -g -fsanitize=fuzzer-no-link $$(counted)))
-$(eval $(call variant,afl,AFL_QUIET=1 $$(AFL_CC),-O2 -g -fsanitize=fuzzer-no-link -fsanitize=$(checked)))
-# The threads' stress test: with the compiler's race detector, and for Valgrind's two, to which the atomics have to be announced.
-$(eval $(call variant,tsan,$$(CLANG),-O1 -g -fsanitize=thread))
-$(eval $(call variant,helgrind,$$(CC),-O1 -g -gdwarf-4 -include tests/threads/annotate.h))
-$(eval $(call variant,drd,$$(CC),-O1 -g -gdwarf-4 -DANNOTATE_DRD -include tests/threads/annotate.h))
-# abort() would leave no counts: coverage/abort.c writes them first.
-# The kit compiles the lockstep driver a second time, which would count what the first does not reach.
-$(eval $(call variant,cov,gcc,-O0 -g --coverage -DETALON_WITHOUT_KIT,build/cov/coverage/abort.o))
+programs := $(addprefix $B/,etalon replay stress toy-replay harness toy $(examples) $(unit))
+$B/harness $B/toy: linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
+linked_with = $(flags)
 
--include $(wildcard build/*/*/*.d build/*/*/*/*.d)
+$(programs) $B/wrapped.o: Makefile
+$(programs):
+	$(call say,link)
+	$(Q)$(compiler) -pthread $(linked_with) $(LDFLAGS) $(filter %.o %.a,$^) \
+		$(addprefix @,$(filter %.flags,$^)) $(libraries) -o $@
+
+-include $(wildcard $B/*/*.d $B/*/*/*.d)
 
 .SECONDARY:
 .DELETE_ON_ERROR:
 .PHONY: FORCE
 FORCE:
 
-# ---- targets -------------------------------------------------------------------------------------------------------
+# ---- targets: a line "## name: what it does" above each, for `make help` -------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: subjects conform conform-publish conform-example help setup all test fuzz fuzz-corpus fuzz-time compare torture bench-lockstep bench-judge races soak faults faults-outside thread-faults coverage dispatch handover liveness explore explore-faults explore-sound spec check-format format install uninstall clean
+.PHONY: help setup all compile_commands.json check-format format clean
 
-help: ## list the targets
+## help: list the targets
+help:
 	@echo 'make TARGET…, of which there are:'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1~\2/p' Makefile | awk -F'~' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^## \([a-z_.-]*\): \(.*\)/  \1~\2/p' Makefile | \
+		awk -F'~' '{ printf "%-24s %s\n", $$1, $$2 }'
 
-setup: ## install what the checks need, where it is missing: Debian packages, and playwright-core into build/node
+## setup: install what the checks need, where it is missing: Debian packages, playwright-core
+setup:
 	@tests/setup.sh
-	@$(MAKE) --no-print-directory build/node/installed
+	@$(MAKE) build/node/installed
 
-all: $(addprefix build/default/,libetalon.a etalon $(examples)) ## build the library, the tool and the examples (the default)
+## all: build the library, the tool and the examples (the default); VARIANT=asan: with sanitizers
+all: $(addprefix $B/,libetalon.a etalon $(examples))
 
-test_programs := all $(addprefix build/asan/,etalon replay $(unit) $(examples)) build/default/replay build/default/tests/unit/test_operations \
-	build/fuzz/harness build/fuzz/committed.made \
-	build/fuzz/toy $(addprefix build/,default/stress asan/stress tsan/stress helgrind/stress drd/stress) subjects
+## compile_commands.json: write build/compile_commands.json, for clangd and its like
+compile_commands.json:
+	@mkdir -p build
+	@for file in $(sort $(loop) $(checker) $(seam) $(tool) fuzz/harness.c fuzz/toy.c \
+		$(addsuffix .c,$(unit) $(examples)) tests/threads/stress.c); do \
+		printf '{"directory":"%s","file":"%s","command":"%s -c %s"},\n' '$(CURDIR)' $$file \
+			"$$(echo '$(compile)' | sed 's/[\\"]/\\&/g')" $$file; \
+	done | sed '1s/^/[/; $$s/,$$/]/' >build/$@
+	@echo "build/$@: $$(wc -l <build/$@) files"
 
-test: $(test_programs) build/fuzz/seeds.made ## run all tests (up to 5 minutes), JOBS=N steps at a time
-	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' JOBS='$(JOBS)' tests/run
+## check-format: fail if clang-format would change a file
+check-format:
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(formatted)
 
-# ---- the report of a conformance run (tests/kit/REPORT.md)
+## format: let clang-format lay out the C files
+format:
+	$(Q)$(CLANG_FORMAT) -i $(formatted)
 
-build/node/installed: tests/suites/report/package.json tests/suites/report/package-lock.json
-	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
-	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >installed.log 2>&1 || \
-		{ cat installed.log >&2; exit 1; }
-	@mv $(@D)/installed.log $@
+## clean: remove build/
+clean:
+	@rm -rf build
+
+# ---- tests ---------------------------------------------------------------------------------------
+
+.PHONY: test test-report coverage spec
+
+## test: run all tests (up to 5 minutes), JOBS=N steps at a time
+test: build/node/installed build/seeds.made build/committed.made subjects all \
+	$(addprefix $B/,replay stress tests/unit/test_operations)
+	@$(MAKE) $(addprefix build/asan/,etalon replay stress $(unit) $(examples))
+	@$(MAKE) build/fuzz/harness build/fuzz/toy
+	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
+	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' \
+		JOBS='$(JOBS)' tests/run
+
+## test-report: open the page of a report in a real Chromium: every cell, phone and desk
+test-report: build/node/installed
+	@PYTHON=$(PYTHON) node tests/suites/report/report.test.mjs build/test/report
 
 report_inputs := $(addprefix build/test/report/,large.json medium.json hostile.json)
+test test-report: $(report_inputs)
 build/test/report/large.json: count := 160
 build/test/report/medium.json: count := 12
-build/test/report/large.json build/test/report/medium.json: tests/suites/report/generate.py spec/etalon.md $(wildcard spec/cases/*.trace)
+build/test/report/large.json build/test/report/medium.json: tests/suites/report/generate.py \
+	spec/etalon.md $(cases)
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) $< $@ $(count)
 build/test/report/hostile.json: tests/suites/report/hostile.py
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) $< $@
 
-test: build/node/installed $(report_inputs)
+build/node/installed: tests/suites/report/package.json tests/suites/report/package-lock.json
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier \
+		--loglevel=error >installed.log 2>&1 || { cat installed.log >&2; exit 1; }
+	@mv $(@D)/installed.log $@
 
-.PHONY: test-report
-test-report: build/node/installed $(report_inputs) ## open the page of a conformance report in a real Chromium: every cell, phone and desk, light and dark
-	@PYTHON=$(PYTHON) node tests/suites/report/report.test.mjs build/test/report
+## coverage: measure lines and branches of src/ and model/ that the tests reach, with their limits
+coverage: build/seeds.made
+	@$(MAKE) $(addprefix build/cov/,etalon replay $(unit) $(examples))
+	@coverage/run.sh build/cov
 
-# The conformance cases as fuzz inputs.
-build/fuzz/seeds.made: build/default/etalon $(wildcard spec/cases/*.trace)
+## spec: regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
+spec:
+	@$(PYTHON) spec/render.py
+
+# ---- random programs, and failing system calls ---------------------------------------------------
+
+.PHONY: fuzz fuzz-corpus fuzz-time compare torture bench-lockstep bench-judge
+
+# The conformance cases as fuzz inputs; the corpus that long runs have grown, which fuzz/corpus has
+# packed as traces.
+build/seeds.made: $B/etalon $(cases)
 	@rm -rf build/fuzz/seeds && mkdir -p build/fuzz/seeds
-	$(Q)build/default/etalon encode $(wildcard spec/cases/*.trace) --output build/fuzz/seeds
+	$(Q)$B/etalon encode $(cases) --output build/fuzz/seeds
+	@touch $@
+
+build/committed.made: fuzz/corpus.tar.gz $B/etalon
+	@rm -rf build/fuzz/committed build/fuzz/traces
+	@mkdir -p build/fuzz/committed build/fuzz/traces
+	$(Q)tar -xzf $< -C build/fuzz/traces && find build/fuzz/traces -name '*.trace' -print0 | \
+		xargs -0 -r -n 1000 $B/etalon encode --output build/fuzz/committed
 	@touch $@
 
 fuzz_programs_libfuzzer := build/fuzz/harness build/fuzz/toy
 fuzz_programs_afl := build/afl/harness build/afl/toy build/default/replay build/default/toy-replay
+fuzz fuzz-corpus fuzz-time: $B/etalon build/seeds.made build/committed.made
 
-# The corpus that long runs have grown, as fuzz inputs: fuzz/corpus has packed it as traces.
-build/fuzz/committed.made: fuzz/corpus.tar.gz build/default/etalon
-	@rm -rf build/fuzz/committed build/fuzz/traces && mkdir -p build/fuzz/committed build/fuzz/traces
-	$(Q)tar -xzf $< -C build/fuzz/traces && find build/fuzz/traces -name '*.trace' -print0 | \
-		xargs -0 -r -n 1000 build/default/etalon encode --output build/fuzz/committed
-	@touch $@
+## fuzz: random programs, loop against model, for FUZZ_SECONDS=60; ENGINE=afl JOBS=n KEEP_GOING=1
+fuzz:
+	@$(MAKE) $(fuzz_programs_$(ENGINE))
+	@ENGINE='$(ENGINE)' FUZZ_SECONDS='$(FUZZ_SECONDS)' JOBS='$(JOBS)' \
+		KEEP_GOING='$(KEEP_GOING)' fuzz/run
 
-fuzz_seeds := build/fuzz/seeds.made build/fuzz/committed.made
-
-fuzz: $(fuzz_programs_$(ENGINE)) build/default/etalon $(fuzz_seeds) ## random programs, loop against model, for FUZZ_SECONDS=60; ENGINE=libfuzzer or afl, JOBS=n processes, KEEP_GOING=1 goes on after a difference
-	@ENGINE='$(ENGINE)' FUZZ_SECONDS='$(FUZZ_SECONDS)' JOBS='$(JOBS)' KEEP_GOING='$(KEEP_GOING)' fuzz/run
-
-fuzz-corpus: build/fuzz/harness build/default/etalon $(fuzz_seeds) ## merge build/fuzz/corpus, and MERGE='FOLDER…' of other machines, into the committed corpus
+## fuzz-corpus: merge build/fuzz/corpus, and MERGE='FOLDER…', into the committed corpus
+fuzz-corpus:
+	@$(MAKE) build/fuzz/harness
 	@fuzz/corpus $(MERGE)
 
-fuzz-time: build/fuzz/harness build/default/etalon $(fuzz_seeds) ## seconds until the fuzzer finds mends taken back and seeded faults; FUZZ_TIME='--empty NAME…' chooses
+## fuzz-time: seconds until the fuzzer finds what is known; FUZZ_TIME='--empty NAME…' chooses
+fuzz-time:
+	@$(MAKE) build/fuzz/harness
 	@$(PYTHON) tests/suites/fuzz_time.py $(FUZZ_TIME)
 
-compare: build/default/etalon ## the cases and COMPARE_PROGRAMS=10000 random programs on the simulated and the real kernel: no difference
-	@build/default/etalon compare --random $(COMPARE_PROGRAMS) --seed $(COMPARE_SEED) $(wildcard spec/cases/*.trace)
+## compare: cases, COMPARE_PROGRAMS=10000 random programs: simulated and real kernel do the same
+compare: $B/etalon
+	@$B/etalon compare --random $(COMPARE_PROGRAMS) --seed $(COMPARE_SEED) $(cases)
 
-torture: build/default/etalon build/fuzz/seeds.made ## every case and seed again for each system call that can fail, with that call failing
+## torture: every case and seed again for each system call that can fail, with that call failing
+torture: $B/etalon build/seeds.made
 	@mkdir -p build/report
-	@build/default/etalon torture --expect tests/suites/errors.expected --report build/report \
-		$(wildcard spec/cases/*.trace) build/fuzz/seeds/* $(wildcard fuzz/seeds/*)
+	@$B/etalon torture --expect tests/suites/errors.expected --report build/report \
+		$(cases) build/fuzz/seeds/* $(wildcard fuzz/seeds/*)
 
-races: $(addprefix build/,tsan/stress helgrind/stress drd/stress) ## the threads' stress test under ThreadSanitizer (RACE_OPERATIONS=20000000, over 10 million hand-overs), helgrind and drd
-	@tests/threads/races.sh $(RACE_OPERATIONS)
-
-soak: build/default/stress build/asan/stress ## the threads' stress test for SOAK_SECONDS=600: nothing lost, nothing twice, nothing leaked
-	@tests/threads/soak.sh $(SOAK_SECONDS)
-
-bench-lockstep: build/fuzz/harness build/fuzz/toy build/fuzz-bare/harness build/fuzz-bare/toy build/fuzz/seeds.made ## commands per second of the fuzz harness, next to a toy
+## bench-lockstep: commands per second of the fuzz harness, next to a toy
+bench-lockstep: build/seeds.made
+	@$(MAKE) build/fuzz/harness build/fuzz/toy
+	@$(MAKE) build/fuzz-bare/harness build/fuzz-bare/toy
 	@fuzz/bench.sh
 
-bench-judge: build/default/etalon build/default/tests/examples/record ## events per second of `etalon judge`, on a million events
-	@build/default/tests/examples/record --rounds 30000 --timers 40 >build/judge.ndjson
-	@wc -l <build/judge.ndjson && bash -c 'time build/default/etalon judge build/judge.ndjson'
+## bench-judge: events per second of `etalon judge`, on a million events
+bench-judge: $B/etalon $B/tests/examples/record
+	@$B/tests/examples/record --rounds 30000 --timers 40 >build/judge.ndjson
+	@wc -l <build/judge.ndjson && bash -c 'time $B/etalon judge build/judge.ndjson'
 
-faults: ## break the loop on purpose, one fault at a time, and show which check finds it (about 10 minutes)
+# ---- threads -------------------------------------------------------------------------------------
+
+.PHONY: races soak
+
+## races: the threads' stress test under ThreadSanitizer, RACE_OPERATIONS=20000000; helgrind; drd
+races:
+	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
+	@tests/threads/races.sh $(RACE_OPERATIONS)
+
+## soak: the threads' stress test for SOAK_SECONDS=600: nothing lost, nothing twice, nothing leaked
+soak:
+	@$(MAKE) build/default/stress build/asan/stress
+	@tests/threads/soak.sh $(SOAK_SECONDS)
+
+# ---- faults that are made on purpose -------------------------------------------------------------
+
+.PHONY: faults faults-outside thread-faults explore-faults
+
+## faults: break the loop, one fault at a time, and show which check finds it (10 minutes)
+faults:
 	@tests/suites/faults.py
 
-faults-outside: build/default/etalon ## break the loop on purpose, and show which case tells it to who sees only what a caller sees (1 minute)
+## faults-outside: the same for the judge of other loops, who sees what a caller sees (1 minute)
+faults-outside: $B/etalon
 	@tests/suites/faults.py --outside
 
-thread-faults: build/default/etalon build/asan/tests/unit/test_pool $(addprefix build/,default/stress asan/stress tsan/stress) ## break on purpose what crosses threads, and show which check finds it (about 20 minutes)
+## thread-faults: break what crosses threads, and show which check finds it (20 minutes)
+thread-faults:
+	@$(MAKE) build/default/etalon build/default/stress
+	@$(MAKE) build/asan/tests/unit/test_pool build/asan/stress
+	@$(MAKE) build/tsan/stress
 	@tests/threads/faults.py
 
-coverage: $(addprefix build/cov/,etalon replay $(unit) $(examples)) build/fuzz/seeds.made ## line and branch coverage of src/ and model/, with its limits
-	@coverage/run.sh build/cov
+## explore-faults: break the loop, and let Spin find it, with the shortest program that shows it
+explore-faults:
+	@model/spin/explore_faults.py
 
-# The adapters whose loops are installed; the others are named.
-subjects: FORCE
+# ---- other people's loops ------------------------------------------------------------------------
+
+.PHONY: subjects conform conform-publish conform-example
+
+## subjects: build the adapters whose loops are installed; the others are named
+subjects:
 	@mkdir -p build/subjects && rm -f build/subjects/*.so
 	$(Q)status=0; for adapter in $(adapters); do \
 		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/kit/build.sh $$adapter \
 			build/subjects/$$(basename $$adapter .c).so || status=1; done; exit $$status
 
-conform: build/default/etalon subjects ## hold every loop that is installed against the law: the matrix, and build/report/conform.html, .tap, .json (SUBJECTS='./my.so …' adds yours, LIBXEV=/prefix names one)
+## conform: check every loop that is installed against the law: the matrix; also SUBJECTS=./my.so
+conform: $B/etalon subjects
 	@mkdir -p build/report
-	$(Q)build/default/etalon check --matrix --gate etalon --random $(CONFORM_RANDOM) --json build/report/conform.full.json \
-		--html build/report/conform.html --tap build/report/conform.tap --summary build/report/conform.json build/subjects/*.so $(SUBJECTS); \
-	status=$$?; test $$status = 2 || echo '# every cell with its case: build/report/conform.html'; exit $$status
+	$(Q)build/default/etalon check --matrix --gate etalon --random $(CONFORM_RANDOM) \
+		--json build/report/conform.full.json --html build/report/conform.html \
+		--tap build/report/conform.tap --summary build/report/conform.json \
+		build/subjects/*.so $(SUBJECTS); status=$$?; \
+	test $$status = 2 || echo '# every cell with its case: build/report/conform.html'; exit $$status
 
-conform-publish: ## publish what make conform has found: spec/results.json and the matrix in spec/errata.md
+## conform-publish: publish what make conform has found: spec/results.json, spec/errata.md
+conform-publish:
 	@tests/kit/publish.py
 
-conform-example: build/default/etalon ## the example of tests/kit/ADAPTERS.md: a loop of a hundred lines, with its adapter
+## conform-example: the example of tests/kit/ADAPTERS.md: a loop of a hundred lines, its adapter
+conform-example: $B/etalon
 	@tests/kit/examples/run.sh
 
-handover: ## prove with Spin that the pool's hand-over and the wake-ups lose nothing and touch nothing too late (model/spin/HANDOVER.md; 1 min)
+# ---- searches with Spin (model/spin/README.md) ---------------------------------------------------
+
+.PHONY: handover liveness dispatch explore explore-sound
+
+## handover: prove that the pool's hand-over and the wake-ups lose nothing (1 minute)
+handover:
 	@model/spin/handover.py
 
-liveness: ## ask Spin whether all that the law says ends does end, under a fair world (model/spin/LIVENESS.md; some minutes)
+## liveness: ask whether all that the law says ends does end, under a fair world (some minutes)
+liveness:
 	@model/spin/liveness.py
 
-dispatch: ## ask Spin about the dispatch of an epoll loop: a crash, a livelock, or neither (spec/errata.md; 20 s)
+## dispatch: ask about the dispatch of an epoll loop: a crash, a livelock, or neither (20 s)
+dispatch:
 	@model/spin/run.sh
 
-explore: build/default/etalon ## every program of SCOPE=default on loop and model with Spin, to the fixpoint (9 min); SWARM=n writes n jobs instead
+## explore: every program of SCOPE=default on loop and model (9 minutes); SWARM=n writes n jobs
+explore: $B/etalon
 	@SWARM='$(SWARM)' EXPLORE_DEFINES='$(EXPLORE_DEFINES)' model/spin/explore.sh $(SCOPE)
 
-explore-faults: ## break the loop on purpose, one fault at a time, and let Spin find it, with the shortest program that shows it
-	@model/spin/explore_faults.py
+## explore-sound: the search with and without abstraction, 4 or 5 commands deep: the same is seen
+explore-sound: $B/etalon
+	@model/spin/explore_sound.sh small:5 closes:4:13 times:4 refusals:4 single:4 waits:4 copies:4 \
+		sends:5:12
 
-explore-sound: build/default/etalon ## the search with and without abstraction, 4 or 5 commands deep: what can be observed must be the same
-	@model/spin/explore_sound.sh small:5 closes:4:13 times:4 refusals:4 single:4 waits:4 copies:4 sends:5:12
+# ---- installing ----------------------------------------------------------------------------------
 
-spec: ## regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
-	@$(PYTHON) spec/render.py
+.PHONY: install uninstall
 
-check-format: ## fail if clang-format would change a file
-	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(formatted)
-
-format: ## let clang-format lay out the C files
-	$(Q)$(CLANG_FORMAT) -i $(formatted)
-
-# What is installed beside the library and the tool, and where. Each function of a page in section 3 is a page of that name.
-share := $(DESTDIR)$(PREFIX)/share
+VERSION = $(shell sed -n 's/^#define ET_VERSION "\(.*\)"/\1/p' src/etalon.h)
+prefix := $(DESTDIR)$(PREFIX)
+share := $(prefix)/share
+# Each function of a page in section 3 is a page of that name.
 man3 := $(sort $(wildcard src/man/*.3))
 man3_functions = $(sort $(shell sed -n '/^\.Sh LIBRARY/q; s/^\.Nm \(et_[a-z_]*\).*/\1/p' $(1)))
 # What the pages link to is installed with them, and any other link becomes plain text.
 doc := $(share)/doc/etalon
 doc_files := tests/kit/ADAPTERS.md tests/kit/RUNNER.md spec/trace-format.md
-doc_links := s,](\(\.\./\.\./spec/etalon\.md\|etalon\.md\)),](../../etalon/etalon.md),g; s,](\.\./\.\./spec/trace-format\.md,](trace-format.md,g; \
-	s,\[\([^]]*\)\](\.\./\(\.\./spec\|tests\|[^./]\)[^)]*),\1,g; s,](etalon_subject\.h),](../../../include/etalon_subject.h),g
-report_files := $(addprefix tests/kit/,report.py report_data.py report_text.py report_trace.py report.css report.js)
+doc_links := s,](\(\.\./\.\./spec/etalon\.md\|etalon\.md\)),](../../etalon/etalon.md),g; \
+	s,](\.\./\.\./spec/trace-format\.md,](trace-format.md,g; \
+	s,\[\([^]]*\)\](\.\./\(\.\./spec\|tests\|[^./]\)[^)]*),\1,g; \
+	s,](etalon_subject\.h),](../../../include/etalon_subject.h),g
+report_files := $(addprefix tests/kit/,report.py report_data.py report_text.py report_trace.py \
+	report.css report.js)
+headers := src/etalon.h src/etalon_vocabulary.h tests/kit/etalon_subject.h
 
-install: build/default/libetalon.a build/default/etalon ## install library, headers, tool, manual pages, completion, how to write an adapter: PREFIX=/usr/local, DESTDIR=
-	@mkdir -p '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/include' '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(share)/etalon/cases' \
-		'$(share)/man/man1' '$(share)/man/man3' '$(share)/bash-completion/completions' '$(share)/zsh/site-functions' '$(doc)/examples' '$(doc)/adapters'
-	$(Q)install -m 755 build/default/etalon '$(DESTDIR)$(PREFIX)/bin/etalon'
-	$(Q)install -m 644 src/etalon.h src/etalon_vocabulary.h tests/kit/etalon_subject.h '$(DESTDIR)$(PREFIX)/include/'
-	$(Q)install -m 644 build/default/libetalon.a '$(DESTDIR)$(PREFIX)/lib/libetalon.a'
-	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/etalon.pc.in >'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc'
+## install: the library, the tool, manual pages, how to write an adapter: PREFIX=/usr/local DESTDIR=
+install: $B/libetalon.a $B/etalon
+	@mkdir -p '$(prefix)/bin' '$(prefix)/include' '$(prefix)/lib/pkgconfig' \
+		'$(share)/etalon/cases' '$(share)/man/man1' '$(share)/man/man3' '$(doc)/examples' \
+		'$(doc)/adapters' '$(share)/bash-completion/completions' '$(share)/zsh/site-functions'
+	$(Q)install -m 755 $B/etalon '$(prefix)/bin/etalon'
+	$(Q)install -m 644 $(headers) '$(prefix)/include/'
+	$(Q)install -m 644 $B/libetalon.a '$(prefix)/lib/libetalon.a'
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' src/etalon.pc.in \
+		>'$(prefix)/lib/pkgconfig/etalon.pc'
 	$(Q)install -m 644 $(report_files) spec/etalon.md '$(share)/etalon/'
-	$(Q)rm -f '$(share)/etalon/cases/'*.trace && install -m 644 spec/cases/*.trace '$(share)/etalon/cases/'
-	$(Q)$(foreach page,$(doc_files),sed '$(doc_links)' $(page) >'$(doc)/$(notdir $(page))' &&) chmod 644 '$(doc)/'*.md
-	$(Q)install -m 644 $(wildcard tests/kit/examples/tiny_*) '$(doc)/examples/' && install -m 644 $(adapters) '$(doc)/adapters/'
+	$(Q)rm -f '$(share)/etalon/cases/'*.trace
+	$(Q)install -m 644 $(cases) '$(share)/etalon/cases/'
+	$(Q)$(foreach page,$(doc_files),sed '$(doc_links)' $(page) >'$(doc)/$(notdir $(page))' &&) \
+		chmod 644 '$(doc)/'*.md
+	$(Q)install -m 644 $(wildcard tests/kit/examples/tiny_*) '$(doc)/examples/'
+	$(Q)install -m 644 $(adapters) '$(doc)/adapters/'
 	$(Q)install -m 644 tests/tool/etalon.1 '$(share)/man/man1/'
 	$(Q)install -m 644 $(man3) '$(share)/man/man3/'
-	$(Q)$(foreach page,$(man3),$(foreach name,$(filter-out $(basename $(notdir $(page))),$(call man3_functions,$(page))),\
+	$(Q)$(foreach page,$(man3),$(foreach name,\
+		$(filter-out $(basename $(notdir $(page))),$(call man3_functions,$(page))),\
 		echo '.so man3/$(notdir $(page))' >'$(share)/man/man3/$(name).3' &&)) :
-	$(Q)install -m 644 tests/tool/completion/etalon.bash '$(share)/bash-completion/completions/etalon'
+	$(Q)install -m 644 tests/tool/completion/etalon.bash \
+		'$(share)/bash-completion/completions/etalon'
 	$(Q)install -m 644 tests/tool/completion/_etalon '$(share)/zsh/site-functions/_etalon'
 
-uninstall: ## remove what install has installed
-	$(Q)rm -f '$(DESTDIR)$(PREFIX)/bin/etalon' '$(DESTDIR)$(PREFIX)/include/etalon.h' \
-		'$(DESTDIR)$(PREFIX)/include/etalon_vocabulary.h' '$(DESTDIR)$(PREFIX)/include/etalon_subject.h' '$(DESTDIR)$(PREFIX)/lib/libetalon.a' \
-		'$(DESTDIR)$(PREFIX)/lib/pkgconfig/etalon.pc' '$(share)/man/man1/etalon.1' '$(share)/man/man3/etalon.h.3' \
-		$(foreach page,$(man3),$(foreach name,$(call man3_functions,$(page)),'$(share)/man/man3/$(name).3')) \
+## uninstall: remove what install has installed
+uninstall:
+	$(Q)rm -f '$(prefix)/bin/etalon' '$(prefix)/lib/libetalon.a' \
+		'$(prefix)/lib/pkgconfig/etalon.pc' \
+		$(foreach file,$(notdir $(headers)),'$(prefix)/include/$(file)') \
+		'$(share)/man/man1/etalon.1' '$(share)/man/man3/etalon.h.3' \
+		$(foreach page,$(man3),$(foreach name,$(call man3_functions,$(page)),\
+			'$(share)/man/man3/$(name).3')) \
 		'$(share)/bash-completion/completions/etalon' '$(share)/zsh/site-functions/_etalon' \
-		$(foreach file,$(notdir $(report_files)) etalon.md,'$(share)/etalon/$(file)') '$(share)/etalon/cases/'*.trace \
-		$(foreach page,$(notdir $(doc_files)),'$(doc)/$(page)') '$(doc)/examples/tiny_'* $(foreach each,$(notdir $(adapters)),'$(doc)/adapters/$(each)')
-	$(Q)rmdir '$(share)/etalon/cases' '$(share)/etalon' '$(doc)/examples' '$(doc)/adapters' '$(doc)' 2>/dev/null || :
-
-clean: ## remove build/
-	@rm -rf build
+		$(foreach file,$(notdir $(report_files)) etalon.md,'$(share)/etalon/$(file)') \
+		'$(share)/etalon/cases/'*.trace '$(doc)/examples/tiny_'* \
+		$(foreach file,$(notdir $(doc_files)),'$(doc)/$(file)') \
+		$(foreach file,$(notdir $(adapters)),'$(doc)/adapters/$(file)')
+	$(Q)rmdir '$(share)/etalon/cases' '$(share)/etalon' '$(doc)/examples' '$(doc)/adapters' \
+		'$(doc)' 2>/dev/null || :
 
 endif

@@ -1845,8 +1845,8 @@ static void *wake_up_there(void *unused) {
 static void there(void *(*start)(void *), void *argument) {
     pthread_t thread;
     bool before = interpose_inside(false);
-    if (__real_pthread_create(&thread, NULL, start, argument) == 0)
-        __real_pthread_join(thread, NULL);
+    if (pthread_create(&thread, NULL, start, argument) == 0)
+        pthread_join(thread, NULL);
     (void)interpose_inside(before);
 }
 

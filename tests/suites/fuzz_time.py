@@ -85,7 +85,7 @@ def main():
     if options.list or options.check:
         print("\n".join(c[0] for c in chosen) if options.list else f"{len(chosen)} have their text")
         return 0
-    targets = [f"build/fuzz/{name}" for name in ("harness", "seeds.made", "committed.made")]
+    targets = ["build/fuzz/harness", "build/seeds.made", "build/committed.made"]
     subprocess.run(["make", "-s", *targets], cwd=faults.ROOT, check=True, stdout=subprocess.DEVNULL)
     faults.copy_tree(WORK, ["fuzz"])
     starts = ["committed", "empty"] if options.empty else ["committed"]
