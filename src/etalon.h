@@ -23,6 +23,9 @@
 
 #include "etalon_vocabulary.h"
 
+#define ET_VERSION       "0.1.0"     /* of this library, and of all that comes with it */
+#define ET_SPECIFICATION "1.0-draft" /* the version of the law (spec/etalon.md) that it keeps */
+
 /* Fields that several threads use at once. C++ does not look into them. */
 #ifdef __cplusplus
 extern "C" {

@@ -7,11 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../src/etalon.h"
 #include "check.h"
-
-#ifndef ETALON_VERSION
-#define ETALON_VERSION "0.1.0"
-#endif
 
 /* ---- the law --------------------------------------------------------------------------------- */
 
@@ -284,10 +281,11 @@ void report_full(FILE *out, const void *what) {
     struct tm utc;
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     fprintf(out,
-            "{\"etalon\":\"%s\",\"spec\":\"1.0-draft\",\"abi\":%d,\"created\":\"%s\",\"seed\":%llu,"
+            "{\"etalon\":\"%s\",\"spec\":\"" ET_SPECIFICATION
+            "\",\"abi\":%d,\"created\":\"%s\",\"seed\":%llu,"
             "\"random\":%llu,"
             "\"strict\":%s,\n\"clauses\":[",
-            ETALON_VERSION, ETALON_SUBJECT_ABI, created, (unsigned long long)check->seed,
+            ET_VERSION, ETALON_SUBJECT_ABI, created, (unsigned long long)check->seed,
             (unsigned long long)check->random, check->strict ? "true" : "false");
     for (unsigned i = 0; i < check->law.clauses; i++) {
         const struct law_clause *c = &check->law.clause[i];

@@ -3,6 +3,7 @@
  * or the output cannot be written; no file is ever left half-written. */
 #include "../../fuzz/driver/lockstep.h"
 #include "../../model/program.h"
+#include "../../src/etalon.h"
 #include "compare.h"
 #include "../kit/check.h"
 #include "judge.h"
@@ -25,9 +26,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef ETALON_VERSION
-#define ETALON_VERSION "0.1.0"
-#endif
 #define FILE_SIZE_MAX (1 << 20)
 #define BAD_INPUT     2
 
@@ -609,7 +607,7 @@ int main(int argc, char **argv) {
     struct options options = {.world = &world_simulated};
     int letter;
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
-        puts("etalon " ETALON_VERSION ", specification 1.0-draft");
+        puts("etalon " ET_VERSION ", specification " ET_SPECIFICATION);
         return 0;
     }
     for (int fd = STDERR_FILENO + 1; fd < 64;

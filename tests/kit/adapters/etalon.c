@@ -259,11 +259,7 @@ static int async_wait(void *of, uint32_t c, uint32_t a, uint32_t userdata, int h
 }
 
 static const char *version(void) {
-#ifdef ETALON_VERSION
-    return ETALON_VERSION;
-#else
-    return "0.1.0";
-#endif
+    return ET_VERSION;
 }
 
 #define CALLS                                                                                      \
