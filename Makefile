@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Etalon's build. `make help` lists the targets, `make V=1 …` shows the commands.
 #
 # Everything that is built is under build/: a folder for each variant, which is a way of compiling

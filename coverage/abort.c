@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Linked into the coverage build alone: a program that ends by abort() would leave no counts, so
  * they are written first. The programs of tests that expect an abort are counted that way, too. */
 #include <signal.h>

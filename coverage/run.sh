@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Measures what the tests reach in src/, and in model/ with the driver (fuzz/driver/lockstep.c): lines and
 # branches, by gcov and lcov. Called by `make coverage`.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # How fast lockstep is: commands per second of the harness and of the toy, with the sanitizers and without, one after the
 # other on one core and on copies of the same corpus. Called by `make bench-lockstep`; BENCH_SECONDS each (5).
 set -u

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The fuzz target: every input is a program, which must run on the loop and on the model without a
  * difference. One source for libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and, with
  * -DETALON_REPLAY, for replaying files or folders. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The yardstick of the lockstep harness: a toy target of up to 50 operations on a small binary heap
  * for each input.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The law of spec/etalon.md as an executable state machine; model.h says how it is driven.
  *
  * Between two observations the model passes by itself through everything that the law determines

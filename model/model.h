@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The law of spec/etalon.md as a pure state machine: no clock, no I/O, no allocation, no pointer.
  *
  * Whoever drives it says each call, and each thing that the subject is seen to do, by model_step.

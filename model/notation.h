@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The words of the text notation (spec/trace-format.md), once for the writer (program.c) and the
  * reader (trace.c). Private to these two files. */
 #ifndef ETALON_NOTATION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The binary notation of programs, and their commands as text (spec/trace-format.md). For the
  * fuzzers, the driver, the tests and trace.c.
  *

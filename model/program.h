@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program: the commands that a case, a fuzz input or a counterexample performs, and its two
  * notations.
  *

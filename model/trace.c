@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads and writes traces: programs as text, with what must be seen when they run
  * (spec/trace-format.md).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What other threads may do: raise a counter. The wake-up of a loop and the async are both an eventfd whose owner may close it at any
  * time, and a write that comes too late must not reach a descriptor that was given the same number since. ET-… are clauses of
  * spec/etalon.md.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Descriptors and the kernel phase: who waits for what, what the kernel has been told, and what it reports. For the files of
  * src/ only.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* etalon.h: a small completion-based event loop for Linux, held against the Etalon specification.
  *
  *   loop          et_loop_init  et_loop_deinit  et_loop_run  et_loop_tick  et_loop_stop  et_loop_stopped

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The words that the loop, the model and every test share: states, operations, actions, run modes.
  * Nothing here depends on the loop; anybody may include it. */
 #ifndef ETALON_VOCABULARY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the loop share. Private: nobody outside src/ includes it, but the tests that look inside. The functions are
  * called eti_… because the linker does not know private from public. */
 #ifndef ETALON_INTERNAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loop itself: its life, its two queues, the calls that move a completion through its states, and the rounds.
  * The public functions here are documented in etalon.h; ET-… are clauses of spec/etalon.md. */
 #include "internal.h"

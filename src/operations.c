@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What each of the sixteen operations does when it is started and when its descriptor is reported ready. For the files
  * of src/ only. */
 #include "internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The thread pool, and the way of a completion through it: queued, executing, handed over. The loop's side of it is at the end. ET-… are
  * clauses of spec/etalon.md.
  *

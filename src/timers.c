@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time and timers: an intrusive pairing heap, ordered by deadline and then by the order of starting, so that equal
  * deadlines fire in that order. No allocation; any element can be removed. For the files of src/ only. */
 #include "internal.h"

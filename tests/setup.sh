@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Installs the Debian packages that the checks need, where they are missing; silent when all are there. `make all` needs
 # none of them. Called by `make setup`.
 set -eu

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random programs (lively.h). Three kinds: written from scratch by somebody who knows what belongs
  * together (a socket that has a listener, a transfer on what can transfer, a peer that acts, a
  * tick); a given program changed in places; and what random bytes decode to, which knows nothing

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random programs in which much happens, of nothing but what the real kernel can do too. For
  * tests/tool/compare.c. */
 #ifndef ETALON_LIVELY_H

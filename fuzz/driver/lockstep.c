@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lockstep driver (lockstep.h). Every call is made on the model and on the loop and compared;
  * whatever the loop asks of the kernel, and every callback, is put before the model at once. After
  * each of these the abstraction of the loop must equal the model: states, deadlines, both queues in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lockstep driver: runs a program on the loop and on the model side by side, and stops at the
  * first difference. It knows both; nobody in src/ or in the model knows it. Not reentrant: one
  * program at a time in a process. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The shrinker (shrink.h): takes commands away, in ever smaller pieces, then makes their numbers
  * small. */
 #include "shrink.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Makes a program shorter as long as it still shows what it is kept for. For the commands of the
  * tool (tests/tool/etalon.c, tests/tool/compare.c). */
 #ifndef ETALON_SHRINK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which call may fail with what, and the one that has to (torture.h).
  *
  * The table holds what section 2 of the manual pages documents for the call and the kind of file

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Torture: one chosen system call of the loop fails, or that one and others after it. world/wrap.c
  * asks here before each call that can fail; the tool chooses. A point is a call, with the
  * file behind its descriptor, for which a manual page allows an errno; points are counted from 1 in

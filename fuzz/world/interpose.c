@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The calls of a subject that reach Linux through the C library's names (interpose.h). The tool
  * exports these definitions (interposed.list), and a shared object that is loaded into it binds to
  * them instead of the C library's.

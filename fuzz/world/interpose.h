@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The C library's calls for time and waiting, and those that a judge wants to see, as a subject
  * meets them (interpose.c). */
 #ifndef ETALON_INTERPOSE_H

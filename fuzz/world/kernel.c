@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A simulated Linux: pipes, AF_UNIX sockets, eventfd, timerfd, a regular file and epoll, as far as
  * the loop can see them. It implements world_simulated of fuzz/world/world.h; its system calls are
  * reached through fuzz/world/wrap.c.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What stands behind the wrapped system calls while a world is begun: the simulated kernel
  * (kernel.c) or the real one with virtual time (real_world.c). wrap.c turns the
  * loop's calls into calls of this table, tells the observer of world.h, and plays the wait.

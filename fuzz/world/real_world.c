@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The real Linux with virtual time: world_real of fuzz/world/world.h. Descriptors, system calls and
  * epoll are real; the clock stands still except where a wait or a command moves it, and nothing
  * sleeps (fuzz/world/wrap.c plays the waits).

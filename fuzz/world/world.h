@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The seam between the lockstep driver and whatever plays the kernel: the simulated one (fuzz/) or
  * the real one with virtual time (tests/). The driver commands the world and is told what the loop
  * asked of it. */

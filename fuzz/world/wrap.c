@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The system calls of the loop, by the linker's --wrap (the options are in wrap.flags).
  * Without a world they pass through to Linux; inside one they go to its kernel (kernel.h), and
  * the observer is told of each.

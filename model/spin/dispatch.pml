@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The dispatch of an epoll loop: what happens between epoll_wait and the callback. One model, four variants; spec/errata.md
  * explains it, run.sh judges it (`make dispatch`).
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The exhaustive search (make explore): what Spin's pan knows of the loop, the model and the
  * simulated kernel, and what the two files that look inside them tell each other. README.md says
  * how it works; the scope below can be set by -D. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every program of a small scope, on the loop's own object code and on the model (README.md; called by explore.sh).
  *
  * All that happens is in C (explore_loop.c): explore_take(i) goes on in the i-th of explore_head->options ways. Concrete memory is saved

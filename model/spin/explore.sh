@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Explores every program of a scope on loop and model with Spin, to the fixpoint. Called by `make explore` (README.md), by the tests,
 # and by explore_faults.py.
 #

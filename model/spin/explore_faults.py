@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Breaks the loop on purpose, one fault of tests/suites/faults.py at a time, and lets Spin search for it. Called by `make explore-faults`.
 
 usage: explore_faults.py [NAME...]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The exhaustive search: the simulated kernel seen from inside. Includes its source, because the
  * search has to save, restore and abstract its tables; what the loop calls is the same code as
  * everywhere. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The exhaustive search: performs one step of a program on loop and model, and abstracts what they
  * have become. Called by Spin's pan (explore.pml). Includes the lockstep driver's source, because
  * it performs single commands and has to save, restore and abstract the driver's memory; the loop

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Whether the abstraction of `make explore` can be trusted: the same scope, cut off after some commands, once with the abstract state matched
 # and once with all concrete memory matched and no command left out. The sets of what can be observed must be the same: all sequences of
 # calls with their results and of callbacks with theirs, up to names. Called by `make explore-sound`.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether states that the search takes for one go on alike. A random walk through the scope; each
  * time it meets an abstract state again, with other memory behind it, all steps are taken from
  * both, and what comes of them must be the same: the abstract states, what is observed on the way,

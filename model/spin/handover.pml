@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The way of a completion through the pool, and every wake-up: threads, hand-over, eventfd, waiting loop, deinit. HANDOVER.md
  * explains it, handover.py judges it (`make handover`).
  *

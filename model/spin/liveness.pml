@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The law's lifecycle and its round, and what must come to an end. LIVENESS.md explains it, liveness.py judges it (`make liveness`).
  *
  * Five completions: a noop, a timer, two operations that wait on one descriptor, a cancel. A program adds some of them and calls

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Asks Spin what dispatch.pml holds: a crash, a livelock, or neither, for each variant of the dispatch (spec/errata.md).
 # Called by `make dispatch`.
 #

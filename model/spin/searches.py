@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the scripts of the Promela models share: one search with Spin is one Search; run() makes them, prints the table of verdicts,
 and writes the report.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Copies files through the thread pool, with a progress bar, while a timer keeps ticking; says at
  * the end how late the ticks were. Reading and writing a file blocks whoever does it, whatever the
  * descriptor's mode: here that is a pool thread, and the loop goes on.

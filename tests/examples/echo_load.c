@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* echo_load: drives echo_server with many connections from one loop, and checks every byte that
  * comes back.
  *

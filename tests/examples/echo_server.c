@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* echo_server: a TCP server on the loopback interface that sends back what it receives, to many
  * connections at once.
  *

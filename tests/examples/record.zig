@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! How a program in Zig records what its event loop does, for `etalon judge`: spec/trace-format.md, section 3. (Zig 0.11;
 //! `zig run record.zig > FILE.ndjson`.) The loop here is a toy with timers only, and what matters is `Recorder`: with a loop such
 //! as libxev, call it where the program adds, cancels and deletes completions, first and last thing in each callback, and

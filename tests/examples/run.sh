@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Runs the echo server and its load against each other, everything on the loopback interface, and the copy of files. Prints TAP.
 #
 #   tests/examples/run.sh [DIRECTORY OF THE PROGRAMS]        (build/default/tests/examples)

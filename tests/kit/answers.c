@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What Linux can have answered (answers.h): the manual's list of errors for each operation, each
  * with what has to be so for it. */
 #ifndef ETALON_WITHOUT_KIT

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What Linux can have answered to an operation, as far as what its descriptor is now tells: for the
  * judge from outside. */
 #ifndef ETALON_ANSWERS_H

@@ -1,13 +1,14 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds one adapter into a shared object: tests/kit/build.sh ADAPTER.c OUT.so. Called by `make conform`.
 #
-# The first line of an adapter says how: "Build:" and the flags ($(pkg-config …) is asked, $(LIBXEV) is the variable of that name),
+# The first line of an adapter with "Build:" says how: that word and the flags ($(pkg-config …) is asked, $(LIBXEV) is the variable of that name),
 # and before that "Compiler:" when it has to be a certain one. When the loop's header or library is not there, a line says so, OUT.so does
 # not come about, and the status is 0: the subject is skipped. Anything else that goes wrong is an error, status 1.
 adapter=$1 out=$2
 name=$(basename "$adapter" .c)
 rm -f "$out"
-head=$(head -n 1 "$adapter")
+head=$(grep -m 1 "Build:" "$adapter")
 flags=$(printf '%s\n' "$head" | sed -n 's/.*Build: *\(.*\)$/\1/p' | sed 's,\*/ *$,,')
 compiler=$(printf '%s\n' "$head" | sed -n 's/.*Compiler: *\([a-z0-9-]*\).*/\1/p')
 case $flags in

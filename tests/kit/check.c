@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `etalon check`: holds loops that are given as adapters against the law (RUNNER.md is the
  * contract). Reads the cases, runs each on each subject in a process of its own (process.c), and
  * tells: the test-anything protocol or a matrix on the terminal, JSON for the rest (report.c). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A whole check, as its outputs see it (check.c, report.c). */
 #ifndef ETALON_CHECK_H
 #define ETALON_CHECK_H

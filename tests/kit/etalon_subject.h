@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* etalon_subject.h: how an event loop is shown to `etalon check`. ABI version 1.
  *
  * An adapter is one C file that includes this header and nothing else of Etalon, and exports one symbol:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What both judges and the runner need: the names of the capabilities, which clauses can be judged
  * from outside, what a program needs of a subject, and the events of a run. */
 #ifndef ETALON_WITHOUT_KIT

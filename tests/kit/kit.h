@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the parts of the conformance kit share: one run of one program on one subject, in a process
  * of its own. Private to tests/kit/. The contract that these parts keep is RUNNER.md. */
 #ifndef ETALON_KIT_H

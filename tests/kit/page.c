@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The page of `etalon check --html` (check.h), which report.py makes, and where the files are that
  * belong to the tool. */
 #ifndef ETALON_WITHOUT_KIT

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One process for each run (process.h). What it does there, it does to itself: its memory is a
  * copy, its standard streams lead nowhere, its process group is killed with it, and of what it
  * writes into the shared result nothing is believed unseen. */

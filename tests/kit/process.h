@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The processes of a check: a subject is only ever loaded in a process of its own (process.c). */
 #ifndef ETALON_PROCESS_H
 #define ETALON_PROCESS_H

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Publishes what `make conform` has found: called by `make conform-publish`.
 
 Reads build/report/conform.full.json, writes spec/results.json (each subject's verdict of each case, the clause and a sentence for each that is no

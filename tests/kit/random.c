@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random programs for a subject: of what it offers, and of nothing that it leaves undefined. */
 #ifndef ETALON_WITHOUT_KIT
 

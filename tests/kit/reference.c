@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How the reference loop runs a case: the "expected" of the report. */
 #ifndef ETALON_WITHOUT_KIT
 

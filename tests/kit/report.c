@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files that a check writes (check.h), and the law as they quote it. */
 #ifndef ETALON_WITHOUT_KIT
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Makes the page of a conformance report more pleasant; it works without (report.py).
 "use strict";
 (() => {

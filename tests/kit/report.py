@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Turns the results of a conformance run into one self-contained HTML page.
 
 usage: report.py INPUT.json OUTPUT.html

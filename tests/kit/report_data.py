@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reads and checks the results of a conformance run. A part of report.py.
 
 A file that is not as REPORT.md says is refused with the place in it that is wrong; keys that are not known are ignored.

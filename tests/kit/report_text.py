@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Texts for the page: everything that comes from outside passes through here. A part of report.py."""
 import html
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Expected against observed: the alignment of both, the table, and the picture. A part of report.py.
 
 Rows of the table and columns of the picture are the same thing under the same number. Long traces are shown around the row that

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The strict judge, for a subject that offers ETALON_OFFERS_ROUNDS: the lockstep driver
  * (lockstep.c), compiled once more around functions that pass each call of Etalon's interface
  * on to the subject. So a subject is held to the very same comparisons as the reference loop, those

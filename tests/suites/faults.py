@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Breaks the loop on purpose, one fault at a time, and shows which check finds it: the conformance cases, and the fuzzer.
 
 usage: faults.py [--check] [--seconds N] [NAME...]     N: how long the fuzzer may search for one fault (60)

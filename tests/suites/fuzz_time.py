@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Measures how fast the fuzzer finds again what is known: mends taken back, and seeded faults.
 
 usage: fuzz_time.py [--repeat N] [--seconds N] [--empty] [--check] [--list] [NAME...]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Holds `etalon judge` itself to account: every case, recorded from the loop, must be judged lawful, whatever part of it was
 observed; what is corrupted on purpose must be found, with the clause that is broken; input that is bad must be refused with its
 line. Prints the test-anything protocol. Called by tests/run.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Feeds bad input to the command-line tool: it must say in one line what is wrong, with the line number where there is
 # one, exit with status 2 and leave nothing behind; a fuzz input is always a program. Prints the test-anything protocol.
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tells helgrind or drd what C11 atomics order, which they cannot see (valgrind 3.19): put before
  * everything else by -include, for the stress test alone. Nothing is suppressed: an access that no
  * atomic, mutex, condition variable or thread's end orders is reported still.

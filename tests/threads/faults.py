@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Breaks what crosses threads on purpose, one fault at a time, and shows which checks find it: the conformance cases on the simulated kernel
 (cases), the conformance kit on Etalon's adapter (kit), the unit tests of the pool (unit), the stress test (stress), left alone (alone), under
 AddressSanitizer (asan) and under ThreadSanitizer (tsan).

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The threads' stress test under the three race detectors: OPERATIONS of it with ThreadSanitizer, fewer with helgrind and drd, which are a
 # hundred times slower. Called by `make races`, and with little by `make test`. Nothing is suppressed (tests/threads/annotate.h).
 # usage: races.sh OPERATIONS [VALGRIND_OPERATIONS]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stress of everything that crosses threads, on the real kernel: loops that share a pool, each
  * driven by a thread of its own; their work deleted, cancelled, added again in every phase, from
  * callbacks and between ticks; loops deinitialised while their work executes; other threads and a

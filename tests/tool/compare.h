@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `etalon compare`: programs run on the simulated and on the real kernel, and must show the same
  * (tests/tool/compare.c). */
 #ifndef ETALON_COMPARE_H

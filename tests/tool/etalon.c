@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* etalon: the command-line tool. Replays programs, checks cases, converts and shrinks. See usage()
  * below. Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments,
  * or the output cannot be written; no file is ever left half-written. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* `etalon judge` (judge.h): reads a recording (spec/trace-format.md, section 3) event by event and
  * puts each before the model.
  *

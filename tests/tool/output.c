@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files that the tool writes (output.h). */
 #include "output.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files that the tool writes: whole or not at all, and what is there and is no regular file stays
  * what it is. */
 #ifndef ETALON_TESTS_OUTPUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* etalon torture: every program runs once to count the calls that can fail, then again for each of
  * them, each errno of its manual page and each mode (torture.h). A run may end in any way that
  * the model allows; it must not differ, crash, hang or leave anything behind.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running programs again and again, each time with another system call failing. For etalon.c
  * only. */
 #ifndef ETALON_TESTS_TORTURE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of the loop on the real kernel share: a loop, completions, a log of the callbacks,
  * and descriptors that are closed when the test is over. Every test begins and ends with the same
  * number of open descriptors. */

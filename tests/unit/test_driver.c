@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Does the lockstep driver bite? Each test is an honest program, and one lie about it: a call of
  * the loop's interface that returns something else, does something else, or does nothing. Without
  * the lie there must be no difference; with it, the one that its clause names. The calls are

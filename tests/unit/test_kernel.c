@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Holds the simulated kernel against the real one: the same scenarios run on both worlds, by the
  * wrapped system calls, and every result, readiness and hook must be the same. Also what only the
  * simulation can do, and what both promise of virtual time. Linked with -Wl,--wrap

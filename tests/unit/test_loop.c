@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loop on this kernel in real time: calls and their refusals, callbacks, timers, stopping,
  * wake-ups, and what happens behind its back. Nothing here demands that a timer is punctual, only
  * that it is never early. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The trickiest rules of the model, one by one. A test is named after the clause that it is about;
  * where it expects a refusal, the clause that the model names is checked too. Everybody may run it.
  */

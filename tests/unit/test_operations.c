@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sixteen operations end to end: real pipes, sockets and other descriptors of this kernel, in
  * real time. */
 #include "fixture.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The thread pool, the async and the wake-up with real threads on the real kernel. A pool of one
  * thread is held at work by a read of a pipe in blocking mode, so that every phase of the work
  * behind it can be looked at without a race. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The notations of programs: what is decoded can be encoded, written and read back; what is
  * malformed is refused with the line where it is wrong; no bytes crash the reader. */
 #include <setjmp.h>

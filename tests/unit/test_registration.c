@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What registrations cost, what the loop's own descriptors are like, and what a caller who breaks
  * his side of the bargain (etalon.md, section 10) cannot harm. */
 #include "fixture.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Etalon itself, as a subject. Build: -Wl,-Bsymbolic $(find src -name '*.c')
  *
  * The mapping is one to one: each function of the ABI is the function of etalon.h that has its

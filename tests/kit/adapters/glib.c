@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* GLib's main context, for `etalon check`. Build: $(pkg-config --cflags --libs glib-2.0)
  *
  * A completion is a GSource of default priority: a timeout, or a Unix descriptor.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libev (Marc Lehmann's libev 4), for `etalon check`. Build: -lev
  *
  * A completion is a watcher: an ev_timer that does not repeat, or an ev_io that its callback stops

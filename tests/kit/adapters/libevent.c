@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libevent 2.1, for `etalon check`. Build: -levent_pthreads -levent_core
  *
  * A completion is a struct event without EV_PERSIST: pending from event_add on, and not any more

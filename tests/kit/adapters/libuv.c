@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libuv 1.x, for `etalon check`. Build: $(pkg-config --cflags --libs libuv)
  *
  * A completion is a handle: a uv_timer_t that does not repeat, or a uv_poll_t that its callback

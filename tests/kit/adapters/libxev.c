@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libxev. Compiler: clang. Build: -I$(LIBXEV)/include $(LIBXEV)/lib/libxev.a -Wno-gnu
  *
  * By its public C header. Built only when the user names an installed libxev: make conform

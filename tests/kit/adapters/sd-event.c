@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* systemd's sd-event, for `etalon check`. Build: $(pkg-config --cflags --libs libsystemd)
  *
  * A completion is an event source that is enabled for one shot: a timer on CLOCK_MONOTONIC with the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libwayland-server, for `etalon check`. Build: $(pkg-config --cflags --libs wayland-server)
  *
  * A completion is a wl_event_source: a timer, which is kept and set anew, or a descriptor, which is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loop of a hundred lines, for `etalon check`. Build: tests/kit/examples/tiny_loop.c
  *
  * A completion is a watcher.

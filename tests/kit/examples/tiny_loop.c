@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tiny_loop.c: see tiny_loop.h. */
 #include "tiny_loop.h"
 

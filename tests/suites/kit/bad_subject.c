@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small loop of timers, polls, wake-ups and operations of sockets and pipes as a subject, with
  * one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge from
  * outside are seen to find it, and to survive it. tests/suites/kit/faults.sh lists the faults and

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Shows that `etalon check` finds what a subject does wrong, and survives it. Called by tests/run.
 #
 #   tests/suites/kit/faults.sh [ETALON]        (build/default/etalon)

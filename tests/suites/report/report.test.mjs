@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Opens the page that report.py makes in a real Chromium: every cell, at the widths of a phone and of a desk, in light and dark, with and
 // without JavaScript. Prints the test-anything protocol. Called by `make test-report`, which makes the pages and installs playwright-core.
 //

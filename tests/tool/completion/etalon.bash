@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Completion of etalon(1) for bash; `make install` puts it into share/bash-completion/completions.
 _etalon() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
