@@ -21,6 +21,7 @@ find "$build" -name '*.gcda' -delete
 run() { # run NAME COMMAND…
     local name=$1
     shift
+    printf '  run   %s\n' "$name"
     if ! timeout 300 "$@" >"$work/log" 2>&1 </dev/null; then
         echo "coverage: $name failed:" >&2
         grep -v '^\[ RUN\|^\[ *OK\|^ok ' "$work/log" | tail -n 20 >&2
