@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* etalon.h: a small completion-based event loop for Linux, held against the Etalon specification.
+/* etalon.h: a small completion-based event loop for Linux, checked against the Etalon specification.
  *
- *   loop          et_loop_init  et_loop_deinit  et_loop_run  et_loop_tick  et_loop_stop  et_loop_stopped
+ *   loop          et_loop_init  et_loop_deinit  et_loop_run  et_loop_tick
+ *                 et_loop_stop  et_loop_stopped
  *   time          et_loop_now  et_loop_update_now
  *   completions   et_loop_add  et_loop_delete  et_completion_state
  *   timers        et_loop_timer  et_loop_timer_reset
@@ -9,10 +10,12 @@
  *   other threads et_loop_wakeup  et_async_init  et_async_deinit  et_async_notify  et_async_wait
  *   thread pool   et_pool_init  et_pool_deinit
  *
- * Threads: one thread drives a loop and makes every call on it; et_loop_wakeup and et_async_notify alone may be called by any thread
- * and by a signal handler. Loops of several threads may share a pool. Functions that return int return 0 or a negated errno; those that submit, delete or cancel change nothing
- * when they return a negative value. On a loop that is zeroed or deinitialised they return -EINVAL (ET-DEINIT-4), as they do for a null
- * loop or completion. Times are milliseconds of CLOCK_MONOTONIC. ET-… are clauses of spec/etalon.md. */
+ * Threads: one thread drives a loop and makes every call on it; et_loop_wakeup and et_async_notify
+ * alone may be called by any thread and by a signal handler. Loops of several threads may share a
+ * pool. Functions that return int return 0 or a negated errno; those that submit, delete or cancel
+ * change nothing when they return a negative value. On a loop that is zeroed or deinitialised they
+ * return -EINVAL (ET-DEINIT-4), as they do for a null loop or completion. Times are milliseconds of
+ * CLOCK_MONOTONIC. ET-… are clauses of spec/etalon.md. */
 #ifndef ETALON_H
 #define ETALON_H
 
@@ -35,24 +38,27 @@ extern "C" {
 #define ET_ATOMIC(type) _Atomic(type)
 #endif
 
-/* ---- completions ------------------------------------------------------------------------------------ */
+/* ---- completions ----------------------------------------------------------------------------- */
 
 struct et_loop;
 struct et_completion;
 
-/* What the loop calls when an operation has ended. The completion is dead by then: the callback may free it, describe it anew,
- * add it again. result: >= 0 the operation's value (bytes, an accepted descriptor, the poll events; 0 is the end of a
- * stream for reads, and success for the others), < 0 the negated errno (-ECANCELED: cancelled).
- * Returns ET_DISARM (the loop does not touch the completion any more) or ET_REARM (as et_loop_add, ET-CALL-3; a callback that has
- * closed the completion's descriptor calls et_loop_add instead, ET-REGISTER-6). */
-typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion *completion, int64_t result,
-                                      void *userdata);
+/* What the loop calls when an operation has ended. The completion is dead by then: the callback may
+ * free it, describe it anew, add it again. result: >= 0 the operation's value (bytes, an accepted
+ * descriptor, the poll events; 0 is the end of a stream for reads, and success for the others), < 0
+ * the negated errno (-ECANCELED: cancelled). Returns ET_DISARM (the loop does not touch the
+ * completion any more) or ET_REARM (as et_loop_add, ET-CALL-3; a callback that has closed the
+ * completion's descriptor calls et_loop_add instead, ET-REGISTER-6). */
+typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion *completion,
+                                      int64_t result, void *userdata);
 
 /* The loop's own part of a completion. The caller zeroes it once and never looks into it. */
 struct et_private {
     struct et_loop *loop;
-    struct et_completion *next, *previous; /* in the submissions, the deletions or the pool's queue, or handed over */
-    struct et_completion *wait_next, *wait_previous, *child; /* in a descriptor's list, the heap, or `expired` */
+    /* in the submissions, the deletions or the pool's queue, or handed over */
+    struct et_completion *next, *previous;
+    /* in a descriptor's list, the heap, or `expired` */
+    struct et_completion *wait_next, *wait_previous, *child;
     struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
     uint64_t deadline_ms;
     int64_t result;  /* of a pool thread's system call; what a wait on an async has read */
@@ -66,29 +72,36 @@ struct et_private {
     bool trusted;   /* rearmed after a report: the registration it came from still holds */
 };
 
-/* One asynchronous operation, in memory the caller owns. Zero-initialised it is a dead, valid noop (ET-STATE-1). Fill in the
- * description (everything above `internal`) while it is dead, add it, and leave it alone until it is dead again.
- * The buffers and addresses that it names stay valid for as long. */
+/* One asynchronous operation, in memory the caller owns. Zero-initialised it is a dead, valid noop
+ * (ET-STATE-1). Fill in the description (everything above `internal`) while it is dead, add it, and
+ * leave it alone until it is dead again. The buffers and addresses that it names stay valid for as
+ * long. */
 struct et_completion {
     uint8_t operation; /* enum et_operation */
-    bool
-        on_pool; /* read, pread, write, pwrite, close: the system call is made once, by a thread of the pool; -EOPNOTSUPP without a pool */
-    int fd; /* of all but noop, cancel and timer; in non-blocking mode, unless only send…, recv… and the pool use it. epoll
-               takes no regular files and directories: a read, write, accept or poll of one ends with -EPERM, unless it is on_pool */
+    /* Of read, pread, write, pwrite and close: the system call is made once, by a thread of the
+     * pool; -EOPNOTSUPP without a pool. */
+    bool on_pool;
+    /* Of all but noop, cancel and timer; in non-blocking mode, unless only send…, recv… and the
+     * pool use it. epoll takes no regular files and directories: a read, write, accept or poll of
+     * one ends with -EPERM, unless it is on_pool. */
+    int fd;
     et_callback callback; /* may be null: as one that returns ET_DISARM */
     void *userdata;
     /* clang-format off */
     union {
         struct { struct et_completion *target; } cancel;
-        struct { struct sockaddr *address; socklen_t *address_length; int flags; } accept; /* as accept4(2): address may be null; *address_length is overwritten, set it again before a rearm */
+        /* address may be null; *address_length is overwritten: set it again before a rearm */
+        struct { struct sockaddr *address; socklen_t *address_length; int flags; } accept;
         struct { const struct sockaddr *address; socklen_t address_length; } connect;
-        struct { uint32_t events; } poll; /* POLLIN, POLLOUT, POLLPRI, POLLRDHUP; the result holds poll(2)'s bits */
+        /* POLLIN, POLLOUT, POLLPRI, POLLRDHUP; the result holds poll(2)'s bits */
+        struct { uint32_t events; } poll;
         struct { void *buffer; size_t length; } read;
         struct { void *buffer; size_t length; int64_t offset; } pread;
         struct { const void *buffer; size_t length; } write;
         struct { const void *buffer; size_t length; int64_t offset; } pwrite;
-        struct { void *buffer; size_t length; int flags; } recv;       /* flags: MSG_…; MSG_DONTWAIT is always added */
-        struct { const void *buffer; size_t length; int flags; } send; /* MSG_DONTWAIT and MSG_NOSIGNAL are always added */
+        /* flags: MSG_…; MSG_DONTWAIT is always added, and MSG_NOSIGNAL to what sends */
+        struct { void *buffer; size_t length; int flags; } recv;
+        struct { const void *buffer; size_t length; int flags; } send;
         struct { struct msghdr *message; int flags; } recvmsg;
         struct { const struct msghdr *message; int flags; } sendmsg;
         struct { int how; } shutdown; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
@@ -101,14 +114,15 @@ struct et_completion {
 /* The state of a completion; a null pointer is dead. (ET-STATE-2) */
 enum et_state et_completion_state(const struct et_completion *completion);
 
-/* ---- the loop ---------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 struct et_pool;
 struct et_descriptor; /* what the loop knows of one descriptor number */
 
 struct et_options {
-    /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5). The loop allocates its table
-     * of descriptors, 64 bytes each, once. At most 1,048,576; 0: the soft RLIMIT_NOFILE at the time of the call, or that. */
+    /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5). The loop allocates
+     * its table of descriptors, 64 bytes each, once. At most 1,048,576; 0: the soft RLIMIT_NOFILE
+     * at the time of the call, or that. */
     unsigned descriptors_max;
     /* Executes what is marked on_pool; may be null. It outlives the loop. */
     struct et_pool *pool;
@@ -123,7 +137,7 @@ struct et_loop {
     struct et_completion *current; /* the cancel or close that is being carried out */
     struct et_descriptor *descriptors;
     struct et_pool *pool;
-    struct et_completion *delivering;              /* what this pool phase still has to deliver, in order */
+    struct et_completion *delivering; /* what this pool phase still has to deliver, in order */
     ET_ATOMIC(struct et_completion *) handed_over; /* by pool threads, the last first */
     uint64_t now_ns;
     uint64_t order;  /* of the next start */
@@ -133,78 +147,99 @@ struct et_loop {
     uint32_t executing; /* by pool threads, which still touch the loop; under the pool's mutex */
     uint32_t round;
     int descriptors_max;
-    int descriptors_used;           /* numbers from this on have never been waited on */
-    int changed_head, changed_tail; /* queue of descriptors whose registration has to be looked at; -1: empty */
+    int descriptors_used; /* numbers from this on have never been waited on */
+    /* queue of descriptors whose registration has to be looked at; -1: empty */
+    int changed_head, changed_tail;
     int epoll;
     int wakeup;
     bool stopped, in_callback, epoll_stale, no_pwait2;
-    ET_ATOMIC(uint32_t)
-    wakers; /* threads inside et_loop_wakeup. The last field: it outlives et_loop_deinit, which zeroes the others */
+    /* Threads inside et_loop_wakeup. The last field: et_loop_deinit zeroes all but this. */
+    ET_ATOMIC(uint32_t) wakers;
 };
 
-/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; what pthread_create(3) takes for a thread of the pool is the C library's), an epoll instance and an eventfd, both close-on-exec. options may
- * be null. Errors: -EINVAL (null loop, descriptors_max out of range, a pool that is not initialised), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
+/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; what
+ * pthread_create(3) takes for a thread of the pool is the C library's), an epoll instance and an
+ * eventfd, both close-on-exec. options may be null. Errors: -EINVAL (null loop, descriptors_max out
+ * of range, a pool that is not initialised), -ENOMEM, and those of epoll_create1(2), eventfd(2) and
+ * epoll_ctl(2). */
 int et_loop_init(struct et_loop *loop, const struct et_options *options);
 
-/* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors of the caller stay
- * open. Waits for system calls that pool threads are making for this loop, and for wake-ups that other threads are writing.
- * Errors: -EBUSY inside a callback of this loop. (ET-DEINIT-1 … 4, ET-POOL-13, ET-WAKE-3) */
+/* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors
+ * of the caller stay open. Waits for system calls that pool threads are making for this loop, and
+ * for wake-ups that other threads are writing. Errors: -EBUSY inside a callback of this loop.
+ * (ET-DEINIT-1 … 4, ET-POOL-13, ET-WAKE-3) */
 int et_loop_deinit(struct et_loop *loop);
 
-/* Runs the loop: ET_RUN_NO_WAIT one round, ET_RUN_ONCE until a callback was called, ET_RUN_UNTIL_DONE until nothing is left
- * (all: or stopped). Errors: -EINVAL (unknown mode), -EBUSY inside a callback of this loop, or what
- * epoll_pwait2(2) reports except EINTR; the loop can be run again after that. (ET-RUN-1 … 4, ET-TICK-6) */
+/* Runs the loop: ET_RUN_NO_WAIT one round, ET_RUN_ONCE until a callback was called,
+ * ET_RUN_UNTIL_DONE until nothing is left (all: or stopped). Errors: -EINVAL (unknown mode), -EBUSY
+ * inside a callback of this loop, or what epoll_pwait2(2) reports except EINTR; the loop can be run
+ * again after that. (ET-RUN-1 … 4, ET-TICK-6) */
 int et_loop_run(struct et_loop *loop, enum et_run_mode mode);
 
-/* Runs rounds until `callbacks` callbacks were called, or nothing is active (what was deleted while a pool thread is at work
- * on it counts as active until it has come back) and both queues are empty, or the loop is stopped; 0: one round that does not wait. Errors: as et_loop_run. (ET-TICK-1 … 7) */
+/* Runs rounds until `callbacks` callbacks were called, or nothing is active (what was deleted while
+ * a pool thread is at work on it counts as active until it has come back) and both queues are
+ * empty, or the loop is stopped; 0: one round that does not wait. Errors: as et_loop_run.
+ * (ET-TICK-1 … 7) */
 int et_loop_tick(struct et_loop *loop, unsigned callbacks);
 
-/* Stops the loop for good: the phase in progress is completed, nothing after it runs. (ET-STOP-1 … 3) */
+/* Stops the loop for good: the phase in progress is completed, nothing after it runs.
+ * (ET-STOP-1 … 3) */
 void et_loop_stop(struct et_loop *loop);
 bool et_loop_stopped(const struct et_loop *loop);
 
-/* The loop time in milliseconds, as of the last update; 0 for a loop that is not initialised. (ET-TIME-1, -2) */
+/* The loop time in milliseconds, as of the last update; 0 for a loop that is not initialised.
+ * (ET-TIME-1, -2) */
 uint64_t et_loop_now(const struct et_loop *loop);
 
 /* Reads the clock: for a callback that takes long and then sets timers. (ET-TIME-1) */
 void et_loop_update_now(struct et_loop *loop);
 
-/* Ends the wait in progress; when there is none, the loop does not wait when it next asks the kernel. Not a callback: a run or tick goes
- * on until it has what it was called for. Any thread; async-signal-safe; errno is preserved. May race with et_loop_deinit, as long as the
- * loop's memory lives on until it has returned, but not with an et_loop_init that uses it again. (ET-WAKE-1 … 4) */
+/* Ends the wait in progress; when there is none, the loop does not wait when it next asks the
+ * kernel. Not a callback: a run or tick goes on until it has what it was called for. Any thread;
+ * async-signal-safe; errno is preserved. May race with et_loop_deinit, as long as the loop's
+ * memory lives on until it has returned, but not with an et_loop_init that uses it again.
+ * (ET-WAKE-1 … 4) */
 void et_loop_wakeup(struct et_loop *loop);
 
-/* ---- submitting -------------------------------------------------------------------------------------- */
+/* ---- submitting ------------------------------------------------------------------------------ */
 
-/* Submits a completion as it is described; its operation starts in the next round. 0 when it is adding already.
- * Errors: -EBUSY (active, or deleted while a pool thread is at work on it), -EINVAL (not a valid description, or in use by another loop), -EOPNOTSUPP (a pool mark without a pool). (ET-ADD-1 … 7) */
+/* Submits a completion as it is described; its operation starts in the next round. 0 when it is
+ * adding already. Errors: -EBUSY (active, or deleted while a pool thread is at work on it), -EINVAL
+ * (not a valid description, or in use by another loop), -EOPNOTSUPP (a pool mark without a pool).
+ * (ET-ADD-1 … 7) */
 int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 
-/* Ends a completion silently: its callback is not called after this has returned. The memory is the caller's when the
- * completion is dead: after the next round's second phase, or et_loop_deinit; where a pool thread is at work on it, in the round after that has ended. 0 in every state; -EINVAL when it is in use by another
- * loop. (ET-DELETE-1 … 4, ET-POOL-7, -8) */
+/* Ends a completion silently: its callback is not called after this has returned. The memory is the
+ * caller's when the completion is dead: after the next round's second phase, or et_loop_deinit;
+ * where a pool thread is at work on it, in the round after that has ended. 0 in every state;
+ * -EINVAL when it is in use by another loop. (ET-DELETE-1 … 4, ET-POOL-7, -8) */
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 
-/* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place. The deadline is
- * et_loop_now plus delay_ms. Errors: -EBUSY (active, or adding and no timer, or deleted while a pool thread is at work on it). (ET-TIMER-1 … 4) */
-int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms, et_callback callback,
-                  void *userdata);
+/* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place.
+ * The deadline is et_loop_now plus delay_ms. Errors: -EBUSY (active, or adding and no timer, or
+ * deleted while a pool thread is at work on it). (ET-TIMER-1 … 4) */
+int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms,
+                  et_callback callback, void *userdata);
 
-/* Moves a timer to a new deadline: et_loop_now plus delay_ms. An active one is moved in the next round by `carrier`, a completion that
- * is adding until then, has no callback, and can serve again afterwards; until then the timer does not fire. On a timer that is
- * not active this is et_loop_timer. Errors: -EINVAL (active and no timer; carrier null or the timer itself),
- * -EBUSY (carrier at other work; adding and no timer; either deleted while a pool thread is at work on it). (ET-RESET-1 … 11) */
-int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion, struct et_completion *carrier,
-                        uint64_t delay_ms, et_callback callback, void *userdata);
+/* Moves a timer to a new deadline: et_loop_now plus delay_ms. An active one is moved in the next
+ * round by `carrier`, a completion that is adding until then, has no callback, and can serve again
+ * afterwards; until then the timer does not fire. On a timer that is not active this is
+ * et_loop_timer. Errors: -EINVAL (active and no timer; carrier null or the timer itself), -EBUSY
+ * (carrier at other work; adding and no timer; either deleted while a pool thread is at work on
+ * it). (ET-RESET-1 … 11) */
+int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion,
+                        struct et_completion *carrier, uint64_t delay_ms, et_callback callback,
+                        void *userdata);
 
-/* Submits `cancel`, which in the next round ends `target`: the target's callback gets -ECANCELED, then the cancel's gets 0; or
- * -ENOENT when there was nothing to cancel; or -EALREADY when a pool thread has it, which ends by itself. The target stays valid memory until the cancel is dead. Errors: -EBUSY (the cancel
- * completion is adding or active, or deleted while a pool thread is at work on it), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
+/* Submits `cancel`, which in the next round ends `target`: the target's callback gets -ECANCELED,
+ * then the cancel's gets 0; or -ENOENT when there was nothing to cancel; or -EALREADY when a pool
+ * thread has it, which ends by itself. The target stays valid memory until the cancel is dead.
+ * Errors: -EBUSY (the cancel completion is adding or active, or deleted while a pool thread is at
+ * work on it), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
 int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
                    et_callback callback, void *userdata);
 
-/* ---- the thread pool ---------------------------------------------------------------------------------- */
+/* ---- the thread pool ------------------------------------------------------------------------- */
 
 struct eti_worker;
 
@@ -213,52 +248,62 @@ struct et_pool_options {
     size_t stack_bytes;   /* of each thread, at least PTHREAD_STACK_MIN; 0: the system's default */
 };
 
-/* A fixed number of threads at most, created when there is work for them. They take work in the order of submission, whatever loop it is
- * of: what several of them execute may end, and take effect, in another order. Work that waits for other work of the pool (a read of a pipe for the
- * write that fills it) may wait for ever when all threads there can be do so, be it that no further one could be created. All signals are blocked in them. Its fields are private. It must not move in memory while it is in use. */
+/* A fixed number of threads at most, created when there is work for them. They take work in the
+ * order of submission, whatever loop it is of: what several of them execute may end, and take
+ * effect, in another order. Work that waits for other work of the pool (a read of a pipe for the
+ * write that fills it) may wait for ever when all threads there can be do so, be it that no further
+ * one could be created. All signals are blocked in them. Its fields are private. It must not move
+ * in memory while it is in use. */
 struct et_pool {
-    pthread_mutex_t mutex;             /* over all below, and the counts of `executing` of the loops */
-    pthread_cond_t work, left;         /* there is work; a loop has no more work executing */
-    pthread_attr_t attributes;         /* of its threads */
-    struct eti_worker *workers;        /* threads_max of them */
+    pthread_mutex_t mutex;      /* over all below, and the counts of `executing` of the loops */
+    pthread_cond_t work, left;  /* there is work; a loop has no more work executing */
+    pthread_attr_t attributes;  /* of its threads */
+    struct eti_worker *workers; /* threads_max of them */
     struct et_completion *head, *tail; /* the queue */
     unsigned queued, idle, threads, threads_max;
     unsigned loops; /* that may still submit work */
     bool ending;
 };
 
-/* Makes *pool, which is not a pool in use, ready: one allocation, no thread yet. options may be null. Errors: -EINVAL (null pool, a number
- * out of range), -ENOMEM, and those of pthread_cond_init(3) and its kind. (ET-INIT-3, ET-POOL-15) */
+/* Makes *pool, which is not a pool in use, ready: one allocation, no thread yet. options may be
+ * null. Errors: -EINVAL (null pool, a number out of range), -ENOMEM, and those of
+ * pthread_cond_init(3) and its kind. (ET-INIT-3, ET-POOL-15) */
 int et_pool_init(struct et_pool *pool, const struct et_pool_options *options);
 
-/* Ends the threads, releases everything and zeroes *pool. Not while another thread initialises a loop with it. A refusal changes
- * nothing.
- * Errors: -EBUSY (a loop still has it), -EINVAL (not initialised). (ET-POOL-14, -16) */
+/* Ends the threads, releases everything and zeroes *pool. Not while another thread initialises a
+ * loop with it. A refusal changes nothing. Errors: -EBUSY (a loop still has it), -EINVAL (not
+ * initialised). (ET-POOL-14, -16) */
 int et_pool_deinit(struct et_pool *pool);
 
-/* ---- notifications from other threads ------------------------------------------------------------------ */
+/* ---- notifications from other threads -------------------------------------------------------- */
 
-/* A counter that any thread raises and completions wait for, on any loop. Its fields are private. */
+/* A counter that any thread raises and completions wait for, on any loop. Fields are private. */
 struct et_async {
     int fd;
     ET_ATOMIC(uint32_t) users; /* threads inside et_async_notify */
 };
 
-/* Makes *async, which is not one in use, ready: an eventfd, close-on-exec. Errors: -EINVAL (null), and those of eventfd(2). (ET-INIT-3) */
+/* Makes *async, which is not one in use, ready: an eventfd, close-on-exec. Errors: -EINVAL (null),
+ * and those of eventfd(2). (ET-INIT-3) */
 int et_async_init(struct et_async *async);
 
-/* Releases it, after waiting for notifications that other threads are writing; later ones are refused, as long as the memory of *async lives on
- * until they have returned. No completion may wait on it; a callback of its own wait that deinitialises it does not return ET_REARM. Not in a signal handler. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-5) */
+/* Releases it, after waiting for notifications that other threads are writing; later ones are
+ * refused, as long as the memory of *async lives on until they have returned. No completion may
+ * wait on it; a callback of its own wait that deinitialises it does not return ET_REARM. Not in a
+ * signal handler. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-5) */
 int et_async_deinit(struct et_async *async);
 
-/* Ends one wait on the async, now or when it comes; several notifications may end one wait together, none is lost. Any thread;
- * async-signal-safe; never blocks; errno is preserved. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-2 … 5) */
+/* Ends one wait on the async, now or when it comes; several notifications may end one wait
+ * together, none is lost. Any thread; async-signal-safe; never blocks; errno is preserved. Errors:
+ * -EINVAL (null, or not initialised). (ET-ASYNC-2 … 5) */
 int et_async_notify(struct et_async *async);
 
-/* Describes a completion as a read of the async's counter and adds it; its result is 8 when it was notified. ET_REARM in the callback waits
- * for the next notification. Errors: -EBUSY (adding or active, or deleted while a pool thread is at work on it), -EINVAL (null, or not initialised, or in use by another loop). (ET-ASYNC-1) */
-int et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *completion, et_callback callback,
-                  void *userdata);
+/* Describes a completion as a read of the async's counter and adds it; its result is 8 when it was
+ * notified. ET_REARM in the callback waits for the next notification. Errors: -EBUSY (adding or
+ * active, or deleted while a pool thread is at work on it), -EINVAL (null, or not initialised, or
+ * in use by another loop). (ET-ASYNC-1) */
+int et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *completion,
+                  et_callback callback, void *userdata);
 
 #ifdef __cplusplus
 }

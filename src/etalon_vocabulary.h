@@ -38,7 +38,7 @@ enum et_action {
 
 enum et_run_mode {
     ET_RUN_NO_WAIT,    /* one round that does not block */
-    ET_RUN_ONCE,       /* until at least one callback was called, or nothing is active (see et_loop_tick) */
+    ET_RUN_ONCE,       /* until a callback was called, or nothing is active (see et_loop_tick) */
     ET_RUN_UNTIL_DONE, /* until stopped, or nothing is active and both queues are empty */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the loop share. Private: nobody outside src/ includes it, but the tests that look inside. The functions are
- * called eti_… because the linker does not know private from public. */
+/* What the files of the loop share. Private: nobody outside src/ includes it, but the tests that
+ * look inside. The functions are called eti_… because the linker does not know private from
+ * public. */
 #ifndef ETALON_INTERNAL_H
 #define ETALON_INTERNAL_H
 
@@ -26,11 +27,11 @@ enum place {
     PLACE_NOWHERE, /* a cancel or close that is being carried out */
     PLACE_HEAP,
     PLACE_EXPIRED, /* a timer about to fire in this timer phase */
-    PLACE_HELD,    /* a timer that must not fire before its carrier has been processed (ET-RESET-4) */
+    PLACE_HELD,    /* a timer that must not fire before its carrier is processed (ET-RESET-4) */
     PLACE_IN,
     PLACE_OUT,
     PLACE_POLLS,
-    PLACE_POOL, /* in the pool's queue, executing, or handed over; also of a lingering (deleting) completion */
+    PLACE_POOL, /* queued, executing or handed over; also of a lingering (deleting) completion */
 };
 
 struct waiters {
@@ -41,17 +42,19 @@ struct waiters {
 struct et_descriptor {
     struct waiters in, out, polls; /* active completions, in the order of starting */
     uint32_t generation;           /* goes with the registration: tells reports of a former one */
-    uint32_t
-        opened_round; /* in which accept returned this number: a report of the same wait is of the file before; 0: never */
+    /* in which accept returned this number: a report of the same wait is of the file before; 0:
+     * never */
+    uint32_t opened_round;
     int next_changed;
-    uint16_t registered; /* the events that the kernel has been told: all that a poll may ask for fit */
+    uint16_t registered; /* the events that the kernel has been told: those of a poll fit */
     bool is_registered : 1;
     bool is_changed : 1;   /* in the list of descriptors to be looked at */
     bool is_no_socket : 1; /* send(2) has said so, since it was registered */
     bool is_useless : 1;   /* was reported without anything waiting for what was reported */
 };
 
-/* What a pool thread does next. Each phase is one step of eti_pool_step, so that whoever plays the threads can stop between any two. */
+/* What a pool thread does next. Each phase is one step of eti_pool_step, so that whoever plays the
+ * threads can stop between any two. */
 enum eti_phase {
     ETI_IDLE,       /* takes work from the pool's queue, or waits for some */
     ETI_EXECUTES,   /* makes the system call */
@@ -60,7 +63,8 @@ enum eti_phase {
     ETI_LEAVES,     /* lowers the loop's count of executing work: the last touch of the loop */
 };
 
-_Static_assert(sizeof(void *) > 8 || sizeof(struct et_descriptor) <= 64, "etalon.h says what a descriptor costs");
+_Static_assert(sizeof(void *) > 8 || sizeof(struct et_descriptor) <= 64,
+               "etalon.h says what a descriptor costs");
 
 struct eti_worker {
     struct et_pool *pool;
@@ -76,9 +80,11 @@ struct eti_worker {
 bool eti_pool_step(struct eti_worker *worker);
 /* -EINVAL when it is no pool in use. */
 int eti_pool_attach(struct et_loop *loop, struct et_pool *pool);
-/* Makes every completion that the pool has of this loop dead, after waiting for those that are executing, and leaves the pool, if any. */
+/* Makes every completion that the pool has of this loop dead, after waiting for those that are
+ * executing, and leaves the pool, if any. */
 void eti_pool_detach(struct et_loop *loop);
-/* Queues an active completion: 0, or (and it is not queued) the negated errno of a creation that has left the pool without a thread. */
+/* Queues an active completion: 0, or (and it is not queued) the negated errno of a creation that
+ * has left the pool without a thread. */
 int eti_pool_queue(struct et_loop *loop, struct et_completion *c);
 /* Takes a queued completion back: false when a thread has it, or it is handed over. */
 bool eti_pool_recall(struct et_loop *loop, struct et_completion *c);
@@ -98,7 +104,8 @@ bool eti_is_usable(const struct et_loop *loop, const struct et_completion *c);
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place);
 /* Ends an episode whose completion is linked nowhere any more: dead, then the callback. */
 void eti_become_dead(struct et_loop *loop, struct et_completion *c, int64_t result);
-/* Takes an adding or active completion out of wherever it is linked; its state is the caller's to change. */
+/* Takes an adding or active completion out of wherever it is linked; its state is the caller's to
+ * change. */
 void eti_withdraw(struct et_loop *loop, struct et_completion *c);
 /* Withdraws, then eti_become_dead: the end of an operation that was waiting. */
 void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result);
@@ -106,10 +113,11 @@ void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result);
 void eti_retire(struct et_loop *loop, struct et_completion *c);
 void eti_apply_reset(struct et_loop *loop, struct et_completion *carrier);
 
-/* ---- async.c: a descriptor that any thread may write to, and that its owner may close meanwhile ---- */
+/* ---- async.c: a descriptor that any thread may write to, and that its owner may close meanwhile */
 /* Lets eti_raise reach fd, from now until eti_raise_ends has returned. users: 0 before. */
 void eti_raise_begins(ET_ATOMIC(uint32_t) * users);
-/* Adds 1 to the eventfd *fd, which is read only if it may be used: false if not. Async-signal-safe, errno is preserved. */
+/* Adds 1 to the eventfd *fd, which is read only if it may be used: false if not. Async-signal-safe,
+ * errno is preserved. */
 bool eti_raise(ET_ATOMIC(uint32_t) * users, const int *fd);
 /* Returns when nobody uses the descriptor any more, nor will. */
 void eti_raise_ends(ET_ATOMIC(uint32_t) * users);
@@ -123,15 +131,18 @@ void eti_update_time(struct et_loop *loop);
 
 /* ---- operations.c ---- */
 void eti_start(struct et_loop *loop, struct et_completion *c);
-/* Tries an operation. hung_up: its descriptor was reported with EPOLLHUP or EPOLLERR. Returns whether the kernel answered. */
-bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result);
+/* Tries an operation. hung_up: its descriptor was reported with EPOLLHUP or EPOLLERR. Returns
+ * whether the kernel answered. */
+bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up,
+                       int64_t *result);
 
 /* ---- descriptors.c ---- */
 /* trusted: the registration need not be looked at, if it covers c. */
 void eti_wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted);
 void eti_stop_waiting(struct et_loop *loop, struct et_completion *c);
 struct et_completion *eti_first_waiter(const struct et_descriptor *d);
-/* The number is about to be closed by the loop, or has just been handed out by the kernel for a new file: no registration holds. */
+/* The number is about to be closed by the loop, or has just been handed out by the kernel for a new
+ * file: no registration holds. */
 void eti_descriptor_closes(struct et_loop *loop, int fd);
 void eti_descriptor_opened(struct et_loop *loop, int fd);
 /* Phase 5. callbacks: how many the tick asks for. Returns 0 or a negated errno. */

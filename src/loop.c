@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop itself: its life, its two queues, the calls that move a completion through its states, and the rounds.
- * The public functions here are documented in etalon.h; ET-… are clauses of spec/etalon.md. */
+/* The loop itself: its life, its two queues, the calls that move a completion through its states,
+ * and the rounds. The public functions here are documented in etalon.h; ET-… are clauses of
+ * spec/etalon.md. */
 #include "internal.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #define DESCRIPTORS_MAX (1 << 20)
 #define POLL_EVENTS     (POLLIN | POLLPRI | POLLOUT | EPOLLRDHUP | POLLERR | POLLHUP)
 
-/* ---- the queues --------------------------------------------------------------------------------------- */
+/* ---- the queues ------------------------------------------------------------------------------ */
 
 void eti_join(struct et_completion **head, struct et_completion **tail, struct et_completion *c) {
     c->internal.next = NULL;
@@ -58,7 +59,7 @@ static void join_deletions(struct et_loop *loop, struct et_completion *c) {
     eti_join(&loop->deletions_head, &loop->deletions_tail, c);
 }
 
-/* ---- transitions -------------------------------------------------------------------------------------- */
+/* ---- transitions ----------------------------------------------------------------------------- */
 
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place) {
     assert(c->internal.state == ET_ADDING);
@@ -145,14 +146,15 @@ void eti_apply_reset(struct et_loop *loop, struct et_completion *carrier) {
     eti_heap_insert(&loop->timers, timer);
 }
 
-/* ---- calls -------------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static bool is_initialised(const struct et_loop *loop) {
     return loop != NULL && loop->descriptors != NULL;
 }
 
 bool eti_is_usable(const struct et_loop *loop, const struct et_completion *c) {
-    return is_initialised(loop) && c != NULL && (c->internal.state == ET_DEAD || c->internal.loop == loop);
+    return is_initialised(loop) && c != NULL &&
+           (c->internal.state == ET_DEAD || c->internal.loop == loop);
 }
 
 static uint64_t deadline_after(const struct et_loop *loop, uint64_t delay_ms) {
@@ -212,8 +214,8 @@ int et_loop_add(struct et_loop *loop, struct et_completion *c) {
         eti_retire(loop, c); /* ET-ADD-4 */
     c->internal.operation = c->operation;
     c->internal.on_pool = c->on_pool;
-    c->internal.events =
-        c->operation == ET_POLL ? c->poll.events : 0; /* now, as checked: others share the registration */
+    /* now, as checked: others share the registration */
+    c->internal.events = c->operation == ET_POLL ? c->poll.events : 0;
     c->internal.trusted = false;
     c->internal.partner = c->operation == ET_CANCEL ? c->cancel.target : NULL;
     if (c->operation == ET_TIMER)
@@ -239,7 +241,8 @@ int et_loop_delete(struct et_loop *loop, struct et_completion *c) {
     return 0;
 }
 
-static void describe_timer(struct et_completion *c, uint64_t delay_ms, et_callback callback, void *userdata) {
+static void describe_timer(struct et_completion *c, uint64_t delay_ms, et_callback callback,
+                           void *userdata) {
     c->operation = ET_TIMER;
     c->on_pool = false;
     c->timer.delay_ms = delay_ms;
@@ -247,8 +250,8 @@ static void describe_timer(struct et_completion *c, uint64_t delay_ms, et_callba
     c->userdata = userdata;
 }
 
-int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_ms, et_callback callback,
-                  void *userdata) {
+int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_ms,
+                  et_callback callback, void *userdata) {
     if (!eti_is_usable(loop, c))
         return -EINVAL;
     if (eti_is_busy(c) && (c->internal.state != ET_ADDING || c->internal.operation != ET_TIMER))
@@ -260,8 +263,9 @@ int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_
     return 0;
 }
 
-int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c, struct et_completion *carrier, uint64_t delay_ms,
-                        et_callback callback, void *userdata) {
+int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
+                        struct et_completion *carrier, uint64_t delay_ms, et_callback callback,
+                        void *userdata) {
     if (!eti_is_usable(loop, c) || carrier == NULL || carrier == c)
         return -EINVAL;
     if (c->internal.state != ET_ACTIVE)
@@ -305,9 +309,10 @@ int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et
     return et_loop_add(loop, cancel);
 }
 
-/* ---- rounds ------------------------------------------------------------------------------------------- */
+/* ---- rounds ---------------------------------------------------------------------------------- */
 
-/* Phase 1. What joins meanwhile carries the number of this round and waits for the next one (ET-SUBMIT-1, ET-CALL-4). */
+/* Phase 1. What joins meanwhile carries the number of this round and waits for the next one
+ * (ET-SUBMIT-1, ET-CALL-4). */
 static void process_submissions(struct et_loop *loop) {
     uint32_t round = ++loop->round;
     while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)
@@ -321,7 +326,8 @@ static void process_deletions(struct et_loop *loop) {
 }
 
 static bool has_work(const struct et_loop *loop) {
-    return loop->active > 0 || loop->lingering > 0 || loop->submissions_head != NULL || loop->deletions_head != NULL;
+    return loop->active > 0 || loop->lingering > 0 || loop->submissions_head != NULL ||
+           loop->deletions_head != NULL;
 }
 
 static int make_round(struct et_loop *loop, uint64_t callbacks) {
@@ -385,15 +391,17 @@ void et_loop_update_now(struct et_loop *loop) {
 }
 
 void et_loop_wakeup(struct et_loop *loop) {
+    /* The one look at the loop that another thread may take. */
     if (loop != NULL)
-        eti_raise(&loop->wakers, &loop->wakeup); /* the one look at the loop that another thread may take */
+        eti_raise(&loop->wakers, &loop->wakeup);
 }
 
-/* ---- the loop's life ---------------------------------------------------------------------------------- */
+/* ---- the loop's life ------------------------------------------------------------------------- */
 
 static int descriptors_max(const struct et_options *options) {
     if (options != NULL && options->descriptors_max > 0)
-        return options->descriptors_max <= DESCRIPTORS_MAX ? (int)options->descriptors_max : -EINVAL;
+        return options->descriptors_max <= DESCRIPTORS_MAX ? (int)options->descriptors_max
+                                                           : -EINVAL;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > DESCRIPTORS_MAX)
         return DESCRIPTORS_MAX;

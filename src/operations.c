@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What each of the sixteen operations does when it is started and when its descriptor is reported ready. For the files
- * of src/ only. */
+/* What each of the sixteen operations does when it is started and when its descriptor is reported
+ * ready. For the files of src/ only. */
 #include "internal.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-/* EINTR counts as unanswered: the descriptor is still ready and will be reported again, so nothing is lost, and a storm of
- * signals cannot keep the loop inside one system call. */
+/* EINTR counts as unanswered: the descriptor is still ready and will be reported again, so nothing
+ * is lost, and a storm of signals cannot keep the loop inside one system call. */
 static bool is_answer(int64_t value, int64_t *result) {
     if (value >= 0) {
         *result = value;
@@ -19,8 +19,9 @@ static bool is_answer(int64_t value, int64_t *result) {
     return true;
 }
 
-/* ET-OP-3. No pending error does not mean connected: the report may have been a false one, or another operation on the socket has
- * taken the error; then the socket has hung up, and waiting on would be for ever. */
+/* ET-OP-3. No pending error does not mean connected: the report may have been a false one, or
+ * another operation on the socket has taken the error; then the socket has hung up, and waiting on
+ * would be for ever. */
 static bool connect_result(int fd, bool hung_up, int64_t *result) {
     int error = 0;
     socklen_t length = sizeof error;
@@ -39,12 +40,13 @@ static bool connect_result(int fd, bool hung_up, int64_t *result) {
     return error != EINTR && error != EINPROGRESS; /* not an answer: the next report asks again */
 }
 
-/* A write to a socket is made as a send, which can be told not to raise SIGPIPE and not to wait (ET-OP-5). What is no socket is asked
- * once for each registration. */
+/* A write to a socket is made as a send, which can be told not to raise SIGPIPE and not to wait
+ * (ET-OP-5). What is no socket is asked once for each registration. */
 static ssize_t write_or_send(struct et_loop *loop, const struct et_completion *c) {
     struct et_descriptor *d = &loop->descriptors[c->internal.fd];
     if (!d->is_no_socket) {
-        ssize_t sent = send(c->internal.fd, c->write.buffer, c->write.length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent =
+            send(c->internal.fd, c->write.buffer, c->write.length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent >= 0 || errno != ENOTSOCK)
             return sent;
         d->is_no_socket = true;
@@ -52,26 +54,36 @@ static ssize_t write_or_send(struct et_loop *loop, const struct et_completion *c
     return write(c->internal.fd, c->write.buffer, c->write.length);
 }
 
-bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up, int64_t *result) {
+bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up,
+                       int64_t *result) {
     int fd = c->internal.fd;
     bool answered;
     assert(c->internal.operation != ET_POLL);
     switch (c->internal.operation) {
     case ET_ACCEPT:
-        answered = is_answer(accept4(fd, c->accept.address, c->accept.address_length, c->accept.flags), result);
+        answered = is_answer(
+            accept4(fd, c->accept.address, c->accept.address_length, c->accept.flags), result);
         if (answered && *result >= 0)
             eti_descriptor_opened(loop, (int)*result);
         return answered;
     case ET_CONNECT: return connect_result(fd, hung_up, result);
     case ET_READ: return is_answer(read(fd, c->read.buffer, c->read.length), result);
-    case ET_PREAD: return is_answer(pread(fd, c->pread.buffer, c->pread.length, c->pread.offset), result);
+    case ET_PREAD:
+        return is_answer(pread(fd, c->pread.buffer, c->pread.length, c->pread.offset), result);
     case ET_WRITE: return is_answer(write_or_send(loop, c), result);
-    case ET_PWRITE: return is_answer(pwrite(fd, c->pwrite.buffer, c->pwrite.length, c->pwrite.offset), result);
+    case ET_PWRITE:
+        return is_answer(pwrite(fd, c->pwrite.buffer, c->pwrite.length, c->pwrite.offset), result);
     case ET_SEND:
-        return is_answer(send(fd, c->send.buffer, c->send.length, c->send.flags | MSG_DONTWAIT | MSG_NOSIGNAL), result);
-    case ET_RECV: return is_answer(recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT), result);
+        return is_answer(
+            send(fd, c->send.buffer, c->send.length, c->send.flags | MSG_DONTWAIT | MSG_NOSIGNAL),
+            result);
+    case ET_RECV:
+        return is_answer(recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT),
+                         result);
     case ET_SENDMSG:
-        return is_answer(sendmsg(fd, c->sendmsg.message, c->sendmsg.flags | MSG_DONTWAIT | MSG_NOSIGNAL), result);
+        return is_answer(
+            sendmsg(fd, c->sendmsg.message, c->sendmsg.flags | MSG_DONTWAIT | MSG_NOSIGNAL),
+            result);
     default:
         assert(c->internal.operation == ET_RECVMSG);
         return is_answer(recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT), result);
@@ -96,7 +108,8 @@ static bool can_cancel(struct et_loop *loop, struct et_completion *target, int64
     return active || (target->internal.loop == loop && target->internal.state == ET_ADDING);
 }
 
-/* ET-CANCEL-4 … 7. The target's callback may delete the cancel: loop->current then no longer names it. */
+/* ET-CANCEL-4 … 7. The target's callback may delete the cancel: loop->current then no longer names
+ * it. */
 static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *target = c->internal.partner;
     int64_t result;
@@ -139,7 +152,8 @@ static void start_close(struct et_loop *loop, struct et_completion *c) {
         give_to_pool(loop, c);
         return;
     }
-    /* Linux has closed the number even when it says EINTR; closing again could close somebody else's descriptor. */
+    /* Linux has closed the number even when it says EINTR; closing again could close somebody
+     * else's descriptor. */
     int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;
     eti_finish(loop, c, result);
 }
@@ -156,8 +170,9 @@ static enum place direction(uint8_t operation) {
     }
 }
 
-/* The tries that are made before the descriptor is reported: connect, which nothing but a try can begin, and sends, which
- * mostly succeed at once. A receive mostly would not, and others may block (ET-EVENT-8). */
+/* The tries that are made before the descriptor is reported: connect, which nothing but a try can
+ * begin, and sends, which mostly succeed at once. A receive mostly would not, and others may block
+ * (ET-EVENT-8). */
 static bool try_at_start(struct et_loop *loop, struct et_completion *c, int64_t *result) {
     int fd = c->internal.fd;
     if (c->internal.operation == ET_CONNECT) {
@@ -211,7 +226,9 @@ void eti_start(struct et_loop *loop, struct et_completion *c) {
         c->internal.fd = c->fd;
     switch (c->internal.operation) {
     case ET_CLOSE: start_close(loop, c); return;
-    case ET_SHUTDOWN: eti_finish(loop, c, shutdown(c->fd, c->shutdown.how) == 0 ? 0 : -errno); return;
+    case ET_SHUTDOWN:
+        eti_finish(loop, c, shutdown(c->fd, c->shutdown.how) == 0 ? 0 : -errno);
+        return;
     default: break;
     }
     if (!c->internal.on_pool) {

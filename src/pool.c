@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread pool, and the way of a completion through it: queued, executing, handed over. The loop's side of it is at the end. ET-… are
- * clauses of spec/etalon.md.
+/* The thread pool, and the way of a completion through it: queued, executing, handed over. The
+ * loop's side of it is at the end. ET-… are clauses of spec/etalon.md.
  *
- * A thread's work is cut into steps (enum eti_phase). What may be touched when is the whole point: the completion until
- * the hand-over, for its callback may free it at once; the loop until the thread leaves, for et_loop_deinit waits for that. The order
- * of the hand-over is proved in model/spin/handover.pml, which names the comments "hand-over: …" of this file. */
+ * A thread's work is cut into steps (enum eti_phase). What may be touched when is the whole point:
+ * the completion until the hand-over, for its callback may free it at once; the loop until the
+ * thread leaves, for et_loop_deinit waits for that. The order of the hand-over is proved in
+ * model/spin/handover.pml, which names the comments "hand-over: …" of this file. */
 #include "internal.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 
 #define THREADS_MAX 1024
 
-/* ---- the queue: under the mutex ----------------------------------------------------------------------- */
+/* ---- the queue: under the mutex -------------------------------------------------------------- */
 
 static void join_queue(struct et_pool *pool, struct et_completion *c) {
     eti_join(&pool->head, &pool->tail, c);
@@ -31,7 +32,7 @@ static void leave_queue(struct et_pool *pool, struct et_completion *c) {
     pool->queued--;
 }
 
-/* ---- a thread, step by step --------------------------------------------------------------------------- */
+/* ---- a thread, step by step ------------------------------------------------------------------ */
 
 /* Waits at most once: whoever plays the threads must be able to come back. */
 static bool take(struct et_pool *pool, struct eti_worker *worker) {
@@ -52,7 +53,8 @@ static bool take(struct et_pool *pool, struct eti_worker *worker) {
     return goes_on;
 }
 
-/* ET-POOL-4. Once: a close must not be repeated, and who marks a descriptor in non-blocking mode for the pool wants to see EAGAIN. */
+/* ET-POOL-4. Once: a close must not be repeated, and who marks a descriptor in non-blocking mode
+ * for the pool wants to see EAGAIN. */
 static void execute(struct et_completion *c) {
     int fd = c->internal.fd;
     int64_t value = 0;
@@ -68,13 +70,14 @@ static void execute(struct et_completion *c) {
     c->internal.result = value >= 0 ? value : -errno;
 }
 
-/* Returns whether the list was empty: then it is this thread's to wake the loop. Who finds the list filled can rely on the thread that
- * filled it, which has woken the loop or is about to. */
+/* Returns whether the list was empty: then it is this thread's to wake the loop. Who finds the list
+ * filled can rely on the thread that filled it, which has woken the loop or is about to. */
 static bool hand_over(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *last = atomic_load_explicit(&loop->handed_over, memory_order_relaxed);
     do
         c->internal.next = last;
-    while (!atomic_compare_exchange_weak_explicit(&loop->handed_over, &last, c, memory_order_release,
+    while (!atomic_compare_exchange_weak_explicit(&loop->handed_over, &last, c,
+                                                  memory_order_release,
                                                   memory_order_relaxed)); /* hand-over: push */
     return last == NULL;
 }
@@ -120,7 +123,8 @@ static void *run(void *argument) {
     return NULL;
 }
 
-/* Under the mutex. Its signals are the program's business: they go to other threads, also a SIGPIPE (ET-OP-5). */
+/* Under the mutex. Its signals are the program's business: they go to other threads, also a SIGPIPE
+ * (ET-OP-5). */
 static int create_thread(struct et_pool *pool) {
     struct eti_worker *worker = &pool->workers[pool->threads];
     sigset_t all, before;
@@ -136,7 +140,7 @@ static int create_thread(struct et_pool *pool) {
     return 0;
 }
 
-/* ---- the pool's life ---------------------------------------------------------------------------------- */
+/* ---- the pool's life ------------------------------------------------------------------------- */
 
 static bool is_pool(const struct et_pool *pool) {
     return pool != NULL && pool->workers != NULL;
@@ -174,8 +178,10 @@ int et_pool_init(struct et_pool *pool, const struct et_pool_options *options) {
     if (threads_max > THREADS_MAX)
         return -EINVAL;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    if (threads_max == 0)
-        threads_max = processors < 1 ? 1 : processors > THREADS_MAX ? THREADS_MAX : (unsigned)processors;
+    if (threads_max == 0 && processors < 1)
+        threads_max = 1;
+    else if (threads_max == 0)
+        threads_max = processors > THREADS_MAX ? THREADS_MAX : (unsigned)processors;
     struct eti_worker *workers = calloc(threads_max, sizeof *workers);
     if (workers == NULL)
         return -ENOMEM;
@@ -211,7 +217,7 @@ int et_pool_deinit(struct et_pool *pool) {
     return 0;
 }
 
-/* ---- the loop's side: on the thread that drives it ---------------------------------------------------- */
+/* ---- the loop's side: on the thread that drives it ------------------------------------------- */
 
 int eti_pool_attach(struct et_loop *loop, struct et_pool *pool) {
     if (!is_pool(pool))
@@ -251,8 +257,9 @@ bool eti_pool_recall(struct et_loop *loop, struct et_completion *c) {
 /* Takes all that was handed over, in the order of handing over. */
 static struct et_completion *take_handed_over(struct et_loop *loop) {
     struct et_completion *in_order = NULL;
+    /* hand-over: take */
     struct et_completion *c =
-        atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire); /* hand-over: take */
+        atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire);
     while (c != NULL) {
         struct et_completion *before = c->internal.next;
         c->internal.next = in_order;
@@ -262,7 +269,8 @@ static struct et_completion *take_handed_over(struct et_loop *loop) {
     return in_order;
 }
 
-/* ET-POOL-10. What a callback of this phase deletes lingers until its turn comes: it is still in the list. */
+/* ET-POOL-10. What a callback of this phase deletes lingers until its turn comes: it is still in
+ * the list. */
 void eti_deliver_handed_over(struct et_loop *loop) {
     if (loop->pool == NULL)
         return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Time and timers: an intrusive pairing heap, ordered by deadline and then by the order of starting, so that equal
- * deadlines fire in that order. No allocation; any element can be removed. For the files of src/ only. */
+/* Time and timers: an intrusive pairing heap, ordered by deadline and then by the order of
+ * starting, so that equal deadlines fire in that order. No allocation; any element can be removed.
+ * For the files of src/ only. */
 #include "internal.h"
 
 #include <time.h>
@@ -23,7 +24,8 @@ static bool earlier(const struct et_completion *a, const struct et_completion *b
     return a->internal.order < b->internal.order;
 }
 
-/* Of two roots the later one becomes the first child of the earlier one. A first child's wait_previous is its parent. */
+/* Of two roots the later one becomes the first child of the earlier one. A first child's
+ * wait_previous is its parent. */
 static struct et_completion *meld(struct et_completion *a, struct et_completion *b) {
     if (a == NULL)
         return b;
@@ -42,8 +44,8 @@ static struct et_completion *meld(struct et_completion *a, struct et_completion 
     return a;
 }
 
-/* Melds a list of siblings into one root: in pairs from the left, then all pairs from the right. Two passes without
- * recursion, or a long list would overflow the stack. */
+/* Melds a list of siblings into one root: in pairs from the left, then all pairs from the right.
+ * Two passes without recursion, or a long list would overflow the stack. */
 static struct et_completion *meld_siblings(struct et_completion *sibling) {
     struct et_completion *pairs = NULL;
     while (sibling != NULL) {
@@ -90,8 +92,9 @@ void eti_heap_remove(struct et_completion **root, struct et_completion *c) {
     c->internal.child = c->internal.wait_next = c->internal.wait_previous = NULL;
 }
 
-/* Phase 3. The timers that have expired are taken out of the heap before the first callback: a reset that is applied by a
- * callback then cannot bring its timer back into this phase (ET-EXPIRE-5), however callbacks move the clock. */
+/* Phase 3. The timers that have expired are taken out of the heap before the first callback: a
+ * reset that is applied by a callback then cannot bring its timer back into this phase
+ * (ET-EXPIRE-5), however callbacks move the clock. */
 void eti_expire_timers(struct et_loop *loop) {
     assert(loop->expired == NULL);
     eti_update_time(loop);

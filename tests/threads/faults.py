@@ -40,7 +40,7 @@ FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€
      ("pool.c", "atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire)",
       "atomic_load_explicit(&loop->handed_over, memory_order_acquire)")),
     ("the list is read, then emptied",
-     ("pool.c", "atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire); /* hand-over: take */",
+     ("pool.c", "atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire);",
       "atomic_load_explicit(&loop->handed_over, memory_order_acquire);\n"
       "    atomic_store_explicit(&loop->handed_over, NULL, memory_order_release);")),
     ("delivered last first", ("pool.c", "        c->internal.next = in_order;\n        in_order = c;\n        c = before;",
