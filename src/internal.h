@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of the loop share. Private: nobody outside src/ includes it, but the tests that
- * look inside. The functions are called eti_… because the linker does not know private from
- * public. */
+ * look inside. The functions are called eti_… because the linker does not know private from public.
+ *
+ * A file calls only what stands below it here, and tests/suites/layers keeps it so. To read the loop,
+ * start at make_round in loop.c.
+ *
+ *   loop.c           the calls, the rounds, the loop's life
+ *   kernel_phase.c   asks the kernel, and delivers what it reports
+ *   operations.c     what each operation does when it is started, and when it is tried
+ *   pool.c           the threads, and the way of a completion through them
+ *   async.c          what other threads may do
+ *   timers.c         time, and the timer phase
+ *   completion.c     the queues and the transitions of a completion
+ *   registrations.c  who waits for what, and what the kernel has been told of it
+ *   heap.c           the timer queue
+ */
 #ifndef ETALON_INTERNAL_H
 #define ETALON_INTERNAL_H
 
@@ -75,7 +88,21 @@ struct eti_worker {
     bool wakes; /* it is this thread's to wake the loop */
 };
 
-/* ---- pool.c ---- */
+/* ---- kernel_phase.c -------------------------------------------------------------------------- */
+
+/* Phase 5. callbacks: how many the tick asks for. Returns 0 or a negated errno. */
+int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks);
+
+/* ---- operations.c ---------------------------------------------------------------------------- */
+
+void eti_start(struct et_loop *loop, struct et_completion *c);
+/* Tries an operation. hung_up: its descriptor was reported with EPOLLHUP or EPOLLERR. Returns
+ * whether the kernel answered. */
+bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up,
+                       int64_t *result);
+
+/* ---- pool.c ---------------------------------------------------------------------------------- */
+
 /* What a pool thread does, one phase at a time. Returns false when the thread has to end. */
 bool eti_pool_step(struct eti_worker *worker);
 /* -EINVAL when it is no pool in use. */
@@ -91,10 +118,32 @@ bool eti_pool_recall(struct et_loop *loop, struct et_completion *c);
 /* Phase 4. */
 void eti_deliver_handed_over(struct et_loop *loop);
 
-/* ---- loop.c ---- */
+/* ---- async.c: a descriptor that any thread may write to, and its owner may close meanwhile --- */
+
+/* Lets eti_raise reach fd, from now until eti_raise_ends has returned. users: 0 before. */
+void eti_raise_begins(ET_ATOMIC(uint32_t) * users);
+/* Adds 1 to the eventfd *fd, which is read only if it may be used: false if not. Async-signal-safe,
+ * errno is preserved. */
+bool eti_raise(ET_ATOMIC(uint32_t) * users, const int *fd);
+/* Returns when nobody uses the descriptor any more, nor will. */
+void eti_raise_ends(ET_ATOMIC(uint32_t) * users);
+
+/* ---- timers.c -------------------------------------------------------------------------------- */
+
+uint64_t eti_clock_ns(void);
+void eti_update_time(struct et_loop *loop);
+/* Phase 3. */
+void eti_expire_timers(struct et_loop *loop);
+
+/* ---- completion.c ---------------------------------------------------------------------------- */
+
 /* A queue that is linked by next and previous: the submissions, the deletions, or the pool's. */
 void eti_join(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
 void eti_leave(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
+void eti_join_submissions(struct et_loop *loop, struct et_completion *c);
+void eti_join_deletions(struct et_loop *loop, struct et_completion *c);
+bool eti_is_initialised(const struct et_loop *loop);
+uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms);
 /* Whether a deleting completion is one that a pool thread has, or has handed over (ET-POOL-8). */
 bool eti_is_lingering(const struct et_completion *c);
 /* Adding, active, or lingering: it cannot be submitted now. */
@@ -113,39 +162,29 @@ void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result);
 void eti_retire(struct et_loop *loop, struct et_completion *c);
 void eti_apply_reset(struct et_loop *loop, struct et_completion *carrier);
 
-/* ---- async.c: a descriptor that any thread may write to, and that its owner may close meanwhile */
-/* Lets eti_raise reach fd, from now until eti_raise_ends has returned. users: 0 before. */
-void eti_raise_begins(ET_ATOMIC(uint32_t) * users);
-/* Adds 1 to the eventfd *fd, which is read only if it may be used: false if not. Async-signal-safe,
- * errno is preserved. */
-bool eti_raise(ET_ATOMIC(uint32_t) * users, const int *fd);
-/* Returns when nobody uses the descriptor any more, nor will. */
-void eti_raise_ends(ET_ATOMIC(uint32_t) * users);
+/* ---- registrations.c ------------------------------------------------------------------------- */
 
-/* ---- timers.c ---- */
-void eti_heap_insert(struct et_completion **root, struct et_completion *c);
-void eti_heap_remove(struct et_completion **root, struct et_completion *c);
-void eti_expire_timers(struct et_loop *loop);
-uint64_t eti_clock_ns(void);
-void eti_update_time(struct et_loop *loop);
-
-/* ---- operations.c ---- */
-void eti_start(struct et_loop *loop, struct et_completion *c);
-/* Tries an operation. hung_up: its descriptor was reported with EPOLLHUP or EPOLLERR. Returns
- * whether the kernel answered. */
-bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up,
-                       int64_t *result);
-
-/* ---- descriptors.c ---- */
 /* trusted: the registration need not be looked at, if it covers c. */
 void eti_wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted);
 void eti_stop_waiting(struct et_loop *loop, struct et_completion *c);
 struct et_completion *eti_first_waiter(const struct et_descriptor *d);
+/* The first that waits for what is not registered. */
+struct et_completion *eti_first_uncovered(const struct et_descriptor *d);
+/* The events that all who wait on it wait for. */
+uint32_t eti_wanted(const struct et_descriptor *d);
+/* The registration of fd has to be looked at before the kernel is asked. */
+void eti_mark_changed(struct et_loop *loop, int fd);
+int eti_register(struct et_loop *loop, int fd, uint32_t events);
+void eti_unregister(struct et_loop *loop, int fd);
+void eti_renew_epoll(struct et_loop *loop);
 /* The number is about to be closed by the loop, or has just been handed out by the kernel for a new
  * file: no registration holds. */
 void eti_descriptor_closes(struct et_loop *loop, int fd);
 void eti_descriptor_opened(struct et_loop *loop, int fd);
-/* Phase 5. callbacks: how many the tick asks for. Returns 0 or a negated errno. */
-int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks);
+
+/* ---- heap.c ---------------------------------------------------------------------------------- */
+
+void eti_heap_insert(struct et_completion **root, struct et_completion *c);
+void eti_heap_remove(struct et_completion **root, struct et_completion *c);
 
 #endif

@@ -471,7 +471,7 @@ inline deliver_handed_over() {
 
 inline drain(which) {
     if
-    :: reported[which] -> counter[which] = 0 /* src/descriptors.c: drain_wakeup: "read(loop->wakeup" */
+    :: reported[which] -> counter[which] = 0 /* src/kernel_phase.c: drain_wakeup: "read(loop->wakeup" */
     :: else
     fi;
     reported[which] = 0
@@ -480,7 +480,7 @@ inline drain(which) {
 /* Level-triggered. Waits only while something is active: work of the pool, or else something that may never come, then the program
  * may end here. */
 inline ask_kernel() {
-    if /* src/descriptors.c: eti_ask_kernel: "bool blocks"  src/descriptors.c: eti_ask_kernel: "wait_for_reports" */
+    if /* src/kernel_phase.c: eti_ask_kernel: "bool blocks"  src/kernel_phase.c: eti_ask_kernel: "wait_for_reports" */
     :: LOOK /* without waiting: ET-WAIT-1 */
     :: IN_POOL -> d_step { RAISED -> LOOK }
     :: !IN_POOL ->
@@ -490,12 +490,12 @@ end_idle:
 #if !defined(DRAIN_AFTER_TAKE) && !defined(DRAIN_AFTER_CALLBACKS)
     atomic {
         owed[WAKEUP] = owed[WAKEUP] && !reported[WAKEUP];
-        drain(WAKEUP) /* src/descriptors.c: eti_ask_kernel: "drain_wakeup" */
+        drain(WAKEUP) /* src/kernel_phase.c: eti_ask_kernel: "drain_wakeup" */
     };
 #else
     owed[WAKEUP] = owed[WAKEUP] && !reported[WAKEUP];
 #endif
-    /* Then what else was reported, and callbacks, which may wake the loop. src/descriptors.c: eti_ask_kernel: "deliver(" */
+    /* Then what else was reported, and callbacks, which may wake the loop. src/kernel_phase.c: eti_ask_kernel: "deliver(" */
 #ifdef ASYNC
     if
     :: reported[1] ->
@@ -504,8 +504,8 @@ end_idle:
         raise(WAKEUP);
         drain(1)
 #else
-        atomic { owed[1] = 0; drain(1) }; /* src/descriptors.c: serve: "eti_try_operation" */
-        raise(WAKEUP) /* src/descriptors.c: serve: "eti_finish" */
+        atomic { owed[1] = 0; drain(1) }; /* src/kernel_phase.c: serve: "eti_try_operation" */
+        raise(WAKEUP) /* src/kernel_phase.c: serve: "eti_finish" */
 #endif
     :: else
     fi;

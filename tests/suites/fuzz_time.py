@@ -22,7 +22,7 @@ SEEDS = [faults.ROOT / "build/fuzz" / name for name in ("committed", "seeds")]
 
 # A mend taken back: name, file (from the root), what stands there, what stood there before.
 MENDS = [
-    ("a modification keeps the generation of the file in between", "src/descriptors.c",
+    ("a modification keeps the generation of the file in between", "src/registrations.c",
      "uint32_t generation = d->generation + 1;", "uint32_t generation = d->generation;"),
     ("the model is not told that a number has moved", "fuzz/driver/lockstep.c",
      "        model_moved(&s.model, fd);\n", ""),
