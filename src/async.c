@@ -2,7 +2,6 @@
 /* What other threads may do: raise a counter. The wake-up of a loop and the async are both an
  * eventfd whose owner may close it at any time, and a write that comes too late must not reach a
  * descriptor that was given the same number since. ET-… are clauses of spec/etalon.md.
- *
  * `users` is the number of threads that are about to write, and the bit OPEN while they may. */
 #include "internal.h"
 
@@ -24,14 +23,12 @@ bool eti_raise(_Atomic(uint32_t) *users, const int *fd) {
     if ((atomic_load_explicit(users, memory_order_relaxed) & OPEN) == 0)
         return false;
     int saved = errno, cancelling;
-    /* write(2) is a cancellation point: a thread that ended there would be waited for in vain.
-     * Async-signal-safe since POSIX.1-2024. */
+    /* Async-signal-safe since POSIX.1-2024. A thread that ended in write(2) would be waited for. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
     bool open = (atomic_fetch_add_explicit(users, 1, memory_order_acquire) & OPEN) != 0;
     if (open) {
         uint64_t one = 1;
-        /* The one failure that eventfd(2) knows here, EAGAIN, means that the counter is full: its
-         * reader will be woken anyway. */
+        /* It fails when the counter is full (EAGAIN): then its reader will be woken anyway. */
         ssize_t written = write(*fd, &one, sizeof one);
         (void)written;
     }
@@ -75,8 +72,7 @@ int et_async_notify(struct et_async *async) {
     return async != NULL && eti_raise(&async->users, &async->fd) ? 0 : -EINVAL;
 }
 
-/* ET-ASYNC-1. A read takes the whole counter at once, so notifications coalesce; the eventfd stays
- * readable until then, so none is lost. */
+/* ET-ASYNC-1. A read takes the whole counter: notifications coalesce, and none is lost. */
 int et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c,
                   et_callback callback, void *userdata) {
     if (!is_open(async) || !eti_is_usable(loop, c))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* etalon.h: a small completion-based event loop for Linux, checked against the Etalon specification.
+/* etalon.h: a small completion-based event loop for Linux, checked against spec/etalon.md.
  *
  *   loop          et_loop_init  et_loop_deinit  et_loop_run  et_loop_tick
  *                 et_loop_stop  et_loop_stopped
@@ -11,11 +11,11 @@
  *   thread pool   et_pool_init  et_pool_deinit
  *
  * Threads: one thread drives a loop and makes every call on it; et_loop_wakeup and et_async_notify
- * alone may be called by any thread and by a signal handler. Loops of several threads may share a
- * pool. Functions that return int return 0 or a negated errno; those that submit, delete or cancel
- * change nothing when they return a negative value. On a loop that is zeroed or deinitialised they
- * return -EINVAL (ET-DEINIT-4), as they do for a null loop or completion. Times are milliseconds of
- * CLOCK_MONOTONIC. ET-… are clauses of spec/etalon.md. */
+ * alone may be called by any thread and by a signal handler. Functions that return int return 0 or
+ * a negated errno; those that submit, delete or cancel then change nothing: -EINVAL when the loop
+ * or the completion is null, the loop is not initialised (ET-DEINIT-4), or the completion another
+ * loop's; -EBUSY when it is busy: adding, active, or deleted while a pool thread is at work on it.
+ * Times are milliseconds of CLOCK_MONOTONIC. ET-… are clauses of spec/etalon.md. */
 #ifndef ETALON_H
 #define ETALON_H
 
@@ -46,19 +46,16 @@ struct et_completion;
 /* What the loop calls when an operation has ended. The completion is dead by then: the callback may
  * free it, describe it anew, add it again. result: >= 0 the operation's value (bytes, an accepted
  * descriptor, the poll events; 0 is the end of a stream for reads, and success for the others), < 0
- * the negated errno (-ECANCELED: cancelled). Returns ET_DISARM (the loop does not touch the
- * completion any more) or ET_REARM (as et_loop_add, ET-CALL-3; a callback that has closed the
- * completion's descriptor calls et_loop_add instead, ET-REGISTER-6). */
+ * the negated errno (-ECANCELED: cancelled). Returns ET_DISARM, or ET_REARM to have it added again
+ * (ET-CALL-3; after closing its descriptor, by et_loop_add instead, ET-REGISTER-6). */
 typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion *completion,
                                       int64_t result, void *userdata);
 
 /* The loop's own part of a completion. The caller zeroes it once and never looks into it. */
 struct et_private {
     struct et_loop *loop;
-    /* in the submissions, the deletions or the pool's queue, or handed over */
-    struct et_completion *next, *previous;
-    /* in a descriptor's list, the heap, or `expired` */
-    struct et_completion *wait_next, *wait_previous, *child;
+    struct et_completion *next, *previous; /* in a queue of the loop or the pool, or handed over */
+    struct et_completion *wait_next, *wait_previous, *child; /* of a descriptor, heap, `expired` */
     struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
     uint64_t deadline_ms;
     int64_t result;  /* of a pool thread's system call; what a wait on an async has read */
@@ -69,21 +66,19 @@ struct et_private {
     uint8_t state, operation, place;
     bool on_pool;   /* as the description said when it was added */
     bool is_queued; /* in the pool's queue; under the pool's mutex */
-    bool trusted;   /* rearmed after a report: the registration it came from still holds */
+    bool trusted;   /* rearmed after a report: its registration holds (completion.c) */
 };
 
 /* One asynchronous operation, in memory the caller owns. Zero-initialised it is a dead, valid noop
  * (ET-STATE-1). Fill in the description (everything above `internal`) while it is dead, add it, and
- * leave it alone until it is dead again. The buffers and addresses that it names stay valid for as
- * long. */
+ * leave it, and the buffers and addresses that it names, alone until it is dead again. */
 struct et_completion {
     uint8_t operation; /* enum et_operation */
     /* Of read, pread, write, pwrite and close: the system call is made once, by a thread of the
      * pool; -EOPNOTSUPP without a pool. */
     bool on_pool;
-    /* Of all but noop, cancel and timer; in non-blocking mode, unless only send…, recv… and the
-     * pool use it. epoll takes no regular files and directories: a read, write, accept or poll of
-     * one ends with -EPERM, unless it is on_pool. */
+    /* In non-blocking mode, unless only send…, recv… and the pool use it. epoll takes no regular
+     * files and directories: what waits on one ends with -EPERM, unless it is on_pool. */
     int fd;
     et_callback callback; /* may be null: as one that returns ET_DISARM */
     void *userdata;
@@ -120,12 +115,10 @@ struct et_pool;
 struct et_descriptor; /* what the loop knows of one descriptor number */
 
 struct et_options {
-    /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5). The loop allocates
-     * its table of descriptors, 64 bytes each, once. At most 1,048,576; 0: the soft RLIMIT_NOFILE
-     * at the time of the call, or that. */
+    /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5); each takes 64 bytes
+     * of a table. At most 1,048,576; 0: the soft RLIMIT_NOFILE at the time of the call, or that. */
     unsigned descriptors_max;
-    /* Executes what is marked on_pool; may be null. It outlives the loop. */
-    struct et_pool *pool;
+    struct et_pool *pool; /* executes what is marked on_pool; may be null; outlives the loop */
 };
 
 /* Its fields are private. It must not move in memory while it is in use. */
@@ -147,21 +140,18 @@ struct et_loop {
     uint32_t executing; /* by pool threads, which still touch the loop; under the pool's mutex */
     uint32_t round;
     int descriptors_max;
-    int descriptors_used; /* numbers from this on have never been waited on */
-    /* queue of descriptors whose registration has to be looked at; -1: empty */
-    int changed_head, changed_tail;
+    int descriptors_used;           /* numbers from this on have never been waited on */
+    int changed_head, changed_tail; /* registrations that have to be looked at; -1: none */
     int epoll;
     int wakeup;
     bool stopped, in_callback, epoll_stale, no_pwait2;
-    /* Threads inside et_loop_wakeup. The last field: et_loop_deinit zeroes all but this. */
-    ET_ATOMIC(uint32_t) wakers;
+    ET_ATOMIC(uint32_t) wakers; /* threads inside et_loop_wakeup. Deinit zeroes all but this. */
 };
 
-/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; what
- * pthread_create(3) takes for a thread of the pool is the C library's), an epoll instance and an
- * eventfd, both close-on-exec. options may be null. Errors: -EINVAL (null loop, descriptors_max out
- * of range, a pool that is not initialised), -ENOMEM, and those of epoll_create1(2), eventfd(2) and
- * epoll_ctl(2). */
+/* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; but for
+ * what pthread_create(3) takes), an epoll instance and an eventfd, both close-on-exec. options may
+ * be null. Errors: -EINVAL (null loop, descriptors_max out of range, a pool that is not
+ * initialised), -ENOMEM, and those of epoll_create1(2), eventfd(2) and epoll_ctl(2). */
 int et_loop_init(struct et_loop *loop, const struct et_options *options);
 
 /* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors
@@ -177,18 +167,15 @@ int et_loop_deinit(struct et_loop *loop);
 int et_loop_run(struct et_loop *loop, enum et_run_mode mode);
 
 /* Runs rounds until `callbacks` callbacks were called, or nothing is active (what was deleted while
- * a pool thread is at work on it counts as active until it has come back) and both queues are
- * empty, or the loop is stopped; 0: one round that does not wait. Errors: as et_loop_run.
- * (ET-TICK-1 … 7) */
+ * a pool thread is at work on it counts as active) and both queues are empty, or the loop is
+ * stopped; 0: one round that does not wait. Errors: as et_loop_run. (ET-TICK-1 … 7) */
 int et_loop_tick(struct et_loop *loop, unsigned callbacks);
 
-/* Stops the loop for good: the phase in progress is completed, nothing after it runs.
- * (ET-STOP-1 … 3) */
+/* Stops the loop for good, after the phase in progress. (ET-STOP-1 … 3) */
 void et_loop_stop(struct et_loop *loop);
 bool et_loop_stopped(const struct et_loop *loop);
 
-/* The loop time in milliseconds, as of the last update; 0 for a loop that is not initialised.
- * (ET-TIME-1, -2) */
+/* The loop time, as of the last update; 0 for a loop that is not initialised. (ET-TIME-1, -2) */
 uint64_t et_loop_now(const struct et_loop *loop);
 
 /* Reads the clock: for a callback that takes long and then sets timers. (ET-TIME-1) */
@@ -196,28 +183,23 @@ void et_loop_update_now(struct et_loop *loop);
 
 /* Ends the wait in progress; when there is none, the loop does not wait when it next asks the
  * kernel. Not a callback: a run or tick goes on until it has what it was called for. Any thread;
- * async-signal-safe; errno is preserved. May race with et_loop_deinit, as long as the loop's
- * memory lives on until it has returned, but not with an et_loop_init that uses it again.
- * (ET-WAKE-1 … 4) */
+ * async-signal-safe; errno is preserved. May race with et_loop_deinit, if the memory lives on until
+ * it has returned, but not with an et_loop_init that uses it again. (ET-WAKE-1 … 4) */
 void et_loop_wakeup(struct et_loop *loop);
 
 /* ---- submitting ------------------------------------------------------------------------------ */
 
-/* Submits a completion as it is described; its operation starts in the next round. 0 when it is
- * adding already. Errors: -EBUSY (active, or deleted while a pool thread is at work on it), -EINVAL
- * (not a valid description, or in use by another loop), -EOPNOTSUPP (a pool mark without a pool).
- * (ET-ADD-1 … 7) */
+/* Submits a completion as it is described, to start in the next round; 0 when it is adding already.
+ * Errors: -EBUSY, -EINVAL (description), -EOPNOTSUPP (on_pool, without a pool). (ET-ADD-1 … 7) */
 int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 
 /* Ends a completion silently: its callback is not called after this has returned. The memory is the
- * caller's when the completion is dead: after the next round's second phase, or et_loop_deinit;
- * where a pool thread is at work on it, in the round after that has ended. 0 in every state;
- * -EINVAL when it is in use by another loop. (ET-DELETE-1 … 4, ET-POOL-7, -8) */
+ * caller's when it is dead: after the next round's second phase, or et_loop_deinit; where a pool
+ * thread is at work on it, in the round after that has ended. (ET-DELETE-1 … 4, ET-POOL-7, -8) */
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 
 /* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place.
- * The deadline is et_loop_now plus delay_ms. Errors: -EBUSY (active, or adding and no timer, or
- * deleted while a pool thread is at work on it). (ET-TIMER-1 … 4) */
+ * The deadline is et_loop_now plus delay_ms. Errors: -EBUSY (any but that). (ET-TIMER-1 … 4) */
 int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms,
                   et_callback callback, void *userdata);
 
@@ -225,8 +207,7 @@ int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64
  * round by `carrier`, a completion that is adding until then, has no callback, and can serve again
  * afterwards; until then the timer does not fire. On a timer that is not active this is
  * et_loop_timer. Errors: -EINVAL (active and no timer; carrier null or the timer itself), -EBUSY
- * (carrier at other work; adding and no timer; either deleted while a pool thread is at work on
- * it). (ET-RESET-1 … 11) */
+ * (adding and no timer; carrier at other work; either lingers with a pool). (ET-RESET-1 … 11) */
 int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion,
                         struct et_completion *carrier, uint64_t delay_ms, et_callback callback,
                         void *userdata);
@@ -234,8 +215,7 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion,
 /* Submits `cancel`, which in the next round ends `target`: the target's callback gets -ECANCELED,
  * then the cancel's gets 0; or -ENOENT when there was nothing to cancel; or -EALREADY when a pool
  * thread has it, which ends by itself. The target stays valid memory until the cancel is dead.
- * Errors: -EBUSY (the cancel completion is adding or active, or deleted while a pool thread is at
- * work on it), -EINVAL (target null or the cancel itself). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
+ * Errors: -EBUSY, -EINVAL (target null or the cancel). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
 int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
                    et_callback callback, void *userdata);
 
@@ -251,9 +231,8 @@ struct et_pool_options {
 /* A fixed number of threads at most, created when there is work for them. They take work in the
  * order of submission, whatever loop it is of: what several of them execute may end, and take
  * effect, in another order. Work that waits for other work of the pool (a read of a pipe for the
- * write that fills it) may wait for ever when all threads there can be do so, be it that no further
- * one could be created. All signals are blocked in them. Its fields are private. It must not move
- * in memory while it is in use. */
+ * write that fills it) may wait for ever when all threads there can be do so. All signals are
+ * blocked in them. Its fields are private. It must not move in memory while it is in use. */
 struct et_pool {
     pthread_mutex_t mutex;      /* over all below, and the counts of `executing` of the loops */
     pthread_cond_t work, left;  /* there is work; a loop has no more work executing */
@@ -271,8 +250,7 @@ struct et_pool {
 int et_pool_init(struct et_pool *pool, const struct et_pool_options *options);
 
 /* Ends the threads, releases everything and zeroes *pool. Not while another thread initialises a
- * loop with it. A refusal changes nothing. Errors: -EBUSY (a loop still has it), -EINVAL (not
- * initialised). (ET-POOL-14, -16) */
+ * loop with it. Errors: -EBUSY (a loop has it), -EINVAL (not initialised). (ET-POOL-14, -16) */
 int et_pool_deinit(struct et_pool *pool);
 
 /* ---- notifications from other threads -------------------------------------------------------- */
@@ -299,9 +277,8 @@ int et_async_deinit(struct et_async *async);
 int et_async_notify(struct et_async *async);
 
 /* Describes a completion as a read of the async's counter and adds it; its result is 8 when it was
- * notified. ET_REARM in the callback waits for the next notification. Errors: -EBUSY (adding or
- * active, or deleted while a pool thread is at work on it), -EINVAL (null, or not initialised, or
- * in use by another loop). (ET-ASYNC-1) */
+ * notified. ET_REARM in the callback waits for the next notification. Errors: -EBUSY, -EINVAL
+ * (async null, or not initialised). (ET-ASYNC-1) */
 int et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *completion,
                   et_callback callback, void *userdata);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The timer queue: an intrusive pairing heap, ordered by deadline and then by the order of starting,
- * so that equal deadlines fire in that order. No allocation; any element can be removed. For the
- * files of src/ only. */
+/* The timer queue: an intrusive pairing heap, ordered by deadline, and by the order of starting
+ * where deadlines are equal. Any element can be removed. For the files of src/ only. */
 #include "internal.h"
 
 static bool earlier(const struct et_completion *a, const struct et_completion *b) {
@@ -10,8 +9,7 @@ static bool earlier(const struct et_completion *a, const struct et_completion *b
     return a->internal.order < b->internal.order;
 }
 
-/* Of two roots the later one becomes the first child of the earlier one. A first child's
- * wait_previous is its parent. */
+/* The later root becomes the earlier one's first child, whose wait_previous is its parent. */
 static struct et_completion *meld(struct et_completion *a, struct et_completion *b) {
     if (a == NULL)
         return b;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of the loop share. Private: nobody outside src/ includes it, but the tests that
  * look inside. The functions are called eti_… because the linker does not know private from public.
- *
- * A file calls only what stands below it here, and tests/suites/layers keeps it so. To read the loop,
- * start at make_round in loop.c.
+ * A file calls only what stands below it here: tests/suites/layers. Start at make_round, in loop.c.
  *
  *   loop.c           the calls, the rounds, the loop's life
  *   kernel_phase.c   asks the kernel, and delivers what it reports
@@ -13,27 +11,20 @@
  *   timers.c         time, and the timer phase
  *   completion.c     the queues and the transitions of a completion
  *   registrations.c  who waits for what, and what the kernel has been told of it
- *   heap.c           the timer queue
- */
+ *   heap.c           the timer queue */
 #ifndef ETALON_INTERNAL_H
 #define ETALON_INTERNAL_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4, dup3, epoll_pwait2 */
 #endif
-
 #include "etalon.h"
-
 #include <assert.h>
 #include <pthread.h>
 
-/* The private operation of a completion that timer_reset has put to work. */
-#define CARRIER ET_OPERATIONS
-
 #define NANOSECONDS_PER_MS UINT64_C(1000000)
-
-/* What epoll returns for the eventfd of et_loop_wakeup; no descriptor has this number. */
-#define WAKEUP UINT64_MAX
+#define CARRIER            ET_OPERATIONS /* of a completion that timer_reset has put to work */
+#define WAKEUP             UINT64_MAX    /* epoll's word for the loop's eventfd: no descriptor's */
 
 /* Where an active completion is linked. */
 enum place {
@@ -51,23 +42,34 @@ struct waiters {
     struct et_completion *head, *tail;
 };
 
-/* One descriptor number. Its registration may outlive the need for it (ET-REGISTER-5). */
+/* One descriptor number, with one registration for all who wait on it.
+ *
+ * The kernel registers files, not numbers: a file that has left its number is still reported under
+ * it while a duplicate is open. So a registration that is made, changed or given up raises the
+ * generation, which is in its reports. A report is of one of three kinds:
+ * - of this generation, and awaited: the waiters are served;
+ * - of this generation, and awaited by nobody: it would come at once and for ever. The registration
+ *   is_useless, to be removed or narrowed before the kernel is asked again (ET-REGISTER-5);
+ * - of a former generation. It is the last one if accept has returned the number since the kernel
+ *   was asked (opened_round: the file was closed, and its registration with it), or if it can be
+ *   removed now. Otherwise no number names it, and only a new epoll instance, in which all waiters
+ *   are registered anew, ends the reports (epoll_stale, ET-REGISTER-7). */
 struct et_descriptor {
     struct waiters in, out, polls; /* active completions, in the order of starting */
-    uint32_t generation;           /* goes with the registration: tells reports of a former one */
-    /* in which accept returned this number: a report of the same wait is of the file before; 0:
-     * never */
-    uint32_t opened_round;
+    uint32_t generation;
+    uint32_t opened_round; /* 0: never */
     int next_changed;
-    uint16_t registered; /* the events that the kernel has been told: those of a poll fit */
+    uint16_t registered; /* the events that the kernel has been told */
     bool is_registered : 1;
     bool is_changed : 1;   /* in the list of descriptors to be looked at */
     bool is_no_socket : 1; /* send(2) has said so, since it was registered */
-    bool is_useless : 1;   /* was reported without anything waiting for what was reported */
+    bool is_useless : 1;
 };
 
-/* What a pool thread does next. Each phase is one step of eti_pool_step, so that whoever plays the
- * threads can stop between any two. */
+_Static_assert(sizeof(void *) > 8 || sizeof(struct et_descriptor) <= 64,
+               "etalon.h says what a descriptor costs");
+
+/* What a pool thread does next: each is one step, so that a test can stop between any two. */
 enum eti_phase {
     ETI_IDLE,       /* takes work from the pool's queue, or waits for some */
     ETI_EXECUTES,   /* makes the system call */
@@ -75,9 +77,6 @@ enum eti_phase {
     ETI_WAKES,      /* writes to the loop's eventfd, if the list was empty */
     ETI_LEAVES,     /* lowers the loop's count of executing work: the last touch of the loop */
 };
-
-_Static_assert(sizeof(void *) > 8 || sizeof(struct et_descriptor) <= 64,
-               "etalon.h says what a descriptor costs");
 
 struct eti_worker {
     struct et_pool *pool;
@@ -87,103 +86,89 @@ struct eti_worker {
     enum eti_phase phase;
     bool wakes; /* it is this thread's to wake the loop */
 };
-
 /* ---- kernel_phase.c -------------------------------------------------------------------------- */
-
 /* Phase 5. callbacks: how many the tick asks for. Returns 0 or a negated errno. */
 int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks);
-
 /* ---- operations.c ---------------------------------------------------------------------------- */
-
 void eti_start(struct et_loop *loop, struct et_completion *c);
-/* Tries an operation. hung_up: its descriptor was reported with EPOLLHUP or EPOLLERR. Returns
- * whether the kernel answered. */
+/* Whether the kernel answers. hung_up: the descriptor was reported with EPOLLHUP or EPOLLERR. */
 bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up,
                        int64_t *result);
-
 /* ---- pool.c ---------------------------------------------------------------------------------- */
-
 /* What a pool thread does, one phase at a time. Returns false when the thread has to end. */
 bool eti_pool_step(struct eti_worker *worker);
 /* -EINVAL when it is no pool in use. */
 int eti_pool_attach(struct et_loop *loop, struct et_pool *pool);
-/* Makes every completion that the pool has of this loop dead, after waiting for those that are
- * executing, and leaves the pool, if any. */
+/* The loop ends: waits for what is executing, abandons all that the pool has of the loop. */
 void eti_pool_detach(struct et_loop *loop);
-/* Queues an active completion: 0, or (and it is not queued) the negated errno of a creation that
- * has left the pool without a thread. */
+/* 0, or (and it is not queued) the negated errno with which the pool was left without a thread. */
 int eti_pool_queue(struct et_loop *loop, struct et_completion *c);
 /* Takes a queued completion back: false when a thread has it, or it is handed over. */
 bool eti_pool_recall(struct et_loop *loop, struct et_completion *c);
 /* Phase 4. */
 void eti_deliver_handed_over(struct et_loop *loop);
-
 /* ---- async.c: a descriptor that any thread may write to, and its owner may close meanwhile --- */
-
 /* Lets eti_raise reach fd, from now until eti_raise_ends has returned. users: 0 before. */
 void eti_raise_begins(ET_ATOMIC(uint32_t) * users);
-/* Adds 1 to the eventfd *fd, which is read only if it may be used: false if not. Async-signal-safe,
- * errno is preserved. */
+/* Adds 1 to the eventfd *fd if it may be used, or returns false. Async-signal-safe, keeps errno. */
 bool eti_raise(ET_ATOMIC(uint32_t) * users, const int *fd);
 /* Returns when nobody uses the descriptor any more, nor will. */
 void eti_raise_ends(ET_ATOMIC(uint32_t) * users);
-
 /* ---- timers.c -------------------------------------------------------------------------------- */
-
 uint64_t eti_clock_ns(void);
 void eti_update_time(struct et_loop *loop);
 /* Phase 3. */
 void eti_expire_timers(struct et_loop *loop);
-
 /* ---- completion.c ---------------------------------------------------------------------------- */
-
 /* A queue that is linked by next and previous: the submissions, the deletions, or the pool's. */
-void eti_join(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
-void eti_leave(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
-void eti_join_submissions(struct et_loop *loop, struct et_completion *c);
-void eti_join_deletions(struct et_loop *loop, struct et_completion *c);
+void eti_append(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
+void eti_unlink(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
 bool eti_is_initialised(const struct et_loop *loop);
-uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms);
-/* Whether a deleting completion is one that a pool thread has, or has handed over (ET-POOL-8). */
+/* Whether a call on this completion makes sense at all. */
+bool eti_is_usable(const struct et_loop *loop, const struct et_completion *c);
+/* Deleting, but a pool thread has it, or has handed it over (ET-POOL-8). */
 bool eti_is_lingering(const struct et_completion *c);
 /* Adding, active, or lingering: it cannot be submitted now. */
 bool eti_is_busy(const struct et_completion *c);
-/* Whether a call on this completion makes sense at all. */
-bool eti_is_usable(const struct et_loop *loop, const struct et_completion *c);
+uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms);
+/* Adding to active: the head of the submissions, which its operation then links at `place`. */
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place);
-/* Ends an episode whose completion is linked nowhere any more: dead, then the callback. */
-void eti_become_dead(struct et_loop *loop, struct et_completion *c, int64_t result);
-/* Takes an adding or active completion out of wherever it is linked; its state is the caller's to
- * change. */
-void eti_withdraw(struct et_loop *loop, struct et_completion *c);
-/* Withdraws, then eti_become_dead: the end of an operation that was waiting. */
+/* Adding or active to dead, and the callback; …_reported: what it waited for was reported. */
 void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result);
-/* Makes a deleting completion dead, silently. */
+void eti_finish_reported(struct et_loop *loop, struct et_completion *c, int64_t result);
+/* Adding or active to deleting; …_lingering: what a pool thread has cannot be withdrawn. */
+void eti_become_deleting(struct et_loop *loop, struct et_completion *c);
+void eti_become_lingering(struct et_loop *loop, struct et_completion *c);
+/* Deleting to dead, silently. */
+void eti_end_lingering(struct et_loop *loop, struct et_completion *c);
 void eti_retire(struct et_loop *loop, struct et_completion *c);
-void eti_apply_reset(struct et_loop *loop, struct et_completion *carrier);
-
+/* An active timer is held until its carrier, which is submitted, ends (ET-RESET-4). */
+void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_completion *carrier);
+/* A carrier that is started or cancelled, adding to dead, without a callback. */
+void eti_end_carrier(struct et_loop *loop, struct et_completion *carrier);
+/* Any state to dead, silently, where it is linked: the loop ends. */
+void eti_abandon(struct et_loop *loop, struct et_completion *c);
 /* ---- registrations.c ------------------------------------------------------------------------- */
-
-/* trusted: the registration need not be looked at, if it covers c. */
-void eti_wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted);
+/* c is active at a place of its descriptor. trusted: a registration that covers c needs no look. */
+void eti_wait_on(struct et_loop *loop, struct et_completion *c, bool trusted);
 void eti_stop_waiting(struct et_loop *loop, struct et_completion *c);
 struct et_completion *eti_first_waiter(const struct et_descriptor *d);
 /* The first that waits for what is not registered. */
 struct et_completion *eti_first_uncovered(const struct et_descriptor *d);
-/* The events that all who wait on it wait for. */
-uint32_t eti_wanted(const struct et_descriptor *d);
 /* The registration of fd has to be looked at before the kernel is asked. */
 void eti_mark_changed(struct et_loop *loop, int fd);
-int eti_register(struct et_loop *loop, int fd, uint32_t events);
-void eti_unregister(struct et_loop *loop, int fd);
-void eti_renew_epoll(struct et_loop *loop);
-/* The number is about to be closed by the loop, or has just been handed out by the kernel for a new
- * file: no registration holds. */
+/* One that has to be looked at, or -1. */
+int eti_take_changed(struct et_loop *loop);
+/* Makes the registration fit those who wait; an error is for those who then are not covered. */
+int eti_fit_registration(struct et_loop *loop, int fd);
+/* The number is about to be closed by the loop, or was handed out for a new file. */
 void eti_descriptor_closes(struct et_loop *loop, int fd);
 void eti_descriptor_opened(struct et_loop *loop, int fd);
-
+/* A report that nobody waits for, or of a former generation. */
+void eti_report_was_useless(struct et_loop *loop, int fd);
+void eti_report_was_former(struct et_loop *loop, int fd);
+void eti_renew_epoll(struct et_loop *loop);
 /* ---- heap.c ---------------------------------------------------------------------------------- */
-
 void eti_heap_insert(struct et_completion **root, struct et_completion *c);
 void eti_heap_remove(struct et_completion **root, struct et_completion *c);
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernel phase: registrations are made to fit, the kernel is asked, and what it reports is
- * delivered. For the files of src/ only.
- *
- * Reports name the number and its generation, never a completion: what they mean is looked up when
- * they are delivered. */
+ * delivered. Reports name a number and its generation, never a completion: what they mean is looked
+ * up when they are delivered. For loop.c only. */
 #include "internal.h"
 
 #include <errno.h>
@@ -12,42 +10,29 @@
 #include <time.h>
 #include <unistd.h>
 
-/* of one wait: more are reported by the next one, none is lost */
-#define REPORTS_MAX 256
-/* a longer wait is split: 34 years, and far from any overflow */
-#define WAIT_MS_MAX (UINT64_C(1) << 40)
+#define REPORTS_MAX 256                 /* more are reported by the next wait, none is lost */
+#define WAIT_MS_MAX (UINT64_C(1) << 40) /* a longer wait is split: 34 years, no overflow */
 
 #define IN_EVENTS  (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define OUT_EVENTS (EPOLLOUT | EPOLLHUP | EPOLLERR)
 
 static void apply_changes(struct et_loop *loop) {
-    while (loop->changed_head >= 0) {
-        int fd = loop->changed_head;
-        struct et_descriptor *d = &loop->descriptors[fd];
+    for (int fd; (fd = eti_take_changed(loop)) >= 0;) {
         struct et_completion *c;
-        loop->changed_head = d->next_changed;
-        d->is_changed = false;
-        if (eti_first_waiter(d) != NULL) {
-            int error = eti_register(loop, fd, eti_wanted(d));
-            while (error != 0 && (c = eti_first_uncovered(d)) != NULL)
-                eti_finish(loop, c, error); /* ET-REGISTER-3 */
-        } else if (d->is_useless && d->is_registered) {
-            eti_unregister(loop, fd);
-        }
-        d->is_useless = false;
+        int error = eti_fit_registration(loop, fd);
+        while (error != 0 && (c = eti_first_uncovered(&loop->descriptors[fd])) != NULL)
+            eti_finish(loop, c, error); /* ET-REGISTER-3 */
     }
 }
 
-static void serve(struct et_loop *loop, int fd, struct et_completion *c, uint32_t reported) {
+static void serve(struct et_loop *loop, struct et_completion *c, uint32_t reported) {
     int64_t result;
-    if (!eti_try_operation(loop, c, (reported & (EPOLLHUP | EPOLLERR)) != 0, &result)) {
-        /* A false report is rare; but it may also come from another file that once had this number,
-         * again and again. Looking at the registration tells the two apart. */
-        eti_mark_changed(loop, fd);
-        return;
-    }
-    c->internal.trusted = true;
-    eti_finish(loop, c, result);
+    /* A false report is rare; but it may also come from another file that once had this number,
+     * again and again. Looking at the registration tells the two apart. */
+    if (!eti_try_operation(loop, c, (reported & (EPOLLHUP | EPOLLERR)) != 0, &result))
+        eti_mark_changed(loop, c->internal.fd);
+    else
+        eti_finish_reported(loop, c, result);
 }
 
 static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t reported) {
@@ -58,23 +43,18 @@ static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t 
             c = c->internal.wait_next;
             continue;
         }
-        c->internal.trusted = true;
-        eti_finish(loop, c, events);
+        eti_finish_reported(loop, c, events);
         /* The callback may have taken any of them away; those before do not match anyway. */
         c = d->polls.head;
     }
 }
 
+/* What a report means: see struct et_descriptor. */
 static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     int fd = (int)(uint32_t)event->data.u64;
     struct et_descriptor *d = &loop->descriptors[fd];
     if (d->generation != (uint32_t)(event->data.u64 >> 32)) {
-        /* Of a file that has left this number: in this very batch (then its registration went with
-         * it), or before it (then a duplicate keeps the registration alive, and the number cannot
-         * name it any more). */
-        if (d->opened_round != loop->round &&
-            (d->is_registered || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0))
-            loop->epoll_stale = true;
+        eti_report_was_former(loop, fd);
         return;
     }
     bool in = (event->events & IN_EVENTS) != 0 && d->in.head != NULL;
@@ -83,28 +63,22 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     for (const struct et_completion *c = d->polls.head; c != NULL && !poll;
          c = c->internal.wait_next)
         poll = (event->events & (c->internal.events | EPOLLERR | EPOLLHUP)) != 0;
-    if (!in && !out && !poll) {
-        /* Nobody waits for this: without a change it would be reported at once and for ever. */
-        d->is_useless = true;
-        eti_mark_changed(loop, fd);
-        return;
-    }
-    /* First, so that a failed connect gets the socket's error, and not a receive that waits beside
-     * it. */
+    if (!in && !out && !poll)
+        eti_report_was_useless(loop, fd);
+    /* First, so that a failed connect gets the error, and not a receive that waits beside it. */
     if (out)
-        serve(loop, fd, d->out.head, event->events);
+        serve(loop, d->out.head, event->events);
     if (in && d->in.head != NULL)
-        serve(loop, fd, d->in.head, event->events);
+        serve(loop, d->in.head, event->events);
     if (poll)
         serve_polls(loop, d, event->events);
 }
 
-/* Nanoseconds until the earliest deadline, from the clock and not from the loop time: callbacks may
- * have taken long. */
+/* By the clock and not by the loop time: callbacks may have taken long. */
 static struct timespec time_left(uint64_t deadline_ms) {
     uint64_t now_ns = eti_clock_ns();
     uint64_t now_ms = now_ns / NANOSECONDS_PER_MS;
-    if (deadline_ms <= now_ms)
+    if (deadline_ms <= now_ms) /* not <: in the deadline's millisecond left_ns would overflow */
         return (struct timespec){0};
     uint64_t left_ms = deadline_ms - now_ms;
     if (left_ms > WAIT_MS_MAX)
@@ -114,8 +88,7 @@ static struct timespec time_left(uint64_t deadline_ms) {
                              .tv_nsec = (long)(left_ns % 1000000000)};
 }
 
-/* Milliseconds, rounded up, or a wait would end just before its deadline and be repeated until the
- * deadline has come. */
+/* Rounded up, or a wait would end just before its deadline, again and again. */
 static int whole_ms(const struct timespec *timeout) {
     if (timeout == NULL)
         return -1;
@@ -129,13 +102,12 @@ static int wait_for_reports(struct et_loop *loop, struct epoll_event *events,
         int count = epoll_pwait2(loop->epoll, events, REPORTS_MAX, timeout, NULL);
         if (count >= 0 || (errno != ENOSYS && errno != EPERM))
             return count;
-        /* Linux before 5.11, Valgrind, and sandboxes that do not know the call. */
-        loop->no_pwait2 = true;
+        loop->no_pwait2 = true; /* Linux before 5.11, Valgrind, sandboxes that do not know it */
     }
     return epoll_wait(loop->epoll, events, REPORTS_MAX, whole_ms(timeout));
 }
 
-/* Should this fail, the eventfd stays readable and the next wait comes back for it. */
+/* One read takes the whole counter. Should it fail, the next wait comes back for it. */
 static void drain_wakeup(struct et_loop *loop) {
     uint64_t count;
     ssize_t bytes = read(loop->wakeup, &count, sizeof count);

@@ -22,14 +22,10 @@ int et_loop_delete(struct et_loop *loop, struct et_completion *c) {
     if (c->internal.state != ET_ADDING && c->internal.state != ET_ACTIVE)
         return 0;
     bool pooled = c->internal.state == ET_ACTIVE && c->internal.place == PLACE_POOL;
-    if (pooled && !eti_pool_recall(loop, c)) { /* ET-POOL-8 */
-        c->internal.state = ET_DELETING;
-        loop->active--;
-        loop->lingering++;
-        return 0;
-    }
-    eti_withdraw(loop, c);
-    eti_join_deletions(loop, c);
+    if (pooled && !eti_pool_recall(loop, c)) /* ET-POOL-8 */
+        eti_become_lingering(loop, c);
+    else
+        eti_become_deleting(loop, c);
     return 0;
 }
 
@@ -67,21 +63,8 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
     bool carried = carrier->internal.state == ET_ADDING && c->internal.partner == carrier;
     if (!carried && eti_is_busy(carrier))
         return -EBUSY;
-    if (!carried) {
-        if (carrier->internal.state == ET_DELETING)
-            eti_retire(loop, carrier); /* may bring c itself back into the heap */
-        eti_withdraw(loop, c);
-        loop->active++; /* the timer stays active: it is held */
-        c->internal.place = PLACE_HELD;
-        c->internal.partner = carrier;
-        carrier->operation = ET_CANCEL;
-        carrier->on_pool = false;
-        carrier->cancel.target = c;
-        carrier->callback = NULL;
-        carrier->internal.operation = CARRIER;
-        carrier->internal.partner = c;
-        eti_join_submissions(loop, carrier);
-    }
+    if (!carried)
+        eti_hold(loop, c, carrier);
     describe_timer(c, delay_ms, callback, userdata);
     c->internal.deadline_ms = eti_deadline_after(loop, delay_ms);
     return 0;
@@ -103,8 +86,7 @@ int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
 
-/* Phase 1. What joins meanwhile carries the number of this round and waits for the next one
- * (ET-SUBMIT-1, ET-CALL-4). */
+/* Phase 1. What joins meanwhile waits for the next round (ET-SUBMIT-1, ET-CALL-4). */
 static void process_submissions(struct et_loop *loop) {
     uint32_t round = ++loop->round;
     while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)
@@ -179,17 +161,15 @@ void et_loop_update_now(struct et_loop *loop) {
 }
 
 void et_loop_wakeup(struct et_loop *loop) {
-    /* The one look at the loop that another thread may take. */
     if (loop != NULL)
-        eti_raise(&loop->wakers, &loop->wakeup);
+        eti_raise(&loop->wakers, &loop->wakeup); /* all that another thread may look at */
 }
 
 /* ---- the loop's life ------------------------------------------------------------------------- */
 
 static int descriptors_max(const struct et_options *options) {
     if (options != NULL && options->descriptors_max > 0)
-        return options->descriptors_max <= DESCRIPTORS_MAX ? (int)options->descriptors_max
-                                                           : -EINVAL;
+        return options->descriptors_max > DESCRIPTORS_MAX ? -1 : (int)options->descriptors_max;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > DESCRIPTORS_MAX)
         return DESCRIPTORS_MAX;
@@ -206,44 +186,33 @@ static void release(struct et_loop *loop) {
     memset(loop, 0, offsetof(struct et_loop, wakers)); /* which another thread may still look at */
 }
 
+static int make_parts(struct et_loop *loop, const struct et_options *options) {
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
+    loop->descriptors = calloc((size_t)loop->descriptors_max, sizeof *loop->descriptors);
+    if (loop->descriptors == NULL)
+        return -ENOMEM;
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll >= 0)
+        loop->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wakeup < 0 || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wakeup, &event) != 0)
+        return -errno;
+    return options != NULL && options->pool != NULL ? eti_pool_attach(loop, options->pool) : 0;
+}
+
 int et_loop_init(struct et_loop *loop, const struct et_options *options) {
     if (loop == NULL)
         return -EINVAL;
     memset(loop, 0, sizeof *loop);
-    int limit = descriptors_max(options);
-    if (limit < 0)
-        return limit;
     loop->epoll = loop->wakeup = loop->changed_head = -1;
-    loop->descriptors_max = limit;
-    loop->descriptors = calloc((size_t)loop->descriptors_max, sizeof *loop->descriptors);
-    if (loop->descriptors == NULL) {
-        release(loop);
-        return -ENOMEM;
-    }
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
-    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->epoll >= 0)
-        loop->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (loop->wakeup < 0 || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wakeup, &event) != 0) {
-        int error = -errno;
+    loop->descriptors_max = descriptors_max(options);
+    int error = loop->descriptors_max < 0 ? -EINVAL : make_parts(loop, options);
+    if (error != 0) {
         release(loop);
         return error;
-    }
-    if (options != NULL && options->pool != NULL) {
-        int error = eti_pool_attach(loop, options->pool);
-        if (error != 0) {
-            release(loop);
-            return error;
-        }
     }
     eti_update_time(loop);
     eti_raise_begins(&loop->wakers);
     return 0;
-}
-
-static void drop_waiters(struct waiters *waiters) {
-    for (struct et_completion *c = waiters->head; c != NULL; c = c->internal.wait_next)
-        c->internal.state = ET_DEAD;
 }
 
 int et_loop_deinit(struct et_loop *loop) {
@@ -251,21 +220,15 @@ int et_loop_deinit(struct et_loop *loop) {
         return -EINVAL;
     if (loop->in_callback)
         return -EBUSY;
-    for (struct et_completion *c = loop->submissions_head; c != NULL; c = c->internal.next) {
-        c->internal.state = ET_DEAD;
-        if (c->internal.operation == CARRIER)
-            eti_apply_reset(loop, c); /* the held timer is in nobody else's list */
-    }
+    for (struct et_completion *c = loop->submissions_head; c != NULL; c = c->internal.next)
+        eti_abandon(loop, c); /* a carrier brings its timer back into the heap */
     process_deletions(loop);
-    while (loop->timers != NULL) {
-        loop->timers->internal.state = ET_DEAD;
-        eti_heap_remove(&loop->timers, loop->timers);
-    }
-    for (int fd = 0; fd < loop->descriptors_used; fd++) {
-        drop_waiters(&loop->descriptors[fd].in);
-        drop_waiters(&loop->descriptors[fd].out);
-        drop_waiters(&loop->descriptors[fd].polls);
-    }
+    for (struct et_completion *c; (c = loop->timers) != NULL; eti_abandon(loop, c))
+        eti_heap_remove(&loop->timers, c);
+    for (int fd = 0; fd < loop->descriptors_used; fd++)
+        for (struct et_completion *c; (c = eti_first_waiter(&loop->descriptors[fd])) != NULL;
+             eti_abandon(loop, c))
+            eti_stop_waiting(loop, c);
     eti_pool_detach(loop);
     release(loop);
     return 0;

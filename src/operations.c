@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <unistd.h>
 
-/* EINTR counts as unanswered: the descriptor is still ready and will be reported again, so nothing
- * is lost, and a storm of signals cannot keep the loop inside one system call. */
+/* EINTR counts as unanswered: the descriptor is ready still and will be reported again, and a storm
+ * of signals cannot keep the loop inside one system call. */
 static bool is_answer(int64_t value, int64_t *result) {
     if (value >= 0) {
         *result = value;
@@ -19,9 +19,8 @@ static bool is_answer(int64_t value, int64_t *result) {
     return true;
 }
 
-/* ET-OP-3. No pending error does not mean connected: the report may have been a false one, or
- * another operation on the socket has taken the error; then the socket has hung up, and waiting on
- * would be for ever. */
+/* ET-OP-3. No pending error does not mean connected: the report may be a false one, or another
+ * operation has taken the error; then the socket has hung up, and waiting would be for ever. */
 static bool connect_result(int fd, bool hung_up, int64_t *result) {
     int error = 0;
     socklen_t length = sizeof error;
@@ -56,60 +55,41 @@ static ssize_t write_or_send(struct et_loop *loop, const struct et_completion *c
 
 bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up,
                        int64_t *result) {
-    int fd = c->internal.fd;
-    bool answered;
-    assert(c->internal.operation != ET_POLL);
+    const int quietly = MSG_DONTWAIT | MSG_NOSIGNAL, fd = c->internal.fd;
+    int64_t value;
     switch (c->internal.operation) {
-    case ET_ACCEPT:
-        answered = is_answer(
-            accept4(fd, c->accept.address, c->accept.address_length, c->accept.flags), result);
-        if (answered && *result >= 0)
-            eti_descriptor_opened(loop, (int)*result);
-        return answered;
     case ET_CONNECT: return connect_result(fd, hung_up, result);
-    case ET_READ: return is_answer(read(fd, c->read.buffer, c->read.length), result);
-    case ET_PREAD:
-        return is_answer(pread(fd, c->pread.buffer, c->pread.length, c->pread.offset), result);
-    case ET_WRITE: return is_answer(write_or_send(loop, c), result);
-    case ET_PWRITE:
-        return is_answer(pwrite(fd, c->pwrite.buffer, c->pwrite.length, c->pwrite.offset), result);
-    case ET_SEND:
-        return is_answer(
-            send(fd, c->send.buffer, c->send.length, c->send.flags | MSG_DONTWAIT | MSG_NOSIGNAL),
-            result);
+    case ET_ACCEPT:
+        value = accept4(fd, c->accept.address, c->accept.address_length, c->accept.flags);
+        if (value >= 0)
+            eti_descriptor_opened(loop, (int)value);
+        break;
+    case ET_READ: value = read(fd, c->read.buffer, c->read.length); break;
+    case ET_PREAD: value = pread(fd, c->pread.buffer, c->pread.length, c->pread.offset); break;
+    case ET_WRITE: value = write_or_send(loop, c); break;
+    case ET_PWRITE: value = pwrite(fd, c->pwrite.buffer, c->pwrite.length, c->pwrite.offset); break;
+    case ET_SEND: value = send(fd, c->send.buffer, c->send.length, c->send.flags | quietly); break;
     case ET_RECV:
-        return is_answer(recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT),
-                         result);
-    case ET_SENDMSG:
-        return is_answer(
-            sendmsg(fd, c->sendmsg.message, c->sendmsg.flags | MSG_DONTWAIT | MSG_NOSIGNAL),
-            result);
-    default:
-        assert(c->internal.operation == ET_RECVMSG);
-        return is_answer(recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT), result);
+        value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);
+        break;
+    case ET_SENDMSG: value = sendmsg(fd, c->sendmsg.message, c->sendmsg.flags | quietly); break;
+    default: value = recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT);
     }
-}
-
-/* A carrier that is started or cancelled ends without a callback: ET-RESET-8, ET-RESET-9. */
-static void end_carrier(struct et_loop *loop, struct et_completion *c) {
-    eti_withdraw(loop, c);
-    c->internal.state = ET_DEAD;
-    eti_apply_reset(loop, c);
+    return is_answer(value, result);
 }
 
 /* Whether there is something to cancel, or else (*result) why not. */
 static bool can_cancel(struct et_loop *loop, struct et_completion *target, int64_t *result) {
-    bool active = target->internal.loop == loop && target->internal.state == ET_ACTIVE;
+    bool ours = target->internal.loop == loop;
     *result = -ENOENT;
-    if (active && target->internal.place == PLACE_POOL) {
+    if (ours && target->internal.state == ET_ACTIVE && target->internal.place == PLACE_POOL) {
         *result = -EALREADY; /* ET-POOL-6 */
         return eti_pool_recall(loop, target);
     }
-    return active || (target->internal.loop == loop && target->internal.state == ET_ADDING);
+    return ours && (target->internal.state == ET_ACTIVE || target->internal.state == ET_ADDING);
 }
 
-/* ET-CANCEL-4 … 7. The target's callback may delete the cancel: loop->current then no longer names
- * it. */
+/* ET-CANCEL-4 … 7. The target's callback may delete the cancel: `current` tells. */
 static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *target = c->internal.partner;
     int64_t result;
@@ -118,7 +98,7 @@ static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     if (can_cancel(loop, target, &result)) {
         result = 0;
         if (target->internal.operation == CARRIER)
-            end_carrier(loop, target);
+            eti_end_carrier(loop, target); /* ET-RESET-9 */
         else
             eti_finish(loop, target, -ECANCELED);
     }
@@ -134,9 +114,15 @@ static void give_to_pool(struct et_loop *loop, struct et_completion *c) {
         eti_finish(loop, c, error);
 }
 
+static void start_pooled(struct et_loop *loop, struct et_completion *c) {
+    c->internal.fd = c->fd;
+    eti_become_active(loop, c, PLACE_NOWHERE);
+    give_to_pool(loop, c);
+}
+
 /* ET-CLOSE-1 … 3. */
 static void start_close(struct et_loop *loop, struct et_completion *c) {
-    int fd = c->internal.fd;
+    const int fd = c->internal.fd = c->fd;
     eti_become_active(loop, c, PLACE_NOWHERE);
     loop->current = c;
     if (fd < loop->descriptors_used) {
@@ -152,8 +138,7 @@ static void start_close(struct et_loop *loop, struct et_completion *c) {
         give_to_pool(loop, c);
         return;
     }
-    /* Linux has closed the number even when it says EINTR; closing again could close somebody
-     * else's descriptor. */
+    /* Linux has closed the number even when it says EINTR: closing again could hit another file. */
     int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;
     eti_finish(loop, c, result);
 }
@@ -170,9 +155,8 @@ static enum place direction(uint8_t operation) {
     }
 }
 
-/* The tries that are made before the descriptor is reported: connect, which nothing but a try can
- * begin, and sends, which mostly succeed at once. A receive mostly would not, and others may block
- * (ET-EVENT-8). */
+/* What is tried before a report: connect, which nothing else can begin, and sends, which mostly
+ * succeed at once. A receive mostly would not, and others may block (ET-EVENT-8). */
 static bool try_at_start(struct et_loop *loop, struct et_completion *c, int64_t *result) {
     int fd = c->internal.fd;
     if (c->internal.operation == ET_CONNECT) {
@@ -202,39 +186,30 @@ static void start_waiting(struct et_loop *loop, struct et_completion *c) {
         eti_finish(loop, c, result);
         return;
     }
-    enum place place = direction(c->internal.operation);
-    eti_become_active(loop, c, place);
-    eti_wait_on(loop, c, place, trusted);
+    eti_become_active(loop, c, direction(c->internal.operation));
+    eti_wait_on(loop, c, trusted);
 }
 
 void eti_start(struct et_loop *loop, struct et_completion *c) {
-    switch (c->internal.operation) {
+    const uint8_t operation = c->internal.operation;
+    switch (operation) {
     case ET_NOOP: eti_finish(loop, c, 0); return;
     case ET_CANCEL: start_cancel(loop, c); return;
     case ET_TIMER:
         eti_become_active(loop, c, PLACE_HEAP);
         eti_heap_insert(&loop->timers, c);
         return;
-    case CARRIER: end_carrier(loop, c); return;
+    case CARRIER: eti_end_carrier(loop, c); return; /* ET-RESET-8 */
     default: break;
     }
-    if (c->fd < 0) {
+    if (c->fd < 0)
         eti_finish(loop, c, -EBADF);
-        return;
-    }
-    if (c->internal.on_pool || c->internal.operation == ET_CLOSE)
-        c->internal.fd = c->fd;
-    switch (c->internal.operation) {
-    case ET_CLOSE: start_close(loop, c); return;
-    case ET_SHUTDOWN:
+    else if (operation == ET_CLOSE)
+        start_close(loop, c);
+    else if (operation == ET_SHUTDOWN)
         eti_finish(loop, c, shutdown(c->fd, c->shutdown.how) == 0 ? 0 : -errno);
-        return;
-    default: break;
-    }
-    if (!c->internal.on_pool) {
+    else if (c->internal.on_pool)
+        start_pooled(loop, c);
+    else
         start_waiting(loop, c);
-        return;
-    }
-    eti_become_active(loop, c, PLACE_NOWHERE);
-    give_to_pool(loop, c);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The thread pool, and the way of a completion through it: queued, executing, handed over. The
  * loop's side of it is at the end. ET-… are clauses of spec/etalon.md.
- *
  * A thread's work is cut into steps (enum eti_phase). What may be touched when is the whole point:
  * the completion until the hand-over, for its callback may free it at once; the loop until the
  * thread leaves, for et_loop_deinit waits for that. The order of the hand-over is proved in
@@ -20,14 +19,14 @@
 /* ---- the queue: under the mutex -------------------------------------------------------------- */
 
 static void join_queue(struct et_pool *pool, struct et_completion *c) {
-    eti_join(&pool->head, &pool->tail, c);
+    eti_append(&pool->head, &pool->tail, c);
     c->internal.is_queued = true;
     pool->queued++;
 }
 
 static void leave_queue(struct et_pool *pool, struct et_completion *c) {
     assert(c->internal.is_queued && pool->queued > 0);
-    eti_leave(&pool->head, &pool->tail, c);
+    eti_unlink(&pool->head, &pool->tail, c);
     c->internal.is_queued = false;
     pool->queued--;
 }
@@ -53,8 +52,8 @@ static bool take(struct et_pool *pool, struct eti_worker *worker) {
     return goes_on;
 }
 
-/* ET-POOL-4. Once: a close must not be repeated, and who marks a descriptor in non-blocking mode
- * for the pool wants to see EAGAIN. */
+/* ET-POOL-4. Once: a close must not be repeated, and EAGAIN is what a caller who marks a
+ * non-blocking descriptor wants to see. */
 static void execute(struct et_completion *c) {
     int fd = c->internal.fd;
     int64_t value = 0;
@@ -70,8 +69,8 @@ static void execute(struct et_completion *c) {
     c->internal.result = value >= 0 ? value : -errno;
 }
 
-/* Returns whether the list was empty: then it is this thread's to wake the loop. Who finds the list
- * filled can rely on the thread that filled it, which has woken the loop or is about to. */
+/* Whether the list was empty: then this thread has to wake the loop. Otherwise the thread that
+ * filled it has done so, or is about to. */
 static bool hand_over(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *last = atomic_load_explicit(&loop->handed_over, memory_order_relaxed);
     do
@@ -123,8 +122,7 @@ static void *run(void *argument) {
     return NULL;
 }
 
-/* Under the mutex. Its signals are the program's business: they go to other threads, also a SIGPIPE
- * (ET-OP-5). */
+/* Under the mutex. Signals go to the program's own threads, also a SIGPIPE (ET-OP-5). */
 static int create_thread(struct et_pool *pool) {
     struct eti_worker *worker = &pool->workers[pool->threads];
     sigset_t all, before;
@@ -269,8 +267,7 @@ static struct et_completion *take_handed_over(struct et_loop *loop) {
     return in_order;
 }
 
-/* ET-POOL-10. What a callback of this phase deletes lingers until its turn comes: it is still in
- * the list. */
+/* ET-POOL-10. What a callback of this phase deletes lingers in the list until its turn comes. */
 void eti_deliver_handed_over(struct et_loop *loop) {
     if (loop->pool == NULL)
         return;
@@ -278,14 +275,10 @@ void eti_deliver_handed_over(struct et_loop *loop) {
     while (loop->delivering != NULL) {
         struct et_completion *c = loop->delivering;
         loop->delivering = c->internal.next;
-        if (c->internal.state == ET_ACTIVE) {
+        if (c->internal.state == ET_ACTIVE)
             eti_finish(loop, c, c->internal.result);
-            continue;
-        }
-        assert(eti_is_lingering(c)); /* ET-POOL-8 */
-        c->internal.place = PLACE_NOWHERE;
-        c->internal.state = ET_DEAD;
-        loop->lingering--;
+        else
+            eti_end_lingering(loop, c); /* ET-POOL-8 */
     }
 }
 
@@ -299,7 +292,7 @@ void eti_pool_detach(struct et_loop *loop) {
         if (c->internal.loop != loop)
             continue;
         leave_queue(pool, c);
-        c->internal.state = ET_DEAD;
+        eti_abandon(loop, c);
     }
     while (loop->executing > 0) /* ET-POOL-13 */
         pthread_cond_wait(&pool->left, &pool->mutex);
@@ -307,6 +300,6 @@ void eti_pool_detach(struct et_loop *loop) {
     pthread_mutex_unlock(&pool->mutex);
     for (struct et_completion *c = take_handed_over(loop), *next; c != NULL; c = next) {
         next = c->internal.next;
-        c->internal.state = ET_DEAD;
+        eti_abandon(loop, c);
     }
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Who waits for what, and what the kernel has been told of it. For the files of src/ only.
  *
- * All completions that wait on one number share one registration. A registration is looked at just
- * before the kernel is asked, once, when something began to wait on it: it is then made to fit, and
- * made anew if the number was closed and reopened behind our back (ET-REGISTER-4). Nothing is done
- * when the last waiter leaves: the next one may come before the kernel has anything to report. The
- * first report that nobody waits for removes it (ET-REGISTER-5). */
+ * A registration is looked at just before the kernel is asked, once, when something began to wait:
+ * it is then made to fit, and made anew if the number was closed and reopened behind our back
+ * (ET-REGISTER-4). Nothing is done when the last waiter leaves: another may soon come. */
 #include "internal.h"
 
 #include <errno.h>
@@ -15,12 +13,21 @@
 
 /* ---- who waits ------------------------------------------------------------------------------- */
 
-static struct waiters *waiters_at(struct et_descriptor *d, enum place place) {
-    return place == PLACE_IN ? &d->in : place == PLACE_OUT ? &d->out : &d->polls;
+static struct et_descriptor *descriptor(const struct et_loop *loop, int fd) {
+    return &loop->descriptors[fd];
+}
+
+static struct waiters *waiters_of(const struct et_loop *loop, const struct et_completion *c) {
+    struct et_descriptor *d = descriptor(loop, c->internal.fd);
+    switch (c->internal.place) {
+    case PLACE_IN: return &d->in;
+    case PLACE_OUT: return &d->out;
+    default: assert(c->internal.place == PLACE_POLLS); return &d->polls;
+    }
 }
 
 void eti_mark_changed(struct et_loop *loop, int fd) {
-    struct et_descriptor *d = &loop->descriptors[fd];
+    struct et_descriptor *d = descriptor(loop, fd);
     if (d->is_changed)
         return;
     d->is_changed = true;
@@ -30,6 +37,16 @@ void eti_mark_changed(struct et_loop *loop, int fd) {
     else
         loop->changed_head = fd;
     loop->changed_tail = fd;
+}
+
+int eti_take_changed(struct et_loop *loop) {
+    int fd = loop->changed_head;
+    if (fd < 0)
+        return -1;
+    struct et_descriptor *d = descriptor(loop, fd);
+    loop->changed_head = d->next_changed;
+    d->is_changed = false;
+    return fd;
 }
 
 static uint32_t interest(const struct et_completion *c) {
@@ -45,10 +62,9 @@ static bool is_covered(const struct et_descriptor *d, const struct et_completion
     return d->is_registered && (interest(c) & ~d->registered) == 0;
 }
 
-void eti_wait_on(struct et_loop *loop, struct et_completion *c, enum place place, bool trusted) {
+void eti_wait_on(struct et_loop *loop, struct et_completion *c, bool trusted) {
     int fd = c->internal.fd;
-    struct et_descriptor *d = &loop->descriptors[fd];
-    struct waiters *waiters = waiters_at(d, place);
+    struct waiters *waiters = waiters_of(loop, c);
     if (fd >= loop->descriptors_used)
         loop->descriptors_used = fd + 1;
     c->internal.wait_next = NULL;
@@ -60,13 +76,12 @@ void eti_wait_on(struct et_loop *loop, struct et_completion *c, enum place place
     waiters->tail = c;
     /* ET-REGISTER-6: only a completion that is rearmed after a report vouches for its descriptor.
      * Any other may mean a new file under the old number, which only the kernel can tell. */
-    if (!trusted || !is_covered(d, c))
+    if (!trusted || !is_covered(&loop->descriptors[fd], c))
         eti_mark_changed(loop, fd);
 }
 
 void eti_stop_waiting(struct et_loop *loop, struct et_completion *c) {
-    struct waiters *waiters =
-        waiters_at(&loop->descriptors[c->internal.fd], (enum place)c->internal.place);
+    struct waiters *waiters = waiters_of(loop, c);
     struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
     if (previous != NULL)
         previous->internal.wait_next = next;
@@ -100,7 +115,7 @@ struct et_completion *eti_first_uncovered(const struct et_descriptor *d) {
     return older(older(in, out), poll);
 }
 
-uint32_t eti_wanted(const struct et_descriptor *d) {
+static uint32_t wanted(const struct et_descriptor *d) {
     uint32_t events = 0;
     if (d->in.head != NULL)
         events |= EPOLLIN;
@@ -113,8 +128,7 @@ uint32_t eti_wanted(const struct et_descriptor *d) {
 
 /* ---- what the kernel has been told ----------------------------------------------------------- */
 
-/* Whatever the kernel still reports under the present generation is not about the number's present
- * file. */
+/* Whatever the kernel still reports under the present generation is not about the present file. */
 static void forget_registration(struct et_descriptor *d) {
     d->is_registered = d->is_no_socket = false;
     d->registered = 0;
@@ -122,11 +136,10 @@ static void forget_registration(struct et_descriptor *d) {
 }
 
 static int control(struct et_loop *loop, int operation, int fd, uint32_t events) {
-    struct et_descriptor *d = &loop->descriptors[fd];
-    /* A generation of its own, for a modification too: it may have reached the registration of an
-     * earlier file that has come back to its number, and what the file in between still reports
-     * must be told from that (ET-REGISTER-8). */
-    uint32_t generation = d->generation + 1;
+    struct et_descriptor *d = descriptor(loop, fd);
+    /* A modification too may have reached the registration of an earlier file that has come back to
+     * its number: what the file in between still reports must be told from that (ET-REGISTER-8). */
+    const uint32_t generation = d->generation + 1;
     struct epoll_event event = {.events = events,
                                 .data.u64 = (uint64_t)generation << 32 | (uint32_t)fd};
     if (epoll_ctl(loop->epoll, operation, fd, &event) != 0)
@@ -137,16 +150,14 @@ static int control(struct et_loop *loop, int operation, int fd, uint32_t events)
     return 0;
 }
 
-/* Makes the registration of a descriptor fit, or returns the error of the last refusal;
- * is_registered and registered then say what is left. A modification that is refused for any reason
+/* is_registered and registered then say what is left. A modification that is refused for any reason
  * becomes an addition: only that tells whether the number still names the file that was registered
  * (ET-REGISTER-2, ET-REGISTER-4). An addition that is refused because there is a registration
- * becomes a modification. */
-int eti_register(struct et_loop *loop, int fd, uint32_t events) {
-    struct et_descriptor *d = &loop->descriptors[fd];
+ * becomes a modification. Returns the error of the last refusal. */
+static int register_descriptor(struct et_loop *loop, int fd, uint32_t events) {
+    struct et_descriptor *d = descriptor(loop, fd);
     struct et_descriptor before = *d;
-    /* What the kernel denies does not: whoever believed in it would wait for ever. */
-    bool stays = false;
+    bool stays = false; /* what the kernel denies does not, or its waiters would wait for ever */
     int error;
     if (d->is_registered) {
         error = control(loop, EPOLL_CTL_MOD, fd, events);
@@ -167,34 +178,54 @@ int eti_register(struct et_loop *loop, int fd, uint32_t events) {
     return error;
 }
 
-void eti_unregister(struct et_loop *loop, int fd) {
-    /* When this fails the number was closed. Should a duplicate of its file live on, then the next
-     * report is one of a former generation: see deliver. */
+static void remove_registration(struct et_loop *loop, int fd) {
+    /* When this fails, the number was closed. A duplicate may live on: eti_report_was_former. */
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
     forget_registration(&loop->descriptors[fd]);
 }
 
+int eti_fit_registration(struct et_loop *loop, int fd) {
+    struct et_descriptor *d = descriptor(loop, fd);
+    int error = 0;
+    if (eti_first_waiter(d) != NULL)
+        error = register_descriptor(loop, fd, wanted(d));
+    else if (d->is_useless && d->is_registered)
+        remove_registration(loop, fd);
+    d->is_useless = false;
+    return error;
+}
+
 void eti_descriptor_closes(struct et_loop *loop, int fd) {
-    /* Closing removes the registration only with the last duplicate of the file: do not leave it to
-     * that. */
+    /* Closing removes the registration only with the last duplicate: do not leave it to that. */
     if (loop->descriptors[fd].is_registered)
-        eti_unregister(loop, fd);
+        remove_registration(loop, fd);
 }
 
 void eti_descriptor_opened(struct et_loop *loop, int fd) {
     if (fd >= loop->descriptors_used)
         return;
+    /* Not left to the next refusal: a report of this wait, of the file before, could end a poll. */
     forget_registration(&loop->descriptors[fd]);
     loop->descriptors[fd].opened_round = loop->round;
     if (eti_first_waiter(&loop->descriptors[fd]) != NULL)
         eti_mark_changed(loop, fd);
 }
 
-/* A registration that we cannot name any more (its number was closed while a duplicate lives on)
- * reports for ever, and only closing the epoll instance ends it (ET-REGISTER-7). The new instance
- * takes the number of the old one: a number that the program has closed, and still uses by mistake,
- * must never come to mean a descriptor of ours. When there is no descriptor for a new instance, the
- * next useless report tries again. */
+void eti_report_was_useless(struct et_loop *loop, int fd) {
+    loop->descriptors[fd].is_useless = true;
+    eti_mark_changed(loop, fd);
+}
+
+void eti_report_was_former(struct et_loop *loop, int fd) {
+    struct et_descriptor *d = descriptor(loop, fd);
+    if (d->opened_round == loop->round)
+        return;
+    if (d->is_registered || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0)
+        loop->epoll_stale = true;
+}
+
+/* The new instance takes the old one's number: one that the program has closed, and still uses by
+ * mistake, must never come to mean one of ours. When this fails, the next report tries again. */
 void eti_renew_epoll(struct et_loop *loop) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
     loop->epoll_stale = false;

@@ -16,9 +16,8 @@ void eti_update_time(struct et_loop *loop) {
         loop->now_ns = now_ns;
 }
 
-/* Phase 3. The timers that have expired are taken out of the heap before the first callback: a
- * reset that is applied by a callback then cannot bring its timer back into this phase
- * (ET-EXPIRE-5), however callbacks move the clock. */
+/* What has expired is taken out of the heap before the first callback: no reset that a callback
+ * applies brings its timer back into this phase, however the clock moves (ET-EXPIRE-5). */
 void eti_expire_timers(struct et_loop *loop) {
     assert(loop->expired == NULL);
     eti_update_time(loop);

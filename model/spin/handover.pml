@@ -440,7 +440,7 @@ inline end_first() {
     assert(k == c);
     k = 0;
     place[c] = DEAD; /* src/pool.c: eti_deliver_handed_over: "eti_finish(" */
-    lingered = deleted[c]; /* src/pool.c: eti_deliver_handed_over: "eti_is_lingering" */
+    lingered = deleted[c]; /* src/pool.c: eti_deliver_handed_over: "eti_end_lingering" */
     deleted[c] = 0
 }
 

@@ -41,16 +41,16 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "describe_timer(c, delay_ms, callback, userdata);\n    c->internal.deadline_ms = eti_deadline_after(loop, delay_ms);\n"
      "    return 0;\n}\n\nint et_loop_cancel",
      "describe_timer(c, delay_ms, callback, userdata);\n    return 0;\n}\n\nint et_loop_cancel"),
-    ("a reset timer is not held back", "loop.c",
-     "c->internal.place = PLACE_HELD;\n        c->internal.partner = carrier;",
-     "c->internal.place = PLACE_HEAP;\n        eti_heap_insert(&loop->timers, c);\n        c->internal.partner = carrier;"),
+    ("a reset timer is not held back", "completion.c",
+     "timer->internal.place = PLACE_HELD;\n",
+     "timer->internal.place = PLACE_HEAP;\n    eti_heap_insert(&loop->timers, timer);\n"),
     ("the timeout is rounded down", "kernel_phase.c",
      "uint64_t left_ns = left_ms * NANOSECONDS_PER_MS - now_ns % NANOSECONDS_PER_MS;",
      "uint64_t left_ns = (left_ms - 1) * NANOSECONDS_PER_MS;"),
     ("delivered twice after a rearm", "completion.c",
-     "if (et_loop_add(loop, c) == 0)\n        c->internal.trusted = trusted;",
-     "if (et_loop_add(loop, c) == 0)\n        c->internal.trusted = trusted;\n"
-     "    if (result > 0)\n        callback(loop, c, result, c->userdata);"),
+     "add(loop, c, c->internal.trusted && c->internal.state == ET_DEAD);",
+     "add(loop, c, c->internal.trusted && c->internal.state == ET_DEAD);\n"
+     "    if (action == ET_REARM && result > 0)\n        callback(loop, c, result, c->userdata);"),
     ("a rearmed completion runs again in the same round", "loop.c",
      "while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)",
      "(void)round;\n    while (loop->submissions_head != NULL)"),
@@ -67,10 +67,10 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 == WAKEUP)\n            drain_wakeup(loop);"),
     ("the time is not updated after the wait", "kernel_phase.c",
      "int error = count < 0 ? errno : 0;\n    eti_update_time(loop);", "int error = count < 0 ? errno : 0;"),
-    ("a useless registration stays", "kernel_phase.c",
-     "d->is_useless = true;\n        eti_mark_changed(loop, fd);\n        return;", "return;"),
+    ("a useless registration stays", "registrations.c",
+     "loop->descriptors[fd].is_useless = true;\n    eti_mark_changed(loop, fd);\n", ""),
     ("an added completion trusts the registration", "registrations.c",
-     "if (!trusted || !is_covered(d, c))", "(void)trusted;\n    if (!is_covered(d, c))"),
+     "if (!trusted || !is_covered(", "(void)trusted;\n    if (!is_covered("),
     ("a refused modification is final", "registrations.c",
      "if (error == 0)\n            return 0;\n        stays = error != -ENOENT;\n        forget_registration(d);",
      "return error;"),
@@ -88,11 +88,11 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("a deadline overflows", "completion.c",
      "return delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;", "return now_ms + delay_ms;"),
     ("a deleted carrier forgets its reset", "completion.c",
-     "if (c->internal.operation == CARRIER)\n        eti_apply_reset(loop, c); /* ET-RESET-9 */", ""),
+     "if (c->internal.operation == CARRIER)\n        apply_reset(loop, c); /* ET-RESET-9 */", ""),
     ("the completion dies after its callback", "completion.c",
-     "    c->internal.state = ET_DEAD;\n    loop->called++;\n    if (callback == NULL)\n        return;\n"
+     "    change_state(c, from, ET_DEAD, by_report);\n    loop->called++;\n    if (callback == NULL)\n        return;\n"
      "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);",
-     "    loop->called++;\n    if (callback == NULL) {\n        c->internal.state = ET_DEAD;\n        return;\n    }\n"
+     "    loop->called++;\n    if (callback == NULL) {\n        change_state(c, from, ET_DEAD, by_report);\n        return;\n    }\n"
      "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);\n"
      "    c->internal.state = ET_DEAD;"),
 ]

@@ -301,29 +301,29 @@ static void something_is_active(struct at *at) {
 static void order_changes(struct at *at) {
     struct et_loop *loop = at->loop;
     struct et_completion *c = loop->submissions_head;
-    eti_leave(&loop->submissions_head, &loop->submissions_tail, c);
-    eti_join(&loop->submissions_head, &loop->submissions_tail, c);
+    eti_unlink(&loop->submissions_head, &loop->submissions_tail, c);
+    eti_append(&loop->submissions_head, &loop->submissions_tail, c);
     undone_by(at, l.undo == NULL ? order_changes : NULL);
 }
 
 static void is_submitted(struct at *at) {
-    eti_join(&at->loop->submissions_head, &at->loop->submissions_tail, at->c);
+    eti_append(&at->loop->submissions_head, &at->loop->submissions_tail, at->c);
 }
 
 static void is_not_submitted(struct at *at) {
-    eti_leave(&at->loop->submissions_head, &at->loop->submissions_tail, at->c);
+    eti_unlink(&at->loop->submissions_head, &at->loop->submissions_tail, at->c);
     undone_by(at, is_submitted);
 }
 
 static struct et_completion another;
 
 static void is_not_deleted(struct at *at) {
-    eti_leave(&at->loop->deletions_head, &at->loop->deletions_tail, &another);
+    eti_unlink(&at->loop->deletions_head, &at->loop->deletions_tail, &another);
 }
 
 static void is_also_deleted(struct at *at) {
     memset(&another, 0, sizeof another);
-    eti_join(&at->loop->deletions_head, &at->loop->deletions_tail, &another);
+    eti_append(&at->loop->deletions_head, &at->loop->deletions_tail, &another);
     undone_by(at, is_not_deleted);
 }
 
@@ -588,8 +588,8 @@ static bool takes_the_last(struct at *at) {
     struct et_pool *pool = at->worker->pool;
     if (at->worker->phase == ETI_IDLE && pool->head != NULL && pool->head != pool->tail) {
         struct et_completion *first = pool->head;
-        eti_leave(&pool->head, &pool->tail, first);
-        eti_join(&pool->head, &pool->tail, first);
+        eti_unlink(&pool->head, &pool->tail, first);
+        eti_append(&pool->head, &pool->tail, first);
     }
     return false;
 }
