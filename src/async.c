@@ -15,6 +15,7 @@
 #define OPEN UINT32_C(0x80000000)
 
 void eti_raise_begins(_Atomic(uint32_t) *users) {
+    assert(atomic_load_explicit(users, memory_order_relaxed) == 0);
     atomic_fetch_or_explicit(users, OPEN, memory_order_release);
 }
 

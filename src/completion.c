@@ -12,6 +12,8 @@
 /* ---- the queues ------------------------------------------------------------------------------ */
 
 void eti_append(struct et_completion **head, struct et_completion **tail, struct et_completion *c) {
+    assert((*head == NULL) == (*tail == NULL) && *tail != c);
+    assert(*tail == NULL || (*tail)->internal.next == NULL);
     c->internal.next = NULL;
     c->internal.previous = *tail;
     if (*tail != NULL)
@@ -23,6 +25,8 @@ void eti_append(struct et_completion **head, struct et_completion **tail, struct
 
 void eti_unlink(struct et_completion **head, struct et_completion **tail, struct et_completion *c) {
     struct et_completion *next = c->internal.next, *previous = c->internal.previous;
+    assert(previous != NULL ? previous->internal.next == c : *head == c);
+    assert(next != NULL ? next->internal.previous == c : *tail == c);
     if (previous != NULL)
         previous->internal.next = next;
     else
@@ -75,6 +79,7 @@ uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms) {
 static void change_state(struct et_completion *c, enum et_state from, enum et_state to,
                          bool trusted) {
     assert(c->internal.state == from && from != to);
+    assert(!trusted || to == ET_DEAD || (from == ET_DEAD && to == ET_ADDING));
     c->internal.state = (uint8_t)to;
     c->internal.trusted = trusted;
 }
@@ -88,6 +93,7 @@ static void submit(struct et_loop *loop, struct et_completion *c, bool trusted) 
 }
 
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place) {
+    assert(loop->submissions_head == c && c->internal.place == PLACE_NOWHERE);
     eti_unlink(&loop->submissions_head, &loop->submissions_tail, c);
     change_state(c, ET_ADDING, ET_ACTIVE, false);
     c->internal.place = (uint8_t)place;
@@ -97,6 +103,7 @@ void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place
 
 static void leave_expired(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
+    assert(previous != NULL ? previous->internal.wait_next == c : loop->expired == c);
     if (previous != NULL)
         previous->internal.wait_next = next;
     else
@@ -121,6 +128,7 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
     case PLACE_HEAP: eti_heap_remove(&loop->timers, c); break;
     case PLACE_EXPIRED: leave_expired(loop, c); break;
     case PLACE_HELD: /* ET-RESET-10: the carrier ends without a timer to key */
+        assert(c->internal.partner->internal.partner == c);
         c->internal.partner->internal.partner = NULL;
         c->internal.partner = NULL;
         break;
@@ -183,6 +191,7 @@ static void become_dead(struct et_loop *loop, struct et_completion *c, int64_t r
                         bool by_report) {
     enum et_state from = (enum et_state)c->internal.state;
     et_callback callback = c->callback;
+    assert(!loop->in_callback && c->internal.operation != CARRIER);
     withdraw(loop, c);
     change_state(c, from, ET_DEAD, by_report);
     loop->called++;
@@ -200,6 +209,7 @@ void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result) {
 }
 
 void eti_finish_reported(struct et_loop *loop, struct et_completion *c, int64_t result) {
+    assert(c->internal.place >= PLACE_IN && c->internal.place <= PLACE_POLLS);
     become_dead(loop, c, result, true);
 }
 
@@ -211,12 +221,14 @@ void eti_become_deleting(struct et_loop *loop, struct et_completion *c) {
 }
 
 void eti_become_lingering(struct et_loop *loop, struct et_completion *c) {
+    assert(c->internal.place == PLACE_POOL && loop->active > 0);
     change_state(c, ET_ACTIVE, ET_DELETING, false);
     loop->active--;
     loop->lingering++;
 }
 
 void eti_end_lingering(struct et_loop *loop, struct et_completion *c) {
+    assert(eti_is_lingering(c) && loop->lingering > 0); /* ET-POOL-8 */
     change_state(c, ET_DELETING, ET_DEAD, false);
     c->internal.place = PLACE_NOWHERE;
     loop->lingering--;
@@ -225,10 +237,12 @@ void eti_end_lingering(struct et_loop *loop, struct et_completion *c) {
 /* The carrier is dead: its timer, if it still has one, goes back into the heap. */
 static void apply_reset(struct et_loop *loop, struct et_completion *carrier) {
     struct et_completion *timer = carrier->internal.partner;
+    assert(carrier->internal.state == ET_DEAD && carrier->internal.operation == CARRIER);
     carrier->internal.partner = NULL;
     if (timer == NULL)
         return;
     assert(timer->internal.state == ET_ACTIVE && timer->internal.place == PLACE_HELD);
+    assert(timer->internal.partner == carrier);
     timer->internal.partner = NULL;
     timer->internal.place = PLACE_HEAP;
     timer->internal.order = loop->order++;
@@ -236,6 +250,7 @@ static void apply_reset(struct et_loop *loop, struct et_completion *carrier) {
 }
 
 void eti_retire(struct et_loop *loop, struct et_completion *c) {
+    assert(c->internal.place == PLACE_NOWHERE);
     eti_unlink(&loop->deletions_head, &loop->deletions_tail, c);
     change_state(c, ET_DELETING, ET_DEAD, false);
     if (c->internal.operation == CARRIER)
@@ -252,6 +267,7 @@ void eti_end_carrier(struct et_loop *loop, struct et_completion *c) {
 void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_completion *carrier) {
     if (carrier->internal.state == ET_DELETING)
         eti_retire(loop, carrier); /* may bring this very timer back into the heap */
+    assert(timer->internal.state == ET_ACTIVE && timer->internal.operation == ET_TIMER);
     withdraw(loop, timer);
     loop->active++; /* the timer stays active: it is held */
     timer->internal.place = PLACE_HELD;

@@ -6,6 +6,7 @@
 static bool earlier(const struct et_completion *a, const struct et_completion *b) {
     if (a->internal.deadline_ms != b->internal.deadline_ms)
         return a->internal.deadline_ms < b->internal.deadline_ms;
+    assert(a->internal.order != b->internal.order);
     return a->internal.order < b->internal.order;
 }
 
@@ -20,6 +21,8 @@ static struct et_completion *meld(struct et_completion *a, struct et_completion 
         a = b;
         b = later;
     }
+    assert(a->internal.wait_previous == NULL && b->internal.wait_previous == NULL); /* both roots */
+    assert(a->internal.wait_next == NULL && b->internal.wait_next == NULL);
     b->internal.wait_next = a->internal.child;
     b->internal.wait_previous = a;
     if (a->internal.child != NULL)
@@ -60,11 +63,13 @@ void eti_heap_insert(struct et_completion **root, struct et_completion *c) {
 
 void eti_heap_remove(struct et_completion **root, struct et_completion *c) {
     struct et_completion *children = meld_siblings(c->internal.child);
+    assert((c == *root) == (c->internal.wait_previous == NULL));
     if (c == *root) {
         *root = children;
     } else {
         struct et_completion *previous = c->internal.wait_previous;
         struct et_completion *next = c->internal.wait_next;
+        assert(previous->internal.child == c || previous->internal.wait_next == c);
         if (previous->internal.child == c)
             previous->internal.child = next;
         else

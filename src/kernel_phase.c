@@ -27,6 +27,7 @@ static void apply_changes(struct et_loop *loop) {
 
 static void serve(struct et_loop *loop, struct et_completion *c, uint32_t reported) {
     int64_t result;
+    assert(c->internal.state == ET_ACTIVE && c->internal.wait_previous == NULL);
     /* A false report is rare; but it may also come from another file that once had this number,
      * again and again. Looking at the registration tells the two apart. */
     if (!eti_try_operation(loop, c, (reported & (EPOLLHUP | EPOLLERR)) != 0, &result))
@@ -39,6 +40,7 @@ static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t 
     struct et_completion *c = d->polls.head;
     while (c != NULL) {
         uint32_t events = reported & (c->internal.events | EPOLLERR | EPOLLHUP);
+        assert(c->internal.place == PLACE_POLLS);
         if (events == 0) {
             c = c->internal.wait_next;
             continue;
@@ -53,10 +55,12 @@ static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t 
 static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     int fd = (int)(uint32_t)event->data.u64;
     struct et_descriptor *d = &loop->descriptors[fd];
+    assert(fd >= 0 && fd < loop->descriptors_used);
     if (d->generation != (uint32_t)(event->data.u64 >> 32)) {
         eti_report_was_former(loop, fd);
         return;
     }
+    assert(d->is_registered);
     bool in = (event->events & IN_EVENTS) != 0 && d->in.head != NULL;
     bool out = (event->events & OUT_EVENTS) != 0 && d->out.head != NULL;
     bool poll = false;
@@ -84,6 +88,7 @@ static struct timespec time_left(uint64_t deadline_ms) {
     if (left_ms > WAIT_MS_MAX)
         left_ms = WAIT_MS_MAX;
     uint64_t left_ns = left_ms * NANOSECONDS_PER_MS - now_ns % NANOSECONDS_PER_MS;
+    assert(left_ns > 0 && left_ns <= WAIT_MS_MAX * NANOSECONDS_PER_MS);
     return (struct timespec){.tv_sec = (time_t)(left_ns / 1000000000),
                              .tv_nsec = (long)(left_ns % 1000000000)};
 }
@@ -93,6 +98,7 @@ static int whole_ms(const struct timespec *timeout) {
     if (timeout == NULL)
         return -1;
     int64_t left_ms = (int64_t)timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
+    assert(left_ms >= 0); /* or the wait would have no end */
     return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
@@ -118,6 +124,7 @@ int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     struct epoll_event events[REPORTS_MAX];
     struct timespec limit = {0};
     const struct timespec *timeout = &limit;
+    assert(loop->expired == NULL && loop->delivering == NULL && loop->current == NULL);
     if (loop->epoll_stale)
         eti_renew_epoll(loop);
     apply_changes(loop);
@@ -133,6 +140,7 @@ int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     int count = wait_for_reports(loop, events, timeout);
     int error = count < 0 ? errno : 0;
     eti_update_time(loop);
+    assert(count <= REPORTS_MAX);
     /* Before any callback, or a wake-up that it asks for would be lost (ET-WAKE-1). */
     for (int i = 0; i < count; i++)
         if (events[i].data.u64 == WAKEUP)

@@ -65,6 +65,7 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
         return -EBUSY;
     if (!carried)
         eti_hold(loop, c, carrier);
+    assert(c->internal.place == PLACE_HELD && carrier->internal.state == ET_ADDING);
     describe_timer(c, delay_ms, callback, userdata);
     c->internal.deadline_ms = eti_deadline_after(loop, delay_ms);
     return 0;
@@ -89,6 +90,7 @@ int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et
 /* Phase 1. What joins meanwhile waits for the next round (ET-SUBMIT-1, ET-CALL-4). */
 static void process_submissions(struct et_loop *loop) {
     uint32_t round = ++loop->round;
+    assert(!loop->in_callback);
     while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)
         eti_start(loop, loop->submissions_head);
 }

@@ -57,6 +57,7 @@ bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool
                        int64_t *result) {
     const int quietly = MSG_DONTWAIT | MSG_NOSIGNAL, fd = c->internal.fd;
     int64_t value;
+    assert(fd >= 0 && fd < loop->descriptors_max && !c->internal.on_pool);
     switch (c->internal.operation) {
     case ET_CONNECT: return connect_result(fd, hung_up, result);
     case ET_ACCEPT:
@@ -73,7 +74,9 @@ bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool
         value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);
         break;
     case ET_SENDMSG: value = sendmsg(fd, c->sendmsg.message, c->sendmsg.flags | quietly); break;
-    default: value = recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT);
+    default:
+        assert(c->internal.operation == ET_RECVMSG); /* polls are not tried */
+        value = recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT);
     }
     return is_answer(value, result);
 }
@@ -108,6 +111,7 @@ static void start_cancel(struct et_loop *loop, struct et_completion *c) {
 
 /* ET-POOL-1, ET-POOL-3. */
 static void give_to_pool(struct et_loop *loop, struct et_completion *c) {
+    assert(c->internal.place == PLACE_NOWHERE && loop->current == NULL);
     c->internal.place = PLACE_POOL;
     int error = eti_pool_queue(loop, c);
     if (error != 0)
@@ -192,6 +196,7 @@ static void start_waiting(struct et_loop *loop, struct et_completion *c) {
 
 void eti_start(struct et_loop *loop, struct et_completion *c) {
     const uint8_t operation = c->internal.operation;
+    assert(loop->submissions_head == c && loop->current == NULL);
     switch (operation) {
     case ET_NOOP: eti_finish(loop, c, 0); return;
     case ET_CANCEL: start_cancel(loop, c); return;

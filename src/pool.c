@@ -19,6 +19,7 @@
 /* ---- the queue: under the mutex -------------------------------------------------------------- */
 
 static void join_queue(struct et_pool *pool, struct et_completion *c) {
+    assert(!c->internal.is_queued && c->internal.on_pool);
     eti_append(&pool->head, &pool->tail, c);
     c->internal.is_queued = true;
     pool->queued++;
@@ -83,6 +84,7 @@ static bool hand_over(struct et_loop *loop, struct et_completion *c) {
 
 static void leave_loop(struct et_pool *pool, struct et_loop *loop) {
     pthread_mutex_lock(&pool->mutex);
+    assert(loop->executing > 0);
     pool->idle++;
     loop->executing--; /* hand-over: leave */
     if (loop->executing == 0)
@@ -94,6 +96,7 @@ bool eti_pool_step(struct eti_worker *worker) {
     switch (worker->phase) {
     case ETI_IDLE: return take(worker->pool, worker);
     case ETI_EXECUTES:
+        assert(worker->work != NULL && worker->loop != NULL);
         execute(worker->work);
         worker->phase = ETI_HANDS_OVER;
         return true;
@@ -126,6 +129,7 @@ static void *run(void *argument) {
 static int create_thread(struct et_pool *pool) {
     struct eti_worker *worker = &pool->workers[pool->threads];
     sigset_t all, before;
+    assert(pool->threads < pool->threads_max && !pool->ending);
     *worker = (struct eti_worker){.pool = pool};
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -218,6 +222,7 @@ int et_pool_deinit(struct et_pool *pool) {
 /* ---- the loop's side: on the thread that drives it ------------------------------------------- */
 
 int eti_pool_attach(struct et_loop *loop, struct et_pool *pool) {
+    assert(loop->pool == NULL);
     if (!is_pool(pool))
         return -EINVAL;
     pthread_mutex_lock(&pool->mutex);
@@ -230,6 +235,7 @@ int eti_pool_attach(struct et_loop *loop, struct et_pool *pool) {
 int eti_pool_queue(struct et_loop *loop, struct et_completion *c) {
     struct et_pool *pool = loop->pool;
     int error = 0;
+    assert(c->internal.state == ET_ACTIVE && c->internal.place == PLACE_POOL);
     pthread_mutex_lock(&pool->mutex);
     join_queue(pool, c);
     if (pool->queued > pool->idle && pool->threads < pool->threads_max) /* ET-POOL-15 */
@@ -244,6 +250,7 @@ int eti_pool_queue(struct et_loop *loop, struct et_completion *c) {
 }
 
 bool eti_pool_recall(struct et_loop *loop, struct et_completion *c) {
+    assert(c->internal.state == ET_ACTIVE && c->internal.place == PLACE_POOL);
     pthread_mutex_lock(&loop->pool->mutex);
     bool queued = c->internal.is_queued;
     if (queued)
@@ -271,6 +278,7 @@ static struct et_completion *take_handed_over(struct et_loop *loop) {
 void eti_deliver_handed_over(struct et_loop *loop) {
     if (loop->pool == NULL)
         return;
+    assert(loop->delivering == NULL);
     loop->delivering = take_handed_over(loop);
     while (loop->delivering != NULL) {
         struct et_completion *c = loop->delivering;
@@ -294,6 +302,7 @@ void eti_pool_detach(struct et_loop *loop) {
         leave_queue(pool, c);
         eti_abandon(loop, c);
     }
+    assert(pool->loops > 0);
     while (loop->executing > 0) /* ET-POOL-13 */
         pthread_cond_wait(&pool->left, &pool->mutex);
     pool->loops--;

@@ -14,11 +14,13 @@
 /* ---- who waits ------------------------------------------------------------------------------- */
 
 static struct et_descriptor *descriptor(const struct et_loop *loop, int fd) {
+    assert(fd >= 0 && fd < loop->descriptors_max);
     return &loop->descriptors[fd];
 }
 
 static struct waiters *waiters_of(const struct et_loop *loop, const struct et_completion *c) {
     struct et_descriptor *d = descriptor(loop, c->internal.fd);
+    assert(c->internal.state == ET_ACTIVE);
     switch (c->internal.place) {
     case PLACE_IN: return &d->in;
     case PLACE_OUT: return &d->out;
@@ -44,6 +46,7 @@ int eti_take_changed(struct et_loop *loop) {
     if (fd < 0)
         return -1;
     struct et_descriptor *d = descriptor(loop, fd);
+    assert(d->is_changed && (d->next_changed >= 0) == (fd != loop->changed_tail));
     loop->changed_head = d->next_changed;
     d->is_changed = false;
     return fd;
@@ -65,6 +68,7 @@ static bool is_covered(const struct et_descriptor *d, const struct et_completion
 void eti_wait_on(struct et_loop *loop, struct et_completion *c, bool trusted) {
     int fd = c->internal.fd;
     struct waiters *waiters = waiters_of(loop, c);
+    assert((waiters->head == NULL) == (waiters->tail == NULL));
     if (fd >= loop->descriptors_used)
         loop->descriptors_used = fd + 1;
     c->internal.wait_next = NULL;
@@ -83,6 +87,8 @@ void eti_wait_on(struct et_loop *loop, struct et_completion *c, bool trusted) {
 void eti_stop_waiting(struct et_loop *loop, struct et_completion *c) {
     struct waiters *waiters = waiters_of(loop, c);
     struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
+    assert(previous != NULL ? previous->internal.wait_next == c : waiters->head == c);
+    assert(next != NULL ? next->internal.wait_previous == c : waiters->tail == c);
     if (previous != NULL)
         previous->internal.wait_next = next;
     else
@@ -97,6 +103,7 @@ void eti_stop_waiting(struct et_loop *loop, struct et_completion *c) {
 static struct et_completion *older(struct et_completion *a, struct et_completion *b) {
     if (a == NULL || b == NULL)
         return a != NULL ? a : b;
+    assert(a->internal.fd == b->internal.fd && a->internal.order != b->internal.order);
     return a->internal.order < b->internal.order ? a : b;
 }
 
@@ -123,6 +130,7 @@ static uint32_t wanted(const struct et_descriptor *d) {
         events |= EPOLLOUT;
     for (const struct et_completion *c = d->polls.head; c != NULL; c = c->internal.wait_next)
         events |= interest(c);
+    assert(events <= UINT16_MAX); /* or `registered` could not hold them */
     return events;
 }
 
@@ -179,6 +187,7 @@ static int register_descriptor(struct et_loop *loop, int fd, uint32_t events) {
 }
 
 static void remove_registration(struct et_loop *loop, int fd) {
+    assert(descriptor(loop, fd)->is_registered);
     /* When this fails, the number was closed. A duplicate may live on: eti_report_was_former. */
     epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
     forget_registration(&loop->descriptors[fd]);
@@ -187,6 +196,7 @@ static void remove_registration(struct et_loop *loop, int fd) {
 int eti_fit_registration(struct et_loop *loop, int fd) {
     struct et_descriptor *d = descriptor(loop, fd);
     int error = 0;
+    assert(!d->is_changed);
     if (eti_first_waiter(d) != NULL)
         error = register_descriptor(loop, fd, wanted(d));
     else if (d->is_useless && d->is_registered)
@@ -196,12 +206,14 @@ int eti_fit_registration(struct et_loop *loop, int fd) {
 }
 
 void eti_descriptor_closes(struct et_loop *loop, int fd) {
+    assert(eti_first_waiter(descriptor(loop, fd)) == NULL);
     /* Closing removes the registration only with the last duplicate: do not leave it to that. */
     if (loop->descriptors[fd].is_registered)
         remove_registration(loop, fd);
 }
 
 void eti_descriptor_opened(struct et_loop *loop, int fd) {
+    assert(fd >= 0);
     if (fd >= loop->descriptors_used)
         return;
     /* Not left to the next refusal: a report of this wait, of the file before, could end a poll. */
@@ -212,6 +224,7 @@ void eti_descriptor_opened(struct et_loop *loop, int fd) {
 }
 
 void eti_report_was_useless(struct et_loop *loop, int fd) {
+    assert(descriptor(loop, fd)->is_registered);
     loop->descriptors[fd].is_useless = true;
     eti_mark_changed(loop, fd);
 }
@@ -228,6 +241,7 @@ void eti_report_was_former(struct et_loop *loop, int fd) {
  * mistake, must never come to mean one of ours. When this fails, the next report tries again. */
 void eti_renew_epoll(struct et_loop *loop) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
+    assert(loop->epoll_stale);
     loop->epoll_stale = false;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)

@@ -25,6 +25,7 @@ void eti_expire_timers(struct et_loop *loop) {
     struct et_completion *last = NULL;
     while (loop->timers != NULL && loop->timers->internal.deadline_ms <= now_ms) {
         struct et_completion *c = loop->timers;
+        assert(c->internal.state == ET_ACTIVE && c->internal.place == PLACE_HEAP);
         eti_heap_remove(&loop->timers, c);
         c->internal.place = PLACE_EXPIRED;
         c->internal.wait_previous = last;
