@@ -61,7 +61,8 @@ mkdir -p "$work" "$(dirname "$report")"
 build() {
     local name=$1 parts
     shift
-    parts=$(printf "$objects/%s.o " model/model model/program model/trace fuzz/world/wrap fuzz/driver/torture)
+    parts=$(printf "$objects/%s.o " model/model model/program model/trace fuzz/world/wrap \
+        fuzz/driver/torture && printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
     (
         cd "$work" || exit 1
         test -f pan.c || { cp "$source/explore.pml" . && spin -a explore.pml; } || exit 1
@@ -70,7 +71,7 @@ build() {
             for file in explore_loop explore_kernel; do
                 gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wconversion -Werror $defines -c "$source/$file.c" || exit 1
             done
-            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o "$objects"/src/*.o $parts "@$source/../../fuzz/world/wrap.flags" ||
+            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o $parts "@$source/../../fuzz/world/wrap.flags" ||
                 exit 1
         fi
         # shellcheck disable=SC2086
