@@ -681,10 +681,10 @@ static void refuse(int operation, int fd, int error, uint32_t kept) {
     s.refused.error = error;
     s.refused.both_ways = exists || denied;
     s.refused.kept = s.refused.claimed = 0;
-    if (error == EBADF)
-        return;
     if (exists)
         s.refused.claimed = UINT32_MAX;
+    else if (error == EBADF)
+        return;
     else if (operation == EPOLL_CTL_ADD) /* it would be something new, were nothing registered */
         s.refused.claimed = kept;
     else
