@@ -85,8 +85,8 @@ adapters := $(wildcard tests/kit/adapters/*.c)
 cases := $(wildcard spec/cases/*.trace)
 # Of the linker: which calls come to fuzz/world/wrap.c, which passes them on to Linux as long as no
 # world is active, and which of the C library's names a loaded loop finds in the tool instead.
-wrap := fuzz/world/wrap.flags
-interposed := fuzz/world/interposed.list
+wrap := $B/wrap.flags
+interposed := $B/interposed.list
 formatted := $(foreach folder,src model model/spin fuzz fuzz/* tests/* tests/kit/* tests/suites/* \
 	coverage,$(wildcard $(folder)/*.[ch]))
 
@@ -211,6 +211,17 @@ $(programs):
 .DELETE_ON_ERROR:
 .PHONY: FORCE
 FORCE:
+
+# Both lists are made from the table of the calls.
+$B/wrap.flags: fuzz/world/calls.def
+	@mkdir -p $(@D)
+	$(Q)sed -n 's/^CALL(\([a-z0-9_]*\), .*/-Wl,--wrap=\1/p' $< >$@
+
+$B/interposed.list: fuzz/world/calls.def
+	@mkdir -p $(@D)
+	$(Q){ echo '{'; \
+		sed -n -e '/^CALL(.* HIDDEN, /d' -e 's/^\(CALL\|LIBRARY\)(\([a-z0-9_]*\), .*/  \2;/p' $<; \
+		echo '};'; } >$@
 
 # ---- targets: a line "## name: what it does" above each, for `make help` -------------------------
 

@@ -30,6 +30,7 @@ struct possible {
 };
 
 #define LIST(name) static const struct possible name[]
+LIST(never) = {{0, 0}};
 LIST(allocate) = {{ANY, ENOMEM}, {0, 0}};
 LIST(made) = {{ANY, EMFILE}, {ANY, ENFILE}, {ANY, ENOMEM}, {0, 0}};
 LIST(counted) = {{ANY, EMFILE}, {ANY, ENFILE}, {ANY, ENODEV}, {ANY, ENOMEM}, {0, 0}};
@@ -145,30 +146,10 @@ static const struct {
     const char *name; /* of the system call: calls of one name fail together in TORTURE_SAME */
     const struct possible *possible;
 } table[TORTURE_CALLS] = {
-    [TORTURE_ALLOCATE] = {"allocation", allocate},
-    [TORTURE_EPOLL_CREATE] = {"epoll_create1", made},
-    [TORTURE_EVENTFD] = {"eventfd", counted},
-    [TORTURE_DUP] = {"dup3", copied},
-    [TORTURE_REGISTER] = {"epoll_ctl add", add},
-    [TORTURE_MODIFY] = {"epoll_ctl modify", modify},
-    [TORTURE_REMOVE] = {"epoll_ctl remove", removed},
-    [TORTURE_PWAIT2] = {"epoll_pwait2", waited2},
-    [TORTURE_WAIT] = {"epoll_wait", waited},
-    [TORTURE_READ] = {"read", reading},
-    [TORTURE_WRITE] = {"write", writing},
-    [TORTURE_PREAD] = {"pread", positioned_read},
-    [TORTURE_PWRITE] = {"pwrite", positioned_write},
-    [TORTURE_SEND] = {"send", sending},
-    [TORTURE_SENDMSG] = {"sendmsg", sending},
-    [TORTURE_RECV] = {"recv", receiving},
-    [TORTURE_RECVMSG] = {"recvmsg", receiving},
-    [TORTURE_ACCEPT] = {"accept4", accepting},
-    [TORTURE_CONNECT] = {"connect", connecting},
-    [TORTURE_GETSOCKOPT] = {"getsockopt", option},
-    [TORTURE_GETPEERNAME] = {"getpeername", named},
-    [TORTURE_SHUTDOWN] = {"shutdown", shutting},
-    [TORTURE_CLOSE] = {"close", closing},
-    [TORTURE_THREAD] = {"pthread_create", created},
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
+    [TORTURE_##name] = {#name, errors},
+#define PART(name, words, errors) [TORTURE_##name] = {words, errors},
+#include "../world/calls.def"
 };
 
 static struct torture_setting chosen;
@@ -223,7 +204,9 @@ unsigned torture_errors(const struct torture_point *point, int error[TORTURE_ERR
 }
 
 static unsigned family(unsigned call) {
-    return call == TORTURE_MODIFY || call == TORTURE_REMOVE ? TORTURE_REGISTER : call;
+    return call == TORTURE_epoll_ctl_modify || call == TORTURE_epoll_ctl_remove
+               ? TORTURE_epoll_ctl_add
+               : call;
 }
 
 /* The errno for a call after the chosen one, or 0. */
@@ -261,6 +244,6 @@ int torture_fails(enum torture_call call, int fd) {
     int failure = points == chosen.point ? chosen.error : later_failure(&now, error, count);
     if (failure != 0)
         /* a close is never why an init fails */
-        lockstep_disturbed(call == TORTURE_CLOSE ? 0 : failure);
+        lockstep_disturbed(call == TORTURE_close ? 0 : failure);
     return failure;
 }

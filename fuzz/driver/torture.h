@@ -15,30 +15,9 @@
 #define TORTURE_POINTS_MAX 32768
 
 enum torture_call {
-    TORTURE_ALLOCATE,
-    TORTURE_EPOLL_CREATE,
-    TORTURE_EVENTFD,
-    TORTURE_DUP,
-    TORTURE_REGISTER,
-    TORTURE_MODIFY,
-    TORTURE_REMOVE,
-    TORTURE_PWAIT2,
-    TORTURE_WAIT,
-    TORTURE_READ,
-    TORTURE_WRITE,
-    TORTURE_PREAD,
-    TORTURE_PWRITE,
-    TORTURE_SEND,
-    TORTURE_SENDMSG,
-    TORTURE_RECV,
-    TORTURE_RECVMSG,
-    TORTURE_ACCEPT,
-    TORTURE_CONNECT,
-    TORTURE_GETSOCKOPT,
-    TORTURE_GETPEERNAME,
-    TORTURE_SHUTDOWN,
-    TORTURE_CLOSE,
-    TORTURE_THREAD,
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told) TORTURE_##name,
+#define PART(name, words, errors)                                                    TORTURE_##name,
+#include "../world/calls.def"
     TORTURE_CALLS
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The calls of a subject that reach Linux through the C library's names (interpose.h). The tool
- * exports these definitions (interposed.list), and a shared object that is loaded into it binds to
- * them instead of the C library's.
+ * exports these definitions (calls.def names them), and a shared object that is loaded into
+ * it binds to them instead of the C library's.
  *
  * The tool itself comes here too: for it, and for every thread but the first, each call is what it
  * always is. A call of the kernel is made by syscall() here, since the C library's own function is
@@ -162,74 +162,41 @@ static void leave_world(void) {
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* ---- declared by the linker's --wrap (wrap.c) ------------------------------------------- */
+/* So that each has the type that the C library gives it, and those that no header names have one. */
+#define LIBRARY(name, result, parameters) result name parameters;
+#include "calls.def"
 
-int __wrap_epoll_create1(int flags);
-int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
-int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max,
-                        const struct timespec *timeout, const sigset_t *mask);
-int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
-int __wrap_dup3(int fd, int copy, int flags);
-int __wrap_eventfd(unsigned value, int flags);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
-ssize_t __wrap_read(int fd, void *buffer, size_t length);
-ssize_t __wrap_write(int fd, const void *buffer, size_t length);
-ssize_t __wrap_pread(int fd, void *buffer, size_t length, off_t offset);
-ssize_t __wrap_pwrite(int fd, const void *buffer, size_t length, off_t offset);
-ssize_t __wrap_send(int fd, const void *buffer, size_t length, int flags);
-ssize_t __wrap_recv(int fd, void *buffer, size_t length, int flags);
-ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
-ssize_t __wrap_recvmsg(int fd, struct msghdr *message, int flags);
-int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
-int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *length);
-int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *length);
-int __wrap_shutdown(int fd, int how);
-int __wrap_close(int fd);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                          void *(*start)(void *), void *argument);
-int __wrap_pthread_join(pthread_t thread, void **result);
-int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+/* ---- the calls that go to the world or to Linux ---------------------------------------------- */
 
-/* ---- what only the world wants to see -------------------------------------------------------- */
+#define SYS_pread  SYS_pread64
+#define SYS_pwrite SYS_pwrite64
 
-EXPORT int epoll_create1(int flags) {
-    IN_WORLD(int, __wrap_epoll_create1(flags))
-    return (int)syscall(SYS_epoll_create1, flags);
-}
-
-EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
-    IN_WORLD(int, __wrap_epoll_ctl(epfd, op, fd, event))
-    return (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
-}
-
-EXPORT int dup3(int fd, int copy, int flags) {
-    IN_WORLD(int, __wrap_dup3(fd, copy, flags))
-    return (int)syscall(SYS_dup3, fd, copy, flags);
-}
+#define PLAIN(...)                         __VA_ARGS__
+#define OF_TRIAL(operation, identity, ...) operation, fd, (uintptr_t)(identity)
+#define DEFINE_OWN(name, type, parameters, arguments, told)
+#define DEFINE_HIDDEN(name, type, parameters, arguments, told)
+#define DEFINE_PASSED(name, type, parameters, arguments, told)                                     \
+    EXPORT type name parameters {                                                                  \
+        IN_WORLD(type, __wrap_##name arguments)                                                    \
+        return (type)syscall(SYS_##name, PLAIN arguments);                                         \
+    }
+#define DEFINE_STEPPED(name, type, parameters, arguments, told)                                    \
+    EXPORT type name parameters {                                                                  \
+        halt_before(OF_TRIAL told);                                                                \
+        IN_WORLD(type, __wrap_##name arguments)                                                    \
+        return (type)syscall(SYS_##name, PLAIN arguments);                                         \
+    }
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
+    DEFINE_##exported(name, result, parameters, arguments, told)
+#include "calls.def"
 
 EXPORT int eventfd(unsigned value, int flags) {
     IN_WORLD(int, __wrap_eventfd(value, flags))
     return (int)syscall(SYS_eventfd2, value, flags);
 }
 
-EXPORT ssize_t read(int fd, void *buffer, size_t length) {
-    halt_before(ET_READ, fd, (uintptr_t)buffer);
-    IN_WORLD(ssize_t, __wrap_read(fd, buffer, length))
-    return syscall(SYS_read, fd, buffer, length);
-}
-
 /* What a library calls that was compiled with _FORTIFY_SOURCE: with the size of the buffer, which
  * the caller answers for here. */
-ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size);
-ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, size_t size);
-ssize_t __pread64_chk(int fd, void *buffer, size_t length, off_t offset, size_t size);
-ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t size, int flags);
-ssize_t __recvfrom_chk(int fd, void *restrict buffer, size_t length, size_t size, int flags,
-                       struct sockaddr *restrict address, socklen_t *restrict address_length);
-ssize_t pread64(int fd, void *buffer, size_t length, off_t offset);
-ssize_t pwrite64(int fd, const void *buffer, size_t length, off_t offset);
-
 static void must_fit(size_t length, size_t size) {
     if (length > size)
         abort(); /* as the C library does */
@@ -238,18 +205,6 @@ static void must_fit(size_t length, size_t size) {
 EXPORT ssize_t __read_chk(int fd, void *buffer, size_t length, size_t size) {
     must_fit(length, size);
     return read(fd, buffer, length);
-}
-
-EXPORT ssize_t write(int fd, const void *buffer, size_t length) {
-    halt_before(ET_WRITE, fd, (uintptr_t)buffer);
-    IN_WORLD(ssize_t, __wrap_write(fd, buffer, length))
-    return syscall(SYS_write, fd, buffer, length);
-}
-
-EXPORT ssize_t pread(int fd, void *buffer, size_t length, off_t offset) {
-    halt_before(ET_PREAD, fd, (uintptr_t)buffer);
-    IN_WORLD(ssize_t, __wrap_pread(fd, buffer, length, offset))
-    return syscall(SYS_pread64, fd, buffer, length, offset);
 }
 
 EXPORT ssize_t pread64(int fd, void *buffer, size_t length, off_t offset) {
@@ -263,12 +218,6 @@ EXPORT ssize_t __pread_chk(int fd, void *buffer, size_t length, off_t offset, si
 
 EXPORT ssize_t __pread64_chk(int fd, void *buffer, size_t length, off_t offset, size_t size) {
     return __pread_chk(fd, buffer, length, offset, size);
-}
-
-EXPORT ssize_t pwrite(int fd, const void *buffer, size_t length, off_t offset) {
-    halt_before(ET_PWRITE, fd, (uintptr_t)buffer);
-    IN_WORLD(ssize_t, __wrap_pwrite(fd, buffer, length, offset))
-    return syscall(SYS_pwrite64, fd, buffer, length, offset);
 }
 
 EXPORT ssize_t pwrite64(int fd, const void *buffer, size_t length, off_t offset) {
@@ -310,32 +259,6 @@ EXPORT ssize_t sendto(int fd, const void *buffer, size_t length, int flags,
 EXPORT ssize_t __recv_chk(int fd, void *buffer, size_t length, size_t size, int flags) {
     must_fit(length, size);
     return recv(fd, buffer, length, flags);
-}
-
-EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-    IN_WORLD(ssize_t, __wrap_sendmsg(fd, message, flags))
-    return syscall(SYS_sendmsg, fd, message, flags);
-}
-
-EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
-    IN_WORLD(ssize_t, __wrap_recvmsg(fd, message, flags))
-    return syscall(SYS_recvmsg, fd, message, flags);
-}
-
-EXPORT int getsockopt(int fd, int level, int option, void *restrict value,
-                      socklen_t *restrict length) {
-    IN_WORLD(int, __wrap_getsockopt(fd, level, option, value, length))
-    return (int)syscall(SYS_getsockopt, fd, level, option, value, length);
-}
-
-EXPORT int getpeername(int fd, struct sockaddr *restrict address, socklen_t *restrict length) {
-    IN_WORLD(int, __wrap_getpeername(fd, address, length))
-    return (int)syscall(SYS_getpeername, fd, address, length);
-}
-
-EXPORT int shutdown(int fd, int how) {
-    IN_WORLD(int, __wrap_shutdown(fd, how))
-    return (int)syscall(SYS_shutdown, fd, how);
 }
 
 EXPORT int accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict length,
@@ -652,11 +575,6 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout) {
     struct timespec precise = {timeout / 1000, timeout % 1000 * 1000000L};
     return ppoll(fds, count, timeout < 0 ? NULL : &precise, NULL);
 }
-
-/* What a library calls that was compiled with _FORTIFY_SOURCE. */
-int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size);
-int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
-                const sigset_t *mask, size_t size);
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size) {
     (void)size;

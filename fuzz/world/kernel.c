@@ -910,7 +910,7 @@ static int64_t positioned(enum faulty_call call, int fd, int64_t offset) {
     return f->kind == FILE_REGULAR ? 0 : -ESPIPE;
 }
 
-static int64_t call_pread(int fd, void *buffer, size_t length, int64_t offset) {
+static int64_t call_pread(int fd, void *buffer, size_t length, off_t offset) {
     int64_t result = positioned(FAULTY_PREAD, fd, offset);
     if (result < 0)
         return result;
@@ -922,7 +922,7 @@ static int64_t call_pread(int fd, void *buffer, size_t length, int64_t offset) {
     return result;
 }
 
-static int64_t call_pwrite(int fd, const void *buffer, size_t length, int64_t offset) {
+static int64_t call_pwrite(int fd, const void *buffer, size_t length, off_t offset) {
     int64_t result = positioned(FAULTY_PWRITE, fd, offset);
     if (result < 0)
         return result;
@@ -1342,24 +1342,10 @@ static uint64_t clock_now(void) {
 }
 
 static const struct kernel simulated = {
-    .epoll_create1 = call_epoll_create1,
-    .dup3 = call_dup3,
-    .eventfd = call_eventfd,
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
+    KERNEL_ENTRY_##way(name)
+#include "calls.def"
     .epoll_ctl = call_epoll_ctl,
-    .read = call_read,
-    .write = call_write,
-    .pread = call_pread,
-    .pwrite = call_pwrite,
-    .send = call_send,
-    .recv = call_recv,
-    .sendmsg = call_sendmsg,
-    .recvmsg = call_recvmsg,
-    .accept4 = call_accept4,
-    .connect = call_connect,
-    .getsockopt = call_getsockopt,
-    .getpeername = call_getpeername,
-    .shutdown = call_shutdown,
-    .close = call_close,
     .own = own,
     .asked = asked,
     .look = look,

@@ -93,26 +93,16 @@ struct kernel_control {
 enum kernel_file { KERNEL_NO_FILE, KERNEL_PIPE, KERNEL_SOCKET, KERNEL_COUNTER, KERNEL_REGULAR };
 
 struct kernel {
-    int64_t (*epoll_create1)(int flags);
-    /* of the loop's own epoll instance, to its own number */
-    int64_t (*dup3)(int fd, int copy, int flags);
-    int64_t (*eventfd)(unsigned value, int flags);
+    /* the calls of calls.def that a kernel answers, and epoll_ctl */
+#define MEMBER_PLAYED(name, parameters)
+#define MEMBER_ANSWERED(name, parameters) int64_t(*name) parameters;
+#define MEMBER_TRIED(name, parameters)    MEMBER_ANSWERED(name, parameters)
+#define MEMBER_JUDGED(name, parameters)   MEMBER_ANSWERED(name, parameters)
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
+    MEMBER_##way(name, parameters)
+#include "calls.def"
     int64_t (*epoll_ctl)(int epfd, int op, int fd, const struct epoll_event *event,
                          struct kernel_control *told);
-    int64_t (*read)(int fd, void *buffer, size_t length);
-    int64_t (*write)(int fd, const void *buffer, size_t length);
-    int64_t (*pread)(int fd, void *buffer, size_t length, int64_t offset);
-    int64_t (*pwrite)(int fd, const void *buffer, size_t length, int64_t offset);
-    int64_t (*send)(int fd, const void *buffer, size_t length, int flags);
-    int64_t (*recv)(int fd, void *buffer, size_t length, int flags);
-    int64_t (*sendmsg)(int fd, const struct msghdr *message, int flags);
-    int64_t (*recvmsg)(int fd, struct msghdr *message, int flags);
-    int64_t (*accept4)(int fd, struct sockaddr *address, socklen_t *length, int flags);
-    int64_t (*connect)(int fd, const struct sockaddr *address, socklen_t length);
-    int64_t (*getsockopt)(int fd, int level, int option, void *value, socklen_t *length);
-    int64_t (*getpeername)(int fd, struct sockaddr *address, socklen_t *length);
-    int64_t (*shutdown)(int fd, int how);
-    int64_t (*close)(int fd);
 
     bool (*own)(int fd); /* fd names an epoll instance or eventfd that the loop made */
 
@@ -142,38 +132,16 @@ void wrap_begin(const struct kernel *kernel, const struct world_observer *observ
 /* From here on the wrapped calls pass through to Linux, as they do before wrap_begin. */
 void wrap_end(void);
 
-/* What the wrapped names stand for without the wrapping: resolved by the linker. */
-int __real_epoll_create1(int flags);
-int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
-int __real_epoll_pwait2(int epfd, struct epoll_event *events, int max,
-                        const struct timespec *timeout, const sigset_t *mask);
-int __real_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
-int __real_dup3(int fd, int copy, int flags);
-int __real_eventfd(unsigned value, int flags);
-int __real_clock_gettime(clockid_t clock, struct timespec *now);
-ssize_t __real_read(int fd, void *buffer, size_t length);
-ssize_t __real_write(int fd, const void *buffer, size_t length);
-ssize_t __real_pread(int fd, void *buffer, size_t length, off_t offset);
-ssize_t __real_pwrite(int fd, const void *buffer, size_t length, off_t offset);
-ssize_t __real_send(int fd, const void *buffer, size_t length, int flags);
-ssize_t __real_recv(int fd, void *buffer, size_t length, int flags);
-ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
-ssize_t __real_recvmsg(int fd, struct msghdr *message, int flags);
-int __real_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
-int __real_connect(int fd, const struct sockaddr *address, socklen_t length);
-int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *length);
-int __real_getpeername(int fd, struct sockaddr *address, socklen_t *length);
-int __real_shutdown(int fd, int how);
-int __real_close(int fd);
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                          void *(*start)(void *), void *argument);
-int __real_pthread_join(pthread_t thread, void **result);
-int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
-int __real_pthread_cond_signal(pthread_cond_t *condition);
-int __real_pthread_cond_broadcast(pthread_cond_t *condition);
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *memory, size_t size);
-void __real_free(void *memory);
+/* Which function of a kernel stands in its table: call_NAME, for each call that it answers. */
+#define KERNEL_ENTRY_PLAYED(name)
+#define KERNEL_ENTRY_ANSWERED(name) .name = call_##name,
+#define KERNEL_ENTRY_TRIED(name)    .name = call_##name,
+#define KERNEL_ENTRY_JUDGED(name)   .name = call_##name,
+
+/* What the wrapped names stand for without the wrapping, and what the linker makes of them. */
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
+    result __real_##name parameters;                                                               \
+    result __wrap_##name parameters;
+#include "calls.def"
 
 #endif

@@ -261,37 +261,18 @@ static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event
     return 0;
 }
 
-static int64_t call_read(int fd, void *buffer, size_t length) {
-    return known(fd) ? outcome(__real_read(fd, buffer, length)) : -EBADF;
-}
-
-static int64_t call_write(int fd, const void *buffer, size_t length) {
-    return known(fd) ? outcome(__real_write(fd, buffer, length)) : -EBADF;
-}
-
-static int64_t call_pread(int fd, void *buffer, size_t length, int64_t offset) {
-    return outcome(__real_pread(known(fd) ? fd : -1, buffer, length, offset));
-}
-
-static int64_t call_pwrite(int fd, const void *buffer, size_t length, int64_t offset) {
-    return outcome(__real_pwrite(known(fd) ? fd : -1, buffer, length, offset));
-}
-
-static int64_t call_send(int fd, const void *buffer, size_t length, int flags) {
-    return known(fd) ? outcome(__real_send(fd, buffer, length, flags)) : -EBADF;
-}
-
-static int64_t call_recv(int fd, void *buffer, size_t length, int flags) {
-    return known(fd) ? outcome(__real_recv(fd, buffer, length, flags)) : -EBADF;
-}
-
-static int64_t call_sendmsg(int fd, const struct msghdr *message, int flags) {
-    return known(fd) ? outcome(__real_sendmsg(fd, message, flags)) : -EBADF;
-}
-
-static int64_t call_recvmsg(int fd, struct msghdr *message, int flags) {
-    return known(fd) ? outcome(__real_recvmsg(fd, message, flags)) : -EBADF;
-}
+/* A number that this world did not give out is closed to the loop. */
+#define CALL_NONE(name, parameters, arguments)
+#define CALL_KEPT(name, parameters, arguments)
+#define CALL_PASSED(name, parameters, arguments)                                                   \
+    static int64_t call_##name parameters {                                                        \
+        if (!known(fd))                                                                            \
+            fd = -1;                                                                               \
+        return outcome(__real_##name arguments);                                                   \
+    }
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
+    CALL_##real(name, parameters, arguments)
+#include "calls.def"
 
 /* Connections are accepted in the order in which they were made: so the other end of this one is
  * known. */
@@ -344,18 +325,6 @@ static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t le
     if (!known(fd))
         return -EBADF;
     return connected(__real_connect(fd, address, length), address, length, NONE);
-}
-
-static int64_t call_getsockopt(int fd, int level, int option, void *value, socklen_t *length) {
-    return known(fd) ? outcome(__real_getsockopt(fd, level, option, value, length)) : -EBADF;
-}
-
-static int64_t call_getpeername(int fd, struct sockaddr *address, socklen_t *length) {
-    return known(fd) ? outcome(__real_getpeername(fd, address, length)) : -EBADF;
-}
-
-static int64_t call_shutdown(int fd, int how) {
-    return known(fd) ? outcome(__real_shutdown(fd, how)) : -EBADF;
 }
 
 static int64_t call_close(int fd) {
@@ -435,24 +404,10 @@ static int look(int epfd, struct epoll_event *events, int max, struct kernel_rep
 }
 
 static const struct kernel real = {
-    .epoll_create1 = call_epoll_create1,
-    .dup3 = call_dup3,
-    .eventfd = call_eventfd,
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
+    KERNEL_ENTRY_##way(name)
+#include "calls.def"
     .epoll_ctl = call_epoll_ctl,
-    .read = call_read,
-    .write = call_write,
-    .pread = call_pread,
-    .pwrite = call_pwrite,
-    .send = call_send,
-    .recv = call_recv,
-    .sendmsg = call_sendmsg,
-    .recvmsg = call_recvmsg,
-    .accept4 = call_accept4,
-    .connect = call_connect,
-    .getsockopt = call_getsockopt,
-    .getpeername = call_getpeername,
-    .shutdown = call_shutdown,
-    .close = call_close,
     .own = own,
     .asked = asked,
     .look = look,

@@ -71,7 +71,7 @@ build() {
             for file in explore_loop explore_kernel; do
                 gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wconversion -Werror $defines -c "$source/$file.c" || exit 1
             done
-            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o $parts "@$source/../../fuzz/world/wrap.flags" ||
+            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o $parts "@$objects/wrap.flags" ||
                 exit 1
         fi
         # shellcheck disable=SC2086
