@@ -36,8 +36,7 @@
 #define EPOCH_NS  (UINT64_C(1700000000) * SECOND_NS) /* of CLOCK_REALTIME: some day in 2023 */
 #define PAST_NS                                                                                    \
     1000 /* time lands a little after a deadline: some loops spin when it lands exactly on it */
-#define GRACE_MS   300 /* for other threads of the subject, before a wait counts as one for ever */
-#define TIMERS_MAX 32
+#define GRACE_MS 300 /* for other threads of the subject, before a wait counts as one for ever */
 
 static enum interpose_mode mode;
 static struct interpose_hooks hooks;
@@ -68,11 +67,7 @@ static struct {
     struct epoll_event event;
 } report; /* the first of the last wait that had one */
 
-static struct timer {
-    int fd, clock;
-    uint64_t expiry, interval;
-} timers[TIMERS_MAX];
-static unsigned timer_count;
+static struct virtual_timers timers; /* the subject's timerfds */
 
 void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks *new_hooks) {
     mode = new_mode;
@@ -81,7 +76,7 @@ void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks 
         hooks = *new_hooks;
     first_thread = true;
     inside = false;
-    timer_count = 0;
+    timers.count = 0;
     report.epfd = report.fd = -1;
     participants_wanted = false;
     awaited = NULL;
@@ -282,9 +277,7 @@ EXPORT int close(int fd) {
     halt_before(ET_CLOSE, fd, 0);
     IN_WORLD(int, __wrap_close(fd))
     OF_PROGRAM(int, fd, __wrap_close(fd))
-    for (unsigned i = 0; i < timer_count; i++)
-        if (timers[i].fd == fd)
-            timers[i--] = timers[--timer_count];
+    virtual_timer_forget(&timers, fd);
     return (int)syscall(SYS_close, fd);
 }
 
@@ -322,56 +315,28 @@ EXPORT time_t time(time_t *there) {
     return precise.tv_sec;
 }
 
-static int64_t duration_ns(const struct timespec *t) {
-    uint64_t seconds = t->tv_sec < 0 ? 0 : (uint64_t)t->tv_sec;
-    return seconds > INT64_MAX / SECOND_NS - 1 ? INT64_MAX
-                                               : (int64_t)(seconds * SECOND_NS) + t->tv_nsec;
-}
-
 /* ---- timerfd --------------------------------------------------------------------------------- */
 
-static struct timer *timer_of(int fd) {
-    for (unsigned i = 0; i < timer_count; i++)
-        if (timers[i].fd == fd)
-            return &timers[i];
-    return NULL;
-}
-
 bool interpose_is_timer(int fd) {
-    return timer_of(fd) != NULL;
+    return virtual_timer_of(&timers, fd) != NULL;
 }
 
 EXPORT int timerfd_create(int clock, int flags) {
     int fd = (int)syscall(SYS_timerfd_create, clock, flags);
-    if (fd >= 0 && by_subject(INTERPOSE_TIME) && timer_count < TIMERS_MAX)
-        timers[timer_count++] = (struct timer){.fd = fd, .clock = clock, .expiry = INTERPOSE_NEVER};
+    if (fd >= 0 && by_subject(INTERPOSE_TIME) && virtual_timer_add(&timers, fd) &&
+        (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM))
+        virtual_timer_of(&timers, fd)->epoch = EPOCH_NS;
     return fd;
 }
 
-static uint64_t epoch_of(const struct timer *t) {
-    return t->clock == CLOCK_REALTIME || t->clock == CLOCK_REALTIME_ALARM ? EPOCH_NS : 0;
-}
-
-/* The timerfds are real, but it is the virtual clock that sets them off, by a time that is long
- * past. */
 static void expire_timers(void) {
-    for (unsigned i = 0; i < timer_count; i++) {
-        struct timer *t = &timers[i];
-        if (t->expiry > hooks.clock())
-            continue;
-        struct itimerspec past = {.it_value.tv_nsec = 1};
-        struct pollfd until = {.fd = t->fd, .events = POLLIN};
-        struct timespec limit = {.tv_sec = 1};
-        t->expiry = t->interval != 0 ? t->expiry + t->interval : INTERPOSE_NEVER;
-        syscall(SYS_timerfd_settime, t->fd, TFD_TIMER_ABSTIME, &past, NULL);
-        syscall(SYS_ppoll, &until, 1, &limit, NULL, 0);
-    }
+    (void)virtual_timers_expire(&timers, hooks.clock());
 }
 
-static void remaining(const struct timer *t, struct itimerspec *value) {
-    uint64_t now = hooks.clock(), left = t->expiry == INTERPOSE_NEVER ? 0
-                                         : t->expiry > now            ? t->expiry - now
-                                                                      : 1;
+static void remaining(const struct virtual_timer *t, struct itimerspec *value) {
+    uint64_t now = hooks.clock(), left = t->expiry == VIRTUAL_NEVER ? 0
+                                         : t->expiry > now          ? t->expiry - now
+                                                                    : 1;
     value->it_value = (struct timespec){(time_t)(left / SECOND_NS), (long)(left % SECOND_NS)};
     value->it_interval =
         (struct timespec){(time_t)(t->interval / SECOND_NS), (long)(t->interval % SECOND_NS)};
@@ -379,31 +344,28 @@ static void remaining(const struct timer *t, struct itimerspec *value) {
 
 EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value,
                            struct itimerspec *old) {
-    struct timer *t = by_subject(INTERPOSE_TIME) ? timer_of(fd) : NULL;
+    struct virtual_timer *t = by_subject(INTERPOSE_TIME) ? virtual_timer_of(&timers, fd) : NULL;
     if (t == NULL || value == NULL)
         return (int)syscall(SYS_timerfd_settime, fd, flags, value, old);
     if (old != NULL)
         remaining(t, old);
-    struct itimerspec never = {.it_value.tv_sec = 0};
-    /* forgets what had expired */
-    int result = (int)syscall(SYS_timerfd_settime, fd, 0, &never, NULL);
-    uint64_t at = (uint64_t)duration_ns(&value->it_value);
-    t->interval = (uint64_t)duration_ns(&value->it_interval);
+    uint64_t at = (uint64_t)virtual_duration(&value->it_value), now = hooks.clock(), expiry;
     if (at == 0)
-        t->expiry = INTERPOSE_NEVER;
-    else if (at >= INTERPOSE_END)
-        t->expiry = INTERPOSE_NEVER - PAST_NS;
+        expiry = VIRTUAL_NEVER;
+    else if (at >= VIRTUAL_END)
+        expiry = VIRTUAL_NEVER - PAST_NS;
     else if ((flags & TFD_TIMER_ABSTIME) != 0)
-        t->expiry = at > epoch_of(t) ? at - epoch_of(t) : 0;
+        expiry = at > t->epoch ? at - t->epoch : 0;
     else
-        t->expiry = at < INTERPOSE_NEVER - hooks.clock() - PAST_NS ? hooks.clock() + at
-                                                                   : INTERPOSE_NEVER - PAST_NS;
+        expiry = at < VIRTUAL_NEVER - now - PAST_NS ? now + at : VIRTUAL_NEVER - PAST_NS;
+    virtual_timer_arm(&timers, t, expiry, (uint64_t)virtual_duration(&value->it_interval));
     expire_timers();
-    return result;
+    return 0;
 }
 
 EXPORT int timerfd_gettime(int fd, struct itimerspec *value) {
-    struct timer *t = by_subject(INTERPOSE_TIME) ? timer_of(fd) : NULL;
+    const struct virtual_timer *t =
+        by_subject(INTERPOSE_TIME) ? virtual_timer_of(&timers, fd) : NULL;
     if (t == NULL)
         return (int)syscall(SYS_timerfd_gettime, fd, value);
     remaining(t, value);
@@ -411,13 +373,6 @@ EXPORT int timerfd_gettime(int fd, struct itimerspec *value) {
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
-
-static uint64_t next_timer(void) {
-    uint64_t next = INTERPOSE_NEVER;
-    for (unsigned i = 0; i < timer_count; i++)
-        next = timers[i].expiry < next ? timers[i].expiry : next;
-    return next;
-}
 
 static int64_t outcome(long result) {
     return result < 0 ? -errno : result;
@@ -434,42 +389,53 @@ void interpose_grace(void) {
     syscall(SYS_ppoll, NULL, 0, &time, NULL, 0);
 }
 
-/* One wait of whatever kind, of which `look` is the one that does not sleep. Returns what it
- * returns, or -1 with errno. */
-static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int timeout_ms),
+static bool others(bool at_the_end) {
+    return (at_the_end || hooks.looks_unlawful()) && interpose_other_threads();
+}
+
+/* A wait of whatever kind. */
+struct subject_wait {
+    int64_t timeout_ns;
+    int64_t (*look)(void *call, int grace_ms);
+    void *call;
+};
+
+static int64_t look_again(void *self, int grace_ms) {
+    const struct subject_wait *wait = self;
+    expire_timers(); /* the program may have moved the clock */
+    return wait->look(wait->call, grace_ms);
+}
+
+static bool blocked(void *self) {
+    return hooks.blocked(((const struct subject_wait *)self)->timeout_ns);
+}
+
+static uint64_t next_expiry(void) {
+    return virtual_timers_next(&timers);
+}
+
+static void advance(uint64_t clock_ns) {
+    hooks.advance(clock_ns + PAST_NS);
+}
+
+static int64_t forever(void) {
+    hooks.forever();
+    return -EDEADLK; /* not reached */
+}
+
+/* Returns what `look` does, or -1 with errno. */
+static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms),
                           void *call) {
+    const struct virtual_wait wait = {hooks.clock, look_again, blocked, next_expiry,
+                                      advance,     forever,    others,  GRACE_MS};
+    struct subject_wait self = {timeout_ns, look, call};
     uint64_t begun = hooks.clock();
-    uint64_t left = begun < INTERPOSE_END ? INTERPOSE_END - begun : 0, asked = (uint64_t)timeout_ns;
-    uint64_t end = timeout_ns < 0 ? INTERPOSE_NEVER : begun + (asked < left ? asked : left);
+    uint64_t left = begun < VIRTUAL_END ? VIRTUAL_END - begun : 0, asked = (uint64_t)timeout_ns;
+    uint64_t deadline = timeout_ns < 0 ? VIRTUAL_NEVER : begun + (asked < left ? asked : left);
     inside = false;
     int64_t ready = -hooks.wait_begins(timeout_ns);
-    for (bool patient = true; ready == 0;) {
-        expire_timers(); /* the program may have moved the clock */
-        ready = look(call, 0);
-        if (ready != 0 || timeout_ns == 0 || hooks.clock() >= end)
-            break;
-        /* what they do takes real time */
-        if (patient && hooks.looks_unlawful() && interpose_other_threads()) {
-            patient = false;
-            ready = look(call, GRACE_MS);
-            continue;
-        }
-        if (hooks.blocked(timeout_ns)) {
-            patient = true;
-            continue;
-        }
-        uint64_t next = next_timer();
-        next = next < end ? next : end;
-        if (patient && next == INTERPOSE_NEVER && interpose_other_threads()) {
-            patient = false;
-            ready = look(call, GRACE_MS);
-            continue;
-        }
-        if (next == INTERPOSE_NEVER)
-            hooks.forever();
-        hooks.advance(next + PAST_NS);
-        expire_timers();
-    }
+    if (ready == 0)
+        ready = virtual_wait(&wait, &self, deadline);
     hooks.wait_ends((int)ready);
     inside = true;
     if (ready >= 0)
@@ -537,7 +503,7 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
     IN_WORLD(int, __wrap_epoll_pwait2(epfd, events, max, timeout, mask))
     struct epoll_call call = {epfd, max, events, mask};
     if (by_subject(INTERPOSE_TIME))
-        return wait_virtually(timeout == NULL ? -1 : duration_ns(timeout), look_epoll, &call);
+        return wait_virtually(virtual_duration(timeout), look_epoll, &call);
     return (int)syscall(SYS_epoll_pwait2, epfd, events, max, timeout, mask, 8);
 }
 
@@ -565,7 +531,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
     struct poll_call call = {fds, count, mask};
     struct timespec copy;
     if (by_subject(INTERPOSE_TIME))
-        return wait_virtually(timeout == NULL ? -1 : duration_ns(timeout), look_poll, &call);
+        return wait_virtually(virtual_duration(timeout), look_poll, &call);
     if (timeout != NULL)
         copy = *timeout; /* the kernel writes to it */
     return (int)syscall(SYS_ppoll, fds, count, timeout == NULL ? NULL : &copy, mask, 8);
@@ -635,7 +601,7 @@ EXPORT int pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set 
     for (unsigned i = 0; i < 3; i++)
         if (call.sets[i] != NULL)
             call.asked[i] = *call.sets[i];
-    return wait_virtually(timeout == NULL ? -1 : duration_ns(&precise), look_select, &call);
+    return wait_virtually(timeout == NULL ? -1 : virtual_duration(&precise), look_select, &call);
 }
 
 EXPORT int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
@@ -655,7 +621,7 @@ static int64_t look_nowhere(void *self, int timeout_ms) {
 EXPORT int nanosleep(const struct timespec *duration, struct timespec *rest) {
     if (!by_subject(INTERPOSE_TIME))
         return (int)syscall(SYS_nanosleep, duration, rest);
-    return wait_virtually(duration_ns(duration), look_nowhere, NULL);
+    return wait_virtually(virtual_duration(duration), look_nowhere, NULL);
 }
 
 /* An absolute time is one of the virtual clock. Returns the error, and leaves errno alone. */
@@ -670,7 +636,7 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *du
     }
     if ((flags & TIMER_ABSTIME) != 0) {
         clock_gettime(clock, &now);
-        int64_t until = duration_ns(duration), from = duration_ns(&now);
+        int64_t until = virtual_duration(duration), from = virtual_duration(&now);
         uint64_t ns = until > from ? (uint64_t)(until - from) : 0;
         left = (struct timespec){(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)};
     }

@@ -18,10 +18,6 @@ enum interpose_mode {
     INTERPOSE_TIME,
 };
 
-#define INTERPOSE_NEVER UINT64_MAX
-#define INTERPOSE_END                                                                              \
-    ((uint64_t)INT64_MAX) /* the last nanosecond of a kernel's clock, 292 years from its start */
-
 struct interpose_hooks {
     uint64_t (*clock)(void);
     void (*advance)(uint64_t clock_ns); /* nothing can happen before: time moves on */

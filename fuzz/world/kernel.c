@@ -163,11 +163,6 @@ static struct file *peer_of(const struct file *f) {
     return f->peer == NONE ? NULL : &k.file[f->peer];
 }
 
-static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
-    uint64_t longest = (KERNEL_HORIZON - clock_ns) / 1000;
-    return clock_ns + 1000 * (value_us < longest ? value_us : longest);
-}
-
 /* ---- descriptor numbers and open files ------------------------------------------------------- */
 
 static struct file *file_new(enum file_kind kind) {
@@ -760,7 +755,7 @@ static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t le
     if (asynchronous) {
         f->state = SOCKET_CONNECTING;
         f->name = (uint32_t)name;
-        f->timer.expiry = later(k.clock_ns, KERNEL_CONNECT_US);
+        f->timer.expiry = virtual_later(k.clock_ns, KERNEL_CONNECT_US);
         k.connecting |= bit(index_of(f));
         return -failure;
     }
@@ -1205,7 +1200,7 @@ static struct file *next_timer(void) {
 
 static uint64_t next_expiry(void) {
     const struct file *f = next_timer();
-    uint64_t next = f != NULL ? f->timer.expiry : KERNEL_NEVER;
+    uint64_t next = f != NULL ? f->timer.expiry : VIRTUAL_NEVER;
     for (uint64_t left = k.connecting; left != 0; left &= left - 1)
         if (k.file[lowest(left)].timer.expiry < next)
             next = k.file[lowest(left)].timer.expiry;
@@ -1422,7 +1417,7 @@ static void peer_write(struct file *f, uint64_t value) {
     if (f->kind == FILE_EVENTFD) {
         counter_write(f, value);
     } else if (f->kind == FILE_TIMERFD) {
-        f->timer.expiry = later(k.clock_ns, value);
+        f->timer.expiry = virtual_later(k.clock_ns, value);
         f->timer.armed = ++k.armings;
         f->timer.expired = false; /* as timerfd_settime: what had expired is forgotten */
         k.timers |= bit(index_of(f));
@@ -1487,7 +1482,7 @@ static bool world_command(const struct command *command) {
     unsigned d = command->d;
     struct file *f = d < PROGRAM_HANDLES && k.handle[d] >= 0 ? named(k.handle[d]) : NULL;
     switch (command->kind) {
-    case COMMAND_ADVANCE: advance(later(k.clock_ns, command->value)); return true;
+    case COMMAND_ADVANCE: advance(virtual_later(k.clock_ns, command->value)); return true;
     case COMMAND_FAIL: fail(command); return true;
     case COMMAND_ORDER: k.order = command->value; return true;
     case COMMAND_BATCH: k.batch = command->value; return true;

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "virtual_time.h"
 #include "world.h"
 
 /* Sizes of the simulated world. Small, so that a short program can fill every buffer. */
@@ -39,9 +40,6 @@
 #define KERNEL_MESSAGE_COST 8 /* what a message weighs on the send buffer beside its bytes */
 #define KERNEL_CONNECT_US                                                                          \
     127000000 /* then a connect in progress fails, as Linux gives up after six repetitions */
-#define KERNEL_NEVER UINT64_MAX
-#define KERNEL_HORIZON                                                                             \
-    ((uint64_t)INT64_MAX) /* the clock goes no further: Linux counts nanoseconds in 63 bits */
 
 /* The sizes in which a simulation may differ from Linux. Only the numbers differ, what is done with
  * them does not: `etalon compare` gives the simulated kernel those of the real one. */
@@ -112,7 +110,7 @@ struct kernel {
     int (*asked)(void);
     int (*look)(int epfd, struct epoll_event *events, int max, struct kernel_report *reports);
     uint64_t (*clock)(void);
-    /* of the program's timerfds and connects in progress, or KERNEL_NEVER */
+    /* of the program's timerfds and connects in progress, or VIRTUAL_NEVER */
     uint64_t (*next_expiry)(void);
     /* the clock moves forward to clock_ns and timerfds expire */
     void (*advance)(uint64_t clock_ns);

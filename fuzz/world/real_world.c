@@ -44,8 +44,6 @@ struct open_file {
     uint64_t sent, taken; /* bytes that the other end has sent, and those that it has read */
     bool peer_left;       /* there was another end */
     unsigned name;        /* of a listener; of an epoll instance: the higher, the newer */
-    uint64_t expiry;      /* of a timerfd, or KERNEL_NEVER */
-    uint64_t armed;       /* in this order among equals */
 };
 
 struct watch {
@@ -56,7 +54,7 @@ struct watch {
 };
 
 static struct {
-    uint64_t clock_ns, installs, armings;
+    uint64_t clock_ns, installs;
     unsigned names;
     uint64_t limit; /* the program gets no number from here on; 0: no limit */
     int handle[PROGRAM_HANDLES];
@@ -66,6 +64,7 @@ static struct {
     } number[NUMBERS];                   /* installed 0: not ours */
     struct open_file file[KERNEL_FILES]; /* numbers 0: free */
     struct watch watch[KERNEL_WATCHES];
+    struct virtual_timers timers; /* the program's timerfds */
     int gives; /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
     void (*sigpipe)(int);
 } r;
@@ -104,7 +103,7 @@ static int file_new(int fd, unsigned kind) {
     while (file < KERNEL_FILES && r.file[file].numbers > 0)
         file++;
     must(file < KERNEL_FILES ? 0 : -1, "real world: too many files");
-    r.file[file] = (struct open_file){.kind = kind, .peer = NONE, .expiry = KERNEL_NEVER};
+    r.file[file] = (struct open_file){.kind = kind, .peer = NONE};
     install(fd, file);
     return file;
 }
@@ -153,6 +152,24 @@ static void file_release(int file) {
             __real_close(f->client[i]);
 }
 
+static struct virtual_timer *timer_of(int file) {
+    for (unsigned i = 0; i < r.timers.count; i++)
+        if (r.number[r.timers.timer[i].fd].file == file)
+            return &r.timers.timer[i];
+    return NULL;
+}
+
+/* A timerfd is set off by another of its numbers, where it has one. */
+static void timer_leaves(int fd, int file) {
+    struct virtual_timer *timer = virtual_timer_of(&r.timers, fd);
+    for (int other = 0; timer != NULL && other < NUMBERS; other++)
+        if (known(other) && r.number[other].file == file) {
+            timer->fd = other;
+            return;
+        }
+    virtual_timer_forget(&r.timers, fd);
+}
+
 static int64_t number_release(int fd) {
     int file = r.number[fd].file;
     r.number[fd].installed = 0;
@@ -160,6 +177,7 @@ static int64_t number_release(int fd) {
         if (r.handle[d] == fd)
             r.handle[d] = NONE;
     int64_t result = outcome(__real_close(fd));
+    timer_leaves(fd, file);
     if (--r.file[file].numbers == 0)
         file_release(file);
     return result;
@@ -342,34 +360,13 @@ static uint64_t clock_now(void) {
     return r.clock_ns;
 }
 
-/* The number of the timerfd that expires next, or NONE. */
-static int next_timer(void) {
-    int next = NONE;
-    for (int fd = 0; fd < NUMBERS; fd++) {
-        const struct open_file *f = named(fd), *best = named(next);
-        if (f != NULL && f->expiry != KERNEL_NEVER &&
-            (best == NULL || f->expiry < best->expiry ||
-             (f->expiry == best->expiry && f->armed < best->armed)))
-            next = fd;
-    }
-    return next;
-}
-
 static uint64_t next_expiry(void) {
-    int fd = next_timer();
-    return fd != NONE ? named(fd)->expiry : KERNEL_NEVER;
+    return virtual_timers_next(&r.timers);
 }
 
-/* The timerfds are real, but it is the virtual clock that sets them off: by a time that is long
- * past. */
 static void timers_expire(void) {
-    for (int fd; (fd = next_timer()) != NONE && named(fd)->expiry <= r.clock_ns;) {
-        struct itimerspec past = {.it_value.tv_nsec = 1};
-        struct pollfd until = {.fd = fd, .events = POLLIN};
-        named(fd)->expiry = KERNEL_NEVER;
-        must(timerfd_settime(fd, TFD_TIMER_ABSTIME, &past, NULL), "timerfd_settime");
-        must(poll(&until, 1, 5000) - 1, "real world: a timerfd does not expire");
-    }
+    must(virtual_timers_expire(&r.timers, r.clock_ns) ? 0 : -1,
+         "real world: a timerfd does not expire");
 }
 
 static void advance(uint64_t clock_ns) {
@@ -487,6 +484,8 @@ static void open_handle(unsigned d, uint64_t kind) {
     if (fd < 0)
         return;
     struct open_file *f = &r.file[file_new(fd, (unsigned)kind)];
+    if (kind == WORLD_TIMERFD)
+        must(virtual_timer_add(&r.timers, fd) ? 0 : -1, "real world: too many timerfds");
     f->peer = peer;
     f->name = r.names;
     r.handle[d] = fd;
@@ -500,11 +499,6 @@ static void duplicate(unsigned d, unsigned copy) {
     r.handle[copy] = lowest_copy(r.handle[d]);
     if (r.handle[copy] >= 0)
         install(r.handle[copy], r.number[r.handle[d]].file);
-}
-
-static uint64_t later(uint64_t clock_ns, uint64_t value_us) {
-    uint64_t longest = (KERNEL_HORIZON - clock_ns) / 1000;
-    return clock_ns + 1000 * (value_us < longest ? value_us : longest);
 }
 
 /* What the other ends read has no content. Their failures are those of a peer that cannot go on:
@@ -526,16 +520,13 @@ static const char *letter(const struct open_file *f, size_t length) {
 }
 
 static void peer_write(struct open_file *f, int fd, uint64_t value) {
-    struct itimerspec disarmed = {.it_value.tv_nsec = 0};
     size_t length = scraps(value);
     ssize_t sent = 0;
     if (f->kind == WORLD_EVENTFD) {
         (void)!__real_write(fd, &value, sizeof value);
     } else if (f->kind == WORLD_TIMERFD) {
-        /* forgets what had expired */
-        must(timerfd_settime(fd, 0, &disarmed, NULL), "timerfd_settime");
-        f->expiry = later(r.clock_ns, value);
-        f->armed = ++r.armings;
+        virtual_timer_arm(&r.timers, timer_of((int)(f - r.file)), virtual_later(r.clock_ns, value),
+                          0);
         timers_expire();
     } else if (f->peer != NONE && f->kind == WORLD_PIPE_READER) {
         sent = __real_write(f->peer, letter(f, length), length);
@@ -601,7 +592,7 @@ static bool world_command(const struct command *command) {
     unsigned d = command->d;
     struct open_file *f = d < PROGRAM_HANDLES ? named(r.handle[d]) : NULL;
     switch (command->kind) {
-    case COMMAND_ADVANCE: advance(later(r.clock_ns, command->value)); return true;
+    case COMMAND_ADVANCE: advance(virtual_later(r.clock_ns, command->value)); return true;
     case COMMAND_ORDER: return true; /* Linux has its own */
     case COMMAND_LIMIT: r.limit = command->value; return true;
     case COMMAND_OPEN:

@@ -195,25 +195,39 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now) {
     return 0;
 }
 
-/* Looks until something is ready or the time is over; nothing here sleeps. */
-static int wait_until_ready(int epfd, struct epoll_event *events, int max, int64_t timeout_ns,
-                            struct kernel_report *reports) {
-    uint64_t deadline = KERNEL_NEVER;
-    uint64_t start = kernel->clock();
-    if (timeout_ns >= 0)
-        deadline = (uint64_t)timeout_ns <= KERNEL_HORIZON - start ? start + (uint64_t)timeout_ns
-                                                                  : KERNEL_NEVER;
-    for (;;) {
-        int count = kernel->look(epfd, events, max, reports);
-        if (count != 0 || kernel->clock() >= deadline)
-            return count;
-        if (observer.blocked != NULL && observer.blocked(observer_self))
-            continue;
-        uint64_t expiry = kernel->next_expiry();
-        if (expiry == KERNEL_NEVER && deadline == KERNEL_NEVER)
-            return -EDEADLK; /* it would hang */
-        kernel->advance(expiry < deadline ? expiry : deadline);
-    }
+struct look {
+    int epfd, max;
+    struct epoll_event *events;
+    struct kernel_report *reports;
+};
+
+static int64_t look(void *self, int grace_ms) {
+    const struct look *at = self;
+    (void)grace_ms;
+    return kernel->look(at->epfd, at->events, at->max, at->reports);
+}
+
+static bool blocked(void *self) {
+    (void)self;
+    return observer.blocked != NULL && observer.blocked(observer_self);
+}
+
+static int64_t would_hang(void) {
+    return -EDEADLK;
+}
+
+/* Nothing here sleeps. */
+static int wait_until_ready(struct look *at, int64_t timeout_ns) {
+    const struct virtual_wait wait = {.clock = kernel->clock,
+                                      .look = look,
+                                      .blocked = blocked,
+                                      .next = kernel->next_expiry,
+                                      .advance = kernel->advance,
+                                      .forever = would_hang};
+    uint64_t start = kernel->clock(), deadline = VIRTUAL_NEVER;
+    if (timeout_ns >= 0 && (uint64_t)timeout_ns <= VIRTUAL_END - start)
+        deadline = start + (uint64_t)timeout_ns;
+    return (int)virtual_wait(&wait, at, deadline);
 }
 
 /* How long a wait takes that torture fails. */
@@ -234,8 +248,9 @@ static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_
                                                ? FAILED_NS
                                                : (uint64_t)timeout_ns));
     else if (failure == 0)
-        count = wait_until_ready(epfd, events, max < KERNEL_WATCHES ? max : KERNEL_WATCHES,
-                                 timeout_ns, reports);
+        count = wait_until_ready(
+            &(struct look){epfd, max < KERNEL_WATCHES ? max : KERNEL_WATCHES, events, reports},
+            timeout_ns);
     TELL(woken, count < 0 ? -count : 0);
     for (int i = 0; i < count; i++)
         if (!reports[i].own)
@@ -264,15 +279,10 @@ int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max,
     /* an old system or sandbox: the loop will come again with epoll_wait */
     if (failure == ENOSYS || failure == EPERM)
         return (int)answer(-failure);
-    int64_t timeout_ns = -1;
-    if (timeout != NULL) {
-        if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)
-            return (int)answer(-EINVAL);
-        timeout_ns = timeout->tv_sec < INT64_MAX / 1000000000
-                         ? timeout->tv_sec * 1000000000 + timeout->tv_nsec
-                         : INT64_MAX;
-    }
-    return wait_for_events(epfd, events, max, timeout_ns, failure);
+    if (timeout != NULL &&
+        (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000))
+        return (int)answer(-EINVAL);
+    return wait_for_events(epfd, events, max, virtual_duration(timeout), failure);
 }
 
 /* ---- threads: inside a world there are none, only participants whose steps the observer makes

@@ -62,7 +62,7 @@ build() {
     local name=$1 parts
     shift
     parts=$(printf "$objects/%s.o " model/model model/program model/trace fuzz/world/wrap \
-        fuzz/driver/torture && printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
+        fuzz/world/virtual_time fuzz/driver/torture && printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
     (
         cd "$work" || exit 1
         test -f pan.c || { cp "$source/explore.pml" . && spin -a explore.pml; } || exit 1

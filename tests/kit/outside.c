@@ -719,7 +719,7 @@ static bool blocked(int64_t timeout_ns) {
 static void forever(void);
 
 static void advance(uint64_t clock_ns) {
-    clock_ns = clock_ns < INTERPOSE_END ? clock_ns : INTERPOSE_END;
+    clock_ns = clock_ns < VIRTUAL_END ? clock_ns : VIRTUAL_END;
     for (unsigned c = 0; c < COUNT; c++) {
         const struct item *i = &o.item[c];
         bool late = i->in_use && i->d.operation == ET_TIMER && clock_ns > i->latest &&
@@ -729,7 +729,7 @@ static void advance(uint64_t clock_ns) {
                 (unsigned long long)((clock_ns - i->latest) / 1000));
     }
     uint64_t now = world_real.clock();
-    if (clock_ns == INTERPOSE_END) {
+    if (clock_ns == VIRTUAL_END) {
         note('e', -1, "no kernel's clock goes as far as the loop waits: the program ends here");
         end_run();
     }
@@ -792,7 +792,7 @@ static void forever(void) {
     bool reachable = false; /* else no clock can tell whether the wait would have ended */
     for (unsigned c = 0; c < COUNT; c++)
         reachable = reachable || (o.item[c].in_use && o.item[c].d.operation == ET_TIMER &&
-                                  o.item[c].latest < INTERPOSE_END);
+                                  o.item[c].latest < VIRTUAL_END);
     o.at_an_end = true;
     if (reachable)
         broken(VERDICT_HANG, "ET-WAIT-2/forever",
@@ -820,7 +820,7 @@ static enum etalon_subject_action run_body(unsigned body) {
 static void check_timer(unsigned c) {
     const struct item *i = &o.item[c];
     uint64_t clock = world_real.clock();
-    FAIL_IF(i->earliest >= INTERPOSE_END, "ET-EXPIRE-4",
+    FAIL_IF(i->earliest >= VIRTUAL_END, "ET-EXPIRE-4",
             "the timer c%u, which was set to %llu ms, fires %llu us later: no clock goes as far as "
             "its deadline",
             c, (unsigned long long)i->d.delay_ms, (unsigned long long)((clock - i->began) / 1000));
@@ -1163,7 +1163,7 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
 /* ---- commands -------------------------------------------------------------------------------- */
 
 static uint64_t later(uint64_t ns, uint64_t delay_ms) {
-    return delay_ms > (INTERPOSE_NEVER - ns) / MS_NS ? INTERPOSE_NEVER : ns + delay_ms * MS_NS;
+    return delay_ms > (VIRTUAL_NEVER - ns) / MS_NS ? VIRTUAL_NEVER : ns + delay_ms * MS_NS;
 }
 
 /* A timer's deadline: the loop time at the call plus the delay (ET-ADD-7). The loop time lies
