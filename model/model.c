@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "words.h"
+
 #define MS_NS UINT64_C(1000000)
 #define WAIT_LIMIT_MS                                                                              \
     2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give  \
@@ -34,13 +36,12 @@ enum {
 };
 #define CAN_REGISTER ((uint32_t)(READY_IN | READY_PRI | READY_OUT | READY_RDHUP))
 
-/* What an operation waits for. Those without any of the first three do not wait. */
-enum { IN = 1, OUT = 2, POLL = 4, WAITING = IN | OUT | POLL, SOCKET = 8, POOLABLE = 16 };
-static const uint8_t kind_of[ET_OPERATIONS] = {
-    [ET_ACCEPT] = IN,           [ET_CONNECT] = OUT,          [ET_POLL] = POLL,
-    [ET_READ] = IN | POOLABLE,  [ET_WRITE] = OUT | POOLABLE, [ET_PREAD] = IN | POOLABLE,
-    [ET_RECV] = IN | SOCKET,    [ET_SEND] = OUT | SOCKET,    [ET_PWRITE] = OUT | POOLABLE,
-    [ET_RECVMSG] = IN | SOCKET, [ET_SENDMSG] = OUT | SOCKET, [ET_CLOSE] = POOLABLE,
+/* What an operation waits for (words.h). */
+enum {
+    IN = WAITS_IN,
+    OUT = WAITS_OUT,
+    POLL = WAITS_POLL,
+    WAITING = WAITS_AT_ALL,
 };
 
 enum phase { OUTSIDE, SUBMISSIONS, DELETIONS, TIMERS, POOL, FLUSH, ASKED, DELIVERY, OVER, CUT };
@@ -183,7 +184,7 @@ static void take_out(struct model_queue *queue, unsigned c) {
 /* A pooled operation waits for nothing. */
 static unsigned kind(const struct model_completion *of) {
     assert(of->operation < ET_OPERATIONS);
-    return of->description.pool_mark ? 0 : kind_of[of->operation];
+    return of->description.pool_mark ? 0 : traits_of[of->operation];
 }
 
 static model_set waiting_on(const struct model *m, int fd, unsigned kinds) {
@@ -405,7 +406,7 @@ static int on_add(struct model *m, unsigned c) {
     bool bad_target = d->operation == ET_CANCEL && (d->target >= m->completions || d->target == c);
     bool bad_events = d->operation == ET_POLL && (d->events & ~(CAN_REGISTER | READY_ALWAYS)) != 0;
     REFUSE_IF(d->operation >= ET_OPERATIONS || bad_target || bad_events, -EINVAL, "ET-ADD-5");
-    REFUSE_IF(d->pool_mark && (kind_of[d->operation] & POOLABLE) == 0, -EINVAL, "ET-ADD-5");
+    REFUSE_IF(d->pool_mark && (traits_of[d->operation] & POOLABLE) == 0, -EINVAL, "ET-ADD-5");
     REFUSE_IF(d->pool_mark && !m->has_pool, -EOPNOTSUPP, "ET-ADD-6");
     begin_episode(m, c); /* ET-ADD-1, ET-ADD-4 */
     return answer(m, row->result, row->clause);
@@ -763,7 +764,7 @@ static void start(struct model *m, unsigned c) {
         m->tick.step = STEP_CLOSE;
     else if (of->description.pool_mark)
         join_pool(m, c);
-    else if ((kinds & SOCKET) != 0 && alone) /* ET-SUBMIT-8 */
+    else if ((kinds & TRIED_AT_ONCE) != 0 && alone) /* ET-SUBMIT-8 */
         m->tick.step = STEP_MAY_TRY;
     else
         m->tick.current = MODEL_NONE;
@@ -1036,7 +1037,7 @@ static bool any_reported(const struct model *m, int fd) {
 
 static const char *wrong_try(struct model *m, enum et_operation operation, int fd) {
     const struct model_tick_state *t = &m->tick;
-    unsigned kinds = (unsigned)operation < ET_OPERATIONS ? kind_of[operation] : 0;
+    unsigned kinds = operation_traits(operation);
     BROKEN_IF(t->answered != MODEL_NONE, "ET-EVENT-2",
               "an answered try ends its operation before anything else");
     BROKEN_IF(kinds & reported(m, fd, false), "ET-EVENT-1",
@@ -1050,7 +1051,7 @@ static const char *wrong_try(struct model *m, enum et_operation operation, int f
               "another callback is due before");
     BROKEN_IF(operation == ET_CLOSE, "ET-CLOSE-2",
               "closed once, by a close that was started and is not deleted");
-    BROKEN_IF(kinds & SOCKET, "ET-SUBMIT-8",
+    BROKEN_IF(kinds & TRIED_AT_ONCE, "ET-SUBMIT-8",
               "neither reported nor at its start with nothing before it");
     return broken(m, "ET-EVENT-8", "the kernel has not reported this descriptor");
 }
@@ -1065,7 +1066,7 @@ static bool unanswered(enum et_operation operation, int64_t result) {
 /* A report that demands or allows this try. A demand is met first, so that what is only allowed
  * remains. */
 static unsigned served(struct model *m, unsigned c, enum et_operation operation, int fd) {
-    unsigned direction = (unsigned)operation < ET_OPERATIONS ? kind_of[operation] & (IN | OUT) : 0;
+    unsigned direction = operation_traits(operation) & (IN | OUT);
     model_set waiting = waiting_on(m, fd, direction);
     model_set tried = (waiting & m->orphaned) | BIT_OF(first_of(m, waiting & ~m->orphaned));
     EACH(i, tried) {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "../../src/etalon_vocabulary.h"
+#include "../../model/words.h"
 
 #define COMMANDS_OF_MAIN 90
 #define EVENTS           6
@@ -148,8 +148,7 @@ static void operation(struct writer *w, struct command *command) {
     case ET_SHUTDOWN: command->value = draw(w->state, 3); break;
     default: command->value = length(w);
     }
-    bool poolable = command->operation == ET_CLOSE ||
-                    (command->operation >= ET_READ && command->operation <= ET_PWRITE);
+    bool poolable = (operation_traits(command->operation) & POOLABLE) != 0;
     command->pool = w->pooled && poolable && draw(w->state, 2) == 0;
     if (command->operation == ET_ACCEPT)
         w->kind[command->other] = WORLD_STREAM;

@@ -61,7 +61,7 @@ mkdir -p "$work" "$(dirname "$report")"
 build() {
     local name=$1 parts
     shift
-    parts=$(printf "$objects/%s.o " model/model model/program model/trace fuzz/world/wrap \
+    parts=$(printf "$objects/%s.o " model/model model/program model/trace model/words fuzz/world/wrap \
         fuzz/world/virtual_time fuzz/driver/torture && printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
     (
         cd "$work" || exit 1

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../model/words.h"
+
 struct nature {
     mode_t kind; /* S_IFIFO, S_IFSOCK, S_IFREG; 0: an eventfd and its like */
     int type, access;
@@ -54,13 +56,11 @@ static bool of_sockets(uint32_t operation) {
 }
 
 static bool gives(uint32_t operation) {
-    return operation == ETALON_WRITE || operation == ETALON_PWRITE || operation == ETALON_SEND ||
-           operation == ETALON_SENDMSG;
+    return (operation_traits(operation) & GIVES_BYTES) != 0;
 }
 
 static bool takes(uint32_t operation) {
-    return operation == ETALON_READ || operation == ETALON_PREAD || operation == ETALON_RECV ||
-           operation == ETALON_RECVMSG;
+    return (operation_traits(operation) & TAKES_BYTES) != 0;
 }
 
 /* Nothing is sent by it: a stream has no empty messages. */
@@ -109,8 +109,7 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
                (gives(d->operation) && n.access == O_RDONLY);
     case EPERM: return n.kind == S_IFREG;
     case ENOTSOCK: return of_sockets(d->operation) && !socket;
-    case ESPIPE:
-        return (d->operation == ETALON_PREAD || d->operation == ETALON_PWRITE) && n.kind != S_IFREG;
+    case ESPIPE: return (operation_traits(d->operation) & POSITIONED) != 0 && n.kind != S_IFREG;
     case EINVAL: return is_invalid(d, &n);
     case EFBIG: return d->operation == ETALON_PWRITE || d->operation == ETALON_WRITE;
     case EOPNOTSUPP: return socket && (n.listens || !stream);

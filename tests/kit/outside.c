@@ -23,8 +23,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "../../src/etalon_vocabulary.h"
 #include "../../fuzz/world/kernel.h"
+#include "../../model/words.h"
 #include "answers.h"
 #include "../../fuzz/world/interpose.h"
 #include "kit.h"
@@ -355,19 +355,11 @@ static bool offers(uint64_t what) {
 /* ---- what is due ----------------------------------------------------------------------------- */
 
 static bool waits_on(const struct item *i) {
-    return i->d.operation >= ET_ACCEPT && i->d.operation <= ET_RECVMSG;
+    return (operation_traits(i->d.operation) & WAITS_AT_ALL) != 0;
 }
 
 static short awaited(const struct item *i) {
-    switch (i->d.operation) {
-    case ET_POLL: return (short)(i->d.events & POLLED);
-    case ET_CONNECT:
-    case ET_WRITE:
-    case ET_PWRITE:
-    case ET_SEND:
-    case ET_SENDMSG: return POLLOUT;
-    default: return POLLIN;
-    }
+    return (short)operation_awaits(i->d.operation, i->d.events & POLLED);
 }
 
 /* What is ready on the descriptor of i now: of what it waits for, and what is always told. */
@@ -380,6 +372,20 @@ static short ready_now(const struct item *i) {
     return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 ? (short)(p.revents & ~POLLNVAL) : 0;
 }
 
+/* From or to where the last ones have ended, which is what can be counted. */
+static bool in_sequence(const struct item *i, unsigned trait) {
+    unsigned traits = operation_traits(i->d.operation);
+    return (traits & trait) != 0 && (traits & POSITIONED) == 0;
+}
+
+static bool takes_bytes(const struct item *i) {
+    return in_sequence(i, TAKES_BYTES);
+}
+
+static bool gives_bytes(const struct item *i) {
+    return in_sequence(i, GIVES_BYTES);
+}
+
 /* A socket that is said to be readable, although nothing can be received, or a listener that was
  * shut down: Linux answers the try with EAGAIN, and what waits for it has to stay (ET-EVENT-3). */
 static bool falsely_ready(const struct item *i) {
@@ -390,9 +396,7 @@ static bool falsely_ready(const struct item *i) {
         return false;
     if (i->d.operation == ET_ACCEPT)
         return (p.revents & (POLLRDHUP | POLLHUP)) != 0;
-    bool receives =
-        i->d.operation == ET_READ || i->d.operation == ET_RECV || i->d.operation == ET_RECVMSG;
-    return receives && (p.revents & POLLIN) != 0 &&
+    return takes_bytes(i) && (p.revents & POLLIN) != 0 &&
            syscall(SYS_recvfrom, i->d.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0 &&
            errno == EAGAIN;
 }
@@ -413,14 +417,6 @@ static bool is_first_in_line(const struct item *i) {
             return false;
     }
     return true;
-}
-
-static bool takes_bytes(const struct item *i) {
-    return i->d.operation == ET_READ || i->d.operation == ET_RECV || i->d.operation == ET_RECVMSG;
-}
-
-static bool gives_bytes(const struct item *i) {
-    return i->d.operation == ET_WRITE || i->d.operation == ET_SEND || i->d.operation == ET_SENDMSG;
 }
 
 static bool is_stream(int fd) {
@@ -1086,9 +1082,7 @@ static const char *undefined_wait(unsigned c);
 /* What cannot be added (ET-ADD-5, -6): 0 or a negative errno. */
 static int refusal(unsigned c) {
     const struct etalon_subject_description *d = &o.item[c].d;
-    bool poolable = d->operation == ET_READ || d->operation == ET_PREAD ||
-                    d->operation == ET_WRITE || d->operation == ET_PWRITE ||
-                    d->operation == ET_CLOSE;
+    bool poolable = (operation_traits(d->operation) & POOLABLE) != 0;
     bool no_async = d->operation == ASYNC_WAIT && !o.async[o.item[c].async].open;
     bool unknown =
         (d->operation >= ET_OPERATIONS && d->operation != ASYNC_WAIT) || no_async ||

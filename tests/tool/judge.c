@@ -13,6 +13,7 @@
 #include "judge.h"
 
 #include "../../model/wide.h"
+#include "../../model/words.h"
 #include "output.h"
 #include "recording.h"
 
@@ -190,8 +191,6 @@ static unsigned place(uint64_t id) {
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
-
-static const char *const state_names[] = {"dead", "adding", "active", "deleting"};
 
 static void check_state(const struct event *e, unsigned c) {
     char expected[64];

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "../../model/program.h"
-#include "../../src/etalon_vocabulary.h"
+#include "../../model/words.h"
 
 #if defined(ETALON_WITH_JANSSON)
 #include <jansson.h>
@@ -39,7 +39,6 @@ static const char *const call_names[] = {
 
 /* ---- an event as a line ---------------------------------------------------------------------- */
 
-static const char *const state_names[] = {"dead", "adding", "active", "deleting"};
 static const char *const mode_names[] = {"no_wait", "once", "until_done"};
 
 enum {
