@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the shared words mean beyond their numbers (src/etalon_vocabulary.h): what each operation does
- * with its descriptor, and the names of states. For the model, the drivers and every test; the loop
- * has its own opinion. */
+/* What the shared words (src/etalon_vocabulary.h) mean beyond their numbers: what each operation
+ * does with its descriptor, and the names of states. For the model, the drivers and every test; the
+ * loop has its own opinion. */
 #ifndef ETALON_WORDS_H
 #define ETALON_WORDS_H
 

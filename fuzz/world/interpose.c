@@ -157,7 +157,7 @@ static void leave_world(void) {
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* So that each has the type that the C library gives it, and those that no header names have one. */
+/* Each has the type that the C library gives it, and those that no header names have one. */
 #define LIBRARY(name, result, parameters) result name parameters;
 #include "calls.def"
 

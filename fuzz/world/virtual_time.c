@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The virtual wait, and timerfds that a virtual clock sets off (virtual_time.h).
  *
  * The calls of the system are raw ones: the C library's names lead to the runner's own definitions

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time that stands still, except where a wait or a command moves it. The wait is the same for every
  * world and for the runner: look, let the surroundings act, else let time jump. So is the way in
  * which a clock that is not Linux's own sets off timerfds, which are. For wrap.c,

@@ -92,7 +92,7 @@ static int64_t tell(int fd, const struct trial *t, int64_t result) {
     WRAP_##way(name, result, parameters, arguments, told)
 #include "calls.def"
 
-/* ---- those that need more than that ------------------------------------------------------------- */
+/* ---- those that need more than that ---------------------------------------------------------- */
 
 ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
     if (kernel == NULL)

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../../fuzz/driver/generator.h"
 #include "../../src/etalon_vocabulary.h"
 
 const char *const verdict_name[VERDICTS] = {"pass",        "not_strict", "fail",
@@ -239,6 +240,27 @@ static uint64_t command_needs(const struct command *command) {
 
 bool kit_can(const struct etalon_subject *subject, const struct command *command) {
     return (command_needs(command) & ~subject->offers) == 0;
+}
+
+/* Who offers this can be asked for most of what there is: each second program is a bold one. */
+#define EVERYTHING                                                                                 \
+    (ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_READD | ETALON_OFFERS_STATE |   \
+     ETALON_OFFERS_READ | ETALON_OFFERS_SEND)
+
+static bool subject_can(const void *subject, const struct command *command) {
+    return kit_can(subject, command);
+}
+
+void random_program(struct program *program, uint64_t seed, uint64_t number,
+                    const struct etalon_subject *subject) {
+    uint64_t state = seed << 32 ^ number, offers = subject->offers;
+    bool all = (offers & EVERYTHING) == EVERYTHING && number % 2 != 0;
+    const struct generator_subject can = {.can = subject_can,
+                                          .self = subject,
+                                          .careful = (offers & ETALON_OFFERS_ROUNDS) == 0 && !all,
+                                          .shares = (offers & ETALON_OFFERS_MANY_POLLS) != 0,
+                                          .files = (offers & ETALON_OFFERS_FILES) != 0};
+    generate_program(program, &state, NULL, 0, &can);
 }
 
 static const char *missing(uint64_t needed, uint64_t offered) {

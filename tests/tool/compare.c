@@ -17,7 +17,7 @@
 
 #include "../../fuzz/world/kernel.h"
 #include "../../fuzz/driver/lockstep.h"
-#include "../../fuzz/driver/lively.h"
+#include "../../fuzz/driver/generator.h"
 #include "../../fuzz/driver/shrink.h"
 
 #define DIFFERENCES_MAX 5 /* then the comparison ends: mostly they have one cause */
@@ -217,7 +217,7 @@ static void compare_random(struct tally *tally, const struct program *const *bas
         if (shown && i % 500 == 0)
             fprintf(stderr, "\retalon: %llu of %llu programs ", (unsigned long long)i,
                     (unsigned long long)options->random);
-        lively_program(&p, &state, bases, base_count);
+        generate_program(&p, &state, bases, base_count, NULL);
         snprintf(name, sizeof name, "random program %llu of seed %llu", (unsigned long long)i,
                  (unsigned long long)options->seed);
         count(tally, &p, name, options);
@@ -253,7 +253,7 @@ static int compare_all(const struct trace *traces, char *const *names, unsigned 
     kernel_sizes = real_world_sizes();
     for (unsigned i = 0; i < trace_count; i++) {
         base[bases++] = &traces[i].program;
-        if (!lively_only_simulated(&traces[i].program))
+        if (!generator_only_simulated(&traces[i].program))
             count(&tally, &traces[i].program, names[i], options);
     }
     compare_random(&tally, base, bases, options);

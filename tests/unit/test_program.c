@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../../fuzz/driver/generator.h"
 #include "../../model/program.h"
 #include "../../src/etalon_vocabulary.h"
 
@@ -731,6 +732,46 @@ static void names_and_numbers_agree(void **state) {
     }
 }
 
+static bool can_all(const void *self, const struct command *command) {
+    (void)self, (void)command;
+    return true;
+}
+
+static bool can_poll(const void *self, const struct command *command) {
+    (void)self;
+    return command->kind != COMMAND_SUBMIT || command->operation == ET_POLL;
+}
+
+/* Of 300 programs, as text; FNV-1a. */
+static uint64_t hash_of_programs(const struct generator_subject *subject) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (uint64_t i = 0; i < 300; i++) {
+        struct trace trace = {.title = ""};
+        uint64_t seed = UINT64_C(1) << 32 ^ i;
+        char *text = NULL;
+        size_t size = 0;
+        generate_program(&trace.program, &seed, NULL, 0, subject);
+        FILE *out = open_memstream(&text, &size);
+        assert_non_null(out);
+        trace_write(out, &trace);
+        assert_int_equal(fclose(out), 0);
+        for (size_t at = 0; at < size; at++)
+            hash = (hash ^ (unsigned char)text[at]) * UINT64_C(0x100000001b3);
+        free(text);
+    }
+    return hash;
+}
+
+/* Seeds are written down, in reports and by users: each has to mean its program for good. */
+static void a_seed_means_a_program(void **state) {
+    const struct generator_subject all = {.can = can_all, .careful = true, .shares = true},
+                                   polls = {.can = can_poll, .careful = true};
+    (void)state;
+    assert_true(hash_of_programs(NULL) == UINT64_C(0x1a55d4dfca139245));
+    assert_true(hash_of_programs(&all) == UINT64_C(0x1ba08144530651b6));
+    assert_true(hash_of_programs(&polls) == UINT64_C(0x569912e30b81bc34));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decoding_is_total),
@@ -748,6 +789,7 @@ int main(void) {
         cmocka_unit_test(truncations_do_no_harm),
         cmocka_unit_test(corruptions_do_no_harm),
         cmocka_unit_test(names_and_numbers_agree),
+        cmocka_unit_test(a_seed_means_a_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Random programs (lively.h). Three kinds: written from scratch by somebody who knows what belongs
+/* Random programs (generator.h). Three kinds of bold ones: written from scratch with what belongs
  * together (a socket that has a listener, a transfer on what can transfer, a peer that acts, a
  * tick); a given program changed in places; and what random bytes decode to, which knows nothing
- * and therefore tries everything. */
-#include "lively.h"
+ * and therefore tries everything. A careful one is written from what the subject can.
+ *
+ * A seed means a program: whoever has written it down wants the same one again. So nothing here may
+ * draw more or fewer numbers, or in another order, than it does. */
+#include "generator.h"
 
+#include <poll.h>
 #include <string.h>
 
 #include "../../model/words.h"
@@ -30,7 +34,7 @@ struct writer {
     bool pooled;                   /* it has a pool */
 };
 
-uint64_t lively_random(uint64_t *state) {
+uint64_t generator_random(uint64_t *state) {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -38,7 +42,7 @@ uint64_t lively_random(uint64_t *state) {
 }
 
 static unsigned draw(uint64_t *state, unsigned below) {
-    return (unsigned)(lively_random(state) % below);
+    return (unsigned)(generator_random(state) % below);
 }
 
 /* ---- drafts ---------------------------------------------------------------------------------- */
@@ -73,7 +77,7 @@ static bool only_simulated(const struct command *command) {
            command->kind == COMMAND_BATCH || command->kind == COMMAND_ORDER;
 }
 
-bool lively_only_simulated(const struct program *p) {
+bool generator_only_simulated(const struct program *p) {
     for (unsigned i = 0; i < p->commands; i++)
         if (only_simulated(&p->command[i]))
             return true;
@@ -365,7 +369,7 @@ static void decode_bytes(struct program *p, uint64_t *state) {
     static uint8_t bytes[PROGRAM_COMMANDS_MAX * PROGRAM_RECORD];
     size_t size = PROGRAM_RECORD * (1 + draw(state, 200));
     for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)lively_random(state);
+        bytes[i] = (uint8_t)generator_random(state);
     for (size_t i = 0; i < size;
          /* most of it in the main sequence, and something open in the beginning */
          i += PROGRAM_RECORD)
@@ -373,8 +377,9 @@ static void decode_bytes(struct program *p, uint64_t *state) {
     program_decode(p, bytes, size);
 }
 
-/* A command that stands where it may not stand, or that the real kernel cannot do, goes. */
-static void tidy(struct program *p) {
+/* A command that stands where it may not stand, or that the real kernel or the subject cannot do,
+ * goes. */
+static void tidy(struct program *p, const struct generator_subject *subject) {
     static struct draft draft;
     unsigned kept = 0;
     reopen(p, &draft);
@@ -383,7 +388,8 @@ static void tidy(struct program *p) {
         bool misplaced =
             (draft.body[i] == 0 && command->kind == COMMAND_RETURN) ||
             (draft.body[i] == PROGRAM_BODY_WORLD && command->kind < COMMAND_FIRST_OF_WORLD);
-        if (misplaced || only_simulated(command))
+        bool possible = subject == NULL || subject->can(subject->self, command);
+        if (misplaced || only_simulated(command) || !possible)
             continue;
         draft.body[kept] = draft.body[i];
         draft.command[kept++] = *command;
@@ -392,8 +398,249 @@ static void tidy(struct program *p) {
     finish(&draft, p);
 }
 
-void lively_program(struct program *p, uint64_t *state, const struct program *const *bases,
-                    unsigned count) {
+/* ---- careful programs ------------------------------------------------------------------------ */
+
+#define CAREFUL_COMMANDS 24
+#define DESCRIPTORS      4
+#define ASYNC            DESCRIPTORS /* the handle of the one async */
+
+struct careful {
+    uint64_t *state;
+    const struct generator_subject *subject;
+    struct draft *draft;
+    unsigned body;
+    unsigned kind[DESCRIPTORS];
+};
+
+static bool can(const struct careful *w, const struct command *command) {
+    return w->subject->can(w->subject->self, command);
+}
+
+static bool can_do(const struct careful *w, unsigned kind, uint64_t value) {
+    return can(w, &(struct command){.kind = (uint8_t)kind, .value = value});
+}
+
+static bool can_submit(const struct careful *w, unsigned operation) {
+    return can(w, &(struct command){.kind = COMMAND_SUBMIT, .operation = (uint8_t)operation});
+}
+
+/* About where milliseconds, or a deadline in a finer unit, are more than 31, 32, 63 or 64 bits. */
+static uint64_t far_delay(struct careful *w) {
+    static const uint64_t units[] = {1, 1000, 1000000};
+    static const uint64_t ends[] = {INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX};
+    unsigned end = draw(w->state, sizeof ends / sizeof *ends);
+    uint64_t unit = end < 2 ? 1 : units[draw(w->state, 3)];
+    return ends[end] / unit + draw(w->state, 8) - (end == 3 ? 7 : 0);
+}
+
+/* What can be asked of a descriptor of that kind, by operation; a poll is one of several. */
+static const uint8_t of_kind[WORLD_KINDS][12] = {
+    [WORLD_PIPE_READER] = {ET_POLL, ET_READ, ET_CLOSE},
+    [WORLD_PIPE_WRITER] = {ET_POLL, ET_WRITE, ET_CLOSE},
+    [WORLD_STREAM] = {ET_POLL, ET_READ, ET_WRITE, ET_SEND, ET_RECV, ET_SENDMSG, ET_RECVMSG,
+                      ET_SHUTDOWN, ET_CLOSE},
+    [WORLD_DATAGRAM] = {ET_POLL, ET_SEND, ET_RECV, ET_SENDMSG, ET_RECVMSG, ET_CLOSE},
+    [WORLD_LISTENER] = {ET_ACCEPT, ET_ACCEPT, ET_CLOSE},
+    [WORLD_SOCKET] = {ET_CONNECT, ET_CONNECT, ET_CLOSE},
+    [WORLD_FILE] = {ET_READ, ET_WRITE, ET_PREAD, ET_PWRITE, ET_CLOSE},
+};
+
+/* An operation of descriptor d, if the subject offers one: half of them polls, where those are
+ * possible. */
+static bool draw_careful(struct careful *w, unsigned d, struct command *c) {
+    const uint8_t *possible = of_kind[w->kind[d]];
+    c->value = POLLIN;
+    unsigned offered = 0;
+    uint8_t operation[12];
+    for (unsigned i = 0; i < sizeof operation && possible[i] != ET_NOOP; i++) {
+        c->operation = possible[i];
+        if (can(w, c))
+            operation[offered++] = possible[i];
+    }
+    if (offered == 0)
+        return false;
+    c->operation = operation[0] == ET_POLL && draw(w->state, 2) == 0
+                       ? ET_POLL
+                       : operation[draw(w->state, offered)];
+    bool shares = c->operation != ET_POLL && w->subject->shares && draw(w->state, 3) == 0;
+    c->c = (uint8_t)(shares ? draw(w->state, PROGRAM_COMPLETIONS) : d);
+    c->d = (uint8_t)d;
+    c->value = 1 + draw(w->state, 8);
+    if (c->operation == ET_POLL)
+        c->value = w->kind[d] == WORLD_PIPE_READER   ? 1
+                   : w->kind[d] == WORLD_PIPE_WRITER ? 4
+                                                     : 1 + draw(w->state, 2) * 4;
+    else if (c->operation == ET_SHUTDOWN)
+        c->value = draw(w->state, 3);
+    else if (c->operation == ET_ACCEPT)
+        c->other = (uint8_t)(DESCRIPTORS + 1 + draw(w->state, PROGRAM_HANDLES - DESCRIPTORS - 1));
+    else if (c->operation == ET_CONNECT)
+        c->other = (uint8_t)draw(w->state, DESCRIPTORS);
+    return true;
+}
+
+/* A completion for a descriptor or a timer: each descriptor has one of its own where only one may
+ * wait on it. */
+static struct command careful_operation(struct careful *w) {
+    struct command c = {.kind = COMMAND_SUBMIT, .body = (uint8_t)(1 + draw(w->state, 4))};
+    unsigned d = draw(w->state, DESCRIPTORS);
+    if (can_do(w, COMMAND_ASYNC_WAIT, 0) && draw(w->state, 5) == 0) {
+        c.kind = COMMAND_ASYNC_WAIT;
+        c.c = (uint8_t)(5 + draw(w->state, 3));
+        c.d = ASYNC;
+        return c;
+    }
+    if (can_submit(w, ET_NOOP) && draw(w->state, 12) == 0) {
+        c.operation = ET_NOOP;
+        c.c = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS);
+        return c;
+    }
+    if (draw(w->state, 2) == 0 || !draw_careful(w, d, &c)) {
+        static const uint8_t delays[] = {0, 1, 1, 2, 3, 5, 5, 10, 10, 20};
+        c = (struct command){.kind = COMMAND_TIMER, .body = c.body};
+        c.c = (uint8_t)(4 + draw(w->state, 4));
+        c.value = draw(w->state, 16) == 0 ? far_delay(w) : delays[draw(w->state, sizeof delays)];
+        return c;
+    }
+    return c;
+}
+
+static struct command careful_call(struct careful *w) {
+    struct command c = careful_operation(w);
+    switch (draw(w->state, 10)) {
+    case 0:
+    case 1:
+        if (can_do(w, COMMAND_DELETE, 0))
+            return (struct command){.kind = COMMAND_DELETE,
+                                    .c = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS)};
+        break;
+    case 2:
+        if (can_do(w, COMMAND_RESET, 0)) {
+            struct command reset = {.kind = COMMAND_RESET,
+                                    .c = (uint8_t)(5 + draw(w->state, 3)),
+                                    .other = 4,
+                                    .body = c.body};
+            reset.value = draw(w->state, 16) == 0 ? far_delay(w) : draw(w->state, 12);
+            return reset;
+        }
+        break;
+    case 3:
+        if (can_do(w, COMMAND_CANCEL, 0))
+            return (struct command){.kind = COMMAND_CANCEL,
+                                    .c = 4,
+                                    .other = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS - 4),
+                                    .body = c.body};
+        break;
+    default: break;
+    }
+    return c;
+}
+
+static struct command careful_act(struct careful *w) {
+    struct command c = {.kind = COMMAND_ADVANCE, .d = (uint8_t)draw(w->state, DESCRIPTORS)};
+    if (can_do(w, COMMAND_ASYNC_WAIT, 0) && draw(w->state, 4) == 0)
+        return (struct command){.kind = COMMAND_NOTIFY, .d = ASYNC};
+    switch (draw(w->state, can_do(w, COMMAND_WAKEUP, 0) ? 6 : 5)) {
+    case 0: c.value = draw(w->state, 12000); break;
+    case 1: c.value = 1000 * draw(w->state, 12); break;
+    case 2:
+    case 3:
+        c.kind = w->kind[c.d] == WORLD_LISTENER ? COMMAND_PEER_CONNECT : COMMAND_PEER_WRITE;
+        c.value = 1 + draw(w->state, 8);
+        return c;
+    case 4:
+        c.kind = draw(w->state, 4) == 0 ? COMMAND_PEER_CLOSE : COMMAND_PEER_READ, c.value = 4096;
+        return c;
+    default: c.kind = COMMAND_WAKEUP;
+    }
+    c.d = 0;
+    return c;
+}
+
+static struct command careful_turn(struct careful *w) {
+    struct command c = {.kind = COMMAND_RUN};
+    unsigned mode = draw(w->state, 3);
+    if (mode == ET_RUN_NO_WAIT && !can_do(w, COMMAND_RUN, ET_RUN_NO_WAIT))
+        mode = ET_RUN_ONCE;
+    if (mode == ET_RUN_ONCE && !can_do(w, COMMAND_RUN, ET_RUN_ONCE))
+        mode = ET_RUN_UNTIL_DONE;
+    c.value = mode;
+    return c;
+}
+
+static void careful_body(struct careful *w, unsigned number) {
+    w->body = number;
+    unsigned count = number == 1 ? 0 : draw(w->state, 3);
+    for (unsigned i = 0; i < count; i++) {
+        struct command c = draw(w->state, 4) == 0 ? careful_act(w) : careful_call(w);
+        put(w->draft, w->body, &c);
+    }
+    if (number == 4 && can_do(w, COMMAND_STOP, 0) && draw(w->state, 3) == 0) {
+        struct command stop = {.kind = COMMAND_STOP};
+        put(w->draft, w->body, &stop);
+    }
+    if (number == 3 && can_do(w, COMMAND_RETURN, ET_REARM) && draw(w->state, 2) == 0) {
+        struct command rearm = {.kind = COMMAND_RETURN, .value = 1};
+        put(w->draft, w->body, &rearm);
+    }
+}
+
+static void careful_main(struct careful *w) {
+    static const uint8_t kinds[] = {WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER,
+                                    WORLD_STREAM, WORLD_DATAGRAM,    WORLD_LISTENER,
+                                    WORLD_SOCKET, WORLD_FILE};
+    unsigned some = w->subject->files           ? 8
+                    : can_submit(w, ET_CONNECT) ? 7
+                    : can_submit(w, ET_ACCEPT)  ? 6
+                                                : 5;
+    for (unsigned d = 0; d < DESCRIPTORS; d++) {
+        w->kind[d] = kinds[draw(w->state, some)];
+        struct command any = {.kind = COMMAND_SUBMIT};
+        if (!draw_careful(w, d, &any)) /* there is nothing to do with it */
+            continue;
+        struct command open = {.kind = COMMAND_OPEN, .d = (uint8_t)d, .value = w->kind[d]};
+        put(w->draft, w->body, &open);
+    }
+    if (can_do(w, COMMAND_ASYNC_WAIT, 0)) {
+        struct command open = {.kind = COMMAND_OPEN, .d = ASYNC, .value = WORLD_ASYNC};
+        put(w->draft, w->body, &open);
+    }
+    unsigned count = 4 + draw(w->state, CAREFUL_COMMANDS);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned which = draw(w->state, 10);
+        struct command c = which < 5   ? careful_call(w)
+                           : which < 7 ? careful_act(w)
+                                       : careful_turn(w);
+        put(w->draft, w->body, &c);
+    }
+    struct command last = careful_turn(w);
+    put(w->draft, w->body, &last);
+}
+
+static void write_carefully(struct program *p, uint64_t *state,
+                            const struct generator_subject *subject) {
+    static struct draft draft;
+    struct careful w = {.state = state, .subject = subject, .draft = &draft};
+    draft.count = 0;
+    careful_main(&w);
+    for (unsigned body = 1; body < PROGRAM_BODY_WORLD; body++)
+        careful_body(&w, body);
+    w.body = PROGRAM_BODY_WORLD;
+    for (unsigned left = draw(state, 6); left > 0; left--) {
+        struct command c = careful_act(&w);
+        put(&draft, w.body, &c);
+    }
+    finish(&draft, p);
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+void generate_program(struct program *p, uint64_t *state, const struct program *const *bases,
+                      unsigned count, const struct generator_subject *subject) {
+    if (subject != NULL && subject->careful) {
+        write_carefully(p, state, subject);
+        return;
+    }
     unsigned which = draw(state, 10);
     if (which < 2)
         decode_bytes(p, state);
@@ -401,5 +648,5 @@ void lively_program(struct program *p, uint64_t *state, const struct program *co
         change(p, state, bases[draw(state, count)]);
     else
         write_from_scratch(p, state);
-    tidy(p);
+    tidy(p, subject);
 }
