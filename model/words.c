@@ -31,3 +31,7 @@ uint32_t operation_awaits(unsigned operation, uint32_t polled) {
            : (traits & WAITS_IN) != 0  ? EPOLLIN
                                        : 0;
 }
+
+const char *state_name(unsigned state) {
+    return state <= ET_DELETING ? state_names[state] : "no state";
+}

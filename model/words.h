@@ -28,5 +28,6 @@ extern const uint8_t traits_of[ET_OPERATIONS];
 uint32_t operation_awaits(unsigned operation, uint32_t polled);
 
 extern const char *const state_names[ET_DELETING + 1];
+const char *state_name(unsigned state); /* or "no state" */
 
 #endif

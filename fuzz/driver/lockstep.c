@@ -7,6 +7,7 @@
 
 #include "../../src/internal.h"
 #include "../../model/model.h"
+#include "../../model/words.h"
 
 /* tests/kit/strict.c compiles this file a second time, around a loop of which only the
  * interface is known: there the model's word is taken for what cannot be seen. */
@@ -212,11 +213,6 @@ static void note(char mark, const char *format, ...) {
     s.log(s.log_self, mark, line);
 }
 
-static const char *state_name(unsigned state) {
-    static const char *const name[] = {"dead", "adding", "active", "deleting"};
-    return state < 4 ? name[state] : "no state";
-}
-
 static const char *result_name(int64_t result) {
     static char text[32];
     if (result < 0 && result > -4096)
@@ -402,7 +398,7 @@ static void finish_wait(void) {
 /* Only then its description's number means anything: that of a timer is what a former life has left
  * there. */
 static bool waits_on_descriptor(const struct model_completion *c) {
-    return c->state == ET_ACTIVE && c->operation >= ET_ACCEPT && c->operation <= ET_RECVMSG &&
+    return c->state == ET_ACTIVE && (operation_traits(c->operation) & WAITS_AT_ALL) != 0 &&
            c->pool == MODEL_NO_POOL;
 }
 
@@ -430,12 +426,8 @@ static void check_registrations(void) {
             s.world->installed(c->description.fd) == 0 ||
             (s.claimed & mask_of(c->description.fd)) != 0)
             continue;
-        uint32_t needed = EPOLLIN;
-        if (c->operation == ET_POLL)
-            needed = c->description.events & ~(uint32_t)(EPOLLERR | EPOLLHUP);
-        else if (c->operation == ET_CONNECT || c->operation == ET_WRITE ||
-                 c->operation == ET_PWRITE || c->operation == ET_SEND || c->operation == ET_SENDMSG)
-            needed = EPOLLOUT;
+        uint32_t polled = c->description.events & ~(uint32_t)(EPOLLERR | EPOLLHUP),
+                 needed = operation_awaits(c->operation, polled);
         bool any;
         uint32_t registered = s.world->registered(c->description.fd, &any);
         if (!any || (needed & ~registered) != 0)
@@ -575,7 +567,6 @@ static void see_effects(enum et_operation operation, int fd, int64_t result) {
         see_files();
     if (operation != ET_CLOSE)
         return;
-    s.world->released(fd);
     see_files();
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (is_async(d) && s.async[d].fd == fd) { /* it was closed behind its back */

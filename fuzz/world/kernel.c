@@ -1582,11 +1582,6 @@ static void world_gives(int handle) {
     k.gives = (int8_t)(handle + 1);
 }
 
-/* The simulated close has told the handles already. */
-static void world_released(int fd) {
-    (void)fd;
-}
-
 const struct world_kind_functions world_simulated = {
     .name = "simulated",
     .begin = world_begin,
@@ -1598,6 +1593,5 @@ const struct world_kind_functions world_simulated = {
     .address = world_address,
     .registered = world_registered,
     .installed = world_installed,
-    .released = world_released,
     .gives = world_gives,
 };

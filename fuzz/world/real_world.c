@@ -727,11 +727,6 @@ static void world_gives(int handle) {
     r.gives = handle + 1;
 }
 
-/* The close went through this world, which has told the handles already. */
-static void world_released(int fd) {
-    (void)fd;
-}
-
 const struct world_kind_functions world_real = {
     .name = "real",
     .begin = world_begin,
@@ -743,6 +738,5 @@ const struct world_kind_functions world_real = {
     .address = world_address,
     .registered = world_registered,
     .installed = world_installed,
-    .released = world_released,
     .gives = world_gives,
 };

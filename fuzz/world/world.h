@@ -84,7 +84,6 @@ struct world_kind_functions {
                            bool *any);
     /* a number that changes whenever fd comes to name another open file; 0: closed */
     uint64_t (*installed)(int fd);
-    void (*released)(int fd); /* the loop closed fd by a close operation, if a handle had it */
     /* Until this is called with -1: an eventfd that is made is one of the program's, and becomes
      * this handle, which is not open. */
     void (*gives)(int handle);

@@ -1012,7 +1012,6 @@ static void check_close(unsigned c, int64_t result) {
             "ET-OP-1/error", "the close c%u ends with %s", c, kit_result_name(result));
     FAIL_IF(result == 0 && open && !interpose_other_threads(), "ET-OP-1/end",
             "the close c%u ends with 0, but descriptor %d is open", c, i->d.fd);
-    world_real.released(o.item[c].d.fd);
 }
 
 /* Notifications may be taken together, and at any time before the callback: so this one may stand
