@@ -11,11 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "../../fuzz/driver/generator.h"
 #include "../../model/program.h"
-#include "../../src/etalon_vocabulary.h"
+#include "../../model/words.h"
 
 #define RANDOM_PROGRAMS 200000
 #define BYTES_MAX       (PROGRAM_COMMANDS_MAX * PROGRAM_RECORD)
@@ -732,6 +733,26 @@ static void names_and_numbers_agree(void **state) {
     }
 }
 
+static void operations_wait_for_what_they_say(void **state) {
+    (void)state;
+    assert_int_equal(operation_awaits(ET_READ, 0), EPOLLIN);
+    assert_int_equal(operation_awaits(ET_CONNECT, 0), EPOLLOUT);
+    assert_int_equal(operation_awaits(ET_POLL, EPOLLPRI), EPOLLPRI);
+    assert_int_equal(operation_awaits(ET_CLOSE, EPOLLIN), 0);
+    assert_int_equal(operation_awaits(ET_OPERATIONS, EPOLLIN), 0);
+    assert_int_equal(operation_traits(ET_OPERATIONS), 0);
+    for (unsigned o = 0; o < ET_OPERATIONS; o++) {
+        unsigned traits = operation_traits(o), waits = traits & WAITS_AT_ALL,
+                 bytes = traits & (TAKES_BYTES | GIVES_BYTES);
+        assert_true((waits & (waits - 1)) == 0 && (bytes & (bytes - 1)) == 0);
+        assert_true((traits & TAKES_BYTES) == 0 || waits == WAITS_IN);
+        assert_true((traits & GIVES_BYTES) == 0 || waits == WAITS_OUT);
+        assert_true((traits & POSITIONED) == 0 || bytes != 0);
+    }
+    assert_string_equal(state_name(ET_DELETING), "deleting");
+    assert_string_equal(state_name(ET_DELETING + 1), "no state");
+}
+
 static bool can_all(const void *self, const struct command *command) {
     (void)self, (void)command;
     return true;
@@ -789,6 +810,7 @@ int main(void) {
         cmocka_unit_test(truncations_do_no_harm),
         cmocka_unit_test(corruptions_do_no_harm),
         cmocka_unit_test(names_and_numbers_agree),
+        cmocka_unit_test(operations_wait_for_what_they_say),
         cmocka_unit_test(a_seed_means_a_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
