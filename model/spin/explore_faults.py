@@ -45,9 +45,12 @@ def search(fault):
     faults.inject(WORK, fault[0], {fault[1]: faults.faulty_text(fault)}, ["build/default/etalon"])
     scope = SCOPES.get(fault[0], "small")
     report = WORK / "report.json"
-    environment = {**os.environ, "EXPLORE_OBJECTS": str(WORK / "build/default"), "EXPLORE_REPORT": str(report),
-                   "EXPLORE_WORK": str(WORK / "search"), "EXPLORE_EXPECTED": "1"}
-    run = subprocess.run([ROOT / "model/spin/explore.sh", scope], env=environment, capture_output=True, text=True)
+    environment = {
+        **os.environ, "EXPLORE_OBJECTS": str(WORK / "build/default"), "EXPLORE_REPORT": str(report),
+        "EXPLORE_WORK": str(WORK / "search"), "EXPLORE_EXPECTED": "1"
+    }
+    run = subprocess.run([ROOT / "model/spin/explore.sh", scope], env=environment,
+                         capture_output=True, text=True)
     faults.restore(WORK, [fault[1]])
     row = {"fault": fault[0], "scope": scope, "found": run.returncode == 1}
     if run.returncode != 1:
@@ -55,12 +58,14 @@ def search(fault):
         return row
     if row["found"]:
         trace = (WORK / "search/explore.trace").read_text()
-        shutil.copy(WORK / "search/explore.trace", WORK / (re.sub(r"\W+", "-", fault[0]) + ".trace"))
+        shutil.copy(WORK / "search/explore.trace",
+                    WORK / (re.sub(r"\W+", "-", fault[0]) + ".trace"))
         row["commands"] = len(re.findall(r"^  (?!open|>|return)", trace, re.M))
         row["shows"] = re.search(r"^title (.*)", trace, re.M).group(1)
         try:
-            replay = subprocess.run([WORK / "build/default/etalon", "replay", WORK / "search/explore.trace"], capture_output=True,
-                                    timeout=60)
+            replay = subprocess.run(
+                [WORK / "build/default/etalon", "replay", WORK / "search/explore.trace"],
+                capture_output=True, timeout=60)
             row["replayed"] = replay.returncode != 0
         except subprocess.TimeoutExpired:
             row["replayed"] = True
@@ -76,20 +81,25 @@ def main():
             print(f"no scope  {fault[0]:58} {OUTSIDE[fault[0]]}")
     chosen = [fault for fault in chosen if fault[0] not in OUTSIDE]
     chosen.sort(key=lambda fault: fault[0] in SCOPES)  # what the small scope shows comes first
-    subprocess.run(["make", "-s", "build/default/etalon"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["make", "-s", "build/default/etalon"], cwd=ROOT, check=True,
+                   stdout=subprocess.DEVNULL)
     faults.copy_tree(WORK, ["default"])
     rows, found = [], 0
     for fault in chosen:
         row = search(fault)
         rows.append(row)
-        text = f"{row['commands']} commands: {row['shows']}" if row["found"] else row.get("failure", "NOT FOUND")
+        text = f"{row['commands']} commands: {row['shows']}" if row["found"] else row.get(
+            "failure", "NOT FOUND")
         mark = "found    " if row["found"] and row["replayed"] else "NOT FOUND"
         print(f"{mark} {fault[0]:58} {row['scope']:9} {text}", flush=True)
         out = ROOT / "build/report/explore_faults.json"
         out.parent.mkdir(parents=True, exist_ok=True)
         found = sum(r["found"] and r.get("replayed", False) for r in rows)
-        out.write_text(json.dumps({"faults": len(rows), "found": found, "rows": rows}, indent=1) + "\n")
-    print(f"{found} of {len(rows)} faults were found, each with a trace that the broken loop replays ({WORK.relative_to(ROOT)}/*.trace)")
+        out.write_text(
+            json.dumps({"faults": len(rows), "found": found, "rows": rows}, indent=1) + "\n")
+    print(
+        f"{found} of {len(rows)} faults were found, each with a trace that the broken loop replays ({WORK.relative_to(ROOT)}/*.trace)"
+    )
     return 0 if found == len(rows) else 1
 
 

@@ -19,7 +19,10 @@ os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 FULL, RESULTS, ERRATA = "build/report/conform.full.json", "spec/results.json", "spec/errata.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
-MARKS = {"pass": "ok", "not_strict": "~", "fail": "**fail**", "hang": "**hang**", "crash": "**crash**", "not_offered": ""}
+MARKS = {
+    "pass": "ok", "not_strict": "~", "fail": "**fail**", "hang": "**hang**", "crash": "**crash**",
+    "not_offered": ""
+}
 COMMAND = "make conform conform-publish CONFORM_RANDOM=2000"
 
 
@@ -41,21 +44,43 @@ def reduced(full):
             if is_random(result["case"]):
                 entry["program"] = result["program"]
         results.setdefault(result["subject"], {})[result["case"]] = entry
-    subjects = [{key: subject[key] for key in ("name", "version", "offers", "differences")} for subject in full["subjects"]]
-    return {"command": COMMAND, "etalon": full["etalon"], "spec": full["spec"], "abi": full["abi"], "random": full["random"], "seed": full["seed"], "subjects": subjects, "results": results}
+    subjects = [{key: subject[key]
+                 for key in ("name", "version", "offers", "differences")}
+                for subject in full["subjects"]]
+    return {
+        "command": COMMAND, "etalon": full["etalon"], "spec": full["spec"], "abi": full["abi"],
+        "random": full["random"], "seed": full["seed"], "subjects": subjects, "results": results
+    }
 
 
 def matrix(results):
     names = [subject["name"] for subject in results["subjects"]]
-    lines = ["| | " + " | ".join(f"{s['name']} {s['version'] or ''}".strip() for s in results["subjects"]) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = [
+        "| | " +
+        " | ".join(f"{s['name']} {s['version'] or ''}".strip() for s in results["subjects"]) + " |",
+        "|---" * (len(names) + 1) + "|"
+    ]
     for verdict in VERDICTS:
-        counts = [sum(r["verdict"] == verdict for case, r in results["results"][name].items() if not is_random(case)) for name in names]
-        lines.append(f"| {verdict.replace('_', ' ')} | " + " | ".join(str(count) for count in counts) + " |")
-    lines += ["", "The cases in which anybody differs (ok: pass, ~: not strict, empty: not offered):", "",
-              "| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    cases = list(dict.fromkeys(case for name in names for case in results["results"][name] if not is_random(case)))
+        counts = [
+            sum(r["verdict"] == verdict
+                for case, r in results["results"][name].items()
+                if not is_random(case))
+            for name in names
+        ]
+        lines.append(f"| {verdict.replace('_', ' ')} | " +
+                     " | ".join(str(count) for count in counts) + " |")
+    lines += [
+        "", "The cases in which anybody differs (ok: pass, ~: not strict, empty: not offered):", "",
+        "| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"
+    ]
+    cases = list(
+        dict.fromkeys(
+            case for name in names for case in results["results"][name] if not is_random(case)))
     for case in cases:
-        verdicts = [results["results"][name].get(case, {"verdict": "not_offered"})["verdict"] for name in names]
+        verdicts = [
+            results["results"][name].get(case, {"verdict": "not_offered"})["verdict"]
+            for name in names
+        ]
         if any(verdict not in ("pass", "not_offered") for verdict in verdicts):
             lines.append(f"| {case} | " + " | ".join(MARKS[verdict] for verdict in verdicts) + " |")
     return "\n".join(lines) + "\n"
@@ -72,9 +97,16 @@ def unexplained(text, results):
     for section in re.split(r"^### ", text, flags=re.M)[1:]:
         name = section.split("\n", 1)[0].split(",")[0].split(" ")[0]
         said[name] = set(re.findall(r"^\| (ET-[A-Z0-9-]+)", section.split("\n## ")[0], re.M))
-    documented = {subject["name"]: {difference["clause"] for difference in subject["differences"]} for subject in results["subjects"]}
+    documented = {
+        subject["name"]: {difference["clause"] for difference in subject["differences"]
+                          } for subject in results["subjects"]
+    }
     for name, cases in results["results"].items():
-        owed = {entry["clause"] or case for case, entry in cases.items() if entry["verdict"] not in ("pass", "not_offered")}
+        owed = {
+            entry["clause"] or case
+            for case, entry in cases.items()
+            if entry["verdict"] not in ("pass", "not_offered")
+        }
         for clause in sorted(owed - said.get(name, set())):
             yield f"{ERRATA}: nothing is said of {name} and {clause}"
         for clause in sorted(said.get(name, set()) - owed - documented.get(name, set())):
@@ -103,7 +135,9 @@ def main():
             faults = list(changed(load(RESULTS), load((sys.argv[2:] or [FULL])[0])))
         elif "--check" in sys.argv:
             results = load(RESULTS)
-            faults = [] if with_matrix(text, results) == text else [f"{ERRATA}: the matrix is not that of {RESULTS} (make conform-publish)"]
+            faults = [] if with_matrix(text, results) == text else [
+                f"{ERRATA}: the matrix is not that of {RESULTS} (make conform-publish)"
+            ]
             faults += unexplained(text, results)
         else:
             results = reduced(load(FULL))
@@ -117,7 +151,8 @@ def main():
     except (OSError, ValueError, KeyError) as error:
         print(f"publish: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    print("\n".join(faults) if faults else "the published results are explained" if "--compare" not in sys.argv else "the results are those that are published")
+    print("\n".join(faults) if faults else "the published results are explained"
+          if "--compare" not in sys.argv else "the results are those that are published")
     return 1 if faults else 0
 
 

@@ -49,7 +49,8 @@ class Names:
         self.taken = set()
 
     def add(self, name):
-        plain = "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_" for c in name)[:80] or "_"
+        plain = "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_"
+                        for c in name)[:80] or "_"
         number, slug = 1, plain
         while slug in self.taken:
             number += 1
@@ -86,7 +87,8 @@ class Report:
                 self.cases_of[clause].append(case["id"])
 
     def address(self, kind, name, subject=None):
-        return self.slug[kind, name] + (f"/{self.slug['subject', subject]}" if subject is not None else "")
+        return self.slug[kind, name] + (f"/{self.slug['subject', subject]}"
+                                        if subject is not None else "")
 
     def verdicts(self, clause, subject):
         """The pairs (case, verdict) of one cell, worst first."""
@@ -115,7 +117,8 @@ def mark(verdict):
 
 def render_cell(verdict, count, total, address, label):
     number = f"<small>{count}/{total}</small>" if total > 1 and count < total else ""
-    said = f"{label}: {WORDS[verdict]}" + (f" in {count} of {plural(total, 'case')}" if total > 1 else "")
+    said = f"{label}: {WORDS[verdict]}" + (f" in {count} of {plural(total, 'case')}"
+                                           if total > 1 else "")
     if address is None:
         return f'<td class="v {verdict}"><span role="img" aria-label="{text(said)}">{mark(verdict)}</span></td>'
     return f'<td class="v {verdict}"><a href="#{address}" aria-label="{text(said)}">{mark(verdict)}{number}</a></td>'
@@ -147,9 +150,10 @@ def render_matrix(report):
         cells = []
         for subject in report.subjects:
             found = report.verdicts(clause["id"], subject["name"])
-            cells.append(render_cell(*report.cell(clause["id"], subject["name"]),
-                                     clause_cell_address(report, clause["id"], subject["name"], found),
-                                     f"{clip(clause['id'], 80)}, {clip(subject['name'], 80)}"))
+            cells.append(
+                render_cell(*report.cell(clause["id"], subject["name"]),
+                            clause_cell_address(report, clause["id"], subject["name"], found),
+                            f"{clip(clause['id'], 80)}, {clip(subject['name'], 80)}"))
         slug = report.address("clause", clause["id"])
         rows.append(f'<tr id="row:{slug}" data-find="{text(clip(clause["text"], 400))}"><th scope="row"><a href="#{slug}" '
                     f'title="{label(clause["text"], 400)}">{label(clause["id"], 60)}</a></th>{"".join(cells)}</tr>')
@@ -192,20 +196,24 @@ def render_subjects(report):
     shown = [v for v in VERDICTS if v not in ("unsettled", "none")]
     rows, notes = [], []
     for subject in report.subjects:
-        counts = collections.Counter(r["verdict"] for r in report.data["results"] if r["subject"] == subject["name"])
+        counts = collections.Counter(
+            r["verdict"] for r in report.data["results"] if r["subject"] == subject["name"])
         cells = "".join(f'<td class="{v if counts[v] else "zero"}">{counts[v]}</td>' for v in shown)
         name, slug = label(subject["name"], 60), report.slug["subject", subject["name"]]
         rows.append(f'<tr><th scope="row"><a href="#about:{slug}">{name}</a> <span class="version">{text(clip(subject["version"], 40))}'
                     f'</span>{render_bar(counts, sum(counts.values()))}</th>{cells}</tr>')
-        offers = "".join(f"<li>{label(offer, 60)}</li>" for offer in subject["offers"]) or "<li>nothing</li>"
-        known = "".join(f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>{text(" (" + d["kind"] + ")") if d["kind"] else ""}: {text(d["why"])}</li>'
-                        for d in subject["differences"])
+        offers = "".join(
+            f"<li>{label(offer, 60)}</li>" for offer in subject["offers"]) or "<li>nothing</li>"
+        known = "".join(
+            f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>{text(" (" + d["kind"] + ")") if d["kind"] else ""}: {text(d["why"])}</li>'
+            for d in subject["differences"])
         known = f'<p class="file">Documented by the loop: such a failure is not strict instead.</p><ul>{known}</ul>' if known else ""
         notes.append(f'<article id="about:{slug}"><h3>{name} <span class="version">{text(clip(subject["version"], 40))}</span></h3>'
                      f'<p class="notes">{text(subject["notes"])}</p><p class="file">Adapter: <code>{text(subject["file"])}</code>. '
                      f'Offers:</p><ul class="offers">{offers}</ul>{known}</article>')
-    heads = "".join(f'<th scope="col"><span class="g v {v}" aria-hidden="true">{VERDICTS[v]}</span><span class="word">{WORDS[v]}</span></th>'
-                    for v in shown)
+    heads = "".join(
+        f'<th scope="col"><span class="g v {v}" aria-hidden="true">{VERDICTS[v]}</span><span class="word">{WORDS[v]}</span></th>'
+        for v in shown)
     return (f'<div class="wide" tabindex="0" role="region" aria-label="Cases by verdict"><table class="totals"><caption class="h">Number of '
             f'cases by subject and verdict</caption><thead><tr><th scope="col">Subject</th>{heads}</tr></thead><tbody>{"".join(rows)}'
             f'</tbody></table></div>'), "".join(notes)
@@ -220,7 +228,8 @@ def render_differences(report):
     """What a reader looks for first: for each subject the results that differ from the law, worst first."""
     parts = []
     for subject in report.subjects:
-        found = sorted((r for r in report.data["results"] if r["subject"] == subject["name"] and r["verdict"] in DIFFERS),
+        found = sorted((r for r in report.data["results"]
+                        if r["subject"] == subject["name"] and r["verdict"] in DIFFERS),
                        key=lambda r: CELL_RANK[r["verdict"]])
         items = "".join(
             f'<li><a class="v {r["verdict"]}" href="#{report.address("case", r["case"], r["subject"])}">{mark(r["verdict"])} {label(r["case"], 60)}</a> '
@@ -228,12 +237,15 @@ def render_differences(report):
             for r in found)
         if items:
             unfold = " open" if len(report.subjects) == 1 else ""
-            parts.append(f'<details{unfold}><summary>{label(subject["name"], 60)}: {plural(len(found), "case")}</summary><ol>{items}</ol></details>')
+            parts.append(
+                f'<details{unfold}><summary>{label(subject["name"], 60)}: {plural(len(found), "case")}</summary><ol>{items}</ol></details>'
+            )
     return "".join(parts) or "<p>Nothing: no case failed, and none is merely not strict.</p>"
 
 
 def render_legend():
-    items = "".join(f'<div><dt class="v {v}">{mark(v)} {WORDS[v]}</dt><dd>{LEGEND[v]}</dd></div>' for v in VERDICTS)
+    items = "".join(f'<div><dt class="v {v}">{mark(v)} {WORDS[v]}</dt><dd>{LEGEND[v]}</dd></div>'
+                    for v in VERDICTS)
     return f'<dl class="legend">{items}</dl>'
 
 
@@ -287,11 +299,16 @@ def render_clause(report, clause):
         cells = []
         for subject in report.subjects:
             result = report.result.get((case, subject["name"]))
-            counted = result and (clause["id"] in report.case[case]["clauses"] or result["clause"] == clause["id"])
+            counted = result and (clause["id"] in report.case[case]["clauses"]
+                                  or result["clause"] == clause["id"])
             verdict = verdict_for(clause["id"], result) if counted else "none"
-            cells.append(render_cell(verdict, 1, 1, report.address("case", case, subject["name"]) if counted else None,
-                                     clip(subject["name"], 40)))
-        rows.append(f'<tr><th scope="row"><a href="#{report.address("case", case)}">{label(case, 60)}</a></th>{"".join(cells)}</tr>')
+            cells.append(
+                render_cell(verdict, 1, 1,
+                            report.address("case", case, subject["name"]) if counted else None,
+                            clip(subject["name"], 40)))
+        rows.append(
+            f'<tr><th scope="row"><a href="#{report.address("case", case)}">{label(case, 60)}</a></th>{"".join(cells)}</tr>'
+        )
     overview = (f'<h3 class="all">All subjects</h3><div class="wide" tabindex="0" role="region" aria-label="Cases of the clause"><table '
                 f'class="grid">{subject_head(report, "Cases")}<tbody>{"".join(rows)}</tbody></table></div>'
                 if rows else "<p>No case names this clause.</p>")
@@ -302,8 +319,12 @@ def render_clause(report, clause):
 
 def said_of_lines(rows):
     """What a mere line stands for, in this picture."""
-    told = {state for row in rows for event in row[2:] if event for state in (event["state"], *event["states"].values())}
-    return "dead" + (", unused" if "unused" in told else "") + (", called &nbsp; ┄ silent" if told & {"submitted", "called", "silent"} else "")
+    told = {
+        state for row in rows for event in row[2:] if event
+        for state in (event["state"], *event["states"].values())
+    }
+    return "dead" + (", unused" if "unused" in told else "") + (
+        ", called &nbsp; ┄ silent" if told & {"submitted", "called", "silent"} else "")
 
 
 def render_variant(report, case, results):
@@ -318,7 +339,8 @@ def render_variant(report, case, results):
                      f'{render_law(report, result["clause"]) if result["clause"] not in (None, *case["clauses"]) else ""}</div>')
     program = ""
     if first["program"] is not None:
-        own = f', in which {text(first["program_message"])}' if first["program_message"] not in (None, first["message"]) else ""
+        own = f', in which {text(first["program_message"])}' if first["program_message"] not in (
+            None, first["message"]) else ""
         program = f'<h4>The shortest program found that shows it{own}</h4><pre tabindex="0">{text(first["program"])}</pre>'
     shown = ""
     if first["expected"] or first["observed"]:
@@ -335,15 +357,18 @@ def render_case(report, case):
         result = report.result.get((case["id"], subject["name"]))
         if result is None:
             continue
-        variants.setdefault((result["verdict"], objections(result), repr(result["expected"]), repr(result["observed"]), result["program"]), []).append(result)
+        variants.setdefault((result["verdict"], objections(result), repr(
+            result["expected"]), repr(result["observed"]), result["program"]), []).append(result)
         tabs.append(f'<a class="v {result["verdict"]}" href="#{report.address("case", case["id"], subject["name"])}">{mark(result["verdict"])} '
                     f'{label(subject["name"], 40)}<span class="h">: {WORDS[result["verdict"]]}</span></a>')
     laws = "".join(render_law(report, clause) for clause in case["clauses"])
-    about = f'<p class="description">{text(case["description"])}</p>' if case["description"].strip() else ""
+    about = f'<p class="description">{text(case["description"])}</p>' if case["description"].strip(
+    ) else ""
     body = (f'<nav class="tabs" aria-label="Subjects">{"".join(tabs)}</nav><div class="body two"><div class="given">{about}{laws}'
             f'<h4>Program</h4><pre tabindex="0">{text(case["program"])}</pre></div><div class="seen">'
             f'{"".join(render_variant(report, case, group) for group in variants.values()) or "<p>It was not run.</p>"}</div></div>')
-    return sheet(slug, f"Case <code>{label(case['id'], 120)}</code>", label(case["title"], 300), "", body)
+    return sheet(slug, f"Case <code>{label(case['id'], 120)}</code>", label(case["title"], 300), "",
+                 body)
 
 
 # ---- the page ------------------------------------------------------------------------------------------------------------
@@ -387,26 +412,36 @@ def render_page(data):
     style = (HERE / "report.css").read_text(encoding="utf-8")
     script = (HERE / "report.js").read_text(encoding="utf-8")
     totals, notes = render_subjects(report)
-    sheets = [render_clause(report, clause) for clause in data["clauses"]] + [render_case(report, case) for case in data["cases"]]
+    sheets = [render_clause(report, clause) for clause in data["clauses"]
+              ] + [render_case(report, case) for case in data["cases"]]
     lead = (f'{plural(len(data["subjects"]), "event loop")} held against {plural(len(data["clauses"]), "clause")} by '
             f'{plural(len(data["cases"]), "case")}.')
-    facts = [f'Etalon {text(data["etalon"])}', f'specification {text(data["spec"])}', f'adapter interface {data["abi"]}', text(data["created"]),
-             f'{plural(data["random"], "random program")}, seed {data["seed"]}', "strict" if data["strict"] else "not strict"]
+    facts = [
+        f'Etalon {text(data["etalon"])}', f'specification {text(data["spec"])}',
+        f'adapter interface {data["abi"]}',
+        text(data["created"]), f'{plural(data["random"], "random program")}, seed {data["seed"]}',
+        "strict" if data["strict"] else "not strict"
+    ]
     alone = len(report.subjects) == 1 and any(r["verdict"] in DIFFERS for r in data["results"])
-    return PAGE.format(differences=render_differences(report), filtered=" checked" if alone else "", style=style, script=script, style_hash=integrity(style), script_hash=integrity(script), icon=ICON,
-                       etalon=text(data["etalon"]), spec=text(data["spec"]), lead=lead, legend=render_legend(), totals=totals, notes=notes,
-                       facts="".join(f"<span>{fact}</span> " for fact in facts), matrix=render_matrix(report),
-                       cases=render_case_list(report), sheets="".join(sheets))
+    return PAGE.format(differences=render_differences(report), filtered=" checked" if alone else "",
+                       style=style, script=script, style_hash=integrity(style),
+                       script_hash=integrity(script), icon=ICON, etalon=text(data["etalon"]),
+                       spec=text(data["spec"]), lead=lead, legend=render_legend(), totals=totals,
+                       notes=notes, facts="".join(f"<span>{fact}</span> " for fact in facts),
+                       matrix=render_matrix(report), cases=render_case_list(report),
+                       sheets="".join(sheets))
 
 
 def write_whole(path, content):
     """A regular file gets its name only when it is complete; a device or a pipe is written to, a symbolic link stays."""
-    path = os.path.realpath(path) if os.path.islink(path) and (os.path.isfile(path) or not os.path.exists(path)) else path
+    path = os.path.realpath(path) if os.path.islink(path) and (
+        os.path.isfile(path) or not os.path.exists(path)) else path
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "w", encoding="utf-8") as file:
             file.write(content)
         return
-    handle, part = tempfile.mkstemp(prefix=os.path.basename(path)[:100] + ".", suffix=".part", dir=os.path.dirname(path) or ".")
+    handle, part = tempfile.mkstemp(prefix=os.path.basename(path)[:100] + ".", suffix=".part",
+                                    dir=os.path.dirname(path) or ".")
     try:
         with open(handle, "w", encoding="utf-8") as file:
             file.write(content)
@@ -429,10 +464,13 @@ def main():
     try:
         write_whole(sys.argv[2], render_page(read_input(sys.argv[1])))
     except Malformed as error:
-        print(f"report.py: {text(clip(sys.argv[1], 200), False)}: {text(clip(str(error), 500), False)}", file=sys.stderr)
+        print(
+            f"report.py: {text(clip(sys.argv[1], 200), False)}: {text(clip(str(error), 500), False)}",
+            file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"report.py: {error.filename or sys.argv[2]}: {error.strerror or error}", file=sys.stderr)
+        print(f"report.py: {error.filename or sys.argv[2]}: {error.strerror or error}",
+              file=sys.stderr)
         return 2
     return 0
 

@@ -10,7 +10,8 @@ JOINERS = "\u200c\u200d"  # needed to write some languages
 
 def visible(character):
     """Control characters and those that turn the direction of the line around them are shown by their number."""
-    if character in "\n\t" or character in JOINERS or unicodedata.category(character) not in UNPRINTABLE:
+    if character in "\n\t" or character in JOINERS or unicodedata.category(
+            character) not in UNPRINTABLE:
         return character
     return f"⟨U+{ord(character):04X}⟩"
 
@@ -22,7 +23,8 @@ def text(string, escaped=True):
 
 def prose(string):
     """A sentence of the law, in which `…` stands for code and **…** for a word."""
-    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", re.sub(r"`([^`]+)`", r"<code>\1</code>", text(string)))
+    return re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>",
+                  re.sub(r"`([^`]+)`", r"<code>\1</code>", text(string)))
 
 
 def label(string, length):

@@ -16,8 +16,11 @@ COLUMNS_BEFORE, COLUMNS_AFTER = 60, 100
 ALIGN_MAX = 400  # events between which differences are aligned; the rest is set side by side
 TEXT_MAX = 2000
 TIME_US = 1000  # loops count in milliseconds, and each wait of a subject takes a microsecond that the reference's does not
-MARKS = {"same": ("", ""), "time": ("◷", "at another time"), "other": ("≠", "differs"), "missing": ("−", "missing"),
-         "unexpected": ("+", "not in the expected run"), "broke": ("✗", "here it breaks")}
+MARKS = {
+    "same": ("", ""), "time": ("◷", "at another time"), "other": ("≠", "differs"),
+    "missing": ("−", "missing"), "unexpected": ("+", "not in the expected run"),
+    "broke": ("✗", "here it breaks")
+}
 
 COLUMN, TOP, LANE, TRACK, GAP = 28, 30, 24, 16, 12  # pixels: of a column, above the lanes, a lane, a track of a double lane
 
@@ -32,7 +35,8 @@ def duration(us):
 # ---- alignment -----------------------------------------------------------------------------------------------------------
 
 
-ASIDE = re.compile(r", (?:dead|adding|active|deleting)$|, \d+ active$|, \d+ ready(?=,)|, the clock stands at .*$")
+ASIDE = re.compile(
+    r", (?:dead|adding|active|deleting)$|, \d+ active$|, \d+ ready(?=,)|, the clock stands at .*$")
 
 
 def same_words(a, b):
@@ -41,20 +45,23 @@ def same_words(a, b):
 
 
 def same_state(expected, observed):
-    return expected == observed or expected is None or observed is None or expected in STATES[observed]
+    return expected == observed or expected is None or observed is None or expected in STATES[
+        observed]
 
 
 def same(a, b):
-    return (a["kind"] == b["kind"] and a["completion"] == b["completion"] and same_words(a["text"], b["text"])
-            and same_state(a["state"], b["state"]))
+    return (a["kind"] == b["kind"] and a["completion"] == b["completion"]
+            and same_words(a["text"], b["text"]) and same_state(a["state"], b["state"]))
 
 
 def objections(result):
     """Which observed events are those where the judge objected: its own remarks, or else the last thing that was seen."""
     if result["verdict"] in ("pass", "not_offered"):
         return frozenset()
-    said = [i for i, event in enumerate(result["observed"])
-            if event["kind"] in ("state", "end") and event["text"] and result["message"].startswith(event["text"])]
+    said = [
+        i for i, event in enumerate(result["observed"]) if event["kind"] in (
+            "state", "end") and event["text"] and result["message"].startswith(event["text"])
+    ]
     return frozenset(said or [len(result["observed"]) - 1][:len(result["observed"])])
 
 
@@ -117,15 +124,20 @@ def longest(a, b):
 
 def around(rows, before, after):
     """The part of the rows that is shown, and how many are left out before and after it."""
-    first = next((i for wanted in ({"broke"}, MARKS.keys() - {"same"}) for i, row in enumerate(rows) if row[1] in wanted), 0)
+    first = next((i for wanted in ({"broke"}, MARKS.keys() - {"same"})
+                  for i, row in enumerate(rows) if row[1] in wanted), 0)
     start = max(0, min(first - before, len(rows) - before - after))
     end = min(len(rows), start + before + after)
     return rows[start:end], start, len(rows) - end
 
 
-WHERE = {"pass": "Nothing here breaks the law. ", "fail": "It breaks in {0}, which says how: what came just before is the cause. ",
-         "not_strict": "What is not strict is in {0}, which says how: what came just before is the cause. ",
-         "hang": "The last that was seen before the hang: {0}. ", "crash": "The last that was seen before the crash: {0}. ", "not_offered": ""}
+WHERE = {
+    "pass": "Nothing here breaks the law. ",
+    "fail": "It breaks in {0}, which says how: what came just before is the cause. ",
+    "not_strict": "What is not strict is in {0}, which says how: what came just before is the cause. ",
+    "hang": "The last that was seen before the hang: {0}. ",
+    "crash": "The last that was seen before the crash: {0}. ", "not_offered": ""
+}
 REFERENCE = "Expected is what Etalon’s own loop did with this program; the other rows that differ from it (grey) break nothing by that."
 
 # ---- the table -----------------------------------------------------------------------------------------------------------
@@ -137,7 +149,8 @@ def marked(own, other):
     if len(own_words) > 60 or len(other_words) > 60:
         return text(clip(own, TEXT_MAX))
     pieces = []
-    for what, i1, i2, _, _ in difflib.SequenceMatcher(None, own_words, other_words, autojunk=False).get_opcodes():
+    for what, i1, i2, _, _ in difflib.SequenceMatcher(None, own_words, other_words,
+                                                      autojunk=False).get_opcodes():
         words = text(" ".join(own_words[i1:i2]))
         if words:
             pieces.append(words if what == "equal" else f"<mark>{words}</mark>")
@@ -150,7 +163,8 @@ def render_event(event, other, mark, differs=False):
     at = text(duration(event["at_us"]))
     if mark == "time":
         at = f"<mark>{at}</mark>"
-    shown = marked(event["text"], other["text"]) if mark == "other" else text(clip(event["text"], TEXT_MAX))
+    shown = marked(event["text"], other["text"]) if mark == "other" else text(
+        clip(event["text"], TEXT_MAX))
     state = ""
     if event["state"]:
         changed = " changed" if mark == "other" and differs else ""
@@ -166,7 +180,8 @@ def render_row(row, alike):
     sign = f'<span aria-hidden="true">{sign}</span><span class="h">{word}</span>' if sign else ""
     likewise = pair(number, expected, observed, False)[1]
     differs = likewise == "other" and not same_state(expected["state"], observed["state"])
-    left, right = render_event(expected, observed, likewise, differs), render_event(observed, expected, likewise, differs)
+    left, right = render_event(expected, observed, likewise,
+                               differs), render_event(observed, expected, likewise, differs)
     return (f'<tr class="{mark}"><th scope="row">{number}</th><td class="e">{left}</td><td class="m">{sign}</td>'
             f'<td class="o">{right}</td></tr>')
 
@@ -187,10 +202,12 @@ def render_trace(rows, verdict):
     alike = all(row[1] == "same" for row in rows)
     columns = 2 if alike else 4
     heads = '<th scope="col">#</th><th scope="col">Expected and observed: the same</th>' if alike else (
-        '<th scope="col">#</th><th scope="col">Expected</th><th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>')
+        '<th scope="col">#</th><th scope="col">Expected</th><th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>'
+    )
     shown, before, after = around(rows, ROWS_BEFORE, ROWS_AFTER)
     body = "".join(render_row(row, alike) for row in shown)
-    caption = "Trace" if alike else "Expected and observed. " + WHERE[verdict].format(numbers(rows) or "no row") + REFERENCE
+    caption = "Trace" if alike else "Expected and observed. " + WHERE[verdict].format(
+        numbers(rows) or "no row") + REFERENCE
     return (f'<table class="trace{" alike" if alike else ""}"><caption>{caption}</caption>'
             f'<thead><tr>{heads}</tr></thead><tbody>{left_out(before, columns)}{body}{left_out(after, columns)}</tbody></table>')
 
@@ -245,10 +262,13 @@ def track(columns, side, completion, state, y, height):
         if name in LINES:
             parts.append(f'<path class="{name}" d="M{x} {y + height / 2:g}h{width}"/>')
             continue
-        parts.append(f'<rect class="{name}" x="{x + 1}" y="{y}" width="{width - 2}" height="{height}" rx="3"/>')
+        parts.append(
+            f'<rect class="{name}" x="{x + 1}" y="{y}" width="{width - 2}" height="{height}" rx="3"/>'
+        )
         if width >= 8 * len(name):
             said = name.replace("_", " ")
-            parts.append(f'<text class="in {name}" x="{x + 9}" y="{y + height / 2 + 3.5:g}">{said}</text>')
+            parts.append(
+                f'<text class="in {name}" x="{x + 9}" y="{y + height / 2 + 3.5:g}">{said}</text>')
     for column, row in enumerate(columns):
         event = row[side]
         if event is None or event["completion"] != completion:
@@ -280,7 +300,8 @@ def time_marks(columns, height):
 def render_timeline(rows):
     columns, before, after = around(rows, COLUMNS_BEFORE, COLUMNS_AFTER)
     double = any(row[1] != "same" for row in rows)
-    names = dict.fromkeys(name for row in columns for event in row[2:] if event for name in (event["completion"], *event["states"]) if name)
+    names = dict.fromkeys(name for row in columns for event in row[2:] if event
+                          for name in (event["completion"], *event["states"]) if name)
     if not names:
         return '<p class="none">No completion takes part.</p>'
     lane = 2 * TRACK + 2 if double else LANE
@@ -294,15 +315,22 @@ def render_timeline(rows):
     parts.append(time_marks(columns, height))
     for index, name in enumerate(names):
         y = TOP + index * (lane + GAP)
-        labels.append(f'<text class="lane" x="0" y="{y + lane / 2 + 4:g}">{text(clip(name, 6))}</text>')
+        labels.append(
+            f'<text class="lane" x="0" y="{y + lane / 2 + 4:g}">{text(clip(name, 6))}</text>')
         tracks = [(2, y, TRACK), (3, y + TRACK + 2, TRACK)] if double else [(3, y, LANE)]
         for side, top, size in tracks:
-            parts.append(track(columns, side, name, states_before(rows, side, name, before), top, size))
+            parts.append(
+                track(columns, side, name, states_before(rows, side, name, before), top, size))
         if double:
-            labels += [f'<text class="side" x="46" y="{y + 12}">exp</text>', f'<text class="side" x="46" y="{y + TRACK + 14}">obs</text>']
+            labels += [
+                f'<text class="side" x="46" y="{y + 12}">exp</text>',
+                f'<text class="side" x="46" y="{y + TRACK + 14}">obs</text>'
+            ]
     for column, row in enumerate(columns):
-        parts.append(f'<text class="number" x="{column * COLUMN + 2}" y="{height - 2}">{row[0]}</text>')
-    said = f"{plural(len(names), 'completion')} over {plural(len(columns), 'row')}" + (f", it breaks in {numbers(rows)}" if numbers(rows) else "")
+        parts.append(
+            f'<text class="number" x="{column * COLUMN + 2}" y="{height - 2}">{row[0]}</text>')
+    said = f"{plural(len(names), 'completion')} over {plural(len(columns), 'row')}" + (
+        f", it breaks in {numbers(rows)}" if numbers(rows) else "")
     rest = f'<p class="none">{plural(before + after, "row")} not drawn.</p>' if before + after else ""
     side = 74 if double else 48
     return (f'<div class="timeline"><svg class="lanes" width="{side}" height="{height}" aria-hidden="true">{"".join(labels)}</svg>'

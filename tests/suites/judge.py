@@ -19,8 +19,12 @@ import tempfile
 ETALON, CHECKED, RECORD = (os.path.realpath(path) for path in sys.argv[1:4])
 CASES = sys.argv[4:]
 NAMES = ["time", "states", "waits", "readiness", "pool"]
-OBSERVED = [",".join(some) or "," for size in range(5, -1, -1) for some in itertools.combinations(NAMES, size)
-            if "waits" in some or "readiness" not in some]  # spec/trace-format.md
+OBSERVED = [
+    ",".join(some) or ","
+    for size in range(5, -1, -1)
+    for some in itertools.combinations(NAMES, size)
+    if "waits" in some or "readiness" not in some
+]  # spec/trace-format.md
 UNSEEN = "can be judged only when"
 number = failures = 0
 
@@ -35,8 +39,10 @@ def verdict(good, name, why=""):
 
 
 def judge(text, *options, tool=None):
-    done = subprocess.run([tool or ETALON, "judge", *options, "-"], input=text, capture_output=True, timeout=60)
-    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    done = subprocess.run([tool or ETALON, "judge", *options, "-"], input=text, capture_output=True,
+                          timeout=60)
+    return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(
+        errors="replace")
 
 
 def lines(*events, observes=("time", "states")):
@@ -46,7 +52,8 @@ def lines(*events, observes=("time", "states")):
 
 def judge_all(paths, *options, tool=None):
     """For each of the files: status and what was said of it."""
-    done = subprocess.run([tool or ETALON, "judge", *options, *paths], capture_output=True, timeout=200)
+    done = subprocess.run([tool or ETALON, "judge", *options, *paths], capture_output=True,
+                          timeout=200)
     said = (done.stdout + done.stderr).decode(errors="replace")
     result = {}
     for path in paths:
@@ -62,7 +69,8 @@ def recorded_cases(folder):
     paths = []
     for case in CASES:
         path = os.path.join(folder, os.path.basename(case) + ".ndjson")
-        done = subprocess.run([ETALON, "record", case, "--output", path], capture_output=True, timeout=60)
+        done = subprocess.run([ETALON, "record", case, "--output", path], capture_output=True,
+                              timeout=60)
         if done.returncode == 0:
             paths.append(path)
         else:
@@ -73,10 +81,14 @@ def recorded_cases(folder):
 def check_cases(recordings):
     for observed in OBSERVED:
         result, status, said = judge_all(recordings, "--observes", observed)
-        wrong = [text for number_, text in result.values() if number_ not in (0, 2) or (number_ == 2 and UNSEEN not in text)]
+        wrong = [
+            text for number_, text in result.values()
+            if number_ not in (0, 2) or (number_ == 2 and UNSEEN not in text)
+        ]
         seen = sum(number_ == 0 for number_, _ in result.values())
         enough = seen > 0.75 * len(CASES) and (observed != OBSERVED[0] or seen == len(CASES))
-        verdict(not wrong and enough and status in (0, 2), f"{seen} cases are lawful, observed: {observed}", "\n".join(wrong) or said[-500:])
+        verdict(not wrong and enough and status in (0, 2),
+                f"{seen} cases are lawful, observed: {observed}", "\n".join(wrong) or said[-500:])
 
 
 # ---- corruption: a recording of a program that does everything, each fault at every place where it can be made ----
@@ -91,7 +103,9 @@ def calls_back(e, result=None):
 
 def pairs(events):
     """The places of callbacks that make no call: their two lines, one after the other."""
-    return [i for i in range(len(events) - 1) if calls_back(events[i]) and "returned" in events[i + 1]]
+    return [
+        i for i in range(len(events) - 1) if calls_back(events[i]) and "returned" in events[i + 1]
+    ]
 
 
 def dropped(events):
@@ -110,7 +124,8 @@ def reordered(events):
     """Two timers that fire one after the other."""
     timers = {e["c"] for e in events if e.get("call") == "timer"}
     for i in pairs(events):
-        if i + 2 in pairs(events) and {events[i]["callback"], events[i + 2]["callback"]} <= timers and events[i]["result"] == 0:
+        if i + 2 in pairs(events) and {events[i]["callback"], events[i + 2]["callback"]
+                                       } <= timers and events[i]["result"] == 0:
             if events[i + 2]["result"] == 0 and events[i]["now"] == events[i + 2]["now"]:
                 yield events[:i] + events[i + 2:i + 4] + events[i:i + 2] + events[i + 4:]
 
@@ -122,7 +137,8 @@ def wrong_result(events):
 
 
 def early_timer(events):
-    fired = {e["callback"] for e in events if calls_back(e, 0)} - {e["c"] for e in events if e.get("call") == "reset"}
+    fired = {e["callback"] for e in events if calls_back(e, 0)
+             } - {e["c"] for e in events if e.get("call") == "reset"}
     for i, e in enumerate(events):
         if e.get("call") == "timer" and e["c"] in fired:
             yield events[:i] + [{**e, "delay_ms": e["delay_ms"] + 100000}] + events[i + 1:]
@@ -138,7 +154,8 @@ def after_delete(events):
     """The callback of what the last one has deleted."""
     for i, e in enumerate(events):
         if e.get("call") == "delete" and e["state"] == "deleting" and "returned" in events[i + 1]:
-            fault = [{"callback": e["c"], "result": 0, "now": e["now"]}, {"returned": e["c"], "action": "disarm", "now": e["now"]}]
+            fault = [{"callback": e["c"], "result": 0, "now": e["now"]},
+                     {"returned": e["c"], "action": "disarm", "now": e["now"]}]
             yield events[:i + 2] + fault + events[i + 2:]
 
 
@@ -155,14 +172,23 @@ def wrong_time(events):
 
 
 FAULTS = {
-    "a callback is dropped": (dropped, {"ET-EXPIRE-1", "ET-EXPIRE-2", "ET-EXPIRE-3", "ET-TICK-3", "ET-TICK-4", "ET-SUBMIT-2", "ET-CANCEL-4", "ET-CANCEL-5", "ET-CANCEL-6", "ET-STATE-3"}),
-    "a callback comes twice": (duplicated, {"ET-STATE-3", "ET-SUBMIT-2", "ET-EXPIRE-1", "ET-CANCEL-4", "ET-CANCEL-5", "ET-EVENT-6", "ET-TICK-4",
-                                            "ET-TICK-3"}),
+    "a callback is dropped": (dropped, {
+        "ET-EXPIRE-1", "ET-EXPIRE-2", "ET-EXPIRE-3", "ET-TICK-3", "ET-TICK-4", "ET-SUBMIT-2",
+        "ET-CANCEL-4", "ET-CANCEL-5", "ET-CANCEL-6", "ET-STATE-3"
+    }),
+    "a callback comes twice": (duplicated, {
+        "ET-STATE-3", "ET-SUBMIT-2", "ET-EXPIRE-1", "ET-CANCEL-4", "ET-CANCEL-5", "ET-EVENT-6",
+        "ET-TICK-4", "ET-TICK-3"
+    }),
     "callbacks in another order": (reordered, {"ET-EXPIRE-2", "ET-EXPIRE-3", "ET-EXPIRE-1"}),
-    "a wrong result": (wrong_result, {"ET-EXPIRE-1", "ET-CANCEL-4", "ET-CANCEL-5", "ET-CANCEL-6", "ET-SUBMIT-2", "ET-EXPIRE-4"}),
+    "a wrong result": (wrong_result, {
+        "ET-EXPIRE-1", "ET-CANCEL-4", "ET-CANCEL-5", "ET-CANCEL-6", "ET-SUBMIT-2", "ET-EXPIRE-4"
+    }),
     "a timer fires early": (early_timer, {"ET-EXPIRE-4"}),
-    "a wrong return value": (wrong_return, {"ET-ADD-1", "ET-ADD-2", "ET-DELETE-1", "ET-DELETE-2", "ET-DELETE-3", "ET-CANCEL-1", "ET-RESET-1",
-                                            "ET-RESET-3", "ET-RESET-5"}),
+    "a wrong return value": (wrong_return, {
+        "ET-ADD-1", "ET-ADD-2", "ET-DELETE-1", "ET-DELETE-2", "ET-DELETE-3", "ET-CANCEL-1",
+        "ET-RESET-1", "ET-RESET-3", "ET-RESET-5"
+    }),
     "a callback after delete": (after_delete, {"ET-DELETE-4"}),
     "a wrong state": (wrong_state, {"ET-STATE-2"}),
     "a wrong loop time": (wrong_time, {"ET-TIME-1", "ET-TIME-3"}),
@@ -192,7 +218,8 @@ def check_faults(folder):
     path = os.path.join(folder, "program.trace")
     with open(path, "w", encoding="ascii") as file:
         file.write(PROGRAM)
-    done = subprocess.run([ETALON, "record", "--events", path], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([ETALON, "record", "--events", path], capture_output=True, timeout=60,
+                          check=True)
     header, *events = parse(done.stdout)
     clean, out, _ = judge(done.stdout)
     verdict(clean == 0, "the program that is corrupted below is lawful", out)
@@ -207,7 +234,8 @@ def check_faults(folder):
                 clause = out.split(": ")[1] if status == 1 else None
                 if status != 1 or clause not in clauses:
                     wrong.append(f"{status} {(out + err).splitlines()[0]}")
-            verdict(made > 0 and not wrong, f"found in {made} places: {name}; observed: {observes}", "\n".join(wrong))
+            verdict(made > 0 and not wrong, f"found in {made} places: {name}; observed: {observes}",
+                    "\n".join(wrong))
 
 
 # ---- bad input ----
@@ -216,18 +244,29 @@ def check_malformed():
     header = b'{"etalon-recording":1,"observes":[]}\n'
     add = b'{"call":"add","c":1,"op":"noop","returns":0}\n'
     for name, text, line in [
-        ("nothing", b"", 1), ("another version", b'{"etalon-recording":2,"observes":[]}\n', 1), ("no JSON", header + b"hello\n", 2),
-        ("no object", header + b"[1]\n", 2), ("no event", header + add + b'{"hello":1}\n', 3), ("a key twice", header + b'{"end":"run","end":"run"}\n', 2),
-        ("an unknown call", header + b'{"call":"fly","c":1}\n', 2), ("a missing key", header + b'{"call":"add","op":"noop","returns":0}\n', 2),
-        ("a null byte", header + b'{"call":"stop"}\0\n', 2), ("odd bytes", header + b"\xff\xfe\n", 2),
-        ("a number that is too large", header + b'{"call":"delete","c":99999999999999999999,"returns":0}\n', 2),
-        ("a line that is too long", header + b" " * 70000 + b"\n", 2), ("a deep nesting", header + b"[" * 60000 + b"\n", 2),
-        ("an end without a tick", header + b'{"end":"tick","returns":0}\n', 2), ("a return without a callback", header + b'{"returned":1,"action":"disarm"}\n', 2),
-        ("a wait that was not announced", header + b'{"wait":0}\n', 2), ("an add that says not what", header + b'{"call":"add","c":1,"returns":0}\n', 2),
+        ("nothing", b"", 1),
+        ("another version", b'{"etalon-recording":2,"observes":[]}\n', 1),
+        ("no JSON", header + b"hello\n", 2),
+        ("no object", header + b"[1]\n", 2),
+        ("no event", header + add + b'{"hello":1}\n', 3),
+        ("a key twice", header + b'{"end":"run","end":"run"}\n', 2),
+        ("an unknown call", header + b'{"call":"fly","c":1}\n', 2),
+        ("a missing key", header + b'{"call":"add","op":"noop","returns":0}\n', 2),
+        ("a null byte", header + b'{"call":"stop"}\0\n', 2),
+        ("odd bytes", header + b"\xff\xfe\n", 2),
+        ("a number that is too large",
+         header + b'{"call":"delete","c":99999999999999999999,"returns":0}\n', 2),
+        ("a line that is too long", header + b" " * 70000 + b"\n", 2),
+        ("a deep nesting", header + b"[" * 60000 + b"\n", 2),
+        ("an end without a tick", header + b'{"end":"tick","returns":0}\n', 2),
+        ("a return without a callback", header + b'{"returned":1,"action":"disarm"}\n', 2),
+        ("a wait that was not announced", header + b'{"wait":0}\n', 2),
+        ("an add that says not what", header + b'{"call":"add","c":1,"returns":0}\n', 2),
         ("a last line that is cut", header + add + b'{"call":"del', 3),
     ]:
         status, out, err = judge(text, tool=CHECKED)
-        good = status == 2 and out == "" and err.count("\n") == 1 and err.startswith(f"etalon: standard input:{line}: ")
+        good = status == 2 and out == "" and err.count("\n") == 1 and err.startswith(
+            f"etalon: standard input:{line}: ")
         verdict(good, f"refused with its line: {name}", f"{status} {out}{err}")
 
 
@@ -268,13 +307,15 @@ def check_mutations(recordings, folder, count=600):
             paths.append(os.path.join(folder, f"mutant-{i}"))
             with open(paths[-1], "wb") as file:
                 file.write(mutated(chance.choice(texts), chance))
-        result, status, said = judge_all(paths, "--keep-going", "--observes", observed, tool=CHECKED)
+        result, status, said = judge_all(paths, "--keep-going", "--observes", observed,
+                                         tool=CHECKED)
         for number_, _ in result.values():
             seen[number_] = seen.get(number_, 0) + 1
         if status not in (0, 1, 2) or 3 in seen:
             bad += f"{status}: {said[-1500:]}"
             break
-    verdict(not bad and set(seen) == {0, 1, 2}, f"recordings with odd bytes and lines in another order: {seen}", bad)
+    verdict(not bad and set(seen) == {0, 1, 2},
+            f"recordings with odd bytes and lines in another order: {seen}", bad)
 
 
 def call(what, c, returns=0, state="adding", **keys):
@@ -282,11 +323,13 @@ def call(what, c, returns=0, state="adding", **keys):
 
 
 def tick(*events, callbacks=0, returns=0, **keys):
-    return [{"call": "tick", "callbacks": callbacks, "now": 5}, *events, {"end": "tick", "returns": returns, "now": 5, **keys}]
+    return [{"call": "tick", "callbacks": callbacks, "now": 5}, *events,
+            {"end": "tick", "returns": returns, "now": 5, **keys}]
 
 
 def back(c, result, *calls):
-    return [{"callback": c, "result": result, "now": 5}, *calls, {"returned": c, "action": "disarm", "now": 5}]
+    return [{"callback": c, "result": result, "now": 5}, *calls,
+            {"returned": c, "action": "disarm", "now": 5}]
 
 
 def check_unseen():
@@ -294,103 +337,163 @@ def check_unseen():
     read = {"op": "read", "fd": 3}
     noop = call("add", 9, op="noop")
     shutdown = call("add", 2, op="shutdown", fd=4)
-    deadlock = [call("add", 1, op="recv", fd=3), *tick(*back(1, 3, call("add", 2, **read)), callbacks=9, returns="-EDEADLK", active=1)]
-    pooled = [{"has_pool": 1, "threads": 1}, call("add", 1, op="read", fd=3, pool=True), {"call": "run", "mode": "until_done", "now": 5},
-              {"took": 1}, {"executed": 1, "op": "read", "fd": 3, "result": 3}, {"gave_back": 1}, {"callback": 1, "result": 3, "now": 7}]
+    deadlock = [
+        call("add", 1, op="recv", fd=3),
+        *tick(*back(1, 3, call("add", 2, **read)), callbacks=9, returns="-EDEADLK", active=1)
+    ]
+    pooled = [{"has_pool": 1, "threads": 1},
+              call("add", 1, op="read", fd=3,
+                   pool=True), {"call": "run", "mode": "until_done", "now": 5}, {"took": 1},
+              {"executed": 1, "op": "read", "fd": 3,
+               "result": 3}, {"gave_back": 1}, {"callback": 1, "result": 3, "now": 7}]
     wait = [{"wait": 0, "forgiven": True, "now": 5}, {"woken": 0, "now": 5}]
-    refused = [call("add", 1, **read), *tick(*wait), call("add", 2, op="poll", fd=-1, events=1), call("add", 3, op="recv", fd=4),
-               *tick(*back(2, "-EBADF", call("delete", 1, 0, "deleting")), *back(3, "-EPERM", call("delete", 1, 0, "dead")), *wait)]
-    late = [noop, {"call": "add", "c": 8, "op": "timer", "delay_ms": 20, "returns": 0}, {"call": "tick", "callbacks": 2},
-            *back(9, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": 0}),
-            *back(8, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": "-EBUSY"}), *back(1, 0)]
+    refused = [
+        call("add", 1, **read), *tick(*wait),
+        call("add", 2, op="poll", fd=-1, events=1),
+        call("add", 3, op="recv", fd=4),
+        *tick(*back(2, "-EBADF", call("delete", 1, 0, "deleting")),
+              *back(3, "-EPERM", call("delete", 1, 0, "dead")), *wait)
+    ]
+    late = [
+        noop, {"call": "add", "c": 8, "op": "timer", "delay_ms": 20,
+               "returns": 0}, {"call": "tick", "callbacks": 2},
+        *back(9, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": 0}),
+        *back(8, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": "-EBUSY"}), *back(1, 0)
+    ]
     for name, events, clause, *observes in [
-        ("the pool gives back behind its phase, and a wait goes by", pooled, None, "time", "states", "pool"),
-        ("what a callback has deleted is dead when a registration is refused", refused, None, "time", "states", "waits"),
+        ("the pool gives back behind its phase, and a wait goes by", pooled, None, "time", "states",
+         "pool"),
+        ("what a callback has deleted is dead when a registration is refused", refused, None,
+         "time", "states", "waits"),
         ("a timer fires that a call has shown to be active", late, None, "states"),
-        ("a timer is refused for what waits for its round", [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", delay_ms=5)))], None),
-        ("a timer is refused for what a round has started", [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", "active", delay_ms=5)))], None),
-        ("what a callback has deleted may be dead in a later one of its tick",
-         [call("add", 1, **read), *tick(active=1), noop, call("add", 3, op="recv", fd=4),
-          *tick(*back(9, 0, call("delete", 1, 0, "deleting")), *back(3, 1, call("delete", 1, 0, "dead")))], None),
-        ("but not at once", [call("add", 1, **read), *tick(active=1), call("delete", 1, 0, "dead")], "ET-STATE-2"),
-        ("a registration is refused with EINTR", [call("add", 1, **read), shutdown, *tick(*back(1, "-EINTR"), *back(2, 0))], None),
-        ("or with EIO", [call("add", 1, **read), shutdown, *tick(*back(1, "-EIO"), *back(2, 0))], None),
-        ("but not with an end of file", [call("add", 1, **read), shutdown, *tick(*back(1, 0), *back(2, 0))], "ET-EVENT-7"),
-        ("an error of a try, whose callback stops the loop before another one", [call("add", 1, **read), call("add", 2, op="read", fd=4),
-                                                                             *tick(*back(1, "-EIO", {"call": "stop", "now": 5}), *back(2, 3))], None),
+        ("a timer is refused for what waits for its round",
+         [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", delay_ms=5)))
+          ], None),
+        ("a timer is refused for what a round has started", [
+            noop, *tick(*back(9, 0, call("add", 1, **read),
+                              call("timer", 1, "-EBUSY", "active", delay_ms=5)))
+        ], None),
+        ("what a callback has deleted may be dead in a later one of its tick", [
+            call("add", 1, **read), *tick(active=1), noop,
+            call("add", 3, op="recv", fd=4), *tick(*back(9, 0, call("delete", 1, 0, "deleting")),
+                                                   *back(3, 1, call("delete", 1, 0, "dead")))
+        ], None),
+        ("but not at once", [call("add", 1, **read), *tick(active=1),
+                             call("delete", 1, 0, "dead")], "ET-STATE-2"),
+        ("a registration is refused with EINTR",
+         [call("add", 1, **read), shutdown, *tick(*back(1, "-EINTR"), *back(2, 0))], None),
+        ("or with EIO", [call("add", 1, **read), shutdown,
+                         *tick(*back(1, "-EIO"), *back(2, 0))], None),
+        ("but not with an end of file",
+         [call("add", 1, **read), shutdown, *tick(*back(1, 0), *back(2, 0))], "ET-EVENT-7"),
+        ("an error of a try, whose callback stops the loop before another one", [
+            call("add", 1, **read),
+            call("add", 2, op="read", fd=4),
+            *tick(*back(1, "-EIO", {"call": "stop", "now": 5}), *back(2, 3))
+        ], None),
         ("a round more before a wait that fails", deadlock, None),
-        ("where it has started what it was given", [*deadlock, call("add", 2, "-EBUSY", "active", **read)], None),
-        ("or no round more", [*deadlock[:-1], {**deadlock[-1], "active": 0}, call("add", 2, **read)], None),
-        ("nothing is active that nobody has submitted", [*deadlock[:-1], {**deadlock[-1], "active": 2}], "ET-STATE-6"),
-        ("what was submitted before a tick is active after it", [call("add", 1, **read), *tick(active=0)], "ET-STATE-6"),
+        ("where it has started what it was given",
+         [*deadlock, call("add", 2, "-EBUSY", "active", **read)], None),
+        ("or no round more",
+         [*deadlock[:-1], {**deadlock[-1], "active": 0},
+          call("add", 2, **read)], None),
+        ("nothing is active that nobody has submitted",
+         [*deadlock[:-1], {**deadlock[-1], "active": 2}], "ET-STATE-6"),
+        ("what was submitted before a tick is active after it",
+         [call("add", 1, **read), *tick(active=0)], "ET-STATE-6"),
         ("what has ended is not active", [noop, *tick(*back(9, 0), active=1)], "ET-STATE-6"),
-        ("the callback of what was deleted", [call("add", 1, **read), *tick(active=1), call("delete", 1, 0, "deleting"), *tick(), *tick(*back(1, 3))],
-         "ET-DELETE-4"),
-        ("the callback of what has ended", [noop, *tick(*back(9, 0)), *tick(*back(9, 0))], "ET-STATE-3"),
+        ("the callback of what was deleted", [
+            call("add", 1, **read), *tick(active=1),
+            call("delete", 1, 0, "deleting"), *tick(), *tick(*back(1, 3))
+        ], "ET-DELETE-4"),
+        ("the callback of what has ended", [noop, *tick(*back(9, 0)),
+                                            *tick(*back(9, 0))], "ET-STATE-3"),
     ]:
         status, out, err = judge(lines(*events, observes=observes or ("time", "states")))
         good = status == 0 if clause is None else status == 1 and f": {clause}: " in out
         verdict(good, f"{clause or 'lawful'}: {name}", out + err)
     # The dead that a cancel is about to look at keep their places when places are short: else the target would be another one.
     many = [call("add", c, op="timer", delay_ms=1000) for c in range(20, 40)]
-    status, out, err = judge(lines(call("cancel", 1, by=2), *many, *tick(*back(2, "-ENOENT"), active=len(many))))
+    status, out, err = judge(
+        lines(call("cancel", 1, by=2), *many, *tick(*back(2, "-ENOENT"), active=len(many))))
     verdict(status == 0, "the target of a cancel is dead, and places are short", out + err)
 
 
 def check_options(folder):
     stop = [{"call": "stop", "now": 5}]
-    unfinished = [{"call": "add", "c": 1, "op": "noop", "returns": "-EBUSY", "now": 5}, {"call": "delete", "c": 2, "returns": "-EBUSY", "now": 5}]
+    unfinished = [{"call": "add", "c": 1, "op": "noop", "returns": "-EBUSY", "now": 5},
+                  {"call": "delete", "c": 2, "returns": "-EBUSY", "now": 5}]
     status, out, _ = judge(lines(*unfinished))
-    verdict(status == 1 and out.count("ET-ADD-1") == 1 and "ET-DELETE-1" not in out, "it stops at the first difference", out)
+    verdict(status == 1 and out.count("ET-ADD-1") == 1 and "ET-DELETE-1" not in out,
+            "it stops at the first difference", out)
     status, out, _ = judge(lines(*unfinished), "--keep-going")
     verdict(status == 1 and "ET-ADD-1" in out and "ET-DELETE-1" in out, "or not: --keep-going", out)
     path = os.path.join(folder, "verdict.json")
     status, _, _ = judge(lines(*unfinished), "--keep-going", "--json", path)
     with open(path, encoding="utf-8") as file:
         told = json.load(file)
-    good = status == 1 and told["verdict"] == "fail" and [d["line"] for d in told["differences"]] == [2, 3]
+    good = status == 1 and told["verdict"] == "fail" and [d["line"]
+                                                          for d in told["differences"]] == [2, 3]
     verdict(good, "--json FILE", json.dumps(told))
-    status, out, err = judge(lines(*stop), "--json", os.path.join(folder, "nowhere", "verdict.json"))
+    status, out, err = judge(lines(*stop), "--json", os.path.join(folder, "nowhere",
+                                                                  "verdict.json"))
     verdict(status == 2 and "nowhere" in err, "a folder that is not there", out + err)
     # Two timers have expired; the first one's callback stops the loop, and the second one's does not come: ET-STOP-3 is a SHOULD.
     timer = {"call": "add", "op": "timer", "delay_ms": 1, "returns": 0, "now": 0}
-    lazy = [{**timer, "c": 1}, {**timer, "c": 2}, {"call": "tick", "callbacks": 1, "now": 0}, {"callback": 1, "result": 0, "now": 5},
-            {"call": "stop", "now": 5}, {"returned": 1, "action": "disarm", "now": 5}, {"end": "tick", "returns": 0, "now": 5}]
+    lazy = [{**timer, "c": 1}, {**timer, "c": 2}, {"call": "tick", "callbacks": 1, "now": 0},
+            {"callback": 1, "result": 0, "now": 5}, {"call": "stop", "now": 5},
+            {"returned": 1, "action": "disarm", "now": 5}, {"end": "tick", "returns": 0, "now": 5}]
     status, out, _ = judge(lines(*lazy))
     verdict(status == 0 and "ET-STOP-3 (should)" in out, "what should be and is not is told", out)
     status, out, _ = judge(lines(*lazy), "--strict")
     verdict(status == 1 and "ET-STOP-3 (should)" in out, "and fails when --strict", out)
     # Without the time of a wait's limit only its being there is judged.
-    timer = [{"call": "timer", "c": 1, "delay_ms": 50, "returns": 0}, {"call": "run", "mode": "until_done"}]
+    timer = [{"call": "timer", "c": 1, "delay_ms": 50, "returns": 0},
+             {"call": "run", "mode": "until_done"}]
     for limit, clause in (50_000_000, None), (1, None), (None, "ET-WAIT-2"):
         status, out, _ = judge(lines(*timer, {"wait": limit}, {"woken": 0}, observes=["waits"]))
         good = status == 1 and clause in out if clause else status == 0
-        verdict(good, f"a wait with the limit {limit} for a timer, at a time that is not observed", out)
-    many = [{"call": "add", "c": c, "op": "timer", "delay_ms": 1, "returns": 0, "now": 0} for c in range(1100)]
+        verdict(good, f"a wait with the limit {limit} for a timer, at a time that is not observed",
+                out)
+    many = [{"call": "add", "c": c, "op": "timer", "delay_ms": 1, "returns": 0, "now": 0}
+            for c in range(1100)]
     status, out, err = judge(lines(*many))
-    verdict(status == 2 and ":1026: more than 1024" in err, "more completions than there is room for", out + err)
+    verdict(status == 2 and ":1026: more than 1024" in err,
+            "more completions than there is room for", out + err)
     for count in 998, 1024:
         for back in True, False:
-            at_work = [{"call": "add", "c": c, "op": "noop", "has_callback": back, "returns": 0, "now": 0} for c in range(count)]
+            at_work = [{
+                "call": "add", "c": c, "op": "noop", "has_callback": back, "returns": 0, "now": 0
+            } for c in range(count)]
             at_work.append({"call": "run", "mode": "until_done", "now": 0})
             for c in range(count * back):
-                at_work += [{"callback": c, "result": 0, "now": 0}, {"returned": c, "action": "disarm", "now": 0}]
-            status, out, err = judge(lines(*at_work, {"end": "run", "returns": 0, "active": 0, "now": 0}))
-            verdict(status == 0, f"{count} completions at once, {'with' if back else 'without'} callbacks", f"{status} {out}{err}")
+                at_work += [{"callback": c, "result": 0, "now": 0},
+                            {"returned": c, "action": "disarm", "now": 0}]
+            status, out, err = judge(
+                lines(*at_work, {"end": "run", "returns": 0, "active": 0, "now": 0}))
+            verdict(status == 0,
+                    f"{count} completions at once, {'with' if back else 'without'} callbacks",
+                    f"{status} {out}{err}")
     timers = [{"call": "timer", "c": c, "delay_ms": 5, "returns": 0, "now": 0} for c in range(1024)]
     timers.append({"call": "run", "mode": "until_done", "now": 0})
     for c in range(1024):
-        timers += [{"callback": c, "result": 0, "now": 5}, {"returned": c, "action": "disarm", "now": 5}]
+        timers += [{"callback": c, "result": 0, "now": 5},
+                   {"returned": c, "action": "disarm", "now": 5}]
     status, out, err = judge(lines(*timers, {"end": "run", "returns": 0, "active": 0, "now": 5}))
     verdict(status == 0, "1024 timers at once", f"{status} {out}{err}")
     for returned in 0, "-EBUSY":
-        status, out, _ = judge(lines({"has_pool": 1}, {"call": "deinit", "returns": 0}, {"call": "notify", "fd": 5, "returns": 0},
-                                     {"end": "deinit", "returns": returned}, observes=["pool"]))
-        verdict(status == (returned != 0) and ("ET-DEINIT-2" in out) == (returned != 0), f"a deinit with a pool ends with {returned}", out)
+        status, out, _ = judge(
+            lines({"has_pool": 1}, {"call": "deinit", "returns": 0},
+                  {"call": "notify", "fd": 5, "returns": 0}, {"end": "deinit", "returns": returned},
+                  observes=["pool"]))
+        verdict(status == (returned != 0) and ("ET-DEINIT-2" in out) == (returned != 0),
+                f"a deinit with a pool ends with {returned}", out)
     status, out, err = judge(b'{"etalon-recording":1,"observes":[]}\n' + b"".join(
         b'{"call":"add","c":%d,"op":"noop","returns":0}\n{"call":"tick","callbacks":1}\n{"callback":%d,"result":0}\n'
-        b'{"returned":%d,"action":"disarm"}\n{"end":"tick","returns":0}\n' % (c, c, c) for c in range(5000)))
-    verdict(status == 0 and "25000 events" in out, "five thousand completions, one after the other", out + err)
+        b'{"returned":%d,"action":"disarm"}\n{"end":"tick","returns":0}\n' % (c, c, c)
+        for c in range(5000)))
+    verdict(status == 0 and "25000 events" in out, "five thousand completions, one after the other",
+            out + err)
 
 
 def main():
@@ -404,7 +507,8 @@ def main():
         check_options(folder)
         done = subprocess.run([RECORD], capture_output=True, timeout=60)
         status, out, err = judge(done.stdout, tool=CHECKED)
-        verdict(done.returncode == 0 and status == 0 and " 9" in out, "the example that records itself is lawful", out + err)
+        verdict(done.returncode == 0 and status == 0 and " 9" in out,
+                "the example that records itself is lawful", out + err)
     print(f"1..{number}")
     return failures > 0
 

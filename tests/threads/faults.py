@@ -18,24 +18,32 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "build/thread-faults"
-TARGETS = ["build/default/etalon", "build/asan/tests/unit/test_pool", "build/default/stress", "build/asan/stress", "build/tsan/stress"]
+TARGETS = [
+    "build/default/etalon", "build/asan/tests/unit/test_pool", "build/default/stress",
+    "build/asan/stress", "build/tsan/stress"
+]
 
 # How a fault is seeded, from the list of the loop's faults, which has the same file name.
-specification = importlib.util.spec_from_file_location("loop_faults", ROOT / "tests/suites/faults.py")
+specification = importlib.util.spec_from_file_location("loop_faults",
+                                                       ROOT / "tests/suites/faults.py")
 loop_faults = importlib.util.module_from_spec(specification)
 specification.loader.exec_module(loop_faults)
 LIMIT_S = 40  # a hang is how a lost wake-up shows
 
 FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€¦
     ("the push does not release", ("pool.c", "memory_order_release,", "memory_order_relaxed,")),
-    ("the take does not acquire", ("pool.c", "NULL, memory_order_acquire);", "NULL, memory_order_relaxed);")),
-    ("the wake comes before the push", ("pool.c", "worker->wakes = hand_over(worker->loop, worker->work);",
-                                        "eti_raise(&worker->loop->wakers, &worker->loop->wakeup);\n"
-                                        "        worker->wakes = false;\n        (void)hand_over(worker->loop, worker->work);")),
+    ("the take does not acquire", ("pool.c", "NULL, memory_order_acquire);",
+                                   "NULL, memory_order_relaxed);")),
+    ("the wake comes before the push",
+     ("pool.c", "worker->wakes = hand_over(worker->loop, worker->work);",
+      "eti_raise(&worker->loop->wakers, &worker->loop->wakeup);\n"
+      "        worker->wakes = false;\n        (void)hand_over(worker->loop, worker->work);")),
     ("nobody wakes the loop", ("pool.c", "return last == NULL;", "return false;")),
-    ("only who finds the list filled wakes the loop", ("pool.c", "return last == NULL;", "return last != NULL;")),
-    ("the completion is written to after the push", ("pool.c", "worker->work = NULL; /* ET-POOL-12 */",
-                                                     "worker->work->internal.on_pool = true;\n        worker->work = NULL;")),
+    ("only who finds the list filled wakes the loop", ("pool.c", "return last == NULL;",
+                                                       "return last != NULL;")),
+    ("the completion is written to after the push",
+     ("pool.c", "worker->work = NULL; /* ET-POOL-12 */",
+      "worker->work->internal.on_pool = true;\n        worker->work = NULL;")),
     ("the list is read and not taken: delivered twice",
      ("pool.c", "atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire)",
       "atomic_load_explicit(&loop->handed_over, memory_order_acquire)")),
@@ -43,50 +51,77 @@ FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€
      ("pool.c", "atomic_exchange_explicit(&loop->handed_over, NULL, memory_order_acquire);",
       "atomic_load_explicit(&loop->handed_over, memory_order_acquire);\n"
       "    atomic_store_explicit(&loop->handed_over, NULL, memory_order_release);")),
-    ("delivered last first", ("pool.c", "        c->internal.next = in_order;\n        in_order = c;\n        c = before;",
-                              "        (void)before;\n        return c;")),
+    ("delivered last first",
+     ("pool.c", "        c->internal.next = in_order;\n        in_order = c;\n        c = before;",
+      "        (void)before;\n        return c;")),
     ("pool_deinit does not join", ("pool.c", "pthread_join(pool->workers[i].thread, NULL);",
                                    "pthread_detach(pool->workers[i].thread);")),
-    ("deinit does not wait for executing work", ("pool.c", "while (loop->executing > 0) /* ET-POOL-13 */", "while (false)")),
+    ("deinit does not wait for executing work",
+     ("pool.c", "while (loop->executing > 0) /* ET-POOL-13 */", "while (false)")),
     ("a thread leaves the loop before it wakes it",
-     ("pool.c", "        if (worker->wakes)\n", "        leave_loop(worker->pool, worker->loop);\n        if (worker->wakes)\n"),
-     ("pool.c", "        worker->phase = ETI_IDLE;\n        leave_loop(worker->pool, worker->loop);", "        worker->phase = ETI_IDLE;")),
-    ("who leaves last tells nobody", ("pool.c", "        pthread_cond_broadcast(&pool->left);", "        (void)pool;")),
+     ("pool.c", "        if (worker->wakes)\n",
+      "        leave_loop(worker->pool, worker->loop);\n        if (worker->wakes)\n"),
+     ("pool.c",
+      "        worker->phase = ETI_IDLE;\n        leave_loop(worker->pool, worker->loop);",
+      "        worker->phase = ETI_IDLE;")),
+    ("who leaves last tells nobody", ("pool.c", "        pthread_cond_broadcast(&pool->left);",
+                                      "        (void)pool;")),
     ("a wake-up is not counted while it writes",
-     ("async.c", "bool open = (atomic_fetch_add_explicit(users, 1, memory_order_acquire) & OPEN) != 0;",
+     ("async.c",
+      "bool open = (atomic_fetch_add_explicit(users, 1, memory_order_acquire) & OPEN) != 0;",
       "bool open = (atomic_load_explicit(users, memory_order_acquire) & OPEN) != 0;"),
      ("async.c", "    atomic_fetch_sub_explicit(users, 1, memory_order_release);\n", "")),
     ("deinit does not wait for a wake-up in progress",
-     ("async.c", "while (atomic_load_explicit(users, memory_order_acquire) != 0)", "while (false)")),
+     ("async.c", "while (atomic_load_explicit(users, memory_order_acquire) != 0)",
+      "while (false)")),
     ("the end of a wake-up does not release",
      ("async.c", "atomic_fetch_sub_explicit(users, 1, memory_order_release);",
       "atomic_fetch_sub_explicit(users, 1, memory_order_relaxed);")),
     ("a late wake-up writes all the same", ("async.c", "    if (open) {", "    {")),
-    ("executing work is recalled", ("pool.c", "bool queued = c->internal.is_queued;\n    if (queued)\n        leave_queue(loop->pool, c);",
-                                    "bool queued = true;\n    if (c->internal.is_queued)\n        leave_queue(loop->pool, c);")),
-    ("work is recalled without the mutex", ("pool.c", "    pthread_mutex_lock(&loop->pool->mutex);\n    bool queued", "    bool queued"),
-     ("pool.c", "        leave_queue(loop->pool, c);\n    pthread_mutex_unlock(&loop->pool->mutex);", "        leave_queue(loop->pool, c);")),
-    ("work is queued and no thread told", ("pool.c", "    pthread_cond_signal(&pool->work);\n", "")),
-    ("a thread that finds no work ends", ("pool.c", "bool goes_on = c != NULL || !pool->ending;", "bool goes_on = c != NULL;")),
-    ("one thread is told that the pool ends", ("pool.c", "    pthread_cond_broadcast(&pool->work);\n",
-                                               "    pthread_cond_signal(&pool->work);\n")),
-    ("the last work is taken first", ("pool.c", "struct et_completion *c = pool->head; /* ET-POOL-2 */",
-                                      "struct et_completion *c = pool->tail;")),
-    ("deleted work that executes is dead at once", ("loop.c", "if (pooled && !eti_pool_recall(loop, c))",
-                                                    "if (pooled && !eti_pool_recall(loop, c) && false)")),
-    ("what lingers does not keep the loop running", ("loop.c", "loop->active > 0 || loop->lingering > 0 ||", "loop->active > 0 ||")),
-    ("a refused pool_deinit ends the threads", ("pool.c", "pool->ending = !used;", "pool->ending = true;")),
-    ("only the first work of a queue is told of", ("pool.c", "    pthread_cond_signal(&pool->work);\n",
-                                                   "    if (pool->queued == 1)\n        pthread_cond_signal(&pool->work);\n")),
+    ("executing work is recalled",
+     ("pool.c",
+      "bool queued = c->internal.is_queued;\n    if (queued)\n        leave_queue(loop->pool, c);",
+      "bool queued = true;\n    if (c->internal.is_queued)\n        leave_queue(loop->pool, c);")),
+    ("work is recalled without the mutex",
+     ("pool.c", "    pthread_mutex_lock(&loop->pool->mutex);\n    bool queued", "    bool queued"),
+     ("pool.c",
+      "        leave_queue(loop->pool, c);\n    pthread_mutex_unlock(&loop->pool->mutex);",
+      "        leave_queue(loop->pool, c);")),
+    ("work is queued and no thread told", ("pool.c", "    pthread_cond_signal(&pool->work);\n",
+                                           "")),
+    ("a thread that finds no work ends", ("pool.c", "bool goes_on = c != NULL || !pool->ending;",
+                                          "bool goes_on = c != NULL;")),
+    ("one thread is told that the pool ends",
+     ("pool.c", "    pthread_cond_broadcast(&pool->work);\n",
+      "    pthread_cond_signal(&pool->work);\n")),
+    ("the last work is taken first",
+     ("pool.c", "struct et_completion *c = pool->head; /* ET-POOL-2 */",
+      "struct et_completion *c = pool->tail;")),
+    ("deleted work that executes is dead at once",
+     ("loop.c", "if (pooled && !eti_pool_recall(loop, c))",
+      "if (pooled && !eti_pool_recall(loop, c) && false)")),
+    ("what lingers does not keep the loop running",
+     ("loop.c", "loop->active > 0 || loop->lingering > 0 ||", "loop->active > 0 ||")),
+    ("a refused pool_deinit ends the threads", ("pool.c", "pool->ending = !used;",
+                                                "pool->ending = true;")),
+    ("only the first work of a queue is told of",
+     ("pool.c", "    pthread_cond_signal(&pool->work);\n",
+      "    if (pool->queued == 1)\n        pthread_cond_signal(&pool->work);\n")),
     ("a loop has left the pool before it has waited",
-     ("pool.c", "    while (loop->executing > 0) /* ET-POOL-13 */", "    pool->loops--;\n    while (loop->executing > 0) /* ET-POOL-13 */"),
-     ("pool.c", "        pthread_cond_wait(&pool->left, &pool->mutex);\n    pool->loops--;\n", "        pthread_cond_wait(&pool->left, &pool->mutex);\n")),
-    ("who leaves last tells one loop only", ("pool.c", "        pthread_cond_broadcast(&pool->left);", "        pthread_cond_signal(&pool->left);")),
-    ("a pooled call is made again after EINTR", ("pool.c", "    c->internal.result = value >= 0",
-                                                 "    if (value < 0 && errno == EINTR && c->internal.operation == ET_PREAD)\n"
-                                                 "        value = pread(fd, c->pread.buffer, c->pread.length, c->pread.offset);\n"
-                                                 "    c->internal.result = value >= 0")),
-    ("pool threads take the program's signals", ("pool.c", "    sigfillset(&all);\n", "    sigemptyset(&all);\n")),
+     ("pool.c", "    while (loop->executing > 0) /* ET-POOL-13 */",
+      "    pool->loops--;\n    while (loop->executing > 0) /* ET-POOL-13 */"),
+     ("pool.c", "        pthread_cond_wait(&pool->left, &pool->mutex);\n    pool->loops--;\n",
+      "        pthread_cond_wait(&pool->left, &pool->mutex);\n")),
+    ("who leaves last tells one loop only",
+     ("pool.c", "        pthread_cond_broadcast(&pool->left);",
+      "        pthread_cond_signal(&pool->left);")),
+    ("a pooled call is made again after EINTR",
+     ("pool.c", "    c->internal.result = value >= 0",
+      "    if (value < 0 && errno == EINTR && c->internal.operation == ET_PREAD)\n"
+      "        value = pread(fd, c->pread.buffer, c->pread.length, c->pread.offset);\n"
+      "    c->internal.result = value >= 0")),
+    ("pool threads take the program's signals", ("pool.c", "    sigfillset(&all);\n",
+                                                 "    sigemptyset(&all);\n")),
 ]
 
 
@@ -101,8 +136,10 @@ def faulty_texts(fault):
 def fails(command):
     """Whether it fails, hangs or crashes."""
     try:
-        return subprocess.run(command, cwd=WORK, capture_output=True, timeout=LIMIT_S,
-                              env={"PATH": "/usr/bin:/bin", "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}).returncode != 0
+        return subprocess.run(
+            command, cwd=WORK, capture_output=True, timeout=LIMIT_S, env={
+                "PATH": "/usr/bin:/bin", "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"
+            }).returncode != 0
     except subprocess.TimeoutExpired:
         return True
 
@@ -117,9 +154,11 @@ def failing_case():
 def fails_as_a_subject():
     """Judged by its interface alone, by the tool that holds the sound loop, with the threads of the faulty one."""
     subject = WORK / "build/etalon.so"
-    subprocess.run(["tests/kit/build.sh", "tests/kit/adapters/etalon.c", str(subject)], cwd=WORK, check=True,
-                   env={**os.environ, "WERROR": ""})
-    return fails([str(ROOT / "build/default/etalon"), "check", "--quiet", "--watchdog", "3", str(subject)])
+    subprocess.run(["tests/kit/build.sh", "tests/kit/adapters/etalon.c",
+                    str(subject)], cwd=WORK, check=True, env={**os.environ, "WERROR": ""})
+    return fails(
+        [str(ROOT / "build/default/etalon"), "check", "--quiet", "--watchdog", "3",
+         str(subject)])
 
 
 def checks():
@@ -129,8 +168,10 @@ def checks():
         found.append("kit")
     if fails(["build/asan/tests/unit/test_pool"]):
         found.append("unit")
-    for name, variant, operations, *more in [("stress", "default", 400000), ("alone", "default", 400000, "--alone", "--watchdog", "5"),
-                                             ("asan", "asan", 100000), ("tsan", "tsan", 100000)]:
+    for name, variant, operations, *more in [("stress", "default", 400000),
+                                             ("alone", "default", 400000, "--alone", "--watchdog",
+                                              "5"), ("asan", "asan", 100000),
+                                             ("tsan", "tsan", 100000)]:
         if fails([f"build/{variant}/stress", "--operations", str(operations), *more]):
             found.append(name)
     return found
@@ -160,8 +201,10 @@ def main():
         found = checks()
         loop_faults.restore(WORK, files)
         rows.append({"fault": fault[0], "found_by": found})
-        print(f"{'found    ' if found else 'NOT FOUND'} {fault[0]:52} {', '.join(found)}", flush=True)
-    return loop_faults.conclude("thread-faults.json", rows, sum(not row["found_by"] for row in rows))
+        print(f"{'found    ' if found else 'NOT FOUND'} {fault[0]:52} {', '.join(found)}",
+              flush=True)
+    return loop_faults.conclude("thread-faults.json", rows,
+                                sum(not row["found_by"] for row in rows))
 
 
 sys.exit(main())

@@ -31,20 +31,34 @@ def inputs(good):
     yield "brackets without end", b"[" * 200000, "cannot be read as JSON"
     yield "a number without end", b'{"abi": ' + b"9" * 6000 + b"}", "cannot be read as JSON"
     yield "no number", b'{"abi": NaN}', "'etalon' is missing"
-    yield "a missing key", changed(lambda d: d["clauses"][3].pop("text")), r"clauses\[3\]: 'text' is missing"
+    yield "a missing key", changed(
+        lambda d: d["clauses"][3].pop("text")), r"clauses\[3\]: 'text' is missing"
     yield "a fraction", changed(lambda d: d.update(seed=1.5)), "seed: a number is needed"
     yield "a truth for a number", changed(lambda d: d.update(abi=True)), "abi: a number is needed"
-    yield "a list of the wrong things", changed(lambda d: d.update(cases=[1])), r"cases\[0\]: an object is needed"
-    for key, value, pattern in (("at_us", "1", r"results\[0\]\.expected\[0\]\.at_us: a number"), ("at_us", -1, "at_us: -1"), ("state", "gone", "state: 'gone'"), ("states", {"c0": "gone"}, "states.c0: 'gone'"), ("states", [], "states: an object"),
-                                ("at_us", 2**64, "at_us: 18446744073709551616"), ("kind", "x" * 99999, "kind: 'xxx"), ("text", None, "text: a text")):
-        yield f"{key} {str(value)[:30]}", changed(lambda d: d["results"][0]["expected"][0].update({key: value})), pattern
-    for key, value, pattern in (("verdict", "fine", r"results\[0\]\.verdict: 'fine'"), ("case", "none\n", r"results\[0\]\.case: 'none"),
-                                ("clause", "ET-NONE-1", "clause: 'ET-NONE-1'"), ("subject", "zulu", "subject: 'zulu'"), ("expected", {}, "expected: a list")):
+    yield "a list of the wrong things", changed(
+        lambda d: d.update(cases=[1])), r"cases\[0\]: an object is needed"
+    for key, value, pattern in (("at_us", "1", r"results\[0\]\.expected\[0\]\.at_us: a number"),
+                                ("at_us", -1, "at_us: -1"), ("state", "gone", "state: 'gone'"),
+                                ("states", {"c0": "gone"},
+                                 "states.c0: 'gone'"), ("states", [], "states: an object"),
+                                ("at_us", 2**64, "at_us: 18446744073709551616"),
+                                ("kind", "x" * 99999, "kind: 'xxx"), ("text", None,
+                                                                      "text: a text")):
+        yield f"{key} {str(value)[:30]}", changed(
+            lambda d: d["results"][0]["expected"][0].update({key: value})), pattern
+    for key, value, pattern in (("verdict", "fine", r"results\[0\]\.verdict: 'fine'"),
+                                ("case", "none\n", r"results\[0\]\.case: 'none"),
+                                ("clause", "ET-NONE-1", "clause: 'ET-NONE-1'"),
+                                ("subject", "zulu", "subject: 'zulu'"), ("expected", {},
+                                                                         "expected: a list")):
         yield f"{key} {value}", changed(lambda d: d["results"][0].update({key: value})), pattern
-    yield "a case of no clause", changed(lambda d: d["cases"][0].update(clauses=["ET-NONE-1"])), r"cases\[0\]\.clauses: 'ET-NONE-1'"
-    yield "a difference of no clause", changed(lambda d: d["subjects"][1]["differences"][0].update(clause="x")), r"subjects\[1\]\.differences: 'x'"
+    yield "a case of no clause", changed(
+        lambda d: d["cases"][0].update(clauses=["ET-NONE-1"])), r"cases\[0\]\.clauses: 'ET-NONE-1'"
+    yield "a difference of no clause", changed(lambda d: d["subjects"][1]["differences"][0].update(
+        clause="x")), r"subjects\[1\]\.differences: 'x'"
     yield "a result twice", changed(lambda d: d["results"].append(first)), r"results\[1\]: .* twice"
-    yield "a subject twice", changed(lambda d: d["subjects"].append(d["subjects"][0])), r"subjects\[8\]: .* twice"
+    yield "a subject twice", changed(
+        lambda d: d["subjects"].append(d["subjects"][0])), r"subjects\[8\]: .* twice"
 
 
 def run(*arguments):
@@ -68,7 +82,8 @@ def main():
 
     def refused(name, pattern, *arguments):
         status, out, err = run(*arguments)
-        if status != 2 or out or err.count("\n") != 1 or len(err) > 1000 or not re.search(pattern, err):
+        if status != 2 or out or err.count("\n") != 1 or len(err) > 1000 or not re.search(
+                pattern, err):
             print(f"problem: {name}: status {status}: {err[:200]}")
         if output.read_text() != "as it was" or sorted(folder.iterdir()) != before:
             print(f"problem: {name}: the output was touched")
@@ -77,8 +92,10 @@ def main():
         bad.write_bytes(content)
         refused(name, pattern, bad, output)
         count += 1
-    for arguments, pattern in ((("nowhere.json", output), "nowhere.json: No such file"), ((good_path, "/nowhere/at/all.html"), "No such file"),
-                               ((good_path, folder), "directory"), ((folder, output), "directory"), ((), "usage"), ((good_path,), "usage")):
+    for arguments, pattern in ((("nowhere.json", output), "nowhere.json: No such file"),
+                               ((good_path, "/nowhere/at/all.html"), "No such file"),
+                               ((good_path, folder), "directory"), ((folder, output), "directory"),
+                               ((), "usage"), ((good_path, ), "usage")):
         refused(str(arguments), pattern, *arguments)
         count += 1
     print(f"{count} inputs")
