@@ -13,7 +13,7 @@
  *   -DCHECK_DELETED     ... not for one that was deleted and is still in the deletions (ET-DELETE-4)
  *   -DCHECK_EPISODE     ... in the episode that registered what was reported (ET-EVENT-6)
  *   -DCHECK_CONTROL     no EPOLL_CTL_DEL fails where libxev calls its failure unreachable
- *   -DCHECK_REGISTERED  when the kernel is asked, whoever waits is registered (ET-REGISTER-1)
+ *   -DCHECK_REGISTERED  when the kernel is asked, whatever waits is registered (ET-REGISTER-1)
  *   -DCHECK_TURNS       at most two waits in a row return reports that nothing comes of (ET-REGISTER-7)
  *   -DCHECK_SERVED      a completion that waits on a file that stays ready is called some time (LTL; ET-EVENT-1)
  *   -DNP                the loop does not turn for ever without progress (non-progress cycles)
@@ -21,7 +21,7 @@
  * -DNO_CLOSE leaves out closing and opening; -DCOMMANDS=N bounds the calls in one callback; -DSEED=1 to 5 plants a defect in the
  * law's variant, to show that the checks see it:
  *   1 no generation check   2 a useless registration is not removed   3 the epoll instance is not created anew
- *   4 the new instance does not learn who waits   5 a report is delivered to a completion that is being deleted
+ *   4 the new instance does not learn what waits   5 a report is delivered to a completion that is being deleted
  *
  * What the model leaves out is listed in spec/errata.md. */
 
@@ -56,7 +56,7 @@ bit held[FILES];       /* a duplicate elsewhere keeps the file open: another des
 bit ready[FILES + 1];  /* level-triggered: reported as long as it is set; that of NONE never is */
 
 bit registered[FILES + 1]; /* [NONE] never */
-byte data[FILES + 1];   /* the opaque data: libxev's pointer to the completion. For the law a ghost: who registered last */
+byte data[FILES + 1];   /* the opaque data: libxev's pointer to the completion. For the law a ghost: which registered last */
 bit same[FILES];        /* ghost: the episode that registered is not over */
 bit current[FILES];     /* the law's data, the generation, is that of the number. One bit: only equality is ever asked */
 

@@ -234,7 +234,7 @@ end_not_created:
        };
        if
        :: c == NONE ->
-end_asleep: /* may stay so; who is not woken for work that is queued fails `taken`, or the loop waits for ever */
+end_asleep: /* may stay so; one that is not woken for queued work fails `taken`, or the loop waits for ever */
             atomic { !asleep[me] -> BECOMES_READY(me, 1) }
        :: else ->
 #ifdef WAKE_BEFORE_PUSH

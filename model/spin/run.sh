@@ -119,7 +119,7 @@ later() {
 later published-deleted safety violated published 'no callback after delete' -DPUBLISHED -DNO_CLOSE -DCHECK_DELETED
 later published-dead safety violated published 'callbacks of active ones only' -DPUBLISHED -DNO_CLOSE -DCHECK_ACTIVE
 later published-control safety violated published 'no DEL fails' -DPUBLISHED -DNO_CLOSE -DCHECK_CONTROL
-later published-registered safety violated published 'whoever waits is registered' -DPUBLISHED -DNO_CLOSE -DCHECK_REGISTERED
+later published-registered safety violated published 'whatever waits is registered' -DPUBLISHED -DNO_CLOSE -DCHECK_REGISTERED
 
 later published-livelock livelock holds published 'no livelock' -DPUBLISHED -DNO_CLOSE
 
@@ -138,13 +138,13 @@ for variant in '#239' '#239+#237'; do
         later $name-orphan safety violated "$variant" 'the same, after a close' $defines -DCOMMANDS=1 -DCHECK_TURNS
         later $name-episode safety violated "$variant" 'of the same episode' $defines -DNO_CLOSE -DCHECK_EPISODE
         later $name-control safety violated "$variant" 'no DEL fails' $defines -DNO_CLOSE -DCHECK_CONTROL
-        later $name-registered safety violated "$variant" 'whoever waits is registered' $defines -DNO_CLOSE -DCHECK_REGISTERED
+        later $name-registered safety violated "$variant" 'whatever waits is registered' $defines -DNO_CLOSE -DCHECK_REGISTERED
     }
 done
 
 later law-safety safety holds law 'all of safety' -DLAW -DCHECK_ACTIVE -DCHECK_EPISODE -DCHECK_REGISTERED -DCHECK_TURNS
 later law-livelock livelock holds law 'no livelock' -DLAW
-later law-served ltl holds law 'whoever waits is served' -DLAW -DCHECK_SERVED
+later law-served ltl holds law 'whatever waits is served' -DLAW -DCHECK_SERVED
 
 # The checks bite: one defect each in the law's variant.
 later seed-1 safety violated 'law, seeded 1' 'no generation check' -DLAW -DSEED=1 -DCHECK_EPISODE

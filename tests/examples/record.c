@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a program records what its event loop does, so that `etalon judge` can hold it against the
+/* How a program records what its event loop does, so that `etalon judge` can check it against the
  * law: spec/trace-format.md, section 3. Here the loop is Etalon's own; with another one the six
  * functions of the first part look the same.
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `etalon check`: holds loops that are given as adapters against the law (RUNNER.md is the
+/* `etalon check`: checks loops that are given as adapters against the law (RUNNER.md is the
  * contract). Reads the cases, runs each on each subject in a process of its own (process.c), and
  * tells: the test-anything protocol or a matrix on the terminal, JSON for the rest (report.c). */
 #include "check.h"
@@ -652,7 +652,7 @@ static void check_usage(FILE *out) {
     fputs("usage: etalon check [OPTION...] ADAPTER.so...\n"
           "       etalon check --list [--case PATTERN] [--clause PATTERN]\n"
           "\n"
-          "Holds each loop against the law: runs the cases on it, each in a process of its own and "
+          "Checks each loop against the law: runs the cases on it, each in a process of its own and "
           "under virtual time.\n"
           "\n"
           "  --case PATTERN     only cases whose name matches (a glob), or with this number or "

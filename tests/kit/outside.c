@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The judge from outside, for subjects whose inner order is their own business (no
- * ETALON_OFFERS_ROUNDS). It holds what any caller can see against the law: which callbacks come,
+ * ETALON_OFFERS_ROUNDS). It checks what any caller can see against the law: which callbacks come,
  * with which results and userdata, how often, not before their time and not too late, in which
  * order where the law gives one by itself; what calls return; how long the loop waits, and whether
  * it could know better.

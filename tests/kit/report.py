@@ -395,7 +395,7 @@ A fraction says how many of the clause’s cases have that verdict.</p>
 <form class="filter" hidden><label>Find <input type="search" placeholder="clause, case or word" autocomplete="off"></label>\
 <label><input type="checkbox"{filtered}> only rows with a difference or a “?”</label><output></output></form>{matrix}</section>
 <section aria-labelledby="page:cases"><h2 id="page:cases">Cases</h2>{cases}</section>
-<section class="about" aria-labelledby="page:about"><h2 id="page:about">How each subject was held</h2>{notes}</section>
+<section class="about" aria-labelledby="page:about"><h2 id="page:about">How each subject was driven</h2>{notes}</section>
 <footer><p>Cite a clause by its number, as “Etalon spec {spec}, ET-RESET-3”; its address in this page is <code>#ET-RESET-3</code>. Numbers never change \
 their meaning. It speaks of submissions, phases and rounds; the last section of ADAPTERS.md says what those are in a loop of watchers.</p></footer>
 </main>
@@ -414,7 +414,7 @@ def render_page(data):
     totals, notes = render_subjects(report)
     sheets = [render_clause(report, clause) for clause in data["clauses"]
               ] + [render_case(report, case) for case in data["cases"]]
-    lead = (f'{plural(len(data["subjects"]), "event loop")} held against {plural(len(data["clauses"]), "clause")} by '
+    lead = (f'{plural(len(data["subjects"]), "event loop")} checked against {plural(len(data["clauses"]), "clause")} by '
             f'{plural(len(data["cases"]), "case")}.')
     facts = [
         f'Etalon {text(data["etalon"])}', f'specification {text(data["spec"])}',

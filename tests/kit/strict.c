@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The strict judge, for a subject that offers ETALON_OFFERS_ROUNDS: the lockstep driver
  * (lockstep.c), compiled once more around functions that pass each call of Etalon's interface
- * on to the subject. So a subject is held to the very same comparisons as the reference loop, those
+ * on to the subject. So a subject undergoes the very same comparisons as the reference loop, those
  * excepted that look into a loop's own memory: the queues, the count of active completions,
  * allocations. */
 #ifndef ETALON_WITHOUT_KIT

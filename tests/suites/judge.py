@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Holds `etalon judge` itself to account: every case, recorded from the loop, must be judged lawful, whatever part of it was
+"""Checks `etalon judge` itself: every case, recorded from the loop, must be judged lawful, whatever part of it was
 observed; what is corrupted on purpose must be found, with the clause that is broken; input that is bad must be refused with its
 line. Prints the test-anything protocol. Called by tests/run.
 
@@ -333,7 +333,7 @@ def back(c, result, *calls):
 
 
 def check_unseen():
-    """What is lawful for who sees no waits or no readiness, and was not always found so; and beside it what is not."""
+    """What is lawful for a judge that sees no waits or no readiness, and was not always found so; and beside it what is not."""
     read = {"op": "read", "fd": 3}
     noop = call("add", 9, op="noop")
     shutdown = call("add", 2, op="shutdown", fd=4)

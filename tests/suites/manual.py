@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Holds the manual pages and the shells' completions against the header and the tool. Prints the test-anything protocol.
+"""Checks the manual pages and the shells' completions against the header and the tool. Prints the test-anything protocol.
 
 usage: manual.py ETALON     called by `make test`
 

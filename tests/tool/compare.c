@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Holds the simulated kernel against the real one by whole programs (compare.h). A program runs in
+/* Checks the simulated kernel against the real one by whole programs (compare.h). A program runs in
  * lockstep on both, and all that is seen must be equal: calls and their results, callbacks, what
  * the loop asked of the kernel and was answered, what was reported ready, and the model's verdict.
  * Only within the deliveries of one wait may the order differ.

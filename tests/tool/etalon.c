@@ -470,7 +470,7 @@ static void usage(FILE *out) {
         "  record       print the trace with the observations of this run; with --events, or into "
         "a file .ndjson, "
         "each event\n"
-        "  judge        hold a recording of any loop, - for standard input, against the law, "
+        "  judge        check a recording of any loop, - for standard input, against the law, "
         "clause by clause\n"
         "  decode       print a fuzz input as a trace\n"
         "  encode       write fuzz inputs into the folder --output\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `etalon judge`: holds recordings of any loop against the model (tests/tool/judge.c). */
+/* `etalon judge`: checks recordings of any loop against the model (tests/tool/judge.c). */
 #ifndef ETALON_TESTS_JUDGE_H
 #define ETALON_TESTS_JUDGE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Holds the simulated kernel against the real one: the same scenarios run on both worlds, by the
+/* Checks the simulated kernel against the real one: the same scenarios run on both worlds, by the
  * wrapped system calls, and every result, readiness and hook must be the same. Also what only the
  * simulation can do, and what both promise of virtual time. Linked with -Wl,--wrap
  * (fuzz/world/calls.def), fuzz/world/kernel.c, fuzz/world/wrap.c and fuzz/world/real_world.c. */

@@ -36,7 +36,7 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         i++;
     enum etalon_subject_action action =
         self->host->called(i, result, (uint32_t)(uintptr_t)userdata);
-    /* Whoever freed the completion meanwhile does not ask for a rearm. */
+    /* A callback that freed the completion does not ask for a rearm. */
     return action == ETALON_REARM ? ET_REARM : ET_DISARM;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* tiny_loop.h: an event loop of a hundred lines, made to be held against the law as a new user's
+/* tiny_loop.h: an event loop of a hundred lines, made to be checked against the law as a new user's
  * would be (ADAPTERS.md). Timers and one-shot polls, on poll(2); one thread. A watcher is the
  * caller's memory, zeroed once. */
 #ifndef TINY_LOOP_H

@@ -120,7 +120,7 @@ judged NOTIFIED_UNASKED 1 'ET-ASYNC-3' async-ends-the-wait
 judged REFUSES_TO_NOTIFY 1 'ET-ASYNC-2: .* returned -EAGAIN' async-ends-the-wait
 judged LEAKS_ASYNCS 1 'ET-DEINIT-3' async-ends-the-wait
 
-# What operations tell is held against what has happened to their descriptors.
+# What operations report is checked against what has happened to their descriptors.
 judged NONE 0 '^ok .*bad/socket-life$' read-and-write poll-readable poll-writable write-to-socket connect-refused close-and-reuse socket-life cancel-active-read
 judged NONE 0 '^ok 1 - bad/reads-of-a-stream$' reads-of-a-stream.trace
 judged NONE 0 '^ok 1 - bad/one-wakeup$' one-wakeup.trace
@@ -217,7 +217,7 @@ broken 'work is queued and no thread told' pool.c 'pthread_cond_signal(&pool->wo
     pool-idle-thread-is-told
 broken 'only the first work of a queue is told of' pool.c 'pthread_cond_signal(&pool->work);' 'pool->queued == 1 && pthread_cond_signal(&pool->work);' \
     'ET-POOL-17: c3 stays' pool-every-idle-thread-is-told
-broken 'who leaves last tells nobody' pool.c 'pthread_cond_broadcast(&pool->left);' ';' 'ET-POOL-13: the loop waits for ever' \
+broken 'the last to leave tells nobody' pool.c 'pthread_cond_broadcast(&pool->left);' ';' 'ET-POOL-13: the loop waits for ever' \
     pool-deinit-executing
 broken 'pool_deinit does not join' pool.c 'pthread_join(pool->workers[i].thread, NULL);' 'pthread_detach(pool->workers[i].thread);' \
     'ET-POOL-14: 1 threads have not ended' pool-shut-down
