@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Measures what the tests reach in src/, and in model/ with the driver (fuzz/driver/lockstep.c): lines and
-# branches, by gcov and lcov. Called by `make coverage`.
+# Measures what the tests reach in src/, and in model/ with the driver (fuzz/driver/lockstep.c):
+# lines and branches, by gcov and lcov. Called by `make coverage`.
 #
 #   coverage/run.sh [DIRECTORY OF THE COVERAGE BUILD]        (build/cov)
 #
-# Writes build/coverage/index.html and build/report/coverage.json. Fails when a test fails, or under coverage/thresholds.
+# Writes build/coverage/index.html and build/report/coverage.json. Fails when a test fails, or under
+# coverage/thresholds.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=${1:-build/cov}

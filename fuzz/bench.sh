@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# How fast lockstep is: commands per second of the harness and of the toy, with the sanitizers and without, one after the
-# other on one core and on copies of the same corpus. Called by `make bench-lockstep`; BENCH_SECONDS each (5).
+# How fast lockstep is: commands per second of the harness and of the toy, with the sanitizers and
+# without, one after the other on one core and on copies of the same corpus. Called by `make
+# bench-lockstep`; BENCH_SECONDS each (5).
 set -u
 cd "$(dirname "$0")/.." || exit 2
 
@@ -11,7 +12,8 @@ mkdir -p "$work" build/report
 trap 'rm -rf "$work"' EXIT
 export ASAN_OPTIONS=abort_on_error=1
 
-# measure VARIANT PROGRAM: prints its commands per second, having started from a fresh copy of the corpus.
+# measure VARIANT PROGRAM: prints its commands per second, having started from a fresh copy of the
+# corpus.
 measure() {
     local copy=$work/$1-$2 line
     mkdir -p "$copy"

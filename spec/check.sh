@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Checks that the law is whole: every clause of etalon.md has a rule in model/ and a case in cases/, nothing cites a
-# clause that does not exist, and what is generated from lifecycle.def is up to date. Prints the test-anything protocol.
+# Checks that the law is whole: every clause of etalon.md has a rule in model/ and a case in cases/,
+# nothing cites a clause that does not exist, and what is generated from lifecycle.def is up to
+# date. Prints the test-anything protocol.
 cd "$(dirname "$0")/.." || exit 2
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT

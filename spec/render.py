@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Regenerates from spec/lifecycle.def the table in spec/etalon.md and the picture spec/lifecycle.svg (Graphviz).
+"""Regenerates from spec/lifecycle.def the table in spec/etalon.md and the picture
+spec/lifecycle.svg (Graphviz).
 
 usage: render.py [--check]     with --check nothing is written; exit status 1 when something is out of date
 """

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages that the checks need, where they are missing; silent when all are there. `make all` needs
-# none of them. Called by `make setup`.
+# Installs the Debian packages that the checks need, where they are missing; silent when all are
+# there. `make all` needs none of them. Called by `make setup`.
 set -eu
 
 packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin libjansson-dev'
@@ -17,8 +17,8 @@ if ! command -v dpkg-query >/dev/null; then
     exit 1
 fi
 
-# The report's test in a browser, the manual pages, the completions. Where node and npm come from elsewhere, Debian's packages
-# would not install beside them.
+# The report's test in a browser, the manual pages, the completions. Where node and npm come from
+# elsewhere, Debian's packages would not install beside them.
 packages="$packages chromium fonts-dejavu-core mandoc zsh"
 command -v node >/dev/null || packages="$packages nodejs"
 command -v npm >/dev/null || packages="$packages npm"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The dispatch of an epoll loop: what happens between epoll_wait and the callback. One model, four variants; spec/errata.md
- * explains it, run.sh judges it (`make dispatch`).
+/* The dispatch of an epoll loop: what happens between epoll_wait and the callback. One model, four
+ * variants; spec/errata.md explains it, run.sh judges it (`make dispatch`).
  *
  *   -DPUBLISHED            libxev, src/backend/epoll.zig at commit a82a04e
  *   -DGUARD                the same with the guard that its pull request #239 proposes
@@ -18,8 +18,8 @@
  *   -DCHECK_SERVED      a completion that waits on a file that stays ready is called some time (LTL; ET-EVENT-1)
  *   -DNP                the loop does not turn for ever without progress (non-progress cycles)
  *
- * -DNO_CLOSE leaves out closing and opening; -DCOMMANDS=N bounds the calls in one callback; -DSEED=1 to 5 plants a defect in the
- * law's variant, to show that the checks see it:
+ * -DNO_CLOSE leaves out closing and opening; -DCOMMANDS=N bounds the calls in one callback;
+ * -DSEED=1 to 5 plants a defect in the law's variant, to show that the checks see it:
  *   1 no generation check   2 a useless registration is not removed   3 the epoll instance is not created anew
  *   4 the new instance does not learn what waits   5 a report is delivered to a completion that is being deleted
  *
@@ -36,20 +36,20 @@
 #define NUMBERS     2 /* descriptor numbers */
 #define FILES       3 /* open file descriptions */
 #define NONE        FILES
-/* The kernel keys what is registered by number and file. Here fd0 is closed and opened again, as file 0 or 1, and fd1 is file 2
- * for ever; so the file alone is the key. */
+/* The kernel keys what is registered by number and file. Here fd0 is closed and opened again, as
+ * file 0 or 1, and fd1 is file 2 for ever; so the file alone is the key. */
 #define FD(file) ((file) / 2)
 #define NAME(c)     ('A' + (c))
 
 mtype = { DEAD, ADDING, ACTIVE, DELETING };
 
-/* ---- the completions, in the caller's memory ----------------------------------------------------------- */
+/* ---- the completions, in the caller's memory ------------------------------------------------- */
 
 mtype state[COMPLETIONS] = DEAD;
 byte number[COMPLETIONS] = NUMBERS; /* the descriptor in the description; a new description in the same memory overwrites it */
 bit attached[COMPLETIONS]; /* ghost: the number still names the file that it named at the start */
 
-/* ---- the kernel ---------------------------------------------------------------------------------------- */
+/* ---- the kernel ------------------------------------------------------------------------------ */
 
 byte file[NUMBERS] = { 0, 2 }; /* what a number names, or NONE */
 bit held[FILES];       /* a duplicate elsewhere keeps the file open: another descriptor, another process */
@@ -65,7 +65,7 @@ byte batch_data[FILES];
 bit batch_same[FILES];
 bit batch_current[FILES];
 
-/* ---- the loop ------------------------------------------------------------------------------------------ */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 chan submissions = [4] of { bit, byte }; /* (is a cancel, the completion or the cancel's target) */
 bit queued[COMPLETIONS];
@@ -78,7 +78,7 @@ bit epoll_stale;           /* law: something is registered that no number names 
 bit failed, delivers;      /* scratch, as are these; zero when not in use, or they would multiply the states */
 byte c, f, fd_before, i, k, left, reported;
 
-/* ---- what is checked ----------------------------------------------------------------------------------- */
+/* ---- what is checked ------------------------------------------------------------------------- */
 
 #if defined(CHECK_ACTIVE)
 #define MUST_BE_ACTIVE assert(state[c] == ACTIVE)
@@ -123,13 +123,14 @@ byte turns; /* waits since something came of one */
 ltl served { [] <> !(WAITS(0) && ready[file[number[0]]]) } /* of the first completion: nothing tells the two apart */
 #endif
 
-/* ---- epoll_ctl ----------------------------------------------------------------------------------------- */
+/* ---- epoll_ctl ------------------------------------------------------------------------------- */
 
 inline drop(f) { registered[f] = 0; data[f] = 0; same[f] = 0; current[f] = 0 }
 
 inline set(f, whose) { registered[f] = 1; data[f] = whose; same[f] = 1; current[f] = 1 }
 
-/* EPOLL_CTL_DEL: EBADF when the number is closed, ENOENT when what it names now is not registered under it. */
+/* EPOLL_CTL_DEL: EBADF when the number is closed, ENOENT when what it names now is not registered
+ * under it. */
 inline control_delete(fd) {
     failed = !registered[file[fd]];
     if
@@ -138,7 +139,8 @@ inline control_delete(fd) {
     fi
 }
 
-/* For the ghosts: whatever is registered or fetched for this completion is of a former episode from now on. */
+/* For the ghosts: whatever is registered or fetched for this completion is of a former episode from
+ * now on. */
 inline end_episode(whose) {
     attached[whose] = 0;
     for (k : 0 .. FILES - 1) {
@@ -158,8 +160,9 @@ inline forget_registration(fd) {
     k = 0
 }
 
-/* Law: makes what is registered under a number fit the completion that waits there. A refused modification becomes an addition,
- * a refused addition a modification (ET-REGISTER-2, ET-REGISTER-4). */
+/* Law: makes what is registered under a number fit the completion that waits there. A refused
+ * modification becomes an addition, a refused addition a modification (ET-REGISTER-2,
+ * ET-REGISTER-4). */
 inline register(whose, fd) {
     failed = (file[fd] == NONE);
     if
@@ -174,7 +177,7 @@ inline register(whose, fd) {
     fi
 }
 
-/* ---- what a callback may do, or the program between two ticks ------------------------------------------- */
+/* ---- what a callback may do, or the program between two ticks -------------------------------- */
 
 #define BUSY(c, fd) (state[c] == ADDING || state[c] == ACTIVE) && number[c] == fd /* one operation to a number at a time */
 
@@ -252,7 +255,7 @@ inline command() {
     fi
 }
 
-/* ---- starting and ending ------------------------------------------------------------------------------- */
+/* ---- starting and ending --------------------------------------------------------------------- */
 
 /* libxev's start(): EPOLL_CTL_ADD; when that is refused the callback gets the error. */
 inline start(whose) {
@@ -277,8 +280,9 @@ inline start(whose) {
     failed = 0
 }
 
-/* libxev's stop_completion(): the descriptor is looked up in the completion, whatever its state and what it describes now. The
- * law's loop leaves what is registered to the first report that nobody waits for (ET-REGISTER-5). */
+/* libxev's stop_completion(): the descriptor is looked up in the completion, whatever its state and
+ * what it describes now. The law's loop leaves what is registered to the first report that nobody
+ * waits for (ET-REGISTER-5). */
 inline stop_completion(whose) {
     printf("  stop %c\n", NAME(whose));
 #ifndef LAW
@@ -290,7 +294,8 @@ inline stop_completion(whose) {
     end_episode(whose)
 }
 
-/* libxev's start(), branch .cancel. As published it tests its own state, which is always adding there (#230). */
+/* libxev's start(), branch .cancel. As published it tests its own state, which is always adding
+ * there (#230). */
 inline start_cancel(whose) {
     if
 #if defined(LAW) || defined(CANCEL_237)
@@ -303,8 +308,9 @@ inline start_cancel(whose) {
     fi
 }
 
-/* Law: before the kernel is asked. What was reported to nobody is removed; when that is refused, or the number is in use by
- * another generation, only a new epoll instance ends the reports (ET-REGISTER-5, ET-REGISTER-7). */
+/* Law: before the kernel is asked. What was reported to nobody is removed; when that is refused, or
+ * the number is in use by another generation, only a new epoll instance ends the reports
+ * (ET-REGISTER-5, ET-REGISTER-7). */
 inline prepare_wait() {
     if
     :: epoll_stale && SEED != 3 ->
@@ -342,7 +348,7 @@ inline prepare_wait() {
     i = 0
 }
 
-/* ---- dispatch: the variants ------------------------------------------------------------------------------ */
+/* ---- dispatch: the variants ------------------------------------------------------------------ */
 
 inline dispatch() {
     d_step {
@@ -399,7 +405,8 @@ progress_callback:
     fi
 }
 
-/* What the action that the callback returned entails; the descriptor is that from before the callback. */
+/* What the action that the callback returned entails; the descriptor is that from before the
+ * callback. */
 inline disarm() {
     d_step {
         printf("    returns: disarm\n");
@@ -432,7 +439,7 @@ inline rearm() {
     }
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------ */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 inline becomes_ready(which) {
     d_step {

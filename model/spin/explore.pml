@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Every program of a small scope, on the loop's own object code and on the model (README.md; called by explore.sh).
+/* Every program of a small scope, on the loop's own object code and on the model (README.md; called
+ * by explore.sh).
  *
- * All that happens is in C (explore_loop.c): explore_take(i) goes on in the i-th of explore_head->options ways. Concrete memory is saved
- * and restored by Spin but not matched; the abstract joint state is. One step of the program is one atomic sequence: a
- * command, and the choices that callbacks and waits make while it is carried out. */
+ * All that happens is in C (explore_loop.c): explore_take(i) goes on in the i-th of
+ * explore_head->options ways. Concrete memory is saved and restored by Spin but not matched; the
+ * abstract joint state is. One step of the program is one atomic sequence: a command, and the
+ * choices that callbacks and waits make while it is carried out. */
 c_decl {
 \#include "explore.h"
 }

@@ -1,18 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Explores every program of a scope on loop and model with Spin, to the fixpoint. Called by `make explore` (README.md), by the tests,
-# and by explore_faults.py.
+# Explores every program of a scope on loop and model with Spin, to the fixpoint. Called by `make
+# explore` (README.md), by the tests, and by explore_faults.py.
 #
-# usage: explore.sh SCOPE       a line of explore.scopes, which EXPLORE_DEFINES may change (-DCOMPLETIONS=2 …, see explore.h)
+# usage: explore.sh SCOPE       a line of explore.scopes, which EXPLORE_DEFINES may change
+#                               (-DCOMPLETIONS=2 …, see explore.h)
 #
-# EXPLORE_OBJECTS: where the loop's object code is (build/default). EXPLORE_REPORT: the figures (build/report/explore.json).
+# EXPLORE_OBJECTS: where the loop's object code is (build/default). EXPLORE_REPORT: the figures
+# (build/report/explore.json).
 # EXPLORE_WALK="STEPS SEED": instead of searching, walks at random (explore_walk.c).
-# SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but the pan binary there.
-# EXPLORE_SEED=n: the ways are taken in another order, which must make no difference to the number of states. EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
+# SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but
+# the pan binary there.
+# EXPLORE_SEED=n: the ways are taken in another order, which must make no difference to the number
+# of states. EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
 #
-# pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are judged. Exit status 0: the
-# search is exhausted and all states agree; 1: a difference, with its shortest trail as a trace; 2: no verdict. A search of programs
-# that are cut off after DEPTH commands is not exhausted.
+# pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are
+# judged. Exit status 0: the search is exhausted and all states agree; 1: a difference, with its
+# shortest trail as a trace; 2: no verdict. A search of programs that are cut off after DEPTH
+# commands is not exhausted.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 source=$PWD/model/spin
@@ -57,7 +62,8 @@ limit=$(gcc -E -P $defines -include "$source/explore.h" - <<<DEPTH | tail -n 1) 
 rm -rf "$work"
 mkdir -p "$work" "$(dirname "$report")"
 
-# build NAME OPTIONS…: compiles pan into $work/NAME. Only what the loop and the kernel call is wrapped, not what pan itself calls.
+# build NAME OPTIONS…: compiles pan into $work/NAME. Only what the loop and the kernel call is
+# wrapped, not what pan itself calls.
 build() {
     local name=$1 parts
     shift
@@ -80,7 +86,8 @@ build() {
     ) >"$work/build.log" 2>&1 || { echo "explore: cannot build pan:" >&2; tail -n 20 "$work/build.log" >&2; exit 2; }
 }
 
-# number EXPRESSION: what it captures in pan's words (which are of the kind of 1.2e+08 when it is large), or null
+# number EXPRESSION: what it captures in pan's words (which are of the kind of 1.2e+08 when it is
+# large), or null
 number() {
     sed -n "s/$1/\\1/p" "$work/pan.log" | awk '{ n = $1 ~ /e/ ? sprintf("%.0f", $1) : $1 } END { print n == "" ? "null" : n }'
 }
@@ -126,8 +133,9 @@ search() {
     verdict=$(verdict $status)
 }
 
-# deepen NAME DEFINES…: when something differs, searches deeper and deeper, so that what is found is as short as can be. REACH: a state that is met
-# again with more depth left is searched again. That these searches are cut off is their purpose. Returns whether anything differs.
+# deepen NAME DEFINES…: when something differs, searches deeper and deeper, so that what is found is
+# as short as can be. REACH: a state that is met again with more depth left is searched again. That
+# these searches are cut off is their purpose. Returns whether anything differs.
 deepen() {
     local name=$1 depth depth_max_found all=$defines
     shift
@@ -152,8 +160,8 @@ deepen() {
     test -s "$work/explore.trace" || { echo "explore: no trace came of the trail ($work/replay.log)" >&2; exit 2; }
 }
 
-# The shortest trail that a trace can hold, whose callbacks do the same each time, and which the driver judges as strictly when it is replayed; or, if
-# there is none, the shortest of all.
+# The shortest trail that a trace can hold, whose callbacks do the same each time, and which the
+# driver judges as strictly when it is replayed; or, if there is none, the shortest of all.
 shorten() {
     deepen bound -UBOUND -DBOUND=1 -UAGAIN -DAGAIN=0 && return
     case $verdict in agree) ;; *) echo "explore: no shortest trail: $verdict" >&2; exit 2 ;; esac
@@ -170,7 +178,8 @@ write_swarm() {
     done >"$jobs"
     cat >"$work/swarm.sbatch" <<EOF
 #!/bin/sh
-# Etalon, scope $scope: one job of the swarm is one line of jobs.txt. Submit from this directory: sbatch swarm.sbatch
+# Etalon, scope $scope: one job of the swarm is one line of jobs.txt. Submit from this directory:
+# sbatch swarm.sbatch
 #SBATCH --job-name=etalon-explore
 #SBATCH --array=1-$swarm
 #SBATCH --cpus-per-task=1
@@ -190,7 +199,8 @@ if test -n "$swarm"; then
     exit 0
 fi
 
-# Where a difference is expected (explore_faults.py) the first search is for the shortest trail at once.
+# Where a difference is expected (explore_faults.py) the first search is for the shortest trail at
+# once.
 if test -n "${EXPLORE_EXPECTED:-}"; then
     if ! shorten; then
         states=$(number '^ *\([0-9.e+]*\) states, stored.*')

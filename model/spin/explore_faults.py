@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Breaks the loop on purpose, one fault of tests/suites/faults.py at a time, and lets Spin search for it. Called by `make explore-faults`.
+"""Breaks the loop on purpose, one fault of tests/suites/faults.py at a time, and lets Spin search
+for it. Called by `make explore-faults`.
 
 usage: explore_faults.py [NAME...]
 
-For each fault the scope in which it shows; its shortest trail is replayed by the broken loop's own `etalon`, and must differ there too. Works on a
-copy under build/explore-faults; writes build/report/explore_faults.json and a table. Exit status 1 when a fault is not found that fits a scope, or
-there was no verdict on it.
-"""
+For each fault the scope in which it shows; its shortest trail is replayed by the broken loop's own
+`etalon`, and must differ there too. Works on a copy under build/explore-faults; writes
+build/report/explore_faults.json and a table. Exit status 1 when a fault is not found that fits a
+scope, or there was no verdict on it. """
 import json
 import os
 import pathlib
@@ -41,7 +42,8 @@ OUTSIDE = {  # what no scope can show, and why
 
 
 def search(fault):
-    """The report, and the trace's length in commands and what replaying it says; None where nothing was found."""
+    """The report, and the trace's length in commands and what replaying it says; None where nothing
+    was found."""
     faults.inject(WORK, fault[0], {fault[1]: faults.faulty_text(fault)}, ["build/default/etalon"])
     scope = SCOPES.get(fault[0], "small")
     report = WORK / "report.json"

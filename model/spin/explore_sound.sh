@@ -1,15 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Whether the abstraction of `make explore` can be trusted: the same scope, cut off after some commands, once with the abstract state matched
-# and once with all concrete memory matched and no command left out. The sets of what can be observed must be the same: all sequences of
-# calls with their results and of callbacks with theirs, up to names. Called by `make explore-sound`.
+# Whether the abstraction of `make explore` can be trusted: the same scope, cut off after some
+# commands, once with the abstract state matched and once with all concrete memory matched and no
+# command left out. The sets of what can be observed must be the same: all sequences of calls with
+# their results and of callbacks with theirs, up to names. Called by `make explore-sound`.
 #
-# And where a random walk meets an abstract state again, with other memory behind it, both must go on alike, whatever their pasts.
+# And where a random walk meets an abstract state again, with other memory behind it, both must go
+# on alike, whatever their pasts.
 #
-# That each comparison can fail is shown each time: with an abstraction that is made blind on purpose (BLIND in explore.h) there must be a difference.
-# And the whole search has to find as many states when it takes its ways in another order: otherwise a state shows what has no consequences.
+# That each comparison can fail is shown each time: with an abstraction that is made blind on
+# purpose (BLIND in explore.h) there must be a difference. And the whole search has to find as many
+# states when it takes its ways in another order: otherwise a state shows what has no consequences.
 #
-# usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]...     BLIND: one digit for each way to be blind, 1 unless it is given
+# usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]... BLIND: one digit for each way to be blind, 1
+# unless it is given
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 test $# -gt 0 || { echo "usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]..." >&2; exit 2; }
@@ -39,7 +43,8 @@ fixpoint() {
         { cat "$work/$1.log"; exit 2; }
 }
 
-# walk SCOPE DEFINES…: sets walked to its words; returns whether all states that are one go on alike (explore_walk.c)
+# walk SCOPE DEFINES…: sets walked to its words; returns whether all states that are one go on alike
+# (explore_walk.c)
 walk() {
     local status
     walked=$(EXPLORE_WORK=$work/walk EXPLORE_WALK="20000 1" EXPLORE_DEFINES="${*:2}" model/spin/explore.sh "$1" 2>&1)

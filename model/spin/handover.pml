@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* The way of a completion through the pool, and every wake-up: threads, hand-over, eventfd, waiting loop, deinit. HANDOVER.md
- * explains it, handover.py judges it (`make handover`).
+/* The way of a completion through the pool, and every wake-up: threads, hand-over, eventfd, waiting
+ * loop, deinit. HANDOVER.md explains it, handover.py judges it (`make handover`).
  *
- * A step of the model is one atomic operation, one critical section or one system call of the source. A comment names the place
- * that it stands for: file, function, and there either the label of a comment ("hand-over: push") or, in quotes, code.
- * handover.py checks that each exists, and that those of one function stand in the same order here and there.
+ * A step of the model is one atomic operation, one critical section or one system call of the
+ * source. A comment names the place that it stands for: file, function, and there either the label
+ * of a comment ("hand-over: push") or, in quotes, code. handover.py checks that each exists, and
+ * that those of one function stand in the same order here and there.
  *
  *   -DPRODUCERS=N     threads of the pool: 0 to 3; and as many completions, but at least 2
  *   -DWAKER           another thread calls et_loop_wakeup again and again, also while the loop ends
  *   -DASYNC           it calls et_async_notify as well, and a completion of the loop waits on the async
  *
- * The assertions: no thread touches a completion that has been given back to the caller, nor a loop, a pool or a descriptor that is
- * gone; delivered is what was handed over, once, in the order of handing over. Invalid end states: nobody waits for ever, neither
- * the loop while the pool has work of it, nor a thread, nor a deinit. The formulas are at the end of the declarations.
+ * The assertions: no thread touches a completion that has been given back to the caller, nor a
+ * loop, a pool or a descriptor that is gone; delivered is what was handed over, once, in the order
+ * of handing over. Invalid end states: nobody waits for ever, neither the loop while the pool has
+ * work of it, nor a thread, nor a deinit. The formulas are at the end of the declarations.
  *
- * What -D switches break the model on purpose is listed in handover.py, with the property that must notice. */
+ * What -D switches break the model on purpose is listed in handover.py, with the property that must
+ * notice. */
 
 #ifndef PRODUCERS
 #define PRODUCERS 2
@@ -36,13 +39,13 @@
 
 mtype = { DEAD, QUEUED, EXECUTING, HANDED_OVER };
 
-/* ---- the completions: DEAD is the caller's, who may have freed it ---------------------------------------- */
+/* ---- the completions: DEAD is the caller's, who may have freed it ---------------------------- */
 
 mtype place[COMPLETIONS] = DEAD;
 bit deleted[COMPLETIONS]; /* while a thread has it, or it is handed over: ET-POOL-8 */
 byte next[COMPLETIONS] = NONE;
 
-/* ---- the pool: under its mutex; a critical section is one step ------------------------------------------- */
+/* ---- the pool: under its mutex; a critical section is one step ------------------------------- */
 
 chan queue = [COMPLETIONS] of { byte };
 byte threads, idle; /* created so far; of these, not at work */
@@ -53,12 +56,12 @@ bit owner_asleep;          /* the loop's deinit waits for the condition `left` *
 byte exited;
 bit pool_gone;
 
-/* ---- the loop ------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 byte handed_over = NONE; /* the last first */
 bit loop_gone;
 
-/* ---- what other threads may raise: eventfds --------------------------------------------------------------- */
+/* ---- what other threads may raise: eventfds -------------------------------------------------- */
 
 bit open[COUNTERS];    /* the bit OPEN of `users` */
 byte users[COUNTERS];  /* the rest of it */
@@ -67,15 +70,16 @@ bit closed[COUNTERS];
 bit owed[COUNTERS];    /* ghost: was raised, and no wait has ended since */
 bit outside = 1;       /* ghost: the other thread is in none of our functions */
 
-/* ---- what is checked -------------------------------------------------------------------------------------- */
+/* ---- what is checked ------------------------------------------------------------------------- */
 
 chan order = [COMPLETIONS] of { byte }; /* ghost: in which they were handed over */
 bit ending_loop;                        /* ghost: in et_loop_deinit */
 
-/* Three producers are searched in a smaller model, or it would not end: threads that are in the same place are interchangeable, so the
- * first of them moves; so are completions that are free, so the first is submitted; and three reductions of no consequence for what is
- * left: what a thread has is not deleted, a thread's wake-up is one step (the loop cannot go meanwhile), and in the searches of the
- * formulas (-DONCE) every completion is submitted once. */
+/* Three producers are searched in a smaller model, or it would not end: threads that are in the
+ * same place are interchangeable, so the first of them moves; so are completions that are free, so
+ * the first is submitted; and three reductions of no consequence for what is left: what a thread
+ * has is not deleted, a thread's wake-up is one step (the loop cannot go meanwhile), and in the
+ * searches of the formulas (-DONCE) every completion is submitted once. */
 #if PRODUCERS == 3
 bit ready[PRODUCERS]; /* is about to look for work */
 #define BECOMES_READY(me, is) ready[me] = is
@@ -126,7 +130,7 @@ ltl notified { [] (owed[1] -> <> !owed[1]) }
 #endif
 #endif
 
-/* ---- async.c ------------------------------------------------------------------------------------------------ */
+/* ---- async.c --------------------------------------------------------------------------------- */
 
 inline raise(which) {
 #ifdef RAISE_WITHOUT_LOOK
@@ -190,7 +194,7 @@ inline raise_ends(which) { /* src/loop.c: release: "eti_raise_ends(&loop->wakers
     }
 }
 
-/* ---- pool.c: a thread --------------------------------------------------------------------------------------- */
+/* ---- pool.c: a thread ------------------------------------------------------------------------ */
 
 inline leave_loop() {
     atomic {
@@ -334,7 +338,7 @@ proctype waker() {
 }
 #endif
 
-/* ---- pool.c: the loop's side ---------------------------------------------------------------------------------- */
+/* ---- pool.c: the loop's side ----------------------------------------------------------------- */
 
 inline submit(may, c) {
     atomic {
@@ -467,7 +471,7 @@ inline deliver_handed_over() {
     od
 }
 
-/* ---- the loop's thread ------------------------------------------------------------------------------------------ */
+/* ---- the loop's thread ----------------------------------------------------------------------- */
 
 inline drain(which) {
     if
@@ -477,8 +481,8 @@ inline drain(which) {
     reported[which] = 0
 }
 
-/* Level-triggered. Waits only while something is active: work of the pool, or else something that may never come, then the program
- * may end here. */
+/* Level-triggered. Waits only while something is active: work of the pool, or else something that
+ * may never come, then the program may end here. */
 inline ask_kernel() {
     if /* src/kernel_phase.c: eti_ask_kernel: "bool blocks"  src/kernel_phase.c: eti_ask_kernel: "wait_for_reports" */
     :: LOOK /* without waiting: ET-WAIT-1 */

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Asks Spin whether the hand-over of pool work, the wake-ups and deinit are in order (handover.pml, HANDOVER.md): exhaustively, for up to
-3 producers; then with one defect at a time, each of which a named property must notice. Before that, that every place of src/ that the
-model names exists, in the same order. Called by `make handover`; --short, in `make test`, leaves out the largest
-models and reports under build/test. Exit status 0: all verdicts are as expected."""
+"""Asks Spin whether the hand-over of pool work, the wake-ups and deinit are in order (handover.pml,
+HANDOVER.md): exhaustively, for up to 3 producers; then with one defect at a time, each of which a
+named property must notice. Before that, that every place of src/ that the model names exists, in
+the same order. Called by `make handover`; --short, in `make test`, leaves out the largest models
+and reports under build/test. Exit status 0: all verdicts are as expected."""
 
 import os
 import re

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* The law's lifecycle and its round, and what must come to an end. LIVENESS.md explains it, liveness.py judges it (`make liveness`).
+/* The law's lifecycle and its round, and what must come to an end. LIVENESS.md explains it,
+ * liveness.py judges it (`make liveness`).
  *
- * Five completions: a noop, a timer, two operations that wait on one descriptor, a cancel. A program adds some of them and calls
- * run(UNTIL_DONE); after that everything happens in callbacks, each of which may make one call and return disarm or rearm, for ever.
- * The world: a clock under which every timer expires some time, and a peer that makes the descriptor ready. With -DFAIR_PEER it does so
- * again and again, otherwise it may stop. Both, and the loop, are weakly fair: what can go on for ever without a pause does go on.
+ * Five completions: a noop, a timer, two operations that wait on one descriptor, a cancel. A
+ * program adds some of them and calls run(UNTIL_DONE); after that everything happens in callbacks,
+ * each of which may make one call and return disarm or rearm, for ever. The world: a clock under
+ * which every timer expires some time, and a peer that makes the descriptor ready. With -DFAIR_PEER
+ * it does so again and again, otherwise it may stop. Both, and the loop, are weakly fair: what can
+ * go on for ever without a pause does go on.
  *
  *   -DPRESENT=MASK   which completions the program has, one bit each
  *
- * What -D switches break the model on purpose is listed in liveness.py, with the formula that must notice. */
+ * What -D switches break the model on purpose is listed in liveness.py, with the formula that must
+ * notice. */
 
 #ifndef PRESENT
 #define PRESENT 31
@@ -68,7 +72,7 @@ ltl done { [] ((closing && running) -> <> !running) }
 ltl served { [] ((state[READ] == ACTIVE && ready) -> <> (state[READ] != ACTIVE || !ready || stopped)) }
 #endif
 
-/* ---- the calls -------------------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 inline join_submissions(c) {
     state[c] = ADDING;
@@ -134,7 +138,7 @@ inline program_cancels(c) {
     }
 }
 
-/* ---- callbacks: the completion has been dead since a step ago (ET-CALL-1), which the formulas can see -------------- */
+/* ---- callbacks: the completion has been dead since a step ago (ET-CALL-1), which the formulas can see - */
 
 inline callback(c) {
     if
@@ -182,7 +186,7 @@ inline callback(c) {
     fi
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------ */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 inline start_cancel() {
     atomic { state[CANCEL] = ACTIVE; count++ };
@@ -384,7 +388,7 @@ init {
     running = 0
 }
 
-/* ---- the world --------------------------------------------------------------------------------------------------- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 proctype clock() {
 end_clock:

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Asks Spin what dispatch.pml holds: a crash, a livelock, or neither, for each variant of the dispatch (spec/errata.md).
-# Called by `make dispatch`.
+# Asks Spin what dispatch.pml holds: a crash, a livelock, or neither, for each variant of the
+# dispatch (spec/errata.md). Called by `make dispatch`.
 #
-# The searches are exhaustive. pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are
-# judged: a property holds only when the whole state space was searched without an error and every statement was reached; it is
-# violated only when the error is of the kind that was asked for. Exit status 0: all verdicts are as expected.
-# Trails go to build/spin/*.txt, the figures to build/report/dispatch.json.
+# The searches are exhaustive. pan's exit status says nothing (it is 0 with errors and with a
+# truncated search), so its words are judged: a property holds only when the whole state space was
+# searched without an error and every statement was reached; it is violated only when the error is
+# of the kind that was asked for. Exit status 0: all verdicts are as expected. Trails go to
+# build/spin/*.txt, the figures to build/report/dispatch.json.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 model=$PWD/model/spin/dispatch.pml
@@ -20,8 +21,8 @@ done
 
 begun=$(date +%s.%N)
 
-# search NAME KIND EXPECTED DEFINES…: compiles and searches in build/spin/NAME; leaves pan's words there. KIND is safety (breadth
-# first, so that a trail is as short as can be), livelock or ltl.
+# search NAME KIND EXPECTED DEFINES…: compiles and searches in build/spin/NAME; leaves pan's words
+# there. KIND is safety (breadth first, so that a trail is as short as can be), livelock or ltl.
 search() {
     local directory=$work/$1 kind=$2 options optimise=-O2
     test "$3" = holds || optimise=-O0 # a violation is found sooner than it is compiled
@@ -72,7 +73,8 @@ judge() {
     fi
 }
 
-# check NAME KIND EXPECTED VARIANT PROPERTY DEFINES…: a line for people and one for the report, in build/spin/NAME/
+# check NAME KIND EXPECTED VARIANT PROPERTY DEFINES…: a line for people and one for the report, in
+# build/spin/NAME/
 check() {
     local name=$1 kind=$2 expected=$3 variant=$4 property=$5 seen mark=ok
     shift 5
@@ -115,7 +117,8 @@ later() {
     check "$@" &
 }
 
-# For what is violated the calls alone suffice (-DNO_CLOSE); what holds, holds with closing and opening as well.
+# For what is violated the calls alone suffice (-DNO_CLOSE); what holds, holds with closing and
+# opening as well.
 later published-deleted safety violated published 'no callback after delete' -DPUBLISHED -DNO_CLOSE -DCHECK_DELETED
 later published-dead safety violated published 'callbacks of active ones only' -DPUBLISHED -DNO_CLOSE -DCHECK_ACTIVE
 later published-control safety violated published 'no DEL fails' -DPUBLISHED -DNO_CLOSE -DCHECK_CONTROL

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What the scripts of the Promela models share: one search with Spin is one Search; run() makes them, prints the table of verdicts,
-and writes the report.
+"""What the scripts of the Promela models share: one search with Spin is one Search; run() makes
+them, prints the table of verdicts, and writes the report.
 
-pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are judged: a property holds only when the
-whole state space was searched without an error; it is violated only when the error is of the kind that was asked for; and every
-line of the model must be reached in one of the exhaustive searches for safety."""
+pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are
+judged: a property holds only when the whole state space was searched without an error; it is
+violated only when the error is of the kind that was asked for; and every line of the model must be
+reached in one of the exhaustive searches for safety."""
 
 import collections
 import concurrent.futures
@@ -21,7 +22,8 @@ TRUNCATED = re.compile(r"max search depth too small|out of memory|resource|inval
 
 
 class Search:
-    """kind: "safety" or the name of a formula. expected: "holds", or the words of pan's error, a regular expression."""
+    """kind: "safety" or the name of a formula. expected: "holds", or the words of pan's error, a
+    regular expression."""
 
     def __init__(self, name, kind, defines="", expected="holds", large=False):
         self.name, self.kind, self.defines, self.expected = name, kind, defines.split(), expected
@@ -29,7 +31,8 @@ class Search:
         self.seen, self.figures, self.unreached = "failed: no search", {}, None
 
     def build(self, model, work, programs):
-        """The program that searches, in a directory of its own: searches that differ in their formula alone share it."""
+        """The program that searches, in a directory of its own: searches that differ in their
+        formula alone share it."""
         safety, holds = self.kind == "safety", self.expected == "holds"
         defines = [f"-D{define}" for define in self.defines] + ([] if safety else ["-DCHECK_LTL"])
         merging = ["-o3"] if safety and holds else [
@@ -115,7 +118,8 @@ class Search:
 
     @staticmethod
     def unreached_lines(words, file, directory):
-        """The lines of which no copy was reached: an inline has one for each of its uses. pan.m lists them all."""
+        """The lines of which no copy was reached: an inline has one for each of its uses. pan.m
+        lists them all."""
         with open(os.path.join(directory, "pan.m"), encoding="utf-8") as code:
             copies = collections.Counter(
                 re.findall(r"STATE \d+ - " + re.escape(file) + r":(\d+) - ", code.read()))
@@ -129,7 +133,8 @@ class Search:
 
 
 def run(title, model, searches, directory="build", fair=True):
-    """Returns how many verdicts are not as expected. The report is directory/report/title.json, trails are directory/spin-title/*.txt."""
+    """Returns how many verdicts are not as expected. The report is directory/report/title.json,
+    trails are directory/spin-title/*.txt."""
     work, report = f"{directory}/spin-{title}", f"{directory}/report/{title}.json"
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)

@@ -352,8 +352,7 @@ int main(int argc, char **argv) {
     for (unsigned i = 0; i < files; i++)
         release(&file[i]);
     printf("%lld bytes copied, %u failed; %llu ticks of %llu ms, late by %llu ms (median), %llu ms "
-           "(99 %%), %llu ms "
-           "(worst)\n",
+           "(99 %%), %llu ms (worst)\n",
            (long long)bytes_done, failures, (unsigned long long)ticks, (unsigned long long)tick_ms,
            (unsigned long long)lateness(500), (unsigned long long)lateness(990),
            (unsigned long long)lateness(1000));

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the echo server and its load against each other, everything on the loopback interface, and the copy of files. Prints TAP.
+# Runs the echo server and its load against each other, everything on the loopback interface, and
+# the copy of files. Prints TAP.
 #
 #   tests/examples/run.sh [DIRECTORY OF THE PROGRAMS]        (build/default/tests/examples)
 set -u
-# Around all, not around the server: timeout sends SIGCONT behind every signal that it passes on, and that can take away
+# Around all, not around the server: timeout sends SIGCONT behind every signal that it passes on,
+# and that can take away
 # the SIGSTOP with which LeakSanitizer begins its work at the server's end.
 test -n "${EXAMPLES_TIMEOUT:-}" || EXAMPLES_TIMEOUT=120 exec timeout -k 5 120 "$0" "$@"
 cd "$(dirname "$0")/../.." || exit 2
@@ -112,7 +114,8 @@ echo old >"$work/small.copy"
     test "$(stat -c %a "$work/small.copy")" = 640 && grep -q '^5001000 bytes copied, 0 failed; [1-9][0-9]* ticks' "$work/load"
 verdict 'files are copied through the pool while a timer ticks' $?
 
-# A loop that made the calls itself would be late by as long as each of them takes; the median bears with a busy machine.
+# A loop that made the calls itself would be late by as long as each of them takes; the median bears
+# with a busy machine.
 late=$(sed -n 's/.* late by \([0-9]*\) ms (median).*/\1/p' "$work/load")
 test -n "$late" && test "$late" -lt 100
 verdict 'the ticks are not late' $?

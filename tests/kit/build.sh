@@ -1,10 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds one adapter into a shared object: tests/kit/build.sh ADAPTER.c OUT.so. Called by `make conform`.
+# Builds one adapter into a shared object: tests/kit/build.sh ADAPTER.c OUT.so. Called by `make
+# conform`.
 #
-# The first line of an adapter with "Build:" says how: that word and the flags ($(pkg-config …) is asked, $(LIBXEV) is the variable of that name),
-# and before that "Compiler:" when it has to be a certain one. When the loop's header or library is not there, a line says so, OUT.so does
-# not come about, and the status is 0: the subject is skipped. Anything else that goes wrong is an error, status 1.
+# The first line of an adapter with "Build:" says how: that word and the flags ($(pkg-config …) is
+# asked, $(LIBXEV) is the variable of that name), and before that "Compiler:" when it has to be a
+# certain one. When the loop's header or library is not there, a line says so, OUT.so does not come
+# about, and the status is 0: the subject is skipped. Anything else that goes wrong is an error,
+# status 1.
 adapter=$1 out=$2
 name=$(basename "$adapter" .c)
 rm -f "$out"

@@ -629,8 +629,7 @@ static void print_matrix(void) {
 static void print_random(void) {
     for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
         printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it, "
-               "%llu not strict (a "
-               "SHOULD is missed, or it is documented)\n",
+               "%llu not strict (a SHOULD is missed, or it is documented)\n",
                check.subject[s].name, (unsigned long long)tally[s].programs,
                (unsigned long long)check.seed, (unsigned long long)tally[s].judged,
                (unsigned long long)tally[s].bad, (unsigned long long)tally[s].excused);
@@ -652,12 +651,11 @@ static void check_usage(FILE *out) {
     fputs("usage: etalon check [OPTION...] ADAPTER.so...\n"
           "       etalon check --list [--case PATTERN] [--clause PATTERN]\n"
           "\n"
-          "Checks each loop against the law: runs the cases on it, each in a process of its own and "
-          "under virtual time.\n"
+          "Checks each loop against the law: runs the cases on it, each in a process of its own "
+          "and under virtual time.\n"
           "\n"
           "  --case PATTERN     only cases whose name matches (a glob), or with this number or "
-          "range (12, 3-9); or the "
-          "random\n"
+          "range (12, 3-9); or the random\n"
           "                     program that was told by this name (random-1-446-NAME)\n"
           "  --clause PATTERN   only cases about a clause that matches: 'ET-RESET-*'\n"
           "  --list             print the cases with their numbers and clauses\n"

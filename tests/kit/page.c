@@ -50,8 +50,7 @@ bool page_possible(void) {
     if (script == NULL)
         fputs(
             "etalon: --html: report.py, which makes the page, is neither in ../share/etalon nor in "
-            "../../tests/kit "
-            "beside this program\n",
+            "../../tests/kit beside this program\n",
             stderr);
     free(script);
     if (script == NULL)

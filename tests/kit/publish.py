@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 """Publishes what `make conform` has found: called by `make conform-publish`.
 
-Reads build/report/conform.full.json, writes spec/results.json (each subject's verdict of each case, the clause and a sentence for each that is no
-pass) and, between its markers, the matrix in spec/errata.md. With --check, changes nothing and fails unless the two files
-agree and errata.md has, in the subject's section, a row for every clause that the subject fails, and no row for any other, but for those that its
-adapter documents: random programs that they excuse are counted, not told.
-With --compare [FILE], fails when FILE (by default build/report/conform.full.json) says anything else than spec/results.json of a subject whose
-version is the same, random programs left aside. Called by the tests."""
+Reads build/report/conform.full.json, writes spec/results.json (each subject's verdict of each case,
+the clause and a sentence for each that is no pass) and, between its markers, the matrix in
+spec/errata.md. With --check, changes nothing and fails unless the two files agree and errata.md
+has, in the subject's section, a row for every clause that the subject fails, and no row for any
+other, but for those that its adapter documents: random programs that they excuse are counted, not
+told. With --compare [FILE], fails when FILE (by default build/report/conform.full.json) says
+anything else than spec/results.json of a subject whose version is the same, random programs left
+aside. Called by the tests."""
 
 import json
 import os

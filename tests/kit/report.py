@@ -4,10 +4,10 @@
 
 usage: report.py INPUT.json OUTPUT.html
 
-INPUT is what `etalon check` writes; tests/kit/REPORT.md describes both. report.css and report.js lie beside this
-file and become part of the page. It needs Python 3.9 and nothing else. Exit status 2 and one line on standard error when
-something is wrong; then OUTPUT is as it was before. Called by `make conform` and by `etalon check --html`.
-"""
+INPUT is what `etalon check` writes; tests/kit/REPORT.md describes both. report.css and report.js
+lie beside this file and become part of the page. It needs Python 3.9 and nothing else. Exit status
+2 and one line on standard error when something is wrong; then OUTPUT is as it was before. Called by
+`make conform` and by `etalon check --html`. """
 import base64
 import collections
 import hashlib
@@ -39,11 +39,12 @@ SUBJECTS_FEW = 3  # up to here names have room, also on a phone
 DIFFERS = ("crash", "hang", "fail", "not_strict")
 
 
-# ---- from results to cells ----------------------------------------------------------------------------------------------
+# ---- from results to cells -----------------------------------------------------------------------
 
 
 class Names:
-    """Gives everything that can be linked to its address, which is stable: the id itself where that can be one."""
+    """Gives everything that can be linked to its address, which is stable: the id itself where that
+    can be one."""
 
     def __init__(self):
         self.taken = set()
@@ -60,7 +61,8 @@ class Names:
 
 
 def verdict_for(clause, result):
-    """What a case's result says of one of its clauses: a case that broke on another clause leaves this one open."""
+    """What a case's result says of one of its clauses: a case that broke on another clause leaves
+    this one open."""
     if result["verdict"] in ("pass", "not_offered") or result["clause"] in (None, clause):
         return result["verdict"]
     return "unsettled"
@@ -108,7 +110,7 @@ class Report:
         return verdict, sum(v == verdict for _, v in found), len(found)
 
 
-# ---- pieces --------------------------------------------------------------------------------------------------------------
+# ---- pieces --------------------------------------------------------------------------------------
 
 
 def mark(verdict):
@@ -225,7 +227,8 @@ def failure(result):
 
 
 def render_differences(report):
-    """What a reader looks for first: for each subject the results that differ from the law, worst first."""
+    """What a reader looks for first: for each subject the results that differ from the law, worst
+    first."""
     parts = []
     for subject in report.subjects:
         found = sorted((r for r in report.data["results"]
@@ -249,7 +252,7 @@ def render_legend():
     return f'<dl class="legend">{items}</dl>'
 
 
-# ---- the sheets that cells open ------------------------------------------------------------------------------------------
+# ---- the sheets that cells open ------------------------------------------------------------------
 
 
 def sheet(slug, kind, title, subtitle, body):
@@ -282,7 +285,8 @@ def describe(verdict, result):
 
 
 def render_clause(report, clause):
-    """A clause's sheet: its text, for each subject the list of cases, and all subjects in a table."""
+    """A clause's sheet: its text, for each subject the list of cases, and all subjects in a
+    table."""
     slug = report.address("clause", clause["id"])
     blocks, rows = [], []
     for subject in report.subjects:
@@ -371,7 +375,7 @@ def render_case(report, case):
                  body)
 
 
-# ---- the page ------------------------------------------------------------------------------------------------------------
+# ---- the page ------------------------------------------------------------------------------------
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">

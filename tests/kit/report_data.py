@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Reads and checks the results of a conformance run. A part of report.py.
 
-A file that is not as REPORT.md says is refused with the place in it that is wrong; keys that are not known are ignored.
-"""
+A file that is not as REPORT.md says is refused with the place in it that is wrong; keys that are
+not known are ignored. """
 import json
 import pathlib
 
@@ -14,7 +14,8 @@ VERDICTS = {
 WORDS = {
     **{v: v.replace("_", " ") for v in VERDICTS}, "unsettled": "not settled", "none": "not run"
 }
-# A cell shows the worst of its cases; one that passes says more than one that is not offered or not settled.
+# A cell shows the worst of its cases; one that passes says more than one that is not offered or not
+# settled.
 CELL_RANK = {
     v: rank for rank, v in enumerate(("crash", "hang", "fail", "not_strict", "pass", "unsettled",
                                       "not_offered", "none"))
@@ -22,7 +23,8 @@ CELL_RANK = {
 CASE_VERDICTS = ("pass", "not_strict", "fail", "not_offered", "hang", "crash")
 LEVELS = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY")
 KINDS = ("call", "callback", "state", "wait", "world", "end")
-# What each state of an observed event agrees with in an expected one: a subject that tells less is not another one.
+# What each state of an observed event agrees with in an expected one: a subject that tells less is
+# not another one.
 STATES = {"dead": {"dead"}, "adding": {"adding"}, "active": {"active"}, "deleting": {"deleting"},
           "unused": {"dead", "deleting"}, "in_use": {"adding", "active"},
           "submitted": {"adding", "active"}, "called": {"dead"}, "silent": {"dead", "deleting"}}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Texts for the page: everything that comes from outside passes through here. A part of report.py."""
+"""Texts for the page: everything that comes from outside passes through here. A part of
+report.py."""
 import html
 import re
 import unicodedata
@@ -9,7 +10,8 @@ JOINERS = "\u200c\u200d"  # needed to write some languages
 
 
 def visible(character):
-    """Control characters and those that turn the direction of the line around them are shown by their number."""
+    """Control characters and those that turn the direction of the line around them are shown by
+    their number."""
     if character in "\n\t" or character in JOINERS or unicodedata.category(
             character) not in UNPRINTABLE:
         return character
@@ -28,7 +30,8 @@ def prose(string):
 
 
 def label(string, length):
-    """A name or title, escaped; one without a visible character would leave nothing to see or to press."""
+    """A name or title, escaped; one without a visible character would leave nothing to see or to
+    press."""
     return text(clip(string, length)) if string.strip() else "(blank)"
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Expected against observed: the alignment of both, the table, and the picture. A part of report.py.
+"""Expected against observed: the alignment of both, the table, and the picture. A part of
+report.py.
 
-Rows of the table and columns of the picture are the same thing under the same number. Long traces are shown around the row that
-says what broke, or else around their first difference. What is expected is the run of Etalon's own loop, so a difference from it
-is no failure by itself: only the rows where the judge objected are marked as such.
-"""
+Rows of the table and columns of the picture are the same thing under the same number. Long traces
+are shown around the row that says what broke, or else around their first difference. What is
+expected is the run of Etalon's own loop, so a difference from it is no failure by itself: only the
+rows where the judge objected are marked as such. """
 import difflib
 import re
 
@@ -32,7 +33,7 @@ def duration(us):
     return f"{us} µs"
 
 
-# ---- alignment -----------------------------------------------------------------------------------------------------------
+# ---- alignment -----------------------------------------------------------------------------------
 
 
 ASIDE = re.compile(
@@ -40,7 +41,8 @@ ASIDE = re.compile(
 
 
 def same_words(a, b):
-    """What the reference alone can say (a count, a state, its own time), and the event says elsewhere, makes no difference."""
+    """What the reference alone can say (a count, a state, its own time), and the event says
+    elsewhere, makes no difference."""
     return a == b or ASIDE.sub("", a) == ASIDE.sub("", b)
 
 
@@ -55,7 +57,8 @@ def same(a, b):
 
 
 def objections(result):
-    """Which observed events are those where the judge objected: its own remarks, or else the last thing that was seen."""
+    """Which observed events are those where the judge objected: its own remarks, or else the last
+    thing that was seen."""
     if result["verdict"] in ("pass", "not_offered"):
         return frozenset()
     said = [
@@ -80,8 +83,9 @@ def pair(number, expected, observed, broke):
 
 
 def align(expected, observed, broke=frozenset()):
-    """Rows (number, mark, expected event or None, observed event or None) that hold every event once, in order. The judge's own remarks,
-    among the observed events that are numbered in `broke`, have no counterpart and get rows of their own."""
+    """Rows (number, mark, expected event or None, observed event or None) that hold every event
+    once, in order. The judge's own remarks, among the observed events that are numbered in `broke`,
+    have no counterpart and get rows of their own."""
     remarks = {i for i in broke if observed[i]["kind"] in ("state", "end")}
     whole, observed = observed, [event for i, event in enumerate(observed) if i not in remarks]
     start = 0
@@ -111,7 +115,8 @@ def align(expected, observed, broke=frozenset()):
 
 
 def likeness(event):
-    """Events that are alike in this stand in one row, even if they differ: the call before its result, the beginning of a wait."""
+    """Events that are alike in this stand in one row, even if they differ: the call before its
+    result, the beginning of a wait."""
     if event["kind"] == "wait":
         return event["kind"], event["text"].split(" ")[0]
     return event["kind"], event["completion"], re.sub(r"[0-9]+", "0", event["text"].split(" = ")[0])
@@ -140,7 +145,7 @@ WHERE = {
 }
 REFERENCE = "Expected is what Etalon’s own loop did with this program; the other rows that differ from it (grey) break nothing by that."
 
-# ---- the table -----------------------------------------------------------------------------------------------------------
+# ---- the table -----------------------------------------------------------------------------------
 
 
 def marked(own, other):
@@ -212,7 +217,7 @@ def render_trace(rows, verdict):
             f'<thead><tr>{heads}</tr></thead><tbody>{left_out(before, columns)}{body}{left_out(after, columns)}</tbody></table>')
 
 
-# ---- the picture ---------------------------------------------------------------------------------------------------------
+# ---- the picture ---------------------------------------------------------------------------------
 
 
 LINES = {"dead", "unused", "called", "silent"}  # drawn as a line: nothing is owed
@@ -254,7 +259,8 @@ def segments(columns, side, completion, state):
 
 
 def track(columns, side, completion, state, y, height):
-    """One completion on one side: its states as bars, its callbacks as triangles, other calls on it as dots."""
+    """One completion on one side: its states as bars, its callbacks as triangles, other calls on it
+    as dots."""
     parts = []
     runs, _ = segments(columns, side, completion, state)
     for begin, end, name in runs:

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Breaks the loop on purpose, one fault at a time, and shows which check finds it: the conformance cases, and the fuzzer.
+"""Breaks the loop on purpose, one fault at a time, and shows which check finds it: the conformance
+cases, and the fuzzer.
 
 usage: faults.py [--check] [--seconds N] [NAME...]     N: how long the fuzzer may search for one fault (60)
        faults.py --outside [--short] [NAME...]         by the conformance kit's judge from outside instead, as if it were a stranger's loop
 
-Every fault is a replacement in one file of src/. A fault whose text is no longer there is an error: the list is to be
-kept up to date. Works on copies under build/faults; writes build/report/mutate.json. Exit status 1 when a fault is not
-found. With --outside it writes build/report/outside.json, and fails when a fault is not found that OUTSIDE says to be, or the other way
-round; with --short each is only shown the case that is named there.
-"""
+Every fault is a replacement in one file of src/. A fault whose text is no longer there is an error:
+the list is to be kept up to date. Works on copies under build/faults; writes
+build/report/mutate.json. Exit status 1 when a fault is not found. With --outside it writes
+build/report/outside.json, and fails when a fault is not found that OUTSIDE says to be, or the other
+way round; with --short each is only shown the case that is named there. """
 import argparse
 import json
 import os
@@ -182,7 +183,8 @@ def conclude(report, rows, survived):
 
 
 def failing_cases():
-    """The names of the cases that fail, on either kernel; a crash or a hang is a failure of the case that it happened in."""
+    """The names of the cases that fail, on either kernel; a crash or a hang is a failure of the
+    case that it happened in."""
     failed = set()
     for case in sorted((WORK / "spec/cases").glob("*.trace")):
         for world in ["simulated", "real"]:
@@ -236,7 +238,8 @@ def failing_outside(adapter, cases, randoms):
 
 
 def outside(chosen, short):
-    """Etalon's adapter with each fault and no assertions, before the judge that sees what a caller sees."""
+    """Etalon's adapter with each fault and no assertions, before the judge that sees what a caller
+    sees."""
     work = ROOT / "build/faults-outside"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)

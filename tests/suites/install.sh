@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Installs into a directory under build/, compiles a program against what is there, and uninstalls. Prints TAP.
+# Installs into a directory under build/, compiles a program against what is there, and uninstalls.
+# Prints TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 root=$PWD/build/test/install-$$

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks `etalon judge` itself: every case, recorded from the loop, must be judged lawful, whatever part of it was
-observed; what is corrupted on purpose must be found, with the clause that is broken; input that is bad must be refused with its
-line. Prints the test-anything protocol. Called by tests/run.
+"""Checks `etalon judge` itself: every case, recorded from the loop, must be judged lawful, whatever
+part of it was observed; what is corrupted on purpose must be found, with the clause that is broken;
+input that is bad must be refused with its line. Prints the test-anything protocol. Called by
+tests/run.
 
     tests/suites/judge.py ETALON CHECKED RECORD [CASE...]
 
@@ -91,7 +92,7 @@ def check_cases(recordings):
                 f"{seen} cases are lawful, observed: {observed}", "\n".join(wrong) or said[-500:])
 
 
-# ---- corruption: a recording of a program that does everything, each fault at every place where it can be made ----
+# ---- corruption: a recording of a program that does everything, each fault at every place where it can be made -
 
 def parse(text):
     return [json.loads(line) for line in text.splitlines()]
@@ -412,7 +413,8 @@ def check_unseen():
         status, out, err = judge(lines(*events, observes=observes or ("time", "states")))
         good = status == 0 if clause is None else status == 1 and f": {clause}: " in out
         verdict(good, f"{clause or 'lawful'}: {name}", out + err)
-    # The dead that a cancel is about to look at keep their places when places are short: else the target would be another one.
+    # The dead that a cancel is about to look at keep their places when places are short: else the
+    # target would be another one.
     many = [call("add", c, op="timer", delay_ms=1000) for c in range(20, 40)]
     status, out, err = judge(
         lines(call("cancel", 1, by=2), *many, *tick(*back(2, "-ENOENT"), active=len(many))))
@@ -438,7 +440,8 @@ def check_options(folder):
     status, out, err = judge(lines(*stop), "--json", os.path.join(folder, "nowhere",
                                                                   "verdict.json"))
     verdict(status == 2 and "nowhere" in err, "a folder that is not there", out + err)
-    # Two timers have expired; the first one's callback stops the loop, and the second one's does not come: ET-STOP-3 is a SHOULD.
+    # Two timers have expired; the first one's callback stops the loop, and the second one's does
+    # not come: ET-STOP-3 is a SHOULD.
     timer = {"call": "add", "op": "timer", "delay_ms": 1, "returns": 0, "now": 0}
     lazy = [{**timer, "c": 1}, {**timer, "c": 2}, {"call": "tick", "callbacks": 1, "now": 0},
             {"callback": 1, "result": 0, "now": 5}, {"call": "stop", "now": 5},

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Feeds bad input to the command-line tool: it must say in one line what is wrong, with the line number where there is
-# one, exit with status 2 and leave nothing behind; a fuzz input is always a program. Prints the test-anything protocol.
+# Feeds bad input to the command-line tool: it must say in one line what is wrong, with the line
+# number where there is one, exit with status 2 and leave nothing behind; a fuzz input is always a
+# program. Prints the test-anything protocol.
 #
 #   tests/suites/malformed.sh ETALON
 set -u
@@ -19,7 +20,8 @@ check() { # check NAME COMMAND…: the rest of the line decides
     if "$@"; then echo "ok $number - $name"; else echo "not ok $number - $name"; fi
 }
 
-# refused PATTERN ARGUMENTS…: status 2, one line on standard error that matches, nothing on standard output
+# refused PATTERN ARGUMENTS…: status 2, one line on standard error that matches, nothing on standard
+# output
 refused() {
     local pattern=$1 status
     shift
@@ -30,7 +32,8 @@ refused() {
     return 1
 }
 
-# survives FILE…: every one is a program or is refused with a line number; a signal or a sanitizer is neither
+# survives FILE…: every one is a program or is refused with a line number; a signal or a sanitizer
+# is neither
 survives() {
     local file status
     for file in "$@"; do
@@ -78,7 +81,8 @@ piped() {
     wait $!
     [ -p pipe ] && [ -s out ] && rm pipe
 }
-# linked COMMAND…: what it writes to the symbolic link `link` is in the file there, which keeps its mode; no other file is made
+# linked COMMAND…: what it writes to the symbolic link `link` is in the file there, which keeps its
+# mode; no other file is made
 linked() {
     rm -rf links && mkdir links && echo old >links/file && chmod 640 links/file && ln -s file links/link || return 1
     "$etalon" "$@" >/dev/null 2>&1
@@ -134,7 +138,8 @@ for file in "$cases"/socket-life.trace "$cases"/reset-dropped.trace; do
         { head -c "$at" "$file"; printf '\377'; tail -c +$((at + 2)) "$file"; } >"cut/$(basename "$file" .trace)-$at-odd.trace"
     done
 done
-# A trace that is cut in its observations is still one, which the run then does not satisfy: status 1 is right there.
+# A trace that is cut in its observations is still one, which the run then does not satisfy: status
+# 1 is right there.
 survives_or_differs() {
     local file status
     for file in "$@"; do

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks the manual pages and the shells' completions against the header and the tool. Prints the test-anything protocol.
+"""Checks the manual pages and the shells' completions against the header and the tool. Prints the
+test-anything protocol.
 
 usage: manual.py ETALON     called by `make test`
 
-Every function of src/etalon.h is on a page, with its very prototype; every command and option of `etalon --help`, and every one
-that the tool's sources know, is in etalon(1) and in both completions, and nothing else is; pages name only clauses that exist;
-mandoc and groff have no warnings.
-"""
+Every function of src/etalon.h is on a page, with its very prototype; every command and option of
+`etalon --help`, and every one that the tool's sources know, is in etalon(1) and in both
+completions, and nothing else is; pages name only clauses that exist; mandoc and groff have no
+warnings. """
 import pathlib
 import re
 import shutil

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Breaks what crosses threads on purpose, one fault at a time, and shows which checks find it: the conformance cases on the simulated kernel
-(cases), the conformance kit on Etalon's adapter (kit), the unit tests of the pool (unit), the stress test (stress), left alone (alone), under
+"""Breaks what crosses threads on purpose, one fault at a time, and shows which checks find it: the
+conformance cases on the simulated kernel (cases), the conformance kit on Etalon's adapter (kit),
+the unit tests of the pool (unit), the stress test (stress), left alone (alone), under
 AddressSanitizer (asan) and under ThreadSanitizer (tsan).
 
 usage: faults.py [--check] [NAME...]     --check: only that every fault still has its text. Called by `make thread-faults`.
 
-Works on a copy under build/thread-faults; writes build/report/thread-faults.json. Exit status 1 when a fault is found by nothing, or a check
-finds something where there is no fault.
-"""
+Works on a copy under build/thread-faults; writes build/report/thread-faults.json. Exit status 1
+when a fault is found by nothing, or a check finds something where there is no fault. """
 import argparse
 import importlib.util
 import os
@@ -152,7 +152,8 @@ def failing_case():
 
 
 def fails_as_a_subject():
-    """Judged by its interface alone, by the tool that holds the sound loop, with the threads of the faulty one."""
+    """Judged by its interface alone, by the tool that holds the sound loop, with the threads of the
+    faulty one."""
     subject = WORK / "build/etalon.so"
     subprocess.run(["tests/kit/build.sh", "tests/kit/adapters/etalon.c",
                     str(subject)], cwd=WORK, check=True, env={**os.environ, "WERROR": ""})

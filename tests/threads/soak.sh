@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The threads' stress test for SECONDS: a third of it under AddressSanitizer (which also looks for leaks), a third at full speed, and a third
-# with nothing but the pool to wake the loops, where a wake-up that is lost stops everything. Called by `make soak`. usage: soak.sh SECONDS
+# The threads' stress test for SECONDS: a third of it under AddressSanitizer (which also looks for
+# leaks), a third at full speed, and a third with nothing but the pool to wake the loops, where a
+# wake-up that is lost stops everything. Called by `make soak`. usage: soak.sh SECONDS
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=$1

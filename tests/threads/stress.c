@@ -464,9 +464,7 @@ static int report(unsigned before, uint64_t seconds) {
     CHECK(descriptors_open() == before, "%u descriptors at the beginning, %u at the end", before,
           descriptors_open());
     printf("stress: %llu operations in %llu s: %llu delivered (%llu by pool threads), %llu "
-           "cancelled, %llu deleted, "
-           "%llu dropped "
-           "by %llu deinits of loops, "
+           "cancelled, %llu deleted, %llu dropped by %llu deinits of loops, "
            "%llu times refused while lingering; nothing lost, nothing twice\n",
            (unsigned long long)all.submitted, (unsigned long long)seconds,
            (unsigned long long)all.delivered, (unsigned long long)all.handed_over,

@@ -468,8 +468,7 @@ static void usage(FILE *out) {
         "clause\n"
         "  check-cases  run traces against their observations; prints the test-anything protocol\n"
         "  record       print the trace with the observations of this run; with --events, or into "
-        "a file .ndjson, "
-        "each event\n"
+        "a file .ndjson, each event\n"
         "  judge        check a recording of any loop, - for standard input, against the law, "
         "clause by clause\n"
         "  decode       print a fuzz input as a trace\n"
@@ -483,11 +482,9 @@ static void usage(FILE *out) {
         "failing\n"
         "\n"
         "  replay --fail N:ERRNO[:same|:on] lets the N-th such call fail (same: and all later ones "
-        "of its name; on: "
-        "and all\n"
+        "of its name; on: and all\n"
         "  later ones). torture --sample N makes one run in N, --seed S others; --expect FILE "
-        "holds the errors that "
-        "were\n"
+        "holds the errors that were\n"
         "  met against a list, --report FOLDER writes errors.md and torture.json.\n"
         "\n"
         "Exit status: 0 no difference, 1 a difference, 2 bad input or arguments.\n",
@@ -558,8 +555,7 @@ static int for_each_file(const char *command, char **files, int count,
         (options->output != NULL || options->world != &world_simulated ||
          (options->torture.expected != NULL && options->torture.sample > 1))) {
         complain("torture runs on the simulated kernel, writes to --report, and holds errors "
-                 "against a list only "
-                 "without --sample");
+                 "against a list only without --sample");
         return BAD_INPUT;
     }
     if (options->fail.point != 0 &&

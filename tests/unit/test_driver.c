@@ -730,13 +730,11 @@ static const struct lie lies[] = {
      NULL, TIMER, 1, NULL, shuts_down},
     {"a registration is removed",
      "body 1\n timer c1 5ms\n main\n open d0 stream\n submit c0 recv d0 8 do b1\n tick 0\n submit "
-     "c2 noop do b1\n run "
-     "once\n run once\n",
+     "c2 noop do b1\n run once\n run once\n",
      "ET-REGISTER-1", "not at all", TIMER, 1, NULL, unregisters},
     {"a registration is made twice",
      "body 1\n timer c1 5ms\n main\n open d0 stream\n submit c0 recv d0 8 do b1\n tick 0\n submit "
-     "c2 noop do b1\n run "
-     "once\n run once\n",
+     "c2 noop do b1\n run once\n run once\n",
      "ET-REGISTER-2", NULL, TIMER, 1, NULL, registers_twice},
     {"a wait ends for nothing",
      "body world\n notify d0\n main\n timer c0 5ms do b1\n tick 0\n run once\n", "ET-WAKE-2", NULL,

@@ -239,11 +239,9 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "glib",
     .notes = "A completion is a GSource of default priority, a timeout or a Unix descriptor; "
-             "rearming is "
-             "G_SOURCE_CONTINUE. run is one "
+             "rearming is G_SOURCE_CONTINUE. run is one "
              "g_main_context_iteration, which blocks for ONCE. An async is a source of its own "
-             "kind, whose ready time "
-             "is set.",
+             "kind, whose ready time is set.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM |
               ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_WAKEUP |
               ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_POLL |

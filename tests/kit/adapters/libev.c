@@ -281,12 +281,9 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "libev",
     .notes = "A completion is an ev_timer that does not repeat, or an ev_io that is stopped when "
-             "it is called. A reset "
-             "stops "
+             "it is called. A reset stops "
              "the timer and starts it again. A wake-up is an ev_async without a reference, an "
-             "async one that has a "
-             "reference while a "
-             "completion waits on it.",
+             "async one that has a reference while a completion waits on it.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
               ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |
               ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW |

@@ -187,8 +187,7 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "libevent",
     .notes = "A completion is an event without EV_PERSIST. A reset is event_add of the pending "
-             "event. A wake-up is "
-             "event_active "
+             "event. A wake-up is event_active "
              "of an event that is never added. stop is event_base_loopexit without a delay.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
               ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |

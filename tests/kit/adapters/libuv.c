@@ -284,8 +284,7 @@ static const struct etalon_subject_difference differences[] = {
     {"ET-RUN-2/ended", "UV_RUN_ONCE polls for i/o once, without blocking while a handle is "
                        "closing: uv_run(), design overview"},
     {"ET-WAKE-1", "calls of uv_async_send coalesce until the callback is called, which may still "
-                  "be in the same pass: "
-                  "uv_async_send()"},
+                  "be in the same pass: uv_async_send()"},
     {NULL, NULL},
 };
 
@@ -294,8 +293,7 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "libuv",
     .notes = "A completion is a uv_timer_t without repeat, or a uv_poll_t that its callback stops. "
-             "delete is stop and "
-             "close, wakeup a uv_async_t "
+             "delete is stop and close, wakeup a uv_async_t "
              "without a reference, run uv_run. An async is a uv_async_t, with a reference while a "
              "completion waits on it.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |

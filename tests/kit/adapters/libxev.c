@@ -168,8 +168,7 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "libxev",
     .notes = "The timers of the C interface; a reset with its own completion, a cancel that calls "
-             "back, XEV_REARM. Any "
-             "error of a timer "
+             "back, XEV_REARM. Any error of a timer "
              "is -ECANCELED, any of a cancel -ENOENT. Only a build that waits through the C "
              "library (epoll) can be judged.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL |

@@ -184,8 +184,7 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "sd-event",
     .notes = "A completion is a one-shot event source: a timer of CLOCK_MONOTONIC with an accuracy "
-             "of 1 us, or an I/O "
-             "source. run is one "
+             "of 1 us, or an I/O source. run is one "
              "sd_event_run, which dispatches one event. stop is sd_event_exit.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
               ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_STOP |

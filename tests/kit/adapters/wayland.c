@@ -141,8 +141,7 @@ static const struct etalon_subject_difference differences[] = {
     {"ET-RESET-3/zero", "0 disarms: wl_event_source_timer_update()"},
     {"ET-RESET-3/long", "a delay is an int of milliseconds: wl_event_source_timer_update()"},
     {"ET-EVENT-5", "each source waits on a duplicate of the descriptor, so that each has reports "
-                   "of its own, whose order is "
-                   "free: wl_event_loop_add_fd()"},
+                   "of its own, whose order is free: wl_event_loop_add_fd()"},
     {"ET-WAIT-5",
      "a dispatch returns -1 for an error of polling, and EINTR is one: wl_event_loop_dispatch()"},
     {"ET-WAIT-1/idle", "a dispatch with the timeout -1 blocks indefinitely, also when there is no "
@@ -155,8 +154,7 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "wayland",
     .notes = "A completion is a wl_event_source: a timer that is kept and set anew, or a "
-             "descriptor that is removed "
-             "when it is called. "
+             "descriptor that is removed when it is called. "
              "run is one wl_event_loop_dispatch. There are no timers of 0 ms.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
               ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_DEINIT |

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds the example of ADAPTERS.md and checks it against the law: all that it offers passes; the same loop with a defect on purpose is found
-# out, by the clause, and one that touches freed memory by AddressSanitizer and by Valgrind, as that page says. Called by `make conform-example`
-# and tests/run. Prints the test-anything protocol.
+# Builds the example of ADAPTERS.md and checks it against the law: all that it offers passes; the
+# same loop with a defect on purpose is found out, by the clause, and one that touches freed memory
+# by AddressSanitizer and by Valgrind, as that page says. Called by `make conform-example` and
+# tests/run. Prints the test-anything protocol.
 cd "$(dirname "$0")/../../.." || exit 2
 etalon=${1:-build/default/etalon}
 work=build/test/example-subject

@@ -4,7 +4,8 @@
 #
 #   tests/suites/kit/faults.sh [ETALON]        (build/default/etalon)
 #
-# Builds faults/bad_subject.c once for each fault and looks at verdicts, clauses and exit status. Prints the test-anything protocol.
+# Builds kit/bad_subject.c once for each fault and looks at verdicts, clauses and exit status.
+# Prints the test-anything protocol.
 cd "$(dirname "$0")/../../.." || exit 2
 etalon=${1:-build/default/etalon}
 work=build/test/faults
@@ -27,7 +28,8 @@ build() {
         tests/suites/kit/bad_subject.c -o "$work/$1${difference:+-documented}.so"
 }
 
-# judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches. One FILE.trace of faults/ can be the case.
+# judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches. One
+# FILE.trace of kit/ can be the case.
 judged() {
     local fault=$1 status=$2 pattern=$3 cases=() output got
     shift 3
@@ -148,7 +150,8 @@ judged CLOSES_FAIL 1 'ET-OP-1/error: the close c1 ends with -EIO' close-and-reus
 judged CLOSES_DO_NOTHING 1 'ET-OP-1/end: the close c1 ends with 0, but descriptor [0-9]+ is open' close-and-reuse
 judged NEVER_CANCELS 1 'ET-CANCEL-4: .* -EALREADY, which is for what a pool' cancel-completed
 
-# Lawful loops that wait or read in other ways: by pselect, by an absolute clock_nanosleep, by threads of their own.
+# Lawful loops that wait or read in other ways: by pselect, by an absolute clock_nanosleep, by
+# threads of their own.
 judged WAITS_BY_PSELECT 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted wakeup-in-the-wait poll-readable interrupted-waits
 judged WAITS_BY_CLOCK_NANOSLEEP 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted timer-not-early
 for jobs in 1 8; do
@@ -182,14 +185,16 @@ judged WAITS_AGAIN 1 'ET-WAIT-1/enough' far-timers
 judged READS_HALF_A_COUNTER 1 'ET-ASYNC-1: the wait c0 ends with 4' async-coalesce
 judged FAILS_ASYNC_INIT 1 "ET-ASYNC-5: 'open d0 async' returned -ENOMEM" async-busy
 
-# An adapter from before there were pools and asyncs, whatever its bits say; one that is no adapter at all.
+# An adapter from before there were pools and asyncs, whatever its bits say; one that is no adapter
+# at all.
 judged OLDER 0 'bad/async-ends-the-wait # .* not offered: needs async' async-ends-the-wait timer-zero
 judged OLDER 0 '^ok .*bad/timer-zero$' timer-zero
 judged OLDER 0 'bad/pool-round-trip # .* not offered: needs .*pool' pool-round-trip timer-zero
 judged TOO_SHORT 2 'says that its struct etalon_subject has [0-9]+ bytes, expected at least' timer-zero
 judged NO_ASYNC_WAIT 2 "needs the function 'async_wait', which is null" timer-zero
 
-# Etalon's own adapter, of a loop whose threads or asyncs are broken. What is replaced has to be there.
+# Etalon's own adapter, of a loop whose threads or asyncs are broken. What is replaced has to be
+# there.
 broken() { # broken NAME FILE TEXT BY PATTERN CASE: TEXT and BY are one line each, of src/FILE
     local name=$1 file=$2 text=$3 by=$4 pattern=$5 case=$6 output status
     rm -rf "$work/broken" && mkdir -p "$work/broken/tests/kit" || exit 2
@@ -226,7 +231,8 @@ broken 'a wait reads half a counter' async.c 'c->read.length = sizeof c->interna
 broken 'a notification is not counted' async.c 'uint64_t one = 1;' 'uint64_t one = 0;' 'ET-ASYNC-2' async-ends-the-wait
 broken 'a deinitialised async takes calls' async.c '? 0 : -EINVAL;' '? 0 : 0;' 'ET-ASYNC-[25]: the call returned 0, expected -EINVAL' async-deinit
 
-# Compiled with _FORTIFY_SOURCE, as far as it knows the size of a buffer: the strict judge has to see those reads.
+# Compiled with _FORTIFY_SOURCE, as far as it knows the size of a buffer: the strict judge has to
+# see those reads.
 cat >"$work/fortified.h" <<'END'
 #include <unistd.h>
 #include <sys/socket.h>
@@ -283,7 +289,8 @@ again=$("$etalon" check --cases "$work/again.trace" "$work/EARLY.so")
 [ $? -eq 1 ] && grep -q '^not ok 1 - bad/again: fail' <<<"$again" && grep -q 'ET-EXPIRE-4' <<<"$again"
 report 'a printed program is a trace, and one trace can be the cases' $? "$again"
 
-# The sentence beside a shrunk program is the one of its run; a documented failure of a random program is counted.
+# The sentence beside a shrunk program is the one of its run; a documented failure of a random
+# program is counted.
 output=$(build LATE && "$etalon" check --case timers-sorted "$work/LATE.so")
 grep -A 20 'the shortest program found that shows it, in which the loop waits beyond the deadline of c' <<<"$output" | grep -q '^#     etalon-trace 1'
 report 'the shortest program has its own sentence' $? "$output"
@@ -342,7 +349,8 @@ report 'a page without python3' $? "$output"
     grep -q '</html>' "$work/page.html" && grep -q '^ok 1 - bad/timer-zero$' "$work/page.tap"
 report 'a page and the test-anything protocol beside a matrix' $?
 
-# What a subject or the name of a case says cannot become another line of the results, or another result.
+# What a subject or the name of a case says cannot become another line of the results, or another
+# result.
 sed 's/^ETALON_SUBJECT = {/static const char *version(void) { return "1\\nnot ok 9 - v\\033[2J\\xc2\\x9b" "1m"; }\n&\n    .version = version,/; s/"its manual says so"/"why\\nnot ok 9 - w\\033[2J"/' \
     tests/suites/kit/bad_subject.c >"$work/forges.c" &&
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/kit -DFAULT=NEVER -DDIFFERENCE='"ET-EXPIRE-1/returns"' \
@@ -362,7 +370,8 @@ output=$(forged --gate bad)
 [ $? -eq 1 ] && grep -q '^not ok 1 - bad/timer-deletes-expired-timer: not_strict' <<<"$output"
 report '--gate tells what it counts' $? "$output"
 
-# What is no regular file stays what it is. `outputs` is a folder of its own; nothing here is a device of the system.
+# What is no regular file stays what it is. `outputs` is a folder of its own; nothing here is a
+# device of the system.
 check_quietly() { timeout 60 "$etalon" check --matrix --case timer-zero "$@" "$work/NONE.so" 2>&1; }
 for option in json html tap summary; do
     rm -rf "$work/outputs" && mkdir "$work/outputs" && mkfifo "$work/outputs/pipe" && echo old >"$work/outputs/file" &&
@@ -384,7 +393,8 @@ report 'one file for two outputs' $? "$output"
 output=$(check_quietly --html "$work/outputs/link" --json "$work/outputs/file")
 [ $? -eq 2 ] && grep -q -- '--html .*: the same file as that of --json' <<<"$output"
 report 'one file for two outputs, by a symbolic link' $? "$output"
-# A device that is always full, made here as only root can: the outputs after it are written all the same.
+# A device that is always full, made here as only root can: the outputs after it are written all the
+# same.
 if mknod "$work/outputs/full" c 1 7 2>/dev/null; then
     output=$(check_quietly --json "$work/outputs/full" --tap "$work/outputs/tap" --html "$work/outputs/page")
     [ $? -eq 2 ] && [ -c "$work/outputs/full" ] && [ -s "$work/outputs/tap" ] && [ -s "$work/outputs/page" ] &&
@@ -412,14 +422,16 @@ assert bad["clause"] == "ET-STATE-3" and bad["program"] and bad["expected"] and 
 END
 report 'the JSON files agree with each other' $?
 
-# Two subjects that fail by random programs of the same number: each program is another one, and the page takes both.
+# Two subjects that fail by random programs of the same number: each program is another one, and the
+# page takes both.
 build EARLY && sed 's/"bad"/"worse"/' tests/suites/kit/bad_subject.c >"$work/worse.c" &&
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/kit -DFAULT=EARLY "$work/worse.c" -o "$work/worse.so"
 output=$("$etalon" check --matrix --case nothing-to-do --random 40 --html "$work/both.html" "$work/EARLY.so" "$work/worse.so" 2>&1)
 [ $? -eq 1 ] && grep -q '</html>' "$work/both.html"
 report 'a page of random programs for two subjects' $? "$output"
 
-# The events say what the subject has said of its states: the four of Etalon, two of the loop here, and none of one that tells nothing.
+# The events say what the subject has said of its states: the four of Etalon, two of the loop here,
+# and none of one that tells nothing.
 sed 's/ETALON_OFFERS_IN_USE |//; s/"bad"/"mute"/' tests/suites/kit/bad_subject.c >"$work/mute.c" &&
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/kit "$work/mute.c" -o "$work/mute.so" &&
     "$etalon" check --case timer-deletes-expired-timer --json "$work/states.json" "$work/NONE.so" "$work/mute.so" build/subjects/etalon.so >/dev/null

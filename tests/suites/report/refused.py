@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Gives report.py inputs and arguments that it must refuse: status 2, one line that says what, and an output that stays as it was.
+"""Gives report.py inputs and arguments that it must refuse: status 2, one line that says what, and
+an output that stays as it was.
 
 usage: refused.py GOOD.json FOLDER     called by report.test.mjs; prints the problems and "N inputs"
 """

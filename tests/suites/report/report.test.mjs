@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Opens the page that report.py makes in a real Chromium: every cell, at the widths of a phone and of a desk, in light and dark, with and
-// without JavaScript. Prints the test-anything protocol. Called by `make test-report`, which makes the pages and installs playwright-core.
+// Opens the page that report.py makes in a real Chromium: every cell, at the widths of a phone and
+// of a desk, in light and dark, with and without JavaScript. Prints the
+// test-anything protocol. Called by `make test-report`, which makes the pages and installs
+// playwright-core.
 //
 //   node report.test.mjs FOLDER      FOLDER has large.json, medium.json and hostile.json, and gets the pages and screenshots
 import { spawnSync } from "node:child_process";
@@ -32,7 +34,7 @@ const python = (...args) => spawnSync(process.env.PYTHON ?? "python3", args, { e
 const make = (input, output) => python(path.join(here, "../../kit/report.py"), input, output);
 const page_of = (name) => pathToFileURL(path.join(folder, `${name}.html`)).href;
 
-// ---- what is looked at in the page (these functions run there) ---------------------------------------------------------------
+// ---- what is looked at in the page (these functions run there) ----------------------------------
 
 // The elements that stick out of the page and cannot be scrolled to.
 const overflowing = (root) => {
@@ -124,7 +126,7 @@ const contrast = (least) => {
   return [...worst].map(([key, ratio]) => `${key}: ${ratio.toFixed(2)}`);
 };
 
-// ---- the tests -----------------------------------------------------------------------------------------------------------
+// ---- the tests ----------------------------------------------------------------------------------
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
 
@@ -141,7 +143,8 @@ const open = async (url, size, colorScheme, javaScriptEnabled = true) => {
 const shot = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`) });
 const cells = (page) => page.evaluate(() => [...new Set([...document.querySelectorAll("main td.v a")].map((a) => a.getAttribute("href")))]);
 
-// openAll and its like are evaluated by the driver, which the page's policy against foreign scripts does not concern; eval inside would be.
+// openAll and its like are evaluated by the driver, which the page's policy against foreign scripts
+// does not concern; eval inside would be.
 const openCells = async (page, hrefs) => {
   const body = `async (hrefs) => { const overflowing = ${overflowing}; const openAll = ${openAll.toString().replace("const overflowing = eval(overflowingText);", "")};
     return openAll([hrefs]); }`;
@@ -199,8 +202,9 @@ const use = async () => { // by mouse and by keyboard
   await page.context().close();
 };
 
-// The page of somebody who has one loop: a failure, a difference that the loop documents and after which the run goes on, and a clause
-// that nothing could judge, as its only case failed by another one.
+// The page of somebody who has one loop: a failure, a difference that the loop documents and after
+// which the run goes on, and a clause that nothing could judge, as its only case failed by another
+// one.
 const alone = async () => {
   const data = JSON.parse(fs.readFileSync(path.join(folder, "medium.json"), "utf8"));
   const event = (at_us, kind, text, completion = null, state = null) => ({ at_us, kind, completion, text, state });
