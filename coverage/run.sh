@@ -46,7 +46,8 @@ run 'malformed input' tests/suites/malformed.sh "$build/etalon"
 
 # exclusion KIND: the expressions of coverage/exclusions.txt as one.
 exclusion() {
-    awk -F'\t' -v kind="$1" '!/^#/ && $1 == kind { printf "%s%s", n++ ? "|" : "", $2 }' coverage/exclusions.txt
+    awk -F'\t' -v kind="$1" '!/^#/ && $1 == kind { printf "%s%s", n++ ? "|" : "", $2 }' \
+        coverage/exclusions.txt
 }
 while IFS=$'\t' read -r kind expression reason; do
     case $kind in
@@ -57,7 +58,8 @@ while IFS=$'\t' read -r kind expression reason; do
         exit 1
         ;;
     esac
-    if test -z "$reason" || ! grep -qE "$expression" src/*.[ch] model/*.[ch] fuzz/driver/lockstep.[ch]; then
+    if test -z "$reason" || ! grep -qE "$expression" src/*.[ch] model/*.[ch] \
+        fuzz/driver/lockstep.[ch]; then
         echo "coverage: exclusions.txt: '$expression' has no reason, or matches nothing" >&2
         exit 1
     fi
@@ -65,13 +67,17 @@ done <coverage/exclusions.txt
 
 lines=$(exclusion line)
 branches=$(exclusion branch)
-if ! lcov -q --capture --directory "$build/src" --directory "$build/model" --directory "$build/fuzz/driver" \
+if ! lcov -q --capture --directory "$build/src" --directory "$build/model" \
+    --directory "$build/fuzz/driver" \
     --base-directory . --no-external \
     --rc lcov_branch_coverage=1 --rc lcov_excl_line="LCOV_EXCL_LINE${lines:+|$lines}" \
-    --rc lcov_excl_br_line="LCOV_EXCL_BR_LINE${branches:+|$branches}" --output-file "$work/all.info" >"$work/log" 2>&1 ||
-    ! lcov -q --rc lcov_branch_coverage=1 --extract "$work/all.info" "$PWD/src/*" "$PWD/model/*" "$PWD/fuzz/driver/lockstep.c" \
+    --rc lcov_excl_br_line="LCOV_EXCL_BR_LINE${branches:+|$branches}" \
+    --output-file "$work/all.info" >"$work/log" 2>&1 ||
+    ! lcov -q --rc lcov_branch_coverage=1 --extract "$work/all.info" "$PWD/src/*" "$PWD/model/*" \
+    "$PWD/fuzz/driver/lockstep.c" \
         --output-file "$work/coverage.info" >>"$work/log" 2>&1 ||
-    ! genhtml -q --branch-coverage --title Etalon --prefix "$PWD" --output-directory "$work" "$work/coverage.info" \
+    ! genhtml -q --branch-coverage --title Etalon --prefix "$PWD" --output-directory "$work" \
+    "$work/coverage.info" \
         >>"$work/log" 2>&1; then
     cat "$work/log" >&2
     echo 'coverage: lcov failed' >&2
@@ -84,13 +90,17 @@ totals() {
         $1 == "SF" { here = index($2, root) == 1 && substr($2, length(root) + 1) ~ files }
         here && /^LF:/ { lines += $2 } here && /^LH:/ { lines_hit += $2 }
         here && /^BRF:/ { branches += $2 } here && /^BRH:/ { branches_hit += $2 }
-        END { printf "%.2f %.2f\n", lines ? 100 * lines_hit / lines : 0, branches ? 100 * branches_hit / branches : 0 }
+        END {
+            printf "%.2f %.2f\n", lines ? 100 * lines_hit / lines : 0,
+                branches ? 100 * branches_hit / branches : 0
+        }
     ' "$work/coverage.info"
 }
 read -r src_lines src_branches <<<"$(totals src/)"
 read -r model_lines model_branches <<<"$(totals "model/|fuzz/driver/lockstep[.]c$")"
 
-printf '{"src": {"lines": %s, "branches": %s, "mcdc": null}, "model": {"lines": %s, "branches": %s, "mcdc": null}}\n' \
+totals='{"lines": %s, "branches": %s, "mcdc": null}'
+printf "{\"src\": $totals, \"model\": $totals}\n" \
     "$src_lines" "$src_branches" "$model_lines" "$model_branches" >build/report/coverage.json
 printf 'coverage: src/   %6s %% of lines, %6s %% of branches\n' "$src_lines" "$src_branches"
 printf 'coverage: model/ %6s %% of lines, %6s %% of branches\n' "$model_lines" "$model_branches"

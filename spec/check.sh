@@ -21,7 +21,8 @@ report() { # report NAME FILE: an empty file is success, otherwise its lines say
 
 sed -n 's/^- \*\*\(ET-[A-Z]*-[0-9]*\)\*\* .*/\1/p' spec/etalon.md > "$work/listed"
 sort -u "$work/listed" > "$work/clauses"
-[ "$(wc -l < "$work/clauses")" -ge 80 ] || echo "only $(wc -l < "$work/clauses") clauses were found" > "$work/few"
+[ "$(wc -l < "$work/clauses")" -ge 80 ] ||
+    echo "only $(wc -l < "$work/clauses") clauses were found" > "$work/few"
 report "the clauses of etalon.md can be read" "$work/few"
 sort "$work/listed" | uniq -d > "$work/double"
 report "no clause number is used twice" "$work/double"
@@ -39,7 +40,8 @@ comm -23 "$work/clauses" "$work/model" > "$work/no-rule"
 report "every clause has a rule in model/" "$work/no-rule"
 comm -23 "$work/clauses" "$work/cases" > "$work/no-case"
 report "every clause has a case in spec/cases/" "$work/no-case"
-cited model/*.[ch] src/*.[ch] spec/cases/*.trace spec/*.md spec/lifecycle.def fuzz/*/*.[ch] tests/tool/*.c tests/unit/*.c README.md |
+cited model/*.[ch] src/*.[ch] spec/cases/*.trace spec/*.md spec/lifecycle.def fuzz/*/*.[ch] \
+    tests/tool/*.c tests/unit/*.c README.md |
     comm -13 "$work/clauses" - > "$work/unknown"
 report "every clause that is cited exists" "$work/unknown"
 

@@ -4,7 +4,8 @@
 # there. `make all` needs none of them. Called by `make setup`.
 set -eu
 
-packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin libjansson-dev'
+packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev'
+packages="$packages valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin libjansson-dev"
 # The loops that the conformance kit is tried on.
 packages="$packages libuv1-dev libev-dev libevent-dev libglib2.0-dev libsystemd-dev libwayland-dev"
 
@@ -33,7 +34,8 @@ echo "setup: installing$missing"
 as_root=
 if test "$(id -u)" != 0; then
     if ! command -v sudo >/dev/null; then
-        echo "setup: neither root nor sudo here; as root: apt-get install --no-install-recommends$missing" >&2
+        echo "setup: neither root nor sudo here; as root:" \
+            "apt-get install --no-install-recommends$missing" >&2
         exit 1
     fi
     as_root='sudo'
@@ -42,7 +44,8 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086 # both are lists of words
 if ! { $as_root apt-get -q update &&
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends $missing; } \
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y install \
+    --no-install-recommends $missing; } \
     >"$log" 2>&1 </dev/null; then
     cat "$log" >&2
     echo "setup: apt-get failed" >&2

@@ -33,7 +33,8 @@ depth_max=4000000
 
 defines=$(sed -n "s/^$scope: *//p" "$source/explore.scopes")
 if test -z "$defines"; then
-    echo "explore: no scope is called '$scope'; there are: $(sed -n 's/^\([a-z-]*\):.*/\1/p' "$source/explore.scopes" | tr '\n' ' ')" >&2
+    names=$(sed -n 's/^\([a-z-]*\):.*/\1/p' "$source/explore.scopes" | tr '\n' ' ')
+    echo "explore: no scope is called '$scope'; there are: $names" >&2
     exit 2
 fi
 case $swarm in
@@ -48,7 +49,8 @@ for change in ${words[@]+"${words[@]}"}; do
     if ! [[ $change =~ ^-D([A-Z_]+)(=[A-Za-z0-9_,+|()-]+)?$ ]]; then
         echo "explore: EXPLORE_DEFINES: '$change' is not of the form -DNAME=VALUE" >&2
         exit 2
-    elif ! grep -q "^#ifndef ${BASH_REMATCH[1]}\\( \|$\\)" "$source/explore.h" || test "${BASH_REMATCH[1]}" = ETALON_EXPLORE_H; then
+    elif ! grep -q "^#ifndef ${BASH_REMATCH[1]}\\( \|$\\)" "$source/explore.h" ||
+        test "${BASH_REMATCH[1]}" = ETALON_EXPLORE_H; then
         echo "explore: EXPLORE_DEFINES: model/spin/explore.h has no option '${BASH_REMATCH[1]}'" >&2
         exit 2
     fi
@@ -58,7 +60,8 @@ changes=${words[*]}
 title="scope '$scope'${changes:+ with $changes}"
 # shellcheck disable=SC2086
 limit=$(gcc -E -P $defines -include "$source/explore.h" - <<<DEPTH | tail -n 1) # as it is compiled
-[[ $limit =~ ^[0-9]{1,3}$ ]] && test "$limit" -le 255 || { echo "explore: DEPTH is '$limit', and not a number up to 255" >&2; exit 2; }
+[[ $limit =~ ^[0-9]{1,3}$ ]] && test "$limit" -le 255 ||
+    { echo "explore: DEPTH is '$limit', and not a number up to 255" >&2; exit 2; }
 rm -rf "$work"
 mkdir -p "$work" "$(dirname "$report")"
 
@@ -67,29 +70,35 @@ mkdir -p "$work" "$(dirname "$report")"
 build() {
     local name=$1 parts
     shift
-    parts=$(printf "$objects/%s.o " model/model model/program model/trace model/words fuzz/world/wrap \
-        fuzz/world/virtual_time fuzz/driver/torture && printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
+    parts=$(printf "$objects/%s.o " model/model model/program model/trace model/words \
+        fuzz/world/wrap fuzz/world/virtual_time fuzz/driver/torture &&
+        printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
     (
         cd "$work" || exit 1
         test -f pan.c || { cp "$source/explore.pml" . && spin -a explore.pml; } || exit 1
         # shellcheck disable=SC2086 # lists of words
         if ! test -f loop.o; then
             for file in explore_loop explore_kernel; do
-                gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wconversion -Werror $defines -c "$source/$file.c" || exit 1
+                gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wconversion -Werror $defines \
+                    -c "$source/$file.c" || exit 1
             done
-            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o $parts "@$objects/wrap.flags" ||
+            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o $parts \
+                "@$objects/wrap.flags" ||
                 exit 1
         fi
         # shellcheck disable=SC2086
-        gcc -std=gnu11 -D_GNU_SOURCE -O1 -w -DSAFETY -DNOREDUCE -DMEMLIM=$memory_mb -DVECTORSZ=1024 -DFREQ=100000 "$@" $defines \
+        gcc -std=gnu11 -D_GNU_SOURCE -O1 -w -DSAFETY -DNOREDUCE -DMEMLIM=$memory_mb \
+            -DVECTORSZ=1024 -DFREQ=100000 "$@" $defines \
             -I"$source" -o "$name" "${main:-pan.c}" loop.o -pthread ${static:-}
-    ) >"$work/build.log" 2>&1 || { echo "explore: cannot build pan:" >&2; tail -n 20 "$work/build.log" >&2; exit 2; }
+    ) >"$work/build.log" 2>&1 || { echo "explore: cannot build pan:" >&2; tail -n 20 \
+        "$work/build.log" >&2; exit 2; }
 }
 
 # number EXPRESSION: what it captures in pan's words (which are of the kind of 1.2e+08 when it is
 # large), or null
 number() {
-    sed -n "s/$1/\\1/p" "$work/pan.log" | awk '{ n = $1 ~ /e/ ? sprintf("%.0f", $1) : $1 } END { print n == "" ? "null" : n }'
+    sed -n "s/$1/\\1/p" "$work/pan.log" |
+        awk '{ n = $1 ~ /e/ ? sprintf("%.0f", $1) : $1 } END { print n == "" ? "null" : n }'
 }
 
 # verdict: "agree", "differ", or why there is none
@@ -125,7 +134,8 @@ search() {
     local status
     TIMEFORMAT='%U %S' # what counts on a machine that does other things beside
     if test -t 1; then
-        { time (cd "$work" && "./$1" $seed -m$depth_max -w"$2" 2>&1 | tee pan.log | grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
+        { time (cd "$work" && "./$1" $seed -m$depth_max -w"$2" 2>&1 | tee pan.log |
+            grep --line-buffered '^Depth='; exit "${PIPESTATUS[0]}") 2>&1; } 2>"$work/cpu"
     else
         { time (cd "$work" && "./$1" $seed -m$depth_max -w"$2" >pan.log 2>&1); } 2>"$work/cpu"
     fi
@@ -151,13 +161,16 @@ deepen() {
     test "$verdict" = differ || return 1
     for ((depth = 8; ; depth += 2)); do
         test -t 2 && printf '\rno deeper than %d steps … ' "$depth" >&2
-        (cd "$work" && rm -f explore.pml.trail explore.trace && "./$name-short" -m$depth -w20 >short.log 2>&1)
+        (cd "$work" && rm -f explore.pml.trail explore.trace &&
+            "./$name-short" -m$depth -w20 >short.log 2>&1)
         grep -q 'assertion violated' "$work/short.log" && break
-        test $depth -le "$depth_max_found" || { echo "explore: what was found is not found again" >&2; exit 2; }
+        test $depth -le "$depth_max_found" ||
+            { echo "explore: what was found is not found again" >&2; exit 2; }
     done
     test -t 2 && printf '\r' >&2
     (cd "$work" && EXPLORE_VERBOSE=1 "./$name-short" -r -n >replay.log 2>&1)
-    test -s "$work/explore.trace" || { echo "explore: no trace came of the trail ($work/replay.log)" >&2; exit 2; }
+    test -s "$work/explore.trace" || \
+        { echo "explore: no trace came of the trail ($work/replay.log)" >&2; exit 2; }
 }
 
 # The shortest trail that a trace can hold, whose callbacks do the same each time, and which the
@@ -174,7 +187,8 @@ write_swarm() {
     local i jobs=$work/jobs.txt
     static=-static build pan -DBITSTATE -DT_RAND || exit 2
     for ((i = 1; i <= swarm; i++)); do
-        echo "mkdir -p job-$i && cd job-$i && ../pan -h$((i % 32)) -RS$((i * 7919)) -w30 -k$((2 + i % 3)) -m$((200000 + i % 5 * 100000)) >pan.log 2>&1"
+        echo "mkdir -p job-$i && cd job-$i && ../pan -h$((i % 32)) -RS$((i * 7919)) -w30" \
+            "-k$((2 + i % 3)) -m$((200000 + i % 5 * 100000)) >pan.log 2>&1"
     done >"$jobs"
     cat >"$work/swarm.sbatch" <<EOF
 #!/bin/sh
@@ -190,8 +204,10 @@ EOF
     echo "explore: $swarm jobs for the scope '$scope' in $work:"
     echo "  parallel <jobs.txt          GNU parallel, in that directory"
     echo "  sbatch swarm.sbatch         Slurm, likewise"
-    echo "  grep -l 'errors: [1-9]' job-*/pan.log; in such a directory, ../pan -r -n ../explore.pml.trail writes explore.trace"
-    echo "A job that finds nothing proves nothing: see model/spin/README.md on what its coverage estimate says."
+    echo "  grep -l 'errors: [1-9]' job-*/pan.log; in such a directory," \
+        "../pan -r -n ../explore.pml.trail writes explore.trace"
+    echo "A job that finds nothing proves nothing:" \
+        "see model/spin/README.md on what its coverage estimate says."
 }
 
 if test -n "$swarm"; then
@@ -237,25 +253,31 @@ agree) exhausted=true errors=0 ;;
 differ) shorten ;;
 *) errors=null ;;
 esac
-printf '{"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "seconds": %s, "cpu_seconds": %s, "steps": %s, "depth": %s, "memory_mb": %s, "scope": "%s", "defines": "%s", "verdict": "%s"}\n' \
-    "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$cpu_seconds" "$steps" "$depth" "$memory" "$scope" "$changes" "${verdict//\"/}" >"$report"
+figures='"states": %s, "transitions": %s, "exhausted": %s, "errors": %s, "seconds": %s'
+figures=$figures', "cpu_seconds": %s, "steps": %s, "depth": %s, "memory_mb": %s'
+printf "{$figures, \"scope\": \"%s\", \"defines\": \"%s\", \"verdict\": \"%s\"}\n" \
+    "$states" "$transitions" "$exhausted" "$errors" "$seconds" "$cpu_seconds" "$steps" "$depth" \
+    "$memory" "$scope" "$changes" "${verdict//\"/}" >"$report"
 case $verdict in
 agree) echo "all $states states agree: $title, exhausted" ;;
 differ) echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")" ;;
 *) echo "explore: no verdict on $title: $verdict (pan's words: $work/pan.log)" ;;
 esac
-echo "$states states, $transitions transitions and $steps steps inside them, depth $depth, $seconds s ($cpu_seconds s on one core), $memory MB"
+echo "$states states, $transitions transitions and $steps steps inside them, depth $depth," \
+    "$seconds s ($cpu_seconds s on one core), $memory MB"
 case $verdict in
 agree) exit 0 ;;
 differ)
     if test -n "${beyond_traces:-}"; then
-        echo "No trace shows it: a callback has to do different things at different times, or there is more than one failure. What happens:"
+        echo "No trace shows it: a callback has to do different things at different times," \
+            "or there is more than one failure. What happens:"
         grep '^  [>.] ' "$work/replay.log"
         exit 1
     fi
     echo "As a trace ($work/explore.trace):"
     cat "$work/explore.trace"
-    test -x "$objects/etalon" && echo "etalon replay:" && "$objects/etalon" replay "$work/explore.trace"
+    test -x "$objects/etalon" && echo "etalon replay:" &&
+        "$objects/etalon" replay "$work/explore.trace"
     exit 1
     ;;
 *) exit 2 ;;

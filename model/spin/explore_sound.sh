@@ -26,9 +26,11 @@ observed() {
     shift 2
     mkdir -p "$work"
     rm -f "$work/$name.json" # what is judged is of this search
-    EXPLORE_WORK=$work/$name EXPLORE_REPORT=$work/$name.json EXPLORE_DEFINES="-DHISTORY=1 -DDEPTH=$depth $*" \
+    EXPLORE_WORK=$work/$name EXPLORE_REPORT=$work/$name.json \
+        EXPLORE_DEFINES="-DHISTORY=1 -DDEPTH=$depth $*" \
         model/spin/explore.sh "$scope" >"$work/$name.log" 2>&1
-    grep -q "\"verdict\": \"the programs are cut off after DEPTH=$depth commands; up to there all states agree\"" "$work/$name.json" ||
+    said="the programs are cut off after DEPTH=$depth commands; up to there all states agree"
+    grep -q "\"verdict\": \"$said\"" "$work/$name.json" ||
         { cat "$work/$name.log"; exit 2; }
     sort -u "$work/$name/explore.observed" >"$work/$name.set"
 }
@@ -39,7 +41,8 @@ states() {
 
 # fixpoint NAME SCOPE SEED: the whole search, in the order of that seed
 fixpoint() {
-    EXPLORE_WORK=$work/$1 EXPLORE_REPORT=$work/$1.json EXPLORE_SEED=$3 model/spin/explore.sh "$2" >"$work/$1.log" 2>&1 ||
+    EXPLORE_WORK=$work/$1 EXPLORE_REPORT=$work/$1.json EXPLORE_SEED=$3 model/spin/explore.sh "$2" \
+        >"$work/$1.log" 2>&1 ||
         { cat "$work/$1.log"; exit 2; }
 }
 
@@ -47,7 +50,8 @@ fixpoint() {
 # (explore_walk.c)
 walk() {
     local status
-    walked=$(EXPLORE_WORK=$work/walk EXPLORE_WALK="20000 1" EXPLORE_DEFINES="${*:2}" model/spin/explore.sh "$1" 2>&1)
+    walked=$(EXPLORE_WORK=$work/walk EXPLORE_WALK="20000 1" EXPLORE_DEFINES="${*:2}" \
+        model/spin/explore.sh "$1" 2>&1)
     status=$?
     [[ $status -le 1 && $walked == *"go on differently" ]] || { echo "$walked"; exit 2; }
     return $status
@@ -59,20 +63,25 @@ for argument; do
     scope=${BASH_REMATCH[1]} depth=${BASH_REMATCH[2]} blinds=${BASH_REMATCH[4]:-1}
     observed "$scope-abstract" "$scope" || exit 2
     observed "$scope-concrete" "$scope" -DCANONICAL=0 -DWHOLE=${WHOLE:-0} || exit 2
-    text="$(wc -l <"$work/$scope-concrete.set") observable behaviours of $depth commands: $(states "$scope-abstract") abstract states, $(states "$scope-concrete") concrete ones"
+    text="$(wc -l <"$work/$scope-concrete.set") observable behaviours of $depth commands:"
+    text="$text $(states "$scope-abstract") abstract states, $(states "$scope-concrete") concrete ones"
     if cmp -s "$work/$scope-abstract.set" "$work/$scope-concrete.set"; then
         echo "ok    scope '$scope': the same $text"
     else
-        echo "FAIL  scope '$scope': $(comm -23 "$work/$scope-concrete.set" "$work/$scope-abstract.set" | wc -l) are missing, $(comm -13 "$work/$scope-concrete.set" "$work/$scope-abstract.set" | wc -l) too many of $text"
+        missing=$(comm -23 "$work/$scope-concrete.set" "$work/$scope-abstract.set" | wc -l)
+        surplus=$(comm -13 "$work/$scope-concrete.set" "$work/$scope-abstract.set" | wc -l)
+        echo "FAIL  scope '$scope': $missing are missing, $surplus too many of $text"
         wrong=1
     fi
     for blind in $(grep -o . <<<"$blinds"); do
         observed "$scope-blind" "$scope" -DBLIND="$blind" || exit 2
         if cmp -s "$work/$scope-blind.set" "$work/$scope-abstract.set"; then
-            echo "FAIL  scope '$scope': an abstraction that is blind ($blind) makes no difference: this comparison sees nothing"
+            echo "FAIL  scope '$scope': an abstraction that is blind ($blind) makes no difference:" \
+                "this comparison sees nothing"
             wrong=1
         else
-            echo "ok    scope '$scope': an abstraction that is blind ($blind) loses $(comm -23 "$work/$scope-abstract.set" "$work/$scope-blind.set" | wc -l) of them"
+            lost=$(comm -23 "$work/$scope-abstract.set" "$work/$scope-blind.set" | wc -l)
+            echo "ok    scope '$scope': an abstraction that is blind ($blind) loses $lost of them"
         fi
     done
     if walk "$scope"; then
@@ -83,7 +92,8 @@ for argument; do
     fi
     for blind in $(grep -o . <<<"$blinds"); do
         if walk "$scope" -DBLIND="$blind"; then
-            echo "FAIL  scope '$scope', a random walk that is blind ($blind) notices nothing: $walked"
+            echo "FAIL  scope '$scope', a random walk that is blind ($blind) notices nothing:" \
+                "$walked"
             wrong=1
         else
             echo "ok    scope '$scope', a random walk that is blind ($blind): $walked"
@@ -95,7 +105,8 @@ for argument; do
         if test "$(states "$scope-shuffled")" = "$(states "$scope-all")"; then
             echo "ok    scope '$scope': $(states "$scope-all") states in another order, too ($seed)"
         else
-            echo "FAIL  scope '$scope': $(states "$scope-all") states, but $(states "$scope-shuffled") in another order ($seed)"
+            echo "FAIL  scope '$scope': $(states "$scope-all") states," \
+            "but $(states "$scope-shuffled") in another order ($seed)"
             wrong=1
         fi
     done

@@ -37,7 +37,8 @@ search() {
         cd "$directory" || exit 1
         cp "$model" dispatch.pml
         # shellcheck disable=SC2086 # a list of words
-        spin "$@" -a dispatch.pml >spin.log 2>&1 && gcc $optimise -w $options -o pan pan.c >gcc.log 2>&1 || exit 1
+        spin "$@" -a dispatch.pml >spin.log 2>&1 &&
+            gcc $optimise -w $options -o pan pan.c >gcc.log 2>&1 || exit 1
         case $kind in
         safety) ./pan -m1000000 -w22 ;;
         livelock) ./pan -l -m1000000 -w22 ;;
@@ -52,7 +53,8 @@ judge() {
     local log=$1/pan.log kind=$2 errors
     test -s "$log" || { echo 'failed: no search'; return; }
     errors=$(sed -n 's/.*errors: \([0-9]*\)$/\1/p' "$log")
-    if grep -qi 'max search depth too small\|out of memory\|resource\|invalid array index\|aborting\|interrupted' "$log"; then
+    local truncated='max search depth too small\|out of memory\|resource\|invalid array index'
+    if grep -qi "$truncated\|aborting\|interrupted" "$log"; then
         echo 'failed: truncated'
     elif test -z "$errors"; then
         echo 'failed: no count of errors'
@@ -95,14 +97,18 @@ check() {
     if test "$seen" = violated; then
         (
             cd "$work/$name" || exit
-            spin "$@" -t -B -T dispatch.pml 2>&1 | grep -v "claim\|is newer than\|^spin: trail ends" >"../$name.txt"
+            spin "$@" -t -B -T dispatch.pml 2>&1 |
+                grep -v "claim\|is newer than\|^spin: trail ends" >"../$name.txt"
         )
     fi
-    printf '%-4s  %-13s  %-29s  %-9s %8s states %8s transitions  depth %5s %6s s\n' "$mark" "$variant" "$property" "$seen" \
+    printf '%-4s  %-13s  %-29s  %-9s %8s states %8s transitions  depth %5s %6s s\n' "$mark" \
+        "$variant" "$property" "$seen" \
         "$states" "$transitions" "$depth" "$seconds" >"$work/$name/line"
     {
-        printf '{"variant": "%s", "property": "%s", "expected": "%s", "seen": "%s", ' "$variant" "$property" "$expected" "$seen"
-        printf '"states": %s, "transitions": %s, "depth": %s, "seconds": %s}' "$states" "$transitions" "$depth" "$seconds"
+        printf '{"variant": "%s", "property": "%s", "expected": "%s", "seen": "%s", ' "$variant" \
+            "$property" "$expected" "$seen"
+        printf '"states": %s, "transitions": %s, "depth": %s, "seconds": %s}' "$states" \
+            "$transitions" "$depth" "$seconds"
     } >"$work/$name/json"
 }
 
@@ -119,10 +125,14 @@ later() {
 
 # For what is violated the calls alone suffice (-DNO_CLOSE); what holds, holds with closing and
 # opening as well.
-later published-deleted safety violated published 'no callback after delete' -DPUBLISHED -DNO_CLOSE -DCHECK_DELETED
-later published-dead safety violated published 'callbacks of active ones only' -DPUBLISHED -DNO_CLOSE -DCHECK_ACTIVE
-later published-control safety violated published 'no DEL fails' -DPUBLISHED -DNO_CLOSE -DCHECK_CONTROL
-later published-registered safety violated published 'whatever waits is registered' -DPUBLISHED -DNO_CLOSE -DCHECK_REGISTERED
+later published-deleted safety violated published 'no callback after delete' -DPUBLISHED \
+    -DNO_CLOSE -DCHECK_DELETED
+later published-dead safety violated published 'callbacks of active ones only' -DPUBLISHED \
+    -DNO_CLOSE -DCHECK_ACTIVE
+later published-control safety violated published 'no DEL fails' -DPUBLISHED -DNO_CLOSE \
+    -DCHECK_CONTROL
+later published-registered safety violated published 'whatever waits is registered' -DPUBLISHED \
+    -DNO_CLOSE -DCHECK_REGISTERED
 
 later published-livelock livelock holds published 'no livelock' -DPUBLISHED -DNO_CLOSE
 
@@ -135,17 +145,24 @@ for variant in '#239' '#239+#237'; do
     fi
     # shellcheck disable=SC2086 # a list of words
     {
-        later $name-active safety holds "$variant" 'callbacks of active ones only' $defines -DCHECK_ACTIVE
+        later $name-active safety holds "$variant" 'callbacks of active ones only' $defines \
+            -DCHECK_ACTIVE
         later $name-livelock livelock violated "$variant" 'no livelock' $defines -DNO_CLOSE
-        later $name-turns safety violated "$variant" 'two useless waits at most' $defines -DNO_CLOSE -DCHECK_TURNS
-        later $name-orphan safety violated "$variant" 'the same, after a close' $defines -DCOMMANDS=1 -DCHECK_TURNS
-        later $name-episode safety violated "$variant" 'of the same episode' $defines -DNO_CLOSE -DCHECK_EPISODE
-        later $name-control safety violated "$variant" 'no DEL fails' $defines -DNO_CLOSE -DCHECK_CONTROL
-        later $name-registered safety violated "$variant" 'whatever waits is registered' $defines -DNO_CLOSE -DCHECK_REGISTERED
+        later $name-turns safety violated "$variant" 'two useless waits at most' $defines \
+            -DNO_CLOSE -DCHECK_TURNS
+        later $name-orphan safety violated "$variant" 'the same, after a close' $defines \
+            -DCOMMANDS=1 -DCHECK_TURNS
+        later $name-episode safety violated "$variant" 'of the same episode' $defines -DNO_CLOSE \
+            -DCHECK_EPISODE
+        later $name-control safety violated "$variant" 'no DEL fails' $defines -DNO_CLOSE \
+            -DCHECK_CONTROL
+        later $name-registered safety violated "$variant" 'whatever waits is registered' $defines \
+            -DNO_CLOSE -DCHECK_REGISTERED
     }
 done
 
-later law-safety safety holds law 'all of safety' -DLAW -DCHECK_ACTIVE -DCHECK_EPISODE -DCHECK_REGISTERED -DCHECK_TURNS
+later law-safety safety holds law 'all of safety' -DLAW -DCHECK_ACTIVE -DCHECK_EPISODE \
+    -DCHECK_REGISTERED -DCHECK_TURNS
 later law-livelock livelock holds law 'no livelock' -DLAW
 later law-served ltl holds law 'whatever waits is served' -DLAW -DCHECK_SERVED
 
@@ -153,9 +170,12 @@ later law-served ltl holds law 'whatever waits is served' -DLAW -DCHECK_SERVED
 later seed-1 safety violated 'law, seeded 1' 'no generation check' -DLAW -DSEED=1 -DCHECK_EPISODE
 later seed-2 livelock violated 'law, seeded 2' 'useless one not removed' -DLAW -DSEED=2 -DNO_CLOSE
 later seed-3 livelock violated 'law, seeded 3' 'epoll not created anew' -DLAW -DSEED=3
-later seed-4 safety violated 'law, seeded 4' 'new epoll without the waiting' -DLAW -DSEED=4 -DCHECK_REGISTERED
-later seed-4-served ltl violated 'law, seeded 4' 'the same, as liveness' -DLAW -DSEED=4 -DCHECK_SERVED
-later seed-5 safety violated 'law, seeded 5' 'the state is not looked at' -DLAW -DSEED=5 -DCHECK_ACTIVE
+later seed-4 safety violated 'law, seeded 4' 'new epoll without the waiting' -DLAW -DSEED=4 \
+    -DCHECK_REGISTERED
+later seed-4-served ltl violated 'law, seeded 4' 'the same, as liveness' -DLAW -DSEED=4 \
+    -DCHECK_SERVED
+later seed-5 safety violated 'law, seeded 5' 'the state is not looked at' -DLAW -DSEED=5 \
+    -DCHECK_ACTIVE
 
 wait
 wrong=0
@@ -165,7 +185,8 @@ for name in "${names[@]}"; do
 done
 seconds=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a }')
 {
-    printf '{"wrong": %s, "seconds": %s, "spin": "%s", "searches": [' "$wrong" "$seconds" "$(spin -V)"
+    printf '{"wrong": %s, "seconds": %s, "spin": "%s", "searches": [' "$wrong" "$seconds" \
+        "$(spin -V)"
     separator=
     for name in "${names[@]}"; do
         printf '%s\n  %s' "$separator" "$(cat "$work/$name/json")"
@@ -174,7 +195,8 @@ seconds=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.1f", b - a 
     printf '\n]}\n'
 } >"$report"
 if test "$wrong" = 0; then
-    echo "dispatch: crash class as published, livelock with the guard, neither by the law ($seconds s; trails: $work/*.txt)"
+    echo "dispatch: crash class as published, livelock with the guard, neither by the law" \
+        "($seconds s; trails: $work/*.txt)"
 else
     echo "dispatch: $wrong verdict(s) not as expected (pan's words: $work/*/pan.log)"
     exit 1

@@ -17,7 +17,8 @@ trap 'test -z "$server" || kill -9 "$server" 2>/dev/null; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 
 needed=1200 # a thousand connections and what a process has beside them
-if test "$(ulimit -Sn)" != unlimited && test "$(ulimit -Sn)" -lt "$needed" && ! ulimit -Sn "$needed"; then
+if test "$(ulimit -Sn)" != unlimited && test "$(ulimit -Sn)" -lt "$needed" &&
+    ! ulimit -Sn "$needed"; then
     echo "Bail out! The hard limit of descriptors is below $needed"
     exit 1
 fi
@@ -40,7 +41,8 @@ verdict() {
 # start_server OPTION…: sets server (its process) and port. DESCRIPTORS limits its descriptors.
 start_server() {
     : >"$work/load"
-    : >"$work/server" # now, not when the server comes to it: it still holds the port of the last one
+    # Now, not when the server comes to it: it still holds the port of the last one.
+    : >"$work/server"
     (
         test -z "${DESCRIPTORS:-}" || ulimit -Sn "$DESCRIPTORS"
         exec "$programs/echo_server" "$@"
@@ -73,7 +75,8 @@ load --connections 1000 --messages 10 --idle 100 --idle-ms 500 &&
 verdict 'a thousand connections, a hundred of them closed when idle' $?
 
 start_server
-load --connections 20 --messages 5 --size 300000 --idle 0 && stop_server ' 20 closed (0 when idle), 30000000 bytes, 0 errors$'
+load --connections 20 --messages 5 --size 300000 --idle 0 &&
+    stop_server ' 20 closed (0 when idle), 30000000 bytes, 0 errors$'
 verdict 'messages larger than every buffer' $?
 
 start_server --connections 16
@@ -81,15 +84,18 @@ load --connections 200 --idle 0 && stop_server ' 200 accepted (0 refusals), 200 
 verdict 'more clients than the server has slots' $?
 
 DESCRIPTORS=32 start_server
-load --connections 200 --idle 0 && stop_server ' 200 accepted ([1-9][0-9]* refusals), 200 closed .* 0 errors$'
+load --connections 200 --idle 0 && \
+    stop_server ' 200 accepted ([1-9][0-9]* refusals), 200 closed .* 0 errors$'
 verdict 'more clients than the server may have descriptors' $?
 
 start_server --exit-after 10
-load --connections 10 --idle 0 && wait "$server" && grep -q ' 10 accepted .* 10 closed ' "$work/server"
+load --connections 10 --idle 0 && wait "$server" &&
+    grep -q ' 10 accepted .* 10 closed ' "$work/server"
 verdict 'the server ends by itself after ten connections' $?
 
 start_server --idle-ms 0
-exec 3<>"/dev/tcp/127.0.0.1/${port:-1}" && echo hello >&3 && read -r -t 10 reply <&3 && test "$reply" = hello &&
+exec 3<>"/dev/tcp/127.0.0.1/${port:-1}" && echo hello >&3 && read -r -t 10 reply <&3 &&
+    test "$reply" = hello &&
     stop_server ' 1 accepted .* 1 closed (0 when idle), 6 bytes, 0 errors$'
 verdict 'SIGTERM closes what is open' $?
 exec 3>&-
@@ -109,9 +115,12 @@ head -c 1000 /dev/urandom >"$work/small"
 : >"$work/empty"
 chmod 640 "$work/small"
 echo old >"$work/small.copy"
-"$programs/copy" --block-kib 16 --tick-ms 1 "$work/large" "$work/large.copy" "$work/small" "$work/small.copy" "$work/empty" "$work/empty.copy" \
-    >"$work/load" 2>&1 && cmp "$work/large" "$work/large.copy" && cmp "$work/small" "$work/small.copy" && cmp "$work/empty" "$work/empty.copy" &&
-    test "$(stat -c %a "$work/small.copy")" = 640 && grep -q '^5001000 bytes copied, 0 failed; [1-9][0-9]* ticks' "$work/load"
+"$programs/copy" --block-kib 16 --tick-ms 1 "$work/large" "$work/large.copy" "$work/small" \
+    "$work/small.copy" "$work/empty" "$work/empty.copy" \
+    >"$work/load" 2>&1 && cmp "$work/large" "$work/large.copy" &&
+    cmp "$work/small" "$work/small.copy" && cmp "$work/empty" "$work/empty.copy" &&
+    test "$(stat -c %a "$work/small.copy")" = 640 &&
+    grep -q '^5001000 bytes copied, 0 failed; [1-9][0-9]* ticks' "$work/load"
 verdict 'files are copied through the pool while a timer ticks' $?
 
 # A loop that made the calls itself would be late by as long as each of them takes; the median bears
@@ -120,7 +129,8 @@ late=$(sed -n 's/.* late by \([0-9]*\) ms (median).*/\1/p' "$work/load")
 test -n "$late" && test "$late" -lt 100
 verdict 'the ticks are not late' $?
 
-"$programs/copy" /proc/version "$work/version" >"$work/load" 2>&1 && cmp /proc/version "$work/version"
+"$programs/copy" /proc/version "$work/version" >"$work/load" 2>&1 &&
+    cmp /proc/version "$work/version"
 verdict 'a file that says it has no byte is copied to its end' $?
 
 mkfifo "$work/fifo"
@@ -142,7 +152,8 @@ test $? = 130 && grep -q 'Interrupted' "$work/load" && ! ls "$work"/s.* "$work/s
 verdict 'SIGINT ends a copy and leaves nothing half-written' $?
 rm -f "$work/sparse"
 
-"$programs/copy" "$work/large" "$work/no/such/directory" "$work/none" "$work/x" "$work/small" /dev/full "$work/large" "$work/large" \
+"$programs/copy" "$work/large" "$work/no/such/directory" "$work/none" "$work/x" "$work/small" \
+    /dev/full "$work/large" "$work/large" \
     "$work/small" "$work/y" >"$work/load" 2>&1
 test $? = 1 && cmp "$work/small" "$work/y" && grep -q ' 4 failed' "$work/load" && test -c /dev/full
 verdict 'a copy that fails says so, harms no other, and leaves nothing half-written' $?

@@ -32,12 +32,15 @@ eval "flags=\"$flags\""
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086
-if ${compiler:-${CC:-cc}} -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wconversion ${WERROR--Werror} -shared -fPIC -pthread \
+if ${compiler:-${CC:-cc}} -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra \
+    -Wconversion ${WERROR--Werror} -shared -fPIC -pthread \
     -I"$(dirname "$adapter")/.." "$adapter" -o "$out" $flags 2> "$log"; then
     exit 0
 fi
 rm -f "$out"
-missing=$(sed -n "s/.*fatal error: '\{0,1\}\([^':]*\)'\{0,1\}:\{0,1\} .*[Nn]o such file.*/\1/p; s/.*fatal error: '\([^']*\)' file not found.*/\1/p; s/.*cannot find \(-l[a-z0-9_-]*\).*/\1/p" "$log" | head -n 1)
+missing=$(sed -n -e "s/.*fatal error: '\{0,1\}\([^':]*\)'\{0,1\}:\{0,1\} .*[Nn]o such file.*/\1/p" \
+    -e "s/.*fatal error: '\([^']*\)' file not found.*/\1/p" \
+    -e "s/.*cannot find \(-l[a-z0-9_-]*\).*/\1/p" "$log" | head -n 1)
 if [ -n "$missing" ]; then
     echo "$name: not installed ($missing is missing)"
     exit 0

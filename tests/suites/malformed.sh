@@ -27,7 +27,8 @@ refused() {
     shift
     "$etalon" "$@" >out 2>err </dev/null
     status=$?
-    [ "$status" = 2 ] && [ "$(wc -l <err)" = 1 ] && grep -qE "$pattern" err && [ ! -s out ] && return 0
+    [ "$status" = 2 ] && [ "$(wc -l <err)" = 1 ] && grep -qE "$pattern" err && [ ! -s out ] &&
+        return 0
     echo "# status $status, said: $(head -c 300 err | tr '\n' '|')"
     return 1
 }
@@ -41,7 +42,8 @@ survives() {
         status=$?
         case $status in
         0) ;;
-        2) grep -q 'line [0-9]' err || grep -q 'cannot do what' out || { echo "# $file: $(head -c 200 err)"; return 1; } ;;
+        2) grep -q 'line [0-9]' err || grep -q 'cannot do what' out ||
+            { echo "# $file: $(head -c 200 err)"; return 1; } ;;
         *) echo "# $file: status $status: $(tail -c 300 out err)"; return 1 ;;
         esac
     done
@@ -69,7 +71,8 @@ printf 'etalon-trace 1\nmain\n  tick 1\n' >good.trace
 check "an output folder that is not there" refused 'nowhere' decode --output nowhere/x good.trace
 check "encode without a folder" refused 'output' encode good.trace
 check "two inputs of one name" refused 'same name' encode --output folder good.trace ./good.trace
-check "one output for two files" refused 'one file at a time' decode --output both good.trace empty.trace
+check "one output for two files" refused 'one file at a time' decode --output both good.trace \
+    empty.trace
 full() { "$etalon" replay good.trace >/dev/full 2>err; [ $? = 2 ] && grep -q 'No space' err; }
 check "a full disk" full
 printf '{"etalon-recording":1,"observes":[]}\n' >lawful.ndjson
@@ -84,9 +87,11 @@ piped() {
 # linked COMMAND…: what it writes to the symbolic link `link` is in the file there, which keeps its
 # mode; no other file is made
 linked() {
-    rm -rf links && mkdir links && echo old >links/file && chmod 640 links/file && ln -s file links/link || return 1
+    rm -rf links && mkdir links && echo old >links/file && chmod 640 links/file &&
+        ln -s file links/link || return 1
     "$etalon" "$@" >/dev/null 2>&1
-    [ -h links/link ] && ! grep -q '^old$' links/file && [ -s links/file ] && [ "$(stat -c %a links/file)" = 640 ] &&
+    [ -h links/link ] && ! grep -q '^old$' links/file && [ -s links/file ] &&
+        [ "$(stat -c %a links/file)" = 640 ] &&
         [ "$(ls links | tr '\n' ' ')" = 'file link ' ]
 }
 new_file() { # behind a symbolic link that leads to nothing yet
@@ -95,7 +100,8 @@ new_file() { # behind a symbolic link that leads to nothing yet
 }
 # Not by a link in /dev: a tool that is broken would destroy it.
 standard() { # what is printed and what is written to the same file are both there
-    "$etalon" judge --json /proc/self/fd/1 lawful.ndjson >out && grep -q '"verdict"' out && grep -q ': lawful in' out
+    "$etalon" judge --json /proc/self/fd/1 lawful.ndjson >out && grep -q '"verdict"' out &&
+        grep -q ': lawful in' out
 }
 check "a pipe as output stays a pipe" piped decode --output pipe good.trace
 check "a pipe as output of judge stays a pipe" piped judge --json pipe lawful.ndjson
@@ -105,17 +111,22 @@ check "a symbolic link to a new file" new_file
 check "standard output as output" standard
 rm -rf links
 simulated=$(grep -lx 'simulated' "$cases"/*.trace | head -n 1)
-check "recording what only the simulated kernel can do" refused 'the real kernel cannot do' record --world real --output real.trace "$simulated"
-check "and its events" refused 'the real kernel cannot do' record --world real --output real.ndjson "$simulated"
+check "recording what only the simulated kernel can do" refused 'the real kernel cannot do' record \
+    --world real --output real.trace "$simulated"
+check "and its events" refused 'the real kernel cannot do' record --world real \
+    --output real.ndjson "$simulated"
 check "of which nothing is left" test ! -e real.trace -a ! -e real.ndjson
 check "shrinking what shows no difference" refused 'no difference' shrink --output shrunk good.trace
-check "and nothing is left behind" test ! -e shrunk -a ! -e nowhere -a ! -e both -a -z "$(ls folder)"
+check "and nothing is left behind" test ! -e shrunk -a ! -e nowhere -a ! -e both -a \
+    -z "$(ls folder)"
 
 check "a recording that is not there" refused 'No such file' judge nowhere.ndjson
 check "a recording that is none" refused 'good.trace:1: ' judge good.trace
-check "one file for two verdicts" refused 'one recording at a time' judge --json both good.trace good.trace
+check "one file for two verdicts" refused 'one recording at a time' judge --json both good.trace \
+    good.trace
 check "an unknown capability" refused 'not one of' judge --observes colour good.trace
-check "readiness without waits" refused 'observes waits too' judge --observes readiness,time good.trace
+check "readiness without waits" refused 'observes waits too' judge --observes readiness,time \
+    good.trace
 mkdir random
 for i in $(seq 1 40); do
     head -c $((i * 17)) /dev/urandom >"random/$i.bin"
@@ -135,7 +146,8 @@ for file in "$cases"/socket-life.trace "$cases"/reset-dropped.trace; do
     size=$(wc -c <"$file")
     for at in $(seq 1 37 "$size"); do
         head -c "$at" "$file" >"cut/$(basename "$file" .trace)-$at.trace"
-        { head -c "$at" "$file"; printf '\377'; tail -c +$((at + 2)) "$file"; } >"cut/$(basename "$file" .trace)-$at-odd.trace"
+        { head -c "$at" "$file"; printf '\377'; tail -c +$((at + 2)) "$file"; } \
+            >"cut/$(basename "$file" .trace)-$at-odd.trace"
     done
 done
 # A trace that is cut in its observations is still one, which the run then does not satisfy: status

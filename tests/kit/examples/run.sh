@@ -21,31 +21,40 @@ report() { # report NUMBER NAME STATUS
 }
 
 echo 1..6
-tests/kit/build.sh tests/kit/examples/tiny_adapter.c "$work/tiny.so" > "$work/log" 2>&1 && test -f "$work/tiny.so"
+tests/kit/build.sh tests/kit/examples/tiny_adapter.c "$work/tiny.so" > "$work/log" 2>&1 &&
+    test -f "$work/tiny.so"
 report 1 "the adapter builds" $?
-"$etalon" check --strict --quiet --random 100 "$work/tiny.so" > "$work/log" 2>&1 && grep -q '^ok' "$work/log"
+"$etalon" check --strict --quiet --random 100 "$work/tiny.so" > "$work/log" 2>&1 &&
+    grep -q '^ok' "$work/log"
 report 2 "the loop passes all that it offers, strictly, and 100 random programs" $?
-${CC:-cc} -std=c11 -D_GNU_SOURCE '-DTINY_EARLIER=>' -shared -fPIC -Itests/kit tests/kit/examples/tiny_adapter.c \
+${CC:-cc} -std=c11 -D_GNU_SOURCE '-DTINY_EARLIER=>' -shared -fPIC \
+    -Itests/kit tests/kit/examples/tiny_adapter.c \
     tests/kit/examples/tiny_loop.c -o "$work/reversed.so" &&
-    ! "$etalon" check --quiet "$work/reversed.so" > "$work/log" 2>&1 && grep -q 'ET-EXPIRE-3' "$work/log"
+    ! "$etalon" check --quiet "$work/reversed.so" > "$work/log" 2>&1 &&
+    grep -q 'ET-EXPIRE-3' "$work/log"
 report 3 "with ties turned round it fails, by ET-EXPIRE-3" $?
 # The loop looks at a watcher that its callback has freed.
-sed 's/^    watcher->callback(watcher, events);$/&\n    watcher->started = 0;/' tests/kit/examples/tiny_loop.c > "$work/late_loop.c"
+sed 's/^    watcher->callback(watcher, events);$/&\n    watcher->started = 0;/' \
+    tests/kit/examples/tiny_loop.c > "$work/late_loop.c"
 compile() { # compile LOOP.c OUT.so FLAG…
     loop=$1 out=$2
     shift 2
-    gcc -std=c11 -D_GNU_SOURCE -g "$@" -shared -fPIC -Itests/kit -Itests/kit/examples tests/kit/examples/tiny_adapter.c \
+    gcc -std=c11 -D_GNU_SOURCE -g "$@" -shared -fPIC -Itests/kit \
+        -Itests/kit/examples tests/kit/examples/tiny_adapter.c \
         "$loop" -o "$out"
 }
-compile "$work/late_loop.c" "$work/late.so" && compile "$work/late_loop.c" "$work/late-asan.so" -fsanitize=address &&
+compile "$work/late_loop.c" "$work/late.so" &&
+    compile "$work/late_loop.c" "$work/late-asan.so" -fsanitize=address &&
     compile tests/kit/examples/tiny_loop.c "$work/sound-asan.so" -fsanitize=address || exit 2
 asan=$(gcc -print-file-name=libasan.so)
 free="--case freed-in-the-callback"
 # shellcheck disable=SC2086 # two words
-LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0 "$etalon" check $free "$work/sound-asan.so" > "$work/log" 2>&1 && rm -f "$work"/asan.* &&
-    ! LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0:log_path="$work/asan" "$etalon" check $free "$work/late-asan.so" > "$work/log" 2>&1 &&
+LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0 "$etalon" check $free "$work/sound-asan.so" \
+    > "$work/log" 2>&1 && rm -f "$work"/asan.* &&
+    ! LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0:log_path="$work/asan" "$etalon" check $free \
+    "$work/late-asan.so" > "$work/log" 2>&1 &&
     grep -q '^not ok 1 - .*: crash$' "$work/log" && grep -q 'heap-use-after-free' "$work"/asan.*
-report 4 "a use after free is a crash under AddressSanitizer, loaded first, and its log has the stack" $?
+report 4 "a use after free is a crash under AddressSanitizer, loaded first; its log has the stack" $?
 "$etalon" check "$work/late-asan.so" > "$work/log" 2>&1
 test $? -eq 2 && grep -q 'ends the process when it is loaded: .*LD_PRELOAD' "$work/log"
 report 5 "loaded later, it is refused with the reason" $?
