@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Each event as a function, for whoever drives the model by hand: the lockstep driver, the unit
  * tests. A call returns what the subject must return, an observation the clause that it breaks or
  * NULL. event.h says what each one means. Included by model.h. */

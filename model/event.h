@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The alphabet: what a loop, a recording, a driver and a judge say to the model (model_step).
  *
  * An event is one call of the interface, or one thing that the subject was seen to do. Its fields

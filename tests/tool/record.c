@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See record.h. What the model answers is what is written down as the loop's answer: in lockstep it
  * is the same, or the run ends there. */
 #include "record.h"

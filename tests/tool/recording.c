@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recordings (recording.h), read with the JSON reader of Jansson. This is the one file that needs
  * it: where it is not installed everything else is built, and `etalon judge` says what is missing.
  */

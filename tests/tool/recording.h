@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recordings: one event of a loop's life on each line, as JSON (spec/trace-format.md, section 3).
  * Read for `etalon judge`, written for `etalon record`. */
 #ifndef ETALON_TESTS_RECORDING_H
