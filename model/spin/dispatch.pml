@@ -46,19 +46,24 @@ mtype = { DEAD, ADDING, ACTIVE, DELETING };
 /* ---- the completions, in the caller's memory ------------------------------------------------- */
 
 mtype state[COMPLETIONS] = DEAD;
-byte number[COMPLETIONS] = NUMBERS; /* the descriptor in the description; a new description in the same memory overwrites it */
+/* the descriptor in the description; a new description in the same memory overwrites it */
+byte number[COMPLETIONS] = NUMBERS;
 bit attached[COMPLETIONS]; /* ghost: the number still names the file that it named at the start */
 
 /* ---- the kernel ------------------------------------------------------------------------------ */
 
 byte file[NUMBERS] = { 0, 2 }; /* what a number names, or NONE */
-bit held[FILES];       /* a duplicate elsewhere keeps the file open: another descriptor, another process */
+/* a duplicate elsewhere keeps the file open: another descriptor, another process */
+bit held[FILES];
 bit ready[FILES + 1];  /* level-triggered: reported as long as it is set; that of NONE never is */
 
 bit registered[FILES + 1]; /* [NONE] never */
-byte data[FILES + 1];   /* the opaque data: libxev's pointer to the completion. For the law a ghost: which registered last */
+/* the opaque data: libxev's pointer to the completion. For the law a ghost: which registered
+ * last */
+byte data[FILES + 1];
 bit same[FILES];        /* ghost: the episode that registered is not over */
-bit current[FILES];     /* the law's data, the generation, is that of the number. One bit: only equality is ever asked */
+/* the law's data, the generation, is that of the number. One bit: only equality is ever asked */
+bit current[FILES];
 
 bit batch[FILES];       /* the reports of one epoll_wait: copies, which nobody can take back */
 byte batch_data[FILES];
@@ -70,12 +75,14 @@ bit batch_current[FILES];
 chan submissions = [4] of { bit, byte }; /* (is a cancel, the completion or the cancel's target) */
 bit queued[COMPLETIONS];
 bit cancel_queued[COMPLETIONS];
-bit blocked = 1;           /* in epoll_wait: only the world or a timer's callback goes on from here */
+/* in epoll_wait: only the world or a timer's callback goes on from here */
+bit blocked = 1;
 bit believed[NUMBERS];     /* law: something is registered under this number in its generation */
 bit useless[NUMBERS];      /* law: it was reported while nobody waited on the number */
 bit epoll_stale;           /* law: something is registered that no number names any more */
 
-bit failed, delivers;      /* scratch, as are these; zero when not in use, or they would multiply the states */
+/* scratch, as are these; zero when not in use, or they would multiply the states */
+bit failed, delivers;
 byte c, f, fd_before, i, k, left, reported;
 
 /* ---- what is checked ------------------------------------------------------------------------- */
@@ -120,7 +127,8 @@ byte turns; /* waits since something came of one */
 #endif
 
 #ifdef CHECK_SERVED
-ltl served { [] <> !(WAITS(0) && ready[file[number[0]]]) } /* of the first completion: nothing tells the two apart */
+/* of the first completion: nothing tells the two apart */
+ltl served { [] <> !(WAITS(0) && ready[file[number[0]]]) }
 #endif
 
 /* ---- epoll_ctl ------------------------------------------------------------------------------- */
@@ -179,7 +187,8 @@ inline register(whose, fd) {
 
 /* ---- what a callback may do, or the program between two ticks -------------------------------- */
 
-#define BUSY(c, fd) (state[c] == ADDING || state[c] == ACTIVE) && number[c] == fd /* one operation to a number at a time */
+/* one operation to a number at a time */
+#define BUSY(c, fd) (state[c] == ADDING || state[c] == ACTIVE) && number[c] == fd
 
 /* The memory of a completion that is dead, or being deleted, may take a new description. */
 inline add(whose, fd) {
@@ -362,7 +371,8 @@ inline dispatch() {
         c = (number[0] == FD(reported) && state[0] == ACTIVE -> 0 : 1);
         delivers = (number[c] == FD(reported) && (state[c] == ACTIVE || (SEED == 5 && state[c] == DELETING)));
         if
-        :: !batch_current[reported] && SEED != 1 -> /* of a former generation: another file had this number */
+        /* of a former generation: another file had this number */
+        :: !batch_current[reported] && SEED != 1 ->
             delivers = 0;
             if
             :: believed[FD(reported)] -> epoll_stale = 1

@@ -181,14 +181,18 @@ inline raise_begins(which) {
     }
 }
 
-inline raise_ends(which) { /* src/loop.c: release: "eti_raise_ends(&loop->wakers)"  src/async.c: et_async_deinit: "eti_raise_ends(" */
+/* src/loop.c: release: "eti_raise_ends(&loop->wakers)"
+ * src/async.c: et_async_deinit: "eti_raise_ends(" */
+inline raise_ends(which) {
 #ifdef CLOSE_BEFORE_RAISE_ENDS
     closed[which] = 1;
 #endif
     open[which] = 0;    /* src/async.c: eti_raise_ends: "atomic_fetch_and_explicit" */
     users[which] == 0;  /* src/async.c: eti_raise_ends: "atomic_load_explicit" */
     d_step {
-        closed[which] = 1; /* src/loop.c: release: "close(loop->wakeup)"  src/async.c: et_async_deinit: "close(async->fd)" */
+        /* src/loop.c: release: "close(loop->wakeup)"
+         * src/async.c: et_async_deinit: "close(async->fd)" */
+        closed[which] = 1;
         counter[which] = 0;
         owed[which] = 0
     }
@@ -208,7 +212,8 @@ inline leave_loop() {
         executing--; /* src/pool.c: leave_loop: leave */
 #ifndef LEAVE_WITHOUT_SIGNAL
         if
-        :: executing == 0 -> owner_asleep = 0 /* src/pool.c: leave_loop: "pthread_cond_broadcast(&pool->left)" */
+        /* src/pool.c: leave_loop: "pthread_cond_broadcast(&pool->left)" */
+        :: executing == 0 -> owner_asleep = 0
         :: else
         fi
 #endif
@@ -226,19 +231,22 @@ end_not_created:
         GOES_FIRST(me) ->
             POOL_IS;
             if
-            :: len(queue) == 0 && !ending -> asleep[me] = 1 /* src/pool.c: take: "pthread_cond_wait(&pool->work" */
+            /* src/pool.c: take: "pthread_cond_wait(&pool->work" */
+            :: len(queue) == 0 && !ending -> asleep[me] = 1
             :: len(queue) > 0 ->
                 queue?c; /* src/pool.c: take: "leave_queue" */
                 idle--;
                 executing++; /* src/pool.c: take: "worker->loop->executing++" */
                 place[c] = EXECUTING
-            :: len(queue) == 0 && ending -> BECOMES_READY(me, 0); break /* src/pool.c: take: "goes_on" */
+            /* src/pool.c: take: "goes_on" */
+            :: len(queue) == 0 && ending -> BECOMES_READY(me, 0); break
             fi;
             BECOMES_READY(me, 0)
        };
        if
        :: c == NONE ->
-end_asleep: /* may stay so; one that is not woken for queued work fails `taken`, or the loop waits for ever */
+/* may stay so; one that is not woken for queued work fails `taken`, or the loop waits for ever */
+end_asleep:
             atomic { !asleep[me] -> BECOMES_READY(me, 1) }
        :: else ->
 #ifdef WAKE_BEFORE_PUSH
@@ -268,7 +276,8 @@ end_asleep: /* may stay so; one that is not woken for queued work fails `taken`,
                 handed_over == last ->
 #endif
                     LOOP_IS;
-                    handed_over = c; /* src/pool.c: hand_over: push  src/pool.c: eti_pool_step: "hand_over(" */
+                    /* src/pool.c: hand_over: push  src/pool.c: eti_pool_step: "hand_over(" */
+                    handed_over = c;
                     place[c] = HANDED_OVER;
                     order!c;
 #if !defined(EMPTY_BY_FIRST_LOOK) && !defined(WAKE_BEFORE_PUSH)
@@ -347,7 +356,8 @@ inline submit(may, c) {
             place[c] = QUEUED;
             queue!c; /* src/pool.c: eti_pool_queue: "join_queue" */
             if
-            :: len(queue) > idle && threads < PRODUCERS -> threads++; idle++ /* src/pool.c: eti_pool_queue: "create_thread" */
+            /* src/pool.c: eti_pool_queue: "create_thread" */
+            :: len(queue) > idle && threads < PRODUCERS -> threads++; idle++
             :: else
             fi;
 #ifndef JOIN_WITHOUT_SIGNAL
@@ -437,7 +447,8 @@ inline end_first() {
     MINE(c);
     assert(place[c] == HANDED_OVER);
 #ifndef LINK_AFTER_CALLBACK
-    delivering = next[c]; /* src/pool.c: eti_deliver_handed_over: "loop->delivering = c->internal.next" */
+    /* src/pool.c: eti_deliver_handed_over: "loop->delivering = c->internal.next" */
+    delivering = next[c];
     next[c] = NONE;
 #endif
     order?k;
@@ -475,7 +486,8 @@ inline deliver_handed_over() {
 
 inline drain(which) {
     if
-    :: reported[which] -> counter[which] = 0 /* src/kernel_phase.c: drain_wakeup: "read(loop->wakeup" */
+    /* src/kernel_phase.c: drain_wakeup: "read(loop->wakeup" */
+    :: reported[which] -> counter[which] = 0
     :: else
     fi;
     reported[which] = 0
@@ -484,7 +496,9 @@ inline drain(which) {
 /* Level-triggered. Waits only while something is active: work of the pool, or else something that
  * may never come, then the program may end here. */
 inline ask_kernel() {
-    if /* src/kernel_phase.c: eti_ask_kernel: "bool blocks"  src/kernel_phase.c: eti_ask_kernel: "wait_for_reports" */
+    /* src/kernel_phase.c: eti_ask_kernel: "bool blocks"
+     * src/kernel_phase.c: eti_ask_kernel: "wait_for_reports" */
+    if
     :: LOOK /* without waiting: ET-WAIT-1 */
     :: IN_POOL -> d_step { RAISED -> LOOK }
     :: !IN_POOL ->
@@ -522,7 +536,8 @@ end_idle:
 inline detach() {
     atomic {
         do
-        :: len(queue) > 0 -> queue?c; place[c] = DEAD /* src/pool.c: eti_pool_detach: "leave_queue" */
+        /* src/pool.c: eti_pool_detach: "leave_queue" */
+        :: len(queue) > 0 -> queue?c; place[c] = DEAD
         :: else -> break
         od;
         c = NONE;
@@ -572,7 +587,9 @@ begin: /* a loop, the first one or a later one of the same pool, in the same mem
     :: true -> break
     :: true ->
 #if PRODUCERS > 0
-        if /* one call at most between two rounds: a program that never comes to its loop has only itself to blame */
+        /* one call at most between two rounds: a program that never comes to its loop has only
+         * itself to blame */
+        if
         :: true
         COMMANDS
         fi;
@@ -610,7 +627,8 @@ begin: /* a loop, the first one or a later one of the same pool, in the same mem
         :: else
         fi
 #else
-        for (k : 0 .. PRODUCERS) { asleep[k] = 0 }; /* src/pool.c: et_pool_deinit: "pthread_cond_broadcast(&pool->work)" */
+        /* src/pool.c: et_pool_deinit: "pthread_cond_broadcast(&pool->work)" */
+        for (k : 0 .. PRODUCERS) { asleep[k] = 0 };
         k = 0
 #endif
     };

@@ -32,7 +32,8 @@ mtype state[COMPLETIONS] = DEAD;
 chan submissions = [COMPLETIONS] of { byte };
 chan deletions = [COMPLETIONS] of { byte };
 chan waiting = [2] of { byte }; /* on the descriptor, in the order of starting */
-bit joined[COMPLETIONS];        /* the submissions in this round: not before the next one (ET-SUBMIT-1) */
+/* the submissions in this round: not before the next one (ET-SUBMIT-1) */
+bit joined[COMPLETIONS];
 byte target;                    /* of the cancel */
 byte count;                    /* as the loop counts */
 bit ready;                      /* the descriptor, level-triggered */
@@ -131,7 +132,8 @@ inline program_deletes(c) {
 
 inline program_cancels(c) {
     atomic {
-        HAS(CANCEL) && HAS(c) && (state[CANCEL] == DEAD || state[CANCEL] == DELETING) -> /* ET-CANCEL-1 */
+        /* ET-CANCEL-1 */
+        HAS(CANCEL) && HAS(c) && (state[CANCEL] == DEAD || state[CANCEL] == DELETING) ->
             target = c;
             answered = 0;
             add(CANCEL)
@@ -191,7 +193,8 @@ inline callback(c) {
 inline start_cancel() {
     atomic { state[CANCEL] = ACTIVE; count++ };
     if
-    :: (state[target] == ADDING || state[target] == ACTIVE) && target != CANCEL -> /* ET-CANCEL-4, ET-CANCEL-5 */
+    /* ET-CANCEL-4, ET-CANCEL-5 */
+    :: (state[target] == ADDING || state[target] == ACTIVE) && target != CANCEL ->
 #ifdef COUNT_NOT_LOWERED_BY_CANCEL
         atomic {
             if
@@ -270,7 +273,8 @@ inline process_deletions() {
     :: atomic { deletions??[READ] -> deletions??READ; state[READ] = DEAD }
     :: !deletions??[READ] -> break
 #else
-    :: atomic { len(deletions) > 0 -> deletions?c; state[c] = DEAD; c = COMPLETIONS } /* silently: ET-RETIRE-1 */
+    /* silently: ET-RETIRE-1 */
+    :: atomic { len(deletions) > 0 -> deletions?c; state[c] = DEAD; c = COMPLETIONS }
     :: len(deletions) == 0 -> break
 #endif
     od
@@ -349,7 +353,8 @@ init {
         running = 1
     };
     do
-    :: !stopped && (count > 0 || len(submissions) > 0 || len(deletions) > 0) -> /* a round: ET-TICK-4 */
+    /* a round: ET-TICK-4 */
+    :: !stopped && (count > 0 || len(submissions) > 0 || len(deletions) > 0) ->
         process_submissions();
         if
         :: stopped -> break /* ET-STOP-2 */

@@ -70,10 +70,8 @@ struct item {
     bool quiet;                /* deleted, told to be dead, and its buffer was cleared since */
     bool target_pooled;        /* of a cancel: the target's work may have been with a thread */
     bool has_ended_it;         /* of a cancel: its target was called with -ECANCELED */
-    bool
-        /* a timer that was set again while it may have been adding: it keeps its place, or takes a
-           new one */
-        either_place;
+    /* a timer set again while it may have been adding keeps its place, or takes a new one */
+    bool either_place;
     uint8_t into;
     uint64_t target_serial; /* of a cancel: the episode that it is about; 0: there was none */
     unsigned async;         /* that it waits on */

@@ -16,15 +16,18 @@
 
   // In the list of a clause's cases, each case opens in its place.
   const unfold = (item, open) => {
-    const result = document.getElementById(decodeURIComponent(item.querySelector("a").hash.slice(1)));
+    const address = decodeURIComponent(item.querySelector("a").hash.slice(1));
+    const result = document.getElementById(address);
     const details = document.createElement("details");
     const summary = details.appendChild(document.createElement("summary"));
     summary.textContent = "Program, expected and observed";
     details.addEventListener("toggle", () => {
       if (!details.open || details.children.length > 1) return;
-      const [given, seen] = ["given", "seen"].map((name) => Object.assign(document.createElement("div"), { className: name }));
+      const [given, seen] = ["given", "seen"].map((name) =>
+        Object.assign(document.createElement("div"), { className: name }));
       given.append(...all(".given > h4, .given > pre", result.closest(".sheet")).map(bare));
-      seen.append(...[...result.parentNode.children].filter((each) => !each.matches(".result")).map(bare));
+      const others = [...result.parentNode.children].filter((each) => !each.matches(".result"));
+      seen.append(...others.map(bare));
       const own = details.appendChild(document.createElement("div"));
       own.append(given, seen);
     });
@@ -38,7 +41,8 @@
     document.title = sheet ? `${sheet.querySelector("h2").textContent} – ${title}` : title;
     if (!sheet) return;
     for (const tab of all(".tabs a", sheet)) {
-      if (decodeURIComponent(tab.hash) === decodeURIComponent(location.hash)) tab.setAttribute("aria-current", "true");
+      if (decodeURIComponent(tab.hash) === decodeURIComponent(location.hash))
+        tab.setAttribute("aria-current", "true");
       else tab.removeAttribute("aria-current");
     }
     if (target.matches(".result.list") && !target.dataset.unfolded) {
@@ -78,9 +82,11 @@
   // ---- a column of the picture is a row of the table ----
   const column = 28;
   const light = (picture, number) => {
-    for (const each of all(".lit", picture.closest(".variant, details"))) each.matches("tr") ? each.classList.remove("lit") : each.remove();
+    const whole = picture.closest(".variant, details");
+    for (const each of all(".lit", whole))
+      each.matches("tr") ? each.classList.remove("lit") : each.remove();
     if (number === null) return null;
-    const row = all(".trace tbody tr", picture.closest(".variant, details")).find((each) => each.cells[0].textContent === number);
+    const row = all(".trace tbody tr", whole).find((each) => each.cells[0].textContent === number);
     if (row) row.classList.add("lit");
     return row;
   };
@@ -108,10 +114,12 @@
     for (const row of rows) {
       const text = `${row.cells[0].textContent} ${row.dataset.find}`.toLowerCase();
       const fits = wanted.every((word) => text.includes(word));
-      row.hidden = !fits || (only.checked && !row.querySelector(".fail, .hang, .crash, .not_strict, .unsettled"));
+      const differs = row.querySelector(".fail, .hang, .crash, .not_strict, .unsettled");
+      row.hidden = !fits || (only.checked && !differs);
       shown += !row.hidden;
     }
-    for (const body of all("#page\\:matrix-table tbody")) body.hidden = !all("tr[id]", body).some((row) => !row.hidden);
+    for (const body of all("#page\\:matrix-table tbody"))
+      body.hidden = !all("tr[id]", body).some((row) => !row.hidden);
     count.textContent = wanted.length || only.checked ? `${shown} of ${rows.length} rows` : "";
   };
   filter.addEventListener("input", apply);
