@@ -21,9 +21,8 @@
 #include "words.h"
 
 #define MS_NS UINT64_C(1000000)
-#define WAIT_LIMIT_MS                                                                              \
-    2147483647 /* ET-WAIT-3: the longest limit that a loop must be able to give  \
-                                  */
+/* ET-WAIT-3: the longest limit that a loop must be able to give */
+#define WAIT_LIMIT_MS 2147483647
 /* Twice what can be made: a completion is started, left, ended; a round has ten phases. */
 #define SILENT_STEPS_MAX (8 * MODEL_COMPLETIONS + 20)
 
@@ -752,8 +751,8 @@ static void start(struct model *m, unsigned c) {
     if ((kinds & WAITING) != 0)
         forget_useless(m, of->description.fd);
     for (unsigned i = 0; of->operation == ET_CLOSE && i < m->completions; i++)
-        if (m->completion[i].vouches ==
-            of->description.fd) /* the loop knows of this close itself */
+        /* the loop knows of this close itself */
+        if (m->completion[i].vouches == of->description.fd)
             m->completion[i].vouches = -1;
     m->tick.current = (model_index)c;
     if (of->operation == ET_CONNECT || of->operation == ET_SHUTDOWN)
@@ -1160,8 +1159,8 @@ static const char *on_refused(struct model *m, int fd, int error, uint32_t kept,
             m->doubtful |= owed & BIT(c);
     }
     m->refused |= owed;
-    if (m->tick.phase == SUBMISSIONS &&
-        m->tick.due != DUE_UNSEEN) /* refused at the start: there is nothing to wait for */
+    /* refused at the start: there is nothing to wait for */
+    if (m->tick.phase == SUBMISSIONS && m->tick.due != DUE_UNSEEN)
         end_silently(m, owed & must_be_refused(m));
     advance(m);
     return NULL;

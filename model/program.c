@@ -18,8 +18,8 @@
 /* ---- binary: which command a byte means ------------------------------------------------------ */
 
 #define SLOTS 32
-#define PARTS                                                                                      \
-    8 /* a slot may be shared by kinds that need few values: n's highest three bits choose */
+/* a slot may be shared by kinds that need few values: n's highest three bits choose */
+#define PARTS 8
 /* clang-format off */
 #define ALWAYS(kind) {kind, kind, kind, kind, kind, kind, kind, kind}
 #define HALVES(low, high) {low, low, low, low, high, high, high, high}

@@ -15,8 +15,8 @@
 #define PROGRAM_COMPLETIONS 8 /* c0 … c7 */
 #define PROGRAM_HANDLES     8 /* d0 … d7: descriptors of the program's world */
 #define PROGRAM_WORKERS     4 /* w0 … w3: threads of the pool */
-#define PROGRAM_BODIES                                                                             \
-    8 /* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
+/* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
+#define PROGRAM_BODIES       8
 #define PROGRAM_BODY_WORLD   7
 #define PROGRAM_COMMANDS_MAX 512
 #define PROGRAM_RECORD       4 /* bytes of one command in the binary notation */

@@ -48,13 +48,13 @@
 #define DESCRIPTORS_MAX 64
 #define HUGE_DESCRIPTOR 1000
 #define BUFFER          4096
-#define CLOCK_START_NS                                                                             \
-    UINT64_C(1000000700000) /* not a whole millisecond: rounding errors must show */
-#define INIT_ATTEMPTS 4
-#define CALLBACKS_MAX 400 /* then the loop is stopped: a program may rearm for ever */
-#define COMMANDS_MAX  4000
-#define WAITS_MAX                                                                                  \
-    4000 /* then they fail: some sockets are ready for ever without anything to read */
+/* not a whole millisecond: rounding errors must show */
+#define CLOCK_START_NS UINT64_C(1000000700000)
+#define INIT_ATTEMPTS  4
+#define CALLBACKS_MAX  400 /* then the loop is stopped: a program may rearm for ever */
+#define COMMANDS_MAX   4000
+/* then they fail: some sockets are ready for ever without anything to read */
+#define WAITS_MAX      4000
 #define STEPS_MAX      100 /* of a thread that is to end */
 #define IDLE_WAITS_MAX 64  /* in a row, without a callback, a try, or the clock moving */
 

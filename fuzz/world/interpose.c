@@ -34,8 +34,8 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define EPOCH_NS  (UINT64_C(1700000000) * SECOND_NS) /* of CLOCK_REALTIME: some day in 2023 */
-#define PAST_NS                                                                                    \
-    1000 /* time lands a little after a deadline: some loops spin when it lands exactly on it */
+/* time lands a little after a deadline: some loops spin when it lands exactly on it */
+#define PAST_NS  1000
 #define GRACE_MS 300 /* for other threads of the subject, before a wait counts as one for ever */
 
 static enum interpose_mode mode;

@@ -23,14 +23,14 @@
 
 /* Sizes of the simulated world. Small, so that a short program can fill every buffer. */
 #define KERNEL_NUMBERS 64 /* descriptors 0 … 63; 0, 1 and 2 are never given out */
-#define KERNEL_OWN_FROM                                                                            \
-    40 /* the loop's own descriptors have numbers from here on, the program's have lower ones */
-#define KERNEL_FILES   64 /* open files, the ends in the world's hands included */
-#define KERNEL_WATCHES 64 /* registrations of all epoll instances together */
-#define KERNEL_PAGE    32 /* of a pipe; also its PIPE_BUF: larger writes may be partial */
-#define KERNEL_PAGES   4  /* of a pipe */
-#define KERNEL_SNDBUF                                                                              \
-    128 /* of a socket: sending goes on below this; EPOLLOUT means at most a quarter of it */
+/* the loop's own descriptors have numbers from here on, the program's have lower ones */
+#define KERNEL_OWN_FROM 40
+#define KERNEL_FILES    64 /* open files, the ends in the world's hands included */
+#define KERNEL_WATCHES  64 /* registrations of all epoll instances together */
+#define KERNEL_PAGE     32 /* of a pipe; also its PIPE_BUF: larger writes may be partial */
+#define KERNEL_PAGES    4  /* of a pipe */
+/* of a socket: sending goes on below this; EPOLLOUT means at most a quarter of it */
+#define KERNEL_SNDBUF       128
 #define KERNEL_CHUNK        64 /* a stream socket sends in pieces of this size */
 #define KERNEL_MESSAGE      96 /* the longest datagram */
 #define KERNEL_MESSAGES     16 /* that fit into a send buffer, however short they are */
@@ -38,8 +38,8 @@
 #define KERNEL_FAULTS       8  /* pending COMMAND_FAIL */
 #define KERNEL_FILE_SIZE    64
 #define KERNEL_MESSAGE_COST 8 /* what a message weighs on the send buffer beside its bytes */
-#define KERNEL_CONNECT_US                                                                          \
-    127000000 /* then a connect in progress fails, as Linux gives up after six repetitions */
+/* then a connect in progress fails, as Linux gives up after six repetitions */
+#define KERNEL_CONNECT_US 127000000
 
 /* The sizes in which a simulation may differ from Linux. Only the numbers differ, what is done with
  * them does not: `etalon compare` gives the simulated kernel those of the real one. */

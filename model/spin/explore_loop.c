@@ -16,12 +16,12 @@
 #include <stdio.h>
 #include <sys/time.h>
 
-#define FIRST_SCRIPT                                                                               \
-    1 /* the body that every callback is given: what it does is chosen when it first runs */
+/* the body that every callback is given: what it does is chosen when it first runs */
+#define FIRST_SCRIPT 1
 #define RECORDED_MAX 4096
 #define SEND_LENGTH  128 /* the first one fills the send buffer */
-#define TICKS_HUNG                                                                                 \
-    3 /* seconds of processor time in one step: what else the machine does makes no difference */
+/* seconds of processor time in one step: what else the machine does makes no difference */
+#define TICKS_HUNG 3
 
 unsigned char explore_snapshot[EXPLORE_SNAPSHOT] __attribute__((aligned(64)));
 unsigned char explore_state[EXPLORE_STATE] __attribute__((aligned(8)));

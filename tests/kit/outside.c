@@ -32,15 +32,13 @@
 #define COUNT  PROGRAM_COMPLETIONS
 #define BUFFER 4096
 #define MS_NS  UINT64_C(1000000)
-#define SLACK_NS                                                                                   \
-    (2 *                                                                                           \
-     MS_NS) /* a kernel that takes whole milliseconds, and a loop that rounds up before that   \
-                 */
+/* a kernel that takes whole milliseconds, and a loop that rounds up before that */
+#define SLACK_NS     (2 * MS_NS)
 #define COMMANDS_MAX 4000
 #define IDLE_MAX     64 /* waits in a row that led to nothing */
 #define TURNS_MAX    1000
-#define BARREN_MAX                                                                                 \
-    1000 /* waits in a row that only let time pass: a long wait in slices, or one for ever */
+/* waits in a row that only let time pass: a long wait in slices, or one for ever */
+#define BARREN_MAX    1000
 #define STARVED_MAX   100 /* callbacks of others while something is due */
 #define LONG_DELAY_MS UINT64_C(2147483647)
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)

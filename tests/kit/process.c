@@ -23,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WATCHDOG_NS                                                                                \
-    (process_watchdog_s * UINT64_C(1000000000)) /* for what makes no call that could be counted */
+/* for what makes no call that could be counted */
+#define WATCHDOG_NS    (process_watchdog_s * UINT64_C(1000000000))
 #define PARALLEL_MAX   64
 #define DEPTH_MAX      2
 #define FILE_BYTES_MAX (16 << 20)

@@ -14,8 +14,8 @@
 #ifdef ANNOTATE_DRD
 #include <valgrind/drd.h>
 #define UNWATCHED(object) ((void)0)
-#define UNWATCH_ONCE(object)                                                                       \
-    ANNOTATE_BENIGN_RACE_SIZED(object, sizeof *(object), "atomic") /* too slow for every access */
+/* too slow for every access */
+#define UNWATCH_ONCE(object) ANNOTATE_BENIGN_RACE_SIZED(object, sizeof *(object), "atomic")
 #else
 #include <valgrind/helgrind.h>
 #define UNWATCHED(object)    VALGRIND_HG_DISABLE_CHECKING(object, sizeof *(object))

@@ -8,11 +8,10 @@
 #include "../../model/program.h"
 
 struct torture_options {
-    unsigned sample; /* one run in so many is made; 1: all */
-    unsigned seed;   /* which ones */
-    const char
-        *expected;      /* the errors that must be met (tests/suites/errors.expected); null: none */
-    const char *report; /* folder for errors.md and torture.json; null: none is written */
+    unsigned sample;      /* one run in so many is made; 1: all */
+    unsigned seed;        /* which ones */
+    const char *expected; /* the errors that must be met (tests/suites/errors.expected), or null */
+    const char *report;   /* folder for errors.md and torture.json; null: none is written */
 };
 
 /* "N:ERRNO", "N:ERRNO:same" or "N:ERRNO:on". False when it is none of them. */

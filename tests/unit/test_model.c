@@ -1087,9 +1087,9 @@ static void test_pool_1_a_round_trip(void **state) {
     gave_back(A, 5);
     LAWFUL(model_wait(&m, 0));
     LAWFUL(model_woken(&m, 0));
-    LAWFUL(
-        model_report(&m, 3, POLL_IN, MODEL_SEEN)); /* of nobody's registration: useless, but once */
-    BREAKS("ET-TICK-3", callback(A, 5));           /* the pool phase is over */
+    /* of nobody's registration: useless, but once */
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    BREAKS("ET-TICK-3", callback(A, 5)); /* the pool phase is over */
     ended();
     tick(0);
     BREAKS("ET-POOL-4", callback(A, 6));
