@@ -5,6 +5,7 @@
 #include "../../fuzz/driver/lockstep.h"
 #include "../../model/program.h"
 #include "../../src/etalon.h"
+#include "child.h"
 #include "compare.h"
 #include "../kit/check.h"
 #include "judge.h"
@@ -22,13 +23,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define FILE_SIZE_MAX (1 << 20)
 #define BAD_INPUT     2
+#define CASE_SECONDS  10 /* of processor time for a case, if --seconds does not say otherwise */
+#define WAITING       3  /* so many times as much real time, for a case that waits for ever */
 
 static const struct world_kind_functions *const worlds[] = {&world_simulated, &world_real};
 
@@ -37,8 +39,9 @@ struct options {
     const char *output;
     bool quiet;
     bool events;                 /* of record: NDJSON */
+    bool no_fork;                /* of replay: for a debugger */
     unsigned number;             /* of a case among those that are checked */
-    unsigned seconds;            /* of shrink; 0: as long as it takes */
+    unsigned seconds;            /* of shrink: 0: as long as it takes; of a case */
     struct torture_setting fail; /* of replay; point 0: nothing fails */
     struct torture_options torture;
 };
@@ -146,10 +149,12 @@ static int with_output(int status) {
  * status, or 128 + signal. */
 static int apart(int (*run)(const char *, const struct options *), const char *path,
                  const struct options *options) {
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
+    pid_t child = child_fork();
+    if (child == 0) {
+        if (options->number != 0) /* a case */
+            child_limit(options->seconds, WAITING * options->seconds);
         exit(with_output(run(path, options)));
+    }
     int status = 0;
     if (child < 0 || waitpid(child, &status, 0) < 0) {
         complain("%s: %s", path, strerror(errno));
@@ -204,6 +209,8 @@ static int replay_here(const char *path, const struct options *options) {
 }
 
 static int replay(const char *path, const struct options *options) {
+    if (options->no_fork)
+        return replay_here(path, options);
     int status = apart(replay_here, path, options);
     if (status <= BAD_INPUT)
         return status;
@@ -383,15 +390,13 @@ static void outcome(const struct program *program, const struct options *options
     if (shared == MAP_FAILED)
         abort();
     memset(shared, 0, sizeof *shared);
-    fflush(NULL);
-    pid_t child = fork();
+    pid_t child = child_fork();
     if (child == 0) {
         int null = open("/dev/null", O_WRONLY);
         if (null >= 0)
             dup2(null, STDERR_FILENO);
         /* A program that spins is known after a second of work, one that waits after ten. */
-        setitimer(ITIMER_PROF, &(struct itimerval){.it_value = {.tv_sec = 1}}, NULL);
-        alarm(10);
+        child_limit(1, 10);
         lockstep_run(program, options->world, NULL, NULL, shared);
         _exit(0);
     }
@@ -466,7 +471,9 @@ static void usage(FILE *out) {
         "\n"
         "  replay       print the program, what happened, and the first difference with its "
         "clause\n"
-        "  check-cases  run traces against their observations; prints the test-anything protocol\n"
+        "  check-cases  run traces against their observations; prints the test-anything protocol; "
+        "a case has 10 s\n"
+        "               of processor time, or --seconds N, and three times as much real time\n"
         "  record       print the trace with the observations of this run; with --events, or into "
         "a file .ndjson, each event\n"
         "  judge        check a recording of any loop, - for standard input, against the law, "
@@ -481,6 +488,7 @@ static void usage(FILE *out) {
         "  torture      run programs again for each system call that can fail, with that call "
         "failing\n"
         "\n"
+        "  replay --no-fork runs the program in the tool's own process, for a debugger.\n"
         "  replay --fail N:ERRNO[:same|:on] lets the N-th such call fail (same: and all later ones "
         "of its name; on: and all\n"
         "  later ones). torture --sample N makes one run in N, --seed S others; --expect FILE "
@@ -519,11 +527,18 @@ static bool names_collide(char **files, int count) {
 static int check_cases(char **files, int count, const struct options *options) {
     int worst = 0;
     struct options numbered = *options;
+    if (numbered.seconds == 0)
+        numbered.seconds = CASE_SECONDS;
     printf("1..%d\n", count);
     for (int i = 0; i < count; i++) {
         numbered.number = (unsigned)i + 1;
         int status = apart(check_case_here, files[i], &numbered);
-        if (status > BAD_INPUT) {
+        if (status == 128 + SIGPROF || status == 128 + SIGALRM) {
+            printf("not ok %d - %s: no end within %u s of %s time\n", i + 1, files[i],
+                   status == 128 + SIGPROF ? numbered.seconds : WAITING * numbered.seconds,
+                   status == 128 + SIGPROF ? "processor" : "real");
+            status = 1;
+        } else if (status > BAD_INPUT) {
             printf("not ok %d - %s: the loop crashes: %s\n", i + 1, files[i],
                    status > 128 ? strsignal(status - 128) : "a sanitizer's report");
             status = 1;
@@ -563,6 +578,10 @@ static int for_each_file(const char *command, char **files, int count,
         complain("--fail is for replay on the simulated kernel");
         return BAD_INPUT;
     }
+    if (options->no_fork && strcmp(command, "replay") != 0) {
+        complain("--no-fork is for replay");
+        return BAD_INPUT;
+    }
     if (options->output != NULL &&
         (strcmp(command, "replay") == 0 || strcmp(command, "check-cases") == 0)) {
         complain("%s writes no file: --output is for record, decode, encode, shrink and compare",
@@ -592,24 +611,77 @@ static int for_each_file(const char *command, char **files, int count,
     return BAD_INPUT; /* main has looked at the command */
 }
 
-int main(int argc, char **argv) {
+static bool read_world(const char *name, struct options *options) {
+    for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++)
+        if (strcmp(name, worlds[i]->name) == 0) {
+            options->world = worlds[i];
+            return true;
+        }
+    complain("--world %s: neither 'simulated' nor 'real'", name);
+    return false;
+}
+
+static bool read_failure(const char *text, struct options *options) {
+    if (torture_parse(text, &options->fail))
+        return true;
+    complain("--fail %s: not N:ERRNO, N:ERRNO:same or N:ERRNO:on", text);
+    return false;
+}
+
+enum reading { GO_ON, HELP_ASKED, NOT_UNDERSTOOD };
+
+/* Reads the options of all commands that have no main of their own. */
+static enum reading read_options(int argc, char **argv, struct options *options) {
     static const struct option long_options[] = {
-        {"world", required_argument, NULL, 'w'},   {"output", required_argument, NULL, 'o'},
-        {"quiet", no_argument, NULL, 'q'},         {"fail", required_argument, NULL, 'f'},
-        {"sample", required_argument, NULL, 'n'},  {"seed", required_argument, NULL, 's'},
-        {"expect", required_argument, NULL, 'e'},  {"report", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 't'}, {"events", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},          {0},
+        {"world", required_argument, NULL, 'w'},
+        {"output", required_argument, NULL, 'o'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"fail", required_argument, NULL, 'f'},
+        {"sample", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},
+        {"expect", required_argument, NULL, 'e'},
+        {"report", required_argument, NULL, 'r'},
+        {"seconds", required_argument, NULL, 't'},
+        {"events", no_argument, NULL, 'v'},
+        {"no-fork", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
-    struct options options = {.world = &world_simulated};
+    bool good = true;
     int letter;
+    while (good && (letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
+        switch (letter) {
+        case 'w': good = read_world(optarg, options); break;
+        case 'o': options->output = optarg; break;
+        case 'q': options->quiet = true; break;
+        case 'v': options->events = true; break;
+        case 'k': options->no_fork = true; break;
+        case 'f': good = read_failure(optarg, options); break;
+        case 'n': good = read_number(optarg, 1, &options->torture.sample); break;
+        case 's': good = read_number(optarg, 0, &options->torture.seed); break;
+        case 'e': options->torture.expected = optarg; break;
+        case 't': good = read_number(optarg, 1, &options->seconds); break;
+        case 'r': options->torture.report = optarg; break;
+        case 'h': return HELP_ASKED;
+        default: return NOT_UNDERSTOOD;
+        }
+    }
+    return good ? GO_ON : NOT_UNDERSTOOD;
+}
+
+/* What is left of the caller's would shift the numbers on the real kernel. */
+static void close_descriptors(void) {
+    for (int fd = STDERR_FILENO + 1; fd < 64; fd++)
+        close(fd);
+}
+
+int main(int argc, char **argv) {
+    struct options options = {.world = &world_simulated};
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         puts("etalon " ET_VERSION ", specification " ET_SPECIFICATION);
         return 0;
     }
-    for (int fd = STDERR_FILENO + 1; fd < 64;
-         fd++) /* what is left of the caller's would shift the numbers on the real kernel */
-        close(fd);
+    close_descriptors();
     static char compare[] = "etalon compare", check[] = "etalon check", judge[] = "etalon judge";
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
         return argv[1] = compare, with_output(compare_main(argc - 1, argv + 1, load));
@@ -617,44 +689,10 @@ int main(int argc, char **argv) {
         return argv[1] = check, with_output(check_main(argc - 1, argv + 1, load));
     if (argc > 1 && strcmp(argv[1], "judge") == 0)
         return argv[1] = judge, with_output(judge_main(argc - 1, argv + 1));
-    while ((letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
-        switch (letter) {
-        case 'w':
-            options.world = NULL;
-            for (size_t i = 0; i < sizeof worlds / sizeof *worlds; i++)
-                if (strcmp(optarg, worlds[i]->name) == 0)
-                    options.world = worlds[i];
-            if (options.world == NULL) {
-                complain("--world %s: neither 'simulated' nor 'real'", optarg);
-                return BAD_INPUT;
-            }
-            break;
-        case 'o': options.output = optarg; break;
-        case 'q': options.quiet = true; break;
-        case 'v': options.events = true; break;
-        case 'f':
-            if (!torture_parse(optarg, &options.fail)) {
-                complain("--fail %s: not N:ERRNO, N:ERRNO:same or N:ERRNO:on", optarg);
-                return BAD_INPUT;
-            }
-            break;
-        case 'n':
-            if (!read_number(optarg, 1, &options.torture.sample))
-                return BAD_INPUT;
-            break;
-        case 's':
-            if (!read_number(optarg, 0, &options.torture.seed))
-                return BAD_INPUT;
-            break;
-        case 'e': options.torture.expected = optarg; break;
-        case 't':
-            if (!read_number(optarg, 1, &options.seconds))
-                return BAD_INPUT;
-            break;
-        case 'r': options.torture.report = optarg; break;
-        case 'h': usage(stdout); return 0;
-        default: return BAD_INPUT;
-        }
+    switch (read_options(argc, argv, &options)) {
+    case GO_ON: break;
+    case HELP_ASKED: usage(stdout); return 0;
+    case NOT_UNDERSTOOD: return BAD_INPUT;
     }
     if (optind == argc) {
         usage(stderr);

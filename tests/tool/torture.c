@@ -5,6 +5,7 @@
  *
  * Each program runs in a process of its own, so that a crash costs one run: the parent notes it and
  * goes on behind it. */
+#include "child.h"
 #include "torture.h"
 
 #include <errno.h>
@@ -182,8 +183,7 @@ static void torture_file(const char *path, const struct program *program,
     int status;
     memset(shared, 0, sizeof *shared);
     do {
-        fflush(NULL);
-        pid_t child = fork();
+        pid_t child = child_fork();
         if (child == 0) {
             torture_program(path, program, options, salt);
             fflush(NULL);

@@ -24,8 +24,8 @@ _etalon() {
         local options='--world --output --quiet'
         case $command in
         '') options='--help --version' ;;
-        replay) options+=' --fail' ;;
-        shrink) options+=' --seconds' ;;
+        replay) options+=' --fail --no-fork' ;;
+        shrink | check-cases) options+=' --seconds' ;;
         record) options+=' --events' ;;
         check)
             options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --outside --gate --matrix --quiet --json --summary'

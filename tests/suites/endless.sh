@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Shows that a program without an end costs no more than its time: check-cases counts it as a failed
+# case and goes on, and whatever ends the tool ends the processes in which it runs programs, those of
+# `etalon check` too. Called by tests/run; prints the test-anything protocol.
+#
+#   tests/suites/endless.sh [ETALON]        (build/default/etalon, without sanitizers)
+#
+# A case is a pipe that nobody writes: reading it waits for ever. Another spins: a library that is
+# loaded before the C library opens it and does not come back.
+cd "$(dirname "$0")/../.." || exit 2
+etalon=${1:-build/default/etalon}
+work=build/test/endless.$$
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work" && mkfifo "$work/waits.trace" || exit 2
+number=0 failures=0
+
+report() { # report NAME STATUS [FILE]: what is in the file explains a failure
+    number=$((number + 1))
+    if [ "$2" -eq 0 ]; then
+        echo "ok $number - $1"
+    else
+        failures=$((failures + 1))
+        echo "not ok $number - $1"
+        sed 's/^/#   /' "${3:-/dev/null}"
+    fi
+}
+
+cat > "$work/spins.c" <<'END'
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+FILE *fopen(const char *path, const char *mode) {
+    while (strstr(path, "spins.trace") != NULL)
+        ;
+    return fdopen(open(path, 0), mode);
+}
+END
+${CC:-cc} -shared -fPIC -O0 -D_GNU_SOURCE "$work/spins.c" -o "$work/spins.so" || exit 2
+
+LD_PRELOAD=$work/spins.so timeout 20 "$etalon" check-cases --seconds 1 \
+    "$work/spins.trace" "$work/waits.trace" spec/cases/timer.trace > "$work/log" 2>&1
+status=$?
+grep -q '^not ok 1 - .*spins.trace: no end within 1 s of processor time$' "$work/log"
+report "a case that spins has failed" $? "$work/log"
+grep -q '^not ok 2 - .*waits.trace: no end within 3 s of real time$' "$work/log"
+report "a case that waits for ever has failed" $? "$work/log"
+grep -q '^ok 3 - timer.trace' "$work/log" && [ "$status" -eq 1 ]
+report "the case after them is run, and the exit status is 1" $? "$work/log"
+
+gone() { # gone PID: within two seconds
+    for _ in $(seq 40); do
+        kill -0 "$1" 2> "$work/kill" || return 0
+        sleep 0.05
+    done
+    return 1
+}
+
+# ends_with SIGNAL ARGUMENT…: the child of the tool ends with it.
+ends_with() {
+    local signal=$1 parent before child=
+    shift
+    # Without a terminal, a background job of the shell ignores SIGINT.
+    env --default-signal=INT "$etalon" "$@" > "$work/log" 2>&1 &
+    parent=$!
+    for _ in $(seq 100); do
+        before=$child
+        child=$(cat "/proc/$parent/task/$parent/children")
+        # Twice the same: it is at its case. What `check` starts to look at the adapter ends soon.
+        [ -n "$child" ] && [ "$child" = "$before" ] && break
+        sleep 0.3
+    done
+    kill "-$signal" "$parent"
+    wait "$parent" 2> "$work/wait"
+    [ -n "$child" ] && gone $child
+    report "what ends by SIG$signal takes its child along: etalon $1" $? "$work/log"
+    [ -z "$child" ] || kill -KILL $child 2> "$work/kill"
+}
+
+for signal in TERM INT KILL; do
+    ends_with "$signal" check-cases "$work/waits.trace"
+done
+ends_with KILL replay "$work/waits.trace"
+${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/kit -DFAULT=SLEEPS \
+    tests/suites/kit/bad_subject.c -o "$work/sleeps.so" || exit 2
+ends_with KILL check --jobs 1 --case timer-zero "$work/sleeps.so"
+
+echo "1..$number"
+[ "$failures" -eq 0 ]
