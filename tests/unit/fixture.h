@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "filter.h"
+
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "filter.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>

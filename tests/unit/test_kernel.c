@@ -9,6 +9,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "filter.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

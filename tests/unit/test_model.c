@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "filter.h"
+
 #include <errno.h>
 #include <string.h>
 

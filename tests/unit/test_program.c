@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "filter.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
