@@ -226,7 +226,7 @@ $B/interposed.list: fuzz/world/calls.def
 # ---- targets: a line "## name: what it does" above each, for `make help` -------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all compile_commands.json check-format format clean
+.PHONY: help setup all compile_commands.json check-format format tidy clean
 
 ## help: list the targets
 help:
@@ -259,6 +259,10 @@ check-format:
 ## format: let clang-format lay out the C files
 format:
 	$(Q)$(CLANG_FORMAT) -i $(formatted)
+
+## tidy: fail if the text is not as CONTRIBUTING.md asks, which tests/suites/tidy checks
+tidy:
+	@tests/suites/tidy
 
 ## clean: remove build/
 clean:

@@ -1728,7 +1728,7 @@ struct model_answer MODEL_NAME(step)(struct model *m, const struct event *event)
     return answer;
 }
 
-/* ---- what a judge supplies: it happened, and nobody saw it (wide.h) --------------------------- */
+/* ---- what a judge supplies: it happened, and nobody saw it (wide.h) -------------------------- */
 
 #ifdef MODEL_WIDE
 

@@ -126,8 +126,9 @@ struct model {
      * accordingly (in active, in lingering). While it is not 0, say EVENT_DEAD before every
      * observation by the loop. */
     model_set maybe_dead;
-    /* The orphaned (section 1 of the law): whose number has come to name another file, or none, since
-     * they were started. Nothing is owed to them by a report or a refusal, and much is allowed. */
+    /* The orphaned (section 1 of the law): whose number has come to name another file, or none,
+     * since they were started. Nothing is owed to them by a report or a refusal, and much is
+     * allowed. */
     model_set orphaned;
     /* the next wait is not judged by ET-REGISTER-5 */
     bool forgive_registration;

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Checks that the law is whole: every clause of etalon.md has a rule in model/ and a case in cases/,
-# nothing cites a clause that does not exist, and what is generated from lifecycle.def is up to
-# date. Prints the test-anything protocol.
+# Checks that the law is whole: every clause of etalon.md has a case in cases/, nothing cites a
+# clause that does not exist, and what is generated from lifecycle.def is up to date. That every
+# clause has a verdict is checked by tests/suites/tidy. Prints the test-anything protocol.
 cd "$(dirname "$0")/.." || exit 2
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -34,10 +34,7 @@ sed -n '/^- \*\*ET-/,/^$/p' spec/etalon.md | awk '
 report "every clause says MUST, SHOULD or MAY" "$work/toothless"
 
 cited() { grep -ohE 'ET-[A-Z]{2,9}-[0-9]{1,2}' "$@" 2> /dev/null | sort -u; }
-cited model/*.c model/*.h fuzz/driver/lockstep.[ch] spec/lifecycle.def > "$work/model"
 sed -n 's/^clause //p' spec/cases/*.trace | tr ' ' '\n' | grep . | sort -u > "$work/cases"
-comm -23 "$work/clauses" "$work/model" > "$work/no-rule"
-report "every clause has a rule in model/" "$work/no-rule"
 comm -23 "$work/clauses" "$work/cases" > "$work/no-case"
 report "every clause has a case in spec/cases/" "$work/no-case"
 cited model/*.[ch] src/*.[ch] spec/cases/*.trace spec/*.md spec/lifecycle.def fuzz/*/*.[ch] \

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Shows that a program without an end costs no more than its time: check-cases counts it as a failed
-# case and goes on, and whatever ends the tool ends the processes in which it runs programs, those of
-# `etalon check` too. Called by tests/run; prints the test-anything protocol.
+# case and goes on, and whatever ends the tool ends the processes in which it runs programs, also
+# those of `etalon check`. Called by tests/run; prints the test-anything protocol.
 #
 #   tests/suites/endless.sh [ETALON]        (build/default/etalon, without sanitizers)
 #

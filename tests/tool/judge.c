@@ -30,7 +30,7 @@
 #define BUCKETS          4096
 #define NO_SLOT          MODEL_NONE
 #define UNSEEN_STEPS_MAX (4 * MODEL_COMPLETIONS)
-/* that a loop may make between two events, with nothing seen of them, and something still to come */
+/* that a loop may make between two events, unseen, with something still to come */
 #define UNSEEN_ROUNDS 3
 
 static struct judge {
