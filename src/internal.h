@@ -51,8 +51,8 @@ struct waiters {
  * - of this generation, and awaited by nobody: it would come at once and for ever. The registration
  *   is_useless, to be removed or narrowed before the kernel is asked again (ET-REGISTER-5);
  * - of a former generation. It is the last one if accept has returned the number since the kernel
- *   was asked (opened_round: the file was closed, and its registration with it), or if it can be
- *   removed now. Otherwise no number names it, and only a new epoll instance, in which all waiters
+ *   was asked and the generation was the present one until then (opened_round: the file was closed,
+ *   and its registration with it), or if it can be removed now. Otherwise no number names it, and only a new epoll instance, in which all waiters
  *   are registered anew, ends the reports (epoll_stale, ET-REGISTER-7). */
 struct et_descriptor {
     struct waiters in, out, polls; /* active completions, in the order of starting */
@@ -166,7 +166,7 @@ void eti_descriptor_closes(struct et_loop *loop, int fd);
 void eti_descriptor_opened(struct et_loop *loop, int fd);
 /* A report that nobody waits for, or of a former generation. */
 void eti_report_was_useless(struct et_loop *loop, int fd);
-void eti_report_was_former(struct et_loop *loop, int fd);
+void eti_report_was_former(struct et_loop *loop, int fd, uint32_t generation);
 void eti_renew_epoll(struct et_loop *loop);
 /* ---- heap.c ---------------------------------------------------------------------------------- */
 void eti_heap_insert(struct et_completion **root, struct et_completion *c);

@@ -57,7 +57,7 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     struct et_descriptor *d = &loop->descriptors[fd];
     assert(fd >= 0 && fd < loop->descriptors_used);
     if (d->generation != (uint32_t)(event->data.u64 >> 32)) {
-        eti_report_was_former(loop, fd);
+        eti_report_was_former(loop, fd, (uint32_t)(event->data.u64 >> 32));
         return;
     }
     assert(d->is_registered);

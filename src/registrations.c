@@ -229,9 +229,10 @@ void eti_report_was_useless(struct et_loop *loop, int fd) {
     eti_mark_changed(loop, fd);
 }
 
-void eti_report_was_former(struct et_loop *loop, int fd) {
+void eti_report_was_former(struct et_loop *loop, int fd, uint32_t generation) {
     struct et_descriptor *d = descriptor(loop, fd);
-    if (d->opened_round == loop->round)
+    assert(generation != d->generation);
+    if (d->opened_round == loop->round && generation + 1 == d->generation)
         return;
     if (d->is_registered || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0)
         loop->epoll_stale = true;

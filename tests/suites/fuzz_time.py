@@ -24,6 +24,9 @@ SEEDS = [faults.ROOT / "build/fuzz" / name for name in ("committed", "seeds")]
 MENDS = [
     ("a modification keeps the generation of the file in between", "src/registrations.c",
      "uint32_t generation = d->generation + 1;", "uint32_t generation = d->generation;"),
+    ("a number that accept has returned has no former reports", "src/registrations.c",
+     "if (d->opened_round == loop->round && generation + 1 == d->generation)",
+     "if (d->opened_round == loop->round)"),
     ("the model is not told that a number has moved", "fuzz/driver/lockstep.c",
      "        model_moved(&s.model, fd);\n", ""),
     ("a report owes the orphaned what it owes others", "model/model.c",
