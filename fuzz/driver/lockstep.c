@@ -3,10 +3,8 @@
  * whatever the loop asks of the kernel, and every callback, is put before the model at once. After
  * each of these the abstraction of the loop must equal the model: states, deadlines, both queues in
  * order, the active count, the time. */
-#include "lockstep.h"
+#include "state.h"
 
-#include "../../src/internal.h"
-#include "../../model/model.h"
 #include "../../model/words.h"
 
 /* tests/kit/strict.c compiles this file a second time, around a loop of which only the
@@ -19,7 +17,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -44,10 +41,6 @@
 #define UNPOISON(memory, size) ((void)0)
 #endif
 
-#define COUNT           PROGRAM_COMPLETIONS
-#define DESCRIPTORS_MAX 64
-#define HUGE_DESCRIPTOR 1000
-#define BUFFER          4096
 /* not a whole millisecond: rounding errors must show */
 #define CLOCK_START_NS UINT64_C(1000000700000)
 #define INIT_ATTEMPTS  4
@@ -98,110 +91,36 @@ static void forgotten(unsigned c) {
 }
 #endif
 
-/* What the driver keeps for one completion of the program. */
-struct slot {
-    unsigned generation; /* which of the two memories is in use */
-    uint32_t body;       /* that the callback runs */
-    uint8_t into;        /* of an accept: the handle that the accepted descriptor becomes */
-    struct sockaddr_storage address;
-    socklen_t address_length;
-    struct iovec iov[2];
-    struct msghdr message;
-};
-
-static struct lockstep {
-    struct et_loop loop;
-    struct et_completion memory[2][COUNT];
-    struct slot slot[COUNT];
-    char buffer[COUNT][BUFFER];
-    struct model model;
-    uint64_t named[DESCRIPTORS_MAX]; /* the file that the number names, by world.installed */
-    const struct program *program;
-    lockstep_chooser choose; /* asked in the place of the program's bodies, unless null */
-    const struct world_kind_functions *world;
-    struct lockstep_report *report;
-    lockstep_log log;
-    void *log_self;
-    uint32_t serial;     /* makes each userdata unique */
-    unsigned world_next; /* in the body of the world */
-    unsigned idle_waits;
-    /* What the kernel has claimed of the files that the numbers name. It is the truth, but where a
-     * failure was injected; the loop, and so the model, must go by the claim. */
-    /* mask of numbers: an addition was refused with EEXIST, so that there is a registration, and
-     * nothing was said since: what it is for, nobody but the kernel knows */
-    uint64_t claimed;
-    struct {
-        int fd, operation, error;
-        uint32_t kept, claimed; /* as model_refused has them */
-        /* the other way was just refused, as if this one were right: final, or it would go on for
-         * ever */
-        bool both_ways;
-    } refused;        /* not final yet: the loop may try otherwise; fd -1: none */
-    bool faults;      /* the program has asked for failures, or was disturbed */
-    int disturbed_by; /* the first failure since init was called */
-    bool disturbed;   /* since the last wait */
-    bool wake_pending, wake_credit;
-    struct {
-        bool open, checked;
-        uint64_t end_ns;
-        int64_t timeout_ns;
-        unsigned reports;
-    } wait;
-    uint64_t allocations;
-    struct et_pool pool;
-    unsigned pool_threads_max; /* 0: there is no pool */
-    /* the participants, in the order of their creation */
-    struct eti_worker *worker[PROGRAM_WORKERS];
-    unsigned workers;
-    /* the condition that it waits for, until it is told; itself: it has ended */
-    const void *sleeps[PROGRAM_WORKERS];
-    const void *awaited;                    /* by the loop's thread */
-    struct eti_worker *stepping;            /* whose step is being made */
-    unsigned executed;                      /* system calls that this step has made */
-    bool deiniting, closing;                /* in deinit of the loop; of an async */
-    jmp_buf stuck;                          /* out of a call that would never return */
-    struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
-    unsigned asyncs;                        /* mask of handles: those that are one */
-    /* … whose counter a notify has raised and nothing has read since */
-    unsigned notified;
-    struct {
-        unsigned number;    /* of the async; 0: none */
-        uint64_t installed; /* when its counter came to this handle */
-    } counter[PROGRAM_HANDLES];
-    unsigned asyncs_made;
-    unsigned moved; /* mask of completions: forgotten since their last callback began */
-    /* in a row, of a file that has left this number, with nothing waiting */
-    uint8_t stale_reports[DESCRIPTORS_MAX];
-} s;
+struct lockstep driver;
 
 /* ---- reporting ------------------------------------------------------------------------------- */
 
 static void differ(const char *clause, const char *format, ...) {
-    if (s.report->differs)
+    if (driver.report->differs)
         return;
-    s.report->differs = true;
-    snprintf(s.report->clause, sizeof s.report->clause, "%s", clause);
+    driver.report->differs = true;
+    snprintf(driver.report->clause, sizeof driver.report->clause, "%s", clause);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(s.report->what, sizeof s.report->what, format, arguments);
+    vsnprintf(driver.report->what, sizeof driver.report->what, format, arguments);
     va_end(arguments);
-    et_loop_stop(&s.loop); /* the shortest way out of the tick */
+    et_loop_stop(&driver.loop); /* the shortest way out of the tick */
 }
 
 static bool failed(void) {
-    return s.report->differs || s.report->not_possible;
+    return driver.report->differs || driver.report->not_possible;
 }
 
 /* An observation that the model has judged. */
 static void judge(const char *clause) {
-    unsigned due = s.model.tick.due_completion;
+    unsigned due = driver.model.tick.due_completion;
     if (clause == NULL)
         return;
-    if (s.model.in_tick && due < COUNT)
-        differ(clause, "%s (c%u comes next, with %lld)", s.model.why, due,
-               (long long)s.model.tick.due_result);
+    if (driver.model.in_tick && due < COUNT)
+        differ(clause, "%s (c%u comes next, with %lld)", driver.model.why, due,
+               (long long)driver.model.tick.due_result);
     else
-        differ(clause, "%s", s.model.why != NULL ? s.model.why : "");
+        differ(clause, "%s", driver.model.why != NULL ? driver.model.why : "");
 }
 
 static void note(char mark, const char *format, ...) {
@@ -210,7 +129,7 @@ static void note(char mark, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    s.log(s.log_self, mark, line);
+    driver.log(driver.log_self, mark, line);
 }
 
 static const char *result_name(int64_t result) {
@@ -233,30 +152,22 @@ static void command_text(const struct command *command, char *text, size_t size)
 }
 
 void lockstep_disturbed(int error) {
-    s.faults = s.disturbed = true;
-    if (s.disturbed_by == 0)
-        s.disturbed_by = error;
+    driver.faults = driver.disturbed = true;
+    if (driver.disturbed_by == 0)
+        driver.disturbed_by = error;
 }
 
 /* ---- the abstraction ------------------------------------------------------------------------- */
 
-static inline struct et_completion *completion(unsigned c) {
-    return &s.memory[s.slot[c].generation][c];
-}
-
 enum et_state lockstep_state(unsigned c) {
     return et_completion_state(completion(c));
-}
-
-static unsigned index_of(const struct et_completion *c) {
-    return (unsigned)((size_t)(c - &s.memory[0][0]) % COUNT);
 }
 
 /* By a cancel that the loop has processed, and the model not yet. futile: a cancel that says that
  * it has not. */
 static bool has_been_cancelled(unsigned target, unsigned futile) {
     for (unsigned i = 0; i < COUNT; i++) {
-        const struct model_completion *c = &s.model.completion[i];
+        const struct model_completion *c = &driver.model.completion[i];
         if (c->operation == ET_CANCEL && c->state == ET_ADDING && c->description.target == target &&
             i != futile && lockstep_state(i) != ET_ADDING)
             return true;
@@ -270,14 +181,14 @@ static bool has_been_cancelled(unsigned target, unsigned futile) {
 static void settle_unseen_but(unsigned futile) {
     uint32_t dead = 0;
     for (unsigned i = 0; i < COUNT; i++) {
-        const struct model_completion *c = &s.model.completion[i];
-        bool may = (s.model.maybe_dead >> i & 1) != 0 || !c->description.has_callback;
+        const struct model_completion *c = &driver.model.completion[i];
+        bool may = (driver.model.maybe_dead >> i & 1) != 0 || !c->description.has_callback;
         if (may && c->state != ET_DEAD && lockstep_state(i) == ET_DEAD &&
             (c->operation != ET_POLL || !has_been_cancelled(i, futile)))
             dead |= 1u << i;
     }
-    if (dead != 0 || s.model.maybe_dead != 0)
-        model_settled(&s.model, dead);
+    if (dead != 0 || driver.model.maybe_dead != 0)
+        model_settled(&driver.model, dead);
 }
 
 static void settle_unseen(void) {
@@ -301,11 +212,11 @@ static void compare_queue(const char *name, const struct et_completion *c,
  * taken, then the loop's list. */
 static unsigned handed_over(const struct et_completion *in_order[2 * COUNT]) {
     unsigned count = 0, taken;
-    for (const struct et_completion *c = s.loop.delivering; c != NULL && count < COUNT;
+    for (const struct et_completion *c = driver.loop.delivering; c != NULL && count < COUNT;
          c = c->internal.next)
         in_order[count++] = c;
     taken = count;
-    for (const struct et_completion *c = atomic_load(&s.loop.handed_over);
+    for (const struct et_completion *c = atomic_load(&driver.loop.handed_over);
          c != NULL && count < 2 * COUNT; c = c->internal.next)
         in_order[count++] = c;
     for (unsigned i = taken, j = count; i + 1 < j; i++) {
@@ -319,29 +230,31 @@ static unsigned handed_over(const struct et_completion *in_order[2 * COUNT]) {
 static void compare_pool(void) {
     const struct et_completion *in_order[2 * COUNT];
     unsigned count = handed_over(in_order);
-    if (s.loop.lingering != s.model.lingering)
-        differ("ET-POOL-8", "%u completions are lingering, expected %u", s.loop.lingering,
-               s.model.lingering);
-    for (unsigned i = 0; i < count && i < s.model.handed_over.count; i++)
-        if (in_order[i] != completion(s.model.handed_over.item[i]))
+    if (driver.loop.lingering != driver.model.lingering)
+        differ("ET-POOL-8", "%u completions are lingering, expected %u", driver.loop.lingering,
+               driver.model.lingering);
+    for (unsigned i = 0; i < count && i < driver.model.handed_over.count; i++)
+        if (in_order[i] != completion(driver.model.handed_over.item[i]))
             differ("ET-POOL-10", "place %u of what was handed over: expected c%u", i,
-                   s.model.handed_over.item[i]);
-    if (count != s.model.handed_over.count)
+                   driver.model.handed_over.item[i]);
+    if (count != driver.model.handed_over.count)
         differ("ET-POOL-10", "%u completions are handed over, expected %u", count,
-               s.model.handed_over.count);
-    if (s.pool_threads_max == 0)
+               driver.model.handed_over.count);
+    if (driver.pool_threads_max == 0)
         return;
-    compare_queue("pool's queue", s.pool.head, &s.model.queued);
-    if (s.loop.executing != s.model.pool_busy)
-        differ("ET-POOL-13", "%u threads have work of the loop, expected %u", s.loop.executing,
-               s.model.pool_busy);
-    if (s.pool.threads != s.model.pool_threads || s.pool.idle != s.pool.threads - s.model.pool_busy)
-        differ("ET-POOL-15", "%u threads, %u of them idle, expected %u and %u", s.pool.threads,
-               s.pool.idle, s.model.pool_threads, s.model.pool_threads - s.model.pool_busy);
+    compare_queue("pool's queue", driver.pool.head, &driver.model.queued);
+    if (driver.loop.executing != driver.model.pool_busy)
+        differ("ET-POOL-13", "%u threads have work of the loop, expected %u", driver.loop.executing,
+               driver.model.pool_busy);
+    if (driver.pool.threads != driver.model.pool_threads ||
+        driver.pool.idle != driver.pool.threads - driver.model.pool_busy)
+        differ("ET-POOL-15", "%u threads, %u of them idle, expected %u and %u", driver.pool.threads,
+               driver.pool.idle, driver.model.pool_threads,
+               driver.model.pool_threads - driver.model.pool_busy);
 }
 
 static void compare_completion(unsigned i) {
-    const struct model_completion *expected = &s.model.completion[i];
+    const struct model_completion *expected = &driver.model.completion[i];
     const struct et_completion *c = completion(i);
     unsigned state = et_completion_state(c);
     if (state != expected->state)
@@ -355,27 +268,28 @@ static void compare_completion(unsigned i) {
                (unsigned long long)expected->deadline_ms);
 }
 
-static void compare(void) {
-    if (failed() || s.deiniting)
+void lockstep_compare(void) {
+    if (failed() || driver.deiniting)
         return;
     for (unsigned i = 0; i < COUNT; i++)
-        if ((s.model.maybe_dead >> i & 1) == 0)
+        if ((driver.model.maybe_dead >> i & 1) == 0)
             compare_completion(i);
     if (LOOKS_INSIDE) {
-        compare_queue("submissions", s.loop.submissions_head, &s.model.submissions);
-        compare_queue("deletions", s.loop.deletions_head, &s.model.deletions);
+        compare_queue("submissions", driver.loop.submissions_head, &driver.model.submissions);
+        compare_queue("deletions", driver.loop.deletions_head, &driver.model.deletions);
     }
-    if (LOOKS_INSIDE && s.model.maybe_dead == 0)
+    if (LOOKS_INSIDE && driver.model.maybe_dead == 0)
         compare_pool();
-    if (LOOKS_INSIDE && s.model.maybe_dead == 0 && s.loop.active != s.model.active)
-        differ("ET-STATE-6", "%u completions are active, expected %u", s.loop.active,
-               s.model.active);
-    if (et_loop_now(&s.loop) != s.model.now_ms)
+    if (LOOKS_INSIDE && driver.model.maybe_dead == 0 && driver.loop.active != driver.model.active)
+        differ("ET-STATE-6", "%u completions are active, expected %u", driver.loop.active,
+               driver.model.active);
+    if (et_loop_now(&driver.loop) != driver.model.now_ms)
         differ("ET-TIME-1", "the loop time is %llu, expected %llu",
-               (unsigned long long)et_loop_now(&s.loop), (unsigned long long)s.model.now_ms);
-    if (et_loop_stopped(&s.loop) != s.model.stopped)
-        differ("ET-STOP-1", "stopped is %d", et_loop_stopped(&s.loop));
-    if (lockstep_allocations != s.allocations)
+               (unsigned long long)et_loop_now(&driver.loop),
+               (unsigned long long)driver.model.now_ms);
+    if (et_loop_stopped(&driver.loop) != driver.model.stopped)
+        differ("ET-STOP-1", "stopped is %d", et_loop_stopped(&driver.loop));
+    if (lockstep_allocations != driver.allocations)
         differ("ET-STATE-8", "memory was allocated after init");
 }
 
@@ -383,16 +297,16 @@ static void compare(void) {
 
 /* ET-WAKE-2, once it is known what a wait has reported: it must have had a reason to end early. */
 static void finish_wait(void) {
-    if (!s.wait.open)
+    if (!driver.wait.open)
         return;
-    s.wait.open = false;
-    if (s.wait.reports > 0 || s.wait.timeout_ns == 0 || s.faults)
+    driver.wait.open = false;
+    if (driver.wait.reports > 0 || driver.wait.timeout_ns == 0 || driver.faults)
         return;
-    if (s.wait.timeout_ns > 0 && s.world->clock() >= s.wait.end_ns)
+    if (driver.wait.timeout_ns > 0 && driver.world->clock() >= driver.wait.end_ns)
         return;
-    if (!s.wake_credit)
+    if (!driver.wake_credit)
         differ("ET-WAKE-2", "a wait ended without a report, a wake-up or its time having come");
-    s.wake_credit = false;
+    driver.wake_credit = false;
 }
 
 /* Only then its description's number means anything: that of a timer is what a former life has left
@@ -409,27 +323,27 @@ static uint64_t mask_of(int fd) {
 /* Something may have made numbers name other files. */
 static void see_files(void) {
     for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
-        uint64_t names = s.world->installed(fd);
-        if (names == s.named[fd])
+        uint64_t names = driver.world->installed(fd);
+        if (names == driver.named[fd])
             continue;
-        s.named[fd] = names;
-        s.claimed &= ~mask_of(fd);
-        model_moved(&s.model, fd);
+        driver.named[fd] = names;
+        driver.claimed &= ~mask_of(fd);
+        model_moved(&driver.model, fd);
     }
 }
 
 /* ET-REGISTER-1 and, since a number that was reopened names another file, ET-REGISTER-4. */
 static void check_registrations(void) {
     for (unsigned i = 0; i < COUNT; i++) {
-        const struct model_completion *c = &s.model.completion[i];
-        if (!waits_on_descriptor(c) || (s.model.orphaned >> i & 1) != 0 ||
-            s.world->installed(c->description.fd) == 0 ||
-            (s.claimed & mask_of(c->description.fd)) != 0)
+        const struct model_completion *c = &driver.model.completion[i];
+        if (!waits_on_descriptor(c) || (driver.model.orphaned >> i & 1) != 0 ||
+            driver.world->installed(c->description.fd) == 0 ||
+            (driver.claimed & mask_of(c->description.fd)) != 0)
             continue;
         uint32_t polled = c->description.events & ~(uint32_t)(EPOLLERR | EPOLLHUP),
                  needed = operation_awaits(c->operation, polled);
         bool any;
-        uint32_t registered = s.world->registered(c->description.fd, &any);
+        uint32_t registered = driver.world->registered(c->description.fd, &any);
         if (!any || (needed & ~registered) != 0)
             differ("ET-REGISTER-1",
                    "c%u waits on descriptor %d, which is registered for %#x%s, needed %#x", i,
@@ -439,17 +353,18 @@ static void check_registrations(void) {
 
 /* Whether a refusal was final is known when the loop turns to something else. */
 static void settle_refusal(void) {
-    int fd = s.refused.fd;
+    int fd = driver.refused.fd;
     if (fd < 0)
         return;
-    s.refused.fd = -1;
+    driver.refused.fd = -1;
     settle_unseen();
-    if (s.refused.error == (s.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST) &&
-        !s.refused.both_ways)
+    if (driver.refused.error == (driver.refused.operation == EPOLL_CTL_MOD ? ENOENT : EEXIST) &&
+        !driver.refused.both_ways)
         differ("ET-REGISTER-2",
                "the registration of descriptor %d was refused and not tried the other way", fd);
     else
-        judge(model_refused(&s.model, fd, s.refused.error, s.refused.kept, s.refused.claimed));
+        judge(model_refused(&driver.model, fd, driver.refused.error, driver.refused.kept,
+                            driver.refused.claimed));
 }
 
 static bool within(const void *pointer, const void *start, size_t size) {
@@ -460,10 +375,11 @@ static bool within(const void *pointer, const void *start, size_t size) {
 static unsigned whose(const void *identity) {
     if (identity == NULL)
         return MODEL_NONE;
-    if (within(identity, s.buffer, sizeof s.buffer))
-        return (unsigned)((size_t)((const char *)identity - &s.buffer[0][0]) / BUFFER);
-    if (within(identity, s.slot, sizeof s.slot))
-        return (unsigned)((size_t)((const char *)identity - (const char *)s.slot) / sizeof *s.slot);
+    if (within(identity, driver.buffer, sizeof driver.buffer))
+        return (unsigned)((size_t)((const char *)identity - &driver.buffer[0][0]) / BUFFER);
+    if (within(identity, driver.slot, sizeof driver.slot))
+        return (unsigned)((size_t)((const char *)identity - (const char *)driver.slot) /
+                          sizeof *driver.slot);
     return MODEL_NONE;
 }
 
@@ -475,10 +391,10 @@ static bool reads_own_memory(const struct et_completion *c, const void *identity
 static unsigned whose_wait(const void *identity, int fd) {
     unsigned first = MODEL_NONE;
     for (unsigned i = 0; i < COUNT && identity != NULL; i++) {
-        const struct model_completion *c = &s.model.completion[i];
+        const struct model_completion *c = &driver.model.completion[i];
         bool waits = c->state == ET_ACTIVE && c->operation == ET_READ && c->pool == MODEL_NO_POOL &&
                      c->description.fd == fd && reads_own_memory(completion(i), identity);
-        if (waits && (first == MODEL_NONE || c->order < s.model.completion[first].order))
+        if (waits && (first == MODEL_NONE || c->order < driver.model.completion[first].order))
             first = i;
     }
     return first;
@@ -490,8 +406,8 @@ static void check_arguments(unsigned i, enum et_operation operation, int fd, uin
     const struct et_completion *c = completion(i);
     int expected_flags = 0;
     uint64_t expected_length = c->read.length;
-    bool right =
-        fd == s.model.completion[i].description.fd && operation == s.model.completion[i].operation;
+    bool right = fd == driver.model.completion[i].description.fd &&
+                 operation == driver.model.completion[i].operation;
     switch (operation) {
     case ET_SEND:
     case ET_SENDMSG: expected_flags = MSG_NOSIGNAL | MSG_DONTWAIT; break;
@@ -511,35 +427,36 @@ static void check_arguments(unsigned i, enum et_operation operation, int fd, uin
 }
 
 static bool has_hung_up(int fd) {
-    for (unsigned i = 0; i < s.model.reports; i++)
-        if (s.model.report[i].fd == fd && (s.model.report[i].events & (EPOLLHUP | EPOLLERR)) != 0)
+    for (unsigned i = 0; i < driver.model.reports; i++)
+        if (driver.model.report[i].fd == fd &&
+            (driver.model.report[i].events & (EPOLLHUP | EPOLLERR)) != 0)
             return true;
     return false;
 }
 
 static bool is_async(unsigned d) {
-    return d < PROGRAM_HANDLES && (s.asyncs >> d & 1) != 0;
+    return d < PROGRAM_HANDLES && (driver.asyncs >> d & 1) != 0;
 }
 
 /* Of the async whose counter fd names, perhaps by another number than the async's own; 0: it names
  * something else. */
 static unsigned counter_of(int fd) {
-    uint64_t installed = fd >= 0 ? s.world->installed(fd) : 0;
+    uint64_t installed = fd >= 0 ? driver.world->installed(fd) : 0;
     for (unsigned d = 0; d < PROGRAM_HANDLES && installed != 0; d++)
-        if (s.counter[d].installed == installed)
-            return s.counter[d].number;
+        if (driver.counter[d].installed == installed)
+            return driver.counter[d].number;
     return 0;
 }
 
 /* The handle names that counter now. */
 static void names_counter(unsigned d, unsigned number) {
-    s.counter[d].number = number;
-    s.counter[d].installed =
-        s.world->descriptor(d) >= 0 ? s.world->installed(s.world->descriptor(d)) : 0;
+    driver.counter[d].number = number;
+    driver.counter[d].installed =
+        driver.world->descriptor(d) >= 0 ? driver.world->installed(driver.world->descriptor(d)) : 0;
 }
 
 static bool has_counter(unsigned d, unsigned number) {
-    return is_async(d) && number != 0 && counter_of(s.async[d].fd) == number;
+    return is_async(d) && number != 0 && counter_of(driver.async[d].fd) == number;
 }
 
 /* What fd names was raised by something else than a notify. */
@@ -547,14 +464,14 @@ static void raised_otherwise(int fd) {
     unsigned number = counter_of(fd);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (has_counter(d, number))
-            (void)model_notify(&s.model, s.async[d].fd);
+            (void)model_notify(&driver.model, driver.async[d].fd);
 }
 
 static void is_read(int fd) {
     unsigned number = counter_of(fd);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (has_counter(d, number))
-            s.notified &= ~(1u << d);
+            driver.notified &= ~(1u << d);
 }
 
 /* What a system call for an operation has done to handles and asyncs. */
@@ -569,17 +486,17 @@ static void see_effects(enum et_operation operation, int fd, int64_t result) {
         return;
     see_files();
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        if (is_async(d) && s.async[d].fd == fd) { /* it was closed behind its back */
-            (void)model_async_deinit(&s.model, fd);
-            memset(&s.async[d], 0, sizeof s.async[d]);
-            s.asyncs &= ~(1u << d);
+        if (is_async(d) && driver.async[d].fd == fd) { /* it was closed behind its back */
+            (void)model_async_deinit(&driver.model, fd);
+            memset(&driver.async[d], 0, sizeof driver.async[d]);
+            driver.asyncs &= ~(1u << d);
             async_gone(d);
         }
 }
 
 static unsigned worker_number(const struct eti_worker *worker) {
     unsigned k = 0;
-    while (k < s.workers && s.worker[k] != worker)
+    while (k < driver.workers && driver.worker[k] != worker)
         k++;
     return k;
 }
@@ -587,41 +504,41 @@ static unsigned worker_number(const struct eti_worker *worker) {
 /* A participant's step has made a system call: ET-POOL-4. */
 static void on_executed(enum et_operation operation, int fd, const void *identity, uint64_t length,
                         int64_t offset, int flags, int64_t result) {
-    if (s.stepping->work == NULL || s.executed++ > 0) {
+    if (driver.stepping->work == NULL || driver.executed++ > 0) {
         differ("ET-POOL-4", "a thread has made a system call that belongs to no work: %s on %d",
                operation_name(operation), fd);
         return;
     }
-    unsigned i = index_of(s.stepping->work);
-    if (s.log != NULL)
-        note('.', "w%u: %s on %d for c%u = %s", worker_number(s.stepping),
+    unsigned i = index_of(driver.stepping->work);
+    if (driver.log != NULL)
+        note('.', "w%u: %s on %d for c%u = %s", worker_number(driver.stepping),
              operation_name(operation), fd, i, result_name(result));
     if (operation != ET_CLOSE && whose(identity) != i)
         differ("ET-OP-2", "%s on descriptor %d with another buffer than that of c%u",
                operation_name(operation), fd, i);
     if (operation != ET_CLOSE)
         check_arguments(i, operation, fd, length, offset, flags);
-    judge(model_executed(&s.model, i, operation, fd, result));
+    judge(model_executed(&driver.model, i, operation, fd, result));
 }
 
 static void on_tried(void *self, enum et_operation operation, int fd, const void *identity,
                      uint64_t length, int64_t offset, int flags, int64_t result) {
     (void)self;
-    if (failed() || s.closing)
+    if (failed() || driver.closing)
         return;
-    if (s.stepping != NULL) {
+    if (driver.stepping != NULL) {
         on_executed(operation, fd, identity, length, offset, flags, result);
         see_effects(operation, fd, result);
         return;
     }
-    if (s.deiniting) {
+    if (driver.deiniting) {
         differ("ET-WAKE-3", "%s on descriptor %d when the loop is deinitialised",
                operation_name(operation), fd);
         return;
     }
     finish_wait();
     settle_refusal();
-    s.idle_waits =
+    driver.idle_waits =
         /* Linux itself reports some sockets for ever that it then does not let us read (shut down
            for reading) */
         0;
@@ -632,7 +549,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
             differ("ET-ASYNC-1", "a wait reads %llu bytes of the counter",
                    (unsigned long long)length);
     }
-    if (s.log != NULL)
+    if (driver.log != NULL)
         note('.', "%s on %d%s%c = %s", operation_name(operation), fd,
              i == MODEL_NONE ? "" : " for c", i == MODEL_NONE ? ' ' : (char)('0' + i),
              result_name(result));
@@ -643,7 +560,8 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         differ("ET-OP-2", "%s on descriptor %d with nobody's buffer or address",
                operation_name(operation), fd);
     /* ET-OP-5 */
-    if (i != MODEL_NONE && operation == ET_SEND && s.model.completion[i].operation == ET_WRITE) {
+    if (i != MODEL_NONE && operation == ET_SEND &&
+        driver.model.completion[i].operation == ET_WRITE) {
         if (result == -ENOTSOCK)
             return;
         operation = ET_WRITE;
@@ -652,34 +570,36 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     if (i != MODEL_NONE)
         check_arguments(i, operation, fd, length, offset, flags);
     settle_unseen();
-    judge(model_try(&s.model, i, operation, fd, result));
+    judge(model_try(&driver.model, i, operation, fd, result));
     if (operation == ET_ACCEPT && result >= 0 && i != MODEL_NONE)
-        s.world->adopt(s.slot[i].into, (int)result);
+        driver.world->adopt(driver.slot[i].into, (int)result);
     see_effects(operation, fd, result);
 }
 
 /* A registration was refused, perhaps not for good: what stays by what the kernel has said. */
 static void refuse(int operation, int fd, int error, uint32_t kept) {
-    bool again = s.refused.fd == fd;
-    bool exists = again && s.refused.operation == EPOLL_CTL_ADD && s.refused.error == EEXIST;
-    bool denied = again && s.refused.operation == EPOLL_CTL_MOD && s.refused.error == ENOENT;
+    bool again = driver.refused.fd == fd;
+    bool exists =
+        again && driver.refused.operation == EPOLL_CTL_ADD && driver.refused.error == EEXIST;
+    bool denied =
+        again && driver.refused.operation == EPOLL_CTL_MOD && driver.refused.error == ENOENT;
     bool any;
-    s.world->registered(fd, &any);
+    driver.world->registered(fd, &any);
     if (any) /* also for no events at all: these two are always reported */
         kept |= EPOLLERR | EPOLLHUP;
-    s.refused.fd = fd;
-    s.refused.operation = operation;
-    s.refused.error = error;
-    s.refused.both_ways = exists || denied;
-    s.refused.kept = s.refused.claimed = 0;
+    driver.refused.fd = fd;
+    driver.refused.operation = operation;
+    driver.refused.error = error;
+    driver.refused.both_ways = exists || denied;
+    driver.refused.kept = driver.refused.claimed = 0;
     if (exists)
-        s.refused.claimed = UINT32_MAX;
+        driver.refused.claimed = UINT32_MAX;
     else if (error == EBADF)
         return;
     else if (operation == EPOLL_CTL_ADD) /* it would be something new, were nothing registered */
-        s.refused.claimed = kept;
+        driver.refused.claimed = kept;
     else
-        s.refused.kept = kept;
+        driver.refused.kept = kept;
 }
 
 static void on_controlled(void *self, int operation, int fd, uint32_t events, int error,
@@ -689,25 +609,26 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     if (failed())
         return;
     finish_wait();
-    if (s.log != NULL)
+    if (driver.log != NULL)
         note('.', "register: %s %d for %#x = %s", name[operation & 3], fd, events,
              result_name(-error));
     /* Or the loop has tried to remove what the number does not name at this moment: ET-REGISTER-7
      * is the measure then. */
     if (injected || (operation == EPOLL_CTL_DEL && error != 0))
-        s.model.forgive_registration = true;
-    if (s.refused.fd != fd)
+        driver.model.forgive_registration = true;
+    if (driver.refused.fd != fd)
         settle_refusal();
     if (operation == EPOLL_CTL_ADD && error == EEXIST)
-        s.claimed |= mask_of(fd);
+        driver.claimed |= mask_of(fd);
     else if (error == 0 || error == ENOENT)
-        s.claimed &= ~mask_of(fd);
+        driver.claimed &= ~mask_of(fd);
     if (error == 0 && fd >= 0 && fd < DESCRIPTORS_MAX)
-        s.stale_reports[fd] = 0; /* another registration, which the next files may leave behind */
+        driver.stale_reports[fd] =
+            0; /* another registration, which the next files may leave behind */
     if (error != 0 && operation != EPOLL_CTL_DEL)
         refuse(operation, fd, error, kept);
     else
-        s.refused.fd = -1;
+        driver.refused.fd = -1;
 }
 
 static bool on_waits(void *self, int64_t timeout_ns) {
@@ -716,39 +637,38 @@ static bool on_waits(void *self, int64_t timeout_ns) {
         return false;
     finish_wait();
     settle_refusal();
-    if (s.log != NULL && timeout_ns < 0)
+    if (driver.log != NULL && timeout_ns < 0)
         note('.', "wait without limit");
-    else if (s.log != NULL)
+    else if (driver.log != NULL)
         note('.', "wait %lld ns", (long long)timeout_ns);
-    s.report->waits++;
-    if (s.faults)
-        s.model.forgive_registration = true;
+    driver.report->waits++;
+    if (driver.faults)
+        driver.model.forgive_registration = true;
     settle_unseen();
-    judge(model_wait(&s.model, timeout_ns));
-    compare();
+    judge(model_wait(&driver.model, timeout_ns));
+    lockstep_compare();
     check_registrations();
-    if (s.disturbed) /* what the kernel refuses again and again the loop cannot end */
-        s.idle_waits = 0;
-    s.disturbed = false;
-    if (++s.idle_waits > IDLE_WAITS_MAX)
-        differ("ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins", s.idle_waits);
-    if (s.report->waits > WAITS_MAX) {
-        judge(model_woken(&s.model, EDEADLK));
+    if (driver.disturbed) /* what the kernel refuses again and again the loop cannot end */
+        driver.idle_waits = 0;
+    driver.disturbed = false;
+    if (++driver.idle_waits > IDLE_WAITS_MAX)
+        differ("ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins",
+               driver.idle_waits);
+    if (driver.report->waits > WAITS_MAX) {
+        judge(model_woken(&driver.model, EDEADLK));
         return false;
     }
-    s.wait.open = false;
-    s.wait.timeout_ns = timeout_ns;
-    s.wait.end_ns = s.world->clock() + (uint64_t)(timeout_ns > 0 ? timeout_ns : 0);
+    driver.wait.open = false;
+    driver.wait.timeout_ns = timeout_ns;
+    driver.wait.end_ns = driver.world->clock() + (uint64_t)(timeout_ns > 0 ? timeout_ns : 0);
     return !failed();
 }
 
-static void run_command(const struct command *command);
-
 /* NULL: the body has no more. */
 static const struct command *command_of(unsigned body, unsigned at) {
-    const struct program *p = s.program;
-    if (s.choose != NULL)
-        return s.choose(body, at);
+    const struct program *p = driver.program;
+    if (driver.choose != NULL)
+        return driver.choose(body, at);
     return at < p->count[body] ? &p->command[p->first[body] + at] : NULL;
 }
 
@@ -756,12 +676,12 @@ static const struct command *command_of(unsigned body, unsigned at) {
 
 #ifndef LOCKSTEP_BY_INTERFACE
 static bool sleeps(const struct eti_worker *worker) {
-    return s.sleeps[worker_number(worker)] != NULL;
+    return driver.sleeps[worker_number(worker)] != NULL;
 }
 #endif
 
 static bool has_ended(const struct eti_worker *worker) {
-    return s.sleeps[worker_number(worker)] == worker;
+    return driver.sleeps[worker_number(worker)] == worker;
 }
 
 static bool can_step(const struct eti_worker *worker) {
@@ -772,15 +692,15 @@ static bool can_step(const struct eti_worker *worker) {
  * something else. */
 static void check_idle(void) {
     const struct eti_worker *idle = NULL;
-    for (unsigned k = 0; k < s.workers; k++) {
-        if (s.worker[k]->phase == ETI_IDLE && !sleeps(s.worker[k]))
+    for (unsigned k = 0; k < driver.workers; k++) {
+        if (driver.worker[k]->phase == ETI_IDLE && !sleeps(driver.worker[k]))
             return;
-        idle = s.worker[k]->phase == ETI_IDLE ? s.worker[k] : idle;
+        idle = driver.worker[k]->phase == ETI_IDLE ? driver.worker[k] : idle;
     }
-    if (idle != NULL && s.model.queued.count > 0)
+    if (idle != NULL && driver.model.queued.count > 0)
         differ("ET-POOL-17",
                "c%u stays in the pool's queue, while w%u is idle and sleeps, or has ended",
-               s.model.queued.item[0], worker_number(idle));
+               driver.model.queued.item[0], worker_number(idle));
 }
 
 /* The step has led from the phase `before` to another. work, wakes: the worker's, before the step.
@@ -792,28 +712,28 @@ static void judge_step(const struct eti_worker *worker, enum eti_phase before,
     case ETI_IDLE:
         if (worker->phase == ETI_IDLE)
             return;
-        if (s.log != NULL)
+        if (driver.log != NULL)
             note('.', "w%u: takes c%u", k, i);
-        judge(model_took(&s.model, i));
+        judge(model_took(&driver.model, i));
         return;
     case ETI_EXECUTES:
-        if (s.executed != 1)
-            differ("ET-POOL-4", "a thread has made %u system calls for c%u", s.executed, i);
+        if (driver.executed != 1)
+            differ("ET-POOL-4", "a thread has made %u system calls for c%u", driver.executed, i);
         return;
     case ETI_HANDS_OVER:
-        if (s.log != NULL)
+        if (driver.log != NULL)
             note('.', "w%u: hands over c%u", k, index_of(work));
-        judge(model_gave_back(&s.model, index_of(work)));
+        judge(model_gave_back(&driver.model, index_of(work)));
         return;
     case ETI_WAKES:
-        if (s.log != NULL)
+        if (driver.log != NULL)
             note('.', "w%u: %s", k, wakes ? "wakes the loop" : "need not wake the loop");
-        s.wake_credit = s.wake_credit || wakes; /* ET-POOL-11: one wait at most */
+        driver.wake_credit = driver.wake_credit || wakes; /* ET-POOL-11: one wait at most */
         return;
     case ETI_LEAVES:
-        if (s.log != NULL)
+        if (driver.log != NULL)
             note('.', "w%u: is idle", k);
-        judge(model_idle(&s.model));
+        judge(model_idle(&driver.model));
     }
 }
 
@@ -824,12 +744,12 @@ static bool make_step(struct eti_worker *worker) {
     bool wakes = worker->wakes;
     if (LOOKS_INSIDE && sleeps(worker))
         return !has_ended(worker);
-    s.stepping = worker;
-    s.executed = 0;
+    driver.stepping = worker;
+    driver.executed = 0;
     bool goes_on = eti_pool_step(worker);
-    s.stepping = NULL;
+    driver.stepping = NULL;
     if (!goes_on)
-        s.sleeps[worker_number(worker)] = worker;
+        driver.sleeps[worker_number(worker)] = worker;
     if (!failed())
         judge_step(worker, before, work, wakes);
     return goes_on;
@@ -838,12 +758,12 @@ static bool make_step(struct eti_worker *worker) {
 /* Of the lowest that can do something. One that looks for work again and again, and does not sleep,
  * does nothing. */
 static bool step_any(void) {
-    for (unsigned k = 0; k < s.workers; k++) {
-        const struct eti_worker *worker = s.worker[k];
+    for (unsigned k = 0; k < driver.workers; k++) {
+        const struct eti_worker *worker = driver.worker[k];
         enum eti_phase before = worker->phase;
         if (!can_step(worker))
             continue;
-        (void)make_step(s.worker[k]);
+        (void)make_step(driver.worker[k]);
         if (!LOOKS_INSIDE || worker->phase != before || sleeps(worker))
             return true;
     }
@@ -853,57 +773,57 @@ static bool step_any(void) {
 /* ET-POOL-15 */
 static void on_created(void *self, void *thread, int error) {
     (void)self;
-    if (error == 0 && s.workers < PROGRAM_WORKERS) {
-        s.sleeps[s.workers] = NULL;
-        s.worker[s.workers++] = worker_of(thread);
+    if (error == 0 && driver.workers < PROGRAM_WORKERS) {
+        driver.sleeps[driver.workers] = NULL;
+        driver.worker[driver.workers++] = worker_of(thread);
     }
     if (failed())
         return;
     finish_wait();
     settle_refusal();
     settle_unseen();
-    if (s.log != NULL && error == 0)
-        note('.', "thread w%u is created", s.workers - 1);
-    else if (s.log != NULL)
+    if (driver.log != NULL && error == 0)
+        note('.', "thread w%u is created", driver.workers - 1);
+    else if (driver.log != NULL)
         note('.', "no thread is created: %s", errno_name(error));
-    judge(model_thread(&s.model, error));
+    judge(model_thread(&driver.model, error));
 }
 
 static bool act_in_world(void) {
-    if (failed() || s.report->commands >= COMMANDS_MAX)
+    if (failed() || driver.report->commands >= COMMANDS_MAX)
         return false;
-    const struct command *command = command_of(PROGRAM_BODY_WORLD, s.world_next);
+    const struct command *command = command_of(PROGRAM_BODY_WORLD, driver.world_next);
     if (command == NULL)
         return false;
-    s.world_next++;
-    run_command(command);
+    driver.world_next++;
+    lockstep_command(command);
     return true;
 }
 
 static void on_parked(void *self, const void *condition) {
     (void)self;
-    if (s.stepping != NULL) {
-        s.sleeps[worker_number(s.stepping)] = condition;
+    if (driver.stepping != NULL) {
+        driver.sleeps[worker_number(driver.stepping)] = condition;
         return;
     }
-    for (s.awaited = condition; s.awaited != NULL && (act_in_world() || step_any());)
+    for (driver.awaited = condition; driver.awaited != NULL && (act_in_world() || step_any());)
         /* fuzz/world/interpose.c knows who is told of what, and comes again */
         if (!LOOKS_INSIDE)
             return;
-    if (s.awaited == NULL)
+    if (driver.awaited == NULL)
         return;
     differ("ET-POOL-13", "the loop waits for ever: no thread of the pool has anything left to do");
-    longjmp(s.stuck, 1);
+    longjmp(driver.stuck, 1);
 }
 
 /* A signal wakes one, and the system may choose which. */
 static void on_told(void *self, const void *condition, bool all) {
     (void)self;
-    if (s.awaited == condition)
-        s.awaited = NULL;
-    for (unsigned k = 0; k < s.workers; k++)
-        if (s.sleeps[k] == condition) {
-            s.sleeps[k] = NULL;
+    if (driver.awaited == condition)
+        driver.awaited = NULL;
+    for (unsigned k = 0; k < driver.workers; k++)
+        if (driver.sleeps[k] == condition) {
+            driver.sleeps[k] = NULL;
             if (!all)
                 return;
         }
@@ -915,20 +835,22 @@ static void on_joined(void *self, void *thread) {
         if (!make_step(worker_of(thread)))
             return;
     differ("ET-POOL-14", "a thread of the pool does not end");
-    longjmp(s.stuck, 1);
+    longjmp(driver.stuck, 1);
 }
 
 /* ---- what the loop asks of the kernel, continued --------------------------------------------- */
 
 /* ET-ASYNC-2 */
 static void check_notified(unsigned i) {
-    const struct model_completion *c = &s.model.completion[i];
-    if (c->state != ET_ACTIVE || c->operation != ET_READ || c->pool != MODEL_NO_POOL || s.faults)
+    const struct model_completion *c = &driver.model.completion[i];
+    if (c->state != ET_ACTIVE || c->operation != ET_READ || c->pool != MODEL_NO_POOL ||
+        driver.faults)
         return;
-    if ((s.model.orphaned >> i & 1) != 0)
+    if ((driver.model.orphaned >> i & 1) != 0)
         return;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        if (is_async(d) && (s.notified >> d & 1) != 0 && s.async[d].fd == c->description.fd)
+        if (is_async(d) && (driver.notified >> d & 1) != 0 &&
+            driver.async[d].fd == c->description.fd)
             differ("ET-ASYNC-2", "the loop waits, and c%u with it, although d%u was notified", i,
                    d);
 }
@@ -937,14 +859,15 @@ static bool on_blocked(void *self) {
     (void)self;
     if (failed())
         return false;
-    if (s.wake_pending)
+    if (driver.wake_pending)
         differ("ET-WAKE-1", "the loop waits although it was woken");
     for (unsigned i = 0; i < COUNT; i++)
         check_notified(i);
     bool wakes = false;
-    for (unsigned k = 0; k < s.workers; k++)
-        wakes = wakes || (s.worker[k]->phase == ETI_WAKES && s.worker[k]->wakes);
-    if ((LOOKS_INSIDE ? atomic_load(&s.loop.handed_over) != NULL : s.model.handed_over.count > 0) &&
+    for (unsigned k = 0; k < driver.workers; k++)
+        wakes = wakes || (driver.worker[k]->phase == ETI_WAKES && driver.worker[k]->wakes);
+    if ((LOOKS_INSIDE ? atomic_load(&driver.loop.handed_over) != NULL
+                      : driver.model.handed_over.count > 0) &&
         !wakes)
         differ("ET-POOL-11",
                "the loop waits although something was handed over, and nobody is about to wake it");
@@ -956,42 +879,42 @@ static void on_woken(void *self, int error) {
     (void)self;
     if (failed())
         return;
-    uint64_t now_ns = s.world->clock();
-    if (s.log != NULL)
+    uint64_t now_ns = driver.world->clock();
+    if (driver.log != NULL)
         note('.', "woken%s%s, the clock stands at +%llu us", error != 0 ? " by " : "",
              error != 0 ? errno_name(error) : "",
              (unsigned long long)((now_ns - CLOCK_START_NS) / 1000));
-    if (now_ns != s.model.clock_ns)
-        s.idle_waits = 0;
-    model_clock(&s.model, now_ns);
-    judge(model_woken(&s.model, error));
-    s.wait.open = error == 0;
-    s.wait.reports = 0;
+    if (now_ns != driver.model.clock_ns)
+        driver.idle_waits = 0;
+    model_clock(&driver.model, now_ns);
+    judge(model_woken(&driver.model, error));
+    driver.wait.open = error == 0;
+    driver.wait.reports = 0;
     if (error == 0)
-        s.wake_pending = false;
+        driver.wake_pending = false;
 }
 
 static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     (void)self;
     if (failed())
         return;
-    s.wait.reports++;
-    if (s.log != NULL)
+    driver.wait.reports++;
+    if (driver.log != NULL)
         note('.', "reported: %d for %#x%s", fd, events,
              stale ? ", of a file that has left this number" : "");
     bool awaited = false;
     for (unsigned i = 0; i < COUNT; i++)
-        awaited = awaited || (waits_on_descriptor(&s.model.completion[i]) &&
-                              s.model.completion[i].description.fd == fd);
+        awaited = awaited || (waits_on_descriptor(&driver.model.completion[i]) &&
+                              driver.model.completion[i].description.fd == fd);
     bool known = fd >= 0 && fd < DESCRIPTORS_MAX;
     if (known &&
         /* a report that something waited for was no vain one: what follows is counted anew */
         (!stale || awaited))
-        s.stale_reports[fd] = 0;
-    else if (known && !s.faults && ++s.stale_reports[fd] > 2)
+        driver.stale_reports[fd] = 0;
+    else if (known && !driver.faults && ++driver.stale_reports[fd] > 2)
         differ("ET-REGISTER-7",
                "descriptor %d is still reported for a file that has left this number", fd);
-    judge(model_report(&s.model, fd, events, stale ? MODEL_STALE : MODEL_SEEN));
+    judge(model_report(&driver.model, fd, events, stale ? MODEL_STALE : MODEL_SEEN));
 }
 
 static const struct world_observer observer = {on_tried, on_controlled, on_waits,   on_blocked,
@@ -1001,13 +924,13 @@ static const struct world_observer observer = {on_tried, on_controlled, on_waits
 /* ---- callbacks ------------------------------------------------------------------------------- */
 
 static enum et_action run_body(unsigned body) {
-    for (unsigned i = 0; !failed() && s.report->commands < COMMANDS_MAX; i++) {
+    for (unsigned i = 0; !failed() && driver.report->commands < COMMANDS_MAX; i++) {
         const struct command *command = command_of(body, i);
         if (command == NULL)
             break;
         if (command->kind == COMMAND_RETURN)
             return (enum et_action)command->value;
-        run_command(command);
+        lockstep_command(command);
     }
     return ET_DISARM;
 }
@@ -1020,31 +943,31 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
         return ET_DISARM;
     finish_wait();
     settle_refusal();
-    s.report->callbacks++;
-    s.idle_waits = 0;
-    if (s.log != NULL)
+    driver.report->callbacks++;
+    driver.idle_waits = 0;
+    if (driver.log != NULL)
         note('>', "callback c%u %s", i, result_name(result));
-    if (loop != &s.loop || c != completion(i))
+    if (loop != &driver.loop || c != completion(i))
         differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
     settle_unseen_but(result == -ENOENT ? i : COUNT);
-    const struct model_completion *before = &s.model.completion[i];
+    const struct model_completion *before = &driver.model.completion[i];
     if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
         lockstep_errors[before->operation][-result]++;
-    judge(model_callback(&s.model, i, result, token));
-    compare();
-    if (s.report->callbacks >= CALLBACKS_MAX) {
-        et_loop_stop(&s.loop);
-        model_stop(&s.model);
+    judge(model_callback(&driver.model, i, result, token));
+    lockstep_compare();
+    if (driver.report->callbacks >= CALLBACKS_MAX) {
+        et_loop_stop(&driver.loop);
+        model_stop(&driver.model);
     }
-    s.moved &= ~(1U << i);
+    driver.moved &= ~(1U << i);
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
     if (failed())
         return ET_DISARM;
     /* its memory is gone: a caller that frees a completion does not rearm it */
-    if ((s.moved >> i & 1) != 0)
+    if ((driver.moved >> i & 1) != 0)
         action = ET_DISARM;
-    judge(model_returned(&s.model, action));
-    if (s.log != NULL && action == ET_REARM)
+    judge(model_returned(&driver.model, action));
+    if (driver.log != NULL && action == ET_REARM)
         note('.', "rearm");
     return action;
 }
@@ -1053,13 +976,13 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
 
 static void check_result(const struct command *command, int result, int expected,
                          const char *clause) {
-    if (s.log != NULL) {
+    if (driver.log != NULL) {
         char text[96], name[32];
         command_text(command, text, sizeof text);
         snprintf(name, sizeof name, "%s", result_name(result));
         if (command->kind == COMMAND_TICK || command->kind == COMMAND_RUN)
             note('>', "%s = %s, %u active", text, name,
-                 LOOKS_INSIDE ? s.loop.active : s.model.active);
+                 LOOKS_INSIDE ? driver.loop.active : driver.model.active);
         else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL ||
                  command->kind == COMMAND_NOTIFY)
             note('>', "%s = %s", text, name);
@@ -1074,20 +997,20 @@ static void check_result(const struct command *command, int result, int expected
 }
 
 static void *new_userdata(unsigned body, uint32_t *token) {
-    *token = (++s.serial & 0xfffffff) << 3 | body;
+    *token = (++driver.serial & 0xfffffff) << 3 | body;
     return (void *)(uintptr_t)*token;
 }
 
 static int descriptor(unsigned d) {
     if (d == PROGRAM_HANDLES)
         return -1;
-    return d > PROGRAM_HANDLES ? HUGE_DESCRIPTOR : s.world->descriptor(d);
+    return d > PROGRAM_HANDLES ? HUGE_DESCRIPTOR : driver.world->descriptor(d);
 }
 
 static void describe_parameters(struct et_completion *c, struct slot *slot,
                                 const struct command *command) {
     size_t length = command->value < BUFFER ? (size_t)command->value : BUFFER;
-    char *buffer = s.buffer[command->c];
+    char *buffer = driver.buffer[command->c];
     switch (command->operation) {
     case ET_CANCEL: c->cancel.target = completion(command->other); break;
     case ET_ACCEPT:
@@ -1099,7 +1022,7 @@ static void describe_parameters(struct et_completion *c, struct slot *slot,
         break;
     case ET_CONNECT: {
         unsigned size;
-        const void *address = s.world->address(command->other, &size);
+        const void *address = driver.world->address(command->other, &size);
         memcpy(&slot->address, address, size);
         c->connect.address = (struct sockaddr *)&slot->address;
         c->connect.address_length = size;
@@ -1138,7 +1061,7 @@ static void describe_parameters(struct et_completion *c, struct slot *slot,
 static void describe(const struct command *command) {
     unsigned i = command->c;
     struct et_completion *c = completion(i);
-    if (s.model.completion[i].state != ET_DEAD)
+    if (driver.model.completion[i].state != ET_DEAD)
         return;
     struct model_description d = {.operation = command->operation,
                                   .target = MODEL_NONE,
@@ -1151,7 +1074,7 @@ static void describe(const struct command *command) {
     c->fd = d.fd = descriptor(command->d);
     c->callback = command->body != 0 ? on_callback : NULL;
     c->userdata = new_userdata(command->body, &d.userdata);
-    describe_parameters(c, &s.slot[i], command);
+    describe_parameters(c, &driver.slot[i], command);
     /* In its own callback and on its old descriptor: a rearm may still rely on the registration
      * (ET-REGISTER-6). */
     if (command->operation == ET_CANCEL)
@@ -1161,7 +1084,7 @@ static void describe(const struct command *command) {
     if (command->operation == ET_TIMER)
         d.delay_ms = command->value;
     described(i);
-    model_describe(&s.model, i, &d);
+    model_describe(&driver.model, i, &d);
 }
 
 static void run_submit(const struct command *command) {
@@ -1169,13 +1092,14 @@ static void run_submit(const struct command *command) {
         describe(command);
     if (command->kind == COMMAND_DESCRIBE)
         return;
-    int expected = model_add(&s.model, command->c);
-    check_result(command, et_loop_add(&s.loop, completion(command->c)), expected, "ET-ADD-1");
+    int expected = model_add(&driver.model, command->c);
+    check_result(command, et_loop_add(&driver.loop, completion(command->c)), expected, "ET-ADD-1");
 }
 
 static void run_delete(const struct command *command) {
-    int expected = model_delete(&s.model, command->c);
-    check_result(command, et_loop_delete(&s.loop, completion(command->c)), expected, "ET-DELETE-1");
+    int expected = model_delete(&driver.model, command->c);
+    check_result(command, et_loop_delete(&driver.loop, completion(command->c)), expected,
+                 "ET-DELETE-1");
 }
 
 static void run_timer(const struct command *command) {
@@ -1184,14 +1108,15 @@ static void run_timer(const struct command *command) {
     et_callback callback = command->body != 0 ? on_callback : NULL;
     struct et_completion *c = completion(command->c);
     if (command->kind == COMMAND_TIMER) {
-        int expected = model_timer(&s.model, command->c, command->value, callback != NULL, token);
-        check_result(command, et_loop_timer(&s.loop, c, command->value, callback, userdata),
+        int expected =
+            model_timer(&driver.model, command->c, command->value, callback != NULL, token);
+        check_result(command, et_loop_timer(&driver.loop, c, command->value, callback, userdata),
                      expected, "ET-TIMER-1");
         return;
     }
-    int expected =
-        model_reset(&s.model, command->c, command->other, command->value, callback != NULL, token);
-    int result = et_loop_timer_reset(&s.loop, c, completion(command->other), command->value,
+    int expected = model_reset(&driver.model, command->c, command->other, command->value,
+                               callback != NULL, token);
+    int result = et_loop_timer_reset(&driver.loop, c, completion(command->other), command->value,
                                      callback, userdata);
     check_result(command, result, expected, "ET-RESET-1");
 }
@@ -1200,8 +1125,8 @@ static void run_cancel(const struct command *command) {
     uint32_t token;
     void *userdata = new_userdata(command->body, &token);
     et_callback callback = command->body != 0 ? on_callback : NULL;
-    int expected = model_cancel(&s.model, command->c, command->other, callback != NULL, token);
-    int result = et_loop_cancel(&s.loop, completion(command->c), completion(command->other),
+    int expected = model_cancel(&driver.model, command->c, command->other, callback != NULL, token);
+    int result = et_loop_cancel(&driver.loop, completion(command->c), completion(command->other),
                                 callback, userdata);
     check_result(command, result, expected, "ET-CANCEL-1");
 }
@@ -1211,121 +1136,123 @@ static void run_tick(const struct command *command) {
     bool run = command->kind == COMMAND_RUN;
     unsigned callbacks = (unsigned)command->value;
     int expected = -EINVAL;
-    s.idle_waits = 0;
+    driver.idle_waits = 0;
     if (!run || command->value < 3)
-        expected = model_tick(&s.model, run ? asked[command->value] : callbacks);
-    int result = run ? et_loop_run(&s.loop, (enum et_run_mode)command->value)
-                     : et_loop_tick(&s.loop, callbacks);
+        expected = model_tick(&driver.model, run ? asked[command->value] : callbacks);
+    int result = run ? et_loop_run(&driver.loop, (enum et_run_mode)command->value)
+                     : et_loop_tick(&driver.loop, callbacks);
     if (failed())
         return;
     finish_wait();
     settle_refusal();
     settle_unseen();
     if (expected == MODEL_RUNS)
-        judge(model_tick_end(&s.model, result));
+        judge(model_tick_end(&driver.model, result));
     check_result(command, result, expected == MODEL_RUNS ? result : expected, "ET-TICK-1");
 }
 
 /* ET-INIT-1. Returns whether there is a loop now. */
 static bool try_init(void) {
     struct et_options options = {.descriptors_max = DESCRIPTORS_MAX,
-                                 .pool = s.pool_threads_max > 0 ? &s.pool : NULL};
-    s.disturbed_by = 0;
-    int result = et_loop_init(&s.loop, &options);
-    s.allocations = lockstep_allocations;
-    if (s.disturbed_by != 0 && result != -s.disturbed_by)
+                                 .pool = driver.pool_threads_max > 0 ? &driver.pool : NULL};
+    driver.disturbed_by = 0;
+    int result = et_loop_init(&driver.loop, &options);
+    driver.allocations = lockstep_allocations;
+    if (driver.disturbed_by != 0 && result != -driver.disturbed_by)
         differ("ET-INIT-1", "init returned %s, where one of its calls has failed with %s",
-               result_name(result), errno_name(s.disturbed_by));
+               result_name(result), errno_name(driver.disturbed_by));
     if (result == 0)
         return true;
-    if (s.log != NULL)
+    if (driver.log != NULL)
         note('>', "init = %s", result_name(result));
-    s.report->init_error = -result;
-    if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_deinit(&s.loop) != -EINVAL)
+    driver.report->init_error = -result;
+    if (et_loop_tick(&driver.loop, 0) != -EINVAL || et_loop_deinit(&driver.loop) != -EINVAL)
         differ("ET-INIT-1", "a loop whose init has failed takes calls");
     return false;
 }
 
 /* What the loop is like after this is compared by the caller: ET-INIT-2. The pool and the asyncs
  * live on. */
-static void init_loop(void) {
+void lockstep_init(void) {
     struct model_async async[MODEL_ASYNCS];
-    memcpy(async, s.model.async, sizeof async);
-    model_init(&s.model, COUNT, DESCRIPTORS_MAX, s.world->clock());
-    memcpy(s.model.async, async, sizeof async);
-    s.model.has_pool = s.pool_threads_max > 0;
-    s.model.pool_threads_max = s.pool_threads_max;
-    s.model.pool_threads = s.workers;
+    memcpy(async, driver.model.async, sizeof async);
+    model_init(&driver.model, COUNT, DESCRIPTORS_MAX, driver.world->clock());
+    memcpy(driver.model.async, async, sizeof async);
+    driver.model.has_pool = driver.pool_threads_max > 0;
+    driver.model.pool_threads_max = driver.pool_threads_max;
+    driver.model.pool_threads = driver.workers;
     for (unsigned i = 0; i < COUNT; i++) {
         memset(completion(i), 0, sizeof *completion(i));
     }
-    s.wake_pending = s.wake_credit = s.wait.open = false;
-    s.claimed = 0;
-    memset(s.stale_reports, 0, sizeof s.stale_reports);
-    s.refused.fd = -1;
+    driver.wake_pending = driver.wake_credit = driver.wait.open = false;
+    driver.claimed = 0;
+    memset(driver.stale_reports, 0, sizeof driver.stale_reports);
+    driver.refused.fd = -1;
     see_files();
     bool made = false;
     for (unsigned attempt = 0; attempt < INIT_ATTEMPTS && !made && !failed(); attempt++)
         made = try_init();
     if (made)
-        s.report->init_error = 0;
+        driver.report->init_error = 0;
     else
-        s.report->not_possible = true; /* there is no loop to go on with */
+        driver.report->not_possible = true; /* there is no loop to go on with */
 }
 
 /* Returns what the model demands; *result is what the loop returned. */
 static int deinit_loop(int *result) {
-    if (s.pool_threads_max > 0 && et_pool_deinit(&s.pool) != -EBUSY)
+    if (driver.pool_threads_max > 0 && et_pool_deinit(&driver.pool) != -EBUSY)
         differ("ET-POOL-14", "pool_deinit did not refuse while a loop has the pool");
-    int expected = model_deinit(&s.model);
-    s.deiniting = expected == 0;
-    *result = et_loop_deinit(&s.loop);
+    int expected = model_deinit(&driver.model);
+    driver.deiniting = expected == 0;
+    *result = et_loop_deinit(&driver.loop);
     if (*result == 0 && expected == 0 && !failed()) {
-        judge(model_deinit_end(&s.model));
-        et_loop_wakeup(&s.loop); /* ET-WAKE-3: on_tried hears of it if it is not ignored */
+        judge(model_deinit_end(&driver.model));
+        et_loop_wakeup(&driver.loop); /* ET-WAKE-3: on_tried hears of it if it is not ignored */
         for (unsigned i = 0; i < COUNT; i++)
             if (lockstep_state(i) != ET_DEAD)
                 differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
-        if (et_loop_tick(&s.loop, 0) != -EINVAL || et_loop_add(&s.loop, completion(0)) != -EINVAL)
+        if (et_loop_tick(&driver.loop, 0) != -EINVAL ||
+            et_loop_add(&driver.loop, completion(0)) != -EINVAL)
             differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
     }
-    s.deiniting = false;
+    driver.deiniting = false;
     return expected;
 }
 
 /* ET-POOL-14, ET-POOL-16: when no loop has it any more. */
 static void end_pool(void) {
     static struct et_loop other;
-    struct et_options options = {.descriptors_max = 1, .pool = &s.pool};
-    if (s.pool_threads_max == 0)
+    struct et_options options = {.descriptors_max = 1, .pool = &driver.pool};
+    if (driver.pool_threads_max == 0)
         return;
-    s.pool_threads_max = 0;
-    int result = et_pool_deinit(&s.pool);
-    s.workers = 0;
+    driver.pool_threads_max = 0;
+    int result = et_pool_deinit(&driver.pool);
+    driver.workers = 0;
     if (failed())
         return;
     if (result != 0)
         differ("ET-POOL-14", "pool_deinit returned %s although no loop has the pool",
                result_name(result));
     result = et_loop_init(&other, &options);
-    if (et_pool_deinit(&s.pool) != -EINVAL || (result != -EINVAL && (!s.faults || result >= 0)))
+    if (et_pool_deinit(&driver.pool) != -EINVAL ||
+        (result != -EINVAL && (!driver.faults || result >= 0)))
         differ("ET-POOL-16", "a call with a deinitialised pool did not return -EINVAL");
 }
 
 static void begin_pool(unsigned threads_max) {
     struct et_pool_options options = {.threads_max = threads_max};
     for (unsigned attempt = 0; attempt < INIT_ATTEMPTS && threads_max > 0 && !failed(); attempt++) {
-        s.disturbed_by = 0;
-        int result = et_pool_init(&s.pool, &options);
+        driver.disturbed_by = 0;
+        int result = et_pool_init(&driver.pool, &options);
         if (result == 0) {
-            s.pool_threads_max = threads_max;
+            driver.pool_threads_max = threads_max;
             return;
         }
-        s.report->init_error = -result;
-        if (result != -s.disturbed_by || et_pool_deinit(&s.pool) != -EINVAL)
+        driver.report->init_error = -result;
+        if (result != -driver.disturbed_by || et_pool_deinit(&driver.pool) != -EINVAL)
             differ("ET-INIT-3", "pool_init returned %s", result_name(result));
     }
-    s.report->not_possible = s.report->not_possible || threads_max > 0;
+    driver.report->not_possible = driver.report->not_possible || threads_max > 0;
 }
 
 static void run_deinit(const struct command *command) {
@@ -1339,30 +1266,31 @@ static void run_deinit(const struct command *command) {
         begin_pool((unsigned)command->value);
     }
     if (!failed())
-        init_loop();
+        lockstep_init();
 }
 
 /* ET-STATE-7: what the caller may do with a dead completion: its memory is gone, and c lives
  * elsewhere. */
 static void run_forget(const struct command *command) {
     unsigned i = command->c;
-    if (s.model.completion[i].state != ET_DEAD || (s.model.maybe_dead >> i & 1) != 0)
+    if (driver.model.completion[i].state != ET_DEAD || (driver.model.maybe_dead >> i & 1) != 0)
         return;
     /* the caller keeps a cancel's target until the cancel is dead */
     for (unsigned k = 0; k < COUNT; k++)
-        if (s.model.completion[k].state != ET_DEAD && s.model.completion[k].description.target == i)
+        if (driver.model.completion[k].state != ET_DEAD &&
+            driver.model.completion[k].description.target == i)
             return;
     for (unsigned k = 0; k < COUNT; k++) /* and adds no cancel whose target is gone */
         if (k != i && completion(k)->operation == ET_CANCEL &&
             completion(k)->cancel.target == completion(i))
-            completion(k)->cancel.target = &s.memory[s.slot[i].generation ^ 1][i];
+            completion(k)->cancel.target = &driver.memory[driver.slot[i].generation ^ 1][i];
     POISON(completion(i), sizeof *completion(i));
-    s.slot[i].generation ^= 1;
-    s.moved |= 1U << i;
+    driver.slot[i].generation ^= 1;
+    driver.moved |= 1U << i;
     UNPOISON(completion(i), sizeof *completion(i));
     memset(completion(i), 0, sizeof *completion(i));
     forgotten(i);
-    model_forget(&s.model, i);
+    model_forget(&driver.model, i);
 }
 
 /* ---- asyncs ---------------------------------------------------------------------------------- */
@@ -1372,24 +1300,25 @@ static void run_async_wait(const struct command *command) {
     void *userdata = new_userdata(command->body, &token);
     et_callback callback = command->body != 0 ? on_callback : NULL;
     unsigned i = command->c;
-    int fd = is_async(command->d) ? s.async[command->d].fd : -1;
-    int expected = model_async_wait(&s.model, i, fd, callback != NULL, token);
-    int result = et_async_wait(&s.loop, &s.async[command->d], completion(i), callback, userdata);
+    int fd = is_async(command->d) ? driver.async[command->d].fd : -1;
+    int expected = model_async_wait(&driver.model, i, fd, callback != NULL, token);
+    int result =
+        et_async_wait(&driver.loop, &driver.async[command->d], completion(i), callback, userdata);
     check_result(command, result, expected, "ET-ASYNC-1");
 }
 
 static void run_notify(const struct command *command) {
     const int untouched = EXDEV;
-    int fd = is_async(command->d) ? s.async[command->d].fd : -1;
-    int expected = model_notify(&s.model, fd);
+    int fd = is_async(command->d) ? driver.async[command->d].fd : -1;
+    int expected = model_notify(&driver.model, fd);
     lockstep_notifying = expected == 0;
     errno = untouched;
-    int result = et_async_notify(&s.async[command->d]);
+    int result = et_async_notify(&driver.async[command->d]);
     if (errno != untouched)
         differ("ET-ASYNC-4", "notify has changed errno");
     lockstep_notifying = false;
     if (expected == 0)
-        s.notified |= 1u << command->d;
+        driver.notified |= 1u << command->d;
     check_result(command, result, expected, "ET-ASYNC-2");
 }
 
@@ -1397,37 +1326,39 @@ static void open_async(unsigned d) {
     unsigned count = 0;
     for (unsigned i = 0; i < PROGRAM_HANDLES; i++)
         count += is_async(i);
-    if (count == MODEL_ASYNCS || s.world->descriptor(d) >= 0)
+    if (count == MODEL_ASYNCS || driver.world->descriptor(d) >= 0)
         return;
-    s.world->gives((int)d);
-    s.disturbed_by = 0;
-    int result = et_async_init(&s.async[d]);
-    s.world->gives(-1);
+    driver.world->gives((int)d);
+    driver.disturbed_by = 0;
+    int result = et_async_init(&driver.async[d]);
+    driver.world->gives(-1);
     if (result != 0) { /* no number was left, or it was made to fail */
-        if (result > 0 || (s.disturbed_by != 0 && result != -s.disturbed_by) ||
-            et_async_deinit(&s.async[d]) != -EINVAL || et_async_notify(&s.async[d]) != -EINVAL)
+        if (result > 0 || (driver.disturbed_by != 0 && result != -driver.disturbed_by) ||
+            et_async_deinit(&driver.async[d]) != -EINVAL ||
+            et_async_notify(&driver.async[d]) != -EINVAL)
             differ("ET-INIT-3", "async_init returned %s", result_name(result));
-        memset(&s.async[d], 0, sizeof s.async[d]);
+        memset(&driver.async[d], 0, sizeof driver.async[d]);
         return;
     }
-    s.asyncs |= 1u << d;
-    s.notified &= ~(1u << d);
-    names_counter(d, ++s.asyncs_made);
+    driver.asyncs |= 1u << d;
+    driver.notified &= ~(1u << d);
+    names_counter(d, ++driver.asyncs_made);
 }
 
 /* ET-ASYNC-5 */
 static void close_async(unsigned d) {
-    int fd = s.async[d].fd;
-    s.closing = true;
-    int result = et_async_deinit(&s.async[d]);
-    s.closing = false;
-    s.asyncs &= ~(1u << d);
+    int fd = driver.async[d].fd;
+    driver.closing = true;
+    int result = et_async_deinit(&driver.async[d]);
+    driver.closing = false;
+    driver.asyncs &= ~(1u << d);
     if (failed())
         return;
-    (void)model_async_deinit(&s.model, fd);
-    if (result != 0 || s.world->descriptor(d) >= 0)
+    (void)model_async_deinit(&driver.model, fd);
+    if (result != 0 || driver.world->descriptor(d) >= 0)
         differ("ET-ASYNC-5", "async_deinit has not released the descriptor");
-    if (et_async_deinit(&s.async[d]) != -EINVAL || et_async_notify(&s.async[d]) != -EINVAL)
+    if (et_async_deinit(&driver.async[d]) != -EINVAL ||
+        et_async_notify(&driver.async[d]) != -EINVAL)
         differ("ET-ASYNC-5", "a call on a deinitialised async did not return -EINVAL");
 }
 
@@ -1443,8 +1374,8 @@ static bool touches_async(const struct command *command) {
         return true;
     }
     if (command->kind == COMMAND_PEER_WRITE)
-        raised_otherwise(s.world->descriptor(d));
-    if (command->kind == COMMAND_DUP && d != command->other && s.world->descriptor(d) >= 0 &&
+        raised_otherwise(driver.world->descriptor(d));
+    if (command->kind == COMMAND_DUP && d != command->other && driver.world->descriptor(d) >= 0 &&
         is_async(command->other))
         close_async(command->other);
     return false;
@@ -1452,24 +1383,24 @@ static bool touches_async(const struct command *command) {
 
 static void run_step(const struct command *command) {
     unsigned k = command->other;
-    if (k < s.workers)
-        (void)make_step(s.worker[k]);
+    if (k < driver.workers)
+        (void)make_step(driver.worker[k]);
 }
 
 static void run_world(const struct command *command) {
-    if (s.log != NULL) {
+    if (driver.log != NULL) {
         char text[96];
         command_text(command, text, sizeof text);
         note('.', "world: %s", text);
     }
-    s.idle_waits = 0;
+    driver.idle_waits = 0;
     if (command->kind == COMMAND_FAIL)
-        s.faults = true;
+        driver.faults = true;
     if (command->kind == COMMAND_WAKEUP) {
-        s.wake_pending = s.wake_credit = true;
+        driver.wake_pending = driver.wake_credit = true;
         const int untouched = EXDEV;
         errno = untouched;
-        et_loop_wakeup(&s.loop);
+        et_loop_wakeup(&driver.loop);
         if (errno != untouched)
             differ("ET-WAKE-4", "wakeup has changed errno");
     } else if (command->kind == COMMAND_STEP) {
@@ -1478,20 +1409,20 @@ static void run_world(const struct command *command) {
         run_notify(command);
     } else if (!touches_async(command)) {
         unsigned number =
-            command->kind == COMMAND_DUP ? counter_of(s.world->descriptor(command->d)) : 0;
-        if (!s.world->command(command))
-            s.report->not_possible = true;
+            command->kind == COMMAND_DUP ? counter_of(driver.world->descriptor(command->d)) : 0;
+        if (!driver.world->command(command))
+            driver.report->not_possible = true;
         else if (number != 0)
             names_counter(command->other, number);
         see_files();
     } else {
         see_files();
     }
-    model_clock(&s.model, s.world->clock());
+    model_clock(&driver.model, driver.world->clock());
 }
 
-static void run_command(const struct command *command) {
-    s.report->commands++;
+void lockstep_command(const struct command *command) {
+    driver.report->commands++;
     switch ((enum command_kind)command->kind) {
     case COMMAND_SUBMIT:
     case COMMAND_ADD:
@@ -1503,12 +1434,12 @@ static void run_command(const struct command *command) {
     case COMMAND_TICK:
     case COMMAND_RUN: run_tick(command); break;
     case COMMAND_STOP:
-        et_loop_stop(&s.loop);
-        model_stop(&s.model);
+        et_loop_stop(&driver.loop);
+        model_stop(&driver.model);
         break;
     case COMMAND_UPDATE_NOW:
-        et_loop_update_now(&s.loop);
-        model_update_now(&s.model);
+        et_loop_update_now(&driver.loop);
+        model_update_now(&driver.model);
         break;
     case COMMAND_DEINIT:
     case COMMAND_POOL: run_deinit(command); break;
@@ -1517,20 +1448,20 @@ static void run_command(const struct command *command) {
     case COMMAND_RETURN: break;
     default: run_world(command); break;
     }
-    compare();
+    lockstep_compare();
 }
 
 /* ---- programs -------------------------------------------------------------------------------- */
 
 static void perform(const struct program *program) {
     int result = 0;
-    init_loop();
+    lockstep_init();
     if (!failed())
-        compare();
-    for (unsigned i = 0; i < program->count[0] && !failed() && s.report->commands < COMMANDS_MAX;
-         i++)
-        run_command(&program->command[program->first[0] + i]);
-    if (s.loop.descriptors != NULL)
+        lockstep_compare();
+    for (unsigned i = 0;
+         i < program->count[0] && !failed() && driver.report->commands < COMMANDS_MAX; i++)
+        lockstep_command(&program->command[program->first[0] + i]);
+    if (driver.loop.descriptors != NULL)
         (void)deinit_loop(&result);
     if (result != 0)
         differ("ET-DEINIT-2", "deinit failed at the end of the program");
@@ -1540,37 +1471,42 @@ static void perform(const struct program *program) {
             close_async(d);
 }
 
+void lockstep_begin(const struct program *program, const struct world_kind_functions *world,
+                    lockstep_log log, void *self, struct lockstep_report *report) {
+    memset(report, 0, sizeof *report);
+    driver.program = program;
+    driver.choose = NULL;
+    driver.world = world;
+    driver.report = report;
+    driver.log = log;
+    driver.log_self = self;
+    driver.serial = driver.world_next = driver.idle_waits = driver.pool_threads_max =
+        driver.workers = driver.asyncs = driver.notified = driver.asyncs_made = 0;
+    driver.faults = driver.disturbed = driver.deiniting = driver.closing = false;
+    driver.stepping = NULL;
+    driver.awaited = NULL;
+    memset(&driver.loop, 0, sizeof driver.loop);
+    memset(driver.async, 0, sizeof driver.async);
+    memset(driver.counter, 0, sizeof driver.counter);
+    memset(driver.model.async, 0, sizeof driver.model.async);
+    for (unsigned i = 0; i < COUNT; i++) {
+        driver.slot[i].generation = 0;
+        UNPOISON(&driver.memory[0][i], sizeof driver.memory[0][i]);
+        UNPOISON(&driver.memory[1][i], sizeof driver.memory[1][i]);
+    }
+    memset(driver.named, 0, sizeof driver.named);
+    world->begin(&observer, NULL, CLOCK_START_NS);
+}
+
 void lockstep_run(const struct program *program, const struct world_kind_functions *world,
                   lockstep_log log, void *self, struct lockstep_report *report) {
-    memset(report, 0, sizeof *report);
-    s.program = program;
-    s.choose = NULL;
-    s.world = world;
-    s.report = report;
-    s.log = log;
-    s.log_self = self;
-    s.serial = s.world_next = s.idle_waits = s.pool_threads_max = s.workers = s.asyncs =
-        s.notified = s.asyncs_made = 0;
-    s.faults = s.disturbed = s.deiniting = s.closing = false;
-    s.stepping = NULL;
-    s.awaited = NULL;
-    memset(&s.loop, 0, sizeof s.loop);
-    memset(s.async, 0, sizeof s.async);
-    memset(s.counter, 0, sizeof s.counter);
-    memset(s.model.async, 0, sizeof s.model.async);
-    for (unsigned i = 0; i < COUNT; i++) {
-        s.slot[i].generation = 0;
-        UNPOISON(&s.memory[0][i], sizeof s.memory[0][i]);
-        UNPOISON(&s.memory[1][i], sizeof s.memory[1][i]);
-    }
-    memset(s.named, 0, sizeof s.named);
-    world->begin(&observer, NULL, CLOCK_START_NS);
-    if (setjmp(s.stuck) == 0)
+    lockstep_begin(program, world, log, self, report);
+    if (setjmp(driver.stuck) == 0)
         perform(program);
     if (lockstep_unreleased != 0)
         differ("ET-DEINIT-3", "%lld blocks of memory were not released",
                (long long)lockstep_unreleased);
-    int leaked = s.world->end();
+    int leaked = driver.world->end();
     if (leaked != 0)
         differ("ET-DEINIT-3", "%d descriptors of the loop were not released", leaked);
 }

@@ -26,10 +26,6 @@ struct lockstep_report {
  * loop asked of the kernel and what the world did, for a reader. */
 typedef void (*lockstep_log)(void *self, char mark, const char *line);
 
-/* The at-th command of a body, or NULL: for who chooses a program while it runs
- * (model/spin/explore_loop.c). */
-typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
-
 /* log may be null. */
 void lockstep_run(const struct program *program, const struct world_kind_functions *world,
                   lockstep_log log, void *self, struct lockstep_report *report);

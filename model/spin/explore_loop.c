@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* The exhaustive search: performs one step of a program on loop and model, and abstracts what they
- * have become. Called by Spin's pan (explore.pml). Includes the lockstep driver's source, because
- * it performs single commands and has to save, restore and abstract the driver's memory; the loop
- * is the object code of build/default.
+ * have become. Called by Spin's pan (explore.pml). It performs single commands of the lockstep
+ * driver, and has to save, restore and abstract the driver's memory (state.h); driver and loop are
+ * the object code of build/default.
  *
  * A callback cannot be left in the midst of the loop's C code to ask Spin which way to go. So a
  * command is carried out from its start with the choices that are known; where one is missing it is
  * abandoned (longjmp), its memory restored, and it is begun again once Spin has chosen. */
-#include "../../fuzz/driver/lockstep.c"
-
 #include "explore.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
+
+#include "../../fuzz/driver/state.h"
 
 /* the body that every callback is given: what it does is chosen when it first runs */
 #define FIRST_SCRIPT 1
@@ -77,24 +80,26 @@ static void add_range(void *start, size_t size) {
 static void set_ranges(void) {
     e.ranges = 0;
     if (WHOLE) {
-        add_range(&s, sizeof s);
-        add_range(s.loop.descriptors, DESCRIPTORS_MAX * sizeof *s.loop.descriptors);
+        add_range(&driver, sizeof driver);
+        add_range(driver.loop.descriptors, DESCRIPTORS_MAX * sizeof *driver.loop.descriptors);
     } else {
-        add_range(&s.loop, sizeof s.loop);
-        add_range(s.memory[0], COMPLETIONS * sizeof s.memory[0][0]);
+        add_range(&driver.loop, sizeof driver.loop);
+        add_range(driver.memory[0], COMPLETIONS * sizeof driver.memory[0][0]);
         for (unsigned i = 0; i < COMPLETIONS; i++)
-            add_range(&s.slot[i], offsetof(struct slot, address));
-        add_range(s.model.completion, COMPLETIONS * sizeof s.model.completion[0]);
-        add_range(&s.model.completions,
+            add_range(&driver.slot[i], offsetof(struct slot, address));
+        add_range(driver.model.completion, COMPLETIONS * sizeof driver.model.completion[0]);
+        add_range(&driver.model.completions,
                   offsetof(struct model, useless) - offsetof(struct model, completions));
         for (unsigned i = 0; i < 2; i++)
-            add_range(s.model.useless[i], (DESCRIPTORS + 2) * sizeof s.model.useless[0][0]);
-        add_range(s.model.useless_count,
+            add_range(driver.model.useless[i],
+                      (DESCRIPTORS + 2) * sizeof driver.model.useless[0][0]);
+        add_range(driver.model.useless_count,
                   offsetof(struct model, report) - offsetof(struct model, useless_count));
-        add_range(&s.model.tick, sizeof s.model.tick);
-        add_range(&s.named[FIRST_NUMBER], DESCRIPTORS * sizeof s.named[0]);
-        add_range(&s.serial, sizeof s - offsetof(struct lockstep, serial));
-        add_range(&s.loop.descriptors[FIRST_NUMBER], DESCRIPTORS * sizeof *s.loop.descriptors);
+        add_range(&driver.model.tick, sizeof driver.model.tick);
+        add_range(&driver.named[FIRST_NUMBER], DESCRIPTORS * sizeof driver.named[0]);
+        add_range(&driver.serial, sizeof driver - offsetof(struct lockstep, serial));
+        add_range(&driver.loop.descriptors[FIRST_NUMBER],
+                  DESCRIPTORS * sizeof *driver.loop.descriptors);
     }
     e.ranges += explore_kernel_ranges(&e.range[e.ranges]);
     size_t size = sizeof(struct explore_position);
@@ -136,8 +141,8 @@ struct list {
 };
 
 static void put(struct list *list, unsigned rank, struct command command) {
-    if (ORDERED && rank < explore_head->rank && s.model.in_callback == MODEL_NONE &&
-        !s.model.in_tick)
+    if (ORDERED && rank < explore_head->rank && driver.model.in_callback == MODEL_NONE &&
+        !driver.model.in_tick)
         return;
     if (list->count == EXPLORE_OPTIONS) {
         fprintf(stderr, "explore: more than %d ways to go on\n", EXPLORE_OPTIONS);
@@ -151,7 +156,7 @@ static void put(struct list *list, unsigned rank, struct command command) {
  * even when it is dead. */
 static bool is_named(unsigned c) {
     for (unsigned i = 0; i < COMPLETIONS; i++) {
-        const struct model_completion *m = &s.model.completion[i];
+        const struct model_completion *m = &driver.model.completion[i];
         if (m->state == ET_DEAD || i == c)
             continue;
         if ((m->operation == ET_CANCEL && m->description.target == c) ||
@@ -163,8 +168,8 @@ static bool is_named(unsigned c) {
 
 /* Dead completions that nothing names, but for the one whose callback runs, are equal. */
 static bool is_any(unsigned c) {
-    return CANONICAL && s.model.completion[c].state == ET_DEAD && s.model.in_callback != c &&
-           !is_named(c);
+    return CANONICAL && driver.model.completion[c].state == ET_DEAD &&
+           driver.model.in_callback != c && !is_named(c);
 }
 
 /* The first of them, beside c, stands for all of them. */
@@ -180,9 +185,9 @@ static bool is_double(unsigned c) {
 }
 
 static void list_submissions(struct list *list, unsigned c) {
-    unsigned state = s.model.completion[c].state;
+    unsigned state = driver.model.completion[c].state;
     bool refused = state == ET_ACTIVE || state == ET_ADDING;
-    bool timer = state == ET_ADDING && s.model.completion[c].operation == ET_TIMER;
+    bool timer = state == ET_ADDING && driver.model.completion[c].operation == ET_TIMER;
     struct command submit = {.kind = COMMAND_SUBMIT, .c = (uint8_t)c, .body = FIRST_SCRIPT};
     if (!refused || timer || (EXPLORE_OPERATIONS & DO_REFUSED) != 0)
         for (unsigned i = 0; i < DELAYS_COUNT; i++)
@@ -224,7 +229,7 @@ static void list_submissions(struct list *list, unsigned c) {
 
 static void list_calls(struct list *list) {
     for (unsigned c = 0; c < COMPLETIONS; c++) {
-        const struct model_completion *of = &s.model.completion[c];
+        const struct model_completion *of = &driver.model.completion[c];
         bool all = (EXPLORE_OPERATIONS & DO_REFUSED) != 0,
              free = of->state == ET_DEAD || of->state == ET_DELETING;
         if (is_double(c))
@@ -268,7 +273,7 @@ static void list_closes(struct list *list) {
             continue; /* so that a handle always gets the same number */
         if (command.kind == COMMAND_DUP && !explore_kernel_is_open(0))
             continue;
-        if (command.kind != COMMAND_CLOSE && s.model.in_callback != MODEL_NONE &&
+        if (command.kind != COMMAND_CLOSE && driver.model.in_callback != MODEL_NONE &&
             (EXPLORE_WORLD & WORLD_CLOSES) == 0)
             continue;
         put(list, 0, command);
@@ -276,8 +281,9 @@ static void list_closes(struct list *list) {
 }
 
 static bool is_starting(int fd) {
-    for (unsigned i = 0; i < s.model.submissions.count; i++) {
-        const struct model_completion *c = &s.model.completion[s.model.submissions.item[i]];
+    for (unsigned i = 0; i < driver.model.submissions.count; i++) {
+        const struct model_completion *c =
+            &driver.model.completion[driver.model.submissions.item[i]];
         if (c->operation != ET_TIMER && c->operation != ET_CANCEL &&
             (fd < 0 || c->description.fd == fd))
             return true;
@@ -289,22 +295,22 @@ static bool is_starting(int fd) {
 static bool registrations_agree(void) {
     unsigned registered = 0;
     for (unsigned i = 0; i < DESCRIPTORS; i++) {
-        const struct et_descriptor *d = &s.loop.descriptors[FIRST_NUMBER + i];
+        const struct et_descriptor *d = &driver.loop.descriptors[FIRST_NUMBER + i];
         if (d->is_registered &&
             !explore_kernel_has_watch(FIRST_NUMBER + i, d->registered, d->generation))
             return false;
         registered += d->is_registered;
     }
     /* one is the loop's own */
-    return !s.loop.epoll_stale && registered + 1 == explore_kernel_watches();
+    return !driver.loop.epoll_stale && registered + 1 == explore_kernel_watches();
 }
 
 /* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none
  * (settle). What callbacks add is not started in the same tick, if it has one round. */
 static bool may_register(void) {
     return (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
-           (EXPLORE_OPERATIONS & DO_CLOSE) != 0 || s.loop.changed_head >= 0 || is_starting(-1) ||
-           !registrations_agree();
+           (EXPLORE_OPERATIONS & DO_CLOSE) != 0 || driver.loop.changed_head >= 0 ||
+           is_starting(-1) || !registrations_agree();
 }
 
 static void list_failures(struct list *list) {
@@ -330,7 +336,7 @@ static void list_failures(struct list *list) {
 }
 
 static uint64_t lag_ms(void) {
-    return s.world->clock() / NANOSECONDS_PER_MS - s.model.now_ms;
+    return driver.world->clock() / NANOSECONDS_PER_MS - driver.model.now_ms;
 }
 
 /* Whether it matters that time goes on: a timer has not expired yet, or a callback comes before the
@@ -338,11 +344,11 @@ static uint64_t lag_ms(void) {
  * long ago things were. */
 static bool time_matters(void) {
     for (unsigned c = 0; c < COMPLETIONS; c++) {
-        const struct model_completion *of = &s.model.completion[c];
+        const struct model_completion *of = &driver.model.completion[c];
         bool timer = of->operation == ET_TIMER,
              waits = of->operation == ET_RECV || of->operation == ET_POLL;
         if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && timer &&
-            of->deadline_ms > s.model.now_ms)
+            of->deadline_ms > driver.model.now_ms)
             return true;
         if (of->state == ET_ADDING && !timer && !waits)
             return true;
@@ -354,7 +360,7 @@ static bool time_matters(void) {
  * or waits to be. Otherwise it is left to be written later; that commutes with the tick, which has
  * one round and does not start what its callbacks add. */
 static bool may_be_noticed(unsigned d) {
-    const struct et_descriptor *of = &s.loop.descriptors[FIRST_NUMBER + d];
+    const struct et_descriptor *of = &driver.loop.descriptors[FIRST_NUMBER + d];
     if (!ORDERED || (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
         (EXPLORE_OPERATIONS & DO_CLOSE) != 0)
         return true;
@@ -371,10 +377,10 @@ static void list_world(struct list *list, bool waiting) {
             put(list, 1,
                 (struct command){.kind = COMMAND_PEER_READ, .d = (uint8_t)d, .value = 1000});
     }
-    bool limited = waiting && s.wait.timeout_ns > 0;
+    bool limited = waiting && driver.wait.timeout_ns > 0;
     if (waiting ? limited : (EXPLORE_WORLD & WORLD_TIME) != 0 && lag_ms() < LAG && time_matters())
         put(list, 3, (struct command){.kind = COMMAND_ADVANCE, .value = 1000});
-    if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !s.wake_pending)
+    if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !driver.wake_pending)
         put(list, 4, (struct command){.kind = COMMAND_WAKEUP});
     if (!waiting)
         list_failures(list);
@@ -385,11 +391,11 @@ static void list_main(struct list *list) {
     list->count = 0;
     if (DEPTH != 0 && explore_head->depth == DEPTH)
         return;
-    if (!s.model.stopped && (CALLS == 0 || explore_head->calls != CALLS)) {
+    if (!driver.model.stopped && (CALLS == 0 || explore_head->calls != CALLS)) {
         list_calls(list);
         list_closes(list);
     }
-    if (!s.model.stopped)
+    if (!driver.model.stopped)
         list_world(list, false);
     put(list, 6, (struct command){.kind = COMMAND_TICK});
     if ((EXPLORE_WORLD & WORLD_WAITS) != 0)
@@ -400,13 +406,13 @@ static void list_for_callback(struct list *list) {
     list->count = 0;
     put(list, 0, (struct command){.kind = COMMAND_RETURN, .value = ET_DISARM});
     put(list, 0, (struct command){.kind = COMMAND_RETURN, .value = ET_REARM});
-    if (e.commands >= COMMANDS || s.model.stopped)
+    if (e.commands >= COMMANDS || driver.model.stopped)
         return;
     list_calls(list);
     list_closes(list);
     if ((EXPLORE_OPERATIONS & DO_STOP) != 0)
         put(list, 0, (struct command){.kind = COMMAND_STOP});
-    if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !s.wake_pending)
+    if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !driver.wake_pending)
         put(list, 0, (struct command){.kind = COMMAND_WAKEUP});
 }
 
@@ -430,12 +436,12 @@ static unsigned choose(unsigned options) {
 }
 
 static uint32_t *bound(void) {
-    return &explore_head->bound[s.model.in_callback];
+    return &explore_head->bound[driver.model.in_callback];
 }
 
 static void choose_script(void) {
     struct list list;
-    uint32_t userdata = s.model.completion[s.model.in_callback].description.userdata;
+    uint32_t userdata = driver.model.completion[driver.model.in_callback].description.userdata;
     struct script *script = &e.script_of_callback;
     *script = (struct script){.known = true};
     if (BOUND && *bound() == userdata) {
@@ -451,7 +457,7 @@ static void choose_script(void) {
     if (script->has_command) {
         e.commands++;
         script->command = *command;
-        script->of = s.serial + 1;
+        script->of = driver.serial + 1;
     }
     if (e.trail && userdata >> 3 < RECORDED_MAX)
         e.script[userdata >> 3] = *script;
@@ -527,14 +533,14 @@ static unsigned char place_of(const uint8_t *place, const struct et_completion *
 }
 
 static unsigned char after_now(uint64_t ms) {
-    int64_t distance = (int64_t)(ms - s.model.now_ms);
+    int64_t distance = (int64_t)(ms - driver.model.now_ms);
     return (unsigned char)(ms == UINT64_MAX ? 100 : distance > 99 ? 99 : distance);
 }
 
 /* Whether it can ever matter which of two active completions was started first: of timers with one
  * deadline (or which a reset may give one), and of those that wait on one descriptor. */
 static bool compete(unsigned a, unsigned b) {
-    const struct model_completion *m = s.model.completion;
+    const struct model_completion *m = driver.model.completion;
     if (m[a].state != ET_ACTIVE || m[b].state != ET_ACTIVE ||
         (m[a].operation == ET_TIMER) != (m[b].operation == ET_TIMER))
         return false;
@@ -549,7 +555,7 @@ static unsigned char rank(unsigned c) {
     for (unsigned i = 0; i < COMPLETIONS; i++) {
         if (!compete(i, c))
             continue;
-        model += s.model.completion[i].order < s.model.completion[c].order;
+        model += driver.model.completion[i].order < driver.model.completion[c].order;
         loop += completion(i)->internal.order < completion(c)->internal.order;
     }
     return (unsigned char)(model | loop << 4);
@@ -571,7 +577,7 @@ static unsigned char name(int fd) {
 /* What of a completion names no other one. What a dead one was has no consequences: every call on
  * it describes it anew. Only whether another names it. */
 static void own_state(unsigned i, unsigned char *to) {
-    const struct model_completion *m = &s.model.completion[i];
+    const struct model_completion *m = &driver.model.completion[i];
     const struct et_completion *c = completion(i);
     memset(to, ABSENT, OWN_BYTES);
     to[0] = (unsigned char)(c->internal.state | (m->state << 2));
@@ -587,8 +593,8 @@ static void own_state(unsigned i, unsigned char *to) {
     to[2] = (unsigned char)((active ? c->internal.place : 0) |
                             (!active && c->operation != ET_CANCEL && c->internal.trusted) << 3 |
                             (c->callback != NULL) << 4 | m->description.has_callback << 5);
-    to[2] = (unsigned char)(to[2] | (s.model.refused >> i & 1) << 6 |
-                            (s.model.maybe_dead >> i & 1) << 7);
+    to[2] = (unsigned char)(to[2] | (driver.model.refused >> i & 1) << 6 |
+                            (driver.model.maybe_dead >> i & 1) << 7);
     if (c->operation == ET_TIMER) {
         bool runs = m->state != ET_DELETING;
         to[3] = delay_index(m->description.delay_ms);
@@ -596,7 +602,7 @@ static void own_state(unsigned i, unsigned char *to) {
         to[5] = runs ? after_now(m->deadline_ms) : 0;
     } else if (c->operation != ET_CANCEL && c->operation != ET_NOOP) {
         to[3] = name(m->description.fd);
-        to[4] = (unsigned char)((s.model.orphaned >> i & 1) | (m->vouches >= 0 ? 2u : 0u));
+        to[4] = (unsigned char)((driver.model.orphaned >> i & 1) | (m->vouches >= 0 ? 2u : 0u));
         to[5] = name(c->fd);
     }
     to[6] = active ? rank(i) : 0;
@@ -609,7 +615,7 @@ static void own_state(unsigned i, unsigned char *to) {
 
 /* … and what does: five bytes. */
 static unsigned char *links_of(unsigned char *to, unsigned i, const uint8_t *place) {
-    const struct model_completion *m = &s.model.completion[i];
+    const struct model_completion *m = &driver.model.completion[i];
     const struct et_completion *c = completion(i);
     bool dead = m->state == ET_DEAD && c->internal.state == ET_DEAD;
     *to++ = dead ? ABSENT : place_of(place, c->internal.partner);
@@ -626,52 +632,52 @@ static unsigned char *links_of(unsigned char *to, unsigned i, const uint8_t *pla
 
 static unsigned char *queues_state(unsigned char *to, const uint8_t *place) {
     unsigned n = 0;
-    for (unsigned i = 0; i < s.model.submissions.count; i++)
-        *to++ = BLIND == 2 ? 0 : position(place, s.model.submissions.item[i]);
+    for (unsigned i = 0; i < driver.model.submissions.count; i++)
+        *to++ = BLIND == 2 ? 0 : position(place, driver.model.submissions.item[i]);
     *to++ = ABSENT;
-    for (const struct et_completion *c = s.loop.submissions_head; c != NULL && n <= COMPLETIONS;
-         c = c->internal.next, n++)
+    for (const struct et_completion *c = driver.loop.submissions_head;
+         c != NULL && n <= COMPLETIONS; c = c->internal.next, n++)
         *to++ = BLIND == 2 ? 0 : place_of(place, c);
     *to++ = ABSENT;
-    for (unsigned i = 0; i < s.model.deletions.count; i++)
-        *to++ = position(place, s.model.deletions.item[i]);
-    *to++ = place_of(place, s.loop.timers);
+    for (unsigned i = 0; i < driver.model.deletions.count; i++)
+        *to++ = position(place, driver.model.deletions.item[i]);
+    *to++ = place_of(place, driver.loop.timers);
     return to;
 }
 
 static unsigned char *descriptors_state(unsigned char *to, const uint8_t *place) {
     for (unsigned i = 0; i < DESCRIPTORS; i++) {
         const unsigned number = explore_number[FIRST_NUMBER + i];
-        const struct et_descriptor *d = &s.loop.descriptors[number];
+        const struct et_descriptor *d = &driver.loop.descriptors[number];
         *to++ = (unsigned char)((d->registered & 0x7) | d->is_registered << 3 | d->is_changed << 4 |
                                 d->is_no_socket << 5 | d->is_useless << 6);
         *to++ = (unsigned char)(place_of(place, d->in.head) << 4 |
                                 (place_of(place, d->out.head) & 0xf));
         *to++ = place_of(place, d->polls.head);
         *to++ = (unsigned char)(d->is_changed ? name(d->next_changed) : 0);
-        *to++ = s.stale_reports[number];
+        *to++ = driver.stale_reports[number];
     }
-    *to++ = name(s.loop.changed_head);
-    const unsigned last = s.model.useless_last;
-    for (unsigned i = 0; i < s.model.useless_count[last]; i++) {
-        *to++ = name(s.model.useless[last][i].fd);
-        *to++ = (unsigned char)s.model.useless[last][i].events;
+    *to++ = name(driver.loop.changed_head);
+    const unsigned last = driver.model.useless_last;
+    for (unsigned i = 0; i < driver.model.useless_count[last]; i++) {
+        *to++ = name(driver.model.useless[last][i].fd);
+        *to++ = (unsigned char)driver.model.useless[last][i].events;
     }
     *to++ = ABSENT;
     return to;
 }
 
 static unsigned char *common_state(unsigned char *to) {
-    uint64_t clock_ns = s.world->clock();
+    uint64_t clock_ns = driver.world->clock();
     const struct explore_position *h = explore_head;
     *to++ = (unsigned char)(clock_ns % NANOSECONDS_PER_MS / 100000 | lag_ms() << 4);
-    *to++ = (unsigned char)(s.model.stopped | s.loop.stopped << 1 | s.faults << 3 |
-                            s.wake_pending << 4 | s.wake_credit << 5 | h->world_over << 6 |
-                            s.loop.epoll_stale << 7);
-    *to++ = (unsigned char)(s.model.forgive_registration | s.loop.no_pwait2 << 1 |
-                            (s.claimed >> FIRST_NUMBER) << 2);
+    *to++ = (unsigned char)(driver.model.stopped | driver.loop.stopped << 1 | driver.faults << 3 |
+                            driver.wake_pending << 4 | driver.wake_credit << 5 |
+                            h->world_over << 6 | driver.loop.epoll_stale << 7);
+    *to++ = (unsigned char)(driver.model.forgive_registration | driver.loop.no_pwait2 << 1 |
+                            (driver.claimed >> FIRST_NUMBER) << 2);
     *to++ = (unsigned char)(h->calls << 4 | h->rank);
-    *to++ = (unsigned char)(s.loop.active << 4 | h->failures);
+    *to++ = (unsigned char)(driver.loop.active << 4 | h->failures);
     return to;
 }
 
@@ -684,7 +690,7 @@ static void write_state(unsigned char *state, const uint8_t *order,
     for (unsigned i = 0; i < COMPLETIONS; i++)
         place[order[i]] = (uint8_t)i;
     for (unsigned i = 0; i < DESCRIPTORS; i++)
-        generation[i] = s.loop.descriptors[FIRST_NUMBER + i].generation;
+        generation[i] = driver.loop.descriptors[FIRST_NUMBER + i].generation;
     to = common_state(to);
     for (unsigned i = 0; i < COMPLETIONS; i++) {
         memcpy(to, own[order[i]], OWN_BYTES);
@@ -835,7 +841,7 @@ static void carry_out(const struct command *command) {
     e.said = 0;
     memset(&e.report, 0, sizeof e.report);
     e.worlds = e.worlds_before;
-    run_command(command);
+    lockstep_command(command);
 }
 
 /* What a step leaves behind in the head. */
@@ -849,7 +855,7 @@ static void conclude(const struct list *list, unsigned first) {
     if (DEPTH != 0)
         h->depth++;
     for (unsigned i = 0; i < COMPLETIONS; i++) /* what it was bound to is over */
-        if (s.model.completion[i].state == ET_DEAD)
+        if (driver.model.completion[i].state == ET_DEAD)
             h->bound[i] = 0;
     h->pending = h->choices = h->first = 0;
     h->inside = ORDERED && h->rank > 0;
@@ -860,20 +866,20 @@ static void conclude(const struct list *list, unsigned first) {
  * driver may then judge as strictly as before, and the next failure may come. */
 static void recover(void) {
     if (!AGAIN || explore_head->failures == 0 || explore_kernel_fails() ||
-        s.model.forgive_registration || s.claimed != 0 || !registrations_agree())
+        driver.model.forgive_registration || driver.claimed != 0 || !registrations_agree())
         return;
     for (unsigned i = 0; i < DESCRIPTORS; i++)
-        if (s.stale_reports[FIRST_NUMBER + i] != 0)
+        if (driver.stale_reports[FIRST_NUMBER + i] != 0)
             return;
-    s.faults = s.disturbed = false;
+    driver.faults = driver.disturbed = false;
     explore_head->failures = 0;
 }
 
 static void settle(void) {
     struct list list;
     const char *limits = explore_kernel_limits();
-    if (limits != NULL || s.report->not_possible ||
-        s.loop.descriptors_used > FIRST_NUMBER + DESCRIPTORS) {
+    if (limits != NULL || driver.report->not_possible ||
+        driver.loop.descriptors_used > FIRST_NUMBER + DESCRIPTORS) {
         fprintf(stderr, "explore: %s\n", limits != NULL ? limits : "the scope cannot be tracked");
         exit(2);
     }
@@ -909,7 +915,7 @@ int explore_take(unsigned option) {
         h->first = (uint8_t)option;
     const struct command *command = &list.command[h->first];
     struct explore_position before = *h;
-    uint32_t script = s.serial + 1;
+    uint32_t script = driver.serial + 1;
     e.steps++;
     e.live = 0;
     e.broken = NULL;
@@ -938,13 +944,10 @@ int explore_take(unsigned option) {
 void explore_begin(int trail) {
     static const struct program nothing;
     e.trail = trail != 0;
-    s.program = &nothing;
-    s.world = &world_simulated;
-    s.report = &e.report;
-    s.log = HISTORY || e.trail ? observe : NULL;
-    s.world->begin(&observer, NULL, CLOCK_START_NS);
-    init_loop();
-    s.choose = chooser;
+    lockstep_begin(&nothing, &world_simulated, HISTORY || e.trail ? observe : NULL, NULL,
+                   &e.report);
+    lockstep_init();
+    driver.choose = chooser;
     set_ranges();
     for (unsigned i = 0; i < sizeof explore_name; i++)
         explore_name[i] = explore_number[i] = (uint8_t)i;
@@ -953,11 +956,11 @@ void explore_begin(int trail) {
         if ((EXPLORE_WORLD & WORLD_DUPS) != 0 && d == DESCRIPTORS - 1)
             break;
         record(&open, 0);
-        run_command(&open);
+        lockstep_command(&open);
     }
     if (HISTORY)
         e.observed = fopen("explore.observed", "w");
-    compare();
+    lockstep_compare();
     set_signals();
     settle();
 }

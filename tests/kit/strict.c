@@ -8,6 +8,11 @@
 
 #define LOCKSTEP_BY_INTERFACE
 
+#define driver               strict_driver
+#define lockstep_begin       strict_begin
+#define lockstep_init        strict_init
+#define lockstep_command     strict_command
+#define lockstep_compare     strict_compare
 #define lockstep_run         strict_lockstep_run
 #define lockstep_allocations strict_allocations
 #define lockstep_unreleased  strict_unreleased
@@ -65,7 +70,7 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     if (c >= COUNT)
         differ("ET-CALL-2", "a callback was called for completion %u, which does not exist", c);
     else
-        action = on_callback(&s.loop, completion(c), result, (void *)(uintptr_t)userdata);
+        action = on_callback(&driver.loop, completion(c), result, (void *)(uintptr_t)userdata);
     (void)interpose_inside(before);
     return action == ET_REARM ? ETALON_REARM : ETALON_DISARM;
 }
@@ -179,9 +184,9 @@ static void tell_parameters(const struct et_completion *c, unsigned i,
         d->flags = c->accept.flags;
         break;
     case ET_CONNECT:
-        s.slot[i].address_length = c->connect.address_length;
-        d->address = (struct sockaddr *)&s.slot[i].address;
-        d->address_length = &s.slot[i].address_length;
+        driver.slot[i].address_length = c->connect.address_length;
+        d->address = (struct sockaddr *)&driver.slot[i].address;
+        d->address_length = &driver.slot[i].address_length;
         break;
     case ET_POLL: d->events = c->poll.events; break;
     case ET_READ:
@@ -330,7 +335,7 @@ static struct eti_worker *worker_of(void *thread) {
 /* When deinit waits for threads the subject's queue is empty; the model's is so afterwards. */
 static bool can_take(const struct eti_worker *worker) {
     (void)worker;
-    return s.model.queued.count > 0 && !s.deiniting;
+    return driver.model.queued.count > 0 && !driver.deiniting;
 }
 
 static bool sleeps(const struct eti_worker *worker) {
@@ -342,10 +347,10 @@ static bool sleeps(const struct eti_worker *worker) {
 static unsigned work_of(const struct interpose_call *call) {
     if (call->operation != ET_CLOSE)
         return whose(call->identity);
-    for (unsigned i = 0; i < s.model.queued.count; i++) {
-        const struct model_completion *c = &s.model.completion[s.model.queued.item[i]];
+    for (unsigned i = 0; i < driver.model.queued.count; i++) {
+        const struct model_completion *c = &driver.model.completion[driver.model.queued.item[i]];
         if (c->operation == ET_CLOSE && c->description.fd == call->fd)
-            return s.model.queued.item[i];
+            return driver.model.queued.item[i];
     }
     return MODEL_NONE;
 }
@@ -415,7 +420,7 @@ bool strict_pool_step(struct eti_worker *worker) {
 /* ---- its asyncs ------------------------------------------------------------------------------ */
 
 static unsigned async_number(const struct et_async *async) {
-    return (unsigned)(async - s.async);
+    return (unsigned)(async - driver.async);
 }
 
 /* The model knows an async by its descriptor. Which that is, is seen by what the subject makes
@@ -425,7 +430,7 @@ int strict_async_init(struct et_async *async) {
     bool before = interpose_inside(true);
     int answer = k.subject->async_init(k.self, a);
     (void)interpose_inside(before);
-    async->fd = answer == 0 ? s.world->descriptor(a) : -1;
+    async->fd = answer == 0 ? driver.world->descriptor(a) : -1;
     if (answer == 0)
         k.asyncs_gone &= ~(1u << a);
     return answer;
@@ -498,7 +503,7 @@ static void on_log(void *self, char mark, const char *line) {
         kind = 'o';
     if (name != NULL && name[2] >= '0' && name[2] <= '7')
         c = name[2] - '0';
-    kit_event(result, s.world->clock(), kind, c, line);
+    kit_event(result, driver.world->clock(), kind, c, line);
 }
 
 /* The subject is asked, except while it is made or released. */

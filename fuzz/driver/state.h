@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* What the driver knows while a program runs, and single steps of it: for lockstep.c itself, and
+ * for the exhaustive search (model/spin/explore_loop.c), which saves, restores and abstracts it. */
+#ifndef ETALON_LOCKSTEP_STATE_H
+#define ETALON_LOCKSTEP_STATE_H
+
+#include <setjmp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "../../model/model.h"
+#include "../../src/internal.h"
+#include "lockstep.h"
+
+#define COUNT           PROGRAM_COMPLETIONS
+#define DESCRIPTORS_MAX 64
+#define HUGE_DESCRIPTOR 1000
+#define BUFFER          4096
+
+/* The at-th command of a body, or NULL: for who chooses a program while it runs. */
+typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
+
+/* What the driver keeps for one completion of the program. */
+struct slot {
+    unsigned generation; /* which of the two memories is in use */
+    uint32_t body;       /* that the callback runs */
+    uint8_t into;        /* of an accept: the handle that the accepted descriptor becomes */
+    struct sockaddr_storage address;
+    socklen_t address_length;
+    struct iovec iov[2];
+    struct msghdr message;
+};
+
+struct lockstep {
+    struct et_loop loop;
+    struct et_completion memory[2][COUNT];
+    struct slot slot[COUNT];
+    char buffer[COUNT][BUFFER];
+    struct model model;
+    uint64_t named[DESCRIPTORS_MAX]; /* the file that the number names, by world.installed */
+    const struct program *program;
+    lockstep_chooser choose; /* asked in the place of the program's bodies, unless null */
+    const struct world_kind_functions *world;
+    struct lockstep_report *report;
+    lockstep_log log;
+    void *log_self;
+    uint32_t serial;     /* makes each userdata unique */
+    unsigned world_next; /* in the body of the world */
+    unsigned idle_waits;
+    /* What the kernel has claimed of the files that the numbers name. It is the truth, but where a
+     * failure was injected; the loop, and so the model, must go by the claim. */
+    /* mask of numbers: an addition was refused with EEXIST, so that there is a registration, and
+     * nothing was said since: what it is for, nobody but the kernel knows */
+    uint64_t claimed;
+    struct {
+        int fd, operation, error;
+        uint32_t kept, claimed; /* as model_refused has them */
+        /* the other way was just refused, as if this one were right: final, or it would go on for
+         * ever */
+        bool both_ways;
+    } refused;        /* not final yet: the loop may try otherwise; fd -1: none */
+    bool faults;      /* the program has asked for failures, or was disturbed */
+    int disturbed_by; /* the first failure since init was called */
+    bool disturbed;   /* since the last wait */
+    bool wake_pending, wake_credit;
+    struct {
+        bool open, checked;
+        uint64_t end_ns;
+        int64_t timeout_ns;
+        unsigned reports;
+    } wait;
+    uint64_t allocations;
+    struct et_pool pool;
+    unsigned pool_threads_max; /* 0: there is no pool */
+    /* the participants, in the order of their creation */
+    struct eti_worker *worker[PROGRAM_WORKERS];
+    unsigned workers;
+    /* the condition that it waits for, until it is told; itself: it has ended */
+    const void *sleeps[PROGRAM_WORKERS];
+    const void *awaited;                    /* by the loop's thread */
+    struct eti_worker *stepping;            /* whose step is being made */
+    unsigned executed;                      /* system calls that this step has made */
+    bool deiniting, closing;                /* in deinit of the loop; of an async */
+    jmp_buf stuck;                          /* out of a call that would never return */
+    struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
+    unsigned asyncs;                        /* mask of handles: those that are one */
+    /* … whose counter a notify has raised and nothing has read since */
+    unsigned notified;
+    struct {
+        unsigned number;    /* of the async; 0: none */
+        uint64_t installed; /* when its counter came to this handle */
+    } counter[PROGRAM_HANDLES];
+    unsigned asyncs_made;
+    unsigned moved; /* mask of completions: forgotten since their last callback began */
+    /* in a row, of a file that has left this number, with nothing waiting */
+    uint8_t stale_reports[DESCRIPTORS_MAX];
+};
+extern struct lockstep driver;
+
+static inline struct et_completion *completion(unsigned c) {
+    return &driver.memory[driver.slot[c].generation][c];
+}
+
+static inline unsigned index_of(const struct et_completion *c) {
+    return (unsigned)((size_t)(c - &driver.memory[0][0]) % COUNT);
+}
+
+/* A new world, and nothing in it. */
+void lockstep_begin(const struct program *program, const struct world_kind_functions *world,
+                    lockstep_log log, void *self, struct lockstep_report *report);
+/* A new loop in it: ET-INIT-1. */
+void lockstep_init(void);
+/* Performs one command. */
+void lockstep_command(const struct command *command);
+/* The abstraction of the loop must equal the model. */
+void lockstep_compare(void);
+
+#endif
