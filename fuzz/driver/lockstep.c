@@ -51,11 +51,6 @@
 #define STEPS_MAX      100 /* of a thread that is to end */
 #define IDLE_WAITS_MAX 64  /* in a row, without a callback, a try, or the clock moving */
 
-uint64_t lockstep_allocations;
-int64_t lockstep_unreleased;
-#ifndef LOCKSTEP_BY_INTERFACE /* one for both: the wrapped calls look at it */
-bool lockstep_notifying;
-#endif
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
 #ifdef LOCKSTEP_BY_INTERFACE
@@ -289,7 +284,7 @@ void lockstep_compare(void) {
                (unsigned long long)driver.model.now_ms);
     if (et_loop_stopped(&driver.loop) != driver.model.stopped)
         differ("ET-STOP-1", "stopped is %d", et_loop_stopped(&driver.loop));
-    if (lockstep_allocations != driver.allocations)
+    if (world_counts.allocations != driver.allocations)
         differ("ET-STATE-8", "memory was allocated after init");
 }
 
@@ -1157,7 +1152,7 @@ static bool try_init(void) {
                                  .pool = driver.pool_threads_max > 0 ? &driver.pool : NULL};
     driver.disturbed_by = 0;
     int result = et_loop_init(&driver.loop, &options);
-    driver.allocations = lockstep_allocations;
+    driver.allocations = world_counts.allocations;
     if (driver.disturbed_by != 0 && result != -driver.disturbed_by)
         differ("ET-INIT-1", "init returned %s, where one of its calls has failed with %s",
                result_name(result), errno_name(driver.disturbed_by));
@@ -1311,12 +1306,12 @@ static void run_notify(const struct command *command) {
     const int untouched = EXDEV;
     int fd = is_async(command->d) ? driver.async[command->d].fd : -1;
     int expected = model_notify(&driver.model, fd);
-    lockstep_notifying = expected == 0;
+    world_counts.notifying = expected == 0;
     errno = untouched;
     int result = et_async_notify(&driver.async[command->d]);
     if (errno != untouched)
         differ("ET-ASYNC-4", "notify has changed errno");
-    lockstep_notifying = false;
+    world_counts.notifying = false;
     if (expected == 0)
         driver.notified |= 1u << command->d;
     check_result(command, result, expected, "ET-ASYNC-2");
@@ -1503,9 +1498,9 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
     lockstep_begin(program, world, log, self, report);
     if (setjmp(driver.stuck) == 0)
         perform(program);
-    if (lockstep_unreleased != 0)
+    if (world_counts.unreleased != 0)
         differ("ET-DEINIT-3", "%lld blocks of memory were not released",
-               (long long)lockstep_unreleased);
+               (long long)world_counts.unreleased);
     int leaked = driver.world->end();
     if (leaked != 0)
         differ("ET-DEINIT-3", "%d descriptors of the loop were not released", leaked);

@@ -34,16 +34,6 @@ void lockstep_run(const struct program *program, const struct world_kind_functio
  */
 enum et_state lockstep_state(unsigned c);
 
-/* Counts calls of malloc and its kind; kept by whoever wraps them (world/wrap.c), 0 for ever where
- * nobody does. */
-extern uint64_t lockstep_allocations;
-/* Blocks that were allocated and not released since the world was begun; kept by the same. */
-extern int64_t lockstep_unreleased;
-
-/* A notify is in progress, whose write cannot fail by an errno: like that of a wake-up it is
- * neither told nor made to fail. */
-extern bool lockstep_notifying;
-
 /* To be called by whoever lets a system call fail that the program did not ask for
  * (fuzz/driver/torture.c). error: what an init in progress must return, if it is the first; 0: this
  * failure is none that an init may fail of. */

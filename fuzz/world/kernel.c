@@ -18,7 +18,6 @@
 #include <sys/eventfd.h>
 #include <sys/un.h>
 
-#include "../driver/lockstep.h"
 #include "kernel.h"
 
 #define NONE           0xff
@@ -864,7 +863,7 @@ static int64_t call_read(int fd, void *buffer, size_t length) {
 }
 
 static int64_t call_write(int fd, const void *buffer, size_t length) {
-    int failure = lockstep_notifying ? 0 : fault(FAULTY_WRITE, fd);
+    int failure = world_counts.notifying ? 0 : fault(FAULTY_WRITE, fd);
     if (failure != 0)
         return -failure;
     struct file *f = named(fd);

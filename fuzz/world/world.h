@@ -20,7 +20,7 @@ struct world_observer {
      * -EINPROGRESS). result: >= 0, or the negated errno. length, offset, flags: as passed
      * (shutdown's how is told as flags; the length of accept is what *address_length said before).
      * Calls on the loop's own descriptors (its epoll and eventfd) are not told, nor is the write of
-     * a notify (lockstep_notifying). */
+     * a notify (world_counts). */
     void (*tried)(void *self, enum et_operation operation, int fd, const void *identity,
                   uint64_t length, int64_t offset, int flags, int64_t result);
     /* epoll_ctl(op, fd) by the loop on a descriptor of the program; error 0 or a positive errno.
@@ -88,6 +88,15 @@ struct world_kind_functions {
      * this handle, which is not open. */
     void (*gives)(int handle);
 };
+
+/* What the wrapped calls count, and what they are to know (wrap.c). */
+extern struct world_counts {
+    uint64_t allocations; /* calls of malloc and its kind, by the loop */
+    int64_t unreleased;   /* blocks allocated and not released since the world was begun */
+    /* A notify is in progress, whose write cannot fail by an errno: like that of a wake-up it is
+     * neither told nor made to fail. */
+    bool notifying;
+} world_counts;
 
 extern const struct world_kind_functions world_simulated; /* fuzz/world/kernel.c */
 extern const struct world_kind_functions world_real;      /* fuzz/world/real_world.c */

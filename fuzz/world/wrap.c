@@ -11,9 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../driver/lockstep.h"
 #include "kernel.h"
 #include "../driver/torture.h"
+
+struct world_counts world_counts;
 
 static const struct kernel *kernel; /* NULL: no world is begun */
 static struct world_observer observer;
@@ -32,7 +33,7 @@ void wrap_begin(const struct kernel *new_kernel, const struct world_observer *ne
     observer = new_observer != NULL ? *new_observer : nobody;
     observer_self = self;
     kernel = new_kernel;
-    lockstep_unreleased = 0;
+    world_counts.unreleased = 0;
     torture_begin(new_kernel);
 }
 
@@ -97,7 +98,7 @@ static int64_t tell(int fd, const struct trial *t, int64_t result) {
 ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
     if (kernel == NULL)
         return __real_write(fd, buffer, length);
-    if (lockstep_notifying)
+    if (world_counts.notifying)
         return answer(kernel->write(fd, buffer, length));
     int failure = torture_fails(TORTURE_write, fd);
     /* The loop's eventfd refuses a write only when its counter is full, and is then as readable as
@@ -341,8 +342,8 @@ static bool allocates(void) {
         errno = ENOMEM;
         return false;
     }
-    lockstep_allocations++;
-    lockstep_unreleased++;
+    world_counts.allocations++;
+    world_counts.unreleased++;
     return true;
 }
 
@@ -358,12 +359,12 @@ void *__wrap_realloc(void *memory, size_t size) {
     if (!allocates())
         return NULL;
     if (kernel != NULL && memory != NULL)
-        lockstep_unreleased--; /* the old block */
+        world_counts.unreleased--; /* the old block */
     return __real_realloc(memory, size);
 }
 
 void __wrap_free(void *memory) {
     if (kernel != NULL && memory != NULL)
-        lockstep_unreleased--;
+        world_counts.unreleased--;
     __real_free(memory);
 }

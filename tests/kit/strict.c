@@ -8,39 +8,37 @@
 
 #define LOCKSTEP_BY_INTERFACE
 
-#define driver               strict_driver
-#define lockstep_begin       strict_begin
-#define lockstep_init        strict_init
-#define lockstep_command     strict_command
-#define lockstep_compare     strict_compare
-#define lockstep_run         strict_lockstep_run
-#define lockstep_allocations strict_allocations
-#define lockstep_unreleased  strict_unreleased
-#define lockstep_errors      strict_errors
-#define lockstep_disturbed   strict_disturbed
-#define lockstep_state       strict_state
-#define et_completion_state  strict_completion_state
-#define et_loop_init         strict_loop_init
-#define et_loop_deinit       strict_loop_deinit
-#define et_loop_run          strict_loop_run
-#define et_loop_tick         strict_loop_tick
-#define et_loop_stop         strict_loop_stop
-#define et_loop_stopped      strict_loop_stopped
-#define et_loop_now          strict_loop_now
-#define et_loop_update_now   strict_loop_update_now
-#define et_loop_wakeup       strict_loop_wakeup
-#define et_loop_add          strict_loop_add
-#define et_loop_delete       strict_loop_delete
-#define et_loop_timer        strict_loop_timer
-#define et_loop_timer_reset  strict_loop_timer_reset
-#define et_loop_cancel       strict_loop_cancel
-#define et_pool_init         strict_pool_init
-#define et_pool_deinit       strict_pool_deinit
-#define eti_pool_step        strict_pool_step
-#define et_async_init        strict_async_init
-#define et_async_deinit      strict_async_deinit
-#define et_async_notify      strict_async_notify
-#define et_async_wait        strict_async_wait
+#define driver              strict_driver
+#define lockstep_begin      strict_begin
+#define lockstep_init       strict_init
+#define lockstep_command    strict_command
+#define lockstep_compare    strict_compare
+#define lockstep_run        strict_lockstep_run
+#define lockstep_errors     strict_errors
+#define lockstep_disturbed  strict_disturbed
+#define lockstep_state      strict_state
+#define et_completion_state strict_completion_state
+#define et_loop_init        strict_loop_init
+#define et_loop_deinit      strict_loop_deinit
+#define et_loop_run         strict_loop_run
+#define et_loop_tick        strict_loop_tick
+#define et_loop_stop        strict_loop_stop
+#define et_loop_stopped     strict_loop_stopped
+#define et_loop_now         strict_loop_now
+#define et_loop_update_now  strict_loop_update_now
+#define et_loop_wakeup      strict_loop_wakeup
+#define et_loop_add         strict_loop_add
+#define et_loop_delete      strict_loop_delete
+#define et_loop_timer       strict_loop_timer
+#define et_loop_timer_reset strict_loop_timer_reset
+#define et_loop_cancel      strict_loop_cancel
+#define et_pool_init        strict_pool_init
+#define et_pool_deinit      strict_pool_deinit
+#define eti_pool_step       strict_pool_step
+#define et_async_init       strict_async_init
+#define et_async_deinit     strict_async_deinit
+#define et_async_notify     strict_async_notify
+#define et_async_wait       strict_async_wait
 
 #include "../../fuzz/driver/lockstep.c"
 

@@ -653,9 +653,9 @@ static void never_ends(struct at *at) {
 /* As a notify does, of which the model is not told. */
 static void raises_unseen(struct at *at) {
     uint64_t one = 1;
-    lockstep_notifying = true;
+    world_counts.notifying = true;
     assert_int_equal(write(at->async->fd, &one, sizeof one), sizeof one);
-    lockstep_notifying = false;
+    world_counts.notifying = false;
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
