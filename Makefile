@@ -81,7 +81,8 @@ checker := $(wildcard model/*.c fuzz/driver/*.c) \
 tool := $(wildcard tests/tool/*.c tests/kit/*.c) fuzz/world/interpose.c
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := $(addprefix tests/examples/,echo_server echo_load copy record)
-adapters := $(wildcard tests/kit/adapters/*.c)
+# The last one is linked into the checks, too.
+adapters := $(wildcard tests/kit/adapters/*.c) fuzz/driver/etalon_loop.c
 cases := $(wildcard spec/cases/*.trace)
 # Of the linker: which calls come to fuzz/world/wrap.c, which passes them on to Linux as long as no
 # world is active, and which of the C library's names a loaded loop finds in the tool instead.
@@ -415,9 +416,9 @@ explore-faults:
 ## subjects: build the adapters whose loops are installed; the others are named
 subjects:
 	@mkdir -p build/subjects && rm -f build/subjects/*.so
-	$(Q)status=0; for adapter in $(adapters); do \
+	$(Q)status=0; for adapter in $(adapters); do name=$$(basename $$adapter .c); \
 		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/kit/build.sh $$adapter \
-			build/subjects/$$(basename $$adapter .c).so || status=1; done; exit $$status
+			build/subjects/$${name%_loop}.so || status=1; done; exit $$status
 
 ## conform: check every loop that is installed against the law: the matrix; also SUBJECTS=./my.so
 conform: $B/etalon subjects
@@ -477,10 +478,11 @@ doc_files := tests/kit/ADAPTERS.md tests/kit/RUNNER.md spec/trace-format.md
 doc_links := s,](\(\.\./\.\./spec/etalon\.md\|etalon\.md\)),](../../etalon/etalon.md),g; \
 	s,](\.\./\.\./spec/trace-format\.md,](trace-format.md,g; \
 	s,\[\([^]]*\)\](\.\./\(\.\./spec\|tests\|[^./]\)[^)]*),\1,g; \
-	s,](etalon_subject\.h),](../../../include/etalon_subject.h),g
+	s,](\.\./\.\./fuzz/driver/etalon_subject\.h,](../../../include/etalon_subject.h,g; \
+	s,](\.\./\.\./fuzz/driver/etalon_loop\.c,](adapters/etalon_loop.c,g
 report_files := $(addprefix tests/kit/,report.py report_data.py report_text.py report_trace.py \
 	report.css report.js)
-headers := src/etalon.h src/etalon_vocabulary.h tests/kit/etalon_subject.h
+headers := src/etalon.h src/etalon_vocabulary.h fuzz/driver/etalon_subject.h
 
 ## install: the library, the tool, manual pages, how to write an adapter: PREFIX=/usr/local DESTDIR=
 install: $B/libetalon.a $B/etalon

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "etalon_subject.h"
+#include "../../fuzz/driver/etalon_subject.h"
 
 /* The operation, on a descriptor that was not closed since, can have met this error (a positive
  * errno): because of what the descriptor is, or of what has happened to it. What has once been a

@@ -34,7 +34,7 @@ trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086
 if ${compiler:-${CC:-cc}} -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra \
     -Wconversion ${WERROR--Werror} -shared -fPIC -pthread \
-    -I"$(dirname "$adapter")/.." "$adapter" -o "$out" $flags 2> "$log"; then
+    -I"$(dirname "$0")/../../fuzz/driver" "$adapter" -o "$out" $flags 2> "$log"; then
     exit 0
 fi
 rm -f "$out"

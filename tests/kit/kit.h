@@ -9,7 +9,7 @@
 
 #include "../../model/program.h"
 #include "../../fuzz/world/world.h"
-#include "etalon_subject.h"
+#include "../../fuzz/driver/etalon_subject.h"
 
 enum verdict {
     VERDICT_PASS,

@@ -244,7 +244,7 @@ def outside(chosen, short):
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     good = {source.name: compiled(source, work) for source in (ROOT / "src").glob("*.c")}
-    adapter = compiled(ROOT / "tests/kit/adapters/etalon.c", work).rename(work / "adapter.o")
+    adapter = compiled(ROOT / "fuzz/driver/etalon_loop.c", work).rename(work / "adapter.o")
     good["etalon.c"] = adapter
     rows, wrong = [], 0
     for number, fault in enumerate([("none", None, "", ""), *chosen]):

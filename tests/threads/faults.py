@@ -155,7 +155,7 @@ def fails_as_a_subject():
     """Judged by its interface alone, by the tool that holds the sound loop, with the threads of the
     faulty one."""
     subject = WORK / "build/etalon.so"
-    subprocess.run(["tests/kit/build.sh", "tests/kit/adapters/etalon.c",
+    subprocess.run(["tests/kit/build.sh", "fuzz/driver/etalon_loop.c",
                     str(subject)], cwd=WORK, check=True, env={**os.environ, "WERROR": ""})
     return fails(
         [str(ROOT / "build/default/etalon"), "check", "--quiet", "--watchdog", "3",

@@ -24,7 +24,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "../etalon_subject.h"
+#include "etalon_subject.h"
 
 enum kind { NOTHING, TIMER, IO, ASYNC };
 

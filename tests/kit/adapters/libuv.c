@@ -29,7 +29,7 @@
 #include <sys/epoll.h>
 #include <uv.h>
 
-#include "../etalon_subject.h"
+#include "etalon_subject.h"
 
 #define COUNT ETALON_SUBJECT_COMPLETIONS
 

@@ -27,7 +27,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "../etalon_subject.h"
+#include "etalon_subject.h"
 
 struct completion {
     xev_completion completion, carrier; /* the carrier works for its resets only */

@@ -24,7 +24,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#include "../etalon_subject.h"
+#include "etalon_subject.h"
 
 struct completion {
     struct subject *subject;

@@ -28,7 +28,7 @@ report 1 "the adapter builds" $?
     grep -q '^ok' "$work/log"
 report 2 "the loop passes all that it offers, strictly, and 100 random programs" $?
 ${CC:-cc} -std=c11 -D_GNU_SOURCE '-DTINY_EARLIER=>' -shared -fPIC \
-    -Itests/kit tests/kit/examples/tiny_adapter.c \
+    -Ifuzz/driver tests/kit/examples/tiny_adapter.c \
     tests/kit/examples/tiny_loop.c -o "$work/reversed.so" &&
     ! "$etalon" check --quiet "$work/reversed.so" > "$work/log" 2>&1 &&
     grep -q 'ET-EXPIRE-3' "$work/log"
@@ -39,7 +39,7 @@ sed 's/^    watcher->callback(watcher, events);$/&\n    watcher->started = 0;/' 
 compile() { # compile LOOP.c OUT.so FLAG…
     loop=$1 out=$2
     shift 2
-    gcc -std=c11 -D_GNU_SOURCE -g "$@" -shared -fPIC -Itests/kit \
+    gcc -std=c11 -D_GNU_SOURCE -g "$@" -shared -fPIC -Ifuzz/driver \
         -Itests/kit/examples tests/kit/examples/tiny_adapter.c \
         "$loop" -o "$out"
 }

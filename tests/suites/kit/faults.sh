@@ -24,7 +24,7 @@ report() { # report NAME STATUS [DETAIL]
 }
 
 build() {
-    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/kit -DFAULT="$1" \
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT="$1" \
         ${difference:+-DDIFFERENCE=\"$difference\"} \
         tests/suites/kit/bad_subject.c -o "$work/$1${difference:+-documented}.so"
 }
@@ -238,9 +238,8 @@ judged NO_ASYNC_WAIT 2 "needs the function 'async_wait', which is null" timer-ze
 # there.
 broken() { # broken NAME FILE TEXT BY PATTERN CASE: TEXT and BY are one line each, of src/FILE
     local name=$1 file=$2 text=$3 by=$4 pattern=$5 case=$6 output status
-    rm -rf "$work/broken" && mkdir -p "$work/broken/tests/kit" || exit 2
-    cp -r src "$work/broken" && cp -r tests/kit/adapters tests/kit/etalon_subject.h \
-        "$work/broken/tests/kit"
+    rm -rf "$work/broken" && mkdir -p "$work/broken/fuzz/driver" || exit 2
+    cp -r src "$work/broken" && cp fuzz/driver/etalon_* "$work/broken/fuzz/driver"
     python3 - "$work/broken/src/$file" "$text" "$by" <<'END' ||
 import pathlib, sys
 path, text, by = pathlib.Path(sys.argv[1]), *sys.argv[2:]
@@ -251,7 +250,7 @@ END
         { report "$name: its text is not there" 1; return; }
     (cd "$work/broken" && ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread \
         -Wl,-Bsymbolic \
-        tests/kit/adapters/etalon.c src/*.c -o etalon.so) ||
+        fuzz/driver/etalon_loop.c src/*.c -o etalon.so) ||
         { report "$name: it builds" 1; return; }
     output=$("$etalon" check --watchdog 3 --case "$case" "$work/broken/etalon.so" 2>&1 </dev/null)
     status=$?
@@ -301,7 +300,7 @@ extern ssize_t __pread_chk(int, void *, size_t, off_t, size_t);
 END
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread -Wl,-Bsymbolic \
     -include "$work/fortified.h" \
-    -Itests/kit tests/kit/adapters/etalon.c src/*.c -o "$work/fortified.so"
+    -Ifuzz/driver fuzz/driver/etalon_loop.c src/*.c -o "$work/fortified.so"
 output=$("$etalon" check --case read-and-write --case pool-round-trip --case two-reads \
     "$work/fortified.so" 2>&1)
 report 'reads of a fortified library are seen' $? "$output"
@@ -430,7 +429,7 @@ version='static const char *version(void) { return "1\\nnot ok 9 - v\\033[2J\\xc
 sed -e "s/^ETALON_SUBJECT = {/$version\n&\n    .version = version,/" \
     -e 's/"its manual says so"/"why\\nnot ok 9 - w\\033[2J"/' \
     tests/suites/kit/bad_subject.c >"$work/forges.c" &&
-    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/kit -DFAULT=NEVER \
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=NEVER \
     -DDIFFERENCE='"ET-EXPIRE-1/returns"' \
         "$work/forges.c" -o "$work/forges.so"
 forged() { "$etalon" check --case timer-deletes-expired-timer "$@" "$work/forges.so" 2>&1; }
@@ -515,7 +514,7 @@ report 'the JSON files agree with each other' $?
 # Two subjects that fail by random programs of the same number: each program is another one, and the
 # page takes both.
 build EARLY && sed 's/"bad"/"worse"/' tests/suites/kit/bad_subject.c >"$work/worse.c" &&
-    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/kit -DFAULT=EARLY \
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=EARLY \
     "$work/worse.c" -o "$work/worse.so"
 output=$("$etalon" check --matrix --case nothing-to-do --random 40 --html "$work/both.html" \
     "$work/EARLY.so" "$work/worse.so" 2>&1)
@@ -525,7 +524,7 @@ report 'a page of random programs for two subjects' $? "$output"
 # The events say what the subject has said of its states: the four of Etalon, two of the loop here,
 # and none of one that tells nothing.
 sed 's/ETALON_OFFERS_IN_USE |//; s/"bad"/"mute"/' tests/suites/kit/bad_subject.c >"$work/mute.c" &&
-    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Itests/kit "$work/mute.c" \
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver "$work/mute.c" \
     -o "$work/mute.so" &&
     "$etalon" check --case timer-deletes-expired-timer --json "$work/states.json" "$work/NONE.so" \
     "$work/mute.so" build/subjects/etalon.so >/dev/null

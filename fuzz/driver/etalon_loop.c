@@ -2,40 +2,41 @@
 /* Etalon itself, as a subject. Build: -Wl,-Bsymbolic $(find src -name '*.c')
  *
  * The mapping is one to one: each function of the ABI is the function of etalon.h that has its
- * name, each completion number is one struct et_completion. A completion that is forgotten moves to
- * memory of its own, so that a loop that still looked at the old one would show. Nothing is
- * emulated; everything that version 1.0-draft of the law speaks of is offered. The threads of a
- * pool are the loop's own, which the runner lets run from stop to stop. */
+ * name, each completion number is one struct et_completion. Nothing is emulated; everything that
+ * version 1.0-draft of the law speaks of is offered. The threads of a pool are the loop's own, which
+ * the runner lets run from stop to stop. */
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "../../../src/etalon.h"
-#include "../etalon_subject.h"
+#include "etalon_loop.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAS_ADDRESS_SANITIZER
+#endif
+
+#ifdef HAS_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#define POISON(memory, size)   ASAN_POISON_MEMORY_REGION(memory, size)
+#define UNPOISON(memory, size) ASAN_UNPOISON_MEMORY_REGION(memory, size)
+#else
+#define POISON(memory, size)   memset(memory, 0xa5, size)
+#define UNPOISON(memory, size) ((void)0)
+#endif
 
 #define COUNT ETALON_SUBJECT_COMPLETIONS
 
-struct self {
-    struct et_loop loop;
-    const struct etalon_subject_host *host;
-    struct et_completion *completion[COUNT];
-};
-
-static struct et_async asyncs[ETALON_SUBJECT_ASYNCS]; /* they belong to no loop */
-
-static struct self *of_loop(struct et_loop *loop) {
-    return (struct self *)loop;
-}
+struct etalon_loop etalon_loop;
 
 static enum et_action on_callback(struct et_loop *loop, struct et_completion *c, int64_t result,
                                   void *userdata) {
-    struct self *self = of_loop(loop);
-    uint32_t i = 0;
-    while (i < COUNT && self->completion[i] != c)
-        i++;
+    uint32_t i = loop == &etalon_loop.loop ? etalon_number(c) : ETALON_NOBODY;
     enum etalon_subject_action action =
-        self->host->called(i, result, (uint32_t)(uintptr_t)userdata);
+        etalon_loop.host->called(i, result, (uint32_t)(uintptr_t)userdata);
     /* A callback that freed the completion does not ask for a rearm. */
     return action == ETALON_REARM ? ET_REARM : ET_DISARM;
 }
@@ -44,55 +45,35 @@ static et_callback callback_if(int has_callback) {
     return has_callback ? on_callback : NULL;
 }
 
-static void release(struct self *self) {
-    for (unsigned i = 0; i < COUNT; i++)
-        free(self->completion[i]);
-    free(self);
+static struct et_completion *completion_or_null(uint32_t c) {
+    return c < COUNT ? etalon_completion(c) : NULL;
 }
 
-static int init(const struct etalon_subject_host *host, void **result) {
-    struct self *self = calloc(1, sizeof *self);
+static int init(const struct etalon_subject_host *host, void **self) {
     struct et_options options = {.descriptors_max = host->descriptors_max};
     if (host->size > offsetof(struct etalon_subject_host, pool)) /* an older runner has none */
         options.pool = host->pool;
-    if (self == NULL)
-        return -ENOMEM;
-    self->host = host;
-    for (unsigned i = 0; i < COUNT; i++) {
-        self->completion[i] = calloc(1, sizeof **self->completion);
-        if (self->completion[i] == NULL) {
-            release(self);
-            return -ENOMEM;
-        }
-    }
-    int error = et_loop_init(&self->loop, &options);
-    if (error != 0) {
-        release(self);
-        return error;
-    }
-    *result = self;
-    return 0;
+    etalon_loop.host = host;
+    UNPOISON(etalon_loop.memory, sizeof etalon_loop.memory);
+    memset(etalon_loop.memory, 0, sizeof etalon_loop.memory);
+    memset(etalon_loop.generation, 0, sizeof etalon_loop.generation);
+    *self = &etalon_loop;
+    return et_loop_init(&etalon_loop.loop, &options);
 }
 
 static int deinit(void *of) {
-    struct self *self = of;
-    int error = et_loop_deinit(&self->loop);
-    if (error == 0)
-        release(self);
-    return error;
+    (void)of;
+    return et_loop_deinit(&etalon_loop.loop);
 }
 
-static void fill_in(struct self *self, struct et_completion *c,
-                    const struct etalon_subject_description *d) {
+static void fill_in(struct et_completion *c, const struct etalon_subject_description *d) {
     c->operation = (uint8_t)d->operation;
     c->on_pool = d->on_pool != 0;
     c->fd = d->fd;
     c->callback = callback_if(d->has_callback);
     c->userdata = (void *)(uintptr_t)d->userdata;
     switch (d->operation) {
-    case ET_CANCEL:
-        c->cancel.target = d->target < COUNT ? self->completion[d->target] : NULL;
-        break;
+    case ET_CANCEL: c->cancel.target = completion_or_null(d->target); break;
     case ET_ACCEPT:
         c->accept.address = d->address;
         c->accept.address_length = d->address_length;
@@ -132,131 +113,126 @@ static void fill_in(struct self *self, struct et_completion *c,
 }
 
 static int submit(void *of, uint32_t c, const struct etalon_subject_description *d) {
-    struct self *self = of;
+    (void)of;
     if (d != NULL)
-        fill_in(self, self->completion[c], d);
-    return et_loop_add(&self->loop, self->completion[c]);
+        fill_in(etalon_completion(c), d);
+    return et_loop_add(&etalon_loop.loop, etalon_completion(c));
 }
 
 static int describe(void *of, uint32_t c, const struct etalon_subject_description *d) {
-    struct self *self = of;
-    fill_in(self, self->completion[c], d);
+    (void)of;
+    fill_in(etalon_completion(c), d);
     return 0;
 }
 
 static int timer(void *of, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
-    struct self *self = of;
-    return et_loop_timer(&self->loop, self->completion[c], delay_ms, callback_if(has_callback),
-                         (void *)(uintptr_t)userdata);
+    (void)of;
+    return et_loop_timer(&etalon_loop.loop, etalon_completion(c), delay_ms,
+                         callback_if(has_callback), (void *)(uintptr_t)userdata);
 }
 
 static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
                        int has_callback) {
-    struct self *self = of;
-    return et_loop_timer_reset(&self->loop, self->completion[c],
-                               carrier < COUNT ? self->completion[carrier] : NULL, delay_ms,
-                               callback_if(has_callback), (void *)(uintptr_t)userdata);
+    (void)of;
+    return et_loop_timer_reset(&etalon_loop.loop, etalon_completion(c), completion_or_null(carrier),
+                               delay_ms, callback_if(has_callback), (void *)(uintptr_t)userdata);
 }
 
 static int cancel(void *of, uint32_t c, uint32_t target, uint32_t userdata, int has_callback) {
-    struct self *self = of;
-    return et_loop_cancel(&self->loop, self->completion[c],
-                          target < COUNT ? self->completion[target] : NULL,
+    (void)of;
+    return et_loop_cancel(&etalon_loop.loop, etalon_completion(c), completion_or_null(target),
                           callback_if(has_callback), (void *)(uintptr_t)userdata);
 }
 
 static int remove_completion(void *of, uint32_t c) {
-    struct self *self = of;
-    return et_loop_delete(&self->loop, self->completion[c]);
+    (void)of;
+    return et_loop_delete(&etalon_loop.loop, etalon_completion(c));
 }
 
+/* To the other memory, so that a loop that still looked at the old one would show. */
 static void forget(void *of, uint32_t c) {
-    struct self *self = of;
-    struct et_completion *fresh = calloc(1, sizeof *fresh);
-    if (fresh == NULL)
-        return;
-    for (unsigned k = 0; k < COUNT; k++) /* nobody adds a cancel whose target is gone */
-        if (self->completion[k]->operation == ET_CANCEL &&
-            self->completion[k]->cancel.target == self->completion[c])
-            self->completion[k]->cancel.target = fresh;
-    memset(self->completion[c], 0xa5, sizeof *fresh);
-    free(self->completion[c]);
-    self->completion[c] = fresh;
+    struct et_completion *old = etalon_completion(c), *fresh;
+    (void)of;
+    etalon_loop.generation[c] ^= 1;
+    fresh = etalon_completion(c);
+    for (uint32_t k = 0; k < COUNT; k++) /* nobody adds a cancel whose target is gone */
+        if (k != c && etalon_completion(k)->operation == ET_CANCEL &&
+            etalon_completion(k)->cancel.target == old)
+            etalon_completion(k)->cancel.target = fresh;
+    POISON(old, sizeof *old);
+    UNPOISON(fresh, sizeof *fresh);
+    memset(fresh, 0, sizeof *fresh);
 }
 
 static int state(void *of, uint32_t c) {
-    struct self *self = of;
-    return (int)et_completion_state(self->completion[c]);
+    (void)of;
+    return (int)et_completion_state(etalon_completion(c));
 }
 
 static int run(void *of, uint32_t mode) {
-    return et_loop_run(&((struct self *)of)->loop, (enum et_run_mode)mode);
+    (void)of;
+    return et_loop_run(&etalon_loop.loop, (enum et_run_mode)mode);
 }
 
 static int tick(void *of, uint32_t callbacks) {
-    return et_loop_tick(&((struct self *)of)->loop, callbacks);
+    (void)of;
+    return et_loop_tick(&etalon_loop.loop, callbacks);
 }
 
 static void stop(void *of) {
-    et_loop_stop(&((struct self *)of)->loop);
+    (void)of;
+    et_loop_stop(&etalon_loop.loop);
 }
 
 static int stopped(void *of) {
-    return et_loop_stopped(&((struct self *)of)->loop);
+    (void)of;
+    return et_loop_stopped(&etalon_loop.loop);
 }
 
 static void wakeup(void *of) {
-    et_loop_wakeup(&((struct self *)of)->loop);
+    (void)of;
+    et_loop_wakeup(&etalon_loop.loop);
 }
 
 static uint64_t now(void *of) {
-    return et_loop_now(&((struct self *)of)->loop);
+    (void)of;
+    return et_loop_now(&etalon_loop.loop);
 }
 
 static void update_now(void *of) {
-    et_loop_update_now(&((struct self *)of)->loop);
+    (void)of;
+    et_loop_update_now(&etalon_loop.loop);
 }
 
-static int pool_init(uint32_t threads_max, void **result) {
+static int pool_init(uint32_t threads_max, void **pool) {
     struct et_pool_options options = {.threads_max = threads_max};
-    struct et_pool *pool = calloc(1, sizeof *pool);
-    if (pool == NULL)
-        return -ENOMEM;
-    int error = et_pool_init(pool, &options);
-    if (error != 0) {
-        free(pool);
-        return error;
-    }
-    *result = pool;
-    return 0;
+    *pool = &etalon_loop.pool;
+    return et_pool_init(&etalon_loop.pool, &options);
 }
 
 static int pool_deinit(void *pool) {
-    int error = et_pool_deinit(pool);
-    if (error == 0)
-        free(pool);
-    return error;
+    return et_pool_deinit(pool);
 }
 
 static int async_init(void *of, uint32_t a) {
     (void)of;
-    return et_async_init(&asyncs[a]);
+    return et_async_init(&etalon_loop.async[a]);
 }
 
 static int async_deinit(void *of, uint32_t a) {
     (void)of;
-    return et_async_deinit(&asyncs[a]);
+    return et_async_deinit(&etalon_loop.async[a]);
 }
 
 static int async_notify(void *of, uint32_t a) {
     (void)of;
-    return et_async_notify(&asyncs[a]);
+    return et_async_notify(&etalon_loop.async[a]);
 }
 
 static int async_wait(void *of, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
-    struct self *self = of;
-    return et_async_wait(&self->loop, &asyncs[a], self->completion[c], callback_if(has_callback),
-                         (void *)(uintptr_t)userdata);
+    (void)of;
+    return et_async_wait(&etalon_loop.loop, &etalon_loop.async[a], etalon_completion(c),
+                         callback_if(has_callback), (void *)(uintptr_t)userdata);
 }
 
 static const char *version(void) {
