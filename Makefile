@@ -117,16 +117,15 @@ compiler.helgrind = $(CC)
 flags.helgrind = -O1 -g -gdwarf-4 -include tests/threads/annotate.h
 compiler.drd = $(CC)
 flags.drd = -O1 -g -gdwarf-4 -DANNOTATE_DRD -include tests/threads/annotate.h
-# Without the kit, which compiles the driver a second time: that would count what the first does not
-# reach. (A static program has none either, as it cannot load a loop.)
 compiler.cov = gcc
-flags.cov = -O0 -g --coverage -DETALON_WITHOUT_KIT
+flags.cov = -O0 -g --coverage
 # abort() would leave no counts: this writes them first.
 extra.cov = build/cov/coverage/abort.o
 
 compiler = $(compiler.$(VARIANT))
 flags = $(flags.$(VARIANT))
 extra = $(extra.$(VARIANT))
+# A static program cannot load a loop.
 base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion -Wno-psabi $(WERROR) \
 	$(if $(filter -static%,$(LDFLAGS)),-DETALON_WITHOUT_KIT)
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Measures what the tests reach in src/, and in model/ with the driver (fuzz/driver/lockstep.c):
-# lines and branches, by gcov and lcov. Called by `make coverage`.
+# Measures what the tests reach in src/, and in model/ with the driver (lockstep.c and inspect.c of
+# fuzz/driver/): lines and branches, by gcov and lcov. Called by `make coverage`.
 #
 #   coverage/run.sh [DIRECTORY OF THE COVERAGE BUILD]        (build/cov)
 #
@@ -59,7 +59,7 @@ while IFS=$'\t' read -r kind expression reason; do
         ;;
     esac
     if test -z "$reason" || ! grep -qE "$expression" src/*.[ch] model/*.[ch] \
-        fuzz/driver/lockstep.[ch]; then
+        fuzz/driver/lockstep.[ch] fuzz/driver/inspect.c; then
         echo "coverage: exclusions.txt: '$expression' has no reason, or matches nothing" >&2
         exit 1
     fi
@@ -74,7 +74,7 @@ if ! lcov -q --capture --directory "$build/src" --directory "$build/model" \
     --rc lcov_excl_br_line="LCOV_EXCL_BR_LINE${branches:+|$branches}" \
     --output-file "$work/all.info" >"$work/log" 2>&1 ||
     ! lcov -q --rc lcov_branch_coverage=1 --extract "$work/all.info" "$PWD/src/*" "$PWD/model/*" \
-    "$PWD/fuzz/driver/lockstep.c" \
+    "$PWD/fuzz/driver/lockstep.c" "$PWD/fuzz/driver/inspect.c" \
         --output-file "$work/coverage.info" >>"$work/log" 2>&1 ||
     ! genhtml -q --branch-coverage --title Etalon --prefix "$PWD" --output-directory "$work" \
     "$work/coverage.info" \
@@ -97,7 +97,7 @@ totals() {
     ' "$work/coverage.info"
 }
 read -r src_lines src_branches <<<"$(totals src/)"
-read -r model_lines model_branches <<<"$(totals "model/|fuzz/driver/lockstep[.]c$")"
+read -r model_lines model_branches <<<"$(totals "model/|fuzz/driver/(lockstep|inspect)[.]c$")"
 
 totals='{"lines": %s, "branches": %s, "mcdc": null}'
 printf "{\"src\": $totals, \"model\": $totals}\n" \

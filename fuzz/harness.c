@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct program program;
     struct lockstep_report report;
     program_decode(&program, data, size);
-    lockstep_run(&program, &world_simulated, NULL, NULL, &report);
+    lockstep_run(&lockstep_reference, &program, &world_simulated, NULL, NULL, &report);
     count(&counts->executions, 1);
     count(&counts->commands, report.commands);
     if (report.differs) {

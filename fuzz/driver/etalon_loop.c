@@ -3,8 +3,9 @@
  *
  * The mapping is one to one: each function of the ABI is the function of etalon.h that has its
  * name, each completion number is one struct et_completion. Nothing is emulated; everything that
- * version 1.0-draft of the law speaks of is offered. The threads of a pool are the loop's own, which
- * the runner lets run from stop to stop. */
+ * version 1.0-draft of the law speaks of is offered. The threads of a pool are the loop's own,
+ * which the runner lets run from stop to stop. The same source is linked into the checks, where the
+ * driver runs it (inspect.c). */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>

@@ -21,6 +21,7 @@ struct etalon_loop {
 };
 
 extern struct etalon_loop etalon_loop;
+extern const struct etalon_subject etalon_subject;
 
 static inline struct et_completion *etalon_completion(uint32_t c) {
     return &etalon_loop.memory[etalon_loop.generation[c]][c];

@@ -1,48 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* The lockstep driver (lockstep.h). Every call is made on the model and on the loop and compared;
- * whatever the loop asks of the kernel, and every callback, is put before the model at once. After
- * each of these the abstraction of the loop must equal the model: states, deadlines, both queues in
- * order, the active count, the time. */
+/* The lockstep driver (lockstep.h). Every call is made on the model and on the subject, and
+ * compared; whatever the subject asks of the kernel, and every callback, is put before the model at
+ * once. After each of these the subject must be as the model has it: the states, the time, and what
+ * a look inside shows (subject.h). */
 #include "state.h"
 
 #include "../../model/words.h"
 
-/* tests/kit/strict.c compiles this file a second time, around a loop of which only the
- * interface is known: there the model's word is taken for what cannot be seen. */
-#ifdef LOCKSTEP_BY_INTERFACE
-#define LOOKS_INSIDE false
-#else
-#define LOOKS_INSIDE true
-#endif
-
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_ADDRESS_SANITIZER
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define HAS_ADDRESS_SANITIZER
-#endif
-
-#ifdef HAS_ADDRESS_SANITIZER
-#include <sanitizer/asan_interface.h>
-#define POISON(memory, size)   ASAN_POISON_MEMORY_REGION(memory, size)
-#define UNPOISON(memory, size) ASAN_UNPOISON_MEMORY_REGION(memory, size)
-#else
-#define POISON(memory, size)   memset(memory, 0xa5, size)
-#define UNPOISON(memory, size) ((void)0)
-#endif
-
+#define HUGE_DESCRIPTOR 1000
 /* not a whole millisecond: rounding errors must show */
 #define CLOCK_START_NS UINT64_C(1000000700000)
+#define ACCEPT_FLAGS   (SOCK_CLOEXEC | SOCK_NONBLOCK)
 #define INIT_ATTEMPTS  4
 #define CALLBACKS_MAX  400 /* then the loop is stopped: a program may rearm for ever */
 #define COMMANDS_MAX   4000
@@ -53,44 +29,63 @@
 
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
-#ifdef LOCKSTEP_BY_INTERFACE
-static void forgotten(unsigned c); /* the loop is to let go of its memory for c, too */
-static void described(unsigned c); /* what has been filled in is not told by a call */
-/* its descriptor was closed behind its back: it is none any more */
-static void async_gone(unsigned d);
-static struct eti_worker *worker_of(void *thread);
-static bool can_take(const struct eti_worker *worker); /* an idle thread would find work */
-static bool sleeps(const struct eti_worker *worker);   /* until it is told, or for good */
-#else
-static struct eti_worker *worker_of(void *thread) {
-    return thread;
-}
-
-static bool can_take(const struct eti_worker *worker) {
-    (void)worker;
-    return true; /* or goes to sleep */
-}
-
-static bool sleeps(const struct eti_worker *worker);
-
-static void async_gone(unsigned d) {
-    (void)d;
-}
-
-static void described(unsigned c) {
-    (void)c;
-}
-
-static void forgotten(unsigned c) {
-    (void)c;
-}
-#endif
+#define differ lockstep_differ
 
 struct lockstep driver;
 
+/* ---- the subject ----------------------------------------------------------------------------- */
+
+static bool enter(void) {
+    return driver.subject->inside != NULL && driver.subject->inside(true);
+}
+
+static void leave(bool before) {
+    if (driver.subject->inside != NULL)
+        (void)driver.subject->inside(before);
+}
+
+/* All calls of the subject are made by these two: whose the calls of the C library are that come
+ * then is known. */
+#define ASK(answer, call)                                                                          \
+    do {                                                                                           \
+        bool before_ = enter();                                                                    \
+        (answer) = driver.subject->calls->call;                                                    \
+        leave(before_);                                                                            \
+    } while (0)
+#define TELL(call)                                                                                 \
+    do {                                                                                           \
+        bool before_ = enter();                                                                    \
+        driver.subject->calls->call;                                                               \
+        leave(before_);                                                                            \
+    } while (0)
+
+static const struct lockstep_inspect *inspect(void) {
+    return driver.subject->inspect;
+}
+
+/* Of who sleeps among the pool's threads. */
+static bool keeps_account(void) {
+    return driver.subject->threads->sleeps == NULL;
+}
+
+enum et_state lockstep_state(unsigned c) {
+    int state = ET_DEAD;
+    if (driver.self != NULL)
+        ASK(state, state(driver.self, c));
+    return (enum et_state)state;
+}
+
+bool lockstep_busy(void) {
+    return driver.busy;
+}
+
+bool lockstep_has_faults(void) {
+    return driver.faults;
+}
+
 /* ---- reporting ------------------------------------------------------------------------------- */
 
-static void differ(const char *clause, const char *format, ...) {
+void lockstep_differ(const char *clause, const char *format, ...) {
     if (driver.report->differs)
         return;
     driver.report->differs = true;
@@ -99,7 +94,8 @@ static void differ(const char *clause, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(driver.report->what, sizeof driver.report->what, format, arguments);
     va_end(arguments);
-    et_loop_stop(&driver.loop); /* the shortest way out of the tick */
+    if (driver.self != NULL)
+        TELL(stop(driver.self)); /* the shortest way out of the tick */
 }
 
 static bool failed(void) {
@@ -154,10 +150,6 @@ void lockstep_disturbed(int error) {
 
 /* ---- the abstraction ------------------------------------------------------------------------- */
 
-enum et_state lockstep_state(unsigned c) {
-    return et_completion_state(completion(c));
-}
-
 /* By a cancel that the loop has processed, and the model not yet. futile: a cancel that says that
  * it has not. */
 static bool has_been_cancelled(unsigned target, unsigned futile) {
@@ -190,100 +182,32 @@ static void settle_unseen(void) {
     settle_unseen_but(COUNT);
 }
 
-static void compare_queue(const char *name, const struct et_completion *c,
-                          const struct model_queue *queue) {
-    for (unsigned i = 0; i < queue->count; i++) {
-        if (c == NULL || c != completion(queue->item[i])) {
-            differ("ET-SUBMIT-1", "place %u of the %s: expected c%u", i, name, queue->item[i]);
-            return;
-        }
-        c = c->internal.next;
+static void compare_states(const struct etalon_subject *calls, void *self) {
+    int (*const state)(void *self, uint32_t c) = calls->state;
+    for (unsigned i = 0; i < COUNT; i++) {
+        unsigned told = (unsigned)state(self, i), expected = driver.model.completion[i].state;
+        if (told != expected && (driver.model.maybe_dead >> i & 1) == 0)
+            differ("ET-STATE-2", "c%u is %s, expected %s", i, state_name(told),
+                   state_name(expected));
     }
-    if (c != NULL)
-        differ("ET-SUBMIT-1", "the %s hold more than %u completions", name, queue->count);
-}
-
-/* What was handed over and is not delivered, in that order: the rest of what the pool phase has
- * taken, then the loop's list. */
-static unsigned handed_over(const struct et_completion *in_order[2 * COUNT]) {
-    unsigned count = 0, taken;
-    for (const struct et_completion *c = driver.loop.delivering; c != NULL && count < COUNT;
-         c = c->internal.next)
-        in_order[count++] = c;
-    taken = count;
-    for (const struct et_completion *c = atomic_load(&driver.loop.handed_over);
-         c != NULL && count < 2 * COUNT; c = c->internal.next)
-        in_order[count++] = c;
-    for (unsigned i = taken, j = count; i + 1 < j; i++) {
-        const struct et_completion *swapped = in_order[i];
-        in_order[i] = in_order[--j];
-        in_order[j] = swapped;
-    }
-    return count;
-}
-
-static void compare_pool(void) {
-    const struct et_completion *in_order[2 * COUNT];
-    unsigned count = handed_over(in_order);
-    if (driver.loop.lingering != driver.model.lingering)
-        differ("ET-POOL-8", "%u completions are lingering, expected %u", driver.loop.lingering,
-               driver.model.lingering);
-    for (unsigned i = 0; i < count && i < driver.model.handed_over.count; i++)
-        if (in_order[i] != completion(driver.model.handed_over.item[i]))
-            differ("ET-POOL-10", "place %u of what was handed over: expected c%u", i,
-                   driver.model.handed_over.item[i]);
-    if (count != driver.model.handed_over.count)
-        differ("ET-POOL-10", "%u completions are handed over, expected %u", count,
-               driver.model.handed_over.count);
-    if (driver.pool_threads_max == 0)
-        return;
-    compare_queue("pool's queue", driver.pool.head, &driver.model.queued);
-    if (driver.loop.executing != driver.model.pool_busy)
-        differ("ET-POOL-13", "%u threads have work of the loop, expected %u", driver.loop.executing,
-               driver.model.pool_busy);
-    if (driver.pool.threads != driver.model.pool_threads ||
-        driver.pool.idle != driver.pool.threads - driver.model.pool_busy)
-        differ("ET-POOL-15", "%u threads, %u of them idle, expected %u and %u", driver.pool.threads,
-               driver.pool.idle, driver.model.pool_threads,
-               driver.model.pool_threads - driver.model.pool_busy);
-}
-
-static void compare_completion(unsigned i) {
-    const struct model_completion *expected = &driver.model.completion[i];
-    const struct et_completion *c = completion(i);
-    unsigned state = et_completion_state(c);
-    if (state != expected->state)
-        differ("ET-STATE-2", "c%u is %s, expected %s", i, state_name(state),
-               state_name(expected->state));
-    else if (LOOKS_INSIDE && (state == ET_ACTIVE || state == ET_ADDING) &&
-             expected->operation == ET_TIMER && !expected->is_carrier &&
-             c->internal.deadline_ms != expected->deadline_ms)
-        differ("ET-ADD-7", "the deadline of c%u is %llu, expected %llu", i,
-               (unsigned long long)c->internal.deadline_ms,
-               (unsigned long long)expected->deadline_ms);
 }
 
 void lockstep_compare(void) {
     if (failed() || driver.deiniting)
         return;
-    for (unsigned i = 0; i < COUNT; i++)
-        if ((driver.model.maybe_dead >> i & 1) == 0)
-            compare_completion(i);
-    if (LOOKS_INSIDE) {
-        compare_queue("submissions", driver.loop.submissions_head, &driver.model.submissions);
-        compare_queue("deletions", driver.loop.deletions_head, &driver.model.deletions);
-    }
-    if (LOOKS_INSIDE && driver.model.maybe_dead == 0)
-        compare_pool();
-    if (LOOKS_INSIDE && driver.model.maybe_dead == 0 && driver.loop.active != driver.model.active)
-        differ("ET-STATE-6", "%u completions are active, expected %u", driver.loop.active,
-               driver.model.active);
-    if (et_loop_now(&driver.loop) != driver.model.now_ms)
-        differ("ET-TIME-1", "the loop time is %llu, expected %llu",
-               (unsigned long long)et_loop_now(&driver.loop),
+    const struct etalon_subject *calls = driver.subject->calls;
+    bool before = enter();
+    compare_states(calls, driver.self);
+    if (inspect() != NULL)
+        inspect()->compare(&driver.model);
+    uint64_t now_ms = calls->now(driver.self);
+    bool stopped = calls->stopped(driver.self) != 0;
+    leave(before);
+    if (now_ms != driver.model.now_ms)
+        differ("ET-TIME-1", "the loop time is %llu, expected %llu", (unsigned long long)now_ms,
                (unsigned long long)driver.model.now_ms);
-    if (et_loop_stopped(&driver.loop) != driver.model.stopped)
-        differ("ET-STOP-1", "stopped is %d", et_loop_stopped(&driver.loop));
+    if (stopped != driver.model.stopped)
+        differ("ET-STOP-1", "stopped is %d", stopped);
     if (world_counts.allocations != driver.allocations)
         differ("ET-STATE-8", "memory was allocated after init");
 }
@@ -378,9 +302,9 @@ static unsigned whose(const void *identity) {
     return MODEL_NONE;
 }
 
-/* A wait on an async reads into its completion, or wherever its loop likes. */
-static bool reads_own_memory(const struct et_completion *c, const void *identity) {
-    return LOOKS_INSIDE ? c->read.buffer == identity : c->read.buffer == &c->internal.result;
+/* A wait on an async reads into memory of the subject's. */
+static bool reads_into(unsigned c, const void *identity) {
+    return inspect() != NULL ? inspect()->reads_into(c, identity) : driver.slot[c].own_memory;
 }
 
 static unsigned whose_wait(const void *identity, int fd) {
@@ -388,7 +312,7 @@ static unsigned whose_wait(const void *identity, int fd) {
     for (unsigned i = 0; i < COUNT && identity != NULL; i++) {
         const struct model_completion *c = &driver.model.completion[i];
         bool waits = c->state == ET_ACTIVE && c->operation == ET_READ && c->pool == MODEL_NO_POOL &&
-                     c->description.fd == fd && reads_own_memory(completion(i), identity);
+                     c->description.fd == fd && reads_into(i, identity);
         if (waits && (first == MODEL_NONE || c->order < driver.model.completion[first].order))
             first = i;
     }
@@ -398,9 +322,8 @@ static unsigned whose_wait(const void *identity, int fd) {
 /* ET-OP-2 */
 static void check_arguments(unsigned i, enum et_operation operation, int fd, uint64_t length,
                             int64_t offset, int flags) {
-    const struct et_completion *c = completion(i);
     int expected_flags = 0;
-    uint64_t expected_length = c->read.length;
+    uint64_t expected_length = driver.slot[i].length;
     bool right = fd == driver.model.completion[i].description.fd &&
                  operation == driver.model.completion[i].operation;
     switch (operation) {
@@ -408,11 +331,11 @@ static void check_arguments(unsigned i, enum et_operation operation, int fd, uin
     case ET_SENDMSG: expected_flags = MSG_NOSIGNAL | MSG_DONTWAIT; break;
     case ET_RECV:
     case ET_RECVMSG: expected_flags = MSG_DONTWAIT; break;
-    case ET_ACCEPT: expected_flags = c->accept.flags; break;
+    case ET_ACCEPT: expected_flags = ACCEPT_FLAGS; break;
     default: break;
     }
     if (operation == ET_PREAD || operation == ET_PWRITE)
-        right = right && offset == c->pread.offset;
+        right = right && offset == 0;
     if (operation == ET_SENDMSG || operation == ET_RECVMSG || operation == ET_ACCEPT ||
         operation == ET_CONNECT)
         expected_length = length;
@@ -451,7 +374,7 @@ static void names_counter(unsigned d, unsigned number) {
 }
 
 static bool has_counter(unsigned d, unsigned number) {
-    return is_async(d) && number != 0 && counter_of(driver.async[d].fd) == number;
+    return is_async(d) && number != 0 && counter_of(driver.async_fd[d]) == number;
 }
 
 /* What fd names was raised by something else than a notify. */
@@ -459,7 +382,7 @@ static void raised_otherwise(int fd) {
     unsigned number = counter_of(fd);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (has_counter(d, number))
-            (void)model_notify(&driver.model, driver.async[d].fd);
+            (void)model_notify(&driver.model, driver.async_fd[d]);
 }
 
 static void is_read(int fd) {
@@ -481,32 +404,28 @@ static void see_effects(enum et_operation operation, int fd, int64_t result) {
         return;
     see_files();
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        if (is_async(d) && driver.async[d].fd == fd) { /* it was closed behind its back */
+        if (is_async(d) && driver.async_fd[d] == fd) { /* it was closed behind its back */
             (void)model_async_deinit(&driver.model, fd);
-            memset(&driver.async[d], 0, sizeof driver.async[d]);
             driver.asyncs &= ~(1u << d);
-            async_gone(d);
+            driver.async_is_gone |= 1u << d;
         }
 }
 
-static unsigned worker_number(const struct eti_worker *worker) {
-    unsigned k = 0;
-    while (k < driver.workers && driver.worker[k] != worker)
-        k++;
-    return k;
+static unsigned number_of(const struct thread *thread) {
+    return (unsigned)(thread - driver.thread);
 }
 
 /* A participant's step has made a system call: ET-POOL-4. */
 static void on_executed(enum et_operation operation, int fd, const void *identity, uint64_t length,
                         int64_t offset, int flags, int64_t result) {
-    if (driver.stepping->work == NULL || driver.executed++ > 0) {
+    uint32_t i = driver.stepping->at.work;
+    if (i >= COUNT || driver.executed++ > 0) {
         differ("ET-POOL-4", "a thread has made a system call that belongs to no work: %s on %d",
                operation_name(operation), fd);
         return;
     }
-    unsigned i = index_of(driver.stepping->work);
     if (driver.log != NULL)
-        note('.', "w%u: %s on %d for c%u = %s", worker_number(driver.stepping),
+        note('.', "w%u: %s on %d for c%u = %s", number_of(driver.stepping),
              operation_name(operation), fd, i, result_name(result));
     if (operation != ET_CLOSE && whose(identity) != i)
         differ("ET-OP-2", "%s on descriptor %d with another buffer than that of c%u",
@@ -533,10 +452,9 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     }
     finish_wait();
     settle_refusal();
-    driver.idle_waits =
-        /* Linux itself reports some sockets for ever that it then does not let us read (shut down
-           for reading) */
-        0;
+    /* Linux itself reports some sockets for ever that it then does not let us read (shut down for
+     * reading) */
+    driver.idle_waits = 0;
     unsigned i = whose(identity);
     if (i == MODEL_NONE) {
         i = whose_wait(identity, fd);
@@ -617,9 +535,9 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
         driver.claimed |= mask_of(fd);
     else if (error == 0 || error == ENOENT)
         driver.claimed &= ~mask_of(fd);
+    /* another registration, which the next files may leave behind */
     if (error == 0 && fd >= 0 && fd < DESCRIPTORS_MAX)
-        driver.stale_reports[fd] =
-            0; /* another registration, which the next files may leave behind */
+        driver.stale_reports[fd] = 0;
     if (error != 0 && operation != EPOLL_CTL_DEL)
         refuse(operation, fd, error, kept);
     else
@@ -669,63 +587,64 @@ static const struct command *command_of(unsigned body, unsigned at) {
 
 /* ---- the pool's threads: participants, whose steps are made here ----------------------------- */
 
-#ifndef LOCKSTEP_BY_INTERFACE
-static bool sleeps(const struct eti_worker *worker) {
-    return driver.sleeps[worker_number(worker)] != NULL;
-}
-#endif
-
-static bool has_ended(const struct eti_worker *worker) {
-    return driver.sleeps[worker_number(worker)] == worker;
+static bool sleeps(const struct thread *thread) {
+    return keeps_account() ? thread->sleeps != NULL
+                           : driver.subject->threads->sleeps(thread->handle);
 }
 
-static bool can_step(const struct eti_worker *worker) {
-    return !sleeps(worker) && (worker->phase != ETI_IDLE || can_take(worker));
+/* An idle thread finds work, or goes to sleep, which is a step too where that is seen. When deinit
+ * waits for threads the queue is empty already, which the model's is only afterwards. */
+static bool can_step(const struct thread *thread) {
+    bool has_work = keeps_account() || (driver.model.queued.count > 0 && !driver.deiniting);
+    return !sleeps(thread) && (thread->at.phase != LOCKSTEP_IDLE || has_work);
 }
 
 /* ET-POOL-17: who sleeps is told by a thread that goes on, or by the loop before it turns to
  * something else. */
 static void check_idle(void) {
-    const struct eti_worker *idle = NULL;
-    for (unsigned k = 0; k < driver.workers; k++) {
-        if (driver.worker[k]->phase == ETI_IDLE && !sleeps(driver.worker[k]))
+    const struct thread *idle = NULL;
+    for (unsigned k = 0; k < driver.threads; k++) {
+        const struct thread *thread = &driver.thread[k];
+        if (thread->at.phase == LOCKSTEP_IDLE && !sleeps(thread))
             return;
-        idle = driver.worker[k]->phase == ETI_IDLE ? driver.worker[k] : idle;
+        idle = thread->at.phase == LOCKSTEP_IDLE ? thread : idle;
     }
     if (idle != NULL && driver.model.queued.count > 0)
         differ("ET-POOL-17",
                "c%u stays in the pool's queue, while w%u is idle and sleeps, or has ended",
-               driver.model.queued.item[0], worker_number(idle));
+               driver.model.queued.item[0], number_of(idle));
 }
 
-/* The step has led from the phase `before` to another. work, wakes: the worker's, before the step.
- */
-static void judge_step(const struct eti_worker *worker, enum eti_phase before,
-                       const struct et_completion *work, bool wakes) {
-    unsigned k = worker_number(worker), i = worker->work != NULL ? index_of(worker->work) : 0;
-    switch (before) {
-    case ETI_IDLE:
-        if (worker->phase == ETI_IDLE)
+/* The step has led from there to where the thread is now. */
+static void judge_step(const struct thread *thread, const struct lockstep_thread *before) {
+    unsigned k = number_of(thread), i = thread->at.work;
+    switch (before->phase) {
+    case LOCKSTEP_IDLE:
+        if (thread->at.phase == LOCKSTEP_IDLE)
             return;
+        if (i >= COUNT) {
+            differ("ET-POOL-4", "w%u has taken work that belongs to no completion", k);
+            return;
+        }
         if (driver.log != NULL)
             note('.', "w%u: takes c%u", k, i);
         judge(model_took(&driver.model, i));
         return;
-    case ETI_EXECUTES:
+    case LOCKSTEP_EXECUTES:
         if (driver.executed != 1)
             differ("ET-POOL-4", "a thread has made %u system calls for c%u", driver.executed, i);
         return;
-    case ETI_HANDS_OVER:
+    case LOCKSTEP_HANDS_OVER:
         if (driver.log != NULL)
-            note('.', "w%u: hands over c%u", k, index_of(work));
-        judge(model_gave_back(&driver.model, index_of(work)));
+            note('.', "w%u: hands over c%u", k, before->work);
+        judge(model_gave_back(&driver.model, before->work));
         return;
-    case ETI_WAKES:
+    case LOCKSTEP_WAKES:
         if (driver.log != NULL)
-            note('.', "w%u: %s", k, wakes ? "wakes the loop" : "need not wake the loop");
-        driver.wake_credit = driver.wake_credit || wakes; /* ET-POOL-11: one wait at most */
+            note('.', "w%u: %s", k, before->wakes ? "wakes the loop" : "need not wake the loop");
+        driver.wake_credit = driver.wake_credit || before->wakes; /* ET-POOL-11: one wait at most */
         return;
-    case ETI_LEAVES:
+    case LOCKSTEP_LEAVES:
         if (driver.log != NULL)
             note('.', "w%u: is idle", k);
         judge(model_idle(&driver.model));
@@ -733,52 +652,61 @@ static void judge_step(const struct eti_worker *worker, enum eti_phase before,
 }
 
 /* One step. False: the thread has ended. */
-static bool make_step(struct eti_worker *worker) {
-    enum eti_phase before = worker->phase;
-    const struct et_completion *work = worker->work;
-    bool wakes = worker->wakes;
-    if (LOOKS_INSIDE && sleeps(worker))
-        return !has_ended(worker);
-    driver.stepping = worker;
+static bool make_step(struct thread *thread) {
+    struct lockstep_thread before = thread->at;
+    if (keeps_account() && sleeps(thread))
+        return thread->sleeps != thread->handle;
+    driver.stepping = thread;
     driver.executed = 0;
-    bool goes_on = eti_pool_step(worker);
+    bool goes_on = driver.subject->threads->step(thread->handle, &thread->at);
     driver.stepping = NULL;
     if (!goes_on)
-        driver.sleeps[worker_number(worker)] = worker;
+        thread->sleeps = thread->handle;
     if (!failed())
-        judge_step(worker, before, work, wakes);
+        judge_step(thread, &before);
     return goes_on;
 }
 
 /* Of the lowest that can do something. One that looks for work again and again, and does not sleep,
  * does nothing. */
 static bool step_any(void) {
-    for (unsigned k = 0; k < driver.workers; k++) {
-        const struct eti_worker *worker = driver.worker[k];
-        enum eti_phase before = worker->phase;
-        if (!can_step(worker))
+    for (unsigned k = 0; k < driver.threads; k++) {
+        struct thread *thread = &driver.thread[k];
+        enum lockstep_phase before = thread->at.phase;
+        if (!can_step(thread))
             continue;
-        (void)make_step(driver.worker[k]);
-        if (!LOOKS_INSIDE || worker->phase != before || sleeps(worker))
+        (void)make_step(thread);
+        if (!keeps_account() || thread->at.phase != before || sleeps(thread))
             return true;
     }
     return false;
 }
 
+/* A close names no buffer, but the first of its descriptor will be taken first. */
+uint32_t lockstep_work(enum et_operation operation, int fd, const void *identity) {
+    const struct model *m = &driver.model;
+    for (unsigned k = 0; k < m->queued.count && operation == ET_CLOSE; k++) {
+        unsigned i = m->queued.item[k];
+        if (m->completion[i].operation == ET_CLOSE && m->completion[i].description.fd == fd)
+            return i;
+    }
+    unsigned i = whose(identity);
+    return i == MODEL_NONE ? ETALON_NOBODY : i;
+}
+
 /* ET-POOL-15 */
 static void on_created(void *self, void *thread, int error) {
     (void)self;
-    if (error == 0 && driver.workers < PROGRAM_WORKERS) {
-        driver.sleeps[driver.workers] = NULL;
-        driver.worker[driver.workers++] = worker_of(thread);
-    }
+    if (error == 0 && driver.threads < PROGRAM_WORKERS)
+        driver.thread[driver.threads++] =
+            (struct thread){.handle = thread, .at = {.work = ETALON_NOBODY}};
     if (failed())
         return;
     finish_wait();
     settle_refusal();
     settle_unseen();
     if (driver.log != NULL && error == 0)
-        note('.', "thread w%u is created", driver.workers - 1);
+        note('.', "thread w%u is created", driver.threads - 1);
     else if (driver.log != NULL)
         note('.', "no thread is created: %s", errno_name(error));
     judge(model_thread(&driver.model, error));
@@ -798,12 +726,12 @@ static bool act_in_world(void) {
 static void on_parked(void *self, const void *condition) {
     (void)self;
     if (driver.stepping != NULL) {
-        driver.sleeps[worker_number(driver.stepping)] = condition;
+        driver.stepping->sleeps = condition;
         return;
     }
     for (driver.awaited = condition; driver.awaited != NULL && (act_in_world() || step_any());)
         /* fuzz/world/interpose.c knows who is told of what, and comes again */
-        if (!LOOKS_INSIDE)
+        if (!keeps_account())
             return;
     if (driver.awaited == NULL)
         return;
@@ -816,9 +744,9 @@ static void on_told(void *self, const void *condition, bool all) {
     (void)self;
     if (driver.awaited == condition)
         driver.awaited = NULL;
-    for (unsigned k = 0; k < driver.workers; k++)
-        if (driver.sleeps[k] == condition) {
-            driver.sleeps[k] = NULL;
+    for (unsigned k = 0; k < driver.threads; k++)
+        if (driver.thread[k].sleeps == condition) {
+            driver.thread[k].sleeps = NULL;
             if (!all)
                 return;
         }
@@ -826,8 +754,12 @@ static void on_told(void *self, const void *condition, bool all) {
 
 static void on_joined(void *self, void *thread) {
     (void)self;
+    struct thread stranger = {.handle = thread, .at = {.work = ETALON_NOBODY}};
+    struct thread *joined = &stranger; /* unless it is one too many: ET-POOL-15 has been told */
+    for (unsigned k = 0; k < driver.threads; k++)
+        joined = driver.thread[k].handle == thread ? &driver.thread[k] : joined;
     for (unsigned i = 0; i < STEPS_MAX; i++)
-        if (!make_step(worker_of(thread)))
+        if (!make_step(joined))
             return;
     differ("ET-POOL-14", "a thread of the pool does not end");
     longjmp(driver.stuck, 1);
@@ -845,7 +777,7 @@ static void check_notified(unsigned i) {
         return;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (is_async(d) && (driver.notified >> d & 1) != 0 &&
-            driver.async[d].fd == c->description.fd)
+            driver.async_fd[d] == c->description.fd)
             differ("ET-ASYNC-2", "the loop waits, and c%u with it, although d%u was notified", i,
                    d);
 }
@@ -859,11 +791,13 @@ static bool on_blocked(void *self) {
     for (unsigned i = 0; i < COUNT; i++)
         check_notified(i);
     bool wakes = false;
-    for (unsigned k = 0; k < driver.workers; k++)
-        wakes = wakes || (driver.worker[k]->phase == ETI_WAKES && driver.worker[k]->wakes);
-    if ((LOOKS_INSIDE ? atomic_load(&driver.loop.handed_over) != NULL
-                      : driver.model.handed_over.count > 0) &&
-        !wakes)
+    for (unsigned k = 0; k < driver.threads; k++) {
+        const struct lockstep_thread *at = &driver.thread[k].at;
+        wakes = wakes || (at->phase == LOCKSTEP_WAKES && at->wakes);
+    }
+    bool owed =
+        inspect() != NULL ? inspect()->has_handed_over() : driver.model.handed_over.count > 0;
+    if (owed && !wakes)
         differ("ET-POOL-11",
                "the loop waits although something was handed over, and nobody is about to wake it");
     check_idle();
@@ -930,20 +864,13 @@ static enum et_action run_body(unsigned body) {
     return ET_DISARM;
 }
 
-static enum et_action on_callback(struct et_loop *loop, struct et_completion *c, int64_t result,
-                                  void *userdata) {
-    unsigned i = index_of(c);
-    uint32_t token = (uint32_t)(uintptr_t)userdata;
-    if (failed())
-        return ET_DISARM;
+static enum et_action on_callback(unsigned i, int64_t result, uint32_t token) {
     finish_wait();
     settle_refusal();
     driver.report->callbacks++;
     driver.idle_waits = 0;
     if (driver.log != NULL)
         note('>', "callback c%u %s", i, result_name(result));
-    if (loop != &driver.loop || c != completion(i))
-        differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
     settle_unseen_but(result == -ENOENT ? i : COUNT);
     const struct model_completion *before = &driver.model.completion[i];
     if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
@@ -951,7 +878,7 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     judge(model_callback(&driver.model, i, result, token));
     lockstep_compare();
     if (driver.report->callbacks >= CALLBACKS_MAX) {
-        et_loop_stop(&driver.loop);
+        TELL(stop(driver.self));
         model_stop(&driver.model);
     }
     driver.moved &= ~(1U << i);
@@ -967,6 +894,19 @@ static enum et_action on_callback(struct et_loop *loop, struct et_completion *c,
     return action;
 }
 
+static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t userdata) {
+    bool before = driver.subject->inside != NULL && driver.subject->inside(false);
+    enum et_action action = ET_DISARM;
+    if (c == ETALON_NOBODY)
+        differ("ET-CALL-2", "a callback got another loop or completion than it was set for");
+    else if (c >= COUNT)
+        differ("ET-CALL-2", "a callback was called for completion %u, which does not exist", c);
+    else if (!failed())
+        action = on_callback(c, result, userdata);
+    leave(before);
+    return action == ET_REARM ? ETALON_REARM : ETALON_DISARM;
+}
+
 /* ---- commands -------------------------------------------------------------------------------- */
 
 static void check_result(const struct command *command, int result, int expected,
@@ -976,8 +916,7 @@ static void check_result(const struct command *command, int result, int expected
         command_text(command, text, sizeof text);
         snprintf(name, sizeof name, "%s", result_name(result));
         if (command->kind == COMMAND_TICK || command->kind == COMMAND_RUN)
-            note('>', "%s = %s, %u active", text, name,
-                 LOOKS_INSIDE ? driver.loop.active : driver.model.active);
+            note('>', "%s = %s, %u active", text, name, driver.model.active);
         else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL ||
                  command->kind == COMMAND_NOTIFY)
             note('>', "%s = %s", text, name);
@@ -991,9 +930,8 @@ static void check_result(const struct command *command, int result, int expected
     }
 }
 
-static void *new_userdata(unsigned body, uint32_t *token) {
-    *token = (++driver.serial & 0xfffffff) << 3 | body;
-    return (void *)(uintptr_t)*token;
+static uint32_t new_userdata(unsigned body) {
+    return (++driver.serial & 0xfffffff) << 3 | body;
 }
 
 static int descriptor(unsigned d) {
@@ -1002,34 +940,29 @@ static int descriptor(unsigned d) {
     return d > PROGRAM_HANDLES ? HUGE_DESCRIPTOR : driver.world->descriptor(d);
 }
 
-static void describe_parameters(struct et_completion *c, struct slot *slot,
+static void describe_parameters(struct etalon_subject_description *d, struct slot *slot,
                                 const struct command *command) {
     size_t length = command->value < BUFFER ? (size_t)command->value : BUFFER;
     char *buffer = driver.buffer[command->c];
     switch (command->operation) {
-    case ET_CANCEL: c->cancel.target = completion(command->other); break;
+    case ET_CANCEL: d->target = command->other; break;
     case ET_ACCEPT:
         slot->into = command->other;
         slot->address_length = sizeof slot->address;
-        c->accept.address = (struct sockaddr *)&slot->address;
-        c->accept.address_length = &slot->address_length;
-        c->accept.flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+        d->address = (struct sockaddr *)&slot->address;
+        d->address_length = &slot->address_length;
+        d->flags = ACCEPT_FLAGS;
         break;
     case ET_CONNECT: {
         unsigned size;
         const void *address = driver.world->address(command->other, &size);
         memcpy(&slot->address, address, size);
-        c->connect.address = (struct sockaddr *)&slot->address;
-        c->connect.address_length = size;
+        slot->address_length = size;
+        d->address = (struct sockaddr *)&slot->address;
+        d->address_length = &slot->address_length;
         break;
     }
-    case ET_POLL: c->poll.events = (uint32_t)command->value; break;
-    case ET_READ:
-    case ET_RECV:
-    case ET_PREAD:
-        c->pread.buffer = buffer;
-        c->pread.length = length;
-        break;
+    case ET_POLL: d->events = (uint32_t)command->value; break;
     case ET_WRITE:
     case ET_SEND:
     case ET_PWRITE:
@@ -1037,92 +970,102 @@ static void describe_parameters(struct et_completion *c, struct slot *slot,
          * ever takes. */
         memset(buffer, 0, sizeof(uint64_t));
         buffer[0] = 1;
-        c->pwrite.buffer = buffer;
-        c->pwrite.length = length;
+        d->buffer = buffer;
+        d->length = length;
+        break;
+    case ET_READ:
+    case ET_RECV:
+    case ET_PREAD:
+        d->buffer = buffer;
+        d->length = length;
         break;
     case ET_SENDMSG:
     case ET_RECVMSG:
         slot->iov[0] = (struct iovec){buffer, length / 2};
         slot->iov[1] = (struct iovec){buffer + length / 2, length - length / 2};
         slot->message = (struct msghdr){.msg_iov = slot->iov, .msg_iovlen = 2};
-        c->recvmsg.message = &slot->message;
+        d->message = &slot->message;
         break;
-    case ET_SHUTDOWN: c->shutdown.how = (int)command->value; break;
-    case ET_TIMER: c->timer.delay_ms = command->value; break;
+    case ET_SHUTDOWN: d->flags = (int)command->value; break;
+    case ET_TIMER: d->delay_ms = command->value; break;
     default: break;
     }
 }
 
-static void describe(const struct command *command) {
-    unsigned i = command->c;
-    struct et_completion *c = completion(i);
-    if (driver.model.completion[i].state != ET_DEAD)
-        return;
-    struct model_description d = {.operation = command->operation,
-                                  .target = MODEL_NONE,
-                                  .pool_mark = command->pool != 0,
-                                  .has_callback = command->body != 0};
-    memset(&c->cancel, 0,
-           offsetof(struct et_completion, internal) - offsetof(struct et_completion, cancel));
-    c->operation = command->operation;
-    c->on_pool = command->pool != 0;
-    c->fd = d.fd = descriptor(command->d);
-    c->callback = command->body != 0 ? on_callback : NULL;
-    c->userdata = new_userdata(command->body, &d.userdata);
-    describe_parameters(c, &driver.slot[i], command);
-    /* In its own callback and on its old descriptor: a rearm may still rely on the registration
-     * (ET-REGISTER-6). */
-    if (command->operation == ET_CANCEL)
-        d.target = command->other;
-    if (command->operation == ET_POLL)
-        d.events = c->poll.events;
-    if (command->operation == ET_TIMER)
-        d.delay_ms = command->value;
-    described(i);
-    model_describe(&driver.model, i, &d);
+static struct etalon_subject_description describe(const struct command *command) {
+    struct slot *slot = &driver.slot[command->c];
+    struct etalon_subject_description d = {.operation = command->operation,
+                                           .fd = descriptor(command->d),
+                                           .target = ETALON_NOBODY,
+                                           .userdata = new_userdata(command->body),
+                                           .has_callback = command->body != 0,
+                                           .on_pool = command->pool != 0};
+    describe_parameters(&d, slot, command);
+    slot->length = d.length;
+    slot->own_memory = false;
+    struct model_description described = {.operation = command->operation,
+                                          .target = command->operation == ET_CANCEL ? command->other
+                                                                                    : MODEL_NONE,
+                                          .pool_mark = command->pool != 0,
+                                          .has_callback = command->body != 0,
+                                          .fd = d.fd,
+                                          .events = d.events,
+                                          .delay_ms = d.delay_ms,
+                                          .userdata = d.userdata};
+    model_describe(&driver.model, command->c, &described);
+    return d;
 }
 
+/* What is in use keeps the description that it has: it is submitted as it is. */
 static void run_submit(const struct command *command) {
-    if (command->kind != COMMAND_ADD)
-        describe(command);
-    if (command->kind == COMMAND_DESCRIBE)
+    struct etalon_subject_description d;
+    unsigned c = command->c;
+    int result;
+    bool anew = command->kind != COMMAND_ADD && driver.model.completion[c].state == ET_DEAD;
+    if (anew)
+        d = describe(command);
+    if (command->kind == COMMAND_DESCRIBE) {
+        if (anew)
+            TELL(describe(driver.self, c, &d));
         return;
-    int expected = model_add(&driver.model, command->c);
-    check_result(command, et_loop_add(&driver.loop, completion(command->c)), expected, "ET-ADD-1");
+    }
+    int expected = model_add(&driver.model, c);
+    ASK(result, submit(driver.self, c, anew ? &d : NULL));
+    check_result(command, result, expected, "ET-ADD-1");
 }
 
 static void run_delete(const struct command *command) {
-    int expected = model_delete(&driver.model, command->c);
-    check_result(command, et_loop_delete(&driver.loop, completion(command->c)), expected,
-                 "ET-DELETE-1");
+    int expected = model_delete(&driver.model, command->c), result;
+    ASK(result, remove(driver.self, command->c));
+    check_result(command, result, expected, "ET-DELETE-1");
 }
 
 static void run_timer(const struct command *command) {
-    uint32_t token;
-    void *userdata = new_userdata(command->body, &token);
-    et_callback callback = command->body != 0 ? on_callback : NULL;
-    struct et_completion *c = completion(command->c);
-    if (command->kind == COMMAND_TIMER) {
-        int expected =
-            model_timer(&driver.model, command->c, command->value, callback != NULL, token);
-        check_result(command, et_loop_timer(&driver.loop, c, command->value, callback, userdata),
-                     expected, "ET-TIMER-1");
-        return;
-    }
+    uint32_t userdata = new_userdata(command->body);
+    bool has_callback = command->body != 0;
+    int expected = model_timer(&driver.model, command->c, command->value, has_callback, userdata);
+    int result;
+    ASK(result, timer(driver.self, command->c, command->value, userdata, has_callback));
+    check_result(command, result, expected, "ET-TIMER-1");
+}
+
+static void run_reset(const struct command *command) {
+    uint32_t userdata = new_userdata(command->body);
+    bool has_callback = command->body != 0;
     int expected = model_reset(&driver.model, command->c, command->other, command->value,
-                               callback != NULL, token);
-    int result = et_loop_timer_reset(&driver.loop, c, completion(command->other), command->value,
-                                     callback, userdata);
+                               has_callback, userdata);
+    int result;
+    ASK(result, timer_reset(driver.self, command->c, command->other, command->value, userdata,
+                            has_callback));
     check_result(command, result, expected, "ET-RESET-1");
 }
 
 static void run_cancel(const struct command *command) {
-    uint32_t token;
-    void *userdata = new_userdata(command->body, &token);
-    et_callback callback = command->body != 0 ? on_callback : NULL;
-    int expected = model_cancel(&driver.model, command->c, command->other, callback != NULL, token);
-    int result = et_loop_cancel(&driver.loop, completion(command->c), completion(command->other),
-                                callback, userdata);
+    uint32_t userdata = new_userdata(command->body);
+    bool has_callback = command->body != 0;
+    int expected = model_cancel(&driver.model, command->c, command->other, has_callback, userdata);
+    int result;
+    ASK(result, cancel(driver.self, command->c, command->other, userdata, has_callback));
     check_result(command, result, expected, "ET-CANCEL-1");
 }
 
@@ -1134,8 +1077,11 @@ static void run_tick(const struct command *command) {
     driver.idle_waits = 0;
     if (!run || command->value < 3)
         expected = model_tick(&driver.model, run ? asked[command->value] : callbacks);
-    int result = run ? et_loop_run(&driver.loop, (enum et_run_mode)command->value)
-                     : et_loop_tick(&driver.loop, callbacks);
+    int result;
+    if (run)
+        ASK(result, run(driver.self, (uint32_t)command->value));
+    else
+        ASK(result, tick(driver.self, callbacks));
     if (failed())
         return;
     finish_wait();
@@ -1148,10 +1094,17 @@ static void run_tick(const struct command *command) {
 
 /* ET-INIT-1. Returns whether there is a loop now. */
 static bool try_init(void) {
-    struct et_options options = {.descriptors_max = DESCRIPTORS_MAX,
-                                 .pool = driver.pool_threads_max > 0 ? &driver.pool : NULL};
+    void *self = NULL;
+    int result;
+    driver.host = (struct etalon_subject_host){.size = sizeof driver.host,
+                                               .called = called,
+                                               .descriptors_max = DESCRIPTORS_MAX,
+                                               .pool = driver.pool};
     driver.disturbed_by = 0;
-    int result = et_loop_init(&driver.loop, &options);
+    driver.busy = true;
+    ASK(result, init(&driver.host, &self));
+    driver.busy = false;
+    driver.self = result == 0 ? self : NULL;
     driver.allocations = world_counts.allocations;
     if (driver.disturbed_by != 0 && result != -driver.disturbed_by)
         differ("ET-INIT-1", "init returned %s, where one of its calls has failed with %s",
@@ -1161,8 +1114,8 @@ static bool try_init(void) {
     if (driver.log != NULL)
         note('>', "init = %s", result_name(result));
     driver.report->init_error = -result;
-    if (et_loop_tick(&driver.loop, 0) != -EINVAL || et_loop_deinit(&driver.loop) != -EINVAL)
-        differ("ET-INIT-1", "a loop whose init has failed takes calls");
+    if (inspect() != NULL)
+        inspect()->gone(GONE_INIT_FAILED);
     return false;
 }
 
@@ -1175,10 +1128,7 @@ void lockstep_init(void) {
     memcpy(driver.model.async, async, sizeof async);
     driver.model.has_pool = driver.pool_threads_max > 0;
     driver.model.pool_threads_max = driver.pool_threads_max;
-    driver.model.pool_threads = driver.workers;
-    for (unsigned i = 0; i < COUNT; i++) {
-        memset(completion(i), 0, sizeof *completion(i));
-    }
+    driver.model.pool_threads = driver.threads;
     driver.wake_pending = driver.wake_credit = driver.wait.open = false;
     driver.claimed = 0;
     memset(driver.stale_reports, 0, sizeof driver.stale_reports);
@@ -1193,22 +1143,37 @@ void lockstep_init(void) {
         driver.report->not_possible = true; /* there is no loop to go on with */
 }
 
+static int deinit_subject(void) {
+    int result;
+    driver.busy = true;
+    ASK(result, deinit(driver.self));
+    driver.busy = false;
+    if (result == 0)
+        driver.self = NULL;
+    return result;
+}
+
+static int deinit_pool(void) {
+    int result = -EINVAL;
+    if (driver.pool == NULL)
+        return result;
+    ASK(result, pool_deinit(driver.pool));
+    if (result == 0)
+        driver.pool = NULL;
+    return result;
+}
+
 /* Returns what the model demands; *result is what the loop returned. */
 static int deinit_loop(int *result) {
-    if (driver.pool_threads_max > 0 && et_pool_deinit(&driver.pool) != -EBUSY)
+    if (driver.pool_threads_max > 0 && deinit_pool() != -EBUSY)
         differ("ET-POOL-14", "pool_deinit did not refuse while a loop has the pool");
     int expected = model_deinit(&driver.model);
     driver.deiniting = expected == 0;
-    *result = et_loop_deinit(&driver.loop);
+    *result = deinit_subject();
     if (*result == 0 && expected == 0 && !failed()) {
         judge(model_deinit_end(&driver.model));
-        et_loop_wakeup(&driver.loop); /* ET-WAKE-3: on_tried hears of it if it is not ignored */
-        for (unsigned i = 0; i < COUNT; i++)
-            if (lockstep_state(i) != ET_DEAD)
-                differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
-        if (et_loop_tick(&driver.loop, 0) != -EINVAL ||
-            et_loop_add(&driver.loop, completion(0)) != -EINVAL)
-            differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
+        if (inspect() != NULL)
+            inspect()->gone(GONE_LOOP);
     }
     driver.deiniting = false;
     return expected;
@@ -1216,36 +1181,38 @@ static int deinit_loop(int *result) {
 
 /* ET-POOL-14, ET-POOL-16: when no loop has it any more. */
 static void end_pool(void) {
-    static struct et_loop other;
-    struct et_options options = {.descriptors_max = 1, .pool = &driver.pool};
     if (driver.pool_threads_max == 0)
         return;
     driver.pool_threads_max = 0;
-    int result = et_pool_deinit(&driver.pool);
-    driver.workers = 0;
+    int result = deinit_pool();
+    driver.threads = 0;
     if (failed())
         return;
+    unsigned left = driver.subject->threads->left != NULL ? driver.subject->threads->left() : 0;
     if (result != 0)
         differ("ET-POOL-14", "pool_deinit returned %s although no loop has the pool",
                result_name(result));
-    result = et_loop_init(&other, &options);
-    if (et_pool_deinit(&driver.pool) != -EINVAL ||
-        (result != -EINVAL && (!driver.faults || result >= 0)))
-        differ("ET-POOL-16", "a call with a deinitialised pool did not return -EINVAL");
+    else if (left > 0)
+        differ("ET-POOL-14", "%u threads have not ended with their pool", left);
+    if (inspect() != NULL)
+        inspect()->gone(GONE_POOL);
 }
 
 static void begin_pool(unsigned threads_max) {
-    struct et_pool_options options = {.threads_max = threads_max};
     for (unsigned attempt = 0; attempt < INIT_ATTEMPTS && threads_max > 0 && !failed(); attempt++) {
+        int result;
         driver.disturbed_by = 0;
-        int result = et_pool_init(&driver.pool, &options);
+        ASK(result, pool_init(threads_max, &driver.pool));
         if (result == 0) {
             driver.pool_threads_max = threads_max;
             return;
         }
+        driver.pool = NULL;
         driver.report->init_error = -result;
-        if (result != -driver.disturbed_by || et_pool_deinit(&driver.pool) != -EINVAL)
+        if (result != -driver.disturbed_by)
             differ("ET-INIT-3", "pool_init returned %s", result_name(result));
+        if (inspect() != NULL)
+            inspect()->gone(GONE_POOL_INIT_FAILED);
     }
     driver.report->not_possible = driver.report->not_possible || threads_max > 0;
 }
@@ -1275,40 +1242,47 @@ static void run_forget(const struct command *command) {
         if (driver.model.completion[k].state != ET_DEAD &&
             driver.model.completion[k].description.target == i)
             return;
-    for (unsigned k = 0; k < COUNT; k++) /* and adds no cancel whose target is gone */
-        if (k != i && completion(k)->operation == ET_CANCEL &&
-            completion(k)->cancel.target == completion(i))
-            completion(k)->cancel.target = &driver.memory[driver.slot[i].generation ^ 1][i];
-    POISON(completion(i), sizeof *completion(i));
-    driver.slot[i].generation ^= 1;
     driver.moved |= 1U << i;
-    UNPOISON(completion(i), sizeof *completion(i));
-    memset(completion(i), 0, sizeof *completion(i));
-    forgotten(i);
+    if ((driver.subject->calls->offers & ETALON_OFFERS_FORGET) != 0)
+        TELL(forget(driver.self, i));
     model_forget(&driver.model, i);
 }
 
 /* ---- asyncs ---------------------------------------------------------------------------------- */
 
+static bool is_gone(unsigned d) {
+    return (driver.async_is_gone >> d & 1) != 0;
+}
+
 static void run_async_wait(const struct command *command) {
-    uint32_t token;
-    void *userdata = new_userdata(command->body, &token);
-    et_callback callback = command->body != 0 ? on_callback : NULL;
-    unsigned i = command->c;
-    int fd = is_async(command->d) ? driver.async[command->d].fd : -1;
-    int expected = model_async_wait(&driver.model, i, fd, callback != NULL, token);
-    int result =
-        et_async_wait(&driver.loop, &driver.async[command->d], completion(i), callback, userdata);
+    uint32_t userdata = new_userdata(command->body);
+    unsigned i = command->c, d = command->d;
+    bool has_callback = command->body != 0;
+    int fd = is_async(d) ? driver.async_fd[d] : -1, result = -EINVAL;
+    int expected = model_async_wait(&driver.model, i, fd, has_callback, userdata);
+    if (!is_gone(d))
+        ASK(result, async_wait(driver.self, i, d, userdata, has_callback));
+    if (result != -EINVAL && result != -EBUSY) { /* it is described */
+        driver.slot[i].length = sizeof(uint64_t);
+        driver.slot[i].own_memory = true;
+    }
     check_result(command, result, expected, "ET-ASYNC-1");
+}
+
+static int notify(unsigned d) {
+    int result = -EINVAL;
+    if (!is_gone(d))
+        ASK(result, async_notify(driver.self, d));
+    return result;
 }
 
 static void run_notify(const struct command *command) {
     const int untouched = EXDEV;
-    int fd = is_async(command->d) ? driver.async[command->d].fd : -1;
+    int fd = is_async(command->d) ? driver.async_fd[command->d] : -1;
     int expected = model_notify(&driver.model, fd);
     world_counts.notifying = expected == 0;
     errno = untouched;
-    int result = et_async_notify(&driver.async[command->d]);
+    int result = notify(command->d);
     if (errno != untouched)
         differ("ET-ASYNC-4", "notify has changed errno");
     world_counts.notifying = false;
@@ -1317,24 +1291,32 @@ static void run_notify(const struct command *command) {
     check_result(command, result, expected, "ET-ASYNC-2");
 }
 
+/* Deinitialised, or its async_init has failed. */
+static bool refuses_calls(unsigned d) {
+    int result;
+    ASK(result, async_deinit(driver.self, d));
+    return result == -EINVAL && notify(d) == -EINVAL;
+}
+
 static void open_async(unsigned d) {
     unsigned count = 0;
+    int result;
     for (unsigned i = 0; i < PROGRAM_HANDLES; i++)
         count += is_async(i);
     if (count == MODEL_ASYNCS || driver.world->descriptor(d) >= 0)
         return;
     driver.world->gives((int)d);
     driver.disturbed_by = 0;
-    int result = et_async_init(&driver.async[d]);
+    ASK(result, async_init(driver.self, d));
     driver.world->gives(-1);
+    driver.async_is_gone &= ~(1u << d);
     if (result != 0) { /* no number was left, or it was made to fail */
         if (result > 0 || (driver.disturbed_by != 0 && result != -driver.disturbed_by) ||
-            et_async_deinit(&driver.async[d]) != -EINVAL ||
-            et_async_notify(&driver.async[d]) != -EINVAL)
+            !refuses_calls(d))
             differ("ET-INIT-3", "async_init returned %s", result_name(result));
-        memset(&driver.async[d], 0, sizeof driver.async[d]);
         return;
     }
+    driver.async_fd[d] = driver.world->descriptor(d);
     driver.asyncs |= 1u << d;
     driver.notified &= ~(1u << d);
     names_counter(d, ++driver.asyncs_made);
@@ -1342,18 +1324,17 @@ static void open_async(unsigned d) {
 
 /* ET-ASYNC-5 */
 static void close_async(unsigned d) {
-    int fd = driver.async[d].fd;
+    int result;
     driver.closing = true;
-    int result = et_async_deinit(&driver.async[d]);
+    ASK(result, async_deinit(driver.self, d));
     driver.closing = false;
     driver.asyncs &= ~(1u << d);
     if (failed())
         return;
-    (void)model_async_deinit(&driver.model, fd);
+    (void)model_async_deinit(&driver.model, driver.async_fd[d]);
     if (result != 0 || driver.world->descriptor(d) >= 0)
         differ("ET-ASYNC-5", "async_deinit has not released the descriptor");
-    if (et_async_deinit(&driver.async[d]) != -EINVAL ||
-        et_async_notify(&driver.async[d]) != -EINVAL)
+    if (!refuses_calls(d))
         differ("ET-ASYNC-5", "a call on a deinitialised async did not return -EINVAL");
 }
 
@@ -1378,8 +1359,8 @@ static bool touches_async(const struct command *command) {
 
 static void run_step(const struct command *command) {
     unsigned k = command->other;
-    if (k < driver.workers)
-        (void)make_step(driver.worker[k]);
+    if (k < driver.threads)
+        (void)make_step(&driver.thread[k]);
 }
 
 static void run_world(const struct command *command) {
@@ -1395,7 +1376,8 @@ static void run_world(const struct command *command) {
         driver.wake_pending = driver.wake_credit = true;
         const int untouched = EXDEV;
         errno = untouched;
-        et_loop_wakeup(&driver.loop);
+        if (driver.self != NULL)
+            TELL(wakeup(driver.self));
         if (errno != untouched)
             differ("ET-WAKE-4", "wakeup has changed errno");
     } else if (command->kind == COMMAND_STEP) {
@@ -1423,17 +1405,17 @@ void lockstep_command(const struct command *command) {
     case COMMAND_ADD:
     case COMMAND_DESCRIBE: run_submit(command); break;
     case COMMAND_DELETE: run_delete(command); break;
-    case COMMAND_TIMER:
-    case COMMAND_RESET: run_timer(command); break;
+    case COMMAND_TIMER: run_timer(command); break;
+    case COMMAND_RESET: run_reset(command); break;
     case COMMAND_CANCEL: run_cancel(command); break;
     case COMMAND_TICK:
     case COMMAND_RUN: run_tick(command); break;
     case COMMAND_STOP:
-        et_loop_stop(&driver.loop);
+        TELL(stop(driver.self));
         model_stop(&driver.model);
         break;
     case COMMAND_UPDATE_NOW:
-        et_loop_update_now(&driver.loop);
+        TELL(update_now(driver.self));
         model_update_now(&driver.model);
         break;
     case COMMAND_DEINIT:
@@ -1456,7 +1438,7 @@ static void perform(const struct program *program) {
     for (unsigned i = 0;
          i < program->count[0] && !failed() && driver.report->commands < COMMANDS_MAX; i++)
         lockstep_command(&program->command[program->first[0] + i]);
-    if (driver.loop.descriptors != NULL)
+    if (driver.self != NULL)
         (void)deinit_loop(&result);
     if (result != 0)
         differ("ET-DEINIT-2", "deinit failed at the end of the program");
@@ -1466,9 +1448,11 @@ static void perform(const struct program *program) {
             close_async(d);
 }
 
-void lockstep_begin(const struct program *program, const struct world_kind_functions *world,
-                    lockstep_log log, void *self, struct lockstep_report *report) {
+void lockstep_begin(const struct lockstep_subject *subject, const struct program *program,
+                    const struct world_kind_functions *world, lockstep_log log, void *self,
+                    struct lockstep_report *report) {
     memset(report, 0, sizeof *report);
+    driver.subject = subject;
     driver.program = program;
     driver.choose = NULL;
     driver.world = world;
@@ -1476,26 +1460,21 @@ void lockstep_begin(const struct program *program, const struct world_kind_funct
     driver.log = log;
     driver.log_self = self;
     driver.serial = driver.world_next = driver.idle_waits = driver.pool_threads_max =
-        driver.workers = driver.asyncs = driver.notified = driver.asyncs_made = 0;
-    driver.faults = driver.disturbed = driver.deiniting = driver.closing = false;
+        driver.threads = driver.asyncs = driver.notified = driver.asyncs_made = 0;
+    driver.faults = driver.disturbed = driver.busy = driver.deiniting = driver.closing = false;
+    driver.self = driver.pool = NULL;
     driver.stepping = NULL;
     driver.awaited = NULL;
-    memset(&driver.loop, 0, sizeof driver.loop);
-    memset(driver.async, 0, sizeof driver.async);
     memset(driver.counter, 0, sizeof driver.counter);
     memset(driver.model.async, 0, sizeof driver.model.async);
-    for (unsigned i = 0; i < COUNT; i++) {
-        driver.slot[i].generation = 0;
-        UNPOISON(&driver.memory[0][i], sizeof driver.memory[0][i]);
-        UNPOISON(&driver.memory[1][i], sizeof driver.memory[1][i]);
-    }
     memset(driver.named, 0, sizeof driver.named);
     world->begin(&observer, NULL, CLOCK_START_NS);
 }
 
-void lockstep_run(const struct program *program, const struct world_kind_functions *world,
-                  lockstep_log log, void *self, struct lockstep_report *report) {
-    lockstep_begin(program, world, log, self, report);
+void lockstep_run(const struct lockstep_subject *subject, const struct program *program,
+                  const struct world_kind_functions *world, lockstep_log log, void *self,
+                  struct lockstep_report *report) {
+    lockstep_begin(subject, program, world, log, self, report);
     if (setjmp(driver.stuck) == 0)
         perform(program);
     if (world_counts.unreleased != 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The lockstep driver: runs a program on the loop and on the model side by side, and stops at the
- * first difference. It knows both; nobody in src/ or in the model knows it. Not reentrant: one
- * program at a time in a process. */
+/* The lockstep driver: runs a program on a subject and on the model side by side, and stops at the
+ * first difference. It knows the model, and a subject by its interface (subject.h). Not reentrant:
+ * one program at a time in a process. */
 #ifndef ETALON_LOCKSTEP_H
 #define ETALON_LOCKSTEP_H
 
@@ -10,6 +10,7 @@
 
 #include "../../model/program.h"
 #include "../world/world.h"
+#include "subject.h"
 
 struct lockstep_report {
     bool differs;
@@ -27,12 +28,14 @@ struct lockstep_report {
 typedef void (*lockstep_log)(void *self, char mark, const char *line);
 
 /* log may be null. */
-void lockstep_run(const struct program *program, const struct world_kind_functions *world,
-                  lockstep_log log, void *self, struct lockstep_report *report);
+void lockstep_run(const struct lockstep_subject *subject, const struct program *program,
+                  const struct world_kind_functions *world, lockstep_log log, void *self,
+                  struct lockstep_report *report);
 
-/* The state of c, as the loop of the program that is running tells it: for who is called by a log.
- */
+/* The state of c, as the subject tells it: for who is called by a log, and not while the subject is
+ * busy: in init or deinit, where it must not be asked. */
 enum et_state lockstep_state(unsigned c);
+bool lockstep_busy(void);
 
 /* To be called by whoever lets a system call fail that the program did not ask for
  * (fuzz/driver/torture.c). error: what an init in progress must return, if it is the first; 0: this

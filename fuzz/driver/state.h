@@ -9,12 +9,10 @@
 #include <sys/uio.h>
 
 #include "../../model/model.h"
-#include "../../src/internal.h"
 #include "lockstep.h"
 
 #define COUNT           PROGRAM_COMPLETIONS
 #define DESCRIPTORS_MAX 64
-#define HUGE_DESCRIPTOR 1000
 #define BUFFER          4096
 
 /* The at-th command of a body, or NULL: for who chooses a program while it runs. */
@@ -22,28 +20,45 @@ typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
 
 /* What the driver keeps for one completion of the program. */
 struct slot {
-    unsigned generation; /* which of the two memories is in use */
-    uint32_t body;       /* that the callback runs */
-    uint8_t into;        /* of an accept: the handle that the accepted descriptor becomes */
+    uint64_t length; /* in bytes, of the buffer that was described */
+    uint8_t into;    /* of an accept: the handle that the accepted descriptor becomes */
+    bool own_memory; /* it waits on an async, and reads into whatever memory its loop likes */
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];
     struct msghdr message;
 };
 
+/* A thread of the pool. */
+struct thread {
+    void *handle;
+    struct lockstep_thread at;
+    /* the condition that it waits for, until it is told; the handle: it has ended */
+    const void *sleeps;
+};
+
 struct lockstep {
-    struct et_loop loop;
-    struct et_completion memory[2][COUNT];
     struct slot slot[COUNT];
     char buffer[COUNT][BUFFER];
     struct model model;
     uint64_t named[DESCRIPTORS_MAX]; /* the file that the number names, by world.installed */
+    const struct lockstep_subject *subject;
     const struct program *program;
     lockstep_chooser choose; /* asked in the place of the program's bodies, unless null */
     const struct world_kind_functions *world;
     struct lockstep_report *report;
     lockstep_log log;
     void *log_self;
+    struct etalon_subject_host host;
+    void *self;             /* the subject's loop, or null */
+    void *pool;             /* the subject's, or null */
+    bool busy;              /* in init or deinit: the subject is not to be asked anything */
+    bool deiniting;         /* in deinit of the loop */
+    unsigned async_is_gone; /* mask of handles: its descriptor was closed behind its back */
+    jmp_buf stuck;          /* out of a call that would never return */
+
+    /* ---- from here on, what the search tracks ---- */
+
     uint32_t serial;     /* makes each userdata unique */
     unsigned world_next; /* in the body of the world */
     unsigned idle_waits;
@@ -64,26 +79,21 @@ struct lockstep {
     bool disturbed;   /* since the last wait */
     bool wake_pending, wake_credit;
     struct {
-        bool open, checked;
+        bool open;
         uint64_t end_ns;
         int64_t timeout_ns;
         unsigned reports;
     } wait;
     uint64_t allocations;
-    struct et_pool pool;
-    unsigned pool_threads_max; /* 0: there is no pool */
-    /* the participants, in the order of their creation */
-    struct eti_worker *worker[PROGRAM_WORKERS];
-    unsigned workers;
-    /* the condition that it waits for, until it is told; itself: it has ended */
-    const void *sleeps[PROGRAM_WORKERS];
-    const void *awaited;                    /* by the loop's thread */
-    struct eti_worker *stepping;            /* whose step is being made */
-    unsigned executed;                      /* system calls that this step has made */
-    bool deiniting, closing;                /* in deinit of the loop; of an async */
-    jmp_buf stuck;                          /* out of a call that would never return */
-    struct et_async async[PROGRAM_HANDLES]; /* zeroed: that handle is none */
-    unsigned asyncs;                        /* mask of handles: those that are one */
+    unsigned pool_threads_max;             /* 0: there is no pool */
+    struct thread thread[PROGRAM_WORKERS]; /* in the order of their creation */
+    unsigned threads;
+    struct thread *stepping; /* whose step is being made */
+    const void *awaited;     /* the condition that the loop's thread waits for */
+    unsigned executed;       /* system calls that this step has made */
+    bool closing;            /* in deinit of an async */
+    int async_fd[PROGRAM_HANDLES];
+    unsigned asyncs; /* mask of handles: those that are one */
     /* … whose counter a notify has raised and nothing has read since */
     unsigned notified;
     struct {
@@ -97,22 +107,15 @@ struct lockstep {
 };
 extern struct lockstep driver;
 
-static inline struct et_completion *completion(unsigned c) {
-    return &driver.memory[driver.slot[c].generation][c];
-}
-
-static inline unsigned index_of(const struct et_completion *c) {
-    return (unsigned)((size_t)(c - &driver.memory[0][0]) % COUNT);
-}
-
 /* A new world, and nothing in it. */
-void lockstep_begin(const struct program *program, const struct world_kind_functions *world,
-                    lockstep_log log, void *self, struct lockstep_report *report);
+void lockstep_begin(const struct lockstep_subject *subject, const struct program *program,
+                    const struct world_kind_functions *world, lockstep_log log, void *self,
+                    struct lockstep_report *report);
 /* A new loop in it: ET-INIT-1. */
 void lockstep_init(void);
 /* Performs one command. */
 void lockstep_command(const struct command *command);
-/* The abstraction of the loop must equal the model. */
+/* The subject must be as the model has it. */
 void lockstep_compare(void);
 
 #endif

@@ -17,7 +17,9 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "../../fuzz/driver/etalon_loop.h"
 #include "../../fuzz/driver/state.h"
+#include "../../src/internal.h"
 
 /* the body that every callback is given: what it does is chosen when it first runs */
 #define FIRST_SCRIPT 1
@@ -30,6 +32,8 @@ unsigned char explore_snapshot[EXPLORE_SNAPSHOT] __attribute__((aligned(64)));
 unsigned char explore_state[EXPLORE_STATE] __attribute__((aligned(8)));
 
 uint8_t explore_name[64], explore_number[64];
+
+static struct et_loop *const loop = &etalon_loop.loop;
 
 static const uint64_t delays[] = {DELAYS};
 #define DELAYS_COUNT (sizeof delays / sizeof *delays)
@@ -81,10 +85,11 @@ static void set_ranges(void) {
     e.ranges = 0;
     if (WHOLE) {
         add_range(&driver, sizeof driver);
-        add_range(driver.loop.descriptors, DESCRIPTORS_MAX * sizeof *driver.loop.descriptors);
+        add_range(&etalon_loop, sizeof etalon_loop);
+        add_range(loop->descriptors, DESCRIPTORS_MAX * sizeof *loop->descriptors);
     } else {
-        add_range(&driver.loop, sizeof driver.loop);
-        add_range(driver.memory[0], COMPLETIONS * sizeof driver.memory[0][0]);
+        add_range(loop, sizeof *loop);
+        add_range(etalon_loop.memory[0], COMPLETIONS * sizeof etalon_loop.memory[0][0]);
         for (unsigned i = 0; i < COMPLETIONS; i++)
             add_range(&driver.slot[i], offsetof(struct slot, address));
         add_range(driver.model.completion, COMPLETIONS * sizeof driver.model.completion[0]);
@@ -98,8 +103,7 @@ static void set_ranges(void) {
         add_range(&driver.model.tick, sizeof driver.model.tick);
         add_range(&driver.named[FIRST_NUMBER], DESCRIPTORS * sizeof driver.named[0]);
         add_range(&driver.serial, sizeof driver - offsetof(struct lockstep, serial));
-        add_range(&driver.loop.descriptors[FIRST_NUMBER],
-                  DESCRIPTORS * sizeof *driver.loop.descriptors);
+        add_range(&loop->descriptors[FIRST_NUMBER], DESCRIPTORS * sizeof *loop->descriptors);
     }
     e.ranges += explore_kernel_ranges(&e.range[e.ranges]);
     size_t size = sizeof(struct explore_position);
@@ -160,7 +164,7 @@ static bool is_named(unsigned c) {
         if (m->state == ET_DEAD || i == c)
             continue;
         if ((m->operation == ET_CANCEL && m->description.target == c) ||
-            completion(i)->internal.partner == completion(c))
+            etalon_completion(i)->internal.partner == etalon_completion(c))
             return true;
     }
     return false;
@@ -295,22 +299,22 @@ static bool is_starting(int fd) {
 static bool registrations_agree(void) {
     unsigned registered = 0;
     for (unsigned i = 0; i < DESCRIPTORS; i++) {
-        const struct et_descriptor *d = &driver.loop.descriptors[FIRST_NUMBER + i];
+        const struct et_descriptor *d = &loop->descriptors[FIRST_NUMBER + i];
         if (d->is_registered &&
             !explore_kernel_has_watch(FIRST_NUMBER + i, d->registered, d->generation))
             return false;
         registered += d->is_registered;
     }
     /* one is the loop's own */
-    return !driver.loop.epoll_stale && registered + 1 == explore_kernel_watches();
+    return !loop->epoll_stale && registered + 1 == explore_kernel_watches();
 }
 
 /* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none
  * (settle). What callbacks add is not started in the same tick, if it has one round. */
 static bool may_register(void) {
     return (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
-           (EXPLORE_OPERATIONS & DO_CLOSE) != 0 || driver.loop.changed_head >= 0 ||
-           is_starting(-1) || !registrations_agree();
+           (EXPLORE_OPERATIONS & DO_CLOSE) != 0 || loop->changed_head >= 0 || is_starting(-1) ||
+           !registrations_agree();
 }
 
 static void list_failures(struct list *list) {
@@ -360,7 +364,7 @@ static bool time_matters(void) {
  * or waits to be. Otherwise it is left to be written later; that commutes with the tick, which has
  * one round and does not start what its callbacks add. */
 static bool may_be_noticed(unsigned d) {
-    const struct et_descriptor *of = &driver.loop.descriptors[FIRST_NUMBER + d];
+    const struct et_descriptor *of = &loop->descriptors[FIRST_NUMBER + d];
     if (!ORDERED || (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
         (EXPLORE_OPERATIONS & DO_CLOSE) != 0)
         return true;
@@ -529,7 +533,7 @@ static unsigned char position(const uint8_t *place, unsigned c) {
 }
 
 static unsigned char place_of(const uint8_t *place, const struct et_completion *c) {
-    return c == NULL ? ABSENT : position(place, index_of(c));
+    return c == NULL ? ABSENT : position(place, etalon_number(c));
 }
 
 static unsigned char after_now(uint64_t ms) {
@@ -551,14 +555,14 @@ static bool compete(unsigned a, unsigned b) {
 
 /* How many of its competitors were started before it: the counter itself goes on for ever. */
 static unsigned char rank(unsigned c) {
-    unsigned model = 0, loop = 0;
+    unsigned model = 0, actual = 0;
     for (unsigned i = 0; i < COMPLETIONS; i++) {
         if (!compete(i, c))
             continue;
         model += driver.model.completion[i].order < driver.model.completion[c].order;
-        loop += completion(i)->internal.order < completion(c)->internal.order;
+        actual += etalon_completion(i)->internal.order < etalon_completion(c)->internal.order;
     }
-    return (unsigned char)(model | loop << 4);
+    return (unsigned char)(model | actual << 4);
 }
 
 static unsigned char delay_index(uint64_t delay) {
@@ -578,7 +582,7 @@ static unsigned char name(int fd) {
  * it describes it anew. Only whether another names it. */
 static void own_state(unsigned i, unsigned char *to) {
     const struct model_completion *m = &driver.model.completion[i];
-    const struct et_completion *c = completion(i);
+    const struct et_completion *c = etalon_completion(i);
     memset(to, ABSENT, OWN_BYTES);
     to[0] = (unsigned char)(c->internal.state | (m->state << 2));
     if (m->state == ET_DEAD && c->internal.state == ET_DEAD) {
@@ -616,7 +620,7 @@ static void own_state(unsigned i, unsigned char *to) {
 /* … and what does: five bytes. */
 static unsigned char *links_of(unsigned char *to, unsigned i, const uint8_t *place) {
     const struct model_completion *m = &driver.model.completion[i];
-    const struct et_completion *c = completion(i);
+    const struct et_completion *c = etalon_completion(i);
     bool dead = m->state == ET_DEAD && c->internal.state == ET_DEAD;
     *to++ = dead ? ABSENT : place_of(place, c->internal.partner);
     *to++ = dead || c->operation != ET_CANCEL ? ABSENT : position(place, m->description.target);
@@ -635,20 +639,20 @@ static unsigned char *queues_state(unsigned char *to, const uint8_t *place) {
     for (unsigned i = 0; i < driver.model.submissions.count; i++)
         *to++ = BLIND == 2 ? 0 : position(place, driver.model.submissions.item[i]);
     *to++ = ABSENT;
-    for (const struct et_completion *c = driver.loop.submissions_head;
-         c != NULL && n <= COMPLETIONS; c = c->internal.next, n++)
+    for (const struct et_completion *c = loop->submissions_head; c != NULL && n <= COMPLETIONS;
+         c = c->internal.next, n++)
         *to++ = BLIND == 2 ? 0 : place_of(place, c);
     *to++ = ABSENT;
     for (unsigned i = 0; i < driver.model.deletions.count; i++)
         *to++ = position(place, driver.model.deletions.item[i]);
-    *to++ = place_of(place, driver.loop.timers);
+    *to++ = place_of(place, loop->timers);
     return to;
 }
 
 static unsigned char *descriptors_state(unsigned char *to, const uint8_t *place) {
     for (unsigned i = 0; i < DESCRIPTORS; i++) {
         const unsigned number = explore_number[FIRST_NUMBER + i];
-        const struct et_descriptor *d = &driver.loop.descriptors[number];
+        const struct et_descriptor *d = &loop->descriptors[number];
         *to++ = (unsigned char)((d->registered & 0x7) | d->is_registered << 3 | d->is_changed << 4 |
                                 d->is_no_socket << 5 | d->is_useless << 6);
         *to++ = (unsigned char)(place_of(place, d->in.head) << 4 |
@@ -657,7 +661,7 @@ static unsigned char *descriptors_state(unsigned char *to, const uint8_t *place)
         *to++ = (unsigned char)(d->is_changed ? name(d->next_changed) : 0);
         *to++ = driver.stale_reports[number];
     }
-    *to++ = name(driver.loop.changed_head);
+    *to++ = name(loop->changed_head);
     const unsigned last = driver.model.useless_last;
     for (unsigned i = 0; i < driver.model.useless_count[last]; i++) {
         *to++ = name(driver.model.useless[last][i].fd);
@@ -671,13 +675,13 @@ static unsigned char *common_state(unsigned char *to) {
     uint64_t clock_ns = driver.world->clock();
     const struct explore_position *h = explore_head;
     *to++ = (unsigned char)(clock_ns % NANOSECONDS_PER_MS / 100000 | lag_ms() << 4);
-    *to++ = (unsigned char)(driver.model.stopped | driver.loop.stopped << 1 | driver.faults << 3 |
+    *to++ = (unsigned char)(driver.model.stopped | loop->stopped << 1 | driver.faults << 3 |
                             driver.wake_pending << 4 | driver.wake_credit << 5 |
-                            h->world_over << 6 | driver.loop.epoll_stale << 7);
-    *to++ = (unsigned char)(driver.model.forgive_registration | driver.loop.no_pwait2 << 1 |
+                            h->world_over << 6 | loop->epoll_stale << 7);
+    *to++ = (unsigned char)(driver.model.forgive_registration | loop->no_pwait2 << 1 |
                             (driver.claimed >> FIRST_NUMBER) << 2);
     *to++ = (unsigned char)(h->calls << 4 | h->rank);
-    *to++ = (unsigned char)(driver.loop.active << 4 | h->failures);
+    *to++ = (unsigned char)(loop->active << 4 | h->failures);
     return to;
 }
 
@@ -690,7 +694,7 @@ static void write_state(unsigned char *state, const uint8_t *order,
     for (unsigned i = 0; i < COMPLETIONS; i++)
         place[order[i]] = (uint8_t)i;
     for (unsigned i = 0; i < DESCRIPTORS; i++)
-        generation[i] = driver.loop.descriptors[FIRST_NUMBER + i].generation;
+        generation[i] = loop->descriptors[FIRST_NUMBER + i].generation;
     to = common_state(to);
     for (unsigned i = 0; i < COMPLETIONS; i++) {
         memcpy(to, own[order[i]], OWN_BYTES);
@@ -879,7 +883,7 @@ static void settle(void) {
     struct list list;
     const char *limits = explore_kernel_limits();
     if (limits != NULL || driver.report->not_possible ||
-        driver.loop.descriptors_used > FIRST_NUMBER + DESCRIPTORS) {
+        loop->descriptors_used > FIRST_NUMBER + DESCRIPTORS) {
         fprintf(stderr, "explore: %s\n", limits != NULL ? limits : "the scope cannot be tracked");
         exit(2);
     }
@@ -944,8 +948,8 @@ int explore_take(unsigned option) {
 void explore_begin(int trail) {
     static const struct program nothing;
     e.trail = trail != 0;
-    lockstep_begin(&nothing, &world_simulated, HISTORY || e.trail ? observe : NULL, NULL,
-                   &e.report);
+    lockstep_begin(&lockstep_reference, &nothing, &world_simulated,
+                   HISTORY || e.trail ? observe : NULL, NULL, &e.report);
     lockstep_init();
     driver.choose = chooser;
     set_ranges();

@@ -71,7 +71,7 @@ static const char *line_of(const struct sight *sight, unsigned i) {
 static void see(struct sight *sight, const struct program *p,
                 const struct world_kind_functions *world) {
     sight->used = sight->excess = sight->lines = 0;
-    lockstep_run(p, world, on_line, sight, &sight->report);
+    lockstep_run(&lockstep_reference, p, world, on_line, sight, &sight->report);
 }
 
 /* ---- are they equal? ------------------------------------------------------------------------- */

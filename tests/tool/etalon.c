@@ -130,7 +130,7 @@ static void on_line(void *self, char mark, const char *line) {
 static void run_trace(const struct trace *trace, const struct options *options, struct run *run,
                       struct lockstep_report *report) {
     run->trace = trace;
-    lockstep_run(&trace->program, options->world, on_line, run, report);
+    lockstep_run(&lockstep_reference, &trace->program, options->world, on_line, run, report);
     if (!report->differs && run->unexpected[0] == '\0' && run->kept == NULL &&
         run->seen < trace->observations)
         snprintf(run->unexpected, sizeof run->unexpected, "seen nothing more, demanded \"%.90s\"",
@@ -292,7 +292,7 @@ static int record_events(const char *path, const struct options *options) {
         return BAD_INPUT;
     }
     record_to(memory);
-    lockstep_run(&trace.program, options->world, NULL, NULL, &report);
+    lockstep_run(&lockstep_reference, &trace.program, options->world, NULL, NULL, &report);
     record_to(NULL);
     bool failed = fclose(memory) != 0;
     if (failed)
@@ -397,7 +397,7 @@ static void outcome(const struct program *program, const struct options *options
             dup2(null, STDERR_FILENO);
         /* A program that spins is known after a second of work, one that waits after ten. */
         child_limit(1, 10);
-        lockstep_run(program, options->world, NULL, NULL, shared);
+        lockstep_run(&lockstep_reference, program, options->world, NULL, NULL, shared);
         _exit(0);
     }
     int status = 0;

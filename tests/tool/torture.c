@@ -109,7 +109,7 @@ static void run_tortured(const char *path, const struct program *program,
                          const struct torture_point *point) {
     struct lockstep_report report;
     torture_set(&shared->setting);
-    lockstep_run(program, &world_simulated, NULL, NULL, &report);
+    lockstep_run(&lockstep_reference, program, &world_simulated, NULL, NULL, &report);
     shared->runs++;
     if (report.differs)
         show_failure(path, &shared->setting, point, report.clause, report.what);
@@ -125,7 +125,7 @@ static void run_tortured(const char *path, const struct program *program,
 static struct torture_point *count_points(const char *path, const struct program *program) {
     struct lockstep_report report;
     torture_set(&(struct torture_setting){0});
-    lockstep_run(program, &world_simulated, NULL, NULL, &report);
+    lockstep_run(&lockstep_reference, program, &world_simulated, NULL, NULL, &report);
     shared->points = torture_points() < TORTURE_POINTS_MAX ? torture_points() : TORTURE_POINTS_MAX;
     if (report.differs) {
         shared->failures++;

@@ -596,6 +596,20 @@ static bool takes_the_last(struct at *at) {
     return false;
 }
 
+static struct et_completion *taken;
+
+static void takes_the_first(struct at *at) {
+    at->worker->work = taken;
+}
+
+static void takes_nobodys(struct at *at) {
+    if (l.phase != ETI_IDLE || at->worker->work == NULL)
+        return;
+    taken = at->worker->work;
+    at->worker->work = &another;
+    undone_by(at, takes_the_first);
+}
+
 static bool hands_over_nothing(struct at *at) {
     if (at->worker->phase != ETI_HANDS_OVER)
         return false;
@@ -836,6 +850,8 @@ static const struct lie lies[] = {
     {"an idle thread makes a system call", POOLED, "ET-POOL-4", "no work", STEP, 0,
      executes_without_work, NULL},
     {"the last work is taken first", POOLED, "ET-POOL-2", NULL, STEP, 0, takes_the_last, NULL},
+    {"work is taken that is nobody's", POOLED, "ET-POOL-4", "no completion", STEP, 0, NULL,
+     takes_nobodys},
     {"work is not handed over", POOLED, "ET-POOL-10", NULL, STEP, 0, hands_over_nothing, NULL},
     {"no thread wakes the loop", POOLED "step w0\n step w0\n tick 2\n run until_done\n",
      "ET-POOL-11", NULL, STEP, 0, wakes_nobody, NULL},
@@ -867,7 +883,7 @@ static void run_program(const char *lines, struct lockstep_report *report) {
              has_main ? "" : "body 1\nmain\n", lines);
     if (trace_read(&trace, text, strlen(text), error, sizeof error) < 0)
         fail_msg("%s\n%s", error, text);
-    lockstep_run(&trace.program, &world_simulated, NULL, NULL, report);
+    lockstep_run(&lockstep_reference, &trace.program, &world_simulated, NULL, NULL, report);
     trace_free(&trace);
 }
 

@@ -24,7 +24,8 @@ static unsigned cost(const char *text) {
     if (trace_read(&trace, text, strlen(text), error, sizeof error) != 0)
         fail_msg("%s", error);
     registrations = 0;
-    lockstep_run(&trace.program, &world_simulated, count_registrations, NULL, &report);
+    lockstep_run(&lockstep_reference, &trace.program, &world_simulated, count_registrations, NULL,
+                 &report);
     trace_free(&trace);
     if (report.differs)
         fail_msg("%s: %s", report.clause, report.what);
