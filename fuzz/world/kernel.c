@@ -18,119 +18,17 @@
 #include <sys/eventfd.h>
 #include <sys/un.h>
 
-#include "kernel.h"
+#include "kernel_state.h"
 
-#define NONE           0xff
-#define PATTERN        'e'
-#define SHUT_IN        1
-#define SHUT_OUT       2
-#define SHUT_BOTH      3
-#define INTERESTS      (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP)
-#define WAKE_ALL       UINT32_MAX
-#define KEY_READABLE   (EPOLLIN | EPOLLPRI)
-#define NUMBERS_AT_ALL 7u /* the numbers 0, 1 and 2 are in use from the start */
+#define PATTERN      'e'
+#define SHUT_IN      1
+#define SHUT_OUT     2
+#define SHUT_BOTH    3
+#define INTERESTS    (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP)
+#define WAKE_ALL     UINT32_MAX
+#define KEY_READABLE (EPOLLIN | EPOLLPRI)
 
-enum file_kind {
-    FILE_PIPE_READER,
-    FILE_PIPE_WRITER,
-    FILE_STREAM,
-    FILE_DATAGRAM,
-    FILE_EVENTFD,
-    FILE_TIMERFD,
-    FILE_REGULAR,
-    FILE_EPOLL,
-};
-
-enum socket_state {
-    SOCKET_FRESH,
-    SOCKET_LISTENING,
-    SOCKET_CONNECTING, /* in progress, as AF_UNIX never is: from here on it behaves as TCP does */
-    SOCKET_FAILED,     /* … and came to nothing */
-    SOCKET_CONNECTED,
-};
-
-/* An open file: what a descriptor number names. It lives while a number names it, the world holds
- * it as the other end, or it waits in a listener's queue. */
-struct file {
-    uint8_t kind;
-    uint8_t numbers; /* how many numbers name it */
-    uint8_t peer;    /* the other end, or NONE */
-    bool peer_gone;  /* there was another end and it is closed */
-    bool held;       /* the other end of a descriptor, in the world's hands: no number names it */
-    bool own;        /* made by the loop */
-    uint8_t state;   /* of a socket */
-    uint8_t shutdown;
-    bool was_full; /* of a pipe's writer: the pipe was full when its reader was closed */
-    uint8_t count; /* pages of a pipe; datagrams; connections that wait for accept */
-    int error;     /* pending on a socket */
-    /* what waits to be read at this end, as it weighs on the other end's send buffer */
-    uint32_t queued;
-    /* of a listener; of another socket: the name of its other end, which is a listener's or none
-     * (0) */
-    uint32_t name;
-    uint16_t begun; /* of a stream socket: bytes that were read of the first of its messages */
-    union {
-        struct {
-            uint16_t start, length;
-        } page[KERNEL_PAGES]; /* at the reader */
-        /* lengths: of datagrams, or of the pieces in which a stream was sent */
-        uint16_t message[KERNEL_MESSAGES];
-        uint8_t pending[KERNEL_BACKLOG + 1]; /* the server's ends */
-        uint64_t counter;
-        struct {
-            /* armed: in this order among equals; expiry: also of a connect in progress */
-            uint64_t expiry, armed;
-            bool expired;
-        } timer;
-        struct {
-            uint64_t size, position;
-        } regular;
-        struct {
-            uint8_t ready[KERNEL_WATCHES], count;
-        } epoll; /* watches in the order in which they became ready */
-    };
-};
-
-/* A registration with an epoll instance. */
-struct watch {
-    uint8_t epoll, number, file;
-    bool ready; /* it is in the instance's list */
-    uint32_t events;
-    uint64_t serial; /* of its making */
-    epoll_data_t data;
-};
-
-struct fault {
-    uint8_t call;
-    uint64_t after; /* it hits the call that brings this to 0 */
-    int error;
-};
-
-static struct {
-    uint64_t clock_ns;
-    uint64_t files_used, numbers_used, watches_used; /* bit masks */
-    uint64_t epolls, timers, connecting;             /* masks of files */
-    uint64_t installs, watches, armings;
-    uint64_t order;
-    uint64_t batch;     /* 0: no limit */
-    unsigned limit;     /* the program gets no number from here on */
-    uint32_t listeners; /* names given so far */
-    uint32_t faulty;    /* mask of calls that have a pending fault */
-    unsigned faults;
-    unsigned spurious; /* mask of handles */
-    uint8_t newest_epoll;
-    /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
-    int8_t gives;
-    int8_t handle[PROGRAM_HANDLES]; /* number, or -1 */
-    uint32_t spurious_events[PROGRAM_HANDLES];
-    struct fault fault[KERNEL_FAULTS];
-    struct {
-        uint8_t file;
-        uint64_t installed;
-    } number[KERNEL_NUMBERS];
-    struct file file[KERNEL_FILES];
-    struct watch watch[KERNEL_WATCHES];
-} k;
+struct simulation simulation;
 
 /* Where the bytes of a send go: not static, so that no compiler drops the reading of the caller's
  * buffer. */
@@ -146,32 +44,16 @@ const struct kernel_sizes kernel_small = {
 const struct kernel_sizes *kernel_sizes = &kernel_small;
 bool kernel_limit_met;
 
-static unsigned lowest(uint64_t mask) {
-    return (unsigned)__builtin_ctzll(mask);
-}
-
-static uint64_t bit(unsigned index) {
-    return (uint64_t)1 << index;
-}
-
-static unsigned index_of(const struct file *f) {
-    return (unsigned)(f - k.file);
-}
-
-static struct file *peer_of(const struct file *f) {
-    return f->peer == NONE ? NULL : &k.file[f->peer];
-}
-
 /* ---- descriptor numbers and open files ------------------------------------------------------- */
 
 static struct file *file_new(enum file_kind kind) {
-    if (k.files_used == UINT64_MAX) {
+    if (simulation.files_used == UINT64_MAX) {
         kernel_limit_met = true;
         return NULL;
     }
-    unsigned index = lowest(~k.files_used);
-    k.files_used |= bit(index);
-    struct file *f = &k.file[index];
+    unsigned index = lowest(~simulation.files_used);
+    simulation.files_used |= bit(index);
+    struct file *f = &simulation.file[index];
     memset(f, 0, sizeof *f);
     f->kind = (uint8_t)kind;
     f->peer = NONE;
@@ -180,37 +62,32 @@ static struct file *file_new(enum file_kind kind) {
 
 static void file_free(struct file *f) {
     uint64_t gone = ~bit(index_of(f));
-    k.files_used &= gone;
-    k.epolls &= gone;
+    simulation.files_used &= gone;
+    simulation.epolls &= gone;
     /* the loop has given up the new one: it goes on with the old one */
-    if (k.newest_epoll == index_of(f))
-        k.newest_epoll = k.epolls != 0 ? (uint8_t)lowest(k.epolls) : NONE;
-    k.timers &= gone;
-    k.connecting &= gone;
-}
-
-static struct file *named(int fd) {
-    if (fd < 0 || fd >= KERNEL_NUMBERS ||
-        !(k.numbers_used & ~(uint64_t)NUMBERS_AT_ALL & bit((unsigned)fd)))
-        return NULL;
-    return &k.file[k.number[fd].file];
+    if (simulation.newest_epoll == index_of(f))
+        simulation.newest_epoll =
+            simulation.epolls != 0 ? (uint8_t)lowest(simulation.epolls) : NONE;
+    simulation.timers &= gone;
+    simulation.connecting &= gone;
 }
 
 static int64_t install_at(struct file *f, unsigned number) {
-    k.numbers_used |= bit(number);
-    k.number[number].file = (uint8_t)index_of(f);
-    k.number[number].installed = ++k.installs;
+    simulation.numbers_used |= bit(number);
+    simulation.number[number].file = (uint8_t)index_of(f);
+    simulation.number[number].installed = ++simulation.installs;
     f->numbers++;
     return number;
 }
 
 /* The numbers that the program can get. */
 static uint64_t numbers_free(void) {
-    return ~k.numbers_used & (bit(k.limit) - 1);
+    return ~simulation.numbers_used & (bit(simulation.limit) - 1);
 }
 
 static int64_t install(struct file *f) {
-    uint64_t unused = f->own ? ~k.numbers_used & ~(bit(KERNEL_OWN_FROM) - 1) : numbers_free();
+    uint64_t unused =
+        f->own ? ~simulation.numbers_used & ~(bit(KERNEL_OWN_FROM) - 1) : numbers_free();
     return unused == 0 ? -EMFILE : install_at(f, lowest(unused));
 }
 
@@ -262,9 +139,9 @@ static uint32_t readiness(const struct file *f) {
 }
 
 static void ready_put(struct watch *w) {
-    struct file *epoll = &k.file[w->epoll];
+    struct file *epoll = &simulation.file[w->epoll];
     if (!w->ready)
-        epoll->epoll.ready[epoll->epoll.count++] = (uint8_t)(w - k.watch);
+        epoll->epoll.ready[epoll->epoll.count++] = (uint8_t)(w - simulation.watch);
     w->ready = true;
 }
 
@@ -274,8 +151,8 @@ static void ready_put(struct watch *w) {
 static void wake(const struct file *f, uint32_t key) {
     for (uint64_t below = UINT64_MAX;;) {
         struct watch *newest = NULL;
-        for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
-            struct watch *w = &k.watch[lowest(left)];
+        for (uint64_t left = simulation.watches_used; left != 0; left &= left - 1) {
+            struct watch *w = &simulation.watch[lowest(left)];
             if (w->file == index_of(f) && w->serial < below &&
                 (newest == NULL || w->serial > newest->serial))
                 newest = w;
@@ -291,14 +168,14 @@ static void wake(const struct file *f, uint32_t key) {
 /* ---- closing --------------------------------------------------------------------------------- */
 
 static void watch_free(struct watch *w) {
-    struct file *epoll = &k.file[w->epoll];
+    struct file *epoll = &simulation.file[w->epoll];
     unsigned kept = 0;
     for (unsigned i = 0; w->ready && i < epoll->epoll.count; i++)
-        if (epoll->epoll.ready[i] != w - k.watch)
+        if (epoll->epoll.ready[i] != w - simulation.watch)
             epoll->epoll.ready[kept++] = epoll->epoll.ready[i];
     if (w->ready)
         epoll->epoll.count = (uint8_t)kept;
-    k.watches_used &= ~bit((unsigned)(w - k.watch));
+    simulation.watches_used &= ~bit((unsigned)(w - simulation.watch));
 }
 
 /* The other end learns that f is closed. An end in the world's hands goes with it: nobody can name
@@ -328,14 +205,14 @@ static void hang_up(struct file *f, bool never_accepted) {
 }
 
 static void file_release(struct file *f) {
-    for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
-        struct watch *w = &k.watch[lowest(left)];
+    for (uint64_t left = simulation.watches_used; left != 0; left &= left - 1) {
+        struct watch *w = &simulation.watch[lowest(left)];
         if (w->file == index_of(f) || w->epoll == index_of(f))
             watch_free(w);
     }
     for (unsigned i = 0; f->state == SOCKET_LISTENING && i < f->count; i++) {
-        hang_up(&k.file[f->pending[i]], true);
-        file_free(&k.file[f->pending[i]]);
+        hang_up(&simulation.file[f->pending[i]], true);
+        file_free(&simulation.file[f->pending[i]]);
     }
     hang_up(f, false);
     file_free(f);
@@ -344,10 +221,10 @@ static void file_release(struct file *f) {
 static void number_release(int fd) {
     struct file *f = named(fd);
     assert(f != NULL && f->numbers > 0);
-    k.numbers_used &= ~bit((unsigned)fd);
+    simulation.numbers_used &= ~bit((unsigned)fd);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        if (k.handle[d] == fd)
-            k.handle[d] = -1;
+        if (simulation.handle[d] == fd)
+            simulation.handle[d] = -1;
     if (--f->numbers == 0)
         file_release(f);
 }
@@ -357,26 +234,26 @@ static void number_release(int fd) {
 static int fault_slow(enum faulty_call call) {
     int error = 0;
     unsigned kept = 0;
-    k.faulty = 0;
-    for (unsigned i = 0; i < k.faults; i++) {
-        struct fault *f = &k.fault[i];
+    simulation.faulty = 0;
+    for (unsigned i = 0; i < simulation.faults; i++) {
+        struct fault *f = &simulation.fault[i];
         if (f->call == call && f->after > 0)
             f->after--;
         if (f->call == call && f->after == 0 && error == 0) {
             error = f->error;
             continue;
         }
-        k.faulty |= 1u << f->call;
-        k.fault[kept++] = *f;
+        simulation.faulty |= 1u << f->call;
+        simulation.fault[kept++] = *f;
     }
-    k.faults = kept;
+    simulation.faults = kept;
     return error;
 }
 
 /* The errno with which this call has to fail, or 0. The loop's own descriptors are spared: their
  * failing tells nothing of a law, and would let a wake-up last for ever. */
 static int fault(enum faulty_call call, int fd) {
-    if (!(k.faulty & (1u << call)))
+    if (!(simulation.faulty & (1u << call)))
         return 0;
     const struct file *f = named(fd);
     return f != NULL && f->own ? 0 : fault_slow(call);
@@ -632,8 +509,8 @@ static int64_t socket_receive(struct file *f, const struct iovec *vector, size_t
 /* ---- connections ----------------------------------------------------------------------------- */
 
 static struct file *listener_named(uint32_t name) {
-    for (uint64_t left = k.files_used; left != 0; left &= left - 1) {
-        struct file *f = &k.file[lowest(left)];
+    for (uint64_t left = simulation.files_used; left != 0; left &= left - 1) {
+        struct file *f = &simulation.file[lowest(left)];
         if (f->kind == FILE_STREAM && f->state == SOCKET_LISTENING && f->name == name)
             return f;
     }
@@ -662,7 +539,7 @@ static int refusal(const struct file *listener) {
 }
 
 static void connect_fails(struct file *f, int error) {
-    k.connecting &= ~bit(index_of(f));
+    simulation.connecting &= ~bit(index_of(f));
     f->state = SOCKET_FAILED;
     f->error = error;
     f->shutdown = SHUT_BOTH;
@@ -673,15 +550,15 @@ static void connect_fails(struct file *f, int error) {
  * lets them wait, until it has taken too long. Where no listener ever was there is no way to get
  * to. */
 static void connects_complete(void) {
-    for (uint64_t left = k.connecting; left != 0; left &= left - 1) {
-        struct file *f = &k.file[lowest(left)];
+    for (uint64_t left = simulation.connecting; left != 0; left &= left - 1) {
+        struct file *f = &simulation.file[lowest(left)];
         struct file *listener = listener_named(f->name);
         int error = f->name == 0 ? EHOSTUNREACH : refusal(listener);
-        if (error == EAGAIN && f->timer.expiry > k.clock_ns)
+        if (error == EAGAIN && f->timer.expiry > simulation.clock_ns)
             continue;
         if (error == EAGAIN)
             error = ETIMEDOUT;
-        k.connecting &= ~bit(index_of(f));
+        simulation.connecting &= ~bit(index_of(f));
         if (error == 0)
             error = connect_to(f, listener);
         if (error != 0)
@@ -754,8 +631,8 @@ static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t le
     if (asynchronous) {
         f->state = SOCKET_CONNECTING;
         f->name = (uint32_t)name;
-        f->timer.expiry = virtual_later(k.clock_ns, KERNEL_CONNECT_US);
-        k.connecting |= bit(index_of(f));
+        f->timer.expiry = virtual_later(simulation.clock_ns, KERNEL_CONNECT_US);
+        simulation.connecting |= bit(index_of(f));
         return -failure;
     }
     struct file *listener = listener_named((uint32_t)name);
@@ -784,7 +661,7 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
         return -EINVAL;
     if (f->count == 0)
         return -EAGAIN;
-    struct file *server = &k.file[f->pending[0]];
+    struct file *server = &simulation.file[f->pending[0]];
     memmove(&f->pending[0], &f->pending[1], --f->count * sizeof f->pending[0]);
     if (address != NULL && length != NULL)
         address_copy(address, length, 0); /* the client has no name */
@@ -1016,7 +893,7 @@ static int64_t socket_shutdown(struct file *f, int how) {
         return -EINVAL;
     unsigned mode = (unsigned)how + 1;
     if (f->state == SOCKET_CONNECTING) { /* that ends the attempt */
-        k.connecting &= ~bit(index_of(f));
+        simulation.connecting &= ~bit(index_of(f));
         f->state = SOCKET_FRESH;
         f->error = ECONNRESET;
         wake(f, WAKE_ALL);
@@ -1070,8 +947,8 @@ static int64_t call_epoll_create1(int flags) {
         return -EINVAL;
     int64_t number = own_new(FILE_EPOLL);
     if (number >= 0) {
-        k.newest_epoll = (uint8_t)index_of(named((int)number));
-        k.epolls |= bit(k.newest_epoll);
+        simulation.newest_epoll = (uint8_t)index_of(named((int)number));
+        simulation.epolls |= bit(simulation.newest_epoll);
     }
     return number;
 }
@@ -1096,14 +973,14 @@ static int64_t given_new(void) {
     if (f == NULL)
         return -ENFILE;
     int64_t number = install(f);
-    k.handle[k.gives - 1] = (int8_t)number;
+    simulation.handle[simulation.gives - 1] = (int8_t)number;
     return number;
 }
 
 static int64_t call_eventfd(unsigned value, int flags) {
     if (flags & ~(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
         return -EINVAL;
-    int64_t number = k.gives != 0 ? given_new() : own_new(FILE_EVENTFD);
+    int64_t number = simulation.gives != 0 ? given_new() : own_new(FILE_EVENTFD);
     if (number >= 0)
         named((int)number)->counter = value;
     return number;
@@ -1112,9 +989,9 @@ static int64_t call_eventfd(unsigned value, int flags) {
 static struct watch *watch_of(unsigned epoll, int fd) {
     if (named(fd) == NULL)
         return NULL;
-    for (uint64_t left = k.watches_used; left != 0; left &= left - 1) {
-        struct watch *w = &k.watch[lowest(left)];
-        if (w->epoll == epoll && w->number == fd && w->file == k.number[fd].file)
+    for (uint64_t left = simulation.watches_used; left != 0; left &= left - 1) {
+        struct watch *w = &simulation.watch[lowest(left)];
+        if (w->epoll == epoll && w->number == fd && w->file == simulation.number[fd].file)
             return w;
     }
     return NULL;
@@ -1123,23 +1000,23 @@ static struct watch *watch_of(unsigned epoll, int fd) {
 static int64_t watch_set(struct watch *w, const struct epoll_event *event) {
     w->events = event->events;
     w->data = event->data;
-    if (readiness(&k.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP))
+    if (readiness(&simulation.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP))
         ready_put(w);
     return 0;
 }
 
 static int64_t watch_add(unsigned epoll, int fd, const struct epoll_event *event) {
-    if (k.watches_used == UINT64_MAX) {
+    if (simulation.watches_used == UINT64_MAX) {
         kernel_limit_met = true;
         return -ENOSPC;
     }
-    unsigned index = lowest(~k.watches_used);
-    k.watches_used |= bit(index);
-    k.watch[index] = (struct watch){.epoll = (uint8_t)epoll,
-                                    .number = (uint8_t)fd,
-                                    .file = k.number[fd].file,
-                                    .serial = k.watches++};
-    return watch_set(&k.watch[index], event);
+    unsigned index = lowest(~simulation.watches_used);
+    simulation.watches_used |= bit(index);
+    simulation.watch[index] = (struct watch){.epoll = (uint8_t)epoll,
+                                             .number = (uint8_t)fd,
+                                             .file = simulation.number[fd].file,
+                                             .serial = simulation.watches++};
+    return watch_set(&simulation.watch[index], event);
 }
 
 static int64_t control(int epfd, int op, int fd, const struct epoll_event *event) {
@@ -1167,7 +1044,7 @@ static int64_t control(int epfd, int op, int fd, const struct epoll_event *event
 
 static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event *event,
                               struct kernel_control *told) {
-    int failure = k.faulty & (1u << FAULTY_EPOLL_CTL) ? fault_slow(FAULTY_EPOLL_CTL) : 0;
+    int failure = simulation.faulty & (1u << FAULTY_EPOLL_CTL) ? fault_slow(FAULTY_EPOLL_CTL) : 0;
     int64_t result = failure != 0 ? -failure : control(epfd, op, fd, event);
     const struct file *epoll = named(epfd);
     const struct watch *w = epoll != NULL ? watch_of(index_of(epoll), fd) : NULL;
@@ -1188,8 +1065,8 @@ static int thread(void) {
 
 static struct file *next_timer(void) {
     struct file *next = NULL;
-    for (uint64_t left = k.timers; left != 0; left &= left - 1) {
-        struct file *f = &k.file[lowest(left)];
+    for (uint64_t left = simulation.timers; left != 0; left &= left - 1) {
+        struct file *f = &simulation.file[lowest(left)];
         if (next == NULL || f->timer.expiry < next->timer.expiry ||
             (f->timer.expiry == next->timer.expiry && f->timer.armed < next->timer.armed))
             next = f;
@@ -1200,23 +1077,23 @@ static struct file *next_timer(void) {
 static uint64_t next_expiry(void) {
     const struct file *f = next_timer();
     uint64_t next = f != NULL ? f->timer.expiry : VIRTUAL_NEVER;
-    for (uint64_t left = k.connecting; left != 0; left &= left - 1)
-        if (k.file[lowest(left)].timer.expiry < next)
-            next = k.file[lowest(left)].timer.expiry;
+    for (uint64_t left = simulation.connecting; left != 0; left &= left - 1)
+        if (simulation.file[lowest(left)].timer.expiry < next)
+            next = simulation.file[lowest(left)].timer.expiry;
     return next;
 }
 
 static void timers_expire(void) {
-    for (struct file *f; (f = next_timer()) != NULL && f->timer.expiry <= k.clock_ns;) {
+    for (struct file *f; (f = next_timer()) != NULL && f->timer.expiry <= simulation.clock_ns;) {
         f->timer.expired = true;
-        k.timers &= ~bit(index_of(f));
+        simulation.timers &= ~bit(index_of(f));
         wake(f, EPOLLIN);
     }
 }
 
 static void advance(uint64_t clock_ns) {
-    if (clock_ns > k.clock_ns)
-        k.clock_ns = clock_ns;
+    if (clock_ns > simulation.clock_ns)
+        simulation.clock_ns = clock_ns;
     timers_expire();
 }
 
@@ -1224,15 +1101,17 @@ static void advance(uint64_t clock_ns) {
  * report for them. */
 static void spurious_take(unsigned epoll, uint32_t extra[KERNEL_WATCHES], uint64_t *marked) {
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++) {
-        struct watch *w = k.spurious & (1u << d) ? watch_of(epoll, k.handle[d]) : NULL;
-        uint32_t events = w == NULL ? 0 : k.spurious_events[d] & (w->events | EPOLLERR | EPOLLHUP);
+        struct watch *w =
+            simulation.spurious & (1u << d) ? watch_of(epoll, simulation.handle[d]) : NULL;
+        uint32_t events =
+            w == NULL ? 0 : simulation.spurious_events[d] & (w->events | EPOLLERR | EPOLLHUP);
         if (events == 0)
             continue;
         ready_put(w);
-        extra[w - k.watch] = events;
-        *marked |= bit((unsigned)(w - k.watch));
+        extra[w - simulation.watch] = events;
+        *marked |= bit((unsigned)(w - simulation.watch));
     }
-    k.spurious = 0;
+    simulation.spurious = 0;
 }
 
 /* Collects up to max ready watches. As in Linux a reported watch goes to the end of the list, one
@@ -1242,12 +1121,12 @@ static unsigned ready_take(struct file *epoll, unsigned max, uint8_t *taken, uin
     uint32_t extra[KERNEL_WATCHES];
     uint64_t marked = 0;
     unsigned count = 0, seen = 0, kept = 0;
-    if (k.spurious != 0)
+    if (simulation.spurious != 0)
         spurious_take(index_of(epoll), extra, &marked);
     for (; seen < epoll->epoll.count && count < max; seen++) {
         uint8_t index = epoll->epoll.ready[seen];
-        struct watch *w = &k.watch[index];
-        uint32_t now = readiness(&k.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP);
+        struct watch *w = &simulation.watch[index];
+        uint32_t now = readiness(&simulation.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP);
         if (marked & bit(index))
             now |= extra[index];
         w->ready = now != 0;
@@ -1266,10 +1145,10 @@ static unsigned ready_take(struct file *epoll, unsigned max, uint8_t *taken, uin
 
 /* position[i]: which of the batch is delivered as the i-th. */
 static void permute(unsigned count, uint8_t *position) {
-    uint64_t seed = k.order;
+    uint64_t seed = simulation.order;
     for (unsigned i = 0; i < count; i++)
-        position[i] = (uint8_t)(k.order == 1 ? count - 1 - i : i);
-    for (unsigned i = count; k.order > 1 && i > 1; i--) {
+        position[i] = (uint8_t)(simulation.order == 1 ? count - 1 - i : i);
+    for (unsigned i = count; simulation.order > 1 && i > 1; i--) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         unsigned other = (unsigned)(seed >> 33) % i;
         uint8_t swapped = position[i - 1];
@@ -1286,22 +1165,22 @@ static int look(int epfd, struct epoll_event *events, int max, struct kernel_rep
         return -EBADF;
     if (epoll->kind != FILE_EPOLL)
         return -EINVAL;
-    if (k.connecting != 0)
+    if (simulation.connecting != 0)
         connects_complete();
     unsigned limit = (unsigned)max;
-    if (k.batch != 0 && k.batch < limit)
-        limit = (unsigned)k.batch;
+    if (simulation.batch != 0 && simulation.batch < limit)
+        limit = (unsigned)simulation.batch;
     unsigned count = ready_take(epoll, limit, taken, bits);
     permute(count, position);
     for (unsigned i = 0; i < count; i++) {
-        const struct watch *w = &k.watch[taken[position[i]]];
+        const struct watch *w = &simulation.watch[taken[position[i]]];
         events[i].events = bits[position[i]];
         events[i].data = w->data;
         const struct file *now = named(w->number);
         reports[i] = (struct kernel_report){.fd = w->number,
                                             .events = bits[position[i]],
-                                            .stale = now != &k.file[w->file],
-                                            .own = k.file[w->file].own};
+                                            .stale = now != &simulation.file[w->file],
+                                            .own = simulation.file[w->file].own};
     }
     return (int)count;
 }
@@ -1332,7 +1211,7 @@ static uint32_t interest(int epfd, int fd) {
 }
 
 static uint64_t clock_now(void) {
-    return k.clock_ns;
+    return simulation.clock_ns;
 }
 
 static const struct kernel simulated = {
@@ -1378,7 +1257,7 @@ static bool has_other_end(uint64_t world_kind) {
 }
 
 static void open_handle(unsigned d, uint64_t world_kind) {
-    if (k.handle[d] >= 0 || world_kind >= WORLD_KINDS || numbers_free() == 0)
+    if (simulation.handle[d] >= 0 || world_kind >= WORLD_KINDS || numbers_free() == 0)
         return;
     struct file *f = file_new(kind_of(world_kind));
     if (f == NULL)
@@ -1394,20 +1273,20 @@ static void open_handle(unsigned d, uint64_t world_kind) {
         f->state = other->state = SOCKET_CONNECTED;
     } else if (world_kind == WORLD_LISTENER) {
         f->state = SOCKET_LISTENING;
-        f->name = ++k.listeners;
+        f->name = ++simulation.listeners;
     } else if (world_kind == WORLD_FILE) {
         f->regular.size = KERNEL_FILE_SIZE;
     }
-    k.handle[d] = (int8_t)install(f);
+    simulation.handle[d] = (int8_t)install(f);
 }
 
 static void duplicate(unsigned d, unsigned copy) {
-    if (d == copy || copy >= PROGRAM_HANDLES || k.handle[d] < 0)
+    if (d == copy || copy >= PROGRAM_HANDLES || simulation.handle[d] < 0)
         return;
-    if (k.handle[copy] >= 0)
-        number_release(k.handle[copy]);
+    if (simulation.handle[copy] >= 0)
+        number_release(simulation.handle[copy]);
     if (numbers_free() != 0)
-        k.handle[copy] = (int8_t)install(named(k.handle[d]));
+        simulation.handle[copy] = (int8_t)install(named(simulation.handle[d]));
 }
 
 static void peer_write(struct file *f, uint64_t value) {
@@ -1416,10 +1295,10 @@ static void peer_write(struct file *f, uint64_t value) {
     if (f->kind == FILE_EVENTFD) {
         counter_write(f, value);
     } else if (f->kind == FILE_TIMERFD) {
-        f->timer.expiry = virtual_later(k.clock_ns, value);
-        f->timer.armed = ++k.armings;
+        f->timer.expiry = virtual_later(simulation.clock_ns, value);
+        f->timer.armed = ++simulation.armings;
         f->timer.expired = false; /* as timerfd_settime: what had expired is forgotten */
-        k.timers |= bit(index_of(f));
+        simulation.timers |= bit(index_of(f));
         timers_expire();
     } else if (peer == NULL || !peer->held) {
         return;
@@ -1471,23 +1350,26 @@ static void peer_connect(struct file *f) {
 }
 
 static void fail(const struct command *command) {
-    if (k.faults == KERNEL_FAULTS || command->call >= FAULTY_CALLS || command->error == 0)
+    if (simulation.faults == KERNEL_FAULTS || command->call >= FAULTY_CALLS || command->error == 0)
         return;
-    k.fault[k.faults++] = (struct fault){command->call, command->value, command->error};
-    k.faulty |= 1u << command->call;
+    simulation.fault[simulation.faults++] =
+        (struct fault){command->call, command->value, command->error};
+    simulation.faulty |= 1u << command->call;
 }
 
 static bool world_command(const struct command *command) {
     unsigned d = command->d;
-    struct file *f = d < PROGRAM_HANDLES && k.handle[d] >= 0 ? named(k.handle[d]) : NULL;
+    struct file *f =
+        d < PROGRAM_HANDLES && simulation.handle[d] >= 0 ? named(simulation.handle[d]) : NULL;
     switch (command->kind) {
-    case COMMAND_ADVANCE: advance(virtual_later(k.clock_ns, command->value)); return true;
+    case COMMAND_ADVANCE: advance(virtual_later(simulation.clock_ns, command->value)); return true;
     case COMMAND_FAIL: fail(command); return true;
-    case COMMAND_ORDER: k.order = command->value; return true;
-    case COMMAND_BATCH: k.batch = command->value; return true;
+    case COMMAND_ORDER: simulation.order = command->value; return true;
+    case COMMAND_BATCH: simulation.batch = command->value; return true;
     case COMMAND_LIMIT:
-        k.limit = command->value > 0 && command->value < KERNEL_OWN_FROM ? (unsigned)command->value
-                                                                         : KERNEL_OWN_FROM;
+        simulation.limit = command->value > 0 && command->value < KERNEL_OWN_FROM
+                               ? (unsigned)command->value
+                               : KERNEL_OWN_FROM;
         return true;
     case COMMAND_OPEN:
         if (d < PROGRAM_HANDLES)
@@ -1500,7 +1382,7 @@ static bool world_command(const struct command *command) {
     if (f == NULL)
         return true;
     switch (command->kind) {
-    case COMMAND_CLOSE: number_release(k.handle[d]); break;
+    case COMMAND_CLOSE: number_release(simulation.handle[d]); break;
     case COMMAND_DUP: duplicate(d, command->other); break;
     case COMMAND_PEER_WRITE: peer_write(f, command->value); break;
     case COMMAND_PEER_READ: peer_read(f, command->value); break;
@@ -1508,8 +1390,8 @@ static bool world_command(const struct command *command) {
     case COMMAND_PEER_SHUTDOWN: peer_shutdown(f); break;
     case COMMAND_PEER_CONNECT: peer_connect(f); break;
     case COMMAND_SPURIOUS:
-        k.spurious |= 1u << d;
-        k.spurious_events[d] = (uint32_t)command->value;
+        simulation.spurious |= 1u << d;
+        simulation.spurious_events[d] = (uint32_t)command->value;
         break;
     default: break;
     }
@@ -1520,44 +1402,46 @@ static bool world_command(const struct command *command) {
 
 static void world_begin(const struct world_observer *observer, void *self, uint64_t clock_ns) {
     /* the masks, which say what of the tables is in use */
-    memset(&k, 0, offsetof(__typeof__(k), handle));
-    memset(k.handle, -1, sizeof k.handle);
-    k.clock_ns = clock_ns;
-    k.numbers_used = NUMBERS_AT_ALL;
-    k.limit = KERNEL_OWN_FROM;
-    k.newest_epoll = NONE;
+    memset(&simulation, 0, offsetof(struct simulation, handle));
+    memset(simulation.handle, -1, sizeof simulation.handle);
+    simulation.clock_ns = clock_ns;
+    simulation.numbers_used = NUMBERS_AT_ALL;
+    simulation.limit = KERNEL_OWN_FROM;
+    simulation.newest_epoll = NONE;
     wrap_begin(&simulated, observer, self);
 }
 
 static int world_end(void) {
     int unreleased = 0;
-    for (uint64_t left = k.numbers_used & ~(uint64_t)NUMBERS_AT_ALL; left != 0; left &= left - 1)
-        unreleased += k.file[k.number[lowest(left)].file].own;
-    memset(k.handle, -1, sizeof k.handle); /* the rest is reset when the next world begins */
+    for (uint64_t left = simulation.numbers_used & ~(uint64_t)NUMBERS_AT_ALL; left != 0;
+         left &= left - 1)
+        unreleased += simulation.file[simulation.number[lowest(left)].file].own;
+    memset(simulation.handle, -1,
+           sizeof simulation.handle); /* the rest is reset when the next world begins */
     wrap_end();
     return unreleased;
 }
 
 static int world_descriptor(unsigned handle) {
-    return handle < PROGRAM_HANDLES ? k.handle[handle] : -1;
+    return handle < PROGRAM_HANDLES ? simulation.handle[handle] : -1;
 }
 
 static bool world_adopt(unsigned handle, int fd) {
     const struct file *f = named(fd);
     if (f == NULL || f->own || handle >= PROGRAM_HANDLES)
         return false;
-    if (k.handle[handle] >= 0) {
+    if (simulation.handle[handle] >= 0) {
         number_release(fd);
         return false;
     }
-    k.handle[handle] = (int8_t)fd;
+    simulation.handle[handle] = (int8_t)fd;
     return true;
 }
 
 static const void *world_address(unsigned listener, unsigned *length) {
     static struct sockaddr_un address[PROGRAM_HANDLES + 1];
     unsigned d = listener < PROGRAM_HANDLES ? listener : PROGRAM_HANDLES;
-    const struct file *f = d < PROGRAM_HANDLES ? named(k.handle[d]) : NULL;
+    const struct file *f = d < PROGRAM_HANDLES ? named(simulation.handle[d]) : NULL;
     bool listens = f != NULL && f->kind == FILE_STREAM && f->state == SOCKET_LISTENING;
     return address_write(&address[d], listens ? f->name : 0, length);
 }
@@ -1565,20 +1449,22 @@ static const void *world_address(unsigned listener, unsigned *length) {
 /* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
 static uint32_t world_registered(int fd, bool *any) {
     const struct watch *w = NULL;
-    if (k.epolls != 0)
-        w = watch_of(k.newest_epoll != NONE && (k.epolls & bit(k.newest_epoll)) ? k.newest_epoll
-                                                                                : lowest(k.epolls),
+    if (simulation.epolls != 0)
+        w = watch_of(simulation.newest_epoll != NONE &&
+                             (simulation.epolls & bit(simulation.newest_epoll))
+                         ? simulation.newest_epoll
+                         : lowest(simulation.epolls),
                      fd);
     *any = w != NULL;
     return w != NULL ? w->events : 0;
 }
 
 static uint64_t world_installed(int fd) {
-    return named(fd) != NULL ? k.number[fd].installed : 0;
+    return named(fd) != NULL ? simulation.number[fd].installed : 0;
 }
 
 static void world_gives(int handle) {
-    k.gives = (int8_t)(handle + 1);
+    simulation.gives = (int8_t)(handle + 1);
 }
 
 const struct world_kind_functions world_simulated = {

@@ -71,8 +71,8 @@ build() {
     local name=$1 parts
     shift
     parts=$(printf "$objects/%s.o " model/model model/program model/trace model/words \
-        fuzz/world/wrap fuzz/world/virtual_time fuzz/driver/lockstep fuzz/driver/inspect \
-        fuzz/driver/etalon_loop fuzz/driver/torture &&
+        fuzz/world/wrap fuzz/world/kernel fuzz/world/virtual_time fuzz/driver/lockstep \
+        fuzz/driver/inspect fuzz/driver/etalon_loop fuzz/driver/torture &&
         printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
     (
         cd "$work" || exit 1
