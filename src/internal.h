@@ -51,9 +51,9 @@ struct waiters {
  * - of this generation, and awaited by nobody: it would come at once and for ever. The registration
  *   is_useless, to be removed or narrowed before the kernel is asked again (ET-REGISTER-5);
  * - of a former generation. It is the last one if accept has returned the number since the kernel
- *   was asked, and the generation was the present one until then (opened_round: the file was closed,
- *   and its registration with it), or if it can be removed now. Otherwise no number names it, and
- *   only a new epoll instance, in which all waiters are registered anew, ends the reports
+ *   was asked, and the generation was the present one until then (opened_round: the file was
+ *   closed, and its registration with it), or if it can be removed now. Otherwise no number names
+ *   it, and only a new epoll instance, in which all waiters are registered anew, ends the reports
  *   (epoll_stale, ET-REGISTER-7). */
 struct et_descriptor {
     struct waiters in, out, polls; /* active completions, in the order of starting */
