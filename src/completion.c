@@ -72,8 +72,8 @@ uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms) {
 
 /* ---- transitions ----------------------------------------------------------------------------- */
 
-/* The one place where a state changes, and `trusted` with it: that the registration by which c was
- * served holds for its descriptor still, and need not be looked at (ET-REGISTER-6). A report makes
+/* The one place where a state changes, and `trusted` with it: the registration by which c was
+ * served still holds for its descriptor, and need not be looked at (ET-REGISTER-6). A report makes
  * it so for the callback that it leads to; when this returns ET_REARM it remains so until c is
  * started, if c then names the same number. Every other transition ends it. */
 static void change_state(struct et_completion *c, enum et_state from, enum et_state to,
@@ -87,7 +87,7 @@ static void change_state(struct et_completion *c, enum et_state from, enum et_st
 static void submit(struct et_loop *loop, struct et_completion *c, bool trusted) {
     change_state(c, ET_DEAD, ET_ADDING, trusted);
     c->internal.loop = loop;
-    c->internal.place = PLACE_NOWHERE; /* where deinit found it, otherwise */
+    c->internal.place = PLACE_NOWHERE; /* it may be stale after a deinit */
     c->internal.round = loop->round;
     eti_append(&loop->submissions_head, &loop->submissions_tail, c);
 }
@@ -127,7 +127,7 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
         break;
     case PLACE_HEAP: eti_heap_remove(&loop->timers, c); break;
     case PLACE_EXPIRED: leave_expired(loop, c); break;
-    case PLACE_HELD: /* ET-RESET-10: the carrier ends without a timer to key */
+    case PLACE_HELD: /* ET-RESET-10: the carrier ends without a timer to put back */
         assert(c->internal.partner->internal.partner == c);
         c->internal.partner->internal.partner = NULL;
         c->internal.partner = NULL;

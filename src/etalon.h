@@ -47,7 +47,8 @@ struct et_completion;
  * free it, describe it anew, add it again. result: >= 0 the operation's value (bytes, an accepted
  * descriptor, the poll events; 0 is the end of a stream for reads, and success for the others), < 0
  * the negated errno (-ECANCELED: cancelled). Returns ET_DISARM, or ET_REARM to have it added again
- * (ET-CALL-3; after closing its descriptor, by et_loop_add instead, ET-REGISTER-6). */
+ * (ET-CALL-3). A callback that has closed its descriptor must call et_loop_add instead of returning
+ * ET_REARM (ET-REGISTER-6). */
 typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion *completion,
                                       int64_t result, void *userdata);
 
@@ -118,7 +119,7 @@ struct et_options {
     /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5); each takes 64 bytes
      * of a table. At most 1,048,576; 0: the soft RLIMIT_NOFILE at the time of the call, or that. */
     unsigned descriptors_max;
-    struct et_pool *pool; /* executes what is marked on_pool; may be null; outlives the loop */
+    struct et_pool *pool; /* executes what is marked on_pool; may be null; must outlive the loop */
 };
 
 /* Its fields are private. It must not move in memory while it is in use. */
@@ -194,7 +195,7 @@ void et_loop_wakeup(struct et_loop *loop);
 int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 
 /* Ends a completion silently: its callback is not called after this has returned. The memory is the
- * caller's when it is dead: after the next round's second phase, or et_loop_deinit; where a pool
+ * caller's when it is dead: after the second phase of a round, or et_loop_deinit; where a pool
  * thread is at work on it, in the round after that has ended. (ET-DELETE-1 … 4, ET-POOL-7, -8) */
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 
@@ -267,7 +268,7 @@ int et_async_init(struct et_async *async);
 
 /* Releases it, after waiting for notifications that other threads are writing; later ones are
  * refused, as long as the memory of *async lives on until they have returned. No completion may
- * wait on it; a callback of its own wait that deinitialises it does not return ET_REARM. Not in a
+ * wait on it; a callback of its own wait that deinitialises it must not return ET_REARM. Not in a
  * signal handler. Errors: -EINVAL (null, or not initialised). (ET-ASYNC-5) */
 int et_async_deinit(struct et_async *async);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The timer queue: an intrusive pairing heap, ordered by deadline, and by the order of starting
- * where deadlines are equal. Any element can be removed. For the files of src/ only. */
+/* The timer queue: an intrusive pairing heap, ordered by deadline and then by the order of starting
+ * or being reset. Any element can be removed. For the files of src/ only. */
 #include "internal.h"
 
 static bool earlier(const struct et_completion *a, const struct et_completion *b) {

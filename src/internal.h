@@ -28,7 +28,7 @@
 
 /* Where an active completion is linked. */
 enum place {
-    PLACE_NOWHERE, /* a cancel or close that is being carried out */
+    PLACE_NOWHERE, /* adding, or being carried out (a cancel, a close, what goes to the pool) */
     PLACE_HEAP,
     PLACE_EXPIRED, /* a timer about to fire in this timer phase */
     PLACE_HELD,    /* a timer that must not fire before its carrier is processed (ET-RESET-4) */
@@ -50,11 +50,13 @@ struct waiters {
  * - of this generation, and awaited: the waiters are served;
  * - of this generation, and awaited by nobody: it would come at once and for ever. The registration
  *   is_useless, to be removed or narrowed before the kernel is asked again (ET-REGISTER-5);
- * - of a former generation. It is the last one if accept has returned the number since the kernel
- *   was asked, and the generation was the present one until then (opened_round: the file was
- *   closed, and its registration with it), or if it can be removed now. Otherwise no number names
- *   it, and only a new epoll instance, in which all waiters are registered anew, ends the reports
- *   (epoll_stale, ET-REGISTER-7). */
+ * - of a former generation. It is taken for the last one if accept has returned the number since
+ *   the kernel was asked, and the generation was the present one until then (opened_round: the file
+ *   was closed, and mostly its registration with it; if not, it is reported again). It is the last
+ *   one if the registration can be removed now. Otherwise that registration cannot be reached, and
+ *   only a new epoll instance, in which all waiters are registered anew, ends its reports
+ *   (epoll_stale, ET-REGISTER-7).
+ * They are level-triggered. While reports are delivered, only accept raises a generation. */
 struct et_descriptor {
     struct waiters in, out, polls; /* active completions, in the order of starting */
     uint32_t generation;
@@ -92,7 +94,8 @@ struct eti_worker {
 int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks);
 /* ---- operations.c ---------------------------------------------------------------------------- */
 void eti_start(struct et_loop *loop, struct et_completion *c);
-/* Whether the kernel answers. hung_up: the descriptor was reported with EPOLLHUP or EPOLLERR. */
+/* Makes the system call; false: it says EAGAIN or EINTR, c keeps waiting. hung_up: the descriptor
+ * was reported with EPOLLHUP or EPOLLERR. */
 bool eti_try_operation(struct et_loop *loop, const struct et_completion *c, bool hung_up,
                        int64_t *result);
 /* ---- pool.c ---------------------------------------------------------------------------------- */
@@ -109,7 +112,7 @@ bool eti_pool_recall(struct et_loop *loop, struct et_completion *c);
 /* Phase 4. */
 void eti_deliver_handed_over(struct et_loop *loop);
 /* ---- async.c: a descriptor that any thread may write to, and its owner may close meanwhile --- */
-/* Lets eti_raise reach fd, from now until eti_raise_ends has returned. users: 0 before. */
+/* Lets eti_raise reach its descriptor until eti_raise_ends has returned. users: 0 before. */
 void eti_raise_begins(ET_ATOMIC(uint32_t) * users);
 /* Adds 1 to the eventfd *fd if it may be used, or returns false. Async-signal-safe, keeps errno. */
 bool eti_raise(ET_ATOMIC(uint32_t) * users, const int *fd);
@@ -147,10 +150,11 @@ void eti_retire(struct et_loop *loop, struct et_completion *c);
 void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_completion *carrier);
 /* A carrier that is started or cancelled, adding to dead, without a callback. */
 void eti_end_carrier(struct et_loop *loop, struct et_completion *carrier);
-/* Any state to dead, silently, where it is linked: the loop ends. */
+/* Any state to dead, silently, without unlinking it: the loop ends. */
 void eti_abandon(struct et_loop *loop, struct et_completion *c);
 /* ---- registrations.c ------------------------------------------------------------------------- */
-/* c is active at a place of its descriptor. trusted: a registration that covers c needs no look. */
+/* Links c with the waiters of its descriptor, and has the registration looked at, unless it covers
+ * c and is trusted. */
 void eti_wait_on(struct et_loop *loop, struct et_completion *c, bool trusted);
 void eti_stop_waiting(struct et_loop *loop, struct et_completion *c);
 struct et_completion *eti_first_waiter(const struct et_descriptor *d);

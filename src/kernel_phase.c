@@ -69,7 +69,7 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
         poll = (event->events & (c->internal.events | EPOLLERR | EPOLLHUP)) != 0;
     if (!in && !out && !poll)
         eti_report_was_useless(loop, fd);
-    /* First, so that a failed connect gets the error, and not a receive that waits beside it. */
+    /* Out first: a failed connect gets the error, and not a receive that waits beside it. */
     if (out)
         serve(loop, d->out.head, event->events);
     if (in && d->in.head != NULL)

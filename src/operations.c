@@ -124,7 +124,7 @@ static void start_pooled(struct et_loop *loop, struct et_completion *c) {
     give_to_pool(loop, c);
 }
 
-/* ET-CLOSE-1 … 3. */
+/* ET-CLOSE-1 … 3. Ends those that wait for a report, not the adding or pooled ones. */
 static void start_close(struct et_loop *loop, struct et_completion *c) {
     const int fd = c->internal.fd = c->fd;
     eti_become_active(loop, c, PLACE_NOWHERE);

@@ -34,7 +34,7 @@ static void leave_queue(struct et_pool *pool, struct et_completion *c) {
 
 /* ---- a thread, step by step ------------------------------------------------------------------ */
 
-/* Waits at most once: whoever plays the threads must be able to come back. */
+/* Waits at most once: a test that calls eti_pool_step must be able to come back. */
 static bool take(struct et_pool *pool, struct eti_worker *worker) {
     pthread_mutex_lock(&pool->mutex);
     if (pool->head == NULL && !pool->ending)
@@ -125,7 +125,8 @@ static void *run(void *argument) {
     return NULL;
 }
 
-/* Under the mutex. Signals go to the program's own threads, also a SIGPIPE (ET-OP-5). */
+/* Under the mutex. All signals are blocked: they go to the program's own threads, and a SIGPIPE
+ * that a write raises here is never delivered (ET-OP-5). */
 static int create_thread(struct et_pool *pool) {
     struct eti_worker *worker = &pool->workers[pool->threads];
     sigset_t all, before;

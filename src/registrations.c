@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Who waits for what, and what the kernel has been told of it. For the files of src/ only.
  *
- * A registration is looked at just before the kernel is asked, once, when something began to wait:
- * it is then made to fit, and made anew if the number was closed and reopened behind our back
- * (ET-REGISTER-4). Nothing is done when the last waiter leaves: another may soon come. */
+ * A registration is looked at just before the kernel is asked, once, when something began to wait,
+ * was not answered, or was reported in vain: the kernel is told again even if nothing differs, as
+ * only its answer shows whether the number still names the file (ET-REGISTER-4). Nothing is done
+ * when the last waiter leaves: another may soon come. */
 #include "internal.h"
 
 #include <errno.h>
@@ -136,7 +137,7 @@ static uint32_t wanted(const struct et_descriptor *d) {
 
 /* ---- what the kernel has been told ----------------------------------------------------------- */
 
-/* Whatever the kernel still reports under the present generation is not about the present file. */
+/* What the kernel still reports by the registration so far becomes a former report. */
 static void forget_registration(struct et_descriptor *d) {
     d->is_registered = d->is_no_socket = false;
     d->registered = 0;
@@ -145,8 +146,8 @@ static void forget_registration(struct et_descriptor *d) {
 
 static int control(struct et_loop *loop, int operation, int fd, uint32_t events) {
     struct et_descriptor *d = descriptor(loop, fd);
-    /* A modification too may have reached the registration of an earlier file that has come back to
-     * its number: what the file in between still reports must be told from that (ET-REGISTER-8). */
+    /* A modification, too: the number may have gone from one file to another and back, and what the
+     * file in between still reports must not pass for the first one's (ET-REGISTER-8). */
     const uint32_t generation = d->generation + 1;
     struct epoll_event event = {.events = events,
                                 .data.u64 = (uint64_t)generation << 32 | (uint32_t)fd};
@@ -165,7 +166,7 @@ static int control(struct et_loop *loop, int operation, int fd, uint32_t events)
 static int register_descriptor(struct et_loop *loop, int fd, uint32_t events) {
     struct et_descriptor *d = descriptor(loop, fd);
     struct et_descriptor before = *d;
-    bool stays = false; /* what the kernel denies does not, or its waiters would wait for ever */
+    bool stays = false; /* what the kernel denies does not stay, or it is waited for for ever */
     int error;
     if (d->is_registered) {
         error = control(loop, EPOLL_CTL_MOD, fd, events);
@@ -216,7 +217,7 @@ void eti_descriptor_opened(struct et_loop *loop, int fd) {
     assert(fd >= 0);
     if (fd >= loop->descriptors_used)
         return;
-    /* Not left to the next refusal: a report of this wait, of the file before, could end a poll. */
+    /* Now, not at the next refusal: a report in this batch, of the old file, could end a poll. */
     forget_registration(&loop->descriptors[fd]);
     loop->descriptors[fd].opened_round = loop->round;
     if (eti_first_waiter(&loop->descriptors[fd]) != NULL)
@@ -234,12 +235,13 @@ void eti_report_was_former(struct et_loop *loop, int fd, uint32_t generation) {
     assert(generation != d->generation);
     if (d->opened_round == loop->round && generation + 1 == d->generation)
         return;
+    /* EPOLL_CTL_DEL would reach the present registration, if there is one. */
     if (d->is_registered || epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL) != 0)
         loop->epoll_stale = true;
 }
 
 /* The new instance takes the old one's number: one that the program has closed, and still uses by
- * mistake, must never come to mean one of ours. When this fails, the next report tries again. */
+ * mistake, could otherwise come to mean our epoll. If this fails, the next report tries again. */
 void eti_renew_epoll(struct et_loop *loop) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
     assert(loop->epoll_stale);
