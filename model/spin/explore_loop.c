@@ -606,7 +606,8 @@ static void own_state(unsigned i, unsigned char *to) {
         to[5] = runs ? after_now(m->deadline_ms) : 0;
     } else if (c->operation != ET_CANCEL && c->operation != ET_NOOP) {
         to[3] = name(m->description.fd);
-        to[4] = (unsigned char)((driver.model.orphaned >> i & 1) | (m->vouches >= 0 ? 2u : 0u));
+        to[4] = (unsigned char)((driver.model.orphaned >> i & 1) | (m->vouches >= 0 ? 2u : 0u) |
+                                (driver.model.doubtful >> i & 1) << 2);
         to[5] = name(c->fd);
     }
     to[6] = active ? rank(i) : 0;
