@@ -247,6 +247,7 @@ static void see_files(void) {
             continue;
         driver.named[fd] = names;
         driver.claimed &= ~mask_of(fd);
+        driver.told[fd] = 0;
         model_moved(&driver.model, fd);
     }
 }
@@ -453,8 +454,10 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     finish_wait();
     settle_refusal();
     /* Linux itself reports some sockets for ever that it then does not let us read (shut down for
-     * reading) */
-    driver.idle_waits = 0;
+     * reading). A file that has left its number is no such excuse: ET-REGISTER-7. */
+    bool unanswered = result == -EAGAIN || result == -EINTR || result == -EINPROGRESS;
+    if (!unanswered || (driver.reported & mask_of(fd)) != 0)
+        driver.idle_waits = 0;
     unsigned i = whose(identity);
     if (i == MODEL_NONE) {
         i = whose_wait(identity, fd);
@@ -506,7 +509,7 @@ static void refuse(int operation, int fd, int error, uint32_t kept) {
     driver.refused.both_ways = exists || denied;
     driver.refused.kept = driver.refused.claimed = 0;
     if (exists)
-        driver.refused.claimed = UINT32_MAX;
+        driver.refused.claimed = mask_of(fd) != 0 ? driver.told[fd] : 0;
     else if (error == EBADF)
         return;
     else if (operation == EPOLL_CTL_ADD) /* it would be something new, were nothing registered */
@@ -535,6 +538,9 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
         driver.claimed |= mask_of(fd);
     else if (error == 0 || error == ENOENT)
         driver.claimed &= ~mask_of(fd);
+    if (mask_of(fd) != 0 && (error == 0 || error == ENOENT))
+        driver.told[fd] =
+            error == 0 && operation != EPOLL_CTL_DEL ? events | EPOLLERR | EPOLLHUP : 0;
     /* another registration, which the next files may leave behind */
     if (error == 0 && fd >= 0 && fd < DESCRIPTORS_MAX)
         driver.stale_reports[fd] = 0;
@@ -819,6 +825,7 @@ static void on_woken(void *self, int error) {
     judge(model_woken(&driver.model, error));
     driver.wait.open = error == 0;
     driver.wait.reports = 0;
+    driver.reported = 0;
     if (error == 0)
         driver.wake_pending = false;
 }
@@ -836,6 +843,8 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
         awaited = awaited || (waits_on_descriptor(&driver.model.completion[i]) &&
                               driver.model.completion[i].description.fd == fd);
     bool known = fd >= 0 && fd < DESCRIPTORS_MAX;
+    if (!stale)
+        driver.reported |= mask_of(fd);
     if (known &&
         /* a report that something waited for was no vain one: what follows is counted anew */
         (!stale || awaited))
@@ -1130,7 +1139,8 @@ void lockstep_init(void) {
     driver.model.pool_threads_max = driver.pool_threads_max;
     driver.model.pool_threads = driver.threads;
     driver.wake_pending = driver.wake_credit = driver.wait.open = false;
-    driver.claimed = 0;
+    driver.claimed = driver.reported = 0;
+    memset(driver.told, 0, sizeof driver.told);
     memset(driver.stale_reports, 0, sizeof driver.stale_reports);
     driver.refused.fd = -1;
     see_files();

@@ -42,6 +42,7 @@ struct lockstep {
     char buffer[COUNT][BUFFER];
     struct model model;
     uint64_t named[DESCRIPTORS_MAX]; /* the file that the number names, by world.installed */
+    uint32_t told[DESCRIPTORS_MAX]; /* what the kernel took last for it, and has not denied since */
     const struct lockstep_subject *subject;
     const struct program *program;
     lockstep_chooser choose; /* asked in the place of the program's bodies, unless null */
@@ -67,6 +68,7 @@ struct lockstep {
     /* mask of numbers: an addition was refused with EEXIST, so that there is a registration, and
      * nothing was said since: what it is for, nobody but the kernel knows */
     uint64_t claimed;
+    uint64_t reported; /* mask of numbers: by the last wait, for the file that they name */
     struct {
         int fd, operation, error;
         uint32_t kept, claimed; /* as model_refused has them */

@@ -102,6 +102,7 @@ static void set_ranges(void) {
                   offsetof(struct model, report) - offsetof(struct model, useless_count));
         add_range(&driver.model.tick, sizeof driver.model.tick);
         add_range(&driver.named[FIRST_NUMBER], DESCRIPTORS * sizeof driver.named[0]);
+        add_range(&driver.told[FIRST_NUMBER], DESCRIPTORS * sizeof driver.told[0]);
         add_range(&driver.serial, sizeof driver - offsetof(struct lockstep, serial));
         add_range(&loop->descriptors[FIRST_NUMBER], DESCRIPTORS * sizeof *loop->descriptors);
     }
