@@ -67,6 +67,8 @@ done <coverage/exclusions.txt
 
 lines=$(exclusion line)
 branches=$(exclusion branch)
+# The model's second object is the judge's large table, from the same text: it is not counted again.
+rm -f "$build"/model/wide.gcda "$build"/model/wide.gcno
 if ! lcov -q --capture --directory "$build/src" --directory "$build/model" \
     --directory "$build/fuzz/driver" \
     --base-directory . --no-external \
