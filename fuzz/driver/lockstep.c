@@ -247,7 +247,6 @@ static void see_files(void) {
             continue;
         driver.named[fd] = names;
         driver.claimed &= ~mask_of(fd);
-        driver.told[fd] = 0;
         model_moved(&driver.model, fd);
     }
 }

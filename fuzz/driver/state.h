@@ -42,7 +42,7 @@ struct lockstep {
     char buffer[COUNT][BUFFER];
     struct model model;
     uint64_t named[DESCRIPTORS_MAX]; /* the file that the number names, by world.installed */
-    uint32_t told[DESCRIPTORS_MAX]; /* what the kernel took last for it, and has not denied since */
+    uint32_t told[DESCRIPTORS_MAX];  /* what the kernel took last, and has not denied since */
     const struct lockstep_subject *subject;
     const struct program *program;
     lockstep_chooser choose; /* asked in the place of the program's bodies, unless null */
