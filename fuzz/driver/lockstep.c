@@ -1400,10 +1400,11 @@ static void run_world(const struct command *command) {
             driver.report->not_possible = true;
         else if (number != 0)
             names_counter(command->other, number);
-        see_files();
-    } else {
-        see_files();
     }
+    /* no other command gives a number to a file, or takes it away */
+    if (command->kind == COMMAND_OPEN || command->kind == COMMAND_CLOSE ||
+        command->kind == COMMAND_DUP)
+        see_files();
     model_clock(&driver.model, driver.world->clock());
 }
 
