@@ -428,7 +428,7 @@ conform: $B/etalon subjects
 		build/subjects/*.so $(SUBJECTS); status=$$?; \
 	test $$status = 2 || echo '# every cell with its case: build/report/conform.html'; exit $$status
 
-## conform-publish: publish what make conform has found: spec/results.json, spec/errata.md
+## conform-publish: publish what make conform has found: spec/results.json, spec/findings.md
 conform-publish:
 	@tests/kit/publish.py
 

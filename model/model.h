@@ -126,7 +126,7 @@ struct model {
      * accordingly (in active, in lingering). While it is not 0, say EVENT_DEAD before every
      * observation by the loop. */
     model_set maybe_dead;
-    /* The orphaned (section 1 of the law): whose number has come to name another file, or none,
+    /* The orphaned (section 2 of the law): whose number has come to name another file, or none,
      * since they were started. Nothing is owed to them by a report or a refusal, and much is
      * allowed. */
     model_set orphaned;

@@ -97,7 +97,7 @@ extern "C" {
 #define ETALON_OFFERS_NOW (UINT64_C(1) << 13)
 /* update_now: reads the clock */
 #define ETALON_OFFERS_UPDATE_NOW (UINT64_C(1) << 14)
-/* state: dead, adding, active or deleting, as section 2 of the law has them */
+/* state: dead, adding, active or deleting, as section 9 of the law has them */
 #define ETALON_OFFERS_STATE (UINT64_C(1) << 15)
 /* state: but only in use (ACTIVE) or not (DEAD); of no meaning beside STATE */
 #define ETALON_OFFERS_IN_USE (UINT64_C(1) << 16)
@@ -148,7 +148,7 @@ extern "C" {
 
 /* How strictly the order of events is checked against the law. */
 
-/* A run is made of rounds with the phases of section 7, and there are adding and deleting
+/* A run is made of rounds with the phases of section 13, and there are adding and deleting
  * completions: every system call and every callback is then checked against the model. Without this
  * bit only what a caller can see is judged: which callbacks come, with which results, when, and in
  * which order where the law says so by itself. */

@@ -291,6 +291,8 @@ EXPORT int clock_gettime(clockid_t clock, struct timespec *now) {
     IN_WORLD(int, __wrap_clock_gettime(clock, now))
     if (!virtual_time() || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
         return (int)syscall(SYS_clock_gettime, clock, now);
+    if (first_thread && hooks.clock_is_read != NULL)
+        hooks.clock_is_read();
     uint64_t ns = hooks.clock();
     if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI)
         ns += EPOCH_NS;

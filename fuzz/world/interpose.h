@@ -20,6 +20,7 @@ enum interpose_mode {
 
 struct interpose_hooks {
     uint64_t (*clock)(void);
+    void (*clock_is_read)(void);        /* by the subject, on the first thread; may be null */
     void (*advance)(uint64_t clock_ns); /* nothing can happen before: time moves on */
     int (*wait_begins)(
         /* < 0: without limit. Returns an errno by which the wait is to fail, or 0 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The dispatch of an epoll loop: what happens between epoll_wait and the callback. One model, four
- * variants; spec/errata.md explains it, run.sh judges it (`make dispatch`).
+ * variants; spec/findings.md explains it, run.sh judges it (`make dispatch`).
  *
  *   -DPUBLISHED            libxev, src/backend/epoll.zig at commit a82a04e
  *   -DGUARD                the same with the guard that its pull request #239 proposes
@@ -23,7 +23,7 @@
  *   1 no generation check   2 a useless registration is not removed   3 the epoll instance is not created anew
  *   4 the new instance does not learn what waits   5 a report is delivered to a completion that is being deleted
  *
- * What the model leaves out is listed in spec/errata.md. */
+ * What the model leaves out is listed in spec/findings.md. */
 
 #ifndef COMMANDS
 #define COMMANDS 2 /* at most so many calls in one callback */

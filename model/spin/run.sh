@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Asks Spin what dispatch.pml holds: a crash, a livelock, or neither, for each variant of the
-# dispatch (spec/errata.md). Called by `make dispatch`.
+# dispatch (spec/findings.md). Called by `make dispatch`.
 #
 # The searches are exhaustive. pan's exit status says nothing (it is 0 with errors and with a
 # truncated search), so its words are judged: a property holds only when the whole state space was

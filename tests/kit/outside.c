@@ -33,7 +33,11 @@
 #define BUFFER 4096
 #define MS_NS  UINT64_C(1000000)
 /* a kernel that takes whole milliseconds, and a loop that rounds up before that */
-#define SLACK_NS     (2 * MS_NS)
+#define SLACK_NS (2 * MS_NS)
+/* A clock that stands still while it is read again and again would give timers one deadline that no
+ * real clock gives one. A call of the subject may read it so often before it takes the time. */
+#define READING_NS   1000
+#define READINGS_MAX 64
 #define COMMANDS_MAX 4000
 #define IDLE_MAX     64 /* waits in a row that led to nothing */
 #define TURNS_MAX    1000
@@ -585,6 +589,11 @@ static uint64_t clock_now(void) {
     return world_real.clock();
 }
 
+static void clock_is_read(void) {
+    struct command moment = {.kind = COMMAND_ADVANCE, .value = READING_NS / 1000};
+    world_real.command(&moment);
+}
+
 static void wait_must_be_lawful(bool sleeps) {
     uint64_t clock = world_real.clock();
     settle_unseen();
@@ -793,8 +802,9 @@ static void forever(void) {
     end_run();
 }
 
-static const struct interpose_hooks hooks = {clock_now, advance,   wait_begins, looks_unlawful,
-                                             blocked,   wait_ends, forever,     of_program};
+static const struct interpose_hooks hooks = {clock_now,   clock_is_read,  advance,
+                                             wait_begins, looks_unlawful, blocked,
+                                             wait_ends,   forever,        of_program};
 
 /* ---- callbacks ------------------------------------------------------------------------------- */
 
@@ -827,9 +837,9 @@ static void check_timer(unsigned c) {
                 "c%u fires before c%u, which has an earlier deadline", c, k);
         bool tie = !i->either_place && !other->either_place && other->began == i->began &&
                    other->earliest == i->earliest && other->latest == i->latest;
-        FAIL_IF(tie && other->serial < i->serial, "ET-EXPIRE-3",
-                "c%u fires before c%u, which has the same deadline and was started before it", c,
-                k);
+        if (tie && other->serial < i->serial)
+            not_strict("ET-EXPIRE-3", "a timer fires before another one with the same deadline, "
+                                      "which was started before it");
     }
     bool alone = true;
     for (unsigned k = 0; k < COUNT; k++)
@@ -1161,7 +1171,7 @@ static uint64_t later(uint64_t ns, uint64_t delay_ms) {
 static void deadline(struct item *i) {
     i->began = world_real.clock();
     i->earliest = later(o.time_min_ns / MS_NS * MS_NS, i->d.delay_ms);
-    i->latest = later(world_real.clock() + MS_NS - 1, i->d.delay_ms);
+    i->latest = later(world_real.clock() + READINGS_MAX * READING_NS + MS_NS - 1, i->d.delay_ms);
 }
 
 /* What is submitted in a run may have missed the submissions of this round; its wait is then one

@@ -4,7 +4,7 @@
 
 Reads build/report/conform.full.json, writes spec/results.json (each subject's verdict of each case,
 the clause and a sentence for each that is no pass) and, between its markers, the matrix in
-spec/errata.md. With --check, changes nothing and fails unless the two files agree and errata.md
+spec/findings.md. With --check, changes nothing and fails unless the two files agree and findings.md
 has, in the subject's section, a row for every clause that the subject fails, and no row for any
 other, but for those that its adapter documents: random programs that they excuse are counted, not
 told. With --compare [FILE], fails when FILE (by default build/report/conform.full.json) says
@@ -18,7 +18,7 @@ import sys
 
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
-FULL, RESULTS, ERRATA = "build/report/conform.full.json", "spec/results.json", "spec/errata.md"
+FULL, RESULTS, FINDINGS = "build/report/conform.full.json", "spec/results.json", "spec/findings.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
 MARKS = {
@@ -93,26 +93,41 @@ def with_matrix(text, results):
     return before + BEGIN + "\n" + matrix(results) + END + rest.split(END, 1)[1]
 
 
+def failures_said(section):
+    """{(failure, verdict)} of a section's rows: "| ET-RUN-2/woken, /early, not strict | …"."""
+    said = set()
+    for row in re.findall(r"^\| (ET-[^|]*) \|", section, re.M):
+        *failures, verdict = row.split(", ")
+        for failure in failures:
+            clause = failure.split("/")[0] or clause
+            said.add((clause + failure[failure.find("/"):] if "/" in failure else clause,
+                      verdict.replace(" ", "_")))
+    return said
+
+
+def failure_of(entry):
+    return (entry["clause"] or entry["verdict"]) + ("/" + entry["kind"] if entry["kind"] else "")
+
+
 def unexplained(text, results):
-    """What errata.md owes, or says of nothing."""
+    """What findings.md owes, or says of nothing: by clause, kind and verdict."""
     said = {}
     for section in re.split(r"^### ", text, flags=re.M)[1:]:
         name = section.split("\n", 1)[0].split(",")[0].split(" ")[0]
-        said[name] = set(re.findall(r"^\| (ET-[A-Z0-9-]+)", section.split("\n## ")[0], re.M))
+        said[name] = failures_said(section.split("\n## ")[0])
     documented = {
-        subject["name"]: {difference["clause"] for difference in subject["differences"]
+        subject["name"]: {(failure_of({**difference, "verdict": ""}), "not_strict")
+                          for difference in subject["differences"]
                           } for subject in results["subjects"]
     }
     for name, cases in results["results"].items():
-        owed = {
-            entry["clause"] or case
-            for case, entry in cases.items()
-            if entry["verdict"] not in ("pass", "not_offered")
-        }
-        for clause in sorted(owed - said.get(name, set())):
-            yield f"{ERRATA}: nothing is said of {name} and {clause}"
-        for clause in sorted(said.get(name, set()) - owed - documented.get(name, set())):
-            yield f"{ERRATA}: {clause} is said of {name}, but {RESULTS} has no such result, and its adapter documents none"
+        owed = {(failure_of(entry), entry["verdict"])
+                for entry in cases.values() if entry["verdict"] not in ("pass", "not_offered")}
+        for failure, verdict in sorted(owed - said.get(name, set())):
+            yield f"{FINDINGS}: nothing is said of {name} and {failure}, {verdict}"
+        for failure, verdict in sorted(said.get(name, set()) - owed - documented.get(name, set())):
+            yield (f"{FINDINGS}: {failure}, {verdict}, is said of {name}, but {RESULTS} has no "
+                   "such result, and its adapter documents none")
 
 
 def changed(results, full):
@@ -131,14 +146,14 @@ def changed(results, full):
 
 def main():
     try:
-        with open(ERRATA, encoding="utf-8") as file:
+        with open(FINDINGS, encoding="utf-8") as file:
             text = file.read()
         if "--compare" in sys.argv:
             faults = list(changed(load(RESULTS), load((sys.argv[2:] or [FULL])[0])))
         elif "--check" in sys.argv:
             results = load(RESULTS)
             faults = [] if with_matrix(text, results) == text else [
-                f"{ERRATA}: the matrix is not that of {RESULTS} (make conform-publish)"
+                f"{FINDINGS}: the matrix is not that of {RESULTS} (make conform-publish)"
             ]
             faults += unexplained(text, results)
         else:
@@ -147,7 +162,7 @@ def main():
             with open(RESULTS, "w", encoding="utf-8") as file:
                 json.dump(results, file, indent=1, ensure_ascii=False)
                 file.write("\n")
-            with open(ERRATA, "w", encoding="utf-8") as file:
+            with open(FINDINGS, "w", encoding="utf-8") as file:
                 file.write(text)
             faults = list(unexplained(text, results))
     except (OSError, ValueError, KeyError) as error:

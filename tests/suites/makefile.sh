@@ -69,7 +69,7 @@ test "$(cut -d' ' -f1 "$work/log" | sort -u | wc -l)" = 1 && ! grep -q '^ ' "$wo
 verdict 'one version' $?
 {
     version src/etalon.h '^#define ET_SPECIFICATION *"\([^"]*\)".*'
-    version spec/etalon.md '^Version \([^ ]*\)\. .*'
+    version spec/etalon.md '^Version \([^ ]*\)\.$'
 } >"$work/log"
 test "$(cut -d' ' -f1 "$work/log" | sort -u | wc -l)" = 1 && ! grep -q '^ ' "$work/log"
 verdict 'one version of the law' $?

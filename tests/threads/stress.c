@@ -70,7 +70,7 @@ struct driver {
     _Atomic(uint64_t) asked, seen; /* notifications that must be answered */
     /* threads and signal handlers that may be in a wake-up or notification of this loop */
     _Atomic(unsigned) guests;
-    /* none may come in: the memory is being initialised (etalon.md, section 10) */
+    /* none may come in: the memory is being initialised (etalon.md, section 15) */
     _Atomic(bool) beginning;
 };
 

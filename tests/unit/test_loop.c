@@ -75,7 +75,7 @@ static void ET_DEINIT_4_deinitialised_loop(void **state) {
     expect_unusable(&other);
 }
 
-static void ET_STATE_5_null_completion(void **state) {
+static void ET_CALLER_1_null_completion(void **state) {
     (void)state;
     uint64_t before_ms = et_loop_now(&loop);
     assert_int_equal(et_loop_add(&loop, NULL), -EINVAL);
@@ -128,7 +128,7 @@ static void expect_foreign(struct et_completion *x) {
     EXPECT_STATE(&c[8], ET_DEAD);
 }
 
-static void ET_STATE_5_completion_of_another_loop(void **state) {
+static void ET_CALLER_2_completion_of_another_loop(void **state) {
     (void)state;
     assert_int_equal(et_loop_init(&other, NULL), 0);
     assert_int_equal(et_loop_timer(&other, &c[0], HOUR_MS, note, NULL), 0);
@@ -1934,10 +1934,10 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_DEINIT_4_null_loop),
     TEST(ET_DEINIT_4_zeroed_loop),
     TEST(ET_DEINIT_4_deinitialised_loop),
-    TEST(ET_STATE_5_null_completion),
+    TEST(ET_CALLER_1_null_completion),
     TEST(ET_STATE_1_zeroed_completion),
     TEST(ET_STATE_1_loop_in_memory_that_was_used),
-    TEST(ET_STATE_5_completion_of_another_loop),
+    TEST(ET_CALLER_2_completion_of_another_loop),
     TEST(ET_CANCEL_8_target_and_carrier_of_another_loop),
     TEST(ET_ADD_5_invalid_descriptions),
     TEST(ET_ADD_5_refused_while_deleting_stays_deleting),

@@ -685,7 +685,7 @@ static void ET_ASYNC_5_overtaken_by_deinit(void **state) {
     expect_untouched(other_file);
 }
 
-/* section 10 of etalon.md, 3: both loops are this thread's */
+/* section 15 of etalon.md, 3: both loops are this thread's */
 static void ET_ASYNC_1_calls_that_name_nothing_usable(void **state) {
     (void)state;
     struct et_loop other;

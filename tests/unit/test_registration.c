@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What registrations cost, what the loop's own descriptors are like, and what a caller who breaks
- * his side of the bargain (etalon.md, section 10) cannot harm. */
+ * his side of the bargain (etalon.md, section 15) cannot harm. */
 #include "fixture.h"
 
 #include "../../fuzz/driver/lockstep.h"
@@ -131,7 +131,7 @@ static void ET_WAKE_1_leaves_errno_alone(void **state) {
     run(ET_RUN_NO_WAIT);
 }
 
-static void ET_SUBMIT_5_a_limit_out_of_range_is_refused(void **state) {
+static void ET_INIT_4_a_limit_out_of_range_is_refused(void **state) {
     (void)state;
     struct et_loop other;
     struct et_options options = {.descriptors_max = (1 << 20) + 1};
@@ -139,7 +139,7 @@ static void ET_SUBMIT_5_a_limit_out_of_range_is_refused(void **state) {
     assert_int_equal(et_loop_add(&other, &c[0]), -EINVAL);
 }
 
-/* ---- section 10 ------------------------------------------------------------------------------ */
+/* ---- section 15 ------------------------------------------------------------------------------ */
 
 static void section_10_carrier_of_another_loop(void **state) {
     (void)state;
@@ -350,7 +350,7 @@ int main(void) {
         TEST(ET_REGISTER_7_an_ordinary_close_renews_nothing),
         TEST(ET_DEINIT_3_own_descriptors_are_closed_on_exec),
         TEST(ET_WAKE_1_leaves_errno_alone),
-        TEST(ET_SUBMIT_5_a_limit_out_of_range_is_refused),
+        TEST(ET_INIT_4_a_limit_out_of_range_is_refused),
         TEST(section_10_carrier_of_another_loop),
         TEST(section_10_a_scribbled_description_harms_nobody_else),
         TEST(ET_OP_3_a_failed_connect_ends_beside_a_receive),

@@ -273,6 +273,7 @@ static const struct etalon_subject_difference differences[] = {
     {"ET-RUN-2/woken", AN_INTERNAL_EVENT},
     {"ET-RUN-2/slice", AN_INTERNAL_EVENT},
     {"ET-RUN-2/ended", AN_INTERNAL_EVENT},
+    {"ET-RUN-2/early", AN_INTERNAL_EVENT},
     {NULL, NULL},
 };
 
