@@ -308,9 +308,10 @@ coverage: build/seeds.made
 	@$(MAKE) $(addprefix build/cov/,etalon replay $(unit) $(examples))
 	@coverage/run.sh build/cov
 
-## spec: regenerate what spec/lifecycle.def determines: the table in etalon.md, lifecycle.svg
+## spec: regenerate the table in etalon.md, lifecycle.svg and the lists of cases in spec/profiles
 spec:
 	@$(PYTHON) spec/render.py
+	@$(PYTHON) spec/profiles.py
 
 # ---- random programs, and failing system calls ---------------------------------------------------
 
@@ -481,12 +482,14 @@ doc_links := s,](\(\.\./\.\./spec/etalon\.md\|etalon\.md\)),](../../etalon/etalo
 	s,](\.\./\.\./fuzz/driver/etalon_loop\.c,](adapters/etalon_loop.c,g
 report_files := $(addprefix tests/kit/,report.py report_data.py report_text.py report_trace.py \
 	report.css report.js)
+profiles := $(wildcard spec/profiles/*.txt)
 headers := src/etalon.h src/etalon_vocabulary.h fuzz/driver/etalon_subject.h
 
 ## install: the library, the tool, manual pages, how to write an adapter: PREFIX=/usr/local DESTDIR=
 install: $B/libetalon.a $B/etalon
 	@mkdir -p '$(prefix)/bin' '$(prefix)/include' '$(prefix)/lib/pkgconfig' \
-		'$(share)/etalon/cases' '$(share)/man/man1' '$(share)/man/man3' '$(doc)/examples' \
+		'$(share)/etalon/cases' '$(share)/etalon/profiles' '$(share)/man/man1' \
+		'$(share)/man/man3' '$(doc)/examples' \
 		'$(doc)/adapters' '$(share)/bash-completion/completions' '$(share)/zsh/site-functions'
 	$(Q)install -m 755 $B/etalon '$(prefix)/bin/etalon'
 	$(Q)install -m 644 $(headers) '$(prefix)/include/'
@@ -496,6 +499,7 @@ install: $B/libetalon.a $B/etalon
 	$(Q)install -m 644 $(report_files) spec/etalon.md '$(share)/etalon/'
 	$(Q)rm -f '$(share)/etalon/cases/'*.trace
 	$(Q)install -m 644 $(cases) '$(share)/etalon/cases/'
+	$(Q)install -m 644 $(profiles) '$(share)/etalon/profiles/'
 	$(Q)$(foreach page,$(doc_files),sed '$(doc_links)' $(page) >'$(doc)/$(notdir $(page))' &&) \
 		chmod 644 '$(doc)/'*.md
 	$(Q)install -m 644 $(wildcard tests/kit/examples/tiny_*) '$(doc)/examples/'
@@ -521,8 +525,10 @@ uninstall:
 		$(foreach file,$(notdir $(report_files)) etalon.md,'$(share)/etalon/$(file)') \
 		'$(share)/etalon/cases/'*.trace '$(doc)/examples/tiny_'* \
 		$(foreach file,$(notdir $(doc_files)),'$(doc)/$(file)') \
-		$(foreach file,$(notdir $(adapters)),'$(doc)/adapters/$(file)')
-	$(Q)rmdir '$(share)/etalon/cases' '$(share)/etalon' '$(doc)/examples' '$(doc)/adapters' \
+		$(foreach file,$(notdir $(adapters)),'$(doc)/adapters/$(file)') \
+		$(foreach file,$(notdir $(profiles)),'$(share)/etalon/profiles/$(file)')
+	$(Q)rmdir '$(share)/etalon/cases' '$(share)/etalon/profiles' '$(share)/etalon' \
+		'$(doc)/examples' '$(doc)/adapters' \
 		'$(doc)' 2>/dev/null || :
 
 endif

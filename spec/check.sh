@@ -47,5 +47,8 @@ report "every clause that is cited exists" "$work/unknown"
 spec/render.py --check 2> "$work/stale"
 report "what is generated from lifecycle.def is up to date" "$work/stale"
 
+spec/profiles.py --check 2> "$work/profiles"
+report "the lists of the profiles are those of the cases" "$work/profiles"
+
 echo "1..$number"
 [ "$failures" -eq 0 ]

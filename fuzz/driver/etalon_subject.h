@@ -308,7 +308,14 @@ struct etalon_subject {
      * counter, or 0 where the loop's callback has none to give. ETALON_REARM: it waits for the
      * next. At most one waits on an async, except with ETALON_OFFERS_ROUNDS. */
     int (*async_wait)(void *self, uint32_t c, uint32_t a, uint32_t userdata, int has_callback);
+
+    /* ---- an adapter whose `size` ends here has the slack of one millisecond ---- */
+
+    /* How late beyond its exact deadline a timer of this loop may be due, in milliseconds: part of
+     * its claim (section 1 of the law). 0: one, as of a loop that counts in whole ones. */
+    uint32_t slack_ms;
 };
+#define ETALON_EXACT UINT32_MAX /* slack_ms of a loop whose timers are due at their deadlines */
 
 /* For the adapter's one definition: visible also where everything else is hidden. */
 #if defined(__GNUC__)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../tool/output.h"
+#include "claim.h"
 #include "../../fuzz/driver/shrink.h"
 
 #define BAD_INPUT    2
@@ -27,7 +28,7 @@
 #define RERUNS_MAX   32
 
 struct options {
-    const char *cases, *law, *json, *summary, *tap, *html, *gate;
+    const char *cases, *law, *profiles, *json, *summary, *tap, *html, *gate;
     const char *case_pattern[PATTERNS_MAX], *clause_pattern[PATTERNS_MAX];
     unsigned case_patterns, clause_patterns, jobs;
     bool list, dry_run, matrix, quiet, outside;
@@ -40,9 +41,21 @@ struct options {
 
 static struct check check;
 static struct options options;
+static struct claim_suite suite;
 
 static void complain(const char *what, const char *why) {
     fprintf(stderr, "etalon: %s: %s\n", what, why);
+}
+
+char *check_claim(const struct check *of, unsigned subject) {
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (out != NULL) {
+        claim_write(out, &suite, of, subject);
+        fclose(out);
+    }
+    return text;
 }
 
 /* ---- cases ----------------------------------------------------------------------------------- */
@@ -635,6 +648,16 @@ static void print_random(void) {
                (unsigned long long)tally[s].bad, (unsigned long long)tally[s].excused);
 }
 
+/* What may be said of each subject; nothing when only some cases were looked at. */
+static void print_claims(void) {
+    for (unsigned s = 0; s < check.subjects; s++) {
+        char *text = check_claim(&check, s);
+        if (text != NULL && *text != '\0')
+            printf("# claim: %s\n", text);
+        free(text);
+    }
+}
+
 static int dry_run(void) {
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
@@ -677,6 +700,7 @@ static void check_usage(FILE *out) {
           "  --cases PATH       where the cases are, if not where the tool has them: a folder, or "
           "one trace\n"
           "  --law FILE         where the law is, likewise\n"
+          "  --profiles FOLDER  where the lists of the profiles' cases are, likewise\n"
           "\n"
           "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or "
           "arguments.\n",
@@ -738,6 +762,7 @@ enum {
     SUMMARY,
     CASES,
     LAW,
+    PROFILES,
     WATCHDOG
 };
 
@@ -773,6 +798,7 @@ static bool take_option(int letter) {
     case SUMMARY: options.summary = optarg; return true;
     case CASES: options.cases = optarg; return true;
     case LAW: options.law = optarg; return true;
+    case PROFILES: options.profiles = optarg; return true;
     default: return false;
     }
 }
@@ -798,15 +824,18 @@ static bool take_options(int argc, char **argv) {
         {"summary", required_argument, NULL, SUMMARY},
         {"cases", required_argument, NULL, CASES},
         {"law", required_argument, NULL, LAW},
+        {"profiles", required_argument, NULL, PROFILES},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
     int letter;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     const char *cases = tool_file("cases", "spec/cases"),
-               *law = tool_file("etalon.md", "spec/etalon.md");
+               *law = tool_file("etalon.md", "spec/etalon.md"),
+               *profiles = tool_file("profiles", "spec/profiles");
     options = (struct options){.cases = cases != NULL ? cases : "spec/cases",
-                               .law = law != NULL ? law : "spec/etalon.md"};
+                               .law = law != NULL ? law : "spec/etalon.md",
+                               .profiles = profiles != NULL ? profiles : "spec/profiles"};
     options.jobs = processors > 0 && processors < 64 ? (unsigned)processors : 2;
     check.seed = 1;
     while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
@@ -889,6 +918,7 @@ static int tell(void) {
     else if (plan_comes_last())
         printf("1..%u\n", check.results);
     print_random();
+    print_claims();
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
         if (counts_as_bad(r) && options.gate != NULL)
@@ -912,7 +942,8 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         check_usage(stderr);
         return BAD_INPUT;
     }
-    if (!law_read(&check.law, options.law) || !load_cases(options.cases, load) || !choose_cases())
+    if (!law_read(&check.law, options.law) || !claim_read(&suite, options.profiles) ||
+        !load_cases(options.cases, load) || !choose_cases())
         return BAD_INPUT;
     if (options.list)
         return 0;

@@ -43,6 +43,9 @@ struct check {
     bool strict;
 };
 
+/* What may be claimed of a subject (claim.h), to be freed; empty: nothing. */
+char *check_claim(const struct check *check, unsigned subject);
+
 /* Reads the numbered clauses of etalon.md. False after a complaint. */
 bool law_read(struct law *law, const char *path);
 

@@ -32,8 +32,8 @@
 #define COUNT  PROGRAM_COMPLETIONS
 #define BUFFER 4096
 #define MS_NS  UINT64_C(1000000)
-/* a kernel that takes whole milliseconds, and a loop that rounds up before that */
-#define SLACK_NS (2 * MS_NS)
+/* beyond the slack: a kernel that takes whole milliseconds, and rounds up */
+#define LATE_NS MS_NS
 /* A clock that stands still while it is read again and again would give timers one deadline that no
  * real clock gives one. A call of the subject may read it so often before it takes the time. */
 #define READING_NS   1000
@@ -724,7 +724,7 @@ static void advance(uint64_t clock_ns) {
     for (unsigned c = 0; c < COUNT; c++) {
         const struct item *i = &o.item[c];
         bool late = i->in_use && i->d.operation == ET_TIMER && clock_ns > i->latest &&
-                    clock_ns - i->latest > SLACK_NS;
+                    clock_ns - i->latest > LATE_NS;
         FAIL_IF(late, "ET-WAIT-2/late",
                 "the loop waits beyond the deadline of c%u, for %llu us too long", c,
                 (unsigned long long)((clock_ns - i->latest) / 1000));
@@ -1167,11 +1167,13 @@ static uint64_t later(uint64_t ns, uint64_t delay_ms) {
 
 /* A timer's deadline: the loop time at the call plus the delay (ET-ADD-7). The loop time lies
  * between what it was when it last had to be updated, rounded down to milliseconds, and the clock.
- */
+ * It is due when the slack has passed as well.
+ * The timer is due when the slack has passed as well. */
 static void deadline(struct item *i) {
     i->began = world_real.clock();
     i->earliest = later(o.time_min_ns / MS_NS * MS_NS, i->d.delay_ms);
-    i->latest = later(world_real.clock() + READINGS_MAX * READING_NS + MS_NS - 1, i->d.delay_ms);
+    i->latest = later(world_real.clock() + READINGS_MAX * READING_NS + o.subject->slack_ms * MS_NS,
+                      i->d.delay_ms);
 }
 
 /* What is submitted in a run may have missed the submissions of this round; its wait is then one

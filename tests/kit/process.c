@@ -95,14 +95,18 @@ static bool valid_name(const char *name) {
 
 /* What an adapter has that was made before the later members were added. */
 #define SIZE_MIN offsetof(struct etalon_subject, pool_init)
+#define END_OF(member)                                                                             \
+    (offsetof(struct etalon_subject, member) + sizeof(((struct etalon_subject *)0)->member))
 
 /* As this runner knows subjects: what its members are too few for is not offered. */
 static struct etalon_subject completed(const struct etalon_subject *s) {
     struct etalon_subject subject = {.abi = 0};
-    bool whole = s->size >= sizeof subject;
-    memcpy(&subject, s, whole ? sizeof subject : SIZE_MIN);
-    if (!whole)
+    memcpy(&subject, s, s->size < sizeof subject ? s->size : sizeof subject);
+    if (s->size < END_OF(async_wait))
         subject.offers &= ~(ETALON_OFFERS_POOL | ASYNCS);
+    subject.slack_ms = subject.slack_ms == ETALON_EXACT                      ? 0
+                       : s->size < END_OF(slack_ms) || subject.slack_ms == 0 ? 1
+                                                                             : subject.slack_ms;
     return subject;
 }
 
@@ -213,6 +217,7 @@ static void look_here(const char *path, struct look *look) {
         snprintf(to->version, sizeof to->version, "%s", version != NULL ? version : "unknown");
         snprintf(to->notes, sizeof to->notes, "%s", s->notes != NULL ? s->notes : "");
         to->offers = s->offers;
+        to->slack_ms = s->slack_ms;
         for (unsigned i = 0;
              s->differences != NULL && s->differences[i].clause != NULL && i < SUBJECT_DIFFERENCES;
              i++) {

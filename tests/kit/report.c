@@ -329,7 +329,11 @@ void report_short(FILE *out, const void *what) {
         fprintf(out, "%s\"%s\": {", s > 0 ? ", " : "", check->subject[s].name);
         for (unsigned v = 0; v < VERDICTS; v++)
             fprintf(out, "%s\"%s\": %u", v > 0 ? ", " : "", verdict_name[v], count[v]);
+        char *claim = check_claim(check, s);
+        fputs(", ", out);
+        member(out, "claim", claim != NULL && *claim != '\0' ? claim : NULL);
         fputc('}', out);
+        free(claim);
     }
     fputs("}}\n", out);
 }

@@ -45,6 +45,7 @@ enum fault {
     /* in its ways as a loop */
     EARLY,
     LATE,
+    WHEEL, /* its timers are due at the next multiple of 4 ms */
     TWICE,
     NEVER,
     UNSORTED,
@@ -630,6 +631,8 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
     loop.timer[c].deadline = deadline(FAULT == EARLY ? delay_ms / 2 : delay_ms);
     if (FAULT == LATE || FAULT == REFUSES_LONG)
         loop.timer[c].deadline += 10;
+    if (FAULT == WHEEL && loop.timer[c].deadline < UINT64_MAX - 3)
+        loop.timer[c].deadline = (loop.timer[c].deadline + 3) / 4 * 4;
     loop.timer[c].order = loop.orders++;
     loop.timer[c].userdata = userdata;
     if (FAULT == IN_THE_CALL && delay_ms == 0)
@@ -820,6 +823,9 @@ ETALON_SUBJECT = {
             : FAULT == TOO_SHORT ? offsetof(struct etalon_subject, update_now)
                                  : sizeof(struct etalon_subject),
     .name = FAULT == NO_NAME ? "not a name" : "bad",
+#ifdef SLACK
+    .slack_ms = SLACK,
+#endif
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
               ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE |

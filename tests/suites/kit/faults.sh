@@ -25,7 +25,7 @@ report() { # report NAME STATUS [DETAIL]
 
 build() {
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT="$1" \
-        ${difference:+-DDIFFERENCE=\"$difference\"} \
+        ${difference:+-DDIFFERENCE=\"$difference\"} ${slack:+-DSLACK="$slack"} \
         tests/suites/kit/bad_subject.c -o "$work/$1${difference:+-documented}.so"
 }
 
@@ -69,6 +69,9 @@ judged OVERFLOWS 1 'it crashes: SIGSEGV' timer-zero
 
 judged EARLY 1 'ET-EXPIRE-4' timer-not-early
 judged LATE 1 'ET-WAIT-2/late: the loop waits beyond' timers-sorted
+judged WHEEL 1 'ET-(WAIT-2/late|EXPIRE-1/waits)' timers-sorted nearest-deadline-of-many
+slack=4 judged WHEEL 0 '^ok .*bad/timers-sorted' timers-sorted nearest-deadline-of-many
+slack=ETALON_EXACT judged NONE 0 '^ok .*bad/timers-sorted' timers-sorted timer-not-early
 judged TWICE 1 'ET-STATE-3' timer-zero
 judged NEVER 1 'ET-EXPIRE-1' timer-deletes-expired-timer
 judged UNSORTED 1 'ET-EXPIRE-2|ET-WAIT-2' timers-sorted
@@ -504,12 +507,29 @@ full, short = (json.load(open(path, encoding="utf-8")) for path in sys.argv[1:])
 assert {s["name"] for s in full["subjects"]} == {"bad", "etalon"} == set(short["subjects"])
 for name, counts in short["subjects"].items():
     verdicts = [r["verdict"] for r in full["results"] if r["subject"] == name]
+    assert counts.pop("claim") is None  # not all cases were looked at
     assert counts == {v: verdicts.count(v) for v in counts}
 assert short["subjects"]["bad"]["fail"] > 0 and short["subjects"]["etalon"]["fail"] == 0
 bad = next(r for r in full["results"] if r["verdict"] == "fail")
 assert bad["clause"] == "ET-STATE-3" and bad["program"] and bad["expected"] and bad["observed"]
 END
 report 'the JSON files agree with each other' $?
+
+# A claim is made of all cases, and of no fewer; the lists that it rests on are read before.
+output=$("$etalon" check --matrix "$work/../../subjects/etalon.so" "$work/TWICE.so" 2>&1)
+all='Timers@1ms, Readiness, Threads, Completion and Pool'
+grep -qE "^# claim: etalon [0-9.]+: Etalon [^ ]+ $all, suite [^ ,]+$" <<<"$output" &&
+    grep -qE '^# claim: bad .*, except .*ET-STATE-3' <<<"$output"
+report 'what may be claimed' $? "$output"
+mkdir -p "$work/profiles" && cp spec/profiles/*.txt "$work/profiles/"
+echo 'timer-zero Leisure' >>"$work/profiles/Pool-1.0.txt"
+output=$("$etalon" check --profiles "$work/profiles" "$work/NONE.so" 2>&1)
+[ $? -eq 2 ] && grep -qE 'Pool-1.0.txt:[0-9]+: expected the name of a profile' <<<"$output"
+report 'a profile that does not exist is refused' $? "$output"
+rm "$work/profiles/Pool-1.0.txt"
+output=$("$etalon" check --profiles "$work/profiles" "$work/NONE.so" 2>&1)
+[ $? -eq 2 ] && grep -q 'Pool-1.0.txt: No such file' <<<"$output"
+report 'a list that is missing is named' $? "$output"
 
 # Two subjects that fail by random programs of the same number: each program is another one, and the
 # page takes both.

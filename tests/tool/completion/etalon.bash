@@ -29,7 +29,7 @@ _etalon() {
         record) options+=' --events' ;;
         check)
             options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --outside --gate --matrix --quiet --json --summary'
-            options+=' --html --tap --cases --law --help'
+            options+=' --html --tap --cases --law --profiles --help'
             ;;
         judge) options='--keep-going --strict --json --observes --quiet' ;;
         torture) options='--sample --seed --expect --report' ;;
