@@ -11,6 +11,7 @@ told. With --compare [FILE], fails when FILE (by default build/report/conform.fu
 anything else than spec/results.json of a subject whose version is the same, random programs left
 aside. Called by the tests."""
 
+import glob
 import json
 import os
 import re
@@ -20,6 +21,7 @@ os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
 FULL, RESULTS, FINDINGS = "build/report/conform.full.json", "spec/results.json", "spec/findings.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+PROFILES = ("Timers", "Readiness", "Threads", "Completion", "Pool")
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
 MARKS = {
     "pass": "ok", "not_strict": "~", "fail": "**fail**", "hang": "**hang**", "crash": "**crash**",
@@ -47,7 +49,7 @@ def reduced(full):
                 entry["program"] = result["program"]
         results.setdefault(result["subject"], {})[result["case"]] = entry
     subjects = [{key: subject[key]
-                 for key in ("name", "version", "offers", "differences")}
+                 for key in ("name", "version", "claim", "slack_ms", "offers", "differences")}
                 for subject in full["subjects"]]
     return {
         "command": COMMAND, "etalon": full["etalon"], "spec": full["spec"], "abi": full["abi"],
@@ -55,9 +57,37 @@ def reduced(full):
     }
 
 
+def profile_lists():
+    """[(profile, [(case, the profiles that it needs besides)])]."""
+    for path in sorted(glob.glob("spec/profiles/*.txt"), key=lambda path: PROFILES.index(
+            os.path.basename(path).split("-")[0])):
+        with open(path, encoding="utf-8") as file:
+            entries = [line.split() for line in file if not line.startswith(("#", "suite "))]
+        yield os.path.basename(path).split("-")[0], [(case, set(rest)) for case, *rest in entries]
+
+
+def by_profile(results):
+    """The claims, and what each subject passes of what it is asked, by profile."""
+    names = [subject["name"] for subject in results["subjects"]]
+    lines = ["What may be claimed:", ""]
+    lines += [f"- {subject['claim']}" for subject in results["subjects"] if subject["claim"]]
+    lines += ["", "Passed, or not strict, of the cases that the loop offers to be asked, by profile:",
+              "", "| profile | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for profile, entries in profile_lists():
+        cells = []
+        for name in names:
+            verdicts = [results["results"][name].get(case, {}).get("verdict", "not_offered")
+                        for case, _ in entries]
+            asked = [verdict for verdict in verdicts if verdict != "not_offered"]
+            good = sum(verdict in ("pass", "not_strict") for verdict in asked)
+            cells.append(f"{good} of {len(asked)}" if asked else "")
+        lines.append(f"| {profile} ({len(entries)}) | " + " | ".join(cells) + " |")
+    return lines + [""]
+
+
 def matrix(results):
     names = [subject["name"] for subject in results["subjects"]]
-    lines = [
+    lines = by_profile(results) + [
         "| | " +
         " | ".join(f"{s['name']} {s['version'] or ''}".strip() for s in results["subjects"]) + " |",
         "|---" * (len(names) + 1) + "|"

@@ -198,7 +198,9 @@ static void program(FILE *out, const char *name, const struct program *p) {
     free(bare);
 }
 
-static void write_subject(FILE *out, const struct subject *s) {
+static void write_subject(FILE *out, const struct check *check, unsigned number) {
+    const struct subject *s = &check->subject[number];
+    char *claim = check_claim(check, number);
     bool any = false;
     fputc('{', out);
     member(out, "name", s->name);
@@ -206,6 +208,9 @@ static void write_subject(FILE *out, const struct subject *s) {
     member(out, "version", s->version);
     fputc(',', out);
     member(out, "file", s->file);
+    fprintf(out, ",\"slack_ms\":%u,", s->slack_ms);
+    member(out, "claim", claim);
+    free(claim);
     fputs(",\"offers\":[", out);
     for (unsigned bit = 0; bit < 64; bit++) {
         const char *name = (s->offers >> bit & 1) != 0 ? capability_name(bit) : NULL;
@@ -303,7 +308,7 @@ void report_full(FILE *out, const void *what) {
     fputs("],\n\"subjects\":[", out);
     for (unsigned i = 0; i < check->subjects; i++) {
         fputs(i > 0 ? ",\n" : "\n", out);
-        write_subject(out, &check->subject[i]);
+        write_subject(out, check, i);
     }
     fputs("],\n\"cases\":[", out);
     for (unsigned i = 0; i < check->cases; i++) {
