@@ -145,29 +145,16 @@ LIST(closing) = {{ANY, EINTR}, {ANY, EIO}, {REGULAR, ENOSPC}, {REGULAR, EDQUOT},
 static const struct {
     const char *name; /* of the system call: calls of one name fail together in TORTURE_SAME */
     const struct possible *possible;
-} table[TORTURE_CALLS] = {
+} table[WORLD_CALLS] = {
 #define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
-    [TORTURE_##name] = {#name, errors},
-#define PART(name, words, errors) [TORTURE_##name] = {words, errors},
+    [WORLD_CALL_##name] = {#name, errors},
+#define PART(name, words, errors) [WORLD_CALL_##name] = {words, errors},
 #include "../world/calls.def"
 };
 
 static struct torture_setting chosen;
-static bool is_set;                 /* torture_set was called with a setting */
-static const struct kernel *kernel; /* NULL: nothing is counted */
 static uint64_t points;
 static struct torture_point met[TORTURE_POINTS_MAX];
-
-void torture_set(const struct torture_setting *setting) {
-    is_set = setting != NULL;
-    if (is_set)
-        chosen = *setting;
-}
-
-void torture_begin(const struct kernel *new_kernel) {
-    points = 0;
-    kernel = is_set && new_kernel != NULL && new_kernel->file != NULL ? new_kernel : NULL;
-}
 
 uint64_t torture_points(void) {
     return points;
@@ -178,7 +165,7 @@ const struct torture_point *torture_point(uint64_t point) {
 }
 
 const char *torture_call_name(unsigned call) {
-    return call < TORTURE_CALLS ? table[call].name : "unknown";
+    return call < WORLD_CALLS ? table[call].name : "unknown";
 }
 
 const char *torture_mode_name(unsigned mode) {
@@ -187,11 +174,11 @@ const char *torture_mode_name(unsigned mode) {
 }
 
 static unsigned files(const struct torture_point *point) {
-    static const uint8_t of[] = {[KERNEL_NO_FILE] = NO_FILE,
-                                 [KERNEL_PIPE] = PIPE,
-                                 [KERNEL_SOCKET] = SOCKET,
-                                 [KERNEL_COUNTER] = COUNTER,
-                                 [KERNEL_REGULAR] = REGULAR};
+    static const uint8_t of[] = {[WORLD_FILE_NONE] = NO_FILE,
+                                 [WORLD_FILE_PIPE] = PIPE,
+                                 [WORLD_FILE_SOCKET] = SOCKET,
+                                 [WORLD_FILE_COUNTER] = COUNTER,
+                                 [WORLD_FILE_REGULAR] = REGULAR};
     return point->own ? OWN : of[point->file];
 }
 
@@ -204,8 +191,8 @@ unsigned torture_errors(const struct torture_point *point, int error[TORTURE_ERR
 }
 
 static unsigned family(unsigned call) {
-    return call == TORTURE_epoll_ctl_modify || call == TORTURE_epoll_ctl_remove
-               ? TORTURE_epoll_ctl_add
+    return call == WORLD_CALL_epoll_ctl_modify || call == WORLD_CALL_epoll_ctl_remove
+               ? WORLD_CALL_epoll_ctl_add
                : call;
 }
 
@@ -223,17 +210,13 @@ static int later_failure(const struct torture_point *now, const int *error, unsi
     return chosen.mode == TORTURE_ON ? error[points % count] : 0;
 }
 
-int torture_fails(enum torture_call call, int fd) {
+static void begun(void) {
+    points = 0;
+}
+
+static int fails(enum world_call call, enum world_file file, bool own) {
     int error[TORTURE_ERRORS_MAX];
-    if (kernel == NULL)
-        return 0;
-    struct torture_point now = {.call = (uint8_t)call, .file = KERNEL_NO_FILE};
-    if (fd >= 0) {
-        now.file = (uint8_t)kernel->file(fd);
-        now.own = kernel->own(fd);
-        if (now.file == KERNEL_NO_FILE && !now.own)
-            return 0; /* the number is not open: that fails by itself */
-    }
+    struct torture_point now = {.call = (uint8_t)call, .file = (uint8_t)file, .own = own};
     unsigned count = torture_errors(&now, error);
     if (count == 0)
         return 0;
@@ -244,6 +227,14 @@ int torture_fails(enum torture_call call, int fd) {
     int failure = points == chosen.point ? chosen.error : later_failure(&now, error, count);
     if (failure != 0)
         /* a close is never why an init fails */
-        lockstep_disturbed(call == TORTURE_close ? 0 : failure);
+        lockstep_disturbed(call == WORLD_CALL_close ? 0 : failure);
     return failure;
+}
+
+static const struct world_failures torture = {.begun = begun, .fails = fails};
+
+void torture_set(const struct torture_setting *setting) {
+    world_failures = setting != NULL ? &torture : NULL;
+    if (setting != NULL)
+        chosen = *setting;
 }

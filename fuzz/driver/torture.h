@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Torture: one chosen system call of the loop fails, or that one and others after it. world/wrap.c
- * asks here before each call that can fail; the tool chooses. A point is a call, with the
- * file behind its descriptor, for which a manual page allows an errno; points are counted from 1 in
- * each world. Only the simulated kernel can be asked to fail. */
+/* Torture: one chosen system call of the loop fails, or that one and others after it. The world
+ * asks here before each call that can fail (world_failures); the tool chooses. A point is a call,
+ * with the file behind its descriptor, for which a manual page allows an errno; points are counted
+ * from 1 in each world. Only the simulated kernel can be asked to fail. */
 #ifndef ETALON_TORTURE_H
 #define ETALON_TORTURE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "../world/kernel.h"
+#include "../world/world.h"
 
 #define TORTURE_ERRORS_MAX 32 /* of one call */
 #define TORTURE_POINTS_MAX 32768
-
-enum torture_call {
-#define CALL(name, way, real, exported, errors, result, parameters, arguments, told) TORTURE_##name,
-#define PART(name, words, errors)                                                    TORTURE_##name,
-#include "../world/calls.def"
-    TORTURE_CALLS
-};
 
 enum torture_mode {
     TORTURE_ONCE, /* that call */
@@ -36,21 +29,14 @@ struct torture_setting {
 };
 
 struct torture_point {
-    uint8_t call; /* enum torture_call */
-    uint8_t file; /* enum kernel_file */
+    uint8_t call; /* enum world_call */
+    uint8_t file; /* enum world_file */
     bool own;     /* of the loop itself */
 };
 
 /* From now on, in every world that begins; without a setting nothing is counted and nothing fails.
  */
 void torture_set(const struct torture_setting *setting);
-
-/* A new world begins: the count starts anew. With NULL, which stands for one that cannot fail,
- * nothing is counted. */
-void torture_begin(const struct kernel *kernel);
-
-/* The errno with which this call has to fail now, or 0. fd: -1 where the call has none. */
-int torture_fails(enum torture_call call, int fd);
 
 /* Of the latest world: its points, and the first TORTURE_POINTS_MAX of them. */
 uint64_t torture_points(void);

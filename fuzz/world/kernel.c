@@ -1190,17 +1190,17 @@ static bool own(int fd) {
     return f != NULL && f->own;
 }
 
-static enum kernel_file file_kind(int fd) {
+static enum world_file file_kind(int fd) {
     const struct file *f = named(fd);
     if (f == NULL || f->own)
-        return KERNEL_NO_FILE;
+        return WORLD_FILE_NONE;
     switch (f->kind) {
     case FILE_PIPE_READER:
-    case FILE_PIPE_WRITER: return KERNEL_PIPE;
+    case FILE_PIPE_WRITER: return WORLD_FILE_PIPE;
     case FILE_STREAM:
-    case FILE_DATAGRAM: return KERNEL_SOCKET;
-    case FILE_REGULAR: return KERNEL_REGULAR;
-    default: return KERNEL_COUNTER;
+    case FILE_DATAGRAM: return WORLD_FILE_SOCKET;
+    case FILE_REGULAR: return WORLD_FILE_REGULAR;
+    default: return WORLD_FILE_COUNTER;
     }
 }
 

@@ -86,10 +86,6 @@ struct kernel_control {
     bool injected;
 };
 
-/* What a descriptor of the program names, as far as it decides which errors a call on it can meet.
- */
-enum kernel_file { KERNEL_NO_FILE, KERNEL_PIPE, KERNEL_SOCKET, KERNEL_COUNTER, KERNEL_REGULAR };
-
 struct kernel {
     /* the calls of calls.def that a kernel answers, and epoll_ctl */
 #define MEMBER_PLAYED(name, parameters)
@@ -117,9 +113,9 @@ struct kernel {
     /* the errno that COMMAND_FAIL has in store for a pthread_create, or 0 */
     int (*thread)(void);
 
-    /* For torture.h; null where calls cannot be made to fail. interest: what is registered for
-     * fd, 0 for nothing. */
-    enum kernel_file (*file)(int fd);
+    /* For world_failures; null where calls cannot be made to fail. file: of the program's
+     * descriptors; interest: what is registered for fd, 0 for nothing. */
+    enum world_file (*file)(int fd);
     uint32_t (*interest)(int epfd, int fd);
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The seam between the lockstep driver and whatever plays the kernel: the simulated one (fuzz/) or
- * the real one with virtual time (tests/). The driver commands the world and is told what the loop
- * asked of it. */
+/* The seam between the lockstep driver and whatever plays the kernel: the simulated one (kernel.c)
+ * or the real one with virtual time (real_world.c). The driver commands the world and is told what
+ * the loop asked of it; it may let calls fail. The world knows no more of it than this. */
 #ifndef ETALON_WORLD_H
 #define ETALON_WORLD_H
 
@@ -88,6 +88,38 @@ struct world_kind_functions {
      * this handle, which is not open. */
     void (*gives)(int handle);
 };
+
+/* The calls of the loop, and what counts apart from its call or stands for several calls. */
+enum world_call {
+#define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
+    WORLD_CALL_##name,
+#define PART(name, words, errors) WORLD_CALL_##name,
+#include "calls.def"
+    WORLD_CALLS
+};
+
+/* What a descriptor names, as far as it decides which errors a call on it can meet. */
+enum world_file {
+    WORLD_FILE_NONE,
+    WORLD_FILE_PIPE,
+    WORLD_FILE_SOCKET,
+    WORLD_FILE_COUNTER,
+    WORLD_FILE_REGULAR
+};
+
+/* Who lets calls fail that the program did not ask to fail. Only the simulated kernel does as it is
+ * told here: no call of a real one is asked about. */
+struct world_failures {
+    /* A world begins, simulated or real. */
+    void (*begun)(void);
+    /* The errno with which this call has to fail now, or 0. file: behind the descriptor, if the
+     * call has one; own: it is one of the loop's own. Of a number that is not open nobody is asked:
+     * that fails by itself. */
+    int (*fails)(enum world_call call, enum world_file file, bool own);
+};
+
+/* In the worlds that begin from now on; NULL: nobody. */
+extern const struct world_failures *world_failures;
 
 /* What the wrapped calls count, and what they are to know (wrap.c). */
 extern struct world_counts {

@@ -12,13 +12,14 @@
 #include <string.h>
 
 #include "kernel.h"
-#include "../driver/torture.h"
 
 struct world_counts world_counts;
+const struct world_failures *world_failures;
 
 static const struct kernel *kernel; /* NULL: no world is begun */
 static struct world_observer observer;
 static void *observer_self;
+static const struct world_failures *failures; /* of this world; NULL: no call is made to fail */
 
 /* An observer may leave places empty. */
 #define TELL(what, ...)                                                                            \
@@ -34,7 +35,9 @@ void wrap_begin(const struct kernel *new_kernel, const struct world_observer *ne
     observer_self = self;
     kernel = new_kernel;
     world_counts.unreleased = 0;
-    torture_begin(new_kernel);
+    failures = new_kernel->file != NULL ? world_failures : NULL;
+    if (world_failures != NULL)
+        world_failures->begun();
 }
 
 void wrap_end(void) {
@@ -63,9 +66,20 @@ static int64_t tell(int fd, const struct trial *t, int64_t result) {
     return answer(result);
 }
 
-/* The result of a call, unless it is the one that torture fails: then it is not made. */
-#define UNLESS_TORTURED(call, fd, result)                                                          \
-    ((failure = torture_fails(call, fd)) != 0 ? -(int64_t)failure : (result))
+/* The errno with which this call is made to fail now, or 0. fd: -1 where the call has none. */
+static int fails(enum world_call call, int fd) {
+    if (failures == NULL)
+        return 0;
+    if (fd < 0)
+        return failures->fails(call, WORLD_FILE_NONE, false);
+    enum world_file file = kernel->file(fd);
+    bool own = kernel->own(fd);
+    return file != WORLD_FILE_NONE || own ? failures->fails(call, file, own) : 0;
+}
+
+/* The result of a call, unless it is made to fail: then it is not made. */
+#define UNLESS_IT_FAILS(call, fd, result)                                                          \
+    ((failure = fails(call, fd)) != 0 ? -(int64_t)failure : (result))
 
 /* ---- the calls that are all alike ------------------------------------------------------------ */
 
@@ -76,7 +90,7 @@ static int64_t tell(int fd, const struct trial *t, int64_t result) {
         if (kernel == NULL)                                                                        \
             return __real_##name arguments;                                                        \
         int failure;                                                                               \
-        return (type)answer(UNLESS_TORTURED(TORTURE_##name, -1, kernel->name arguments));          \
+        return (type)answer(UNLESS_IT_FAILS(WORLD_CALL_##name, -1, kernel->name arguments));       \
     }
 #define TRIAL(...)                                                                                 \
     { __VA_ARGS__ }
@@ -86,7 +100,7 @@ static int64_t tell(int fd, const struct trial *t, int64_t result) {
             return __real_##name arguments;                                                        \
         const struct trial trial = TRIAL told; /* the call may write to what it names */           \
         int failure;                                                                               \
-        int64_t result = UNLESS_TORTURED(TORTURE_##name, fd, kernel->name arguments);              \
+        int64_t result = UNLESS_IT_FAILS(WORLD_CALL_##name, fd, kernel->name arguments);           \
         return (type)tell(fd, &trial, result);                                                     \
     }
 #define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
@@ -100,7 +114,7 @@ ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
         return __real_write(fd, buffer, length);
     if (world_counts.notifying)
         return answer(kernel->write(fd, buffer, length));
-    int failure = torture_fails(TORTURE_write, fd);
+    int failure = fails(WORLD_CALL_write, fd);
     /* The loop's eventfd refuses a write only when its counter is full, and is then as readable as
      * after a write. */
     int64_t result = failure == 0 || kernel->own(fd) ? kernel->write(fd, buffer, length) : 0;
@@ -111,7 +125,7 @@ ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length) {
     if (kernel == NULL)
         return __real_connect(fd, address, length);
-    int failure = torture_fails(TORTURE_connect, fd);
+    int failure = fails(WORLD_CALL_connect, fd);
     /* it goes on by itself: the kernel has to know */
     if (failure == EINPROGRESS || failure == EINTR) {
         world_simulated.command(&(struct command){
@@ -129,7 +143,7 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len
     if (kernel == NULL)
         return __real_getsockopt(fd, level, option, value, length);
     int failure;
-    int64_t result = UNLESS_TORTURED(TORTURE_getsockopt, fd,
+    int64_t result = UNLESS_IT_FAILS(WORLD_CALL_getsockopt, fd,
                                      kernel->getsockopt(fd, level, option, value, length));
     if (result < 0) { /* told as -EINPROGRESS is only what getpeername has to say */
         (void)tell(fd, &second_step, result == -EINPROGRESS ? -EINTR : result);
@@ -148,7 +162,7 @@ int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *length) {
         return __real_getpeername(fd, address, length);
     int failure;
     int64_t result =
-        UNLESS_TORTURED(TORTURE_getpeername, fd, kernel->getpeername(fd, address, length));
+        UNLESS_IT_FAILS(WORLD_CALL_getpeername, fd, kernel->getpeername(fd, address, length));
     (void)tell(fd, &second_step, result == -ENOTCONN ? -EINPROGRESS : result);
     return (int)answer(result);
 }
@@ -157,7 +171,7 @@ int __wrap_close(int fd) {
     if (kernel == NULL)
         return __real_close(fd);
     bool own = kernel->own(fd); /* asked before the number is free */
-    int failure = torture_fails(TORTURE_close, fd);
+    int failure = fails(WORLD_CALL_close, fd);
     int64_t result = kernel->close(fd);
     if (failure != 0 && result == 0)
         result = -failure; /* and yet the number is free */
@@ -172,10 +186,10 @@ int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
     if (kernel == NULL)
         return __real_epoll_ctl(epfd, op, fd, event);
     struct kernel_control told = {0, false};
-    int failure = torture_fails(op == EPOLL_CTL_ADD   ? TORTURE_epoll_ctl_add
-                                : op == EPOLL_CTL_MOD ? TORTURE_epoll_ctl_modify
-                                                      : TORTURE_epoll_ctl_remove,
-                                fd);
+    int failure = fails(op == EPOLL_CTL_ADD   ? WORLD_CALL_epoll_ctl_add
+                        : op == EPOLL_CTL_MOD ? WORLD_CALL_epoll_ctl_modify
+                                              : WORLD_CALL_epoll_ctl_remove,
+                        fd);
     int64_t result = -failure;
     if (failure != 0)
         told = (struct kernel_control){kernel->interest(epfd, fd), true};
@@ -231,7 +245,7 @@ static int wait_until_ready(struct look *at, int64_t timeout_ns) {
     return (int)virtual_wait(&wait, at, deadline);
 }
 
-/* How long a wait takes that torture fails. */
+/* How long a wait takes that is made to fail. */
 #define FAILED_NS 1300000
 
 static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_t timeout_ns,
@@ -242,9 +256,8 @@ static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_
     int count = -failure;
     if (max <= 0)
         count = -EINVAL;
-    else if (failure != 0 &&
-             torture_points() >
-                 0) /* not at once, so that it shows who does not look at the clock */
+    else if (failure != 0 && failures != NULL)
+        /* not at once, so that it shows who does not look at the clock */
         kernel->advance(kernel->clock() + (timeout_ns < 0 || timeout_ns > FAILED_NS
                                                ? FAILED_NS
                                                : (uint64_t)timeout_ns));
@@ -260,8 +273,8 @@ static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_
 }
 
 /* The errno that is in store for a wait. */
-static int asked(enum torture_call call) {
-    int failure = torture_fails(call, -1);
+static int asked(enum world_call call) {
+    int failure = fails(call, -1);
     return failure != 0 ? failure : kernel->asked();
 }
 
@@ -269,14 +282,14 @@ int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
     if (kernel == NULL)
         return __real_epoll_wait(epfd, events, max, timeout);
     return wait_for_events(epfd, events, max, timeout < 0 ? -1 : (int64_t)timeout * 1000000,
-                           asked(TORTURE_epoll_wait));
+                           asked(WORLD_CALL_epoll_wait));
 }
 
 int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max,
                         const struct timespec *timeout, const sigset_t *mask) {
     if (kernel == NULL)
         return __real_epoll_pwait2(epfd, events, max, timeout, mask);
-    int failure = asked(TORTURE_epoll_pwait2);
+    int failure = asked(WORLD_CALL_epoll_pwait2);
     /* an old system or sandbox: the loop will come again with epoll_wait */
     if (failure == ENOSYS || failure == EPERM)
         return (int)answer(-failure);
@@ -293,7 +306,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                           void *(*start)(void *), void *argument) {
     if (kernel == NULL)
         return __real_pthread_create(thread, attributes, start, argument);
-    int failure = torture_fails(TORTURE_pthread_create, -1);
+    int failure = fails(WORLD_CALL_pthread_create, -1);
     if (failure == 0)
         failure = kernel->thread();
     if (failure == 0)
@@ -333,12 +346,12 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *condition) {
     return 0;
 }
 
-/* ---- memory: only counted, and refused by torture, while a world is begun -------------------- */
+/* ---- memory: only counted, and refused where it has to fail, while a world is begun ---------- */
 
 static bool allocates(void) {
     if (kernel == NULL)
         return true;
-    if (torture_fails(TORTURE_allocation, -1) != 0) {
+    if (fails(WORLD_CALL_allocation, -1) != 0) {
         errno = ENOMEM;
         return false;
     }

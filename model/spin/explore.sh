@@ -72,7 +72,7 @@ build() {
     shift
     parts=$(printf "$objects/%s.o " model/model model/program model/trace model/words \
         fuzz/world/wrap fuzz/world/kernel fuzz/world/virtual_time fuzz/driver/lockstep \
-        fuzz/driver/inspect fuzz/driver/etalon_loop fuzz/driver/torture &&
+        fuzz/driver/inspect fuzz/driver/etalon_loop &&
         printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
     (
         cd "$work" || exit 1

@@ -90,11 +90,11 @@ static void show_failure(const char *path, const struct torture_setting *setting
 
 /* False: this setting would only repeat another one, or cannot be. */
 static bool makes_sense(const struct torture_point *point, enum torture_mode mode) {
-    bool single = point->call == TORTURE_allocation || point->call == TORTURE_eventfd;
+    bool single = point->call == WORLD_CALL_allocation || point->call == WORLD_CALL_eventfd;
     if (mode == TORTURE_SAME && single)
         return false;
     /* An eventfd that is readable and for ever cannot be read does not exist. */
-    return !(mode == TORTURE_SAME && point->own && point->call == TORTURE_read);
+    return !(mode == TORTURE_SAME && point->own && point->call == WORLD_CALL_read);
 }
 
 static bool is_sampled(uint64_t run, const struct torture_options *options) {
