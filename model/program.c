@@ -24,8 +24,8 @@
 #define ALWAYS(kind) {kind, kind, kind, kind, kind, kind, kind, kind}
 #define HALVES(low, high) {low, low, low, low, high, high, high, high}
 
-/* Some kinds have no slot of their own, so that frequent ones get a second slot and stop and deinit, after which
- * little happens, are rare. */
+/* Some kinds have no slot of their own, so that frequent ones get a second slot and stop and
+ * deinit, after which little happens, are rare. */
 static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_SUBMIT),
     ALWAYS(COMMAND_ADD),
@@ -35,8 +35,8 @@ static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_CANCEL),
     ALWAYS(COMMAND_TICK),
     ALWAYS(COMMAND_RUN),
-    {COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW,
-     COMMAND_UPDATE_NOW, COMMAND_STOP, COMMAND_DEINIT},
+    {COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW,
+     COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_STOP, COMMAND_DEINIT},
     ALWAYS(COMMAND_SUBMIT),
     ALWAYS(COMMAND_TICK),
     ALWAYS(COMMAND_FORGET),
@@ -54,11 +54,11 @@ static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_ADVANCE),
     ALWAYS(COMMAND_FAIL),
     ALWAYS(COMMAND_SPURIOUS),
-    {COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER, COMMAND_BATCH, COMMAND_BATCH, COMMAND_BATCH,
-     COMMAND_LIMIT},
+    {COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER,
+     COMMAND_BATCH, COMMAND_BATCH, COMMAND_BATCH, COMMAND_LIMIT},
     ALWAYS(COMMAND_STEP),
-    {COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT,
-     COMMAND_POOL, COMMAND_POOL},
+    {COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT,
+     COMMAND_ASYNC_WAIT, COMMAND_ASYNC_WAIT, COMMAND_POOL, COMMAND_POOL},
     ALWAYS(COMMAND_CANCEL),
     ALWAYS(COMMAND_DELETE),
     HALVES(COMMAND_STEP, COMMAND_NOTIFY),
@@ -80,45 +80,52 @@ static const uint8_t kind_in_world[COMMAND_FIRST_OF_WORLD] = {
 /* ---- binary: what n means -------------------------------------------------------------------- */
 
 /* clang-format off */
-#define ROW(from)                                                                                                      \
-    from, from + 1, from + 2, from + 3, from + 4, from + 5, from + 6, from + 7, from + 8, from + 9, from + 10,         \
-        from + 11, from + 12, from + 13, from + 14, from + 15
+#define ROW(from)                                                                                  \
+    from, from + 1, from + 2, from + 3, from + 4, from + 5, from + 6, from + 7, from + 8,          \
+    from + 9, from + 10, from + 11, from + 12, from + 13, from + 14, from + 15
 
-/* Of SUBMIT and DESCRIBE: from here on n marks for the pool, and its value is that of n - POOLED. */
+/* Of SUBMIT and DESCRIBE: from here on n marks for the pool, and its value is that of n - POOLED.
+ */
 #define POOLED 240u
 
 static const uint64_t no_value[1] = {0};
 
-/* Milliseconds. Small ones are frequent so that deadlines tie; the last nine before POOLED are those at which clocks
- * and timeouts break. */
+/* Milliseconds. Small ones are frequent so that deadlines tie; the last nine before POOLED are
+ * those at which clocks and timeouts break. */
 static const uint64_t delays[256] = {
-    ROW(0), ROW(0), ROW(0), ROW(0), ROW(0), ROW(0), ROW(0), ROW(16), ROW(32), ROW(48), ROW(64), ROW(80),
-    96, 99, 100, 101, 105, 110, 115, 120, 125, 128, 130, 135, 140, 145, 150, 155, 160, 165, 170, 175, 180, 185, 190,
-    195, 199, 200, 250, 256, 300, 400, 500, 512, 600, 700, 750, 800, 900, 999, 1001,
-    1000, 86400000, 3456000000, 2147483647, 2147483648, 4294967295, 4294967296, UINT64_MAX - 1, UINT64_MAX,
+    ROW(0), ROW(0), ROW(0), ROW(0), ROW(0), ROW(0), ROW(0),
+    ROW(16), ROW(32), ROW(48), ROW(64), ROW(80),
+    96, 99, 100, 101, 105, 110, 115, 120, 125, 128, 130, 135, 140, 145, 150, 155, 160, 165, 170,
+    175, 180, 185, 190, 195, 199, 200, 250, 256, 300, 400, 500, 512, 600, 700, 750, 800, 900, 999,
+    1001, 1000,
+    86400000, 3456000000, 2147483647, 2147483648, 4294967295, 4294967296, UINT64_MAX - 1,
+    UINT64_MAX,
     ROW(0),
 };
 
-#define LONG_LENGTHS 64, 65, 96, 128, 160, 192, 255, 256, 257, 512, 1000, 1024, 2048, 3000, 4095, NOTATION_LENGTH_MAX
+#define LONG_LENGTHS                                                                               \
+    64, 65, 96, 128, 160, 192, 255, 256, 257, 512, 1000, 1024, 2048, 3000, 4095, NOTATION_LENGTH_MAX
 static const uint64_t lengths[POOLED] = {
-    ROW(0), ROW(16), ROW(32), ROW(48), ROW(0), ROW(16), ROW(32), ROW(48), ROW(0), ROW(16), ROW(32), ROW(48),
-    LONG_LENGTHS, LONG_LENGTHS, LONG_LENGTHS,
+    ROW(0), ROW(16), ROW(32), ROW(48), ROW(0), ROW(16), ROW(32), ROW(48),
+    ROW(0), ROW(16), ROW(32), ROW(48), LONG_LENGTHS, LONG_LENGTHS, LONG_LENGTHS,
 };
 
 enum { IN = 1, PRI = 2, OUT = 4, ERR = 8, HUP = 16, NVAL = 32, RDHUP = 0x2000, ONESHOT = 1 << 30 };
 #define EDGE 0x80000000u
 
-#define USUAL_EVENTS                                                                                                   \
-    IN, OUT, IN | OUT, IN, OUT, IN, IN | RDHUP, IN | OUT, RDHUP, IN, OUT, PRI, IN | PRI, IN | OUT | RDHUP, IN, OUT
+#define USUAL_EVENTS                                                                               \
+    IN, OUT, IN | OUT, IN, OUT, IN, IN | RDHUP, IN | OUT,                                          \
+    RDHUP, IN, OUT, PRI, IN | PRI, IN | OUT | RDHUP, IN, OUT
 static const uint64_t poll_events[64] = {
     USUAL_EVENTS, USUAL_EVENTS, USUAL_EVENTS,
-    IN, OUT, IN | OUT, IN, OUT, IN, IN | RDHUP, RDHUP | PRI, ERR, HUP, ERR | HUP, IN | PRI | OUT | ERR | HUP | RDHUP,
-    0, NVAL, IN | ONESHOT, IN | EDGE,
+    IN, OUT, IN | OUT, IN, OUT, IN, IN | RDHUP, RDHUP | PRI,
+    ERR, HUP, ERR | HUP, IN | PRI | OUT | ERR | HUP | RDHUP, 0, NVAL, IN | ONESHOT, IN | EDGE,
 };
 
 static const uint64_t spurious_events[32] = {
-    IN, OUT, IN | OUT, HUP, ERR, IN | HUP, IN | RDHUP, IN | RDHUP | HUP, OUT | ERR | HUP, IN | OUT | ERR | HUP,
-    RDHUP, PRI, IN | PRI, OUT | HUP, ERR | HUP, IN | OUT | RDHUP,
+    IN, OUT, IN | OUT, HUP, ERR, IN | HUP, IN | RDHUP, IN | RDHUP | HUP,
+    OUT | ERR | HUP, IN | OUT | ERR | HUP, RDHUP, PRI, IN | PRI, OUT | HUP, ERR | HUP,
+    IN | OUT | RDHUP,
     IN, OUT, IN, OUT, IN, OUT, IN | OUT, IN | OUT, IN, OUT, IN, OUT, IN | OUT, HUP, ERR,
     IN | PRI | OUT | ERR | HUP | RDHUP,
 };
@@ -131,26 +138,29 @@ static const uint64_t actions[2] = {ET_DISARM, ET_REARM};
 static const uint64_t hows[16] = {1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 1, 3};
 
 static const uint64_t descriptor_kinds[32] = {
-    WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_LISTENER, WORLD_SOCKET, WORLD_EVENTFD,
-    WORLD_TIMERFD, WORLD_FILE, WORLD_ASYNC, WORLD_ASYNC, WORLD_FILE, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM,
-    WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_READER, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_PIPE_WRITER,
-    WORLD_DATAGRAM, WORLD_DATAGRAM, WORLD_STREAM, WORLD_LISTENER, WORLD_LISTENER, WORLD_LISTENER, WORLD_SOCKET,
-    WORLD_SOCKET, WORLD_SOCKET, WORLD_EVENTFD, WORLD_TIMERFD,
+    WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_LISTENER,
+    WORLD_SOCKET, WORLD_EVENTFD, WORLD_TIMERFD, WORLD_FILE, WORLD_ASYNC, WORLD_ASYNC, WORLD_FILE,
+    WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_READER,
+    WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_DATAGRAM,
+    WORLD_STREAM, WORLD_LISTENER, WORLD_LISTENER, WORLD_LISTENER, WORLD_SOCKET, WORLD_SOCKET,
+    WORLD_SOCKET, WORLD_EVENTFD, WORLD_TIMERFD,
 };
 
-#define LARGE_BYTES 64, 65, 100, 128, 255, 256, 512, 1000, 1024, 2048, 4096, 8192, 65535, 65536, 212992, 1000000
+#define LARGE_BYTES                                                                                \
+    64, 65, 100, 128, 255, 256, 512, 1000, 1024, 2048, 4096, 8192, 65535, 65536, 212992, 1000000
 static const uint64_t bytes_moved[256] = {
-    ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(0), ROW(16), ROW(32), ROW(48),
-    LARGE_BYTES, LARGE_BYTES, LARGE_BYTES, LARGE_BYTES,
+    ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1), ROW(1),
+    ROW(0), ROW(16), ROW(32), ROW(48), LARGE_BYTES, LARGE_BYTES, LARGE_BYTES, LARGE_BYTES,
 };
 
 /* Microseconds. None is so large that 512 of them overflow a clock of nanoseconds. */
 static const uint64_t advances[64] = {
-    1000, 0, 1, 10, 100, 250, 500, 750, 900, 999, 1001, 1500, 1999, 2000, 2500, 3000, 4000, 5000, 6000, 7000, 8000,
-    9000, 9999, 10000, 10001, 11000, 12000, 13000, 14000, 15000, 15999, 16000, 1000, 2000, 3000, 5000, 10000, 20000,
-    25000, 30000, 40000, 50000, 64000, 75000, 99000, 100000, 128000, 150000, 199000, 200000, 250000, 500000, 750000,
-    1000000, 2000000, 10000000, 60000000, 3600000000, 86400000000, 3456000000000, 2147483647000, 2147483648000,
-    4294967295000, 4294967296000,
+    1000, 0, 1, 10, 100, 250, 500, 750, 900, 999, 1001, 1500, 1999, 2000, 2500, 3000, 4000, 5000,
+    6000, 7000, 8000, 9000, 9999, 10000, 10001, 11000, 12000, 13000, 14000, 15000, 15999, 16000,
+    1000, 2000, 3000, 5000, 10000, 20000, 25000, 30000, 40000, 50000, 64000, 75000, 99000, 100000,
+    128000, 150000, 199000, 200000, 250000, 500000, 750000, 1000000, 2000000, 10000000, 60000000,
+    3600000000, 86400000000, 3456000000000, 2147483647000, 2147483648000, 4294967295000,
+    4294967296000,
 };
 
 static const uint64_t nth_calls[16] = {1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8};
@@ -421,17 +431,21 @@ const struct command_text command_text[COMMAND_KINDS] = {
 };
 
 const char *const operation_format[ET_OPERATIONS] = {
-    [ET_NOOP] = "",          [ET_CANCEL] = "%o",      [ET_ACCEPT] = "%D into %h", [ET_CONNECT] = "%D to %h",
-    [ET_POLL] = "%D %e",     [ET_READ] = "%D %l",     [ET_PREAD] = "%D %l",       [ET_WRITE] = "%D %l",
-    [ET_PWRITE] = "%D %l",   [ET_SEND] = "%D %l",     [ET_RECV] = "%D %l",        [ET_SENDMSG] = "%D %l",
-    [ET_RECVMSG] = "%D %l",  [ET_CLOSE] = "%D",       [ET_SHUTDOWN] = "%D %w",    [ET_TIMER] = "%m",
+    [ET_NOOP] = "",            [ET_CANCEL] = "%o",   [ET_ACCEPT] = "%D into %h",
+    [ET_CONNECT] = "%D to %h", [ET_POLL] = "%D %e",  [ET_READ] = "%D %l",
+    [ET_PREAD] = "%D %l",      [ET_WRITE] = "%D %l", [ET_PWRITE] = "%D %l",
+    [ET_SEND] = "%D %l",       [ET_RECV] = "%D %l",  [ET_SENDMSG] = "%D %l",
+    [ET_RECVMSG] = "%D %l",    [ET_CLOSE] = "%D",    [ET_SHUTDOWN] = "%D %w",
+    [ET_TIMER] = "%m",
 };
 
 static const char *const operation_names[ET_OPERATIONS] = {
-    [ET_NOOP] = "noop",       [ET_CANCEL] = "cancel",   [ET_ACCEPT] = "accept",     [ET_CONNECT] = "connect",
-    [ET_POLL] = "poll",       [ET_READ] = "read",       [ET_PREAD] = "pread",       [ET_WRITE] = "write",
-    [ET_PWRITE] = "pwrite",   [ET_SEND] = "send",       [ET_RECV] = "recv",         [ET_SENDMSG] = "sendmsg",
-    [ET_RECVMSG] = "recvmsg", [ET_CLOSE] = "close",     [ET_SHUTDOWN] = "shutdown", [ET_TIMER] = "timer",
+    [ET_NOOP] = "noop",       [ET_CANCEL] = "cancel", [ET_ACCEPT] = "accept",
+    [ET_CONNECT] = "connect", [ET_POLL] = "poll",     [ET_READ] = "read",
+    [ET_PREAD] = "pread",     [ET_WRITE] = "write",   [ET_PWRITE] = "pwrite",
+    [ET_SEND] = "send",       [ET_RECV] = "recv",     [ET_SENDMSG] = "sendmsg",
+    [ET_RECVMSG] = "recvmsg", [ET_CLOSE] = "close",   [ET_SHUTDOWN] = "shutdown",
+    [ET_TIMER] = "timer",
 };
 
 const struct named event_names[] = {{"in", IN},   {"pri", PRI},     {"out", OUT}, {"err", ERR},
@@ -442,15 +456,19 @@ const struct named duration_units[] = {{"s", 1000000}, {"ms", 1000}, {"us", 1}, 
 static const struct named how_names[] = {{"rd", 0}, {"wr", 1}, {"rdwr", 2}, {NULL, 0}};
 
 static const struct named mode_names[] = {
-    {"no_wait", ET_RUN_NO_WAIT}, {"once", ET_RUN_ONCE}, {"until_done", ET_RUN_UNTIL_DONE}, {NULL, 0}};
+    {"no_wait", ET_RUN_NO_WAIT}, {"once", ET_RUN_ONCE}, {"until_done", ET_RUN_UNTIL_DONE},
+    {NULL, 0},
+};
 
 static const struct named action_names[] = {{"disarm", ET_DISARM}, {"rearm", ET_REARM}, {NULL, 0}};
 
 static const struct named kind_names[] = {
-    {"pipe_reader", WORLD_PIPE_READER}, {"pipe_writer", WORLD_PIPE_WRITER}, {"stream", WORLD_STREAM},
-    {"datagram", WORLD_DATAGRAM},       {"listener", WORLD_LISTENER},       {"socket", WORLD_SOCKET},
-    {"eventfd", WORLD_EVENTFD},         {"timerfd", WORLD_TIMERFD},         {"file", WORLD_FILE},
-    {"async", WORLD_ASYNC},             {NULL, 0},
+    {"pipe_reader", WORLD_PIPE_READER}, {"pipe_writer", WORLD_PIPE_WRITER},
+    {"stream", WORLD_STREAM},           {"datagram", WORLD_DATAGRAM},
+    {"listener", WORLD_LISTENER},       {"socket", WORLD_SOCKET},
+    {"eventfd", WORLD_EVENTFD},         {"timerfd", WORLD_TIMERFD},
+    {"file", WORLD_FILE},               {"async", WORLD_ASYNC},
+    {NULL, 0},
 };
 
 static const struct named call_names[] = {

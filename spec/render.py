@@ -3,7 +3,8 @@
 """Regenerates from spec/lifecycle.def the table in spec/etalon.md and the picture
 spec/lifecycle.svg (Graphviz).
 
-usage: render.py [--check]     with --check nothing is written; exit status 1 when something is out of date
+usage: render.py [--check]     with --check nothing is written; exit status 1 when something is out
+                               of date
 """
 import pathlib
 import re
@@ -82,7 +83,8 @@ def dot(rows):
             edges[(state, following)].append(label)
     lines = [
         "// generated from lifecycle.def by spec/render.py", "digraph lifecycle {",
-        "  rankdir=LR; node [shape=box, style=rounded, fontname=Helvetica]; edge [fontname=Helvetica, fontsize=10];"
+        "  rankdir=LR; node [shape=box, style=rounded, fontname=Helvetica]; "
+        "edge [fontname=Helvetica, fontsize=10];"
     ]
     lines += [f"  {s} [label={s.lower()}];" for s in STATES]
     lines += [f'  {a} -> {b} [label="{(chr(92) + "n").join(names)}"];'

@@ -37,7 +37,8 @@ SCOPES = {  # where the small scope does not suffice
     "a deadline overflows": "times",
 }
 OUTSIDE = {  # what no scope can show, and why
-    "the loop goes on to the kernel after stop": "shows only in what a pool has handed over, and no scope has a pool",
+    "the loop goes on to the kernel after stop":
+        "shows only in what a pool has handed over, and no scope has a pool",
 }
 
 
@@ -99,9 +100,8 @@ def main():
         found = sum(r["found"] and r.get("replayed", False) for r in rows)
         out.write_text(
             json.dumps({"faults": len(rows), "found": found, "rows": rows}, indent=1) + "\n")
-    print(
-        f"{found} of {len(rows)} faults were found, each with a trace that the broken loop replays ({WORK.relative_to(ROOT)}/*.trace)"
-    )
+    print(f"{found} of {len(rows)} faults were found, each with a trace that the broken loop "
+          f"replays ({WORK.relative_to(ROOT)}/*.trace)")
     return 0 if found == len(rows) else 1
 
 

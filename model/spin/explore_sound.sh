@@ -64,7 +64,8 @@ for argument; do
     observed "$scope-abstract" "$scope" || exit 2
     observed "$scope-concrete" "$scope" -DCANONICAL=0 -DWHOLE=${WHOLE:-0} || exit 2
     text="$(wc -l <"$work/$scope-concrete.set") observable behaviours of $depth commands:"
-    text="$text $(states "$scope-abstract") abstract states, $(states "$scope-concrete") concrete ones"
+    text="$text $(states "$scope-abstract") abstract states,"
+    text="$text $(states "$scope-concrete") concrete ones"
     if cmp -s "$work/$scope-abstract.set" "$work/$scope-concrete.set"; then
         echo "ok    scope '$scope': the same $text"
     else
@@ -76,8 +77,8 @@ for argument; do
     for blind in $(grep -o . <<<"$blinds"); do
         observed "$scope-blind" "$scope" -DBLIND="$blind" || exit 2
         if cmp -s "$work/$scope-blind.set" "$work/$scope-abstract.set"; then
-            echo "FAIL  scope '$scope': an abstraction that is blind ($blind) makes no difference:" \
-                "this comparison sees nothing"
+            echo "FAIL  scope '$scope': an abstraction that is blind ($blind) makes no" \
+                "difference: this comparison sees nothing"
             wrong=1
         else
             lost=$(comm -23 "$work/$scope-abstract.set" "$work/$scope-blind.set" | wc -l)

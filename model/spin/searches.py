@@ -17,8 +17,9 @@ import subprocess
 import threading
 import time
 
-TRUNCATED = re.compile(r"max search depth too small|out of memory|resource|invalid array index|aborting|interrupted|"
-                       r"Search not completed", re.I)
+TRUNCATED = re.compile(
+    r"max search depth too small|out of memory|resource|invalid array index|aborting|interrupted|"
+    r"Search not completed", re.I)
 
 
 class Search:
@@ -51,8 +52,9 @@ class Search:
                 program["built"] = True
                 os.makedirs(program["directory"])
                 shutil.copy(model, program["directory"])
+                optimised = "-O1" if self.large else "-O0"
                 for command in ["spin", *merging, *defines, "-a", os.path.basename(model)], \
-                        ["gcc", "-O1" if self.large else "-O0", "-w", *options, "-o", "search", "pan.c"]:
+                        ["gcc", optimised, "-w", *options, "-o", "search", "pan.c"]:
                     done = subprocess.run(command, cwd=program["directory"], capture_output=True,
                                           text=True, check=False)
                     if done.returncode != 0:
@@ -152,8 +154,9 @@ def run(title, model, searches, directory="build", fair=True):
             figures = {key: 0 if value is None else value
                        for key, value in search.figures.items()} or dict.fromkeys(
                            ("states", "transitions", "depth", "seconds"), 0)
-            print(f"{'ok  ' if search.is_as_expected() else 'FAIL'}  {search.name:{width}}  {search.kind:10} {search.seen:9} "
-                  f"{figures['states']:11,.0f} states {figures['transitions']:12,.0f} transitions  depth {figures['depth']:9,.0f} "
+            print(f"{'ok  ' if search.is_as_expected() else 'FAIL'}  {search.name:{width}}  "
+                  f"{search.kind:10} {search.seen:9} {figures['states']:11,.0f} states "
+                  f"{figures['transitions']:12,.0f} transitions  depth {figures['depth']:9,.0f} "
                   f"{figures['seconds']:7.2f} s", flush=True)
     wrong = sum(not search.is_as_expected() for search in searches)
     unreached = [
@@ -181,7 +184,6 @@ def run(title, model, searches, directory="build", fair=True):
         out.write("\n")
     held = sum(search.seen == "holds" for search in searches)
     caught = sum(search.seen == "violated" for search in searches)
-    print(
-        f"{title}: {held} hold, {caught} violated as they must be, {wrong} not as expected ({seconds} s; {work}, {report})"
-    )
+    print(f"{title}: {held} hold, {caught} violated as they must be, {wrong} not as expected "
+          f"({seconds} s; {work}, {report})")
     return wrong

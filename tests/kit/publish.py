@@ -71,8 +71,8 @@ def by_profile(results):
     names = [subject["name"] for subject in results["subjects"]]
     lines = ["What may be claimed:", ""]
     lines += [f"- {subject['claim']}" for subject in results["subjects"] if subject["claim"]]
-    lines += ["", "Passed, or not strict, of the cases that the loop offers to be asked, by profile:",
-              "", "| profile | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines += ["", "Passed, or not strict, of the cases that the loop offers to be asked:", "",
+              "| profile | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for profile, entries in profile_lists():
         cells = []
         for name in names:
@@ -171,7 +171,8 @@ def changed(results, full):
         for case in sorted(case for case in before.keys() | after.keys() if not is_random(case)):
             verdicts = [side.get(case, {}).get("verdict", "absent") for side in (before, after)]
             if verdicts[0] != verdicts[1]:
-                yield f"{name}, {case}: {verdicts[1]}, but {RESULTS} has {verdicts[0]} (make conform-publish)"
+                yield (f"{name}, {case}: {verdicts[1]}, but {RESULTS} has {verdicts[0]} "
+                       "(make conform-publish)")
 
 
 def main():

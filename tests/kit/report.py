@@ -22,11 +22,12 @@ from report_trace import align, objections, render_timeline, render_trace  # noq
 from report_text import clip, label, plural, prose, text  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-ICON = ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M2 2h12v3H6v2h6v3H6v1h8v3H2z' "
-        "fill='%23256'/%3E%3C/svg%3E")
+ICON = ("data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+        "%3Cpath d='M2 2h12v3H6v2h6v3H6v1h8v3H2z' fill='%23256'/%3E%3C/svg%3E")
 LEGEND = {
     "pass": "everything the clause demands was seen",
-    "not_strict": "a SHOULD is missed, or a MUST is broken in just the way that the loop’s own manual announces",
+    "not_strict": "a SHOULD is missed, or a MUST is broken in just the way that the loop’s own "
+                  "manual announces",
     "fail": "a MUST is broken; the cell shows where",
     "hang": "the subject waits, and nothing could ever wake it",
     "crash": "the subject's process ended by a signal",
@@ -122,12 +123,15 @@ def render_cell(verdict, count, total, address, label):
     said = f"{label}: {WORDS[verdict]}" + (f" in {count} of {plural(total, 'case')}"
                                            if total > 1 else "")
     if address is None:
-        return f'<td class="v {verdict}"><span role="img" aria-label="{text(said)}">{mark(verdict)}</span></td>'
-    return f'<td class="v {verdict}"><a href="#{address}" aria-label="{text(said)}">{mark(verdict)}{number}</a></td>'
+        return (f'<td class="v {verdict}"><span role="img" aria-label="{text(said)}">'
+                f'{mark(verdict)}</span></td>')
+    return (f'<td class="v {verdict}"><a href="#{address}" aria-label="{text(said)}">'
+            f'{mark(verdict)}{number}</a></td>')
 
 
 def subject_head(report, first):
-    heads = "".join(f'<th scope="col"><a href="#about:{report.slug["subject", s["name"]]}" title="{label(s["name"], 80)}">'
+    heads = "".join(f'<th scope="col"><a href="#about:{report.slug["subject", s["name"]]}" '
+                    f'title="{label(s["name"], 80)}">'
                     f'<span>{label(s["name"], 40)}</span></a></th>' for s in report.subjects)
     few = ' class="few"' if len(report.subjects) <= SUBJECTS_FEW else ""
     return f'<thead{few}><tr><th scope="col" class="corner">{first}</th>{heads}</tr></thead>'
@@ -147,7 +151,8 @@ def render_matrix(report):
     for clause in report.data["clauses"]:
         if clause["section"] != section:
             section = clause["section"]
-            rows.append(("</tbody>" if rows else "") + f'<tbody><tr class="section"><th colspan="{len(report.subjects) + 1}" '
+            rows.append(("</tbody>" if rows else "") +
+                        f'<tbody><tr class="section"><th colspan="{len(report.subjects) + 1}" '
                         f'scope="rowgroup"><span>{label(section, 120)}</span></th></tr>')
         cells = []
         for subject in report.subjects:
@@ -157,15 +162,19 @@ def render_matrix(report):
                             clause_cell_address(report, clause["id"], subject["name"], found),
                             f"{clip(clause['id'], 80)}, {clip(subject['name'], 80)}"))
         slug = report.address("clause", clause["id"])
-        rows.append(f'<tr id="row:{slug}" data-find="{text(clip(clause["text"], 400))}"><th scope="row"><a href="#{slug}" '
-                    f'title="{label(clause["text"], 400)}">{label(clause["id"], 60)}</a></th>{"".join(cells)}</tr>')
+        rows.append(f'<tr id="row:{slug}" data-find="{text(clip(clause["text"], 400))}">'
+                    f'<th scope="row"><a href="#{slug}" '
+                    f'title="{label(clause["text"], 400)}">{label(clause["id"], 60)}</a></th>'
+                    f'{"".join(cells)}</tr>')
     return table("matrix", report, "Clauses", rows, "Verdicts by clause and subject")
 
 
 def table(name, report, first, rows, caption):
     many = " many" if len(report.subjects) > SUBJECTS_MANY else ""
-    return (f'<div class="wide{many}" tabindex="0" role="region" aria-label="{caption}"><table class="grid" id="page:{name}-table">'
-            f'<caption class="h">{caption}</caption>{subject_head(report, first)}{"".join(rows)}</tbody></table></div>')
+    return (f'<div class="wide{many}" tabindex="0" role="region" aria-label="{caption}">'
+            f'<table class="grid" id="page:{name}-table">'
+            f'<caption class="h">{caption}</caption>{subject_head(report, first)}{"".join(rows)}'
+            '</tbody></table></div>')
 
 
 def render_case_list(report):
@@ -178,8 +187,10 @@ def render_case_list(report):
             cells.append(render_cell(result["verdict"] if result else "none", 1, 1, address,
                                      f"{clip(case['id'], 80)}, {clip(subject['name'], 80)}"))
         slug = report.address("case", case["id"])
-        rows.append(f'<tr id="row:{slug}" data-find="{text(clip(case["title"], 400))} {text(" ".join(case["clauses"]))}"><th scope="row">'
-                    f'<a href="#{slug}">{label(case["id"], 60)}</a><span class="title">{label(case["title"], 200)}</span></th>'
+        rows.append(f'<tr id="row:{slug}" data-find="{text(clip(case["title"], 400))} '
+                    f'{text(" ".join(case["clauses"]))}"><th scope="row">'
+                    f'<a href="#{slug}">{label(case["id"], 60)}</a><span class="title">'
+                    f'{label(case["title"], 200)}</span></th>'
                     f'{"".join(cells)}</tr>')
     return table("cases", report, "Cases", rows, "Verdicts by case and subject")
 
@@ -191,7 +202,8 @@ def render_bar(counts, total):
             width = counts[verdict] * 100 / max(total, 1)
             pieces.append(f'<rect class="{verdict}" x="{x:.2f}" width="{width:.2f}" height="8"/>')
             x += width
-    return f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">{"".join(pieces)}</svg>'
+    return ('<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+            f'{"".join(pieces)}</svg>')
 
 
 def render_subjects(report):
@@ -202,22 +214,30 @@ def render_subjects(report):
             r["verdict"] for r in report.data["results"] if r["subject"] == subject["name"])
         cells = "".join(f'<td class="{v if counts[v] else "zero"}">{counts[v]}</td>' for v in shown)
         name, slug = label(subject["name"], 60), report.slug["subject", subject["name"]]
-        rows.append(f'<tr><th scope="row"><a href="#about:{slug}">{name}</a> <span class="version">{text(clip(subject["version"], 40))}'
+        rows.append(f'<tr><th scope="row"><a href="#about:{slug}">{name}</a> <span class="version">'
+                    f'{text(clip(subject["version"], 40))}'
                     f'</span>{render_bar(counts, sum(counts.values()))}</th>{cells}</tr>')
         offers = "".join(
             f"<li>{label(offer, 60)}</li>" for offer in subject["offers"]) or "<li>nothing</li>"
         known = "".join(
-            f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>{text(" (" + d["kind"] + ")") if d["kind"] else ""}: {text(d["why"])}</li>'
+            f'<li><a href="#{report.address("clause", d["clause"])}">{text(d["clause"])}</a>'
+            f'{text(" (" + d["kind"] + ")") if d["kind"] else ""}: {text(d["why"])}</li>'
             for d in subject["differences"])
-        known = f'<p class="file">Documented by the loop: such a failure is not strict instead.</p><ul>{known}</ul>' if known else ""
-        notes.append(f'<article id="about:{slug}"><h3>{name} <span class="version">{text(clip(subject["version"], 40))}</span></h3>'
-                     f'<p class="notes">{text(subject["notes"])}</p><p class="file">Adapter: <code>{text(subject["file"])}</code>. '
+        known = ('<p class="file">Documented by the loop: such a failure is not strict instead.'
+                 f'</p><ul>{known}</ul>' if known else "")
+        notes.append(f'<article id="about:{slug}"><h3>{name} <span class="version">'
+                     f'{text(clip(subject["version"], 40))}</span></h3>'
+                     f'<p class="notes">{text(subject["notes"])}</p><p class="file">Adapter: <code>'
+                     f'{text(subject["file"])}</code>. '
                      f'Offers:</p><ul class="offers">{offers}</ul>{known}</article>')
     heads = "".join(
-        f'<th scope="col"><span class="g v {v}" aria-hidden="true">{VERDICTS[v]}</span><span class="word">{WORDS[v]}</span></th>'
+        f'<th scope="col"><span class="g v {v}" aria-hidden="true">{VERDICTS[v]}</span>'
+        f'<span class="word">{WORDS[v]}</span></th>'
         for v in shown)
-    return (f'<div class="wide" tabindex="0" role="region" aria-label="Cases by verdict"><table class="totals"><caption class="h">Number of '
-            f'cases by subject and verdict</caption><thead><tr><th scope="col">Subject</th>{heads}</tr></thead><tbody>{"".join(rows)}'
+    return ('<div class="wide" tabindex="0" role="region" aria-label="Cases by verdict">'
+            '<table class="totals"><caption class="h">Number of cases by subject and verdict'
+            '</caption><thead><tr><th scope="col">Subject</th>'
+            f'{heads}</tr></thead><tbody>{"".join(rows)}'
             f'</tbody></table></div>'), "".join(notes)
 
 
@@ -235,13 +255,17 @@ def render_differences(report):
                         if r["subject"] == subject["name"] and r["verdict"] in DIFFERS),
                        key=lambda r: CELL_RANK[r["verdict"]])
         items = "".join(
-            f'<li><a class="v {r["verdict"]}" href="#{report.address("case", r["case"], r["subject"])}">{mark(r["verdict"])} {label(r["case"], 60)}</a> '
-            f'<span class="word">{WORDS[r["verdict"]]}{", " + failure(r) if r["clause"] else ""}</span><p>{text(clip(r["message"], 300))}</p></li>'
+            f'<li><a class="v {r["verdict"]}" '
+            f'href="#{report.address("case", r["case"], r["subject"])}">'
+            f'{mark(r["verdict"])} {label(r["case"], 60)}</a> '
+            f'<span class="word">{WORDS[r["verdict"]]}{", " + failure(r) if r["clause"] else ""}'
+            f'</span><p>{text(clip(r["message"], 300))}</p></li>'
             for r in found)
         if items:
             unfold = " open" if len(report.subjects) == 1 else ""
             parts.append(
-                f'<details{unfold}><summary>{label(subject["name"], 60)}: {plural(len(found), "case")}</summary><ol>{items}</ol></details>'
+                f'<details{unfold}><summary>{label(subject["name"], 60)}: '
+                f'{plural(len(found), "case")}</summary><ol>{items}</ol></details>'
             )
     return "".join(parts) or "<p>Nothing: no case failed, and none is merely not strict.</p>"
 
@@ -256,9 +280,12 @@ def render_legend():
 
 
 def sheet(slug, kind, title, subtitle, body):
-    return (f'<section class="sheet" id="{slug}" aria-labelledby="title:{slug}"><a class="away" href="#row:{slug}" tabindex="-1" '
-            f'aria-hidden="true"></a><div class="paper"><header><a class="close" href="#row:{slug}"><span aria-hidden="true">×</span>'
-            f'<span class="h">Close</span></a><p class="kind">{kind}</p><h2 id="title:{slug}" tabindex="-1">{title}</h2>{subtitle}</header>{body}'
+    return (f'<section class="sheet" id="{slug}" aria-labelledby="title:{slug}">'
+            f'<a class="away" href="#row:{slug}" tabindex="-1" aria-hidden="true"></a>'
+            '<div class="paper"><header>'
+            f'<a class="close" href="#row:{slug}"><span aria-hidden="true">×</span>'
+            f'<span class="h">Close</span></a><p class="kind">{kind}</p>'
+            f'<h2 id="title:{slug}" tabindex="-1">{title}</h2>{subtitle}</header>{body}'
             f'</div></section>\n')
 
 
@@ -268,15 +295,23 @@ def level(clause):
 
 def render_law(report, clause):
     law = report.clause[clause]
-    return (f'<blockquote class="law"><a href="#{report.address("clause", clause)}">{text(clause)}</a> {level(law)} {prose(law["text"])}'
+    return (f'<blockquote class="law"><a href="#{report.address("clause", clause)}">'
+            f'{text(clause)}</a> {level(law)} {prose(law["text"])}'
             f'</blockquote>')
+
+
+def foreign_law(report, case, result):
+    """The clause on which the case broke, when it is none of its own."""
+    clause = result["clause"]
+    return "" if clause in (None, *case["clauses"]) else render_law(report, clause)
 
 
 def describe(verdict, result):
     """One sentence on a result, escaped."""
     said = text(result["message"])
     if result["verdict"] == "not_offered":
-        return f"It does not offer what the case needs{': ' + said.removeprefix('needs ') if said else ''}."
+        return ("It does not offer what the case needs"
+                f"{': ' + said.removeprefix('needs ') if said else ''}.")
     if result["verdict"] == "crash" and result["signal"]:
         said = f"{text(result['signal'])}{'. ' + said if said else ''}"
     if verdict == "unsettled":
@@ -293,12 +328,17 @@ def render_clause(report, clause):
         found = report.verdicts(clause["id"], subject["name"])
         verdict, count, total = report.cell(clause["id"], subject["name"])
         items = "".join(
-            f'<li><a class="v {v}" href="#{report.address("case", case, subject["name"])}">{mark(v)} {label(case, 80)}</a> '
-            f'<span class="word">{WORDS[v]}</span> <span class="title">{label(report.case[case]["title"], 200)}</span>'
+            f'<li><a class="v {v}" href="#{report.address("case", case, subject["name"])}">'
+            f'{mark(v)} {label(case, 80)}</a> '
+            f'<span class="word">{WORDS[v]}</span> <span class="title">'
+            f'{label(report.case[case]["title"], 200)}</span>'
             f'<p>{describe(v, report.result[case, subject["name"]])}</p></li>' for case, v in found)
         of = f" in {count} of {plural(total, 'case')}" if total > 1 else ""
-        blocks.append(f'<div class="result list" id="{report.address("clause", clause["id"], subject["name"])}"><h3 class="verdict v {verdict}">'
-                      f'{mark(verdict)} {label(subject["name"], 80)}: {WORDS[verdict]}{of}</h3><ol>{items}</ol></div>')
+        blocks.append('<div class="result list" '
+                      f'id="{report.address("clause", clause["id"], subject["name"])}">'
+                      f'<h3 class="verdict v {verdict}">'
+                      f'{mark(verdict)} {label(subject["name"], 80)}: {WORDS[verdict]}{of}</h3><ol>'
+                      f'{items}</ol></div>')
     for case in report.cases_of[clause["id"]]:
         cells = []
         for subject in report.subjects:
@@ -311,10 +351,13 @@ def render_clause(report, clause):
                             report.address("case", case, subject["name"]) if counted else None,
                             clip(subject["name"], 40)))
         rows.append(
-            f'<tr><th scope="row"><a href="#{report.address("case", case)}">{label(case, 60)}</a></th>{"".join(cells)}</tr>'
+            f'<tr><th scope="row"><a href="#{report.address("case", case)}">{label(case, 60)}</a>'
+            f'</th>{"".join(cells)}</tr>'
         )
-    overview = (f'<h3 class="all">All subjects</h3><div class="wide" tabindex="0" role="region" aria-label="Cases of the clause"><table '
-                f'class="grid">{subject_head(report, "Cases")}<tbody>{"".join(rows)}</tbody></table></div>'
+    overview = ('<h3 class="all">All subjects</h3>'
+                '<div class="wide" tabindex="0" role="region" aria-label="Cases of the clause">'
+                f'<table class="grid">{subject_head(report, "Cases")}'
+                f'<tbody>{"".join(rows)}</tbody></table></div>'
                 if rows else "<p>No case names this clause.</p>")
     return sheet(slug, f"Clause, {label(clause['section'], 120)}", label(clause["id"], 80),
                  f'<blockquote class="law">{level(clause)} {prose(clause["text"])}</blockquote>',
@@ -337,19 +380,26 @@ def render_variant(report, case, results):
     for result in results:
         verdict, broken = result["verdict"], ""
         if result["clause"]:
-            broken = f', <a href="#{report.address("clause", result["clause"])}">{failure(result)}</a>'
-        heads.append(f'<div class="result" id="{report.address("case", case["id"], result["subject"])}"><h3 class="verdict v {verdict}">{mark(verdict)} '
-                     f'{label(result["subject"], 80)}: {WORDS[verdict]}{broken}</h3><p class="message">{describe(verdict, result)}</p>'
-                     f'{render_law(report, result["clause"]) if result["clause"] not in (None, *case["clauses"]) else ""}</div>')
+            broken = (f', <a href="#{report.address("clause", result["clause"])}">'
+                      f'{failure(result)}</a>')
+        heads.append('<div class="result" '
+                     f'id="{report.address("case", case["id"], result["subject"])}">'
+                     f'<h3 class="verdict v {verdict}">{mark(verdict)} '
+                     f'{label(result["subject"], 80)}: {WORDS[verdict]}{broken}</h3>'
+                     f'<p class="message">{describe(verdict, result)}</p>'
+                     f'{foreign_law(report, case, result)}</div>')
     program = ""
     if first["program"] is not None:
         own = f', in which {text(first["program_message"])}' if first["program_message"] not in (
             None, first["message"]) else ""
-        program = f'<h4>The shortest program found that shows it{own}</h4><pre tabindex="0">{text(first["program"])}</pre>'
+        program = (f'<h4>The shortest program found that shows it{own}</h4><pre tabindex="0">'
+                   f'{text(first["program"])}</pre>')
     shown = ""
     if first["expected"] or first["observed"]:
         rows = align(first["expected"], first["observed"], objections(first))
-        shown = f'<h4>Timeline{" of the case’s program" if program else ""} <span class="hint">▶ callback &nbsp; ○ call &nbsp; — {said_of_lines(rows)}</span></h4>{render_timeline(rows)}{render_trace(rows, first["verdict"])}'
+        shown = (f'<h4>Timeline{" of the case’s program" if program else ""} <span class="hint">'
+                 f'▶ callback &nbsp; ○ call &nbsp; — {said_of_lines(rows)}</span></h4>'
+                 f'{render_timeline(rows)}{render_trace(rows, first["verdict"])}')
     return f'<div class="variant">{"".join(heads)}{program}{shown}</div>'
 
 
@@ -363,14 +413,20 @@ def render_case(report, case):
             continue
         variants.setdefault((result["verdict"], objections(result), repr(
             result["expected"]), repr(result["observed"]), result["program"]), []).append(result)
-        tabs.append(f'<a class="v {result["verdict"]}" href="#{report.address("case", case["id"], subject["name"])}">{mark(result["verdict"])} '
-                    f'{label(subject["name"], 40)}<span class="h">: {WORDS[result["verdict"]]}</span></a>')
+        tabs.append(f'<a class="v {result["verdict"]}" '
+                    f'href="#{report.address("case", case["id"], subject["name"])}">'
+                    f'{mark(result["verdict"])} '
+                    f'{label(subject["name"], 40)}<span class="h">: {WORDS[result["verdict"]]}'
+                    '</span></a>')
     laws = "".join(render_law(report, clause) for clause in case["clauses"])
     about = f'<p class="description">{text(case["description"])}</p>' if case["description"].strip(
     ) else ""
-    body = (f'<nav class="tabs" aria-label="Subjects">{"".join(tabs)}</nav><div class="body two"><div class="given">{about}{laws}'
-            f'<h4>Program</h4><pre tabindex="0">{text(case["program"])}</pre></div><div class="seen">'
-            f'{"".join(render_variant(report, case, group) for group in variants.values()) or "<p>It was not run.</p>"}</div></div>')
+    seen = "".join(render_variant(report, case, group) for group in variants.values())
+    body = (f'<nav class="tabs" aria-label="Subjects">{"".join(tabs)}</nav><div class="body two">'
+            f'<div class="given">{about}{laws}'
+            f'<h4>Program</h4><pre tabindex="0">{text(case["program"])}</pre></div>'
+            '<div class="seen">'
+            f'{seen or "<p>It was not run.</p>"}</div></div>')
     return sheet(slug, f"Case <code>{label(case['id'], 120)}</code>", label(case["title"], 300), "",
                  body)
 
@@ -379,29 +435,42 @@ def render_case(report, case):
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '{style_hash}'; script-src '{script_hash}'; \
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; \
+style-src '{style_hash}'; script-src '{script_hash}'; \
 base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
-<meta name="generator" content="Etalon {etalon}"><title>Etalon conformance report</title><link rel="icon" href="{icon}"><style>{style}</style></head>
+<meta name="viewport" content="width=device-width, initial-scale=1">\
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="Etalon {etalon}"><title>Etalon conformance report</title>\
+<link rel="icon" href="{icon}"><style>{style}</style></head>
 <body>
-<svg class="patterns" aria-hidden="true" width="0" height="0"><defs><pattern id="page:adding" width="6" height="6" patternUnits="userSpaceOnUse" \
-patternTransform="rotate(45)"><rect class="ground" width="6" height="6"/><rect class="ink" width="2" height="6"/></pattern>\
-<pattern id="page:deleting" width="5" height="5" patternUnits="userSpaceOnUse"><rect class="ground" width="5" height="5"/>\
+<svg class="patterns" aria-hidden="true" width="0" height="0"><defs>\
+<pattern id="page:adding" width="6" height="6" patternUnits="userSpaceOnUse" \
+patternTransform="rotate(45)"><rect class="ground" width="6" height="6"/>\
+<rect class="ink" width="2" height="6"/></pattern>\
+<pattern id="page:deleting" width="5" height="5" patternUnits="userSpaceOnUse">\
+<rect class="ground" width="5" height="5"/>\
 <circle class="ink" cx="2.5" cy="2.5" r="1.3"/></pattern></defs></svg>
 <header class="top" id="page:top"><h1><span>Etalon</span> conformance report</h1>
 <p class="lead">{lead}</p><p class="facts">{facts}</p></header>
 <main>
 <section aria-labelledby="page:subjects"><h2 id="page:subjects">Subjects</h2>{totals}
 <details class="key"><summary>What the marks mean</summary>{legend}</details></section>
-<section class="differences" aria-labelledby="page:differences"><h2 id="page:differences">What differs</h2>{differences}</section>
-<section aria-labelledby="page:matrix"><h2 id="page:matrix">Clauses</h2><p>Every cell opens what was run, what was expected and what was seen. \
+<section class="differences" aria-labelledby="page:differences">\
+<h2 id="page:differences">What differs</h2>{differences}</section>
+<section aria-labelledby="page:matrix"><h2 id="page:matrix">Clauses</h2>\
+<p>Every cell opens what was run, what was expected and what was seen. \
 A fraction says how many of the clause’s cases have that verdict.</p>
-<form class="filter" hidden><label>Find <input type="search" placeholder="clause, case or word" autocomplete="off"></label>\
-<label><input type="checkbox"{filtered}> only rows with a difference or a “?”</label><output></output></form>{matrix}</section>
+<form class="filter" hidden><label>Find \
+<input type="search" placeholder="clause, case or word" autocomplete="off"></label>\
+<label><input type="checkbox"{filtered}> only rows with a difference or a “?”</label>\
+<output></output></form>{matrix}</section>
 <section aria-labelledby="page:cases"><h2 id="page:cases">Cases</h2>{cases}</section>
-<section class="about" aria-labelledby="page:about"><h2 id="page:about">How each subject was driven</h2>{notes}</section>
-<footer><p>Cite a clause by its number, as “Etalon spec {spec}, ET-RESET-3”; its address in this page is <code>#ET-RESET-3</code>. Numbers never change \
-their meaning. It speaks of submissions, phases and rounds; the last section of ADAPTERS.md says what those are in a loop of watchers.</p></footer>
+<section class="about" aria-labelledby="page:about">\
+<h2 id="page:about">How each subject was driven</h2>{notes}</section>
+<footer><p>Cite a clause by its number, as “Etalon spec {spec}, ET-RESET-3”; \
+its address in this page is <code>#ET-RESET-3</code>. Numbers never change their meaning. \
+It speaks of submissions, phases and rounds; \
+the last section of ADAPTERS.md says what those are in a loop of watchers.</p></footer>
 </main>
 {sheets}<script>{script}</script></body></html>
 """
@@ -418,7 +487,8 @@ def render_page(data):
     totals, notes = render_subjects(report)
     sheets = [render_clause(report, clause) for clause in data["clauses"]
               ] + [render_case(report, case) for case in data["cases"]]
-    lead = (f'{plural(len(data["subjects"]), "event loop")} checked against {plural(len(data["clauses"]), "clause")} by '
+    lead = (f'{plural(len(data["subjects"]), "event loop")} checked against '
+            f'{plural(len(data["clauses"]), "clause")} by '
             f'{plural(len(data["cases"]), "case")}.')
     facts = [
         f'Etalon {text(data["etalon"])}', f'specification {text(data["spec"])}',
@@ -437,7 +507,8 @@ def render_page(data):
 
 
 def write_whole(path, content):
-    """A regular file gets its name only when it is complete; a device or a pipe is written to, a symbolic link stays."""
+    """A regular file gets its name only when it is complete; a device or a pipe is written to, a
+    symbolic link stays."""
     path = os.path.realpath(path) if os.path.islink(path) and (
         os.path.isfile(path) or not os.path.exists(path)) else path
     if os.path.exists(path) and not os.path.isfile(path):
@@ -469,7 +540,8 @@ def main():
         write_whole(sys.argv[2], render_page(read_input(sys.argv[1])))
     except Malformed as error:
         print(
-            f"report.py: {text(clip(sys.argv[1], 200), False)}: {text(clip(str(error), 500), False)}",
+            f"report.py: {text(clip(sys.argv[1], 200), False)}: "
+            f"{text(clip(str(error), 500), False)}",
             file=sys.stderr)
         return 2
     except OSError as error:

@@ -124,8 +124,8 @@ def read_all(top):
     data["clauses"], data["subjects"], data["cases"], data["results"] = [], [], [], []
     for place, each in objects(top, "top", "clauses"):
         data["clauses"].append({
-            **{key: take(each, place, key, str) for key in ("id", "section", "text")}, "level": one_of(
-                each, place, "level", LEVELS)
+            **{key: take(each, place, key, str) for key in ("id", "section", "text")},
+            "level": one_of(each, place, "level", LEVELS)
         })
         once(seen["clause"], each["id"], place)
     for place, each in objects(top, "top", "subjects"):
@@ -145,8 +145,8 @@ def read_all(top):
                     f"{place}.differences: '{one['clause'][:60]}' is not in the list of clauses")
     for place, each in objects(top, "top", "cases"):
         data["cases"].append({
-            **{key: take(each, place, key, str) for key in ("id", "title", "program")}, "description": take(
-                each, place, "description", str, True) or "",
+            **{key: take(each, place, key, str) for key in ("id", "title", "program")},
+            "description": take(each, place, "description", str, True) or "",
             "clauses": list(dict.fromkeys(texts(each, place, "clauses")))
         })
         once(seen["case"], each["id"], place)

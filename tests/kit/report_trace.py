@@ -16,14 +16,17 @@ ROWS_BEFORE, ROWS_AFTER = 150, 250  # what is shown around the row that matters
 COLUMNS_BEFORE, COLUMNS_AFTER = 60, 100
 ALIGN_MAX = 400  # events between which differences are aligned; the rest is set side by side
 TEXT_MAX = 2000
-TIME_US = 1000  # loops count in milliseconds, and each wait of a subject takes a microsecond that the reference's does not
+# Loops count in milliseconds, and each wait of a subject takes a microsecond that the reference's
+# does not.
+TIME_US = 1000
 MARKS = {
     "same": ("", ""), "time": ("◷", "at another time"), "other": ("≠", "differs"),
     "missing": ("−", "missing"), "unexpected": ("+", "not in the expected run"),
     "broke": ("✗", "here it breaks")
 }
 
-COLUMN, TOP, LANE, TRACK, GAP = 28, 30, 24, 16, 12  # pixels: of a column, above the lanes, a lane, a track of a double lane
+# In pixels: a column, what is above the lanes, a lane, a track of a double lane, between lanes.
+COLUMN, TOP, LANE, TRACK, GAP = 28, 30, 24, 16, 12
 
 
 def duration(us):
@@ -139,11 +142,13 @@ def around(rows, before, after):
 WHERE = {
     "pass": "Nothing here breaks the law. ",
     "fail": "It breaks in {0}, which says how: what came just before is the cause. ",
-    "not_strict": "What is not strict is in {0}, which says how: what came just before is the cause. ",
+    "not_strict": "What is not strict is in {0}, which says how: what came just before is the "
+                  "cause. ",
     "hang": "The last that was seen before the hang: {0}. ",
     "crash": "The last that was seen before the crash: {0}. ", "not_offered": ""
 }
-REFERENCE = "Expected is what Etalon’s own loop did with this program; the other rows that differ from it (grey) break nothing by that."
+REFERENCE = ("Expected is what Etalon’s own loop did with this program; the other rows that differ "
+             "from it (grey) break nothing by that.")
 
 # ---- the table -----------------------------------------------------------------------------------
 
@@ -173,28 +178,32 @@ def render_event(event, other, mark, differs=False):
     state = ""
     if event["state"]:
         changed = " changed" if mark == "other" and differs else ""
-        state = f' <span class="state {event["state"]}{changed}">{event["state"].replace("_", " ")}</span>'
+        said = event["state"].replace("_", " ")
+        state = f' <span class="state {event["state"]}{changed}">{said}</span>'
     return f'<span class="at">{at}</span> <code class="k-{event["kind"]}">{shown}</code>{state}'
 
 
 def render_row(row, alike):
     number, mark, expected, observed = row
     if alike:
-        return f'<tr><th scope="row">{number}</th><td>{render_event(observed, None, "same")}</td></tr>'
+        return (f'<tr><th scope="row">{number}</th><td>{render_event(observed, None, "same")}</td>'
+                '</tr>')
     sign, word = MARKS[mark]
     sign = f'<span aria-hidden="true">{sign}</span><span class="h">{word}</span>' if sign else ""
     likewise = pair(number, expected, observed, False)[1]
     differs = likewise == "other" and not same_state(expected["state"], observed["state"])
     left, right = render_event(expected, observed, likewise,
                                differs), render_event(observed, expected, likewise, differs)
-    return (f'<tr class="{mark}"><th scope="row">{number}</th><td class="e">{left}</td><td class="m">{sign}</td>'
+    return (f'<tr class="{mark}"><th scope="row">{number}</th><td class="e">{left}</td>'
+            f'<td class="m">{sign}</td>'
             f'<td class="o">{right}</td></tr>')
 
 
 def left_out(number, columns):
     if not number:
         return ""
-    return f'<tr class="left"><td colspan="{columns}">{plural(number, "row")} not shown here; the JSON file has them.</td></tr>'
+    return (f'<tr class="left"><td colspan="{columns}">{plural(number, "row")} not shown here; '
+            'the JSON file has them.</td></tr>')
 
 
 def numbers(rows):
@@ -206,15 +215,16 @@ def numbers(rows):
 def render_trace(rows, verdict):
     alike = all(row[1] == "same" for row in rows)
     columns = 2 if alike else 4
-    heads = '<th scope="col">#</th><th scope="col">Expected and observed: the same</th>' if alike else (
-        '<th scope="col">#</th><th scope="col">Expected</th><th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>'
-    )
+    heads = ('<th scope="col">#</th><th scope="col">Expected and observed: the same</th>'
+             if alike else '<th scope="col">#</th><th scope="col">Expected</th>'
+             '<th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>')
     shown, before, after = around(rows, ROWS_BEFORE, ROWS_AFTER)
     body = "".join(render_row(row, alike) for row in shown)
     caption = "Trace" if alike else "Expected and observed. " + WHERE[verdict].format(
         numbers(rows) or "no row") + REFERENCE
     return (f'<table class="trace{" alike" if alike else ""}"><caption>{caption}</caption>'
-            f'<thead><tr>{heads}</tr></thead><tbody>{left_out(before, columns)}{body}{left_out(after, columns)}</tbody></table>')
+            f'<thead><tr>{heads}</tr></thead>'
+            f'<tbody>{left_out(before, columns)}{body}{left_out(after, columns)}</tbody></table>')
 
 
 # ---- the picture ---------------------------------------------------------------------------------
@@ -269,7 +279,8 @@ def track(columns, side, completion, state, y, height):
             parts.append(f'<path class="{name}" d="M{x} {y + height / 2:g}h{width}"/>')
             continue
         parts.append(
-            f'<rect class="{name}" x="{x + 1}" y="{y}" width="{width - 2}" height="{height}" rx="3"/>'
+            f'<rect class="{name}" x="{x + 1}" y="{y}" width="{width - 2}" height="{height}" '
+            'rx="3"/>'
         )
         if width >= 8 * len(name):
             said = name.replace("_", " ")
@@ -316,8 +327,10 @@ def render_timeline(rows):
     parts, labels = [], []
     for column, row in enumerate(columns):
         if row[1] != "same":
-            parts.append(f'<rect class="differs {row[1]}" x="{column * COLUMN}" y="14" width="{COLUMN}" height="{height - 14}"/>'
-                         f'<text class="sign {row[1]}" x="{column * COLUMN + COLUMN / 2:g}" y="25">{MARKS[row[1]][0]}</text>')
+            parts.append(f'<rect class="differs {row[1]}" x="{column * COLUMN}" y="14" '
+                         f'width="{COLUMN}" height="{height - 14}"/>'
+                         f'<text class="sign {row[1]}" x="{column * COLUMN + COLUMN / 2:g}" y="25">'
+                         f'{MARKS[row[1]][0]}</text>')
     parts.append(time_marks(columns, height))
     for index, name in enumerate(names):
         y = TOP + index * (lane + GAP)
@@ -337,8 +350,13 @@ def render_timeline(rows):
             f'<text class="number" x="{column * COLUMN + 2}" y="{height - 2}">{row[0]}</text>')
     said = f"{plural(len(names), 'completion')} over {plural(len(columns), 'row')}" + (
         f", it breaks in {numbers(rows)}" if numbers(rows) else "")
-    rest = f'<p class="none">{plural(before + after, "row")} not drawn.</p>' if before + after else ""
+    undrawn = before + after
+    rest = f'<p class="none">{plural(undrawn, "row")} not drawn.</p>' if undrawn else ""
     side = 74 if double else 48
-    return (f'<div class="timeline"><svg class="lanes" width="{side}" height="{height}" aria-hidden="true">{"".join(labels)}</svg>'
-            f'<div class="scroll" tabindex="0" role="region" aria-label="Timeline, scrolls sideways"><svg class="line" width="{width}" '
-            f'height="{height}" role="img" aria-label="{said}">{"".join(parts)}</svg></div></div>{rest}')
+    return (f'<div class="timeline"><svg class="lanes" width="{side}" height="{height}" '
+            f'aria-hidden="true">{"".join(labels)}</svg>'
+            '<div class="scroll" tabindex="0" role="region" '
+            'aria-label="Timeline, scrolls sideways">'
+            f'<svg class="line" width="{width}" height="{height}" role="img" aria-label="{said}">'
+            f'{"".join(parts)}</svg></div></div>'
+            f'{rest}')

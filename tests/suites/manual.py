@@ -16,7 +16,9 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BASH = """source tests/tool/completion/etalon.bash; COMP_WORDS=(etalon {words}); COMP_CWORD=$(({count})); _etalon; printf '%s\\n' "${{COMPREPLY[@]}}" """
+BASH = """source tests/tool/completion/etalon.bash
+COMP_WORDS=(etalon {words}); COMP_CWORD=$(({count})); _etalon
+printf '%s\\n' "${{COMPREPLY[@]}}" """
 number = failed = 0
 
 

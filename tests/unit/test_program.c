@@ -486,6 +486,7 @@ static void the_fields_are_where_they_belong(void **state) {
 #define HEAD "etalon-trace 1\n"
 #define MAIN HEAD "main\n"
 #define NINES "99999999999999999999"
+#define FIVE_CLAUSES " ET-A ET-A ET-A ET-A ET-A"
 #define TEXT40 "0123456789012345678901234567890123456789"
 
 static const struct malformed {
@@ -517,8 +518,7 @@ static const struct malformed {
     {2, HEAD "clause ADD-1\n", "clause"},
     {2, HEAD "clause ET-ADD-1, ET-ADD-2\n", "clause"},
     {2, HEAD "clause ET-ABCDEFGHIJKLMNOPQRST-1\n", "clause"},
-    {2, HEAD "clause ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A ET-A"
-             " ET-A ET-A ET-A ET-A ET-A ET-A\n", "24"},
+    {2, HEAD "clause" FIVE_CLAUSES FIVE_CLAUSES FIVE_CLAUSES FIVE_CLAUSES FIVE_CLAUSES "\n", "24"},
     {2, HEAD "add c0\n", "before the first body"},
     {2, HEAD "body\n", "a body"},
     {2, HEAD "body 0\n", "a body"},

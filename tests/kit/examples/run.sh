@@ -54,7 +54,9 @@ LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0 "$etalon" check $free "$work/sound-
     ! LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0:log_path="$work/asan" "$etalon" check $free \
     "$work/late-asan.so" > "$work/log" 2>&1 &&
     grep -q '^not ok 1 - .*: crash$' "$work/log" && grep -q 'heap-use-after-free' "$work"/asan.*
-report 4 "a use after free is a crash under AddressSanitizer, loaded first; its log has the stack" $?
+status=$?
+report 4 "a use after free is a crash under AddressSanitizer, loaded first; its log has the stack" \
+    $status
 "$etalon" check "$work/late-asan.so" > "$work/log" 2>&1
 test $? -eq 2 && grep -q 'ends the process when it is loaded: .*LD_PRELOAD' "$work/log"
 report 5 "loaded later, it is refused with the reason" $?

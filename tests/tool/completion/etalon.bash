@@ -18,7 +18,8 @@ _etalon() {
         return
         ;;
     --report) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
-    --fail | --sample | --seed | --random | --case | --clause | --jobs | --watchdog | --gate | --observes | --seconds) return ;;
+    --fail | --sample | --seed | --random | --case | --clause) return ;;
+    --jobs | --watchdog | --gate | --observes | --seconds) return ;;
     esac
     if [[ $current == -* ]]; then
         local options='--world --output --quiet'
@@ -28,7 +29,8 @@ _etalon() {
         shrink | check-cases) options+=' --seconds' ;;
         record) options+=' --events' ;;
         check)
-            options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict --outside --gate --matrix --quiet --json --summary'
+            options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict'
+            options+=' --outside --gate --matrix --quiet --json --summary'
             options+=' --html --tap --cases --law --profiles --help'
             ;;
         judge) options='--keep-going --strict --json --observes --quiet' ;;
