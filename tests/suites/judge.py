@@ -92,7 +92,8 @@ def check_cases(recordings):
                 f"{seen} cases are lawful, observed: {observed}", "\n".join(wrong) or said[-500:])
 
 
-# ---- corruption: a recording of a program that does everything, each fault at every place where it can be made -
+# ---- corruption ----------------------------------------------------------------------------------
+# A recording of a program that does everything, each fault at every place where it can be made.
 
 def parse(text):
     return [json.loads(line) for line in text.splitlines()]
@@ -333,92 +334,118 @@ def back(c, result, *calls):
             {"returned": c, "action": "disarm", "now": 5}]
 
 
-def check_unseen():
-    """What is lawful for a judge that sees no waits or no readiness, and was not always found so; and beside it what is not."""
-    read = {"op": "read", "fd": 3}
-    noop = call("add", 9, op="noop")
-    shutdown = call("add", 2, op="shutdown", fd=4)
-    deadlock = [
-        call("add", 1, op="recv", fd=3),
-        *tick(*back(1, 3, call("add", 2, **read)), callbacks=9, returns="-EDEADLK", active=1)
+NOOP = call("add", 9, op="noop")
+READ = call("add", 1, op="read", fd=3)
+
+
+# What is lawful for a judge that sees no waits or no readiness, and was not always found so; and
+# beside it what is not. Each yields (name, events, clause or None, what is observed…).
+
+
+def unseen_of_rounds():
+    """What waits for its round, and what a round has started."""
+    pooled = [
+        {"has_pool": 1, "threads": 1},
+        call("add", 1, op="read", fd=3, pool=True),
+        {"call": "run", "mode": "until_done", "now": 5},
+        {"took": 1},
+        {"executed": 1, "op": "read", "fd": 3, "result": 3},
+        {"gave_back": 1},
+        {"callback": 1, "result": 3, "now": 7},
     ]
-    pooled = [{"has_pool": 1, "threads": 1},
-              call("add", 1, op="read", fd=3,
-                   pool=True), {"call": "run", "mode": "until_done", "now": 5}, {"took": 1},
-              {"executed": 1, "op": "read", "fd": 3,
-               "result": 3}, {"gave_back": 1}, {"callback": 1, "result": 3, "now": 7}]
-    wait = [{"wait": 0, "forgiven": True, "now": 5}, {"woken": 0, "now": 5}]
-    refused = [
-        call("add", 1, **read), *tick(*wait),
-        call("add", 2, op="poll", fd=-1, events=1),
-        call("add", 3, op="recv", fd=4),
-        *tick(*back(2, "-EBADF", call("delete", 1, 0, "deleting")),
-              *back(3, "-EPERM", call("delete", 1, 0, "dead")), *wait)
-    ]
+    yield ("the pool gives back behind its phase, and a wait goes by", pooled, None, "time",
+           "states", "pool")
+    start = {"call": "timer", "c": 1, "delay_ms": 10}
     late = [
-        noop, {"call": "add", "c": 8, "op": "timer", "delay_ms": 20,
-               "returns": 0}, {"call": "tick", "callbacks": 2},
-        *back(9, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": 0}),
-        *back(8, 0, {"call": "timer", "c": 1, "delay_ms": 10, "returns": "-EBUSY"}), *back(1, 0)
+        NOOP, {"call": "add", "c": 8, "op": "timer", "delay_ms": 20, "returns": 0},
+        {"call": "tick", "callbacks": 2}, *back(9, 0, {**start, "returns": 0}),
+        *back(8, 0, {**start, "returns": "-EBUSY"}), *back(1, 0)
     ]
-    for name, events, clause, *observes in [
-        ("the pool gives back behind its phase, and a wait goes by", pooled, None, "time", "states",
-         "pool"),
-        ("what a callback has deleted is dead when a registration is refused", refused, None,
-         "time", "states", "waits"),
-        ("a timer fires that a call has shown to be active", late, None, "states"),
-        ("a timer is refused for what waits for its round",
-         [noop, *tick(*back(9, 0, call("add", 1, **read), call("timer", 1, "-EBUSY", delay_ms=5)))
-          ], None),
-        ("a timer is refused for what a round has started", [
-            noop, *tick(*back(9, 0, call("add", 1, **read),
-                              call("timer", 1, "-EBUSY", "active", delay_ms=5)))
-        ], None),
-        ("what a callback has deleted may be dead in a later one of its tick", [
-            call("add", 1, **read), *tick(active=1), noop,
-            call("add", 3, op="recv", fd=4), *tick(*back(9, 0, call("delete", 1, 0, "deleting")),
-                                                   *back(3, 1, call("delete", 1, 0, "dead")))
-        ], None),
-        ("but not at once", [call("add", 1, **read), *tick(active=1),
-                             call("delete", 1, 0, "dead")], "ET-STATE-2"),
-        ("a registration is refused with EINTR",
-         [call("add", 1, **read), shutdown, *tick(*back(1, "-EINTR"), *back(2, 0))], None),
-        ("or with EIO", [call("add", 1, **read), shutdown,
-                         *tick(*back(1, "-EIO"), *back(2, 0))], None),
-        ("but not with an end of file",
-         [call("add", 1, **read), shutdown, *tick(*back(1, 0), *back(2, 0))], "ET-EVENT-7"),
-        ("an error of a try, whose callback stops the loop before another one", [
-            call("add", 1, **read),
-            call("add", 2, op="read", fd=4),
-            *tick(*back(1, "-EIO", {"call": "stop", "now": 5}), *back(2, 3))
-        ], None),
-        ("a round more before a wait that fails", deadlock, None),
-        ("where it has started what it was given",
-         [*deadlock, call("add", 2, "-EBUSY", "active", **read)], None),
-        ("or no round more",
-         [*deadlock[:-1], {**deadlock[-1], "active": 0},
-          call("add", 2, **read)], None),
-        ("nothing is active that nobody has submitted",
-         [*deadlock[:-1], {**deadlock[-1], "active": 2}], "ET-STATE-6"),
-        ("what was submitted before a tick is active after it",
-         [call("add", 1, **read), *tick(active=0)], "ET-STATE-6"),
-        ("what has ended is not active", [noop, *tick(*back(9, 0), active=1)], "ET-STATE-6"),
-        ("the callback of what was deleted", [
-            call("add", 1, **read), *tick(active=1),
-            call("delete", 1, 0, "deleting"), *tick(), *tick(*back(1, 3))
-        ], "ET-DELETE-4"),
-        ("the callback of what has ended", [noop, *tick(*back(9, 0)),
-                                            *tick(*back(9, 0))], "ET-STATE-3"),
-    ]:
-        status, out, err = judge(lines(*events, observes=observes or ("time", "states")))
-        good = status == 0 if clause is None else status == 1 and f": {clause}: " in out
-        verdict(good, f"{clause or 'lawful'}: {name}", out + err)
+    yield "a timer fires that a call has shown to be active", late, None, "states"
+    waiting = call("timer", 1, "-EBUSY", delay_ms=5)
+    started = call("timer", 1, "-EBUSY", "active", delay_ms=5)
+    yield ("a timer is refused for what waits for its round",
+           [NOOP, *tick(*back(9, 0, READ, waiting))], None)
+    yield ("a timer is refused for what a round has started",
+           [NOOP, *tick(*back(9, 0, READ, started))], None)
     # The dead that a cancel is about to look at keep their places when places are short: else the
     # target would be another one.
     many = [call("add", c, op="timer", delay_ms=1000) for c in range(20, 40)]
-    status, out, err = judge(
-        lines(call("cancel", 1, by=2), *many, *tick(*back(2, "-ENOENT"), active=len(many))))
-    verdict(status == 0, "the target of a cancel is dead, and places are short", out + err)
+    yield ("the target of a cancel is dead, and places are short",
+           [call("cancel", 1, by=2), *many, *tick(*back(2, "-ENOENT"), active=len(many))], None)
+
+
+def unseen_of_registrations():
+    """What is deleted, and what is refused."""
+    shutdown = call("add", 2, op="shutdown", fd=4)
+    recv = call("add", 3, op="recv", fd=4)
+    deleting, dead = call("delete", 1, 0, "deleting"), call("delete", 1, 0, "dead")
+    wait = [{"wait": 0, "forgiven": True, "now": 5}, {"woken": 0, "now": 5}]
+    refused = [
+        READ, *tick(*wait), call("add", 2, op="poll", fd=-1, events=1), recv,
+        *tick(*back(2, "-EBADF", deleting), *back(3, "-EPERM", dead), *wait)
+    ]
+    yield ("what a callback has deleted is dead when a registration is refused", refused, None,
+           "time", "states", "waits")
+    yield ("what a callback has deleted may be dead in a later one of its tick",
+           [READ, *tick(active=1), NOOP, recv, *tick(*back(9, 0, deleting), *back(3, 1, dead))],
+           None)
+    yield "but not at once", [READ, *tick(active=1), dead], "ET-STATE-2"
+    yield ("a registration is refused with EINTR",
+           [READ, shutdown, *tick(*back(1, "-EINTR"), *back(2, 0))], None)
+    yield "or with EIO", [READ, shutdown, *tick(*back(1, "-EIO"), *back(2, 0))], None
+    yield ("but not with an end of file", [READ, shutdown, *tick(*back(1, 0), *back(2, 0))],
+           "ET-EVENT-7")
+    stop = {"call": "stop", "now": 5}
+    yield ("an error of a try, whose callback stops the loop before another one",
+           [READ, call("add", 2, op="read", fd=4), *tick(*back(1, "-EIO", stop), *back(2, 3))],
+           None)
+
+
+def unseen_of_ends():
+    """A wait that fails, and what has ended."""
+    again = {"op": "read", "fd": 3}
+    before = [call("add", 1, op="recv", fd=3)]
+    *before, ended = [*before, *tick(*back(1, 3, call("add", 2, **again)), callbacks=9,
+                                     returns="-EDEADLK", active=1)]
+    yield "a round more before a wait that fails", [*before, ended], None
+    yield ("where it has started what it was given",
+           [*before, ended, call("add", 2, "-EBUSY", "active", **again)], None)
+    yield ("or no round more", [*before, {**ended, "active": 0}, call("add", 2, **again)], None)
+    yield ("nothing is active that nobody has submitted", [*before, {**ended, "active": 2}],
+           "ET-STATE-6")
+    yield ("what was submitted before a tick is active after it", [READ, *tick(active=0)],
+           "ET-STATE-6")
+    yield "what has ended is not active", [NOOP, *tick(*back(9, 0), active=1)], "ET-STATE-6"
+    yield ("the callback of what was deleted",
+           [READ, *tick(active=1), call("delete", 1, 0, "deleting"), *tick(), *tick(*back(1, 3))],
+           "ET-DELETE-4")
+    yield ("the callback of what has ended", [NOOP, *tick(*back(9, 0)), *tick(*back(9, 0))],
+           "ET-STATE-3")
+
+
+def check_unseen():
+    for name, events, clause, *observes in itertools.chain(unseen_of_rounds(),
+                                                           unseen_of_registrations(),
+                                                           unseen_of_ends()):
+        status, out, err = judge(lines(*events, observes=observes or ("time", "states")))
+        good = status == 0 if clause is None else status == 1 and f": {clause}: " in out
+        verdict(good, f"{clause or 'lawful'}: {name}", out + err)
+    # Without the time of a wait's limit only its being there is judged.
+    timer = [{"call": "timer", "c": 1, "delay_ms": 50, "returns": 0},
+             {"call": "run", "mode": "until_done"}]
+    for limit, clause in (50_000_000, None), (1, None), (None, "ET-WAIT-2"):
+        status, out, _ = judge(lines(*timer, {"wait": limit}, {"woken": 0}, observes=["waits"]))
+        good = status == 1 and clause in out if clause else status == 0
+        verdict(good, f"a wait with the limit {limit} for a timer, at a time that is not observed",
+                out)
+    for returned in 0, "-EBUSY":
+        status, out, _ = judge(
+            lines({"has_pool": 1}, {"call": "deinit", "returns": 0},
+                  {"call": "notify", "fd": 5, "returns": 0}, {"end": "deinit", "returns": returned},
+                  observes=["pool"]))
+        verdict(status == (returned != 0) and ("ET-DEINIT-2" in out) == (returned != 0),
+                f"a deinit with a pool ends with {returned}", out)
 
 
 def check_options(folder):
@@ -450,14 +477,10 @@ def check_options(folder):
     verdict(status == 0 and "ET-STOP-3 (should)" in out, "what should be and is not is told", out)
     status, out, _ = judge(lines(*lazy), "--strict")
     verdict(status == 1 and "ET-STOP-3 (should)" in out, "and fails when --strict", out)
-    # Without the time of a wait's limit only its being there is judged.
-    timer = [{"call": "timer", "c": 1, "delay_ms": 50, "returns": 0},
-             {"call": "run", "mode": "until_done"}]
-    for limit, clause in (50_000_000, None), (1, None), (None, "ET-WAIT-2"):
-        status, out, _ = judge(lines(*timer, {"wait": limit}, {"woken": 0}, observes=["waits"]))
-        good = status == 1 and clause in out if clause else status == 0
-        verdict(good, f"a wait with the limit {limit} for a timer, at a time that is not observed",
-                out)
+
+
+def check_numbers():
+    """How many completions there is room for."""
     many = [{"call": "add", "c": c, "op": "timer", "delay_ms": 1, "returns": 0, "now": 0}
             for c in range(1100)]
     status, out, err = judge(lines(*many))
@@ -484,15 +507,9 @@ def check_options(folder):
                    {"returned": c, "action": "disarm", "now": 5}]
     status, out, err = judge(lines(*timers, {"end": "run", "returns": 0, "active": 0, "now": 5}))
     verdict(status == 0, "1024 timers at once", f"{status} {out}{err}")
-    for returned in 0, "-EBUSY":
-        status, out, _ = judge(
-            lines({"has_pool": 1}, {"call": "deinit", "returns": 0},
-                  {"call": "notify", "fd": 5, "returns": 0}, {"end": "deinit", "returns": returned},
-                  observes=["pool"]))
-        verdict(status == (returned != 0) and ("ET-DEINIT-2" in out) == (returned != 0),
-                f"a deinit with a pool ends with {returned}", out)
     status, out, err = judge(b'{"etalon-recording":1,"observes":[]}\n' + b"".join(
-        b'{"call":"add","c":%d,"op":"noop","returns":0}\n{"call":"tick","callbacks":1}\n{"callback":%d,"result":0}\n'
+        b'{"call":"add","c":%d,"op":"noop","returns":0}\n{"call":"tick","callbacks":1}\n'
+        b'{"callback":%d,"result":0}\n'
         b'{"returned":%d,"action":"disarm"}\n{"end":"tick","returns":0}\n' % (c, c, c)
         for c in range(5000)))
     verdict(status == 0 and "25000 events" in out, "five thousand completions, one after the other",
@@ -508,6 +525,7 @@ def main():
         check_mutations(recordings, folder)
         check_unseen()
         check_options(folder)
+        check_numbers()
         done = subprocess.run([RECORD], capture_output=True, timeout=60)
         status, out, err = judge(done.stdout, tool=CHECKED)
         verdict(done.returncode == 0 and status == 0 and " 9" in out,
