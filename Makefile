@@ -388,11 +388,15 @@ soak:
 
 # ---- faults that are made on purpose -------------------------------------------------------------
 
-.PHONY: faults faults-outside thread-faults explore-faults
+.PHONY: designs faults faults-outside thread-faults explore-faults
 
 ## faults: break the loop, one fault at a time, and show which check finds it (10 minutes)
 faults:
 	@tests/suites/faults.py
+
+## designs: the loop built otherwise: what harms no caller passes Part I, and fails Part II
+designs: $B/etalon
+	@tests/suites/designs.py
 
 ## faults-outside: the same for the judge of other loops, who sees what a caller sees (1 minute)
 faults-outside: $B/etalon

@@ -30,6 +30,9 @@
 #endif
 
 #define COUNT ETALON_SUBJECT_COMPLETIONS
+#ifndef SLACK_MS
+#define SLACK_MS 1 /* deadlines are whole milliseconds */
+#endif
 
 struct etalon_loop etalon_loop;
 
@@ -285,4 +288,5 @@ ETALON_SUBJECT = {
     .async_deinit = async_deinit,
     .async_notify = async_notify,
     .async_wait = async_wait,
+    .slack_ms = SLACK_MS,
 };
