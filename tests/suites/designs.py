@@ -74,7 +74,8 @@ DESIGNS = [  # name, whether it is harmless, slack in ms, [(file, what stands th
         ("kernel_phase.c",
          "    if (in && d->in.head != NULL)\n        serve(loop, d->in.head, event->events);\n",
          "    for (int most = 8; most > 0 && in && d->in.head != NULL &&\n"
-         "                       (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 && !loop->stopped; most--) {\n"
+         "                       (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 && !loop->stopped;\n"
+         "         most--) {\n"
          "        uint64_t called = loop->called;\n"
          "        serve(loop, d->in.head, event->events);\n"
          "        if (loop->called == called)\n"
