@@ -65,6 +65,10 @@ static inline int model_deinit(struct model *m) {
 static inline int model_tick(struct model *m, uint64_t callbacks) {
     return MODEL_CALL(EVENT_TICK, .callbacks = callbacks);
 }
+/* mode: or a negative number, one that no loop knows. */
+static inline int model_run(struct model *m, int mode) {
+    return MODEL_CALL(EVENT_RUN, .mode = (int8_t)mode);
+}
 static inline const char *model_deinit_end(struct model *m) {
     return MODEL_SEE(EVENT_END, .of_deinit = true);
 }

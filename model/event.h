@@ -32,7 +32,7 @@ enum event_kind {
     EVENT_ASYNC_WAIT, /* c, fd, has_callback, userdata */
     EVENT_NOTIFY,     /* fd */
     EVENT_ASYNC_DEINIT,
-    EVENT_TICK, /* callbacks: run(ONCE) is 1, and run(UNTIL_DONE) EVENT_NEVER_REACHED */
+    EVENT_TICK, /* callbacks: EVENT_NEVER_REACHED: none are enough */
     EVENT_RUN,  /* mode, or a negative number: one that no loop knows */
 
     /* ---- what is seen during a tick, in the order in which it happens ---- */

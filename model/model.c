@@ -81,7 +81,7 @@ enum on {
     ON_CANCELLED,
     ON_DEINIT
 };
-enum condition { IF_ALWAYS, IF_TIMER, IF_OTHER, IF_BUSY, IF_TAKEN, IF_WAITS, IF_ENDS };
+enum condition { IF_ALWAYS, IF_TIMER, IF_OTHER, IF_ALONE, IF_BUSY, IF_TAKEN, IF_WAITS, IF_ENDS };
 enum { SILENT = 1, CALLBACK = 2 }; /* in the place of a return value */
 
 #define LIFECYCLE(event, state, condition, next, result, clause, words)                            \
@@ -459,15 +459,33 @@ static void describe_cancel(struct model *m, unsigned c, unsigned target, bool h
     d->userdata = userdata;
 }
 
+/* ET-RESET-13: without a carrier, of an active timer. */
+static int on_reset_alone(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
+                          uint32_t userdata) {
+    struct model_completion *of = &m->completion[c];
+    bool pending = of->carrier != MODEL_NONE;
+    const struct transition *row =
+        transition(ON_RESET, of->state, of->operation == ET_TIMER ? IF_ALONE : IF_OTHER);
+    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-RESET-2 */
+    drop_reset(m, c);                                     /* ET-RESET-14 */
+    set_timer(m, c, delay_ms, has_callback, userdata);
+    of->order = m->orders++;
+    m->tick.expiring &= ~BIT(c); /* ET-RESET-4, ET-EXPIRE-5 */
+    return answer(m, row->result, pending ? "ET-RESET-14" : row->clause);
+}
+
 static int on_reset(struct model *m, unsigned c, unsigned carrier, uint64_t delay_ms,
                     bool has_callback, uint32_t userdata) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
-    REFUSE_IF(carrier >= m->completions || carrier == c, -EINVAL, "ET-RESET-7");
-    struct model_completion *of = &m->completion[c], *by = &m->completion[carrier];
+    REFUSE_IF(carrier == c, -EINVAL, "ET-RESET-12");
+    struct model_completion *of = &m->completion[c];
     if (of->state != ET_ACTIVE) {
         const char *clause = row_of(ON_RESET, of)->clause; /* ET-RESET-1, ET-POOL-9 */
         return answer(m, on_timer(m, c, delay_ms, has_callback, userdata), clause);
     }
+    if (carrier >= m->completions)
+        return on_reset_alone(m, c, delay_ms, has_callback, userdata);
+    struct model_completion *by = &m->completion[carrier];
     bool same = of->carrier == carrier && by->state == ET_ADDING; /* ET-RESET-5 */
     bool usable = same || by->state == ET_DEAD || by->state == ET_DELETING;
     enum condition condition = lingering(by) ? IF_TAKEN : usable ? IF_TIMER : IF_BUSY;
@@ -622,7 +640,7 @@ static void end_delivery(struct model *m) {
     m->maybe_dead = NOTHING;
     bool idle =
         m->active == 0 && m->lingering == 0 && m->submissions.count == 0 && m->deletions.count == 0;
-    if (m->stopped || idle || m->tick.called >= m->tick.asked)
+    if (m->stopped || idle || m->tick.one_round || m->tick.called >= m->tick.asked)
         m->tick.phase = OVER;
     else
         begin_round(m);
@@ -983,14 +1001,13 @@ static void open_delivery(struct model *m) {
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
 
-/* ET-RUN-1, ET-RUN-2, ET-RUN-3: run is told as the tick that it acts as. ET-RUN-4: an unknown mode
- * is none. */
-static int on_tick(struct model *m, uint64_t callbacks) {
+static int on_tick(struct model *m, uint64_t callbacks, bool one_round) {
     REFUSE_IF(m->dead, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(m->stopped, 0, "ET-TICK-1");
     REFUSE_IF(m->in_tick || m->in_callback != MODEL_NONE, -EBUSY, "ET-TICK-2");
     m->in_tick = true;
-    m->tick = (struct model_tick_state){.asked = callbacks, .answered = MODEL_NONE};
+    m->tick = (struct model_tick_state){
+        .asked = callbacks, .one_round = one_round, .answered = MODEL_NONE};
     m->reports = 0;
     begin_round(m);
     advance(m);
@@ -1012,6 +1029,7 @@ static const char *undone(struct model *m) {
     BROKEN_IF(must_end(m) && m->stopped, "ET-STOP-2",
               "the loop was stopped: no further phase may be entered");
     BROKEN_IF(must_end(m) && m->tick.asked == 0, "ET-TICK-3", "tick(0) makes exactly one round");
+    BROKEN_IF(must_end(m) && m->tick.one_round, "ET-RUN-5", "a turn makes exactly one round");
     BROKEN_IF(must_end(m), "ET-TICK-4",
               "enough callbacks were called, or nothing is left: the tick must end");
     const char *clause = m->tick.due == DUE_DELIVERY ? open_report(m, false) : m->tick.due_clause;
@@ -1648,11 +1666,16 @@ static unsigned place(uint64_t c) {
     return c < MODEL_COMPLETIONS ? (unsigned)c : MODEL_NONE;
 }
 
-/* ET-RUN-1, ET-RUN-2, ET-RUN-3: run acts as a tick. ET-RUN-4: an unknown mode is none. */
+/* ET-RUN-1, -2, -3, -5: run acts as a tick. ET-RUN-4: an unknown mode is none. */
 static int on_run(struct model *m, int mode) {
-    static const uint64_t callbacks[] = {0, 1, EVENT_NEVER_REACHED};
-    REFUSE_IF(mode < 0 || mode > 2, -EINVAL, "ET-RUN-4");
-    return on_tick(m, callbacks[mode]);
+    static const uint64_t callbacks[] = {
+        [ET_RUN_NO_WAIT] = 0,
+        [ET_RUN_ONCE] = 1,
+        [ET_RUN_UNTIL_DONE] = EVENT_NEVER_REACHED,
+        [ET_RUN_TURN] = 1,
+    };
+    REFUSE_IF(mode < 0 || mode > ET_RUN_TURN, -EINVAL, "ET-RUN-4");
+    return on_tick(m, callbacks[mode], mode == ET_RUN_TURN);
 }
 
 /* What the call must return. */
@@ -1670,7 +1693,7 @@ static int call(struct model *m, const struct event *e) {
     case EVENT_ASYNC_WAIT: return on_async_wait(m, c, e->fd, e->has_callback, e->userdata);
     case EVENT_NOTIFY: return on_notify(m, e->fd);
     case EVENT_ASYNC_DEINIT: return on_async_deinit(m, e->fd);
-    case EVENT_TICK: return on_tick(m, e->callbacks);
+    case EVENT_TICK: return on_tick(m, e->callbacks, false);
     case EVENT_RUN: return on_run(m, e->mode);
     default: return 0;
     }

@@ -156,6 +156,7 @@ struct model {
         uint8_t step;
         /* whose try was answered: its callback comes before anything else */
         model_index answered;
+        bool one_round;  /* ET-RUN-5: no other follows */
         bool fresh;      /* nothing of this round has been observed */
         bool collecting; /* reports may still be told */
         /* by which the wait failed or was interrupted, or 0 */

@@ -16,8 +16,8 @@
  * handle (other) %D handle, bad or huge                %l length          %n number %t tick     %i
  * number from 1 %m delay                              %u duration        %e events               %E
  * errno    %f faulty call %P threads of a pool  %W thread %w how to shut down                   %r
- * run mode        %a action               %k kind of descriptor and two that may be left out: %x
- * "on_pool"       %b "do b1" */
+ * run mode        %a action               %k kind of descriptor and three that may be left out:
+ * %x "on_pool"       %y "by c1"       %b "do b1" */
 struct command_text {
     const char *word;
     const char *format;

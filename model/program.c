@@ -131,8 +131,8 @@ static const uint64_t spurious_events[32] = {
 };
 
 static const uint64_t ticks[16] = {1, 0, 2, 1, 3, 0, 1, 2, 4, 1, 0, 5, 8, 1, 100, UINT32_MAX};
-/* 3: no such mode */
-static const uint64_t modes[16] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 0, 3};
+/* 4: no such mode */
+static const uint64_t modes[16] = {0, 1, 2, 0, 1, 2, 3, 1, 2, 3, 1, 2, 0, 3, 0, 4};
 static const uint64_t actions[2] = {ET_DISARM, ET_REARM};
 /* 3: no such way */
 static const uint64_t hows[16] = {1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 1, 3};
@@ -193,7 +193,7 @@ static const struct use use_of_kind[COMMAND_KINDS] = {
     [COMMAND_ADD] = {7, 0, 0, 0, NO_VALUE},
     [COMMAND_DELETE] = {7, 0, 0, 0, NO_VALUE},
     [COMMAND_TIMER] = {7, 0, 0, 7, VALUES(delays)},
-    [COMMAND_RESET] = {7, 7, 0, 7, VALUES(delays)},
+    [COMMAND_RESET] = {7, 15, 0, 7, VALUES(delays)},
     [COMMAND_CANCEL] = {7, 7, 0, 7, NO_VALUE},
     [COMMAND_TICK] = {0, 0, 0, 0, VALUES(ticks)},
     [COMMAND_RUN] = {0, 0, 0, 0, VALUES(modes)},
@@ -277,6 +277,8 @@ static void decode_record(struct command *out, const uint8_t *record) {
     unsigned a = record[1], b = record[2], n = record[3];
     unsigned kind = kind_in_body(slot_kind[record[0] & 31u][n >> 5], record[0] >> 5);
     unsigned selector = a >> 7 << 5 | b >> 3, d = selector & 7u, other = a >> 3 & 7u;
+    if (kind == COMMAND_RESET && (a >> 3 & 15u) > other)
+        other = PROGRAM_COMPLETIONS; /* no carrier */
     const struct use *use = &use_of_kind[kind];
 
     memset(out, 0, sizeof *out); /* the padding too: commands are compared by memcmp */
@@ -399,7 +401,7 @@ const struct command_text command_text[COMMAND_KINDS] = {
     [COMMAND_ADD] = {"add", "%c"},
     [COMMAND_DELETE] = {"delete", "%c"},
     [COMMAND_TIMER] = {"timer", "%c %m %b"},
-    [COMMAND_RESET] = {"reset", "%c by %o %m %b"},
+    [COMMAND_RESET] = {"reset", "%c %y %m %b"},
     [COMMAND_CANCEL] = {"cancel", "%o by %c %b"},
     [COMMAND_TICK] = {"tick", "%t"},
     [COMMAND_RUN] = {"run", "%r"},
@@ -456,7 +458,10 @@ const struct named duration_units[] = {{"s", 1000000}, {"ms", 1000}, {"us", 1}, 
 static const struct named how_names[] = {{"rd", 0}, {"wr", 1}, {"rdwr", 2}, {NULL, 0}};
 
 static const struct named mode_names[] = {
-    {"no_wait", ET_RUN_NO_WAIT}, {"once", ET_RUN_ONCE}, {"until_done", ET_RUN_UNTIL_DONE},
+    {"no_wait", ET_RUN_NO_WAIT},
+    {"once", ET_RUN_ONCE},
+    {"until_done", ET_RUN_UNTIL_DONE},
+    {"turn", ET_RUN_TURN},
     {NULL, 0},
 };
 
@@ -709,6 +714,10 @@ static void write_field(FILE *out, char field, const struct command *command) {
     case 'E': fprintf(out, " %s", errno_name(command->error)); break;
     case 'f': write_named(out, call_names, command->call); break;
     case 'x': fputs(command->pool ? " on_pool" : "", out); break;
+    case 'y':
+        if (command->other < PROGRAM_COMPLETIONS)
+            fprintf(out, " by c%u", command->other);
+        break;
     case 'b':
         if (command->body != 0)
             fprintf(out, " do b%u", command->body);

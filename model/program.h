@@ -27,7 +27,8 @@ enum command_kind {
     COMMAND_ADD,    /* add c, as it is described */
     COMMAND_DELETE, /* delete c */
     COMMAND_TIMER,  /* timer c value=delay_ms body */
-    COMMAND_RESET,  /* timer_reset c, carrier other, value=delay_ms, body */
+    /* timer_reset c, carrier other, or PROGRAM_COMPLETIONS: a null carrier; value=delay_ms, body */
+    COMMAND_RESET,
     COMMAND_CANCEL, /* cancel target other, by the cancel completion c, body */
     COMMAND_TICK,   /* tick value=callbacks */
     COMMAND_RUN,    /* run value=enum et_run_mode */

@@ -238,7 +238,7 @@ static int read_name(struct reader *r, char field, uint64_t *value) {
     case 'r': /* and a mode that the loop must refuse */
         if (number_of(word, value) && *value <= INT32_MAX)
             return 0;
-        return expected(r, "no_wait, once, until_done or a number up to 2147483647", word);
+        return expected(r, "no_wait, once, until_done, turn or a number up to 2147483647", word);
     case 'a': return expected(r, "disarm or rearm", word);
     case 'k': return expected(r, "a kind of descriptor", word);
     default: return expected(r, "a system call that can fail", word);
@@ -322,6 +322,9 @@ static int read_field(struct reader *r, char field, struct command *command) {
     case 'f': return read_call(r, &command->call);
     case 'b': return read_callback(r, &command->body);
     case 'x': command->pool = optional(r, "on_pool"); return 0;
+    case 'y':
+        command->other = PROGRAM_COMPLETIONS;
+        return optional(r, "by") ? read_completion(r, &command->other) : 0;
     default:
         return names_of(field) ? read_name(r, field, &command->value)
                                : read_number(r, field, &command->value);

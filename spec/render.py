@@ -29,6 +29,7 @@ EVENTS = {
 }
 CONDITIONS = {
     ("RESET", "ACTIVE", "TIMER"): "a timer, carrier free",
+    ("RESET", "ACTIVE", "ALONE"): "a timer, no carrier",
     ("RESET", "ACTIVE", "BUSY"): "a timer, carrier busy",
     ("RESET", "ACTIVE", "TAKEN"): "a timer, carrier lingering",
     "TAKEN": "executing or handed over",

@@ -234,6 +234,19 @@ void eti_end_lingering(struct et_loop *loop, struct et_completion *c) {
     loop->lingering--;
 }
 
+void eti_take_timer(struct et_loop *loop, struct et_completion *timer) {
+    assert(timer->internal.state == ET_ACTIVE && timer->internal.operation == ET_TIMER);
+    withdraw(loop, timer); /* a carrier that it has then ends without it: ET-RESET-14 */
+    loop->active++;        /* it stays active */
+}
+
+void eti_restart_timer(struct et_loop *loop, struct et_completion *timer) {
+    assert(timer->internal.state == ET_ACTIVE && timer->internal.place == PLACE_NOWHERE);
+    timer->internal.place = PLACE_HEAP;
+    timer->internal.order = loop->order++;
+    eti_heap_insert(&loop->timers, timer);
+}
+
 /* The carrier is dead: its timer, if it still has one, goes back into the heap. */
 static void apply_reset(struct et_loop *loop, struct et_completion *carrier) {
     struct et_completion *timer = carrier->internal.partner;
@@ -244,9 +257,8 @@ static void apply_reset(struct et_loop *loop, struct et_completion *carrier) {
     assert(timer->internal.state == ET_ACTIVE && timer->internal.place == PLACE_HELD);
     assert(timer->internal.partner == carrier);
     timer->internal.partner = NULL;
-    timer->internal.place = PLACE_HEAP;
-    timer->internal.order = loop->order++;
-    eti_heap_insert(&loop->timers, timer);
+    timer->internal.place = PLACE_NOWHERE;
+    eti_restart_timer(loop, timer);
 }
 
 void eti_retire(struct et_loop *loop, struct et_completion *c) {
@@ -267,9 +279,7 @@ void eti_end_carrier(struct et_loop *loop, struct et_completion *c) {
 void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_completion *carrier) {
     if (carrier->internal.state == ET_DELETING)
         eti_retire(loop, carrier); /* may bring this very timer back into the heap */
-    assert(timer->internal.state == ET_ACTIVE && timer->internal.operation == ET_TIMER);
-    withdraw(loop, timer);
-    loop->active++; /* the timer stays active: it is held */
+    eti_take_timer(loop, timer);
     timer->internal.place = PLACE_HELD;
     timer->internal.partner = carrier;
     carrier->operation = ET_CANCEL;

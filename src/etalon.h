@@ -162,9 +162,11 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options);
 int et_loop_deinit(struct et_loop *loop);
 
 /* Runs the loop: ET_RUN_NO_WAIT one round, ET_RUN_ONCE until a callback was called,
- * ET_RUN_UNTIL_DONE until nothing is left (all: or stopped). Errors: -EINVAL (unknown mode), -EBUSY
- * inside a callback of this loop, or what epoll_pwait2(2) reports except EINTR; the loop can be run
- * again after that. (ET-RUN-1 … 4, ET-TICK-6) */
+ * ET_RUN_UNTIL_DONE until nothing is left (all: or stopped), ET_RUN_TURN one round that may wait
+ * once: it returns after callbacks, a wake-up, a signal whose handler has returned, or the time of
+ * the earliest timer, which the next turn fires. Errors: -EINVAL (unknown mode), -EBUSY inside a
+ * callback of this loop, or what epoll_pwait2(2) reports except EINTR, which is 0; the loop can be
+ * run again after that. (ET-RUN-1 … 5, ET-TICK-6, ET-WAIT-5) */
 int et_loop_run(struct et_loop *loop, enum et_run_mode mode);
 
 /* Runs rounds until `callbacks` callbacks were called, or nothing is active (what was deleted while
@@ -204,11 +206,12 @@ int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms,
                   et_callback callback, void *userdata);
 
-/* Moves a timer to a new deadline: et_loop_now plus delay_ms. An active one is moved in the next
- * round by `carrier`, a completion that is adding until then, has no callback, and can serve again
- * afterwards; until then the timer does not fire. On a timer that is not active this is
- * et_loop_timer. Errors: -EINVAL (active and no timer; carrier null or the timer itself), -EBUSY
- * (adding and no timer; carrier at other work; either lingers with a pool). (ET-RESET-1 … 11) */
+/* Moves a timer to a new deadline: et_loop_now plus delay_ms. With a null carrier an active one is
+ * moved at once, and counts as started now. Otherwise it is moved in the next round by `carrier`, a
+ * completion that is adding until then, has no callback, and can serve again afterwards; until then
+ * the timer does not fire. On a timer that is not active this is et_loop_timer, and the carrier is
+ * not touched. Errors: -EINVAL (active and no timer; carrier is the timer itself), -EBUSY (adding
+ * and no timer; carrier at other work; either lingers with a pool). (ET-RESET-1 … 14) */
 int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion,
                         struct et_completion *carrier, uint64_t delay_ms, et_callback callback,
                         void *userdata);

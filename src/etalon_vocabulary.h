@@ -40,6 +40,7 @@ enum et_run_mode {
     ET_RUN_NO_WAIT,    /* one round that does not block */
     ET_RUN_ONCE,       /* until a callback was called, or nothing is active (see et_loop_tick) */
     ET_RUN_UNTIL_DONE, /* until stopped, or nothing is active and both queues are empty */
+    ET_RUN_TURN,       /* one round, which waits unless there was something to do */
 };
 
 #endif

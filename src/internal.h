@@ -146,6 +146,10 @@ void eti_become_lingering(struct et_loop *loop, struct et_completion *c);
 /* Deleting to dead, silently. */
 void eti_end_lingering(struct et_loop *loop, struct et_completion *c);
 void eti_retire(struct et_loop *loop, struct et_completion *c);
+/* An active timer gets another deadline: it is taken out of wherever it is, the timers that are
+ * about to fire included (ET-EXPIRE-5), and put among the others as one that was just started. */
+void eti_take_timer(struct et_loop *loop, struct et_completion *timer);
+void eti_restart_timer(struct et_loop *loop, struct et_completion *timer);
 /* An active timer is held until its carrier, which is submitted, ends (ET-RESET-4). */
 void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_completion *carrier);
 /* A carrier that is started or cancelled, adding to dead, without a callback. */

@@ -54,20 +54,25 @@ int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_
 int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
                         struct et_completion *carrier, uint64_t delay_ms, et_callback callback,
                         void *userdata) {
-    if (!eti_is_usable(loop, c) || carrier == NULL || carrier == c)
+    if (!eti_is_usable(loop, c) || carrier == c)
         return -EINVAL;
     if (c->internal.state != ET_ACTIVE)
         return et_loop_timer(loop, c, delay_ms, callback, userdata);
-    if (c->internal.operation != ET_TIMER || !eti_is_usable(loop, carrier))
+    if (c->internal.operation != ET_TIMER || (carrier != NULL && !eti_is_usable(loop, carrier)))
         return -EINVAL;
-    bool carried = carrier->internal.state == ET_ADDING && c->internal.partner == carrier;
-    if (!carried && eti_is_busy(carrier))
+    bool carried =
+        carrier != NULL && carrier->internal.state == ET_ADDING && c->internal.partner == carrier;
+    if (carrier != NULL && !carried && eti_is_busy(carrier))
         return -EBUSY;
-    if (!carried)
+    if (carrier == NULL)
+        eti_take_timer(loop, c); /* ET-RESET-13 */
+    else if (!carried)
         eti_hold(loop, c, carrier);
-    assert(c->internal.place == PLACE_HELD && carrier->internal.state == ET_ADDING);
+    assert(carrier == NULL || c->internal.place == PLACE_HELD);
     describe_timer(c, delay_ms, callback, userdata);
     c->internal.deadline_ms = eti_deadline_after(loop, delay_ms);
+    if (carrier == NULL)
+        eti_restart_timer(loop, c);
     return 0;
 }
 
@@ -120,7 +125,7 @@ static int make_round(struct et_loop *loop, uint64_t callbacks) {
     return eti_ask_kernel(loop, callbacks);
 }
 
-static int make_rounds(struct et_loop *loop, uint64_t callbacks) {
+static int make_rounds(struct et_loop *loop, uint64_t callbacks, bool one_round) {
     if (!eti_is_initialised(loop))
         return -EINVAL;
     if (loop->stopped)
@@ -131,19 +136,21 @@ static int make_rounds(struct et_loop *loop, uint64_t callbacks) {
     int error;
     do
         error = make_round(loop, callbacks);
-    while (error == 0 && !loop->stopped && loop->called < callbacks && has_work(loop));
+    while (!one_round && error == 0 && !loop->stopped && loop->called < callbacks &&
+           has_work(loop));
     return error;
 }
 
 int et_loop_tick(struct et_loop *loop, unsigned callbacks) {
-    return make_rounds(loop, callbacks);
+    return make_rounds(loop, callbacks, false);
 }
 
 int et_loop_run(struct et_loop *loop, enum et_run_mode mode) {
     switch (mode) {
-    case ET_RUN_NO_WAIT: return make_rounds(loop, 0);
-    case ET_RUN_ONCE: return make_rounds(loop, 1);
-    case ET_RUN_UNTIL_DONE: return make_rounds(loop, UINT64_MAX);
+    case ET_RUN_NO_WAIT: return make_rounds(loop, 0, false);
+    case ET_RUN_ONCE: return make_rounds(loop, 1, false);
+    case ET_RUN_UNTIL_DONE: return make_rounds(loop, UINT64_MAX, false);
+    case ET_RUN_TURN: return make_rounds(loop, 1, true);
     }
     return -EINVAL;
 }

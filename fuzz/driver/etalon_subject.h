@@ -111,6 +111,10 @@ extern "C" {
 #define ETALON_OFFERS_NULL_CALLBACK (UINT64_C(1) << 20)
 /* forget: a dead completion's memory is released and made anew */
 #define ETALON_OFFERS_FORGET (UINT64_C(1) << 21)
+/* timer_reset without a carrier: a running timer has its new deadline when the call returns */
+#define ETALON_OFFERS_RESET_ALONE (UINT64_C(1) << 22)
+/* run(TURN): one round, which waits at most once; so far only with ETALON_OFFERS_ROUNDS */
+#define ETALON_OFFERS_TURN (UINT64_C(1) << 23)
 
 /* Operations: readiness. */
 
@@ -180,7 +184,12 @@ enum etalon_subject_operation {
 
 enum etalon_subject_state { ETALON_DEAD, ETALON_ADDING, ETALON_ACTIVE, ETALON_DELETING };
 enum etalon_subject_action { ETALON_DISARM, ETALON_REARM };
-enum etalon_subject_run { ETALON_RUN_NO_WAIT, ETALON_RUN_ONCE, ETALON_RUN_UNTIL_DONE };
+enum etalon_subject_run {
+    ETALON_RUN_NO_WAIT,
+    ETALON_RUN_ONCE,
+    ETALON_RUN_UNTIL_DONE,
+    ETALON_RUN_TURN,
+};
 
 /* One operation, as the runner describes it. Members that an operation does not need are zero. */
 struct etalon_subject_description {
@@ -264,7 +273,7 @@ struct etalon_subject {
     int (*timer)(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback);
     /* Gives the running timer c a new deadline, from the loop's time on; on a dead c: as timer.
      * carrier: a second completion for loops that need one (others ignore it), or ETALON_NOBODY for
-     * a null pointer. */
+     * none (ETALON_OFFERS_RESET_ALONE). */
     int (*timer_reset)(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
                        uint32_t userdata, int has_callback);
     /* Cancels target loudly, by the dead completion c. target: or ETALON_NOBODY for a null pointer

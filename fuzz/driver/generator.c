@@ -160,6 +160,13 @@ static void operation(struct writer *w, struct command *command) {
         w->kind[command->d] = WORLD_KINDS;
 }
 
+/* One number for both, so that a seed goes on as it did when there was no reset without one. */
+static uint8_t draw_carrier(struct writer *w) {
+    uint64_t drawn = generator_random(w->state);
+    bool alone = (drawn >> 32) % 3 == 0;
+    return alone ? PROGRAM_COMPLETIONS : (uint8_t)(drawn % PROGRAM_COMPLETIONS);
+}
+
 static void call_on_loop(struct writer *w, struct command *command) {
     static const uint8_t kinds[] = {
         COMMAND_SUBMIT,    COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_SUBMIT,     COMMAND_SUBMIT,
@@ -174,7 +181,7 @@ static void call_on_loop(struct writer *w, struct command *command) {
     switch (command->kind) {
     case COMMAND_SUBMIT:
     case COMMAND_DESCRIBE: operation(w, command); return;
-    case COMMAND_RESET:
+    case COMMAND_RESET: command->other = draw_carrier(w); break;
     case COMMAND_CANCEL: command->other = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS); break;
     case COMMAND_UPDATE_NOW: command->c = 0; break;
     case COMMAND_ASYNC_WAIT: command->d = (uint8_t)handle_of_kind(w, WORLD_ASYNC); return;
@@ -188,7 +195,7 @@ static void call_on_loop(struct writer *w, struct command *command) {
 
 static void turn(struct writer *w, struct command *command) {
     command->kind = draw(w->state, 3) == 0 ? COMMAND_RUN : COMMAND_TICK;
-    command->value = draw(w->state, command->kind == COMMAND_RUN ? 3 : 4);
+    command->value = draw(w->state, 4);
     if (draw(w->state, 150) == 0)
         *command = (struct command){.kind = COMMAND_DEINIT};
     else if (draw(w->state, 400) == 0)
@@ -521,7 +528,9 @@ static struct command careful_call(struct careful *w) {
                                     .other = 4,
                                     .body = c.body};
             reset.value = draw(w->state, 16) == 0 ? far_delay(w) : draw(w->state, 12);
-            return reset;
+            struct command alone = reset;
+            alone.other = PROGRAM_COMPLETIONS;
+            return can(w, &alone) && (reset.value & 1) != 0 ? alone : reset;
         }
         break;
     case 3:
@@ -559,7 +568,10 @@ static struct command careful_act(struct careful *w) {
 
 static struct command careful_turn(struct careful *w) {
     struct command c = {.kind = COMMAND_RUN};
-    unsigned mode = draw(w->state, 3);
+    uint64_t drawn = generator_random(w->state);
+    uint64_t mode = drawn % 3;
+    if (can_do(w, COMMAND_RUN, ET_RUN_TURN) && (drawn >> 32) % 4 == 0)
+        mode = ET_RUN_TURN;
     if (mode == ET_RUN_NO_WAIT && !can_do(w, COMMAND_RUN, ET_RUN_NO_WAIT))
         mode = ET_RUN_ONCE;
     if (mode == ET_RUN_ONCE && !can_do(w, COMMAND_RUN, ET_RUN_ONCE))

@@ -1059,13 +1059,14 @@ static void run_timer(const struct command *command) {
 
 static void run_reset(const struct command *command) {
     uint32_t userdata = new_userdata(command->body);
-    bool has_callback = command->body != 0;
-    int expected = model_reset(&driver.model, command->c, command->other, command->value,
-                               has_callback, userdata);
+    bool has_callback = command->body != 0, alone = command->other >= PROGRAM_COMPLETIONS;
+    int expected = model_reset(&driver.model, command->c, alone ? MODEL_NONE : command->other,
+                               command->value, has_callback, userdata);
+    const char *clause = driver.model.clause;
     int result;
-    ASK(result, timer_reset(driver.self, command->c, command->other, command->value, userdata,
-                            has_callback));
-    check_result(command, result, expected, "ET-RESET-1");
+    ASK(result, timer_reset(driver.self, command->c, alone ? ETALON_NOBODY : command->other,
+                            command->value, userdata, has_callback));
+    check_result(command, result, expected, clause);
 }
 
 static void run_cancel(const struct command *command) {
@@ -1078,14 +1079,15 @@ static void run_cancel(const struct command *command) {
 }
 
 static void run_tick(const struct command *command) {
-    static const uint64_t asked[] = {0, 1, MODEL_NEVER_REACHED};
     bool run = command->kind == COMMAND_RUN;
     unsigned callbacks = (unsigned)command->value;
-    int expected = -EINVAL;
+    int expected, result;
     driver.idle_waits = 0;
-    if (!run || command->value < 3)
-        expected = model_tick(&driver.model, run ? asked[command->value] : callbacks);
-    int result;
+    if (run)
+        expected =
+            model_run(&driver.model, command->value <= ET_RUN_TURN ? (int)command->value : -1);
+    else
+        expected = model_tick(&driver.model, callbacks);
     if (run)
         ASK(result, run(driver.self, (uint32_t)command->value));
     else

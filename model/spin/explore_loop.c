@@ -242,6 +242,14 @@ static void list_calls(struct list *list) {
         list_submissions(list, c);
         if (of->state == ET_ADDING || of->state == ET_ACTIVE || all)
             put(list, 0, (struct command){.kind = COMMAND_DELETE, .c = (uint8_t)c});
+        if ((EXPLORE_OPERATIONS & DO_RESET) != 0 && of->state == ET_ACTIVE &&
+            of->operation == ET_TIMER)
+            put(list, 0,
+                (struct command){.kind = COMMAND_RESET,
+                                 .c = (uint8_t)c,
+                                 .other = PROGRAM_COMPLETIONS,
+                                 .value = delays[DELAYS_COUNT - 1],
+                                 .body = FIRST_SCRIPT});
         for (unsigned other = 0; other < COMPLETIONS; other++) {
             if (other == c || is_double_beside(other, c))
                 continue;
@@ -404,7 +412,8 @@ static void list_main(struct list *list) {
         list_world(list, false);
     put(list, 6, (struct command){.kind = COMMAND_TICK});
     if ((EXPLORE_WORLD & WORLD_WAITS) != 0)
-        put(list, 6, (struct command){.kind = COMMAND_RUN, .value = ET_RUN_ONCE});
+        for (unsigned mode = ET_RUN_ONCE; mode <= ET_RUN_TURN; mode += ET_RUN_TURN - ET_RUN_ONCE)
+            put(list, 6, (struct command){.kind = COMMAND_RUN, .value = mode});
 }
 
 static void list_for_callback(struct list *list) {

@@ -43,6 +43,8 @@ static const struct {
     {ETALON_OFFERS_CHECKED, "checked"},
     {ETALON_OFFERS_NULL_CALLBACK, "null_callback"},
     {ETALON_OFFERS_FORGET, "forget"},
+    {ETALON_OFFERS_RESET_ALONE, "reset_alone"},
+    {ETALON_OFFERS_TURN, "turn"},
     {ETALON_OFFERS_POLL, "poll"},
     {ETALON_OFFERS_POLL_MORE, "poll_more"},
     {ETALON_OFFERS_MANY_POLLS, "many_polls"},
@@ -194,8 +196,9 @@ static uint64_t operation_needs(const struct command *command) {
 
 static uint64_t run_needs(const struct command *command) {
     static const uint64_t modes[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE,
-                                     ETALON_OFFERS_UNTIL_DONE};
-    if (command->value <= (command->kind == COMMAND_RUN ? 2 : 1))
+                                     ETALON_OFFERS_UNTIL_DONE,
+                                     ETALON_OFFERS_TURN | ETALON_OFFERS_ROUNDS};
+    if (command->value <= (command->kind == COMMAND_RUN ? ET_RUN_TURN : 1))
         return modes[command->value];
     return command->kind == COMMAND_RUN ? ETALON_OFFERS_CHECKED : ETALON_OFFERS_TICK;
 }
@@ -206,7 +209,9 @@ static uint64_t command_needs(const struct command *command) {
     case COMMAND_DESCRIBE: return operation_needs(command);
     case COMMAND_DELETE: return ETALON_OFFERS_DELETE;
     case COMMAND_TIMER: return ETALON_OFFERS_TIMERS;
-    case COMMAND_RESET: return ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET;
+    case COMMAND_RESET:
+        return ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET |
+               (command->other < PROGRAM_COMPLETIONS ? 0 : ETALON_OFFERS_RESET_ALONE);
     case COMMAND_CANCEL: return ETALON_OFFERS_CANCEL;
     case COMMAND_TICK:
     case COMMAND_RUN: return run_needs(command);

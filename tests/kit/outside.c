@@ -1476,8 +1476,11 @@ static void run_timer(const struct command *command) {
 static void run_reset(const struct command *command) {
     unsigned c = command->c;
     struct item *i = &o.item[c];
+    bool alone = command->other >= COUNT;
     bool misuse = command->other == c || (i->in_use && i->d.operation != ET_TIMER) ||
-                  o.item[command->other].in_use;
+                  (!alone && o.item[command->other].in_use);
+    if (alone && !offers(ETALON_OFFERS_RESET_ALONE))
+        LACKS("needs a reset without a carrier (reset_alone)");
     if (misuse && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: a reset of no timer, or by a carrier at work (checked)");
     if (misuse)
@@ -1491,10 +1494,10 @@ static void run_reset(const struct command *command) {
     describe_timer(command);
     starting(c);
     i->either_place = again;
-    SUBJECT(o.subject->timer_reset(o.self, c, command->other, command->value, i->d.userdata,
-                                   i->d.has_callback));
+    SUBJECT(o.subject->timer_reset(o.self, c, alone ? ETALON_NOBODY : command->other,
+                                   command->value, i->d.userdata, i->d.has_callback));
     /* a loop without carriers leaves it alone */
-    if (tells_states() && ask_state(command->other) != ETALON_DEAD)
+    if (!alone && tells_states() && ask_state(command->other) != ETALON_DEAD)
         o.item[command->other].carrying = rounds_to_go();
     if (!expect(command, refused("ET-RESET-3", command->value), answer, 0, 0))
         undo(&before);
@@ -1712,6 +1715,8 @@ static void run_loop(const struct command *command) {
     bool tick = command->kind == COMMAND_TICK && (command->value > 1 || offers(ETALON_OFFERS_TICK));
     uint64_t mode =
         command->kind == COMMAND_TICK && command->value > 1 ? ET_RUN_ONCE : command->value;
+    if (mode == ET_RUN_TURN)
+        LACKS("needs a turn, which only the rounds say (rounds)");
     if (mode <= ET_RUN_UNTIL_DONE && !tick && !offers(bits[mode]))
         LACKS("needs a mode of run that is not offered");
     if (tick && !offers(ETALON_OFFERS_TICK))

@@ -39,9 +39,8 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("a re-added completion is not taken from the deletions", "completion.c",
      "if (c->internal.state == ET_DELETING)\n        eti_retire(loop, c); /* ET-ADD-4 */", ""),
     ("a reset timer keeps its old deadline", "loop.c",
-     "describe_timer(c, delay_ms, callback, userdata);\n    c->internal.deadline_ms = eti_deadline_after(loop, delay_ms);\n"
-     "    return 0;\n}\n\nint et_loop_cancel",
-     "describe_timer(c, delay_ms, callback, userdata);\n    return 0;\n}\n\nint et_loop_cancel"),
+     "c->internal.deadline_ms = eti_deadline_after(loop, delay_ms);\n    if (carrier == NULL)",
+     "if (carrier == NULL)"),
     ("a reset timer is not held back", "completion.c",
      "timer->internal.place = PLACE_HELD;\n",
      "timer->internal.place = PLACE_HEAP;\n    eti_heap_insert(&loop->timers, timer);\n"),
@@ -90,6 +89,19 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "return delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;", "return now_ms + delay_ms;"),
     ("a deleted carrier forgets its reset", "completion.c",
      "if (c->internal.operation == CARRIER)\n        apply_reset(loop, c); /* ET-RESET-9 */", ""),
+    ("a timer that is moved at once keeps its place", "loop.c",
+     "eti_restart_timer(loop, c);", "{\n        c->internal.place = PLACE_HEAP;\n        eti_heap_insert(&loop->timers, c);\n    }"),
+    ("a reset without a carrier leaves it to one that is at work", "loop.c",
+     "if (carrier == NULL)\n        eti_take_timer(loop, c); /* ET-RESET-13 */",
+     "if (carrier == NULL && c->internal.place == PLACE_HELD)\n        carrier = c->internal.partner;\n"
+     "    else if (carrier == NULL)\n        eti_take_timer(loop, c);"),
+    ("a timer may carry its own reset", "loop.c",
+     "if (!eti_is_usable(loop, c) || carrier == c)\n        return -EINVAL;",
+     "if (!eti_is_usable(loop, c))\n        return -EINVAL;\n    if (carrier == c)\n        carrier = NULL;"),
+    ("a turn goes on until a callback was called", "loop.c",
+     "case ET_RUN_TURN: return make_rounds(loop, 1, true);", "case ET_RUN_TURN: return make_rounds(loop, 1, false);"),
+    ("a turn does not wait", "loop.c",
+     "case ET_RUN_TURN: return make_rounds(loop, 1, true);", "case ET_RUN_TURN: return make_rounds(loop, 0, true);"),
     ("the completion dies after its callback", "completion.c",
      "    change_state(c, from, ET_DEAD, by_report);\n    loop->called++;\n    if (callback == NULL)\n        return;\n"
      "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);",
@@ -125,6 +137,11 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "a send overtakes one that waits": "no case can fill the buffer of a real socket and say how often that takes",
     "a deadline overflows": "far-timers",
     "a deleted carrier forgets its reset": "what becomes of a carrier is a matter of rounds",
+    "a timer that is moved at once keeps its place": "reset-without-a-carrier-ties",
+    "a reset without a carrier leaves it to one that is at work": "what becomes of a carrier is a matter of rounds",
+    "a timer may carry its own reset": "what is refused as a carrier is a matter of rounds",
+    "a turn goes on until a callback was called": "what a turn is, is a matter of rounds",
+    "a turn does not wait": "what a turn is, is a matter of rounds",
     "the completion dies after its callback": "timer-zero",
 }
 

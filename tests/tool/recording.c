@@ -40,7 +40,7 @@ static const char *const call_names[] = {
 
 /* ---- an event as a line ---------------------------------------------------------------------- */
 
-static const char *const mode_names[] = {"no_wait", "once", "until_done"};
+static const char *const mode_names[] = {"no_wait", "once", "until_done", "turn"};
 
 enum {
     C = 1,
@@ -476,7 +476,7 @@ static bool read_field(struct event *e, const char *key, const json_t *value) {
     if (strcmp(key, "claimed") == 0)
         return read_u32(value, &e->claimed);
     if (strcmp(key, "mode") == 0) {
-        e->mode = read_word(value, mode_names, 3, &number) ? (int8_t)number : -1;
+        e->mode = read_word(value, mode_names, 4, &number) ? (int8_t)number : -1;
         return e->mode >= 0 ||
                (json_is_string(value) && strcmp(json_string_value(value), "unknown") == 0);
     }

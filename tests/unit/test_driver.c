@@ -688,7 +688,7 @@ static const struct lie lies[] = {
     {"timer returns another result", "timer c0 5ms do b1\n", "ET-TIMER-1", NULL, TIMER, 1, NULL,
      returns_busy},
     {"timer_reset returns another result",
-     "timer c0 5ms do b1\n tick 0\n reset c0 by c1 9ms do b1\n", "ET-RESET-1", NULL, RESET, 1, NULL,
+     "timer c0 5ms do b1\n tick 0\n reset c0 by c1 9ms do b1\n", "ET-RESET-3", NULL, RESET, 1, NULL,
      returns_busy},
     {"cancel returns another result", "cancel c0 by c1 do b1\n", "ET-CANCEL-1", NULL, CANCEL, 1,
      NULL, returns_busy},

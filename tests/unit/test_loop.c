@@ -970,12 +970,11 @@ static void ET_RESET_4_does_not_fire_in_the_round_that_was_about_to(void **state
     EXPECT({&c[1], 0});
 }
 
-static void ET_RESET_7_carrier_is_null_or_the_timer(void **state) {
+static void ET_RESET_12_carrier_is_the_timer(void **state) {
     (void)state;
     for (int i = 0; i < 3; i++) {
         enum et_state before = et_completion_state(&c[0]);
         assert_int_equal(before, i == 0 ? ET_DEAD : i == 1 ? ET_ADDING : ET_ACTIVE);
-        assert_int_equal(et_loop_timer_reset(&loop, &c[0], NULL, 0, note, NULL), -EINVAL);
         assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[0], 0, note, NULL), -EINVAL);
         assert_int_equal(et_completion_state(&c[0]), before);
         if (i == 0)
@@ -984,6 +983,65 @@ static void ET_RESET_7_carrier_is_null_or_the_timer(void **state) {
             run(ET_RUN_NO_WAIT);
     }
     EXPECT_NOTHING();
+}
+
+/* Forwards and back, each time alone in the heap, at its root, and below it. */
+static void ET_RESET_13_moved_at_once(void **state) {
+    (void)state;
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], NULL, HOUR_MS, note, NULL), 0);
+    EXPECT_STATE(&c[0], ET_ADDING);
+    for (int i = 1; i < 5; i++)
+        submit_timer(&c[i], HOUR_MS);
+    run(ET_RUN_NO_WAIT);
+    for (int i = 4; i >= 0; i--)
+        assert_int_equal(et_loop_timer_reset(&loop, &c[i], NULL, 5, note, &c[i]), 0);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[2], NULL, HOUR_MS, note, NULL), 0);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[3], NULL, 5, note, &c[3]), 0);
+    EXPECT_STATE(&c[3], ET_ACTIVE);
+    uint64_t deadline_ms = et_loop_now(&loop) + 5;
+    while (events_count < 4)
+        run(ET_RUN_ONCE);
+    assert_true(events[0].clock_ms >= deadline_ms);
+    assert_ptr_equal(events[3].userdata, &c[3]);
+    EXPECT({&c[4], 0}, {&c[1], 0}, {&c[0], 0}, {&c[3], 0});
+}
+
+static enum et_action move_both(struct et_loop *l, struct et_completion *x, int64_t result,
+                                void *userdata) {
+    note(l, x, result, userdata);
+    assert_int_equal(et_loop_timer_reset(l, &c[1], NULL, 0, note, NULL), 0);
+    assert_int_equal(et_loop_timer_reset(l, &c[2], NULL, 0, note, NULL), 0);
+    assert_int_equal(et_loop_timer_reset(l, &c[3], NULL, HOUR_MS, note, NULL), 0);
+    return ET_DISARM;
+}
+
+/* c[1] and c[3] are about to fire in the same phase, c[2] is not. */
+static void ET_RESET_13_moved_by_a_timer_that_fires(void **state) {
+    (void)state;
+    assert_int_equal(et_loop_timer(&loop, &c[0], 1, move_both, NULL), 0);
+    submit_timer(&c[1], 1);
+    submit_timer(&c[2], HOUR_MS);
+    submit_timer(&c[3], 1);
+    run(ET_RUN_NO_WAIT);
+    sleep_ms(5);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[0], 0});
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[1], 0}, {&c[2], 0});
+    EXPECT_STATE(&c[3], ET_ACTIVE);
+}
+
+static void ET_RESET_14_carrier_that_is_relieved(void **state) {
+    (void)state;
+    submit_timer(&c[0], HOUR_MS);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], &c[1], HOUR_MS, note, NULL), 0);
+    assert_int_equal(et_loop_timer_reset(&loop, &c[0], NULL, 0, note, NULL), 0);
+    EXPECT_STATE(&c[1], ET_ADDING);
+    assert_int_equal(et_loop_delete(&loop, &c[1]), 0);
+    run(ET_RUN_ONCE);
+    EXPECT({&c[0], 0});
+    EXPECT_STATE(&c[1], ET_DEAD);
 }
 
 static void ET_RESET_6_busy_carriers(void **state) {
@@ -1080,7 +1138,7 @@ static void ET_RESET_11_another_carrier_takes_over(void **state) {
 static void ET_RUN_4_unknown_modes(void **state) {
     (void)state;
     submit_noop(&c[0]);
-    assert_int_equal(et_loop_run(&loop, (enum et_run_mode)3), -EINVAL);
+    assert_int_equal(et_loop_run(&loop, (enum et_run_mode)(ET_RUN_TURN + 1)), -EINVAL);
     assert_int_equal(et_loop_run(&loop, (enum et_run_mode)0xffffffff), -EINVAL);
     EXPECT_NOTHING();
     EXPECT_STATE(&c[0], ET_ADDING);
@@ -1346,6 +1404,32 @@ static void ET_WAKE_1_from_a_signal_handler(void **state) {
     assert_true(events[0].clock_ms >= deadline_ms);
     assert_true(cpu_ms() - cpu_before_ms < 30);
     EXPECT({&c[0], 0});
+}
+
+/* As a program does it that has to look at what its signal handlers have set. */
+static void ET_RUN_5_turn_returns_after_a_signal(void **state) {
+    (void)state;
+    submit_timer(&c[0], HOUR_MS);
+    alarm_every_ms(only_count, SA_RESTART, 5);
+    while (alarms < 3)
+        run(ET_RUN_TURN);
+    alarm_every_ms(only_count, 0, 0);
+    EXPECT_NOTHING();
+    EXPECT_STATE(&c[0], ET_ACTIVE);
+    et_loop_wakeup(&loop);
+    run(ET_RUN_TURN);
+    EXPECT_NOTHING();
+}
+
+static void ET_RUN_5_turns_fire_a_timer(void **state) {
+    (void)state;
+    submit_timer(&c[0], 20);
+    unsigned turns = 0;
+    for (; events_count == 0; turns++)
+        run(ET_RUN_TURN);
+    assert_int_equal(turns, 2); /* one that waits, one that fires it */
+    EXPECT({&c[0], 0});
+    run(ET_RUN_TURN); /* there is nothing to do */
 }
 
 static void ET_WAKE_1_keeps_errno(void **state) {
@@ -1971,7 +2055,10 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_EXPIRE_2_many_timers_deleted_and_reset),
     TEST(ET_RESET_4_does_not_fire_before_the_new_deadline),
     TEST(ET_RESET_4_does_not_fire_in_the_round_that_was_about_to),
-    TEST(ET_RESET_7_carrier_is_null_or_the_timer),
+    TEST(ET_RESET_12_carrier_is_the_timer),
+    TEST(ET_RESET_13_moved_at_once),
+    TEST(ET_RESET_13_moved_by_a_timer_that_fires),
+    TEST(ET_RESET_14_carrier_that_is_relieved),
     TEST(ET_RESET_6_busy_carriers),
     TEST(ET_RESET_9_deleted_and_cancelled_carriers_apply_it),
     TEST(ET_RESET_3_carrier_that_is_deleting_serves_at_once),
@@ -1991,6 +2078,8 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_WAKE_2_wakeup_ends_one_wait_only),
     TEST(ET_WAKE_1_from_a_signal_handler),
     TEST(ET_WAKE_1_keeps_errno),
+    TEST(ET_RUN_5_turn_returns_after_a_signal),
+    TEST(ET_RUN_5_turns_fire_a_timer),
     TEST(ET_WAIT_5_interrupted_waits),
     TEST(ET_REGISTER_6_rearmed_read_serves_many_messages),
     TEST(ET_EVENT_1_two_reads_of_one_descriptor),

@@ -176,14 +176,64 @@ static void test_timer_2_keeps_its_place(void **state) {
     assert_int_equal(model_timer(&m, B, 1, true, 0), -EBUSY);
 }
 
-static void test_reset_7_before_everything(void **state) {
+static void test_reset_12_before_everything(void **state) {
     (void)state;
     assert_int_equal(reset(A, A, 1), -EINVAL);
-    assert_int_equal(reset(A, MODEL_NONE, 1), -EINVAL);
+    assert_string_equal(m.clause, "ET-RESET-12");
     IS(DEAD, A);
     assert_int_equal(reset(A, B, 1), 0); /* ET-RESET-1 */
     IS(ADDING, A);
     IS(DEAD, B);
+}
+
+static void test_reset_13_without_a_carrier(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    add_timer(B, 5);
+    add(C, ET_NOOP, 0);
+    assert_int_equal(reset(A, MODEL_NONE, 5), 0); /* ET-RESET-1: it is adding */
+    assert_int_equal(reset(C, MODEL_NONE, 5), -EBUSY);
+    tick(0);
+    called(C, 0);
+    polled();
+    ended();
+    assert_int_equal(reset(A, MODEL_NONE, 5), 0);
+    assert_string_equal(m.clause, "ET-RESET-13");
+    IS(ACTIVE, A);
+    assert_true(m.completion[A].order > m.completion[B].order);
+    clock_ms(1005);
+    tick(0);
+    BREAKS("ET-EXPIRE-3", callback(A, 0));
+    LAWFUL(callback(B, 0));
+    assert_int_equal(reset(A, MODEL_NONE, 0), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-EXPIRE-5", callback(A, 0));
+    polled();
+    ended();
+    tick(0);
+    called(A, 0);
+    polled();
+    ended();
+}
+
+static void test_reset_14_drops_the_one_that_a_carrier_has(void **state) {
+    (void)state;
+    add_timer(A, 5);
+    tick_0();
+    assert_int_equal(reset(A, B, 50), 0);
+    assert_int_equal(reset(A, MODEL_NONE, 7), 0);
+    assert_string_equal(m.clause, "ET-RESET-14");
+    IS(ADDING, B);
+    assert_int_equal(m.completion[A].carrier, MODEL_NONE);
+    assert_int_equal(m.completion[B].carries, MODEL_NONE);
+    assert_int_equal(m.completion[A].deadline_ms, 1007);
+    tick_0();
+    IS(DEAD, B);
+    IS(ACTIVE, A);
+    add(C, ET_READ, 3);
+    tick_0();
+    assert_int_equal(reset(C, MODEL_NONE, 1), -EINVAL);
+    assert_string_equal(m.clause, "ET-RESET-2");
 }
 
 static void test_reset_3_applied_by_the_submission_phase(void **state) {
@@ -692,6 +742,37 @@ static void test_tick_6_7_results(void **state) {
     tick(0);
     polled();
     BREAKS("ET-TICK-3", model_wait(&m, 0));
+}
+
+static void test_run_5_turns(void **state) {
+    (void)state;
+    assert_int_equal(model_run(&m, ET_RUN_TURN), MODEL_RUNS); /* nothing is active */
+    BREAKS("ET-WAIT-1", model_wait(&m, 1));
+    polled();
+    ended();
+    add_timer(A, 5);
+    assert_int_equal(model_run(&m, ET_RUN_TURN), MODEL_RUNS);
+    BREAKS("ET-WAIT-3", model_wait(&m, 0));
+    BREAKS("ET-WAIT-2", model_wait(&m, -1));
+    LAWFUL(model_wait(&m, 5 * MS));
+    clock_ms(1005);
+    LAWFUL(model_woken(&m, EINTR));
+    BREAKS("ET-RUN-5", model_wait(&m, 0));
+    BREAKS("ET-RUN-5", callback(A, 0));
+    ended();
+    assert_int_equal(model_run(&m, ET_RUN_TURN), MODEL_RUNS);
+    called(A, 0);
+    polled();
+    ended();
+    add(A, ET_READ, 3);
+    add(B, ET_NOOP, 0);
+    assert_int_equal(model_run(&m, ET_RUN_TURN), MODEL_RUNS);
+    called(B, 0);
+    BREAKS("ET-WAIT-1", model_wait(&m, -1));
+    polled();
+    ended();
+    assert_int_equal(model_run(&m, ET_RUN_TURN + 1), -EINVAL);
+    assert_string_equal(m.clause, "ET-RUN-4");
 }
 
 static void test_tick_4_rounds(void **state) {
@@ -2002,7 +2083,7 @@ static int run(int mode) {
 
 static void test_run_4_unknown_modes(void **state) {
     (void)state;
-    assert_int_equal(run(3), -EINVAL);
+    assert_int_equal(run(ET_RUN_TURN + 1), -EINVAL);
     assert_int_equal(run(-1), -EINVAL);
     assert_string_equal(m.clause, "ET-RUN-4");
     assert_false(m.in_tick);
@@ -2080,7 +2161,9 @@ int main(void) {
         TEST(add_5_6),
         TEST(add_4_leaves_the_deletions),
         TEST(timer_2_keeps_its_place),
-        TEST(reset_7_before_everything),
+        TEST(reset_12_before_everything),
+        TEST(reset_13_without_a_carrier),
+        TEST(reset_14_drops_the_one_that_a_carrier_has),
         TEST(reset_3_applied_by_the_submission_phase),
         TEST(reset_4_in_the_timer_phase),
         TEST(expire_5_carrier_deleted_and_used_in_the_timer_phase),
@@ -2111,6 +2194,7 @@ int main(void) {
         TEST(wait_3_far_deadlines),
         TEST(wait_1_without_waiting),
         TEST(tick_6_7_results),
+        TEST(run_5_turns),
         TEST(tick_4_rounds),
         TEST(time_3_never_back),
         TEST(stop_2_and_3),

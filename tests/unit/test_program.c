@@ -73,7 +73,8 @@ static const char valid[] =
     "  run once\n"
     "  run no_wait\n"
     "  run until_done\n"
-    "  run 3\n"
+    "  run turn\n"
+    "  run 4\n"
     "  close d0\n"
     "  dup d0 to d1\n"
     "  peer_write d0 18446744073709551615\n"
@@ -132,9 +133,9 @@ static void print_difference(const struct program *p, const struct program *q) {
 
 static bool sound(const struct command *command, unsigned body) {
     if (command->kind >= COMMAND_KINDS || command->c >= PROGRAM_COMPLETIONS ||
-        command->other >= 8 || command->d > PROGRAM_HANDLES + 1 ||
-        command->body >= PROGRAM_BODY_WORLD || command->operation >= ET_OPERATIONS ||
-        command->call >= FAULTY_CALLS || command->pool > 1)
+        command->other >= 8 + (command->kind == COMMAND_RESET) ||
+        command->d > PROGRAM_HANDLES + 1 || command->body >= PROGRAM_BODY_WORLD ||
+        command->operation >= ET_OPERATIONS || command->call >= FAULTY_CALLS || command->pool > 1)
         return false;
     if (command->d >= PROGRAM_HANDLES && command->kind != COMMAND_SUBMIT &&
         command->kind != COMMAND_DESCRIBE)
@@ -452,8 +453,10 @@ static void the_fields_are_where_they_belong(void **state) {
          {.kind = COMMAND_SUBMIT, .operation = ET_SHUTDOWN, .d = 4, .value = 2}},
         {"timer c5 7ms", {.kind = COMMAND_TIMER, .c = 5, .value = 7}},
         {"reset c0 by c1 5ms do b2", {.kind = COMMAND_RESET, .other = 1, .value = 5, .body = 2}},
+        {"reset c0 5ms", {.kind = COMMAND_RESET, .other = PROGRAM_COMPLETIONS, .value = 5}},
         {"cancel c4 by c3 do b6", {.kind = COMMAND_CANCEL, .c = 3, .other = 4, .body = 6}},
         {"run until_done", {.kind = COMMAND_RUN, .value = ET_RUN_UNTIL_DONE}},
+        {"run turn", {.kind = COMMAND_RUN, .value = ET_RUN_TURN}},
         {"open d6 timerfd", {.kind = COMMAND_OPEN, .d = 6, .value = WORLD_TIMERFD}},
         {"dup d2 to d5", {.kind = COMMAND_DUP, .d = 2, .other = 5}},
         {"advance 86400s", {.kind = COMMAND_ADVANCE, .value = 86400000000}},
@@ -575,7 +578,7 @@ static const struct malformed {
     {3, MAIN "timer c0 1s\n", "a delay"},
     {3, MAIN "timer c0 18446744073709551616ms\n", "a delay"},
     {3, MAIN "timer c0 " NINES "ms\n", "a delay"},
-    {3, MAIN "reset c0 c1 5ms\n", "expected by"},
+    {3, MAIN "reset c0 c1 5ms\n", "expected a delay"},
     {3, MAIN "reset c0 by c9 5ms\n", "c0 to c7"},
     {3, MAIN "cancel c0 by\n", "c0 to c7"},
     {3, MAIN "tick\n", "a number of callbacks"},
@@ -762,7 +765,10 @@ static bool can_all(const void *self, const struct command *command) {
 
 static bool can_poll(const void *self, const struct command *command) {
     (void)self;
-    return command->kind != COMMAND_SUBMIT || command->operation == ET_POLL;
+    /* what generators did not know when these programs were first written */
+    bool later = (command->kind == COMMAND_RUN && command->value == ET_RUN_TURN) ||
+                 (command->kind == COMMAND_RESET && command->other == PROGRAM_COMPLETIONS);
+    return !later && (command->kind != COMMAND_SUBMIT || command->operation == ET_POLL);
 }
 
 /* Of 300 programs, as text; FNV-1a. */
@@ -790,8 +796,8 @@ static void a_seed_means_a_program(void **state) {
     const struct generator_subject all = {.can = can_all, .careful = true, .shares = true},
                                    polls = {.can = can_poll, .careful = true};
     (void)state;
-    assert_true(hash_of_programs(NULL) == UINT64_C(0x1a55d4dfca139245));
-    assert_true(hash_of_programs(&all) == UINT64_C(0x1ba08144530651b6));
+    assert_true(hash_of_programs(NULL) == UINT64_C(0x543e7ea13576d38a));
+    assert_true(hash_of_programs(&all) == UINT64_C(0xed8f7611448730e2));
     assert_true(hash_of_programs(&polls) == UINT64_C(0x569912e30b81bc34));
 }
 
