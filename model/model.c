@@ -1751,6 +1751,36 @@ struct model_answer MODEL_NAME(step)(struct model *m, const struct event *event)
     return answer;
 }
 
+/* ---- what a loop around this one asks -------------------------------------------------------- */
+
+static int64_t answer_timeout(struct model *m, int64_t result, const char *clause) {
+    m->clause = clause;
+    return result;
+}
+
+int64_t MODEL_NAME(timeout)(struct model *m) {
+    uint64_t earliest = 0, now_ms = m->clock_ns / MS_NS;
+    bool timers = false;
+    bool queued = m->submissions.count + m->deletions.count + m->handed_over.count > 0;
+    if (m->dead)
+        return answer_timeout(m, -EINVAL, "ET-DEINIT-4");
+    if (m->stopped)
+        return answer_timeout(m, -1, "ET-HOST-3");
+    if (queued || m->in_callback != MODEL_NONE)
+        return answer_timeout(m, 0, "ET-HOST-1");
+    for (unsigned c = 0; c < m->completions; c++) {
+        const struct model_completion *of = &m->completion[c];
+        if (of->state != ET_ACTIVE || of->operation != ET_TIMER)
+            continue;
+        earliest = !timers || of->deadline_ms < earliest ? of->deadline_ms : earliest;
+        timers = true;
+    }
+    if (!timers)
+        return answer_timeout(m, -1, "ET-HOST-2");
+    uint64_t left_ms = earliest > now_ms ? earliest - now_ms : 0;
+    return answer_timeout(m, left_ms < INT64_MAX ? (int64_t)left_ms : INT64_MAX, "ET-HOST-2");
+}
+
 /* ---- what a judge supplies: it happened, and nobody saw it (wide.h) -------------------------- */
 
 #ifdef MODEL_WIDE

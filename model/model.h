@@ -217,6 +217,10 @@ struct model_answer {
 };
 struct model_answer MODEL_NAME(step)(struct model *m, const struct event *event);
 
+/* What et_loop_timeout must return now, while no call is in progress or a callback runs; by
+ * m->clause. */
+int64_t MODEL_NAME(timeout)(struct model *m);
+
 /* Sees each event before the model does (answer: null) and after it; for whoever writes them down.
  * Null: nobody. */
 typedef void model_observer_function(const struct model *m, const struct event *event,

@@ -35,8 +35,8 @@ static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_CANCEL),
     ALWAYS(COMMAND_TICK),
     ALWAYS(COMMAND_RUN),
-    {COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW,
-     COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_STOP, COMMAND_DEINIT},
+    {COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_UPDATE_NOW, COMMAND_DESCRIPTOR,
+     COMMAND_DESCRIPTOR, COMMAND_TIMEOUT, COMMAND_STOP, COMMAND_DEINIT},
     ALWAYS(COMMAND_SUBMIT),
     ALWAYS(COMMAND_TICK),
     ALWAYS(COMMAND_FORGET),
@@ -75,6 +75,7 @@ static const uint8_t kind_in_world[COMMAND_FIRST_OF_WORLD] = {
     [COMMAND_DEINIT] = COMMAND_PEER_CLOSE,   [COMMAND_FORGET] = COMMAND_OPEN,
     [COMMAND_DESCRIBE] = COMMAND_PEER_WRITE, [COMMAND_RETURN] = COMMAND_SPURIOUS,
     [COMMAND_POOL] = COMMAND_STEP,           [COMMAND_ASYNC_WAIT] = COMMAND_NOTIFY,
+    [COMMAND_TIMEOUT] = COMMAND_WAKEUP,      [COMMAND_DESCRIPTOR] = COMMAND_WAKEUP,
 };
 
 /* ---- binary: what n means -------------------------------------------------------------------- */
@@ -205,6 +206,8 @@ static const struct use use_of_kind[COMMAND_KINDS] = {
     [COMMAND_FORGET] = {7, 0, 0, 0, NO_VALUE},
     [COMMAND_DESCRIBE] = {0, 0, 0, 0, NO_VALUE}, /* by operation, below */
     [COMMAND_RETURN] = {0, 0, 0, 0, VALUES(actions)},
+    [COMMAND_TIMEOUT] = {0, 0, 0, 0, NO_VALUE},
+    [COMMAND_DESCRIPTOR] = {0, 0, 0, 0, NO_VALUE},
     [COMMAND_WAKEUP] = {0, 0, 0, 0, NO_VALUE},
     [COMMAND_STEP] = {0, 3, 0, 0, NO_VALUE},
     [COMMAND_NOTIFY] = {0, 0, 7, 0, NO_VALUE},
@@ -413,6 +416,8 @@ const struct command_text command_text[COMMAND_KINDS] = {
     [COMMAND_FORGET] = {"forget", "%c"},
     [COMMAND_DESCRIBE] = {"describe", "%c %p %x %b"},
     [COMMAND_RETURN] = {"return", "%a"},
+    [COMMAND_TIMEOUT] = {"timeout", ""},
+    [COMMAND_DESCRIPTOR] = {"descriptor", ""},
     [COMMAND_WAKEUP] = {"wakeup", ""},
     [COMMAND_STEP] = {"step", "%W"},
     [COMMAND_NOTIFY] = {"notify", "%d"},

@@ -42,6 +42,9 @@ enum command_kind {
     COMMAND_FORGET,
     COMMAND_DESCRIBE, /* as SUBMIT without the add */
     COMMAND_RETURN,   /* ends a callback body: value = enum et_action */
+    COMMAND_TIMEOUT,  /* what a loop around this one asks */
+    /* likewise; from then on the driver looks whether the descriptor is readable when it must be */
+    COMMAND_DESCRIPTOR,
     /* the world: also allowed in body 7 */
     COMMAND_WAKEUP,
     COMMAND_STEP,       /* thread `other` of the pool does one step of its work */

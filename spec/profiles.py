@@ -18,7 +18,7 @@ SUITE = "1.0.0-draft"
 VERSION = "1.0"
 PROFILES = ("Timers", "Readiness", "Threads", "Completion", "Pool")
 KERNEL = {"spurious", "order", "batch"}  # what only a simulated kernel does
-OWN = {"run turn"}  # what only the reference loop is asked
+OWN = {"run turn", "timeout", "descriptor"}  # what only the reference loop is asked
 
 
 def promised():
@@ -63,7 +63,8 @@ def profiles_of(trace, clauses):
     failing = [command for command in commands if command.startswith("fail ")]
     interrupts = [command for command in failing if command.startswith("fail epoll_wait EINTR")]
     simulated = "simulated" in head and not interrupts  # the runner can interrupt any wait
-    if simulated or asks & KERNEL or OWN & set(commands) or failing != interrupts or not clauses & set(cited):
+    lawful = failing == interrupts and clauses & set(cited)
+    if simulated or asks & KERNEL or OWN & set(commands) or not lawful:
         return None
     used = set().union(*map(uses, commands)) if commands else set()
     return [profile for profile in PROFILES if profile in used]

@@ -3,6 +3,7 @@
  *
  *   loop          et_loop_init  et_loop_deinit  et_loop_run  et_loop_tick
  *                 et_loop_stop  et_loop_stopped
+ *   embedding     et_loop_descriptor  et_loop_timeout
  *   time          et_loop_now  et_loop_update_now
  *   completions   et_loop_add  et_loop_delete  et_completion_state
  *   timers        et_loop_timer  et_loop_timer_reset
@@ -144,8 +145,10 @@ struct et_loop {
     int descriptors_used;           /* numbers from this on have never been waited on */
     int changed_head, changed_tail; /* registrations that have to be looked at; -1: none */
     int epoll;
+    int outer; /* contains epoll, for a loop around this one; -1: nobody has asked for it */
     int wakeup;
     bool stopped, in_callback, epoll_stale, no_pwait2;
+    bool outer_lacks_epoll;     /* it could not be put there */
     ET_ATOMIC(uint32_t) wakers; /* threads inside et_loop_wakeup. Deinit zeroes all but this. */
 };
 
@@ -183,6 +186,21 @@ uint64_t et_loop_now(const struct et_loop *loop);
 
 /* Reads the clock: for a callback that takes long and then sets timers. (ET-TIME-1) */
 void et_loop_update_now(struct et_loop *loop);
+
+/* ---- inside another loop: wait for both, then call et_loop_run with ET_RUN_NO_WAIT ----------- */
+
+/* A descriptor that is readable when the loop has something to do that the kernel knows of. The
+ * number stays the same until et_loop_deinit, which closes it; it is made by the first call, and
+ * close-on-exec. Only to be waited on, by poll(2), epoll(7) and their like, level-triggered; it is
+ * never readable after et_loop_stop. Errors: those of epoll_create1(2) and epoll_ctl(2).
+ * (ET-HOST-4, -5) */
+int et_loop_descriptor(struct et_loop *loop);
+
+/* In how many milliseconds the loop must be run even if the descriptor is not readable, rounded up:
+ * 0 now (something is queued, handed over by the pool, or due; inside a callback), -1 whenever the
+ * descriptor says so (no timer is active, or the loop is stopped). By the clock, so ask right
+ * before each wait; waiting for less does no harm. (ET-HOST-1 … 3) */
+int64_t et_loop_timeout(const struct et_loop *loop);
 
 /* Ends the wait in progress; when there is none, the loop does not wait when it next asks the
  * kernel. Not a callback: a run or tick goes on until it has what it was called for. Any thread;

@@ -177,6 +177,9 @@ void eti_descriptor_opened(struct et_loop *loop, int fd);
 void eti_report_was_useless(struct et_loop *loop, int fd);
 void eti_report_was_former(struct et_loop *loop, int fd, uint32_t generation);
 void eti_renew_epoll(struct et_loop *loop);
+/* Lets the outer instance, which exists, report for the loop; 0 or a negated errno. */
+int eti_show_outside(struct et_loop *loop);
+void eti_hide_outside(struct et_loop *loop);
 /* ---- heap.c ---------------------------------------------------------------------------------- */
 void eti_heap_insert(struct et_completion **root, struct et_completion *c);
 void eti_heap_remove(struct et_completion **root, struct et_completion *c);

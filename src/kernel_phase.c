@@ -127,6 +127,8 @@ int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     assert(loop->expired == NULL && loop->delivering == NULL && loop->current == NULL);
     if (loop->epoll_stale)
         eti_renew_epoll(loop);
+    if (loop->outer_lacks_epoll)
+        (void)eti_show_outside(loop);
     apply_changes(loop);
     if (loop->stopped) /* in the callback of a refused operation */
         return 0;

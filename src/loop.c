@@ -4,6 +4,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,8 +157,10 @@ int et_loop_run(struct et_loop *loop, enum et_run_mode mode) {
 }
 
 void et_loop_stop(struct et_loop *loop) {
-    if (eti_is_initialised(loop))
-        loop->stopped = true;
+    if (!eti_is_initialised(loop))
+        return;
+    loop->stopped = true;
+    eti_hide_outside(loop); /* or a loop around this one would spin on what stays ready */
 }
 
 bool et_loop_stopped(const struct et_loop *loop) {
@@ -167,6 +170,47 @@ bool et_loop_stopped(const struct et_loop *loop) {
 void et_loop_update_now(struct et_loop *loop) {
     if (eti_is_initialised(loop))
         eti_update_time(loop);
+}
+
+/* ---- inside another loop --------------------------------------------------------------------- */
+
+/* Not the instance that the loop waits on: that one may be replaced (eti_renew_epoll), and the
+ * registrations of it elsewhere would go with it. */
+int et_loop_descriptor(struct et_loop *loop) {
+    if (!eti_is_initialised(loop))
+        return -EINVAL;
+    if (loop->outer >= 0)
+        return loop->outer;
+    loop->outer = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->outer < 0)
+        return -errno;
+    int error = loop->stopped ? 0 : eti_show_outside(loop);
+    if (error != 0) {
+        close(loop->outer);
+        loop->outer = -1;
+        loop->outer_lacks_epoll = false;
+        return error;
+    }
+    return loop->outer;
+}
+
+/* Registrations that have to be looked at are no reason to run the loop: what the kernel reports by
+ * them makes the descriptor readable. */
+int64_t et_loop_timeout(const struct et_loop *loop) {
+    if (!eti_is_initialised(loop))
+        return -EINVAL;
+    if (loop->stopped)
+        return -1;
+    bool queued = loop->submissions_head != NULL || loop->deletions_head != NULL ||
+                  atomic_load_explicit(&loop->handed_over, memory_order_relaxed) != NULL;
+    if (queued || loop->in_callback || loop->outer_lacks_epoll)
+        return 0;
+    if (loop->timers == NULL)
+        return -1;
+    uint64_t now_ms = eti_clock_ns() / NANOSECONDS_PER_MS;
+    uint64_t deadline_ms = loop->timers->internal.deadline_ms;
+    uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0; /* a begun one counts */
+    return left_ms < INT64_MAX ? (int64_t)left_ms : INT64_MAX;
 }
 
 void et_loop_wakeup(struct et_loop *loop) {
@@ -189,6 +233,8 @@ static void release(struct et_loop *loop) {
     eti_raise_ends(&loop->wakers);
     if (loop->wakeup >= 0)
         close(loop->wakeup);
+    if (loop->outer >= 0)
+        close(loop->outer);
     if (loop->epoll >= 0)
         close(loop->epoll);
     free(loop->descriptors);
@@ -212,7 +258,7 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options) {
     if (loop == NULL)
         return -EINVAL;
     memset(loop, 0, sizeof *loop);
-    loop->epoll = loop->wakeup = loop->changed_head = -1;
+    loop->epoll = loop->outer = loop->wakeup = loop->changed_head = -1;
     loop->descriptors_max = descriptors_max(options);
     int error = loop->descriptors_max < 0 ? -EINVAL : make_parts(loop, options);
     if (error != 0) {

@@ -240,8 +240,24 @@ void eti_report_was_former(struct et_loop *loop, int fd, uint32_t generation) {
         loop->epoll_stale = true;
 }
 
+int eti_show_outside(struct et_loop *loop) {
+    struct epoll_event event = {.events = EPOLLIN};
+    assert(loop->outer >= 0 && !loop->stopped);
+    int error = epoll_ctl(loop->outer, EPOLL_CTL_ADD, loop->epoll, &event) == 0 ? 0 : -errno;
+    loop->outer_lacks_epoll = error != 0 && error != -EEXIST;
+    return loop->outer_lacks_epoll ? error : 0;
+}
+
+/* Even if that fails nothing is lost: a new instance under this number is another file. */
+void eti_hide_outside(struct et_loop *loop) {
+    if (loop->outer >= 0)
+        epoll_ctl(loop->outer, EPOLL_CTL_DEL, loop->epoll, NULL);
+}
+
 /* The new instance takes the old one's number: one that the program has closed, and still uses by
- * mistake, could otherwise come to mean our epoll. If this fails, the next report tries again. */
+ * mistake, could otherwise come to mean our epoll. If this fails, the next report tries again. The
+ * old one is taken out of the outer instance before it cannot be named any more: a child process
+ * may keep it open. */
 void eti_renew_epoll(struct et_loop *loop) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
     assert(loop->epoll_stale);
@@ -249,9 +265,12 @@ void eti_renew_epoll(struct et_loop *loop) {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0)
         return;
+    eti_hide_outside(loop);
     bool renewed = epoll_ctl(epoll, EPOLL_CTL_ADD, loop->wakeup, &event) == 0 &&
                    dup3(epoll, loop->epoll, O_CLOEXEC) >= 0;
     close(epoll);
+    if (loop->outer >= 0)
+        (void)eti_show_outside(loop);
     for (int fd = 0; renewed && fd < loop->descriptors_used; fd++) {
         forget_registration(&loop->descriptors[fd]);
         eti_mark_changed(loop, fd);

@@ -239,6 +239,16 @@ static int async_wait(void *of, uint32_t c, uint32_t a, uint32_t userdata, int h
                          callback_if(has_callback), (void *)(uintptr_t)userdata);
 }
 
+static int64_t timeout(void *of) {
+    (void)of;
+    return et_loop_timeout(&etalon_loop.loop);
+}
+
+static int descriptor(void *of) {
+    (void)of;
+    return et_loop_descriptor(&etalon_loop.loop);
+}
+
 static const char *version(void) {
     return ET_VERSION;
 }
@@ -250,7 +260,7 @@ static const char *version(void) {
      ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_STATE |   \
      ETALON_OFFERS_DEINIT | ETALON_OFFERS_GUARDED | ETALON_OFFERS_CHECKED |                        \
      ETALON_OFFERS_NULL_CALLBACK | ETALON_OFFERS_FORGET | ETALON_OFFERS_RESET_ALONE |              \
-     ETALON_OFFERS_TURN)
+     ETALON_OFFERS_TURN | ETALON_OFFERS_HOSTED)
 #define OPERATIONS                                                                                 \
     (ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE | ETALON_OFFERS_MANY_POLLS |                     \
      ETALON_OFFERS_CLOSED_EARLY | ETALON_OFFERS_NOOP | ETALON_OFFERS_READ |                        \
@@ -290,4 +300,6 @@ ETALON_SUBJECT = {
     .async_notify = async_notify,
     .async_wait = async_wait,
     .slack_ms = SLACK_MS,
+    .timeout = timeout,
+    .descriptor = descriptor,
 };

@@ -47,7 +47,7 @@
  * leave the version as it is. The runner takes what an older adapter does not have as not offered:
  * `size` tells, and a bit that needs a member beyond it counts as not set. Anything else makes a
  * new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of
- * the host, came after the first. */
+ * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28. */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 
@@ -115,6 +115,9 @@ extern "C" {
 #define ETALON_OFFERS_RESET_ALONE (UINT64_C(1) << 22)
 /* run(TURN): one round, which waits at most once; so far only with ETALON_OFFERS_ROUNDS */
 #define ETALON_OFFERS_TURN (UINT64_C(1) << 23)
+/* timeout and descriptor: by which a loop around it knows when to call run(NO_WAIT); so far only
+ * with ETALON_OFFERS_ROUNDS */
+#define ETALON_OFFERS_HOSTED (UINT64_C(1) << 28)
 
 /* Operations: readiness. */
 
@@ -323,6 +326,14 @@ struct etalon_subject {
     /* How late beyond its exact deadline a timer of this loop may be due, in milliseconds: part of
      * its claim (section 1 of the law). 0: one, as of a loop that counts in whole ones. */
     uint32_t slack_ms;
+
+    /* ---- an adapter whose `size` ends here does not say how it is hosted ---- */
+
+    /* ETALON_OFFERS_HOSTED. In how many milliseconds the loop must be run; -1: no limit. */
+    int64_t (*timeout)(void *self);
+    /* A descriptor that is readable when the loop must be run, the same in each call; or a negated
+     * errno. */
+    int (*descriptor)(void *self);
 };
 #define ETALON_EXACT UINT32_MAX /* slack_ms of a loop whose timers are due at their deadlines */
 

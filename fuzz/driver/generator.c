@@ -167,6 +167,12 @@ static uint8_t draw_carrier(struct writer *w) {
     return alone ? PROGRAM_COMPLETIONS : (uint8_t)(drawn % PROGRAM_COMPLETIONS);
 }
 
+/* Without drawing a number, for what came later. */
+static bool half_of_them(const struct writer *w) {
+    uint64_t next = *w->state;
+    return generator_random(&next) % 2 == 0;
+}
+
 static void call_on_loop(struct writer *w, struct command *command) {
     static const uint8_t kinds[] = {
         COMMAND_SUBMIT,    COMMAND_SUBMIT, COMMAND_SUBMIT, COMMAND_SUBMIT,     COMMAND_SUBMIT,
@@ -183,7 +189,10 @@ static void call_on_loop(struct writer *w, struct command *command) {
     case COMMAND_DESCRIBE: operation(w, command); return;
     case COMMAND_RESET: command->other = draw_carrier(w); break;
     case COMMAND_CANCEL: command->other = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS); break;
-    case COMMAND_UPDATE_NOW: command->c = 0; break;
+    case COMMAND_UPDATE_NOW:
+        command->c = command->body = 0;
+        command->kind = half_of_them(w) ? COMMAND_UPDATE_NOW : COMMAND_DESCRIPTOR;
+        return;
     case COMMAND_ASYNC_WAIT: command->d = (uint8_t)handle_of_kind(w, WORLD_ASYNC); return;
     default: break;
     }

@@ -117,7 +117,8 @@ static void loop_is_gone(void) {
     for (unsigned i = 0; i < COUNT; i++)
         if (et_completion_state(etalon_completion(i)) != ET_DEAD)
             differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
-    if (et_loop_tick(loop, 0) != -EINVAL || et_loop_add(loop, etalon_completion(0)) != -EINVAL)
+    if (et_loop_tick(loop, 0) != -EINVAL || et_loop_add(loop, etalon_completion(0)) != -EINVAL ||
+        et_loop_timeout(loop) != -EINVAL || et_loop_descriptor(loop) != -EINVAL)
         differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
 }
 

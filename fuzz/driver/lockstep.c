@@ -192,6 +192,32 @@ static void compare_states(const struct etalon_subject *calls, void *self) {
     }
 }
 
+static bool is_hosted(void) {
+    return (driver.subject->calls->offers & ETALON_OFFERS_HOSTED) != 0;
+}
+
+/* What a loop around this one would do now: ET-HOST-1 to -3, and -5. Where a call was made to fail,
+ * it may be told to come at once, until the descriptor is as it should be. */
+static void check_hosted(void) {
+    bool between = !driver.model.in_tick && driver.model.in_callback == MODEL_NONE;
+    int64_t told;
+    if (!is_hosted() || (!between && driver.model.in_callback == MODEL_NONE))
+        return;
+    int64_t expected = model_timeout(&driver.model);
+    ASK(told, timeout(driver.self));
+    if (told == 0 && driver.faults)
+        return;
+    if (told != expected)
+        differ(driver.model.clause, "the timeout is %lld, expected %lld", (long long)told,
+               (long long)expected);
+    if (driver.descriptor < 0 || !between)
+        return;
+    bool due = !driver.model.stopped && driver.world->has_reports();
+    if (driver.world->readable(driver.descriptor) != due &&
+        !(driver.model.stopped && driver.faults))
+        differ("ET-HOST-5", "the descriptor is %s", due ? "not readable" : "readable");
+}
+
 void lockstep_compare(void) {
     if (failed() || driver.deiniting)
         return;
@@ -210,6 +236,7 @@ void lockstep_compare(void) {
         differ("ET-STOP-1", "stopped is %d", stopped);
     if (world_counts.allocations != driver.allocations)
         differ("ET-STATE-8", "memory was allocated after init");
+    check_hosted();
 }
 
 /* ---- what the loop asks of the kernel -------------------------------------------------------- */
@@ -938,6 +965,15 @@ static void check_result(const struct command *command, int result, int expected
     }
 }
 
+/* What a call has returned, where that is no error. */
+static void check_count(const struct command *command, int64_t count) {
+    char text[96];
+    if (driver.log == NULL)
+        return;
+    command_text(command, text, sizeof text);
+    note('>', "%s = %lld", text, (long long)count);
+}
+
 static uint32_t new_userdata(unsigned body) {
     return (++driver.serial & 0xfffffff) << 3 | body;
 }
@@ -1078,6 +1114,30 @@ static void run_cancel(const struct command *command) {
     check_result(command, result, expected, "ET-CANCEL-1");
 }
 
+/* Both are seen by check_hosted, too; this writes them down. */
+static void run_timeout(const struct command *command) {
+    int64_t result = model_timeout(&driver.model);
+    if (!is_hosted())
+        return;
+    ASK(result, timeout(driver.self));
+    check_count(command, result);
+}
+
+/* ET-HOST-4 */
+static void run_descriptor(const struct command *command) {
+    int result;
+    if (!is_hosted())
+        return;
+    driver.disturbed_by = 0;
+    ASK(result, descriptor(driver.self));
+    if (result < 0 ? result != -driver.disturbed_by && !driver.faults
+                   : driver.descriptor >= 0 && result != driver.descriptor)
+        differ("ET-HOST-4", "descriptor returned %s", result_name(result));
+    if (result >= 0)
+        driver.descriptor = result;
+    check_count(command, result < 0 ? result : driver.world->readable(result));
+}
+
 static void run_tick(const struct command *command) {
     bool run = command->kind == COMMAND_RUN;
     unsigned callbacks = (unsigned)command->value;
@@ -1106,6 +1166,7 @@ static void run_tick(const struct command *command) {
 static bool try_init(void) {
     void *self = NULL;
     int result;
+    driver.descriptor = -1;
     driver.host = (struct etalon_subject_host){.size = sizeof driver.host,
                                                .called = called,
                                                .descriptors_max = DESCRIPTORS_MAX,
@@ -1434,6 +1495,8 @@ void lockstep_command(const struct command *command) {
     case COMMAND_POOL: run_deinit(command); break;
     case COMMAND_ASYNC_WAIT: run_async_wait(command); break;
     case COMMAND_FORGET: run_forget(command); break;
+    case COMMAND_TIMEOUT: run_timeout(command); break;
+    case COMMAND_DESCRIPTOR: run_descriptor(command); break;
     case COMMAND_RETURN: break;
     default: run_world(command); break;
     }

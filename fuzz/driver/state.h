@@ -52,6 +52,7 @@ struct lockstep {
     void *log_self;
     struct etalon_subject_host host;
     void *self;             /* the subject's loop, or null */
+    int descriptor;         /* by which it is hosted; -1: nobody has asked for it */
     void *pool;             /* the subject's, or null */
     bool busy;              /* in init or deinit: the subject is not to be asked anything */
     bool deiniting;         /* in deinit of the loop */

@@ -120,6 +120,8 @@ static uint32_t readiness_of_socket(const struct file *f) {
     return events;
 }
 
+static uint32_t readiness_of_epoll(const struct file *f);
+
 static uint32_t readiness(const struct file *f) {
     const struct file *peer = peer_of(f);
     switch (f->kind) {
@@ -134,8 +136,28 @@ static uint32_t readiness(const struct file *f) {
         return (f->counter > 0 ? EPOLLIN : 0u) | (f->counter < UINT64_MAX - 1 ? EPOLLOUT : 0u) |
                (f->counter == UINT64_MAX ? EPOLLERR : 0u);
     case FILE_TIMERFD: return f->timer.expired ? EPOLLIN : 0;
-    default: return 0; /* epoll instances inside epoll instances are not simulated */
+    case FILE_EPOLL: return readiness_of_epoll(f);
+    default: return 0;
     }
+}
+
+/* As Linux does, who looks takes from the front of the list what is not ready any more, which may
+ * join it again at its end. One that contains another one is as ready as that. */
+static uint32_t readiness_of_epoll(const struct file *f) {
+    struct file *epoll = &simulation.file[index_of(f)];
+    for (uint64_t left = simulation.watches_used; left != 0; left &= left - 1) {
+        const struct watch *w = &simulation.watch[lowest(left)];
+        if (w->epoll == index_of(f) && simulation.file[w->file].kind == FILE_EPOLL)
+            return readiness(&simulation.file[w->file]);
+    }
+    while (epoll->epoll.count > 0) {
+        struct watch *w = &simulation.watch[epoll->epoll.ready[0]];
+        if (readiness(&simulation.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP))
+            return EPOLLIN;
+        memmove(epoll->epoll.ready, epoll->epoll.ready + 1, --epoll->epoll.count);
+        w->ready = false;
+    }
+    return 0;
 }
 
 static void ready_put(struct watch *w) {
@@ -1005,7 +1027,17 @@ static int64_t watch_set(struct watch *w, const struct epoll_event *event) {
     return 0;
 }
 
+/* The loop shows its instance to a host by another one that contains it; it waits on none that
+ * contains one. */
+static void contains(unsigned epoll, int fd) {
+    if (named(fd)->kind != FILE_EPOLL)
+        return;
+    simulation.epolls &= ~bit(epoll);
+    simulation.newest_epoll = simulation.number[fd].file;
+}
+
 static int64_t watch_add(unsigned epoll, int fd, const struct epoll_event *event) {
+    contains(epoll, fd);
     if (simulation.watches_used == UINT64_MAX) {
         kernel_limit_met = true;
         return -ENOSPC;
@@ -1447,16 +1479,26 @@ static const void *world_address(unsigned listener, unsigned *length) {
 }
 
 /* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
+static unsigned waited_on(void) {
+    if (simulation.newest_epoll != NONE && (simulation.epolls & bit(simulation.newest_epoll)))
+        return simulation.newest_epoll;
+    return simulation.epolls != 0 ? lowest(simulation.epolls) : NONE;
+}
+
 static uint32_t world_registered(int fd, bool *any) {
-    const struct watch *w = NULL;
-    if (simulation.epolls != 0)
-        w = watch_of(simulation.newest_epoll != NONE &&
-                             (simulation.epolls & bit(simulation.newest_epoll))
-                         ? simulation.newest_epoll
-                         : lowest(simulation.epolls),
-                     fd);
+    const struct watch *w = waited_on() != NONE ? watch_of(waited_on(), fd) : NULL;
     *any = w != NULL;
     return w != NULL ? w->events : 0;
+}
+
+static bool world_readable(int fd) {
+    return named(fd) != NULL && (readiness(named(fd)) & EPOLLIN) != 0;
+}
+
+static bool world_has_reports(void) {
+    if (simulation.connecting != 0)
+        connects_complete();
+    return waited_on() != NONE && readiness(&simulation.file[waited_on()]) != 0;
 }
 
 static uint64_t world_installed(int fd) {
@@ -1478,5 +1520,7 @@ const struct world_kind_functions world_simulated = {
     .address = world_address,
     .registered = world_registered,
     .installed = world_installed,
+    .readable = world_readable,
+    .has_reports = world_has_reports,
     .gives = world_gives,
 };

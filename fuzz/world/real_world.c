@@ -19,6 +19,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@
 #define PAGE              4096
 #define WORLD_OWN_EPOLL   WORLD_KINDS
 #define WORLD_OWN_EVENTFD (WORLD_KINDS + 1)
+#define WORLD_OWN_OUTER   (WORLD_KINDS + 2) /* an epoll instance that contains another one */
 
 /* An open file, as the simulated kernel has it: all that the real one does not tell. */
 struct open_file {
@@ -271,6 +273,8 @@ static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event
     int64_t result = outcome(__real_epoll_ctl(epfd, op, known(fd) ? fd : -1, &translated));
     if (result < 0)
         return result;
+    if (op == EPOLL_CTL_ADD && named(fd)->kind == WORLD_OWN_EPOLL)
+        named(epfd)->kind = WORLD_OWN_OUTER;
     w->used = op != EPOLL_CTL_DEL;
     w->events = translated.events;
     told->kept = w->used ? w->events : 0;
@@ -708,15 +712,34 @@ static const void *world_address(unsigned listener, unsigned *length) {
 }
 
 /* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
-static uint32_t world_registered(int fd, bool *any) {
+static int waited_on(void) {
     int newest = NONE;
     for (int i = 0; i < KERNEL_FILES; i++)
         if (r.file[i].numbers > 0 && r.file[i].kind == WORLD_OWN_EPOLL &&
             (newest == NONE || r.file[i].name > r.file[newest].name))
             newest = i;
+    return newest;
+}
+
+static uint32_t world_registered(int fd, bool *any) {
+    int newest = waited_on();
     const struct watch *w = newest != NONE ? watch_of(newest, fd) : NULL;
     *any = w != NULL;
     return w != NULL ? w->events : 0;
+}
+
+/* By the system call: a wait would change the order of what comes next, and poll is interposed. */
+static bool world_readable(int fd) {
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+    const uint64_t at_once[2] = {0}; /* a struct timespec, however wide */
+    return known(fd) && syscall(SYS_ppoll, &polled, 1, at_once, NULL, 8) == 1;
+}
+
+static bool world_has_reports(void) {
+    int newest = waited_on(), fd = 0;
+    while (fd < NUMBERS && (!known(fd) || r.number[fd].file != newest))
+        fd++;
+    return fd < NUMBERS && world_readable(fd);
 }
 
 static uint64_t world_installed(int fd) {
@@ -738,5 +761,7 @@ const struct world_kind_functions world_real = {
     .address = world_address,
     .registered = world_registered,
     .installed = world_installed,
+    .readable = world_readable,
+    .has_reports = world_has_reports,
     .gives = world_gives,
 };

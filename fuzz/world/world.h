@@ -84,6 +84,10 @@ struct world_kind_functions {
                            bool *any);
     /* a number that changes whenever fd comes to name another open file; 0: closed */
     uint64_t (*installed)(int fd);
+    /* Whether a poll(2) of that descriptor of the loop's, for POLLIN, would return at once. */
+    bool (*readable)(int fd);
+    /* Whether the loop's next wait would, were it to register nothing before. */
+    bool (*has_reports)(void);
     /* Until this is called with -1: an eventfd that is made is one of the program's, and becomes
      * this handle, which is not open. */
     void (*gives)(int handle);

@@ -45,6 +45,7 @@ static const struct {
     {ETALON_OFFERS_FORGET, "forget"},
     {ETALON_OFFERS_RESET_ALONE, "reset_alone"},
     {ETALON_OFFERS_TURN, "turn"},
+    {ETALON_OFFERS_HOSTED, "hosted"},
     {ETALON_OFFERS_POLL, "poll"},
     {ETALON_OFFERS_POLL_MORE, "poll_more"},
     {ETALON_OFFERS_MANY_POLLS, "many_polls"},
@@ -216,6 +217,8 @@ static uint64_t command_needs(const struct command *command) {
     case COMMAND_TICK:
     case COMMAND_RUN: return run_needs(command);
     case COMMAND_STOP: return ETALON_OFFERS_STOP;
+    case COMMAND_TIMEOUT:
+    case COMMAND_DESCRIPTOR: return ETALON_OFFERS_HOSTED | ETALON_OFFERS_ROUNDS;
     case COMMAND_UPDATE_NOW: return ETALON_OFFERS_UPDATE_NOW;
     case COMMAND_DEINIT: return ETALON_OFFERS_DEINIT;
     case COMMAND_FORGET: return ETALON_OFFERS_FORGET;

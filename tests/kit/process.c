@@ -90,8 +90,9 @@ static bool valid_name(const char *name) {
            strspn(name, letters) == strlen(name);
 }
 
-#define ASYNCS     (ETALON_OFFERS_ASYNC | ETALON_OFFERS_ASYNC_KEPT)
-#define OPERATIONS (UINT64_C(0xffffffff) << 24 & ~(ETALON_OFFERS_ROUNDS | ASYNCS))
+#define ASYNCS (ETALON_OFFERS_ASYNC | ETALON_OFFERS_ASYNC_KEPT)
+#define OPERATIONS                                                                                 \
+    (UINT64_C(0xffffffff) << 24 & ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_HOSTED | ASYNCS))
 
 /* What an adapter has that was made before the later members were added. */
 #define SIZE_MIN offsetof(struct etalon_subject, pool_init)
@@ -104,6 +105,8 @@ static struct etalon_subject completed(const struct etalon_subject *s) {
     memcpy(&subject, s, s->size < sizeof subject ? s->size : sizeof subject);
     if (s->size < END_OF(async_wait))
         subject.offers &= ~(ETALON_OFFERS_POOL | ASYNCS);
+    if (s->size < END_OF(descriptor))
+        subject.offers &= ~ETALON_OFFERS_HOSTED;
     subject.slack_ms = subject.slack_ms == ETALON_EXACT                      ? 0
                        : s->size < END_OF(slack_ms) || subject.slack_ms == 0 ? 1
                                                                              : subject.slack_ms;
@@ -142,6 +145,8 @@ static const char *incomplete(const struct etalon_subject *s) {
         {ETALON_OFFERS_ASYNC, s->async_deinit != NULL, "async_deinit"},
         {ETALON_OFFERS_ASYNC, s->async_notify != NULL, "async_notify"},
         {ETALON_OFFERS_ASYNC, s->async_wait != NULL, "async_wait"},
+        {ETALON_OFFERS_HOSTED, s->timeout != NULL, "timeout"},
+        {ETALON_OFFERS_HOSTED, s->descriptor != NULL, "descriptor"},
     };
     for (unsigned i = 0; i < sizeof needs / sizeof *needs; i++)
         if ((i < 2 || (s->offers & needs[i].bits) != 0) && !needs[i].there)

@@ -758,6 +758,43 @@ static void scenario_renewal(void) {
     wait_ns(30, 4, 0);
 }
 
+/* As the loop shows its instance to a loop around it, and what becomes of that when it is renewed.
+ * That a poll looks at the instance takes what is not ready any more out of its list. */
+static void scenario_instance_in_another_one(void) {
+    bool any;
+    int inner = epoll_create1(0), outer = epoll_create1(0);
+    int fd = open_as(0, WORLD_STREAM), other = open_as(1, WORLD_STREAM);
+    note("readable", world->readable(outer));
+    CALL(control(outer, EPOLL_CTL_ADD, inner, EPOLLIN));
+    CALL(control(outer, EPOLL_CTL_ADD, inner, EPOLLIN));
+    CALL(control(inner, EPOLL_CTL_ADD, fd, EPOLLIN));
+    CALL(control(inner, EPOLL_CTL_ADD, other, EPOLLIN));
+    note("registered", world->registered(fd, &any));
+    note("readable", world->readable(outer) + 2 * world->has_reports());
+    order(COMMAND_PEER_WRITE, 0, 3);
+    order(COMMAND_PEER_WRITE, 1, 3);
+    note("readable", world->readable(outer) + 2 * world->has_reports());
+    CALL(recv(fd, buffer, 9, 0));
+    note("readable", world->readable(outer) + 2 * world->has_reports());
+    order(COMMAND_PEER_WRITE, 0, 3);
+    wait_ns(inner, 4, 0);
+    int renewed = epoll_create1(0);
+    CALL(control(renewed, EPOLL_CTL_ADD, other, EPOLLIN));
+    CALL(dup3(renewed, inner, 0));
+    CALL(close(renewed));
+    note("readable", world->readable(outer) + 2 * world->has_reports());
+    CALL(control(outer, EPOLL_CTL_ADD, inner, EPOLLIN));
+    note("readable", world->readable(outer) + 2 * world->has_reports());
+    CALL(recv(other, buffer, 9, 0));
+    note("readable", world->readable(outer) + 2 * world->has_reports());
+    CALL(control(outer, EPOLL_CTL_DEL, inner, 0));
+    order(COMMAND_PEER_WRITE, 1, 3);
+    note("readable", world->readable(outer) + 2 * world->has_reports());
+    CALL(close(inner));
+    note("readable", world->readable(inner) + 2 * world->has_reports());
+    CALL(close(outer));
+}
+
 static void scenario_numbers(void) {
     open_as(0, WORLD_STREAM);
     open_as(1, WORLD_PIPE_READER);
@@ -1122,6 +1159,7 @@ COMPARED(shut_before)
 COMPARED(control)
 COMPARED(stale)
 COMPARED(renewal)
+COMPARED(instance_in_another_one)
 COMPARED(numbers)
 COMPARED(regular)
 COMPARED(eventfd)
@@ -1615,6 +1653,7 @@ int main(void) {
         cmocka_unit_test(test_control),
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_renewal),
+        cmocka_unit_test(test_instance_in_another_one),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_regular),
         cmocka_unit_test(test_eventfd),

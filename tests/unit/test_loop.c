@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include <limits.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -1432,6 +1433,137 @@ static void ET_RUN_5_turns_fire_a_timer(void **state) {
     run(ET_RUN_TURN); /* there is nothing to do */
 }
 
+/* ---- inside another loop --------------------------------------------------------------------- */
+
+/* A host: waits for the descriptor and the timeout, and runs the loop. Returns how often it has
+ * waited. */
+static unsigned host_until(unsigned count) {
+    unsigned waits = 0;
+    struct pollfd polled = {.fd = et_loop_descriptor(&loop), .events = POLLIN};
+    assert_true(polled.fd >= 0);
+    for (; events_count < count; waits++) {
+        int64_t timeout_ms = et_loop_timeout(&loop);
+        assert_true(timeout_ms >= -1 && timeout_ms <= HOUR_MS);
+        poll(&polled, 1, (int)timeout_ms);
+        run(ET_RUN_NO_WAIT);
+    }
+    return waits;
+}
+
+static void *write_and_wake(void *writer) {
+    for (int i = 0; i < 3; i++) {
+        sleep_ms(3);
+        if (write(*(int *)writer, "x", 1) != 1)
+            return NULL;
+        sleep_ms(3);
+        et_loop_wakeup(&loop);
+    }
+    return writer;
+}
+
+static void ET_HOST_5_host_misses_nothing_and_does_not_spin(void **state) {
+    (void)state;
+    int ends[2], *wrote = NULL;
+    pthread_t thread;
+    open_pipe(ends);
+    char byte;
+    submit(&c[0], (struct et_completion){.operation = ET_READ,
+                                         .fd = ends[0],
+                                         .callback = note_and_rearm,
+                                         .read = {&byte, 1}});
+    submit_timer(&c[1], 10);
+    submit_noop(&c[2]);
+    assert_int_equal(et_loop_timeout(&loop), 0);
+    assert_int_equal(pthread_create(&thread, NULL, write_and_wake, &ends[1]), 0);
+    unsigned waits = host_until(5);
+    assert_int_equal(pthread_join(thread, (void **)&wrote), 0);
+    assert_non_null(wrote);
+    /* Of five events: each takes one that brings it and one that starts what it has submitted;
+     * three are woken. */
+    assert_true(waits <= 2 * 5 + 3 + 2);
+}
+
+static void ET_HOST_4_descriptor_is_close_on_exec_and_stays(void **state) {
+    (void)state;
+    unsigned before = descriptors_open();
+    int fd = et_loop_descriptor(&loop);
+    assert_true(fd >= 0);
+    assert_int_equal(et_loop_descriptor(&loop), fd);
+    assert_int_equal(descriptors_open(), before + 1);
+    assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    assert_int_equal(et_loop_deinit(&loop), 0);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    assert_int_equal(et_loop_descriptor(&loop), -EINVAL);
+    assert_int_equal(et_loop_timeout(&loop), -EINVAL);
+    assert_int_equal(et_loop_descriptor(NULL), -EINVAL);
+    assert_int_equal(et_loop_timeout(NULL), -EINVAL);
+}
+
+static void ET_HOST_4_no_descriptor_left(void **state) {
+    (void)state;
+    struct rlimit limit, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int error = et_loop_descriptor(&loop);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(error, -EMFILE);
+    assert_int_equal(et_loop_timeout(&loop), -1);
+    assert_true(et_loop_descriptor(&loop) >= 0);
+}
+
+static void ET_HOST_3_stopped_loop_need_not_be_run(void **state) {
+    (void)state;
+    struct pollfd polled = {.fd = et_loop_descriptor(&loop), .events = POLLIN};
+    submit_timer(&c[0], 0);
+    et_loop_wakeup(&loop);
+    assert_int_equal(poll(&polled, 1, 0), 1);
+    et_loop_stop(&loop);
+    assert_int_equal(poll(&polled, 1, 0), 0);
+    assert_int_equal(et_loop_timeout(&loop), -1);
+}
+
+/* The descriptor is asked for late, of a loop that is stopped. */
+static void ET_HOST_5_asked_for_after_stop(void **state) {
+    (void)state;
+    et_loop_wakeup(&loop);
+    et_loop_stop(&loop);
+    struct pollfd polled = {.fd = et_loop_descriptor(&loop), .events = POLLIN};
+    assert_true(polled.fd >= 0);
+    assert_int_equal(poll(&polled, 1, 0), 0);
+}
+
+/* An epoll instance of the host's keeps its registration when the loop renews its own. */
+static void ET_HOST_5_registered_with_epoll_while_the_instance_is_renewed(void **state) {
+    (void)state;
+    int host = keep(epoll_create1(EPOLL_CLOEXEC)), ends[2], others[2];
+    struct epoll_event event = {.events = EPOLLIN};
+    char bytes[4];
+    open_pipe(ends);
+    assert_int_equal(epoll_ctl(host, EPOLL_CTL_ADD, et_loop_descriptor(&loop), &event), 0);
+    submit_read(&c[0], ends[0], bytes, sizeof bytes);
+    run(ET_RUN_NO_WAIT);
+    int copy = keep(fcntl(ends[0], F_DUPFD_CLOEXEC, 0)), number = ends[0];
+    open_pipe(others);
+    assert_int_equal(dup2(others[0], number), number); /* the first pipe lives on by its copy */
+    assert_true(copy >= 0);
+    assert_int_equal(write(ends[1], "abc", 3), 3);
+    unsigned reported = 0;
+    while (epoll_wait(host, &event, 1, 0) == 1 && reported < 10) {
+        reported++;
+        run(ET_RUN_NO_WAIT);
+    }
+    assert_true(reported < 5);
+    submit_read(&c[1], number, bytes, sizeof bytes);
+    run(ET_RUN_NO_WAIT);
+    assert_int_equal(epoll_wait(host, &event, 1, 0), 0);
+    assert_int_equal(write(others[1], "x", 1), 1);
+    assert_int_equal(epoll_wait(host, &event, 1, 0), 1);
+    while (events_count == 0)
+        run(ET_RUN_NO_WAIT);
+}
+
 static void ET_WAKE_1_keeps_errno(void **state) {
     (void)state;
     submit_timer(&c[0], 30);
@@ -2080,6 +2212,12 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_WAKE_1_keeps_errno),
     TEST(ET_RUN_5_turn_returns_after_a_signal),
     TEST(ET_RUN_5_turns_fire_a_timer),
+    TEST(ET_HOST_5_host_misses_nothing_and_does_not_spin),
+    TEST(ET_HOST_4_descriptor_is_close_on_exec_and_stays),
+    TEST(ET_HOST_4_no_descriptor_left),
+    TEST(ET_HOST_3_stopped_loop_need_not_be_run),
+    TEST(ET_HOST_5_asked_for_after_stop),
+    TEST(ET_HOST_5_registered_with_epoll_while_the_instance_is_renewed),
     TEST(ET_WAIT_5_interrupted_waits),
     TEST(ET_REGISTER_6_rearmed_read_serves_many_messages),
     TEST(ET_EVENT_1_two_reads_of_one_descriptor),

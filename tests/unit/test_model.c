@@ -775,6 +775,42 @@ static void test_run_5_turns(void **state) {
     assert_string_equal(m.clause, "ET-RUN-4");
 }
 
+static void timeout_is(int64_t expected, const char *clause) {
+    assert_true(model_timeout(&m) == expected);
+    assert_string_equal(m.clause, clause);
+}
+
+static void test_host_1_2_3_timeouts(void **state) {
+    (void)state;
+    timeout_is(-1, "ET-HOST-2");
+    add_timer(A, 10);
+    timeout_is(0, "ET-HOST-1");
+    tick_0();
+    timeout_is(10, "ET-HOST-2");
+    model_clock(&m, 1009 * MS + 1);
+    timeout_is(1, "ET-HOST-2");
+    model_clock(&m, 1011 * MS);
+    timeout_is(0, "ET-HOST-2");
+    tick(0);
+    LAWFUL(callback(A, 0));
+    timeout_is(0, "ET-HOST-1");
+    LAWFUL(model_returned(&m, ET_DISARM));
+    polled();
+    ended();
+    add_timer(A, UINT64_MAX);
+    add_timer(B, 5);
+    tick_0();
+    timeout_is(5, "ET-HOST-2");
+    assert_int_equal(model_delete(&m, B), 0);
+    timeout_is(0, "ET-HOST-1");
+    tick_0();
+    timeout_is(INT64_MAX, "ET-HOST-2");
+    model_stop(&m);
+    timeout_is(-1, "ET-HOST-3");
+    assert_int_equal(model_deinit(&m), 0);
+    timeout_is(-EINVAL, "ET-DEINIT-4");
+}
+
 static void test_tick_4_rounds(void **state) {
     (void)state;
     add(A, ET_NOOP, 0);
@@ -2195,6 +2231,7 @@ int main(void) {
         TEST(wait_1_without_waiting),
         TEST(tick_6_7_results),
         TEST(run_5_turns),
+        TEST(host_1_2_3_timeouts),
         TEST(tick_4_rounds),
         TEST(time_3_never_back),
         TEST(stop_2_and_3),
