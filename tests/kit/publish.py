@@ -20,6 +20,7 @@ import sys
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
 FULL, RESULTS, FINDINGS = "build/report/conform.full.json", "spec/results.json", "spec/findings.md"
+REPRODUCERS = "tests/kit/reproducers"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 PROFILES = ("Timers", "Readiness", "Threads", "Completion", "Pool")
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
@@ -155,6 +156,10 @@ def unexplained(text, results):
                 for entry in cases.values() if entry["verdict"] not in ("pass", "not_offered")}
         for failure, verdict in sorted(owed - said.get(name, set())):
             yield f"{FINDINGS}: nothing is said of {name} and {failure}, {verdict}"
+        for failure in sorted(failure for failure, verdict in owed if verdict == "fail"):
+            clause = failure.split("/")[0].lower().removeprefix("et-")
+            if not os.path.exists(f"{REPRODUCERS}/{name}-{clause}.c"):
+                yield f"{REPRODUCERS}/{name}-{clause}.c, which shows {failure} alone, is missing"
         for failure, verdict in sorted(said.get(name, set()) - owed - documented.get(name, set())):
             yield (f"{FINDINGS}: {failure}, {verdict}, is said of {name}, but {RESULTS} has no "
                    "such result, and its adapter documents none")
