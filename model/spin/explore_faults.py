@@ -31,6 +31,7 @@ SCOPES = {  # where the small scope does not suffice
     "an added completion trusts the registration": "closes",
     "a refused modification is final": "closes",
     "everybody on the descriptor gets the registration's error": "refusals",
+    "close leaves its registration to the kernel": "closes",
     "close leaves the waiters alone": "closes",
     "close is repeated after EINTR": "closes",
     "a send overtakes one that waits": "sends",
@@ -39,6 +40,8 @@ SCOPES = {  # where the small scope does not suffice
 OUTSIDE = {  # what no scope can show, and why
     "the loop goes on to the kernel after stop":
         "shows only in what a pool has handed over, and no scope has a pool",
+    "what asks for nothing counts as registered":
+        "shows only in a poll without events, and no scope has a poll",
 }
 
 

@@ -76,6 +76,13 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "return error;"),
     ("everybody on the descriptor gets the registration's error", "registrations.c",
      "if (in != NULL && is_covered(d, in))\n        in = NULL;", ""),
+    ("what asks for nothing counts as registered", "registrations.c",
+     "return d->is_registered && (interest(c) & ~d->registered) == 0;",
+     "return (interest(c) & ~d->registered) == 0;"),
+    ("close leaves its registration to the kernel", "registrations.c",
+     "if (loop->descriptors[fd].is_registered)\n        remove_registration(loop, fd);\n}\n\n"
+     "void eti_descriptor_opened",
+     "}\n\nvoid eti_descriptor_opened"),
     ("close leaves the waiters alone", "operations.c",
      "eti_finish(loop, waiter, -ECANCELED);", "break;"),
     ("close is repeated after EINTR", "operations.c",
@@ -154,6 +161,10 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "an added completion trusts the registration": "poll-on-a-reopened-number",
     "a refused modification is final": "batch-closes",
     "everybody on the descriptor gets the registration's error": "no real kernel refuses one of two registrations of a descriptor",
+    "what asks for nothing counts as registered":
+        "what epoll refuses may wait for ever in another loop, and nothing was asked for",
+    "close leaves its registration to the kernel":
+        "whether the poll had begun when its number got another file is a matter of rounds",
     "close leaves the waiters alone": "close-with-waiters",
     "close is repeated after EINTR": "no real kernel interrupts a close on request",
     "the cancel forgets that it was deleted": "cancel-deleted-and-added-by-target",
