@@ -3,8 +3,11 @@
 """Breaks the loop on purpose, one fault at a time, and shows which check finds it: the conformance
 cases, and the fuzzer.
 
-usage: faults.py [--check] [--seconds N] [NAME...]     N: how long the fuzzer may search for one fault (60)
-       faults.py --outside [--short] [NAME...]         by the conformance kit's judge from outside instead, as if it were a stranger's loop
+usage: faults.py [--check] [--seconds N] [NAME...]
+       faults.py --outside [--short] [NAME...]
+
+N is how long the fuzzer may search for one fault (60). With --outside it is the conformance kit's
+judge from outside that searches, as if it were a stranger's loop.
 
 Every fault is a replacement in one file of src/. A fault whose text is no longer there is an error:
 the list is to be kept up to date. Works on copies under build/faults; writes
@@ -35,7 +38,8 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "assert(c->internal.state == ET_ACTIVE && loop->active > 0);\n    loop->active--;",
      "assert(c->internal.state == ET_ACTIVE && loop->active > 0);"),
     ("ties fire in reverse", "heap.c",
-     "return a->internal.order < b->internal.order;", "return a->internal.order > b->internal.order;"),
+     "return a->internal.order < b->internal.order;",
+     "return a->internal.order > b->internal.order;"),
     ("a re-added completion is not taken from the deletions", "completion.c",
      "if (c->internal.state == ET_DELETING)\n        eti_retire(loop, c); /* ET-ADD-4 */", ""),
     ("a reset timer keeps its old deadline", "loop.c",
@@ -55,24 +59,31 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)",
      "(void)round;\n    while (loop->submissions_head != NULL)"),
     ("the second waiter of a descriptor is lost", "registrations.c",
-     "else\n        waiters->head = next;\n    if (next != NULL)\n        next->internal.wait_previous = previous;\n"
-     "    else\n        waiters->tail = previous;\n    c->internal.wait_next",
-     "else\n        waiters->head = NULL;\n    if (next != NULL)\n        next->internal.wait_previous = previous;\n"
-     "    else\n        waiters->tail = previous;\n    c->internal.wait_next"),
+     "else\n        waiters->head = next;\n    if (next != NULL)\n"
+     "        next->internal.wait_previous = previous;\n    else\n"
+     "        waiters->tail = previous;\n    c->internal.wait_next",
+     "else\n        waiters->head = NULL;\n    if (next != NULL)\n"
+     "        next->internal.wait_previous = previous;\n    else\n"
+     "        waiters->tail = previous;\n    c->internal.wait_next"),
     ("the loop goes on to the kernel after stop", "loop.c",
-     "eti_expire_timers(loop);\n    if (loop->stopped)\n        return 0;", "eti_expire_timers(loop);"),
+     "eti_expire_timers(loop);\n    if (loop->stopped)\n        return 0;",
+     "eti_expire_timers(loop);"),
     ("the wake-up is drained after the callbacks", "kernel_phase.c",
-     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n            deliver(loop, &events[i]);",
-     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n            deliver(loop, &events[i]);\n"
-     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 == WAKEUP)\n            drain_wakeup(loop);"),
+     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n"
+     "            deliver(loop, &events[i]);",
+     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n"
+     "            deliver(loop, &events[i]);\n    for (int i = 0; i < count; i++)\n"
+     "        if (events[i].data.u64 == WAKEUP)\n            drain_wakeup(loop);"),
     ("the time is not updated after the wait", "kernel_phase.c",
-     "int error = count < 0 ? errno : 0;\n    eti_update_time(loop);", "int error = count < 0 ? errno : 0;"),
+     "int error = count < 0 ? errno : 0;\n    eti_update_time(loop);",
+     "int error = count < 0 ? errno : 0;"),
     ("a useless registration stays", "registrations.c",
      "loop->descriptors[fd].is_useless = true;\n    eti_mark_changed(loop, fd);\n", ""),
     ("an added completion trusts the registration", "registrations.c",
      "if (!trusted || !is_covered(", "(void)trusted;\n    if (!is_covered("),
     ("a refused modification is final", "registrations.c",
-     "if (error == 0)\n            return 0;\n        stays = error != -ENOENT;\n        forget_registration(d);",
+     "if (error == 0)\n            return 0;\n        stays = error != -ENOENT;\n"
+     "        forget_registration(d);",
      "return error;"),
     ("everybody on the descriptor gets the registration's error", "registrations.c",
      "if (in != NULL && is_covered(d, in))\n        in = NULL;", ""),
@@ -89,35 +100,48 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;",
      "int result = close(fd) == 0 || (errno == EINTR && close(fd) == 0) ? 0 : -errno;"),
     ("the cancel forgets that it was deleted", "operations.c",
-     "if (loop->current == c)\n        eti_finish(loop, c, result);", "if (c->internal.state != ET_DEAD)\n        eti_finish(loop, c, result);"),
+     "if (loop->current == c)\n        eti_finish(loop, c, result);",
+     "if (c->internal.state != ET_DEAD)\n        eti_finish(loop, c, result);"),
     ("a send overtakes one that waits", "operations.c",
-     "if (loop->descriptors[fd].out.head != NULL) /* ET-SUBMIT-8: it must not overtake */\n        return false;", ""),
+     "if (loop->descriptors[fd].out.head != NULL) /* ET-SUBMIT-8: it must not overtake */\n"
+     "        return false;",
+     ""),
     ("a deadline overflows", "completion.c",
-     "return delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;", "return now_ms + delay_ms;"),
+     "return delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;",
+     "return now_ms + delay_ms;"),
     ("a deleted carrier forgets its reset", "completion.c",
      "if (c->internal.operation == CARRIER)\n        apply_reset(loop, c); /* ET-RESET-9 */", ""),
     ("a timer that is moved at once keeps its place", "loop.c",
-     "eti_restart_timer(loop, c);", "{\n        c->internal.place = PLACE_HEAP;\n        eti_heap_insert(&loop->timers, c);\n    }"),
+     "eti_restart_timer(loop, c);",
+     "{\n        c->internal.place = PLACE_HEAP;\n        eti_heap_insert(&loop->timers, c);\n"
+     "    }"),
     ("a reset without a carrier leaves it to one that is at work", "loop.c",
      "if (carrier == NULL)\n        eti_take_timer(loop, c); /* ET-RESET-13 */",
-     "if (carrier == NULL && c->internal.place == PLACE_HELD)\n        carrier = c->internal.partner;\n"
-     "    else if (carrier == NULL)\n        eti_take_timer(loop, c);"),
+     "if (carrier == NULL && c->internal.place == PLACE_HELD)\n"
+     "        carrier = c->internal.partner;\n    else if (carrier == NULL)\n"
+     "        eti_take_timer(loop, c);"),
     ("a timer may carry its own reset", "loop.c",
      "if (!eti_is_usable(loop, c) || carrier == c)\n        return -EINVAL;",
-     "if (!eti_is_usable(loop, c))\n        return -EINVAL;\n    if (carrier == c)\n        carrier = NULL;"),
+     "if (!eti_is_usable(loop, c))\n        return -EINVAL;\n    if (carrier == c)\n"
+     "        carrier = NULL;"),
     ("a turn goes on until a callback was called", "loop.c",
-     "case ET_RUN_TURN: return make_rounds(loop, 1, true);", "case ET_RUN_TURN: return make_rounds(loop, 1, false);"),
+     "case ET_RUN_TURN: return make_rounds(loop, 1, true);",
+     "case ET_RUN_TURN: return make_rounds(loop, 1, false);"),
     ("a turn does not wait", "loop.c",
-     "case ET_RUN_TURN: return make_rounds(loop, 1, true);", "case ET_RUN_TURN: return make_rounds(loop, 0, true);"),
+     "case ET_RUN_TURN: return make_rounds(loop, 1, true);",
+     "case ET_RUN_TURN: return make_rounds(loop, 0, true);"),
     ("what is handed over is not in the timeout", "loop.c",
-     "loop->deletions_head != NULL ||\n                  atomic_load_explicit(&loop->handed_over, memory_order_relaxed) != NULL;",
+     "loop->deletions_head != NULL ||\n"
+     "                  atomic_load_explicit(&loop->handed_over, memory_order_relaxed) != NULL;",
      "loop->deletions_head != NULL;"),
     ("submissions are not in the timeout", "loop.c",
      "bool queued = loop->submissions_head != NULL || ", "bool queued = "),
     ("the timeout is told inside a callback", "loop.c",
-     "if (queued || loop->in_callback || loop->outer_lacks_epoll)", "if (queued || loop->outer_lacks_epoll)"),
+     "if (queued || loop->in_callback || loop->outer_lacks_epoll)",
+     "if (queued || loop->outer_lacks_epoll)"),
     ("the timeout goes by the loop time", "loop.c",
-     "uint64_t now_ms = eti_clock_ns() / NANOSECONDS_PER_MS;\n    uint64_t deadline_ms = loop->timers",
+     "uint64_t now_ms = eti_clock_ns() / NANOSECONDS_PER_MS;\n"
+     "    uint64_t deadline_ms = loop->timers",
      "uint64_t now_ms = et_loop_now(loop);\n    uint64_t deadline_ms = loop->timers"),
     ("the timeout of a host is rounded down", "loop.c",
      "uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0; /* a begun one counts */",
@@ -125,18 +149,23 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("a stopped loop has a timeout", "loop.c",
      "    if (loop->stopped)\n        return -1;\n", ""),
     ("each call makes another descriptor", "loop.c",
-     "if (loop->outer >= 0)\n        return loop->outer;\n    loop->outer = epoll", "loop->outer = epoll"),
+     "if (loop->outer >= 0)\n        return loop->outer;\n    loop->outer = epoll",
+     "loop->outer = epoll"),
     ("the descriptor is the instance that may be renewed", "loop.c",
-     "return error;\n    }\n    return loop->outer;", "return error;\n    }\n    return loop->epoll;"),
+     "return error;\n    }\n    return loop->outer;",
+     "return error;\n    }\n    return loop->epoll;"),
     ("a stopped loop is still shown as ready", "loop.c",
      "eti_hide_outside(loop); /* or a loop", "; /* or a loop"),
     ("a renewed instance is not shown", "registrations.c",
      "if (loop->outer >= 0)\n        (void)eti_show_outside(loop);\n    for", "for"),
     ("the completion dies after its callback", "completion.c",
-     "    change_state(c, from, ET_DEAD, by_report);\n    loop->called++;\n    if (callback == NULL)\n        return;\n"
-     "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);",
-     "    loop->called++;\n    if (callback == NULL) {\n        change_state(c, from, ET_DEAD, by_report);\n        return;\n    }\n"
-     "    loop->in_callback = true;\n    enum et_action action = callback(loop, c, result, c->userdata);\n"
+     "    change_state(c, from, ET_DEAD, by_report);\n    loop->called++;\n"
+     "    if (callback == NULL)\n        return;\n    loop->in_callback = true;\n"
+     "    enum et_action action = callback(loop, c, result, c->userdata);",
+     "    loop->called++;\n    if (callback == NULL) {\n"
+     "        change_state(c, from, ET_DEAD, by_report);\n        return;\n    }\n"
+     "    loop->in_callback = true;\n"
+     "    enum et_action action = callback(loop, c, result, c->userdata);\n"
      "    c->internal.state = ET_DEAD;"),
 ]
 
@@ -154,13 +183,15 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "delivered twice after a rearm": "partial-write",
     "a rearmed completion runs again in the same round": "rearmed-noop-once-a-round",
     "the second waiter of a descriptor is lost": "broken-pipe",
-    "the loop goes on to the kernel after stop": "which callbacks belong to the phase in which the loop was stopped is a matter of rounds",
+    "the loop goes on to the kernel after stop":
+        "which callbacks belong to the phase in which the loop was stopped is a matter of rounds",
     "the wake-up is drained after the callbacks": "wakeup-in-callback",
     "the time is not updated after the wait": "deadline-moves-nearer-in-the-wait",
     "a useless registration stays": "unpolled-data-does-not-spin",
     "an added completion trusts the registration": "poll-on-a-reopened-number",
     "a refused modification is final": "batch-closes",
-    "everybody on the descriptor gets the registration's error": "no real kernel refuses one of two registrations of a descriptor",
+    "everybody on the descriptor gets the registration's error":
+        "no real kernel refuses one of two registrations of a descriptor",
     "what asks for nothing counts as registered":
         "what epoll refuses may wait for ever in another loop, and nothing was asked for",
     "close leaves its registration to the kernel":
@@ -168,22 +199,26 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "close leaves the waiters alone": "close-with-waiters",
     "close is repeated after EINTR": "no real kernel interrupts a close on request",
     "the cancel forgets that it was deleted": "cancel-deleted-and-added-by-target",
-    "a send overtakes one that waits": "no case can fill the buffer of a real socket and say how often that takes",
+    "a send overtakes one that waits":
+        "no case can fill the buffer of a real socket and say how often that takes",
     "a deadline overflows": "far-timers",
     "a deleted carrier forgets its reset": "what becomes of a carrier is a matter of rounds",
     "a timer that is moved at once keeps its place": "reset-without-a-carrier-ties",
-    "a reset without a carrier leaves it to one that is at work": "what becomes of a carrier is a matter of rounds",
+    "a reset without a carrier leaves it to one that is at work":
+        "what becomes of a carrier is a matter of rounds",
     "a timer may carry its own reset": "what is refused as a carrier is a matter of rounds",
     "a turn goes on until a callback was called": "what a turn is, is a matter of rounds",
     "a turn does not wait": "what a turn is, is a matter of rounds",
-    "what is handed over is not in the timeout": "what a host asks for is judged with the rounds only",
+    "what is handed over is not in the timeout":
+        "what a host asks for is judged with the rounds only",
     "submissions are not in the timeout": "what a host asks for is judged with the rounds only",
     "the timeout is told inside a callback": "what a host asks for is judged with the rounds only",
     "the timeout goes by the loop time": "what a host asks for is judged with the rounds only",
     "the timeout of a host is rounded down": "what a host asks for is judged with the rounds only",
     "a stopped loop has a timeout": "what a host asks for is judged with the rounds only",
     "each call makes another descriptor": "what a host asks for is judged with the rounds only",
-    "the descriptor is the instance that may be renewed": "what a host asks for is judged with the rounds only",
+    "the descriptor is the instance that may be renewed":
+        "what a host asks for is judged with the rounds only",
     "a stopped loop is still shown as ready": "what a host asks for is judged with the rounds only",
     "a renewed instance is not shown": "what a host asks for is judged with the rounds only",
     "the completion dies after its callback": "timer-zero",
@@ -198,7 +233,8 @@ def copy_tree(work, variants):
         subprocess.run(["cp", "-a", str(ROOT / name), str(work / name)], check=True)
     (work / "build").mkdir()
     for name in variants:
-        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(work / "build" / name)], check=True)
+        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(work / "build" / name)],
+                       check=True)
 
 
 def path_of(file):
@@ -222,7 +258,8 @@ def inject(work, name, texts, targets):
     """texts: what the fault makes of which files."""
     for file, text in texts.items():
         (work / path_of(file)).write_text(text)
-    build = subprocess.run(["make", "-s", "-j2", "WERROR=", *targets], cwd=work, capture_output=True, text=True)
+    build = subprocess.run(["make", "-s", "-j2", "WERROR=", *targets], cwd=work,
+                           capture_output=True, text=True)
     if build.returncode != 0:
         sys.exit(f"faults.py: '{name}' does not compile:\n{build.stderr}")
 
@@ -237,8 +274,9 @@ def conclude(report, rows, survived):
     """Writes build/report/REPORT; returns the exit status."""
     path = ROOT / "build/report" / report
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived, "equivalent": 0, "survived": survived,
-                                "faults": rows}, indent=1) + "\n")
+    path.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived,
+                                "equivalent": 0, "survived": survived, "faults": rows},
+                               indent=1) + "\n")
     print(f"{len(rows) - survived} of {len(rows)} faults were found")
     return 1 if survived else 0
 
@@ -250,7 +288,8 @@ def failing_cases():
     for case in sorted((WORK / "spec/cases").glob("*.trace")):
         for world in ["simulated", "real"]:
             try:
-                run = subprocess.run([WORK / "build/default/etalon", "check-cases", "--world", world, case],
+                run = subprocess.run([WORK / "build/default/etalon", "check-cases", "--world",
+                                      world, case],
                                      capture_output=True, timeout=10)
                 bad = run.returncode != 0
             except subprocess.TimeoutExpired:
@@ -270,7 +309,8 @@ def fuzz(seconds, work=WORK, seeds=(), seed=1):
     flags = (ROOT / "fuzz/libfuzzer.flags").read_text().split()
     started = time.monotonic()
     run = subprocess.run([work / "build/fuzz/harness", *flags, f"-max_total_time={seconds}",
-                          f"-seed={seed}", f"-artifact_prefix={corpus}/found-", str(corpus), *seeds],
+                          f"-seed={seed}", f"-artifact_prefix={corpus}/found-", str(corpus),
+                          *seeds],
                          capture_output=True, text=True, errors="replace", cwd=work,
                          env={**os.environ, "ASAN_OPTIONS": "symbolize=0:handle_abort=0"})
     if run.returncode == 0:
@@ -283,19 +323,21 @@ def fuzz(seconds, work=WORK, seeds=(), seed=1):
 
 def compiled(source, work):
     result = work / (pathlib.Path(source).stem + ".o")
-    subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-w", "-DNDEBUG", "-fPIC", "-pthread", f"-I{ROOT / 'src'}", "-c", source, "-o", result],
-                   check=True)
+    subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-w", "-DNDEBUG", "-fPIC",
+                    "-pthread", f"-I{ROOT / 'src'}", "-c", source, "-o", result], check=True)
     return result
 
 
 def failing_outside(adapter, cases, randoms):
     """The cases that the judge from outside says to fail, hang or crash, in their order."""
-    run = subprocess.run([ROOT / "build/default/etalon", "check", "--outside", "--quiet", "--watchdog", "3", "--random", str(randoms),
-                          *[word for case in cases for word in ("--case", case)], adapter], capture_output=True, text=True, errors="replace",
-                         cwd=ROOT)
+    run = subprocess.run([ROOT / "build/default/etalon", "check", "--outside", "--quiet",
+                          "--watchdog", "3", "--random", str(randoms),
+                          *[word for case in cases for word in ("--case", case)], adapter],
+                         capture_output=True, text=True, errors="replace", cwd=ROOT)
     if run.returncode not in (0, 1):
         sys.exit(f"faults.py: {run.stdout}{run.stderr}")
-    return re.findall(r"^not ok \d+ - \S+?/(\S+): \w+\n#   (?:it crashes: )?([A-Z0-9-]+)", run.stdout, re.M)
+    return re.findall(r"^not ok \d+ - \S+?/(\S+): \w+\n#   (?:it crashes: )?([A-Z0-9-]+)",
+                      run.stdout, re.M)
 
 
 def outside(chosen, short):
@@ -313,28 +355,37 @@ def outside(chosen, short):
         if fault[1]:
             (work / f"fault-{number}.c").write_text(faulty_text(fault))
             objects[fault[1]] = compiled(work / f"fault-{number}.c", work)
-        subprocess.run(["cc", "-shared", "-pthread", "-Wl,-Bsymbolic", *objects.values(), "-o", work / f"{number}.so"], check=True)
+        subprocess.run(["cc", "-shared", "-pthread", "-Wl,-Bsymbolic", *objects.values(), "-o",
+                        work / f"{number}.so"], check=True)
         said = OUTSIDE.get(name, "")
         cases = [said] if short and re.fullmatch(r"[a-z0-9-]+", said) else []
         found = failing_outside(work / f"{number}.so", cases, 0 if short else 200)
-        good_word = not found if name == "none" or " " in said else any(case == said for case, _ in found)
+        not_to_be_seen = name == "none" or " " in said
+        good_word = not found if not_to_be_seen else any(case == said for case, _ in found)
         wrong += not good_word
-        rows.append({"fault": name, "file": fault[1], "found": [f"{case}: {clause}" for case, clause in found], "said": said})
-        shown = f"{len(found)} cases, as {found[0][0]} ({found[0][1]})" if found else said or "not found"
+        rows.append({"fault": name, "file": fault[1], "said": said,
+                     "found": [f"{case}: {clause}" for case, clause in found]})
+        shown = said or "not found"
+        if found:
+            shown = f"{len(found)} cases, as {found[0][0]} ({found[0][1]})"
         print(f"{'as said ' if good_word else 'NOT SO  '} {name:58} {shown}", flush=True)
     path = ROOT / "build/report/outside.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"faults": len(chosen), "found": sum(bool(row["found"]) for row in rows), "rows": rows}, indent=1) + "\n")
-    print(f"{sum(bool(row['found']) for row in rows)} of {len(chosen)} faults can be seen from outside")
+    seen = sum(bool(row["found"]) for row in rows)
+    path.write_text(json.dumps({"faults": len(chosen), "found": seen, "rows": rows}, indent=1) +
+                    "\n")
+    print(f"{seen} of {len(chosen)} faults can be seen from outside")
     return 1 if wrong else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--check", action="store_true", help="only check that every fault still has its text")
+    parser.add_argument("--check", action="store_true",
+                        help="only check that every fault still has its text")
     parser.add_argument("--outside", action="store_true", help="before the judge from outside")
-    parser.add_argument("--short", action="store_true", help="with --outside: only the case that is named for each")
+    parser.add_argument("--short", action="store_true",
+                        help="with --outside: only the case that is named for each")
     parser.add_argument("name", nargs="*")
     options = parser.parse_args()
     chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
@@ -360,7 +411,8 @@ def main():
         by_fuzz = f"{found[1]} after {found[0]:.1f} s" if found else f"not in {options.seconds} s"
         survived += not cases and not found
         rows.append({"fault": fault[0], "file": fault[1], "cases": cases, "fuzz": by_fuzz})
-        print(f"{'found    ' if cases or found else 'NOT FOUND'} {fault[0]:58} cases: {by_cases:40} fuzzer: {by_fuzz}", flush=True)
+        print(f"{'found    ' if cases or found else 'NOT FOUND'} {fault[0]:58} "
+              f"cases: {by_cases:40} fuzzer: {by_fuzz}", flush=True)
     return conclude("mutate.json", rows, survived)
 
 
