@@ -5,7 +5,9 @@ conformance cases on the simulated kernel (cases), the conformance kit on Etalon
 the unit tests of the pool (unit), the stress test (stress), left alone (alone), under
 AddressSanitizer (asan) and under ThreadSanitizer (tsan).
 
-usage: faults.py [--check] [NAME...]     --check: only that every fault still has its text. Called by `make thread-faults`.
+usage: faults.py [--check] [NAME...]     --check: only that every fault still has its text.
+
+Called by `make thread-faults`.
 
 Works on a copy under build/thread-faults; writes build/report/thread-faults.json. Exit status 1
 when a fault is found by nothing, or a check finds something where there is no fault. """
