@@ -253,14 +253,25 @@ static model_set must_be_refused(const struct model *m) {
     return m->refused & ~m->doubtful & ~m->orphaned;
 }
 
-/* ET-TIME-2: whole milliseconds, rounded down. ET-TIME-3: never back. */
+/* ET-TIME-2: to the clock's resolution. ET-TIME-3: never back. */
 static void update_time(struct model *m) {
     uint64_t clock_ms = m->clock_ns / MS_NS;
-    m->now_ms = clock_ms > m->now_ms ? clock_ms : m->now_ms;
+    uint32_t rest = m->clock_is_vague ? 0 : (uint32_t)(m->clock_ns % MS_NS);
+    if (clock_ms < m->now_ms || (clock_ms == m->now_ms && rest < m->now_rest))
+        return;
+    m->now_ms = clock_ms;
+    m->now_rest = rest;
+    m->rest_is_vague = m->clock_is_vague;
 }
 
-static uint64_t deadline_after(const struct model *m, uint64_t delay_ms) {
-    return delay_ms > UINT64_MAX - m->now_ms ? UINT64_MAX : m->now_ms + delay_ms;
+/* ET-ADD-7: rounded up, unless there is no delay. */
+static void set_deadline(struct model *m, unsigned c) {
+    struct model_completion *of = &m->completion[c];
+    uint64_t delay_ms = of->description.delay_ms;
+    bool up = delay_ms > 0 && (m->now_rest > 0 || m->rest_is_vague);
+    uint64_t from_ms = m->now_ms + up;
+    of->deadline_ms = delay_ms > UINT64_MAX - from_ms ? UINT64_MAX : from_ms + delay_ms;
+    of->is_vague = up && m->rest_is_vague;
 }
 
 /* ---- the ways of a completion ---------------------------------------------------------------- */
@@ -369,7 +380,7 @@ static void begin_episode(struct model *m, unsigned c) {
     of->operation = of->description.operation;
     of->vouches = -1;
     m->orphaned &= ~BIT(c);
-    of->deadline_ms = deadline_after(m, of->description.delay_ms); /* ET-ADD-7 */
+    set_deadline(m, c);
     of->state = row->next;
     push(&m->submissions, c); /* not in the snapshot of a round in progress: ET-CALL-4 */
 }
@@ -432,7 +443,7 @@ static void set_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_c
     d->delay_ms = delay_ms;
     d->has_callback = has_callback;
     d->userdata = userdata;
-    m->completion[c].deadline_ms = deadline_after(m, delay_ms);
+    set_deadline(m, c);
 }
 
 static int on_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
@@ -1200,7 +1211,7 @@ static void on_moved(struct model *m, int fd) {
  * is not judged. */
 static const char *check_wait(struct model *m, int64_t timeout_ns) {
     uint64_t earliest = 0, timeout = timeout_ns < 0 ? 0 : (uint64_t)timeout_ns;
-    bool timers = false;
+    bool timers = false, is_vague = false;
     bool queued = m->submissions.count > 0 || m->deletions.count > 0;
     if (m->tick.called >= m->tick.asked || queued || m->active + m->lingering == 0)
         return timeout_ns == 0 ? NULL
@@ -1213,6 +1224,7 @@ static const char *check_wait(struct model *m, int64_t timeout_ns) {
         if (!timers || of->deadline_ms < earliest)
             earliest = of->deadline_ms;
         timers = true;
+        is_vague = is_vague || of->is_vague;
     }
     BROKEN_IF(timers != (timeout_ns >= 0), "ET-WAIT-2",
               "a wait has a limit when a timer is active, and only then");
@@ -1223,7 +1235,10 @@ static const char *check_wait(struct model *m, int64_t timeout_ns) {
     bool beyond =
         reachable && timeout > 0 && limit > earliest * MS_NS && limit - earliest * MS_NS > MS_NS;
     BROKEN_IF(beyond, "ET-WAIT-2", "the wait must not last beyond the earliest deadline");
-    bool too_early = (!reachable || limit < earliest * MS_NS) && timeout < WAIT_LIMIT_MS * MS_NS;
+    /* of a recording: the clock, and perhaps the deadline, to less than a millisecond */
+    uint64_t vague = (m->clock_is_vague ? MS_NS - 1 : 0) + (is_vague ? MS_NS : 0);
+    uint64_t latest = limit > UINT64_MAX - vague ? UINT64_MAX : limit + vague;
+    bool too_early = (!reachable || latest < earliest * MS_NS) && timeout < WAIT_LIMIT_MS * MS_NS;
     BROKEN_IF(too_early, "ET-WAIT-3",
               "the limit of the wait must not lie before the earliest deadline");
     return NULL;
@@ -1889,15 +1904,26 @@ void wide_unstart(struct model *m, unsigned c) {
     push(&m->submissions, c);
 }
 
-void wide_expire(struct model *m, unsigned c) {
+static void expire_at(struct model *m, unsigned c, uint64_t deadline_ms) {
     struct model_completion *of = &m->completion[c];
-    bool is_timer = (of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER;
-    if (!is_timer)
-        return;
-    of->deadline_ms = m->now_ms;
+    of->deadline_ms = deadline_ms;
+    of->is_vague = false;
     bool in_phase = m->in_tick && m->tick.phase == TIMERS && of->order < m->tick.orders_timers;
-    if (in_phase && of->state == ET_ACTIVE && of->carrier == MODEL_NONE)
+    if (in_phase && of->state == ET_ACTIVE && of->carrier == MODEL_NONE && deadline_ms <= m->now_ms)
         m->tick.expiring |= BIT(c);
+}
+
+void wide_expire(struct model *m, unsigned c) {
+    const struct model_completion *of = &m->completion[c];
+    if ((of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER)
+        expire_at(m, c, m->now_ms);
+}
+
+void wide_settle(struct model *m, unsigned c, uint64_t now_ms) {
+    const struct model_completion *of = &m->completion[c];
+    bool runs = (of->state == ET_ADDING || of->state == ET_ACTIVE) && of->operation == ET_TIMER;
+    if (runs && of->is_vague && now_ms == of->deadline_ms - 1)
+        expire_at(m, c, now_ms);
 }
 
 bool wide_may_end(const struct model *m, unsigned c, int64_t result) {

@@ -58,6 +58,7 @@ struct model_completion {
     struct model_description description;
     uint64_t deadline_ms; /* of a timer that is adding or active */
     uint64_t order;       /* the order of starting, while active */
+    bool is_vague;        /* the deadline may also be a millisecond earlier: rest_is_vague */
     /* of an active timer: the completion that carries its pending reset, or MODEL_NONE */
     model_index carrier;
     model_index carries; /* of a carrier: the timer whose reset it will apply, or MODEL_NONE */
@@ -95,7 +96,10 @@ struct model {
     struct model_queue submissions;
     struct model_queue deletions;
     uint32_t active;
-    uint64_t now_ms;
+    uint64_t now_ms;     /* the loop time in whole milliseconds, rounded down, */
+    uint32_t now_rest;   /* and the nanoseconds that it is beyond them */
+    bool rest_is_vague;  /* of a recording (wide.h): nobody knows them; now_rest is 0 */
+    bool clock_is_vague; /* likewise of the clock, below */
     bool stopped;
     bool dead; /* deinitialised */
     bool in_tick;

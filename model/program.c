@@ -154,14 +154,23 @@ static const uint64_t bytes_moved[256] = {
     ROW(0), ROW(16), ROW(32), ROW(48), LARGE_BYTES, LARGE_BYTES, LARGE_BYTES, LARGE_BYTES,
 };
 
-/* Microseconds. None is so large that 512 of them overflow a clock of nanoseconds. */
-static const uint64_t advances[64] = {
-    1000, 0, 1, 10, 100, 250, 500, 750, 900, 999, 1001, 1500, 1999, 2000, 2500, 3000, 4000, 5000,
-    6000, 7000, 8000, 9000, 9999, 10000, 10001, 11000, 12000, 13000, 14000, 15000, 15999, 16000,
-    1000, 2000, 3000, 5000, 10000, 20000, 25000, 30000, 40000, 50000, 64000, 75000, 99000, 100000,
-    128000, 150000, 199000, 200000, 250000, 500000, 750000, 1000000, 2000000, 10000000, 60000000,
-    3600000000, 86400000000, 3456000000000, 2147483647000, 2147483648000, 4294967295000,
-    4294967296000,
+/* Nanoseconds. None is so large that 512 of them overflow a clock of nanoseconds. The second half
+ * lies about the edges of a millisecond: where a program begins, the clock stands 300 us before. */
+static const uint64_t advances[128] = {
+    1000000, 0, 1000, 10000, 100000, 250000, 500000, 750000, 900000, 999000, 1001000, 1500000,
+    1999000, 2000000, 2500000, 3000000, 4000000, 5000000, 6000000, 7000000, 8000000, 9000000,
+    9999000, 10000000, 10001000, 11000000, 12000000, 13000000, 14000000, 15000000, 15999000,
+    16000000, 1000000, 2000000, 3000000, 5000000, 10000000, 20000000, 25000000, 30000000,
+    40000000, 50000000, 64000000, 75000000, 99000000, 100000000, 128000000, 150000000, 199000000,
+    200000000, 250000000, 500000000, 750000000, 1000000000, 2000000000, 10000000000, 60000000000,
+    3600000000000, 86400000000000, 3456000000000000, 2147483647000000, 2147483648000000,
+    4294967295000000, 4294967296000000,
+    1, 2, 10, 100, 500, 999, 1001, 299999, 300000, 300001, 699999, 700000, 700001, 999999,
+    1000000, 1000001, 1299999, 1300000, 1300001, 1699999, 1700000, 1700001, 1999999, 2000000,
+    2000001, 2299999, 2300000, 2300001, 2999999, 3000000, 3000001, 3999999, 4000000, 4000001,
+    4299999, 4300000, 4300001, 4999999, 5000000, 5000001, 5299999, 5300000, 5300001, 9999999,
+    10000000, 10000001, 10299999, 10300000, 10300001, 1, 500001, 499999, 999999, 1000001, 1000000,
+    2000000, 3000000, 300000, 299999, 300001, 700000, 1000, 500000, 0,
 };
 
 static const uint64_t nth_calls[16] = {1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 8};
@@ -458,7 +467,8 @@ static const char *const operation_names[ET_OPERATIONS] = {
 const struct named event_names[] = {{"in", IN},   {"pri", PRI},     {"out", OUT}, {"err", ERR},
                                     {"hup", HUP}, {"rdhup", RDHUP}, {NULL, 0}};
 
-const struct named duration_units[] = {{"s", 1000000}, {"ms", 1000}, {"us", 1}, {NULL, 0}};
+const struct named duration_units[] = {
+    {"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}, {NULL, 0}};
 
 static const struct named how_names[] = {{"rd", 0}, {"wr", 1}, {"rdwr", 2}, {NULL, 0}};
 
@@ -684,11 +694,11 @@ static void write_events(FILE *out, uint64_t events) {
         fprintf(out, "%c%" PRIu64, between, events);
 }
 
-static void write_duration(FILE *out, uint64_t us) {
+static void write_duration(FILE *out, uint64_t ns) {
     const struct named *unit = duration_units;
-    while (us % unit->value != 0)
+    while (ns % unit->value != 0)
         unit++;
-    fprintf(out, " %" PRIu64 "%s", us / unit->value, unit->name);
+    fprintf(out, " %" PRIu64 "%s", ns / unit->value, unit->name);
 }
 
 static void write_handle(FILE *out, unsigned d) {

@@ -57,7 +57,7 @@ enum command_kind {
     COMMAND_PEER_CLOSE,
     COMMAND_PEER_SHUTDOWN, /* d: the other end shuts down its sending side */
     COMMAND_PEER_CONNECT,  /* d, a listener: a client connects to it */
-    COMMAND_ADVANCE,       /* the clock moves forward by value microseconds */
+    COMMAND_ADVANCE,       /* the clock moves forward by value nanoseconds */
     COMMAND_FAIL,          /* the value-th next system call of `call` fails with `error` */
     /* the next wait also reports d with value=epoll events, if d is registered */
     COMMAND_SPURIOUS,

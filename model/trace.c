@@ -195,7 +195,7 @@ static int read_duration(struct reader *r, uint64_t *value) {
             *value *= u->value;
             return 0;
         }
-    return expected(r, "a duration in us, ms or s, up to 18446744073709551615us", word);
+    return expected(r, "a duration in ns, us, ms or s, up to 18446744073709551615ns", word);
 }
 
 static bool named_value(const struct named *names, struct word word, uint64_t *value) {

@@ -43,6 +43,9 @@ void wide_start(struct model *m, unsigned c);
 void wide_unstart(struct model *m, unsigned c);
 /* The time is not known: the timer c may fire from now on. */
 void wide_expire(struct model *m, unsigned c);
+/* The loop time is known to the millisecond alone: the timer c fires when now_ms is the earlier of
+ * its two deadlines, if it is (ET-ADD-7). */
+void wide_settle(struct model *m, unsigned c, uint64_t now_ms);
 /* A callback with this result would be lawful at this very place. */
 bool wide_may_end(const struct model *m, unsigned c, int64_t result);
 /* Whether it is a waiting operation, and one that the submission phase started before the kernel

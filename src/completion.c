@@ -65,8 +65,12 @@ uint64_t et_loop_now(const struct et_loop *loop) {
     return eti_is_initialised(loop) ? loop->now_ns / NANOSECONDS_PER_MS : 0;
 }
 
+/* ET-ADD-7. Rounded up, or the timer would be early by what `now` leaves out. Without a delay there
+ * is nothing to wait for: rounded up it would be a wait of its own. */
 uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms) {
-    uint64_t now_ms = et_loop_now(loop);
+    uint64_t now_ms = loop->now_ns / NANOSECONDS_PER_MS;
+    if (delay_ms > 0 && loop->now_ns % NANOSECONDS_PER_MS != 0)
+        now_ms++;
     return delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;
 }
 

@@ -16,7 +16,8 @@
  * a negated errno; those that submit, delete or cancel then change nothing: -EINVAL when the loop
  * or the completion is null, the loop is not initialised (ET-DEINIT-4), or the completion another
  * loop's; -EBUSY when it is busy: adding, active, or deleted while a pool thread is at work on it.
- * Times are milliseconds of CLOCK_MONOTONIC. ET-… are clauses of spec/etalon.md. */
+ * Times are milliseconds of CLOCK_MONOTONIC. No timer fires early. ET-… are clauses of
+ * spec/etalon.md. */
 #ifndef ETALON_H
 #define ETALON_H
 
@@ -181,7 +182,8 @@ int et_loop_tick(struct et_loop *loop, unsigned callbacks);
 void et_loop_stop(struct et_loop *loop);
 bool et_loop_stopped(const struct et_loop *loop);
 
-/* The loop time, as of the last update; 0 for a loop that is not initialised. (ET-TIME-1, -2) */
+/* The loop time in whole milliseconds, rounded down, as of the last update; 0 for a loop that is
+ * not initialised. (ET-TIME-1, -2) */
 uint64_t et_loop_now(const struct et_loop *loop);
 
 /* Reads the clock: for a callback that takes long and then sets timers. (ET-TIME-1) */
@@ -220,12 +222,15 @@ int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 
 /* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place.
- * The deadline is et_loop_now plus delay_ms. Errors: -EBUSY (any but that). (ET-TIMER-1 … 4) */
+ * It fires at the first full millisecond at which delay_ms have gone by since the loop time, which
+ * the loop keeps to the nanosecond: less than a millisecond later than asked for, but for the time
+ * that others take, and not early. 0: in the next round. Errors: -EBUSY (any but that).
+ * (ET-TIMER-1 … 4, ET-ADD-7, ET-EXPIRE-4) */
 int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms,
                   et_callback callback, void *userdata);
 
-/* Moves a timer to a new deadline: et_loop_now plus delay_ms. With a null carrier an active one is
- * moved at once, and counts as started now. Otherwise it is moved in the next round by `carrier`, a
+/* Moves a timer to a new deadline: as of et_loop_timer now. With a null carrier an active
+ * one is moved at once, and counts as started now. Otherwise it is moved in the next round by `carrier`, a
  * completion that is adding until then, has no callback, and can serve again afterwards; until then
  * the timer does not fire. On a timer that is not active this is et_loop_timer, and the carrier is
  * not touched. Errors: -EINVAL (active and no timer; carrier is the timer itself), -EBUSY (adding

@@ -21,7 +21,7 @@ void eti_update_time(struct et_loop *loop) {
 void eti_expire_timers(struct et_loop *loop) {
     assert(loop->expired == NULL);
     eti_update_time(loop);
-    uint64_t now_ms = et_loop_now(loop);
+    uint64_t now_ms = loop->now_ns / NANOSECONDS_PER_MS;
     struct et_completion *last = NULL;
     while (loop->timers != NULL && loop->timers->internal.deadline_ms <= now_ms) {
         struct et_completion *c = loop->timers;

@@ -243,7 +243,7 @@ static void act_in_world(struct writer *w, struct command *command) {
         break;
     case COMMAND_ADVANCE:
         command->d = 0;
-        command->value = 700 * draw(w->state, 12);
+        command->value = UINT64_C(700000) * draw(w->state, 12);
         break;
     case COMMAND_WAKEUP: command->d = 0; break;
     case COMMAND_NOTIFY: command->d = (uint8_t)handle_of_kind(w, WORLD_ASYNC); break;
@@ -390,6 +390,12 @@ static void decode_bytes(struct program *p, uint64_t *state) {
          /* most of it in the main sequence, and something open in the beginning */
          i += PROGRAM_RECORD)
         bytes[i] = i < 32 ? 15 : bytes[i] & (draw(state, 2) ? 0x1f : 0xff);
+    /* A seed means its program for good; the table of advances was half as long when they began. */
+    for (size_t i = 0; i < size; i += PROGRAM_RECORD) {
+        program_decode(p, bytes + i, PROGRAM_RECORD);
+        if (p->command[0].kind == COMMAND_ADVANCE)
+            bytes[i + 3] &= 63;
+    }
     program_decode(p, bytes, size);
 }
 
@@ -559,8 +565,8 @@ static struct command careful_act(struct careful *w) {
     if (can_do(w, COMMAND_ASYNC_WAIT, 0) && draw(w->state, 4) == 0)
         return (struct command){.kind = COMMAND_NOTIFY, .d = ASYNC};
     switch (draw(w->state, can_do(w, COMMAND_WAKEUP, 0) ? 6 : 5)) {
-    case 0: c.value = draw(w->state, 12000); break;
-    case 1: c.value = 1000 * draw(w->state, 12); break;
+    case 0: c.value = UINT64_C(1000) * draw(w->state, 12000); break;
+    case 1: c.value = UINT64_C(1000000) * draw(w->state, 12); break;
     case 2:
     case 3:
         c.kind = w->kind[c.d] == WORLD_LISTENER ? COMMAND_PEER_CONNECT : COMMAND_PEER_WRITE;

@@ -91,7 +91,17 @@ static void compare_deadlines(const struct model *model) {
     }
 }
 
+/* A caller sees whole milliseconds of it (ET-TIME-2), and deadlines count from all of it. */
+static void compare_time(const struct model *model) {
+    uint64_t ms = loop->now_ns / NANOSECONDS_PER_MS, rest = loop->now_ns % NANOSECONDS_PER_MS;
+    if (ms != model->now_ms || rest != model->now_rest)
+        differ("ET-TIME-1", "the loop time is %llu ms and %llu ns, expected %llu ms and %llu ns",
+               (unsigned long long)ms, (unsigned long long)rest, (unsigned long long)model->now_ms,
+               (unsigned long long)model->now_rest);
+}
+
 static void compare(const struct model *model) {
+    compare_time(model);
     compare_deadlines(model);
     compare_queue("submissions", loop->submissions_head, &model->submissions);
     compare_queue("deletions", loop->deletions_head, &model->deletions);

@@ -653,7 +653,7 @@ static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t le
     if (asynchronous) {
         f->state = SOCKET_CONNECTING;
         f->name = (uint32_t)name;
-        f->timer.expiry = virtual_later(simulation.clock_ns, KERNEL_CONNECT_US);
+        f->timer.expiry = virtual_later_us(simulation.clock_ns, KERNEL_CONNECT_US);
         simulation.connecting |= bit(index_of(f));
         return -failure;
     }
@@ -1327,7 +1327,7 @@ static void peer_write(struct file *f, uint64_t value) {
     if (f->kind == FILE_EVENTFD) {
         counter_write(f, value);
     } else if (f->kind == FILE_TIMERFD) {
-        f->timer.expiry = virtual_later(simulation.clock_ns, value);
+        f->timer.expiry = virtual_later_us(simulation.clock_ns, value);
         f->timer.armed = ++simulation.armings;
         f->timer.expired = false; /* as timerfd_settime: what had expired is forgotten */
         simulation.timers |= bit(index_of(f));

@@ -529,8 +529,8 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
     if (f->kind == WORLD_EVENTFD) {
         (void)!__real_write(fd, &value, sizeof value);
     } else if (f->kind == WORLD_TIMERFD) {
-        virtual_timer_arm(&r.timers, timer_of((int)(f - r.file)), virtual_later(r.clock_ns, value),
-                          0);
+        virtual_timer_arm(&r.timers, timer_of((int)(f - r.file)),
+                          virtual_later_us(r.clock_ns, value), 0);
         timers_expire();
     } else if (f->peer != NONE && f->kind == WORLD_PIPE_READER) {
         sent = __real_write(f->peer, letter(f, length), length);

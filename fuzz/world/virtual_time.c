@@ -20,9 +20,13 @@ int64_t virtual_duration(const struct timespec *duration) {
     return seconds < INT64_MAX / SECOND_NS ? seconds * SECOND_NS + duration->tv_nsec : INT64_MAX;
 }
 
-uint64_t virtual_later(uint64_t clock_ns, uint64_t value_us) {
-    uint64_t longest = (VIRTUAL_END - clock_ns) / 1000;
-    return clock_ns + 1000 * (value_us < longest ? value_us : longest);
+uint64_t virtual_later(uint64_t clock_ns, uint64_t value_ns) {
+    uint64_t longest = VIRTUAL_END - clock_ns;
+    return clock_ns + (value_ns < longest ? value_ns : longest);
+}
+
+uint64_t virtual_later_us(uint64_t clock_ns, uint64_t value_us) {
+    return virtual_later(clock_ns, value_us < UINT64_MAX / 1000 ? 1000 * value_us : UINT64_MAX);
 }
 
 int64_t virtual_wait(const struct virtual_wait *wait, void *call, uint64_t deadline) {

@@ -17,8 +17,9 @@
 /* A length of time as the C library takes it; INT64_MAX: as long or longer. NULL: -1. */
 int64_t virtual_duration(const struct timespec *duration);
 
-/* value_us after clock_ns, but not beyond the end. */
-uint64_t virtual_later(uint64_t clock_ns, uint64_t value_us);
+/* So much after clock_ns, but not beyond the end. */
+uint64_t virtual_later(uint64_t clock_ns, uint64_t value_ns);
+uint64_t virtual_later_us(uint64_t clock_ns, uint64_t value_us);
 
 /* ---- the wait -------------------------------------------------------------------------------- */
 

@@ -590,7 +590,7 @@ static uint64_t clock_now(void) {
 }
 
 static void clock_is_read(void) {
-    struct command moment = {.kind = COMMAND_ADVANCE, .value = READING_NS / 1000};
+    struct command moment = {.kind = COMMAND_ADVANCE, .value = READING_NS};
     world_real.command(&moment);
 }
 
@@ -670,7 +670,7 @@ static void spins(int64_t timeout_ns) {
 
 static int wait_begins(int64_t timeout_ns) {
     /* no call of the kernel takes no time at all */
-    struct command moment = {.kind = COMMAND_ADVANCE, .value = 1};
+    struct command moment = {.kind = COMMAND_ADVANCE, .value = 1000};
     o.result->waits++;
     world_real.command(&moment);
     for (unsigned c = 0; c < COUNT; c++) {
@@ -719,6 +719,12 @@ static bool blocked(int64_t timeout_ns) {
 
 static void forever(void);
 
+/* The clock moves by whole microseconds here: what a loop rounds away that counts in those is not
+ * held against it. */
+static uint64_t whole_us(uint64_t ns) {
+    return ns > UINT64_MAX - 999 ? ns : (ns + 999) / 1000 * 1000;
+}
+
 static void advance(uint64_t clock_ns) {
     clock_ns = clock_ns < VIRTUAL_END ? clock_ns : VIRTUAL_END;
     for (unsigned c = 0; c < COUNT; c++) {
@@ -735,7 +741,7 @@ static void advance(uint64_t clock_ns) {
         end_run();
     }
     if (clock_ns > now) {
-        struct command forward = {.kind = COMMAND_ADVANCE, .value = (clock_ns - now + 999) / 1000};
+        struct command forward = {.kind = COMMAND_ADVANCE, .value = whole_us(clock_ns - now)};
         world_real.command(&forward);
         o.idle_waits = 0;
         if (++o.barren_waits <= BARREN_MAX)
@@ -1165,15 +1171,15 @@ static uint64_t later(uint64_t ns, uint64_t delay_ms) {
     return delay_ms > (VIRTUAL_NEVER - ns) / MS_NS ? VIRTUAL_NEVER : ns + delay_ms * MS_NS;
 }
 
-/* A timer's deadline: the loop time at the call plus the delay (ET-ADD-7). The loop time lies
- * between what it was when it last had to be updated, rounded down to milliseconds, and the clock.
- * It is due when the slack has passed as well.
- * The timer is due when the slack has passed as well. */
+/* A timer's deadline: the loop time at the call plus the delay. The loop time lies between what the
+ * clock showed when it last had to be updated, to the nanosecond, and what it shows now; of a delay
+ * of 0 it counts in whole milliseconds. The timer is due when the slack has passed as well. */
 static void deadline(struct item *i) {
+    uint64_t counts_ns = i->d.delay_ms > 0 ? 1 : MS_NS;
     i->began = world_real.clock();
-    i->earliest = later(o.time_min_ns / MS_NS * MS_NS, i->d.delay_ms);
-    i->latest = later(world_real.clock() + READINGS_MAX * READING_NS + o.subject->slack_ms * MS_NS,
-                      i->d.delay_ms);
+    i->earliest = later(o.time_min_ns / counts_ns * counts_ns, i->d.delay_ms);
+    i->latest =
+        later(i->began + READINGS_MAX * READING_NS + o.subject->slack_ms * MS_NS, i->d.delay_ms);
 }
 
 /* What is submitted in a run may have missed the submissions of this round; its wait is then one
@@ -1882,7 +1888,10 @@ static void run_world(const struct command *command) {
         o.fail_wait_error = command->error;
         return;
     }
-    if (!world_real.command(command))
+    struct command rounded = *command;
+    if (command->kind == COMMAND_ADVANCE)
+        rounded.value = whole_us(command->value);
+    if (!world_real.command(&rounded))
         LACKS("needs a simulated kernel");
 }
 

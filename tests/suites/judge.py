@@ -479,6 +479,51 @@ def check_options(folder):
     verdict(status == 1 and "ET-STOP-3 (should)" in out, "and fails when --strict", out)
 
 
+def check_deadlines():
+    """What a time in whole milliseconds leaves open, and one to the nanosecond does not."""
+    for clock, fires, clause in [(None, 9, "ET-EXPIRE-4"), (None, 10, None), (None, 11, None),
+                                 (0, 10, None), (1, 10, "ET-EXPIRE-4"), (1, 11, None)]:
+        begun = {} if clock is None else {"clock_ns": clock}
+        late = {} if clock is None else {"clock_ns": fires * 1000000}
+        status, out, _ = judge(
+            lines({"call": "update_now", "now": 0, **begun},
+                  {"call": "timer", "c": 1, "delay_ms": 10, "returns": 0, "now": 0},
+                  {"call": "run", "mode": "until_done", "now": 0},
+                  {"callback": 1, "result": 0, "now": fires, **late},
+                  {"returned": 1, "action": "disarm", "now": fires},
+                  {"end": "run", "returns": 0, "active": 0, "now": fires}))
+        good = status == 1 and clause in out if clause else status == 0
+        verdict(good, f"a timer of 10 ms, set at {'0 ms' if clock is None else f'{clock} ns'}, "
+                      f"fires at {fires} ms", out)
+    # They are due at 11 ms both, if the second was set behind 1 ms; nobody may know.
+    for clock in {}, {"clock_ns": 1200000}:
+        for first in 1, 2:
+            fired = [event for c in (first, 3 - first) for event in
+                     ({"callback": c, "result": 0, "now": 11},
+                      {"returned": c, "action": "disarm", "now": 11})]
+            status, out, _ = judge(
+                lines({"call": "update_now", "now": 0, **({"clock_ns": 700000} if clock else {})},
+                      {"call": "timer", "c": 1, "delay_ms": 10, "returns": 0, "now": 0},
+                      {"call": "update_now", "now": 1, **clock},
+                      {"call": "timer", "c": 2, "delay_ms": 9, "returns": 0, "now": 1},
+                      {"call": "run", "mode": "until_done", "now": 1},
+                      {**fired[0], **({"clock_ns": 11000000} if clock else {})}, *fired[1:],
+                      {"end": "run", "returns": 0, "active": 0, "now": 11}))
+            wrong = first == 2
+            verdict(status == wrong and ("ET-EXPIRE-3" in out) == wrong,
+                    f"of two timers of one millisecond, {first} first, "
+                    f"{'with' if clock else 'without'} the clock", out)
+    two = [{"call": "timer", "c": 1, "delay_ms": 10, "returns": 0, "now": 0}]
+    for limit, clause in (9_000_001, None), (10_500_000, None), (9_000_000, "ET-WAIT-3"), \
+            (12_100_000, "ET-WAIT-2"):
+        status, out, _ = judge(
+            lines(two[0], {"call": "run", "mode": "until_done", "now": 0},
+                  {"wait": limit, "now": 0}, {"woken": 0, "now": 11},
+                  observes=["time", "states", "waits"]))
+        good = clause in out if clause else "ET-WAIT" not in out
+        verdict(good, f"a wait of {limit} ns for a timer of 10 ms, set at 0 ms", out)
+
+
 def check_numbers():
     """How many completions there is room for."""
     many = [{"call": "add", "c": c, "op": "timer", "delay_ms": 1, "returns": 0, "now": 0}
@@ -525,6 +570,7 @@ def main():
         check_mutations(recordings, folder)
         check_unseen()
         check_options(folder)
+        check_deadlines()
         check_numbers()
         done = subprocess.run([RECORD], capture_output=True, timeout=60)
         status, out, err = judge(done.stdout, tool=CHECKED)

@@ -56,6 +56,7 @@ static struct judge {
     bool in_deinit;    /* a deinit that waits for the pool */
     bool in_tick;      /* the subject's tick has begun and not ended */
     bool time_known;   /* some event has told it */
+    bool clock_known;  /* and some event to the nanosecond */
     bool refused_tick; /* the model says that it returns `expected` at once */
     int expected;
     uint64_t line;
@@ -535,6 +536,8 @@ static void prepare(const struct event *next) {
     bool updated = fires || next->kind == EVENT_WAIT;
     if (updated && clock_at(next) > j.model.clock_ns)
         model_clock(&j.model, clock_at(next));
+    if (fires && (next->has & EVENT_HAS_NOW) != 0)
+        wide_settle(&j.model, c, next->now_ms);
 }
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
@@ -719,6 +722,7 @@ static void check_time(const struct event *e) {
     differ(e->now_ms < j.model.now_ms ? "ET-TIME-3" : "ET-TIME-1", expected, "it is %llu",
            (unsigned long long)e->now_ms);
     j.model.now_ms = e->now_ms;
+    j.model.now_rest = 0;
 }
 
 static bool is_call(const struct event *e) {
@@ -760,6 +764,10 @@ static void begin_time(const struct event *e) {
     else if (!same) /* to the nanosecond it may have been told to the loop before */
         j.model.clock_ns = e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS : 0;
     j.model.now_ms = (e->has & EVENT_HAS_NOW) != 0 ? e->now_ms : j.model.clock_ns / MS_NS;
+    j.clock_known = j.clock_known || (e->has & EVENT_HAS_CLOCK) != 0;
+    j.model.clock_is_vague = !j.clock_known;
+    j.model.rest_is_vague = true; /* the clock may have gone on since the loop looked at it */
+    j.model.now_rest = 0;
 }
 
 static void apply(struct event *e, const struct event *next) {
@@ -803,7 +811,7 @@ static void apply(struct event *e, const struct event *next) {
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static void begin(void) {
-    j.in_tick = j.in_deinit = j.refused_tick = j.lost = j.time_known = false;
+    j.in_tick = j.in_deinit = j.refused_tick = j.lost = j.time_known = j.clock_known = false;
     j.malformed[0] = '\0';
     j.taken = j.spare = 0;
     memset(j.used, 0, sizeof j.used);

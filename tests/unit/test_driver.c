@@ -291,6 +291,10 @@ static void one_more_active(struct at *at) {
     undone_by(at, one_less_active);
 }
 
+static void time_moves(struct at *at) {
+    at->loop->now_ns++;
+}
+
 static void deadline_moves(struct at *at) {
     at->c->internal.deadline_ms++;
 }
@@ -709,7 +713,10 @@ static const struct lie lies[] = {
      is_not_submitted},
     {"there is a deletion too many", "delete c0\n", "ET-SUBMIT-1", "hold more than 0", DELETE, 1,
      NULL, is_also_deleted},
-    {"the loop time is another", "update_now\n", "ET-TIME-1", NULL, NOW, 1, NULL, returns_one_more},
+    {"the loop time is another, by a nanosecond", "update_now\n", "ET-TIME-1", NULL, UPDATE_NOW, 1,
+     NULL, time_moves},
+    {"the loop time is told wrongly", "update_now\n", "ET-TIME-2", NULL, NOW, 1, NULL,
+     returns_one_more},
     {"the time is not updated", "advance 5ms\n update_now\n", "ET-TIME-1", NULL, UPDATE_NOW, 1,
      nothing, NULL},
     {"the loop says that it has stopped", "update_now\n", "ET-STOP-1", NULL, STOPPED, 1, NULL,

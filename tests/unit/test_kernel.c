@@ -878,7 +878,7 @@ static void scenario_timerfd(void) {
     CALL(write(fd, &value, 8));
     order(COMMAND_PEER_WRITE, 0, 10);
     wait_ns(epfd, 4, 0);
-    order(COMMAND_ADVANCE, 0, 10);
+    order(COMMAND_ADVANCE, 0, 10000);
     wait_ns(epfd, 4, 0);
     order(COMMAND_PEER_WRITE, 0, 0);
     CALL(read(fd, &value, 8));
@@ -897,7 +897,7 @@ static void write_to_peer(void) {
 }
 
 static void let_time_pass(void) {
-    order(COMMAND_ADVANCE, 0, 70);
+    order(COMMAND_ADVANCE, 0, 70000);
 }
 
 static int64_t monotonic_ns(void) {

@@ -688,10 +688,12 @@ static void ET_CANCEL_4_cancel_of_a_cancel(void **state) {
 
 static void ET_EXPIRE_4_never_early_by_the_clock(void **state) {
     (void)state;
-    const uint64_t delays_ms[] = {0, 1, 2, 3, 5, 8, 13, 21, 1, 1, 1};
+    const uint64_t delays_ms[] = {0, 1, 2, 3, 5, 8, 13, 21, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     for (size_t i = 0; i < sizeof delays_ms / sizeof *delays_ms; i++) {
         et_loop_update_now(&loop);
-        uint64_t deadline_ms = et_loop_now(&loop) + delays_ms[i];
+        uint64_t deadline_ms = (loop.now_ns + 999999) / 1000000 + delays_ms[i];
+        if (delays_ms[i] == 0)
+            deadline_ms = et_loop_now(&loop);
         submit_timer(&c[0], delays_ms[i]);
         run(ET_RUN_UNTIL_DONE);
         assert_true(events[0].clock_ms >= deadline_ms);
@@ -764,10 +766,38 @@ static void ET_TIME_1_time_stands_still_between_updates(void **state) {
 
 static void ET_ADD_7_deadline_counts_from_the_loop_time(void **state) {
     (void)state;
-    sleep_ms(5);
+    uint64_t since_ns = loop.now_ns;
+    sleep_ms(6);
     submit_timer(&c[0], 5); /* the loop has not looked at the clock since: it is due */
+    assert_int_equal(loop.now_ns, since_ns);
     run(ET_RUN_NO_WAIT);
     EXPECT({&c[0], 0});
+}
+
+/* The loop time is set by hand. */
+static uint64_t deadline_of(uint64_t now_ns, uint64_t delay_ms) {
+    uint64_t before_ns = loop.now_ns;
+    loop.now_ns = now_ns;
+    assert_int_equal(et_loop_timer(&loop, &c[0], delay_ms, note, NULL), 0);
+    uint64_t deadline_ms = c[0].internal.deadline_ms;
+    loop.now_ns = before_ns;
+    assert_int_equal(et_loop_delete(&loop, &c[0]), 0);
+    return deadline_ms;
+}
+
+static void ET_ADD_7_deadlines_are_rounded_up(void **state) {
+    (void)state;
+    const uint64_t ms = 1000000;
+    assert_int_equal(deadline_of(1000 * ms, 5), 1005);
+    assert_int_equal(deadline_of(1000 * ms + 1, 5), 1006);
+    assert_int_equal(deadline_of(1001 * ms - 1, 5), 1006);
+    assert_int_equal(deadline_of(1000 * ms + 1, 0), 1000);
+    assert_int_equal(deadline_of(1001 * ms - 1, 0), 1000);
+    assert_true(deadline_of(1000 * ms, UINT64_MAX - 1000) == UINT64_MAX);
+    assert_true(deadline_of(1000 * ms + 1, UINT64_MAX - 1002) == UINT64_MAX - 1);
+    assert_true(deadline_of(1000 * ms + 1, UINT64_MAX - 1001) == UINT64_MAX);
+    assert_true(deadline_of(1000 * ms + 1, UINT64_MAX - 1000) == UINT64_MAX);
+    assert_true(deadline_of(UINT64_MAX, 1) == UINT64_MAX / ms + 2);
 }
 
 static void ET_ADD_7_delays_saturate(void **state) {
@@ -858,6 +888,11 @@ static int earlier(const void *left, const void *right) {
     return a->started < b->started ? -1 : 1;
 }
 
+/* ET-ADD-7 */
+static uint64_t deadline_after(uint64_t delay_ms) {
+    return delay_ms == 0 ? et_loop_now(&loop) : (loop.now_ns + 999999) / 1000000 + delay_ms;
+}
+
 /* Those that are due fire now, in the order of the reference; returns how many there were. */
 static unsigned expect_due(void) {
     static uint64_t due[TIMERS];
@@ -882,7 +917,7 @@ static void ET_EXPIRE_3_many_timers_in_random_order(void **state) {
     timers = calloc(TIMERS, sizeof *timers);
     for (uint64_t i = 0; i < TIMERS; i++) {
         uint64_t delay_ms = random_below(6);
-        timers[i].deadline_ms = et_loop_now(&loop) + delay_ms;
+        timers[i].deadline_ms = deadline_after(delay_ms);
         timers[i].started = i;
         assert_int_equal(et_loop_timer(&loop, &timers[i].timer, delay_ms, fire, &timers[i]), 0);
     }
@@ -896,7 +931,7 @@ static void ET_EXPIRE_2_many_timers_deleted_and_reset(void **state) {
     timers = calloc(TIMERS, sizeof *timers);
     for (uint64_t i = 0; i < TIMERS; i++) {
         uint64_t delay_ms = HOUR_MS + random_below(1000);
-        timers[i].deadline_ms = et_loop_now(&loop) + delay_ms;
+        timers[i].deadline_ms = deadline_after(delay_ms);
         assert_int_equal(et_loop_timer(&loop, &timers[i].timer, delay_ms, fire, &timers[i]), 0);
     }
     run(ET_RUN_NO_WAIT);
@@ -919,7 +954,7 @@ static void ET_EXPIRE_2_many_timers_deleted_and_reset(void **state) {
                 continue; /* its carrier may still stand in the submissions */
             assert_int_equal(et_loop_timer_reset(&loop, &t->timer, &t->carrier, delay_ms, fire, t),
                              0);
-            t->deadline_ms = et_loop_now(&loop) + delay_ms;
+            t->deadline_ms = deadline_after(delay_ms);
             if (moves)
                 t->started = ++started;
         }
@@ -2181,6 +2216,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_TIME_1_timer_set_after_a_long_wait_is_not_early),
     TEST(ET_TIME_1_time_stands_still_between_updates),
     TEST(ET_ADD_7_deadline_counts_from_the_loop_time),
+    TEST(ET_ADD_7_deadlines_are_rounded_up),
     TEST(ET_ADD_7_delays_saturate),
     TEST(ET_EXPIRE_3_saturated_deadlines_are_later_than_all_others),
     TEST(ET_EXPIRE_3_many_timers_in_random_order),

@@ -176,6 +176,26 @@ static void test_timer_2_keeps_its_place(void **state) {
     assert_int_equal(model_timer(&m, B, 1, true, 0), -EBUSY);
 }
 
+static uint64_t deadline_of(int64_t now_ns, uint64_t delay_ms) {
+    model_init(&m, 8, 100, (uint64_t)now_ns);
+    assert_int_equal(model_timer(&m, A, delay_ms, true, 0), 0);
+    return m.completion[A].deadline_ms;
+}
+
+static void test_add_7_rounds_up(void **state) {
+    (void)state;
+    assert_int_equal(deadline_of(1000 * MS, 5), 1005);
+    assert_int_equal(deadline_of(1000 * MS + 1, 5), 1006);
+    assert_int_equal(deadline_of(1001 * MS - 1, 5), 1006);
+    assert_int_equal(deadline_of(1000 * MS, 0), 1000);
+    assert_int_equal(deadline_of(1000 * MS + 1, 0), 1000);
+    assert_int_equal(deadline_of(1001 * MS - 1, 0), 1000);
+    assert_true(deadline_of(1000 * MS, UINT64_MAX - 1000) == UINT64_MAX);
+    assert_true(deadline_of(1000 * MS + 1, UINT64_MAX - 1002) == UINT64_MAX - 1);
+    assert_true(deadline_of(1000 * MS + 1, UINT64_MAX - 1001) == UINT64_MAX);
+    assert_true(deadline_of(1000 * MS + 1, UINT64_MAX - 1000) == UINT64_MAX);
+}
+
 static void test_reset_12_before_everything(void **state) {
     (void)state;
     assert_int_equal(reset(A, A, 1), -EINVAL);
@@ -676,6 +696,37 @@ static void test_expire_2_earlier_deadline_first(void **state) {
     IS(DELETING, A);
 }
 
+/* Whether it fires when it is looked at again so much later. */
+static bool fires_after(int64_t ns) {
+    struct model before = m;
+    model_clock(&m, m.clock_ns + (uint64_t)ns);
+    tick(0);
+    const char *clause = callback(A, 0);
+    if (clause != NULL)
+        assert_string_equal(clause, "ET-EXPIRE-4");
+    m = before;
+    return clause == NULL;
+}
+
+static void test_expire_4_to_the_nanosecond(void **state) {
+    (void)state;
+    model_clock(&m, (uint64_t)(1000 * MS + 1));
+    model_update_now(&m);
+    add_timer(A, 5);
+    tick_0();
+    assert_false(fires_after(5 * MS - 1));
+    assert_false(fires_after(5 * MS));
+    assert_false(fires_after(6 * MS - 2));
+    assert_true(fires_after(6 * MS - 1));
+    model_clock(&m, (uint64_t)(1000 * MS + 2)); /* the loop time is what counts, not the clock */
+    assert_int_equal(model_delete(&m, A), 0);
+    tick_0();
+    clock_ms(1001);
+    add_timer(A, 5);
+    tick_0();
+    assert_true(fires_after(5 * MS));
+}
+
 static void test_wait_limits(void **state) {
     (void)state;
     add_timer(A, 5);
@@ -831,6 +882,17 @@ static void test_time_3_never_back(void **state) {
     clock_ms(1500);
     tick_0();
     assert_int_equal(m.now_ms, 2000);
+    assert_int_equal(m.now_rest, 0);
+    model_clock(&m, (uint64_t)(2000 * MS + 7));
+    model_update_now(&m);
+    assert_int_equal(m.now_rest, 7);
+    model_clock(&m, (uint64_t)(2000 * MS + 6));
+    model_update_now(&m);
+    assert_int_equal(m.now_rest, 7);
+    clock_ms(2001);
+    model_update_now(&m);
+    assert_int_equal(m.now_ms, 2001);
+    assert_int_equal(m.now_rest, 0);
 }
 
 /* ---- stop, deinit ---------------------------------------------------------------------------- */
@@ -2225,7 +2287,9 @@ int main(void) {
         TEST(call_2_userdata),
         TEST(call_5_out_of_place),
         TEST(expire_2_order),
+        TEST(add_7_rounds_up),
         TEST(expire_2_earlier_deadline_first),
+        TEST(expire_4_to_the_nanosecond),
         TEST(wait_limits),
         TEST(wait_3_far_deadlines),
         TEST(wait_1_without_waiting),

@@ -87,7 +87,7 @@ static const char valid[] =
     "  advance 1500us\n"
     "  advance 2ms\n"
     "  advance 3s\n"
-    "  advance 18446744073709551615us\n"
+    "  advance 18446744073709551615ns\n"
     "  fail epoll_ctl ENOMEM at 1\n"
     "  spurious d0 in\n"
     "  order 1\n"
@@ -461,7 +461,7 @@ static void the_fields_are_where_they_belong(void **state) {
         {"run turn", {.kind = COMMAND_RUN, .value = ET_RUN_TURN}},
         {"open d6 timerfd", {.kind = COMMAND_OPEN, .d = 6, .value = WORLD_TIMERFD}},
         {"dup d2 to d5", {.kind = COMMAND_DUP, .d = 2, .other = 5}},
-        {"advance 86400s", {.kind = COMMAND_ADVANCE, .value = 86400000000}},
+        {"advance 86400s", {.kind = COMMAND_ADVANCE, .value = 86400000000000}},
         {"advance 0s", {.kind = COMMAND_ADVANCE}},
         {"fail getsockopt EPIPE at 3",
          {.kind = COMMAND_FAIL, .call = FAULTY_GETSOCKOPT, .error = EPIPE, .value = 3}},
@@ -606,7 +606,7 @@ static const struct malformed {
     {3, MAIN "advance us\n", "a duration"},
     {3, MAIN "advance 5m\n", "a duration"},
     {3, MAIN "advance 18446744073710s\n", "a duration"},
-    {3, MAIN "advance 18446744073709551616us\n", "a duration"},
+    {3, MAIN "advance 18446744073709551616ns\n", "a duration"},
     {3, MAIN "fail open ENOMEM at 1\n", "system call"},
     {3, MAIN "fail read ENONSENSE at 1\n", "errno"},
     {3, MAIN "fail read\n", "errno"},

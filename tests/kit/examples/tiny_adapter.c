@@ -5,7 +5,7 @@
  *
  *   timer  tiny_timer    remove  tiny_end         stop    tiny_stop, for good
  *   poll   tiny_poll     run     tiny_run         state   watcher.started
- *   now    loop.now_ms
+ *   now    loop.now_ns, in milliseconds
  *
  * Not offered: a reset (end it, and start another), a cancel that calls back, rearming, wake-ups,
  * refusals. */
@@ -115,7 +115,7 @@ static int stopped(void *self) {
 
 static uint64_t now(void *self) {
     const struct subject *s = self;
-    return s->loop.now_ms;
+    return s->loop.now_ns / 1000000;
 }
 
 ETALON_SUBJECT = {

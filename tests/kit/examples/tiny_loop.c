@@ -11,14 +11,16 @@
 #define TINY_EARLIER < /* the test of the example turns it round, to see the defect found */
 #endif
 
-static uint64_t clock_ms(void) {
+#define MS_NS 1000000u
+
+static uint64_t clock_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    return (uint64_t)now.tv_sec * 1000 * MS_NS + (uint64_t)now.tv_nsec;
 }
 
 static void update_now(struct tiny_loop *loop) {
-    loop->now_ms = clock_ms();
+    loop->now_ns = clock_ns();
 }
 
 void tiny_init(struct tiny_loop *loop) {
@@ -40,10 +42,11 @@ static int start(struct tiny_loop *loop, struct tiny_watcher *watcher, tiny_call
 int tiny_timer(struct tiny_loop *loop, struct tiny_watcher *watcher, uint64_t delay_ms,
                tiny_callback callback) {
     int error = start(loop, watcher, callback);
+    /* rounded up, or it would fire before its delay is over; at once is at once */
+    uint64_t now_ms = (loop->now_ns + (delay_ms > 0 ? MS_NS - 1 : 0)) / MS_NS;
     if (error == 0) {
         watcher->fd = -1;
-        watcher->deadline_ms =
-            delay_ms > UINT64_MAX - loop->now_ms ? UINT64_MAX : loop->now_ms + delay_ms;
+        watcher->deadline_ms = delay_ms > UINT64_MAX - now_ms ? UINT64_MAX : now_ms + delay_ms;
     }
     return error;
 }
@@ -98,15 +101,15 @@ static struct tiny_watcher *earliest(const struct tiny_loop *loop, uint64_t star
  * again would starve the descriptors. */
 static void fire_timers(struct tiny_loop *loop) {
     struct tiny_watcher *timer;
-    uint64_t starts = loop->starts;
-    while ((timer = earliest(loop, starts)) != NULL && timer->deadline_ms <= loop->now_ms)
+    uint64_t starts = loop->starts, now_ms = loop->now_ns / MS_NS;
+    while ((timer = earliest(loop, starts)) != NULL && timer->deadline_ms <= now_ms)
         call(loop, timer, 0);
 }
 
 /* By the clock, not by the loop's time: callbacks may have taken long. */
 static int timeout_ms(const struct tiny_loop *loop, bool wait) {
     const struct tiny_watcher *timer = earliest(loop, UINT64_MAX);
-    uint64_t now_ms = clock_ms();
+    uint64_t now_ms = clock_ns() / MS_NS;
     if (!wait || (timer != NULL && timer->deadline_ms <= now_ms))
         return 0;
     if (timer == NULL)

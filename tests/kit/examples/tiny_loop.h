@@ -23,7 +23,7 @@ enum { TINY_WATCHERS = 16 };
 
 struct tiny_loop {
     struct tiny_watcher *watchers[TINY_WATCHERS]; /* those in use, in no order */
-    uint64_t now_ms, starts;
+    uint64_t now_ns, starts;
     unsigned count, called;
     bool stopped; /* for good */
 };
