@@ -50,6 +50,9 @@
 #ifndef LAG /* milliseconds that pass between two ticks */
 #define LAG 1
 #endif
+#ifndef STEP_US /* the microseconds of each step in which they pass */
+#define STEP_US 1000
+#endif
 /* 1: a callback that rearmed does so each time until its episode is ended otherwise, as the body of
  * a trace would. */
 #ifndef BOUND
@@ -128,7 +131,7 @@ enum { EXPLORE_OPERATIONS = OPERATIONS, EXPLORE_WORLD = WORLD, EXPLORE_FAILURES 
 #define EXPLORE_SNAPSHOT (2560 + 352 * COMPLETIONS + 320 * DESCRIPTORS)
 #endif
 #ifndef EXPLORE_STATE
-#define EXPLORE_STATE (CANONICAL ? 40 + 16 * HISTORY + 15 * COMPLETIONS + 26 * DESCRIPTORS : 16)
+#define EXPLORE_STATE (CANONICAL ? 41 + 16 * HISTORY + 15 * COMPLETIONS + 26 * DESCRIPTORS : 16)
 #endif
 
 /* What is tracked and restored, and what is matched. */

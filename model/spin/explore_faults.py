@@ -36,12 +36,15 @@ SCOPES = {  # where the small scope does not suffice
     "close is repeated after EINTR": "closes",
     "a send overtakes one that waits": "sends",
     "a deadline overflows": "times",
+    "a full millisecond is rounded up": "fractions",
 }
 OUTSIDE = {  # what no scope can show, and why
     "the loop goes on to the kernel after stop":
         "shows only in what a pool has handed over, and no scope has a pool",
     "what asks for nothing counts as registered":
         "shows only in a poll without events, and no scope has a poll",
+    "deadlines are rounded up from microseconds":
+        "the clock stands at tenths of a millisecond there",
 }
 
 

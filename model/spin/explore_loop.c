@@ -242,14 +242,6 @@ static void list_calls(struct list *list) {
         list_submissions(list, c);
         if (of->state == ET_ADDING || of->state == ET_ACTIVE || all)
             put(list, 0, (struct command){.kind = COMMAND_DELETE, .c = (uint8_t)c});
-        if ((EXPLORE_OPERATIONS & DO_RESET) != 0 && of->state == ET_ACTIVE &&
-            of->operation == ET_TIMER)
-            put(list, 0,
-                (struct command){.kind = COMMAND_RESET,
-                                 .c = (uint8_t)c,
-                                 .other = PROGRAM_COMPLETIONS,
-                                 .value = delays[DELAYS_COUNT - 1],
-                                 .body = FIRST_SCRIPT});
         for (unsigned other = 0; other < COMPLETIONS; other++) {
             if (other == c || is_double_beside(other, c))
                 continue;
@@ -353,8 +345,9 @@ static uint64_t lag_ms(void) {
 }
 
 /* Whether it matters that time goes on: a timer has not expired yet, or a callback comes before the
- * tick has looked at the clock, and may set a timer by the old time. Else all that changes is how
- * long ago things were. */
+ * tick has looked at the clock, and may set a timer by the old time; or it goes on by parts of a
+ * millisecond, from which the next deadlines are rounded up. Else all that changes is how long ago
+ * things were. */
 static bool time_matters(void) {
     for (unsigned c = 0; c < COMPLETIONS; c++) {
         const struct model_completion *of = &driver.model.completion[c];
@@ -366,7 +359,7 @@ static bool time_matters(void) {
         if (of->state == ET_ADDING && !timer && !waits)
             return true;
     }
-    return !ORDERED;
+    return !ORDERED || STEP_US % 1000 != 0;
 }
 
 /* Whether the next tick can meet what is written to a descriptor: something is registered for it,
@@ -392,7 +385,7 @@ static void list_world(struct list *list, bool waiting) {
     }
     bool limited = waiting && driver.wait.timeout_ns > 0;
     if (waiting ? limited : (EXPLORE_WORLD & WORLD_TIME) != 0 && lag_ms() < LAG && time_matters())
-        put(list, 3, (struct command){.kind = COMMAND_ADVANCE, .value = 1000});
+        put(list, 3, (struct command){.kind = COMMAND_ADVANCE, .value = 1000 * STEP_US});
     if ((EXPLORE_WORLD & WORLD_WAKES) != 0 && !driver.wake_pending)
         put(list, 4, (struct command){.kind = COMMAND_WAKEUP});
     if (!waiting)
@@ -412,8 +405,7 @@ static void list_main(struct list *list) {
         list_world(list, false);
     put(list, 6, (struct command){.kind = COMMAND_TICK});
     if ((EXPLORE_WORLD & WORLD_WAITS) != 0)
-        for (unsigned mode = ET_RUN_ONCE; mode <= ET_RUN_TURN; mode += ET_RUN_TURN - ET_RUN_ONCE)
-            put(list, 6, (struct command){.kind = COMMAND_RUN, .value = mode});
+        put(list, 6, (struct command){.kind = COMMAND_RUN, .value = ET_RUN_ONCE});
 }
 
 static void list_for_callback(struct list *list) {
@@ -682,10 +674,16 @@ static unsigned char *descriptors_state(unsigned char *to, const uint8_t *place)
     return to;
 }
 
+/* of a millisecond: the clock stands at no others */
+static unsigned tenths(uint64_t ns) {
+    return (unsigned)(ns % NANOSECONDS_PER_MS / 100000);
+}
+
 static unsigned char *common_state(unsigned char *to) {
     uint64_t clock_ns = driver.world->clock();
     const struct explore_position *h = explore_head;
-    *to++ = (unsigned char)(clock_ns % NANOSECONDS_PER_MS / 100000 | lag_ms() << 4);
+    *to++ = (unsigned char)(tenths(clock_ns) | lag_ms() << 4);
+    *to++ = (unsigned char)(tenths(driver.model.now_rest) | tenths(loop->now_ns) << 4);
     *to++ = (unsigned char)(driver.model.stopped | loop->stopped << 1 | driver.faults << 3 |
                             driver.wake_pending << 4 | driver.wake_credit << 5 |
                             h->world_over << 6 | loop->epoll_stale << 7);
