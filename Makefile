@@ -55,6 +55,7 @@ CONFORM_RANDOM ?= 0
 SUBJECTS ?=
 LIBXEV ?=
 RACE_OPERATIONS ?= 20000000
+TIMERS ?= 10000
 SOAK_SECONDS ?= 600
 ENGINE ?= libfuzzer
 KEEP_GOING ?=
@@ -195,6 +196,19 @@ $(unit:%=$B/%): $B/%: $B/%.o $(checker:%.c=$B/%.o) $(loop:%.c=$B/%.o) $(seam:%.c
 $(patsubst %.flags,$B/%,$(wildcard tests/unit/*.flags)): $B/%: %.flags
 $(unit:%=$B/%): libraries = -lcmocka
 
+# One program, in the calls of each loop; libev has libevent's names, so each is its own.
+bench_loops := etalon libuv libev libevent libevent_precise
+library.libuv = -luv
+library.libev = -lev
+library.libevent = -levent_core
+library.libevent_precise = -levent_core
+timers := $(bench_loops:%=$B/tests/bench/timers-%)
+$(timers): $B/tests/bench/timers-%: tests/bench/timers.c $B/libetalon.a $B/flags
+	@mkdir -p $(@D)
+	$(call say,link)
+	$(Q)$(compile) -fno-strict-aliasing -Isrc -DLOOP_$* $< $(LDFLAGS) $B/libetalon.a \
+		$(library.$*) -o $@
+
 programs := $(addprefix $B/,etalon replay stress toy-replay harness toy $(examples) $(unit))
 $B/harness $B/toy: linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
 linked_with = $(flags)
@@ -274,7 +288,7 @@ clean:
 
 ## test: run all tests (up to 5 minutes), JOBS=N steps at a time
 test: build/node/installed build/seeds.made build/committed.made subjects all \
-	$(addprefix $B/,replay stress tests/unit/test_operations)
+	$(addprefix $B/,replay stress tests/unit/test_operations tests/bench/timers-etalon)
 	@$(MAKE) $(addprefix build/asan/,etalon replay stress $(unit) $(examples))
 	@$(MAKE) build/fuzz/harness build/fuzz/toy
 	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
@@ -315,7 +329,7 @@ spec:
 
 # ---- random programs, and failing system calls ---------------------------------------------------
 
-.PHONY: fuzz fuzz-corpus fuzz-time compare torture bench-lockstep bench-judge
+.PHONY: fuzz fuzz-corpus fuzz-time compare torture bench-lockstep bench-judge timer-accuracy
 
 # The conformance cases as fuzz inputs; the corpus that long runs have grown, which fuzz/corpus has
 # packed as traces.
@@ -366,6 +380,11 @@ bench-lockstep: build/seeds.made
 	@$(MAKE) build/fuzz/harness build/fuzz/toy
 	@$(MAKE) build/fuzz-bare/harness build/fuzz-bare/toy
 	@fuzz/bench.sh
+
+## timer-accuracy: early and late timers of 10,000 of each delay, beside other loops (3 minutes)
+timer-accuracy: $B/tests/bench/timers-etalon
+	@$(MAKE) -k $(timers) >build/timers.log 2>&1 || :
+	@tests/bench/timers.py $(TIMERS) $B/tests/bench
 
 ## bench-judge: events per second of `etalon judge`, on a million events
 bench-judge: $B/etalon $B/tests/examples/record
