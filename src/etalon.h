@@ -229,8 +229,8 @@ int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms,
                   et_callback callback, void *userdata);
 
-/* Moves a timer to a new deadline: as of et_loop_timer now. With a null carrier an active
- * one is moved at once, and counts as started now. Otherwise it is moved in the next round by `carrier`, a
+/* Moves a timer to a new deadline, as of et_loop_timer now. With a null carrier an active one is
+ * moved at once, and counts as started now. Otherwise it is moved in the next round by `carrier`, a
  * completion that is adding until then, has no callback, and can serve again afterwards; until then
  * the timer does not fire. On a timer that is not active this is et_loop_timer, and the carrier is
  * not touched. Errors: -EINVAL (active and no timer; carrier is the timer itself), -EBUSY (adding
