@@ -30,7 +30,7 @@ report 2 "the loop passes all that it offers, strictly, and 100 random programs"
 ${CC:-cc} -std=c11 -D_GNU_SOURCE '-DTINY_EARLIER=>' -shared -fPIC \
     -Ifuzz/driver tests/kit/examples/tiny_adapter.c \
     tests/kit/examples/tiny_loop.c -o "$work/reversed.so" &&
-    ! "$etalon" check --quiet "$work/reversed.so" > "$work/log" 2>&1 &&
+    ! "$etalon" check --strict --quiet "$work/reversed.so" > "$work/log" 2>&1 &&
     grep -q 'ET-EXPIRE-3' "$work/log"
 report 3 "with ties turned round it fails, by ET-EXPIRE-3" $?
 # The loop looks at a watcher that its callback has freed.
