@@ -45,14 +45,24 @@ void eti_raise_ends(_Atomic(uint32_t) *users) {
         sched_yield(); /* for as long as a write to an eventfd takes */
 }
 
-static bool is_open(struct et_async *async) {
-    return async != NULL && (atomic_load_explicit(&async->users, memory_order_relaxed) & OPEN) != 0;
+void eti_raise_forgets(_Atomic(uint32_t) *users) {
+    atomic_store_explicit(users, 0, memory_order_relaxed);
+}
+
+/* 0, -EINVAL, or -ECHILD in a child (ET-FORK-3). */
+static int check_async(struct et_async *async) {
+    if (async == NULL || (atomic_load_explicit(&async->users, memory_order_relaxed) & OPEN) == 0)
+        return -EINVAL;
+    return eti_is_inherited(async->process) ? -ECHILD : 0;
 }
 
 int et_async_init(struct et_async *async) {
     if (async == NULL)
         return -EINVAL;
     memset(async, 0, sizeof *async);
+    int error = eti_number_process(&async->process);
+    if (error != 0)
+        return error;
     async->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (async->fd < 0)
         return -errno;
@@ -61,23 +71,33 @@ int et_async_init(struct et_async *async) {
 }
 
 int et_async_deinit(struct et_async *async) {
-    if (!is_open(async))
-        return -EINVAL;
-    eti_raise_ends(&async->users);
+    int error = check_async(async);
+    if (error == -EINVAL)
+        return error;
+    if (error == 0)
+        eti_raise_ends(&async->users);
+    else
+        eti_raise_forgets(&async->users); /* ET-FORK-2 */
     close(async->fd);
     async->fd = -1;
     return 0;
 }
 
 int et_async_notify(struct et_async *async) {
-    return async != NULL && eti_raise(&async->users, &async->fd) ? 0 : -EINVAL;
+    int error = check_async(async);
+    if (error != 0)
+        return error;
+    return eti_raise(&async->users, &async->fd) ? 0 : -EINVAL;
 }
 
 /* ET-ASYNC-1. A read takes the whole counter: notifications coalesce, and none is lost. */
 int et_async_wait(struct et_loop *loop, struct et_async *async, struct et_completion *c,
                   et_callback callback, void *userdata) {
-    if (!is_open(async) || !eti_is_usable(loop, c))
-        return -EINVAL;
+    int error = check_async(async);
+    if (error == 0)
+        error = eti_check_use(loop, c);
+    if (error != 0)
+        return error;
     if (eti_is_busy(c))
         return -EBUSY;
     c->operation = ET_READ;

@@ -44,9 +44,21 @@ bool eti_is_initialised(const struct et_loop *loop) {
     return loop != NULL && loop->descriptors != NULL;
 }
 
-bool eti_is_usable(const struct et_loop *loop, const struct et_completion *c) {
-    return eti_is_initialised(loop) && c != NULL &&
-           (c->internal.state == ET_DEAD || c->internal.loop == loop);
+bool eti_is_ours(const struct et_loop *loop) {
+    return eti_is_initialised(loop) && !eti_is_inherited(loop->process);
+}
+
+int eti_check_loop(const struct et_loop *loop) {
+    if (!eti_is_initialised(loop))
+        return -EINVAL;
+    return eti_is_inherited(loop->process) ? -ECHILD : 0; /* ET-FORK-3 */
+}
+
+int eti_check_use(const struct et_loop *loop, const struct et_completion *c) {
+    int error = eti_check_loop(loop);
+    if (error != 0)
+        return error;
+    return c != NULL && (c->internal.state == ET_DEAD || c->internal.loop == loop) ? 0 : -EINVAL;
 }
 
 bool eti_is_lingering(const struct et_completion *c) {
@@ -62,7 +74,7 @@ enum et_state et_completion_state(const struct et_completion *c) {
 }
 
 uint64_t et_loop_now(const struct et_loop *loop) {
-    return eti_is_initialised(loop) ? loop->now_ns / NANOSECONDS_PER_MS : 0;
+    return eti_is_ours(loop) ? loop->now_ns / NANOSECONDS_PER_MS : 0;
 }
 
 /* ET-ADD-7. Rounded up, or the timer would be early by what `now` leaves out. Without a delay there
@@ -116,6 +128,28 @@ static void leave_expired(struct et_loop *loop, struct et_completion *c) {
         next->internal.wait_previous = previous;
 }
 
+void eti_join_pooled(struct et_loop *loop, struct et_completion *c) {
+    assert(c->internal.state == ET_ACTIVE && c->internal.place == PLACE_NOWHERE);
+    c->internal.place = PLACE_POOL;
+    c->internal.wait_previous = NULL;
+    c->internal.wait_next = loop->pooled;
+    if (loop->pooled != NULL)
+        loop->pooled->internal.wait_previous = c;
+    loop->pooled = c;
+}
+
+static void leave_pooled(struct et_loop *loop, struct et_completion *c) {
+    struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
+    assert(!c->internal.is_queued); /* recalled, or has come back */
+    assert(previous != NULL ? previous->internal.wait_next == c : loop->pooled == c);
+    if (previous != NULL)
+        previous->internal.wait_next = next;
+    else
+        loop->pooled = next;
+    if (next != NULL)
+        next->internal.wait_previous = previous;
+}
+
 /* Takes an adding or active completion out of wherever it is linked, before its state changes. */
 static void withdraw(struct et_loop *loop, struct et_completion *c) {
     if (c->internal.state == ET_ADDING) {
@@ -139,7 +173,7 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
     case PLACE_IN:
     case PLACE_OUT:
     case PLACE_POLLS: eti_stop_waiting(loop, c); break;
-    case PLACE_POOL: assert(!c->internal.is_queued); break; /* recalled, or has come back */
+    case PLACE_POOL: leave_pooled(loop, c); break;
     }
     c->internal.place = PLACE_NOWHERE;
 }
@@ -165,13 +199,14 @@ static int check_description(const struct et_loop *loop, const struct et_complet
 }
 
 static int add(struct et_loop *loop, struct et_completion *c, bool trusted) {
-    if (!eti_is_usable(loop, c))
-        return -EINVAL;
+    int error = eti_check_use(loop, c);
+    if (error != 0)
+        return error;
     if (c->internal.state == ET_ADDING)
         return 0;
     if (eti_is_busy(c))
         return -EBUSY;
-    int error = check_description(loop, c);
+    error = check_description(loop, c);
     if (error != 0)
         return error;
     if (c->internal.state == ET_DELETING)
@@ -203,6 +238,8 @@ static void become_dead(struct et_loop *loop, struct et_completion *c, int64_t r
         return;
     loop->in_callback = true;
     enum et_action action = callback(loop, c, result, c->userdata);
+    if (!eti_is_ours(loop))
+        return;
     loop->in_callback = false;
     if (action == ET_REARM) /* otherwise the memory may be gone */
         add(loop, c, c->internal.trusted && c->internal.state == ET_DEAD);
@@ -233,6 +270,7 @@ void eti_become_lingering(struct et_loop *loop, struct et_completion *c) {
 
 void eti_end_lingering(struct et_loop *loop, struct et_completion *c) {
     assert(eti_is_lingering(c) && loop->lingering > 0); /* ET-POOL-8 */
+    leave_pooled(loop, c);
     change_state(c, ET_DELETING, ET_DEAD, false);
     c->internal.place = PLACE_NOWHERE;
     loop->lingering--;

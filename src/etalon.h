@@ -17,7 +17,12 @@
  * or the completion is null, the loop is not initialised (ET-DEINIT-4), or the completion another
  * loop's; -EBUSY when it is busy: adding, active, or deleted while a pool thread is at work on it.
  * Times are milliseconds of CLOCK_MONOTONIC. No timer fires early. ET-… are clauses of
- * spec/etalon.md. */
+ * spec/etalon.md.
+ *
+ * fork(2): in the child, what the parent has made may be deinitialised, in any order, which waits
+ * for no thread, releases the child's copies and changes nothing of the parent's; every other call
+ * on it returns -ECHILD, or does nothing. A loop that the child makes is as any. (ET-FORK-1 … 6)
+ * Not after vfork(2), whose child has the parent's memory, nor after closefrom(3). */
 #ifndef ETALON_H
 #define ETALON_H
 
@@ -58,7 +63,8 @@ typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion
 struct et_private {
     struct et_loop *loop;
     struct et_completion *next, *previous; /* in a queue of the loop or the pool, or handed over */
-    struct et_completion *wait_next, *wait_previous, *child; /* of a descriptor, heap, `expired` */
+    /* of a descriptor, of the heap, of `expired` or of `pooled` */
+    struct et_completion *wait_next, *wait_previous, *child;
     struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
     uint64_t deadline_ms;
     int64_t result;  /* of a pool thread's system call; what a wait on an async has read */
@@ -149,8 +155,10 @@ struct et_loop {
     int outer; /* contains epoll, for a loop around this one; -1: nobody has asked for it */
     int wakeup;
     bool stopped, in_callback, epoll_stale, no_pwait2;
-    bool outer_lacks_epoll;     /* it could not be put there */
-    ET_ATOMIC(uint32_t) wakers; /* threads inside et_loop_wakeup. Deinit zeroes all but this. */
+    bool outer_lacks_epoll;       /* it could not be put there */
+    struct et_completion *pooled; /* active or lingering with the pool, the last first */
+    uint32_t process;             /* that made it. Deinit zeroes all but this and the next. */
+    ET_ATOMIC(uint32_t) wakers;   /* threads inside et_loop_wakeup */
 };
 
 /* Makes *loop, which is not a loop in use, ready: one allocation, the last one (ET-STATE-8; but for
@@ -162,7 +170,8 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options);
 /* Makes every completion dead, without callbacks, releases everything and zeroes *loop. Descriptors
  * of the caller stay open. Waits for system calls that pool threads are making for this loop, and
  * for wake-ups that other threads are writing. Errors: -EBUSY inside a callback of this loop.
- * (ET-DEINIT-1 … 4, ET-POOL-13, ET-WAKE-3) */
+ * In a child of fork(2) neither: it waits for nobody, and may be called in a callback. (ET-DEINIT-1
+ * … 4, ET-POOL-13, ET-WAKE-3, ET-FORK-1) */
 int et_loop_deinit(struct et_loop *loop);
 
 /* Runs the loop: ET_RUN_NO_WAIT one round, ET_RUN_ONCE until a callback was called,
@@ -267,7 +276,8 @@ struct et_pool {
     struct eti_worker *workers; /* threads_max of them */
     struct et_completion *head, *tail; /* the queue */
     unsigned queued, idle, threads, threads_max;
-    unsigned loops; /* that may still submit work */
+    unsigned loops;   /* that may still submit work */
+    uint32_t process; /* that made it */
     bool ending;
 };
 
@@ -277,7 +287,8 @@ struct et_pool {
 int et_pool_init(struct et_pool *pool, const struct et_pool_options *options);
 
 /* Ends the threads, releases everything and zeroes *pool. Not while another thread initialises a
- * loop with it. Errors: -EBUSY (a loop has it), -EINVAL (not initialised). (ET-POOL-14, -16) */
+ * loop with it. Errors: -EBUSY (a loop has it), -EINVAL (not initialised). In a child of fork(2)
+ * never -EBUSY, and no thread is waited for. (ET-POOL-14, -16, ET-FORK-2) */
 int et_pool_deinit(struct et_pool *pool);
 
 /* ---- notifications from other threads -------------------------------------------------------- */
@@ -285,6 +296,7 @@ int et_pool_deinit(struct et_pool *pool);
 /* A counter that any thread raises and completions wait for, on any loop. Fields are private. */
 struct et_async {
     int fd;
+    uint32_t process;          /* that made it */
     ET_ATOMIC(uint32_t) users; /* threads inside et_async_notify */
 };
 

@@ -11,7 +11,8 @@
  *   timers.c         time, and the timer phase
  *   completion.c     the queues and the transitions of a completion
  *   registrations.c  who waits for what, and what the kernel has been told of it
- *   heap.c           the timer queue */
+ *   heap.c           the timer queue
+ *   process.c        whether this process made it, or one that it was forked from */
 #ifndef ETALON_INTERNAL_H
 #define ETALON_INTERNAL_H
 
@@ -105,6 +106,8 @@ bool eti_pool_step(struct eti_worker *worker);
 int eti_pool_attach(struct et_loop *loop, struct et_pool *pool);
 /* The loop ends: waits for what is executing, abandons all that the pool has of the loop. */
 void eti_pool_detach(struct et_loop *loop);
+/* The same in a child, where the pool has no thread, and may be gone (ET-FORK-1). */
+void eti_pool_forget(struct et_loop *loop);
 /* 0, or (and it is not queued) the negated errno with which the pool was left without a thread. */
 int eti_pool_queue(struct et_loop *loop, struct et_completion *c);
 /* Takes a queued completion back: false when a thread has it, or it is handed over. */
@@ -118,6 +121,8 @@ void eti_raise_begins(ET_ATOMIC(uint32_t) * users);
 bool eti_raise(ET_ATOMIC(uint32_t) * users, const int *fd);
 /* Returns when nobody uses the descriptor any more, nor will. */
 void eti_raise_ends(ET_ATOMIC(uint32_t) * users);
+/* The same in a child: who was using the parent's is not there, and never leaves. */
+void eti_raise_forgets(ET_ATOMIC(uint32_t) * users);
 /* ---- timers.c -------------------------------------------------------------------------------- */
 uint64_t eti_clock_ns(void);
 void eti_update_time(struct et_loop *loop);
@@ -128,8 +133,12 @@ void eti_expire_timers(struct et_loop *loop);
 void eti_append(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
 void eti_unlink(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
 bool eti_is_initialised(const struct et_loop *loop);
-/* Whether a call on this completion makes sense at all. */
-bool eti_is_usable(const struct et_loop *loop, const struct et_completion *c);
+/* Initialised, and by this process: false in a child that was forked in a callback, once that has
+ * returned there. Whoever has called a callback asks before going on (ET-FORK-5). */
+bool eti_is_ours(const struct et_loop *loop);
+/* 0, or why no call on this loop, or on this completion of it, makes sense: -EINVAL, -ECHILD. */
+int eti_check_loop(const struct et_loop *loop);
+int eti_check_use(const struct et_loop *loop, const struct et_completion *c);
 /* Deleting, but a pool thread has it, or has handed it over (ET-POOL-8). */
 bool eti_is_lingering(const struct et_completion *c);
 /* Adding, active, or lingering: it cannot be submitted now. */
@@ -137,6 +146,9 @@ bool eti_is_busy(const struct et_completion *c);
 uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms);
 /* Adding to active: the head of the submissions, which its operation then links at `place`. */
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place);
+/* An active completion is the pool's from now on: linked in the loop's own list, which no thread of
+ * the pool touches, until it ends. */
+void eti_join_pooled(struct et_loop *loop, struct et_completion *c);
 /* Adding or active to dead, and the callback; …_reported: what it waited for was reported. */
 void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result);
 void eti_finish_reported(struct et_loop *loop, struct et_completion *c, int64_t result);
@@ -183,5 +195,11 @@ void eti_hide_outside(struct et_loop *loop);
 /* ---- heap.c ---------------------------------------------------------------------------------- */
 void eti_heap_insert(struct et_completion **root, struct et_completion *c);
 void eti_heap_remove(struct et_completion **root, struct et_completion *c);
+/* ---- process.c ------------------------------------------------------------------------------- */
+/* The number of this process, for what it makes, or a negated errno: never 0, and none that a
+ * process has had that it descends from. */
+int eti_number_process(uint32_t *process);
+/* Whether what has this number was made before a fork. Async-signal-safe. */
+bool eti_is_inherited(uint32_t process);
 
 #endif

@@ -17,10 +17,11 @@
 #define OUT_EVENTS (EPOLLOUT | EPOLLHUP | EPOLLERR)
 
 static void apply_changes(struct et_loop *loop) {
-    for (int fd; (fd = eti_take_changed(loop)) >= 0;) {
+    for (int fd; eti_is_ours(loop) && (fd = eti_take_changed(loop)) >= 0;) {
         struct et_completion *c;
         int error = eti_fit_registration(loop, fd);
-        while (error != 0 && (c = eti_first_uncovered(&loop->descriptors[fd])) != NULL)
+        while (error != 0 && eti_is_ours(loop) &&
+               (c = eti_first_uncovered(&loop->descriptors[fd])) != NULL)
             eti_finish(loop, c, error); /* ET-REGISTER-3 */
     }
 }
@@ -47,7 +48,7 @@ static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t 
         }
         eti_finish_reported(loop, c, events);
         /* The callback may have taken any of them away; those before do not match anyway. */
-        c = d->polls.head;
+        c = eti_is_ours(loop) ? d->polls.head : NULL;
     }
 }
 
@@ -72,9 +73,9 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     /* Out first: a failed connect gets the error, and not a receive that waits beside it. */
     if (out)
         serve(loop, d->out.head, event->events);
-    if (in && d->in.head != NULL)
+    if (in && eti_is_ours(loop) && d->in.head != NULL)
         serve(loop, d->in.head, event->events);
-    if (poll)
+    if (poll && eti_is_ours(loop))
         serve_polls(loop, d, event->events);
 }
 
@@ -130,7 +131,7 @@ int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     if (loop->outer_lacks_epoll)
         (void)eti_show_outside(loop);
     apply_changes(loop);
-    if (loop->stopped) /* in the callback of a refused operation */
+    if (!eti_is_ours(loop) || loop->stopped) /* in the callback of a refused operation */
         return 0;
     bool blocks = loop->called < callbacks && loop->submissions_head == NULL &&
                   loop->deletions_head == NULL &&
@@ -147,7 +148,7 @@ int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     for (int i = 0; i < count; i++)
         if (events[i].data.u64 == WAKEUP)
             drain_wakeup(loop);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count && eti_is_ours(loop); i++)
         if (events[i].data.u64 != WAKEUP)
             deliver(loop, &events[i]);
     return error == EINTR ? 0 : -error;

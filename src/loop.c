@@ -18,8 +18,9 @@
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 int et_loop_delete(struct et_loop *loop, struct et_completion *c) {
-    if (!eti_is_usable(loop, c))
-        return -EINVAL;
+    int error = eti_check_use(loop, c);
+    if (error != 0)
+        return error;
     if (c->internal.state != ET_ADDING && c->internal.state != ET_ACTIVE)
         return 0;
     bool pooled = c->internal.state == ET_ACTIVE && c->internal.place == PLACE_POOL;
@@ -41,8 +42,9 @@ static void describe_timer(struct et_completion *c, uint64_t delay_ms, et_callba
 
 int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_ms,
                   et_callback callback, void *userdata) {
-    if (!eti_is_usable(loop, c))
-        return -EINVAL;
+    int error = eti_check_use(loop, c);
+    if (error != 0)
+        return error;
     if (eti_is_busy(c) && (c->internal.state != ET_ADDING || c->internal.operation != ET_TIMER))
         return -EBUSY;
     describe_timer(c, delay_ms, callback, userdata);
@@ -55,11 +57,13 @@ int et_loop_timer(struct et_loop *loop, struct et_completion *c, uint64_t delay_
 int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
                         struct et_completion *carrier, uint64_t delay_ms, et_callback callback,
                         void *userdata) {
-    if (!eti_is_usable(loop, c) || carrier == c)
-        return -EINVAL;
+    int error = eti_check_use(loop, c);
+    if (error != 0 || carrier == c)
+        return error != 0 ? error : -EINVAL;
     if (c->internal.state != ET_ACTIVE)
         return et_loop_timer(loop, c, delay_ms, callback, userdata);
-    if (c->internal.operation != ET_TIMER || (carrier != NULL && !eti_is_usable(loop, carrier)))
+    if (c->internal.operation != ET_TIMER ||
+        (carrier != NULL && eti_check_use(loop, carrier) != 0))
         return -EINVAL;
     bool carried =
         carrier != NULL && carrier->internal.state == ET_ADDING && c->internal.partner == carrier;
@@ -79,8 +83,9 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
 
 int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
                    et_callback callback, void *userdata) {
-    if (!eti_is_usable(loop, cancel) || target == NULL || target == cancel)
-        return -EINVAL;
+    int error = eti_check_use(loop, cancel);
+    if (error != 0 || target == NULL || target == cancel)
+        return error != 0 ? error : -EINVAL;
     if (eti_is_busy(cancel))
         return -EBUSY;
     cancel->operation = ET_CANCEL;
@@ -97,7 +102,8 @@ int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et
 static void process_submissions(struct et_loop *loop) {
     uint32_t round = ++loop->round;
     assert(!loop->in_callback);
-    while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)
+    while (eti_is_ours(loop) && loop->submissions_head != NULL &&
+           loop->submissions_head->internal.round != round)
         eti_start(loop, loop->submissions_head);
 }
 
@@ -112,34 +118,37 @@ static bool has_work(const struct et_loop *loop) {
            loop->deletions_head != NULL;
 }
 
+/* Not after a callback has stopped the loop, or has returned in a child. */
+static bool goes_on(const struct et_loop *loop) {
+    return eti_is_ours(loop) && !loop->stopped;
+}
+
 static int make_round(struct et_loop *loop, uint64_t callbacks) {
     process_submissions(loop);
-    if (loop->stopped)
+    if (!goes_on(loop))
         return 0;
     process_deletions(loop);
     eti_expire_timers(loop);
-    if (loop->stopped)
+    if (!goes_on(loop))
         return 0;
     eti_deliver_handed_over(loop);
-    if (loop->stopped)
+    if (!goes_on(loop))
         return 0;
     return eti_ask_kernel(loop, callbacks);
 }
 
 static int make_rounds(struct et_loop *loop, uint64_t callbacks, bool one_round) {
-    if (!eti_is_initialised(loop))
-        return -EINVAL;
-    if (loop->stopped)
-        return 0;
+    int error = eti_check_loop(loop);
+    if (error != 0 || loop->stopped)
+        return error;
     if (loop->in_callback)
         return -EBUSY;
     loop->called = 0;
-    int error;
     do
         error = make_round(loop, callbacks);
-    while (!one_round && error == 0 && !loop->stopped && loop->called < callbacks &&
+    while (!one_round && error == 0 && goes_on(loop) && loop->called < callbacks &&
            has_work(loop));
-    return error;
+    return eti_is_ours(loop) ? error : -ECHILD; /* ET-FORK-5 */
 }
 
 int et_loop_tick(struct et_loop *loop, unsigned callbacks) {
@@ -153,22 +162,22 @@ int et_loop_run(struct et_loop *loop, enum et_run_mode mode) {
     case ET_RUN_UNTIL_DONE: return make_rounds(loop, UINT64_MAX, false);
     case ET_RUN_TURN: return make_rounds(loop, 1, true);
     }
-    return -EINVAL;
+    return eti_check_loop(loop) == -ECHILD ? -ECHILD : -EINVAL;
 }
 
 void et_loop_stop(struct et_loop *loop) {
-    if (!eti_is_initialised(loop))
+    if (!eti_is_ours(loop))
         return;
     loop->stopped = true;
     eti_hide_outside(loop); /* or a loop around this one would spin on what stays ready */
 }
 
 bool et_loop_stopped(const struct et_loop *loop) {
-    return eti_is_initialised(loop) && loop->stopped;
+    return eti_is_ours(loop) && loop->stopped;
 }
 
 void et_loop_update_now(struct et_loop *loop) {
-    if (eti_is_initialised(loop))
+    if (eti_is_ours(loop))
         eti_update_time(loop);
 }
 
@@ -177,14 +186,15 @@ void et_loop_update_now(struct et_loop *loop) {
 /* Not the instance that the loop waits on: that one may be replaced (eti_renew_epoll), and the
  * registrations of it elsewhere would go with it. */
 int et_loop_descriptor(struct et_loop *loop) {
-    if (!eti_is_initialised(loop))
-        return -EINVAL;
+    int error = eti_check_loop(loop);
+    if (error != 0)
+        return error;
     if (loop->outer >= 0)
         return loop->outer;
     loop->outer = epoll_create1(EPOLL_CLOEXEC);
     if (loop->outer < 0)
         return -errno;
-    int error = loop->stopped ? 0 : eti_show_outside(loop);
+    error = loop->stopped ? 0 : eti_show_outside(loop);
     if (error != 0) {
         close(loop->outer);
         loop->outer = -1;
@@ -197,8 +207,9 @@ int et_loop_descriptor(struct et_loop *loop) {
 /* Registrations that have to be looked at are no reason to run the loop: what the kernel reports by
  * them makes the descriptor readable. */
 int64_t et_loop_timeout(const struct et_loop *loop) {
-    if (!eti_is_initialised(loop))
-        return -EINVAL;
+    int error = eti_check_loop(loop);
+    if (error != 0)
+        return error;
     if (loop->stopped)
         return -1;
     bool queued = loop->submissions_head != NULL || loop->deletions_head != NULL ||
@@ -214,8 +225,9 @@ int64_t et_loop_timeout(const struct et_loop *loop) {
 }
 
 void et_loop_wakeup(struct et_loop *loop) {
-    if (loop != NULL)
-        eti_raise(&loop->wakers, &loop->wakeup); /* all that another thread may look at */
+    /* `process`, `wakers` and `wakeup` are all that another thread may look at. */
+    if (loop != NULL && !eti_is_inherited(loop->process))
+        eti_raise(&loop->wakers, &loop->wakeup);
 }
 
 /* ---- the loop's life ------------------------------------------------------------------------- */
@@ -230,7 +242,10 @@ static int descriptors_max(const struct et_options *options) {
 }
 
 static void release(struct et_loop *loop) {
-    eti_raise_ends(&loop->wakers);
+    if (eti_is_inherited(loop->process))
+        eti_raise_forgets(&loop->wakers);
+    else
+        eti_raise_ends(&loop->wakers);
     if (loop->wakeup >= 0)
         close(loop->wakeup);
     if (loop->outer >= 0)
@@ -238,11 +253,14 @@ static void release(struct et_loop *loop) {
     if (loop->epoll >= 0)
         close(loop->epoll);
     free(loop->descriptors);
-    memset(loop, 0, offsetof(struct et_loop, wakers)); /* which another thread may still look at */
+    memset(loop, 0, offsetof(struct et_loop, process)); /* other threads may look at the rest */
 }
 
 static int make_parts(struct et_loop *loop, const struct et_options *options) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
+    int error = eti_number_process(&loop->process);
+    if (error != 0)
+        return error;
     loop->descriptors = calloc((size_t)loop->descriptors_max, sizeof *loop->descriptors);
     if (loop->descriptors == NULL)
         return -ENOMEM;
@@ -270,10 +288,21 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options) {
     return 0;
 }
 
+/* What only a child can find when it deinitialises: the parent was in a callback, in a phase, and
+ * threads of the pool were at work (ET-FORK-1). */
+static void abandon_interrupted(struct et_loop *loop) {
+    for (struct et_completion *c = loop->expired; c != NULL; c = c->internal.wait_next)
+        eti_abandon(loop, c);
+    if (loop->current != NULL)
+        eti_abandon(loop, loop->current);
+    eti_pool_forget(loop);
+}
+
 int et_loop_deinit(struct et_loop *loop) {
     if (!eti_is_initialised(loop))
         return -EINVAL;
-    if (loop->in_callback)
+    const bool inherited = eti_is_inherited(loop->process);
+    if (loop->in_callback && !inherited)
         return -EBUSY;
     for (struct et_completion *c = loop->submissions_head; c != NULL; c = c->internal.next)
         eti_abandon(loop, c); /* a carrier brings its timer back into the heap */
@@ -284,7 +313,10 @@ int et_loop_deinit(struct et_loop *loop) {
         for (struct et_completion *c; (c = eti_first_waiter(&loop->descriptors[fd])) != NULL;
              eti_abandon(loop, c))
             eti_stop_waiting(loop, c);
-    eti_pool_detach(loop);
+    if (inherited)
+        abandon_interrupted(loop);
+    else
+        eti_pool_detach(loop);
     release(loop);
     return 0;
 }

@@ -92,7 +92,13 @@ static bool can_cancel(struct et_loop *loop, struct et_completion *target, int64
     return ours && (target->internal.state == ET_ACTIVE || target->internal.state == ET_ADDING);
 }
 
-/* ET-CANCEL-4 … 7. The target's callback may delete the cancel: `current` tells. */
+/* Whether the cancel or close that is being carried out is to go on after a callback, which may
+ * have deleted it, or be in a child. */
+static bool goes_on(const struct et_loop *loop, const struct et_completion *c) {
+    return eti_is_ours(loop) && loop->current == c;
+}
+
+/* ET-CANCEL-4 … 7. The target's callback may delete the cancel. */
 static void start_cancel(struct et_loop *loop, struct et_completion *c) {
     struct et_completion *target = c->internal.partner;
     int64_t result;
@@ -105,14 +111,14 @@ static void start_cancel(struct et_loop *loop, struct et_completion *c) {
         else
             eti_finish(loop, target, -ECANCELED);
     }
-    if (loop->current == c)
+    if (goes_on(loop, c))
         eti_finish(loop, c, result);
 }
 
 /* ET-POOL-1, ET-POOL-3. */
 static void give_to_pool(struct et_loop *loop, struct et_completion *c) {
-    assert(c->internal.place == PLACE_NOWHERE && loop->current == NULL);
-    c->internal.place = PLACE_POOL;
+    assert(loop->current == NULL);
+    eti_join_pooled(loop, c);
     int error = eti_pool_queue(loop, c);
     if (error != 0)
         eti_finish(loop, c, error);
@@ -131,9 +137,9 @@ static void start_close(struct et_loop *loop, struct et_completion *c) {
     loop->current = c;
     if (fd < loop->descriptors_used) {
         struct et_completion *waiter;
-        while (loop->current == c && (waiter = eti_first_waiter(&loop->descriptors[fd])) != NULL)
+        while (goes_on(loop, c) && (waiter = eti_first_waiter(&loop->descriptors[fd])) != NULL)
             eti_finish(loop, waiter, -ECANCELED);
-        if (loop->current != c)
+        if (!goes_on(loop, c))
             return;
         eti_descriptor_closes(loop, fd);
     }

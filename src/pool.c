@@ -177,9 +177,13 @@ int et_pool_init(struct et_pool *pool, const struct et_pool_options *options) {
     if (pool == NULL)
         return -EINVAL;
     memset(pool, 0, sizeof *pool);
+    uint32_t process;
     unsigned threads_max = options != NULL ? options->threads_max : 0;
     if (threads_max > THREADS_MAX)
         return -EINVAL;
+    int error = eti_number_process(&process);
+    if (error != 0)
+        return error;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     if (threads_max == 0 && processors < 1)
         threads_max = 1;
@@ -188,7 +192,7 @@ int et_pool_init(struct et_pool *pool, const struct et_pool_options *options) {
     struct eti_worker *workers = calloc(threads_max, sizeof *workers);
     if (workers == NULL)
         return -ENOMEM;
-    int error = make_parts(pool, options != NULL ? options->stack_bytes : 0);
+    error = make_parts(pool, options != NULL ? options->stack_bytes : 0);
     if (error != 0) {
         free(workers);
         memset(pool, 0, sizeof *pool);
@@ -196,12 +200,25 @@ int et_pool_init(struct et_pool *pool, const struct et_pool_options *options) {
     }
     pool->workers = workers;
     pool->threads_max = threads_max;
+    pool->process = process;
     return 0;
+}
+
+/* All that a child may do to its copy: the mutex may be locked and the conditions waited for, for
+ * ever, by threads that are not there; destroying them would wait, too (ET-FORK-2). */
+static void release(struct et_pool *pool) {
+    pthread_attr_destroy(&pool->attributes);
+    free(pool->workers);
+    memset(pool, 0, sizeof *pool);
 }
 
 int et_pool_deinit(struct et_pool *pool) {
     if (!is_pool(pool))
         return -EINVAL;
+    if (eti_is_inherited(pool->process)) {
+        release(pool);
+        return 0;
+    }
     pthread_mutex_lock(&pool->mutex);
     bool used = pool->loops > 0;
     pool->ending = !used;
@@ -214,9 +231,7 @@ int et_pool_deinit(struct et_pool *pool) {
     pthread_cond_destroy(&pool->left);
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->mutex);
-    pthread_attr_destroy(&pool->attributes);
-    free(pool->workers);
-    memset(pool, 0, sizeof *pool);
+    release(pool);
     return 0;
 }
 
@@ -226,6 +241,8 @@ int eti_pool_attach(struct et_loop *loop, struct et_pool *pool) {
     assert(loop->pool == NULL);
     if (!is_pool(pool))
         return -EINVAL;
+    if (eti_is_inherited(pool->process))
+        return -ECHILD;
     pthread_mutex_lock(&pool->mutex);
     pool->loops++;
     pthread_mutex_unlock(&pool->mutex);
@@ -281,7 +298,7 @@ void eti_deliver_handed_over(struct et_loop *loop) {
         return;
     assert(loop->delivering == NULL);
     loop->delivering = take_handed_over(loop);
-    while (loop->delivering != NULL) {
+    while (eti_is_ours(loop) && loop->delivering != NULL) {
         struct et_completion *c = loop->delivering;
         loop->delivering = c->internal.next;
         if (c->internal.state == ET_ACTIVE)
@@ -291,25 +308,27 @@ void eti_deliver_handed_over(struct et_loop *loop) {
     }
 }
 
+/* By the loop's own list: in a child, the pool's may be as a thread left it that was just changing
+ * it. */
+void eti_pool_forget(struct et_loop *loop) {
+    for (struct et_completion *c = loop->pooled; c != NULL; c = c->internal.wait_next) {
+        c->internal.is_queued = false;
+        eti_abandon(loop, c);
+    }
+}
+
 void eti_pool_detach(struct et_loop *loop) {
     struct et_pool *pool = loop->pool;
     if (pool == NULL)
         return;
     pthread_mutex_lock(&pool->mutex);
-    for (struct et_completion *c = pool->head, *next; c != NULL; c = next) {
-        next = c->internal.next;
-        if (c->internal.loop != loop)
-            continue;
-        leave_queue(pool, c);
-        eti_abandon(loop, c);
-    }
+    for (struct et_completion *c = loop->pooled; c != NULL; c = c->internal.wait_next)
+        if (c->internal.is_queued)
+            leave_queue(pool, c);
     assert(pool->loops > 0);
     while (loop->executing > 0) /* ET-POOL-13 */
         pthread_cond_wait(&pool->left, &pool->mutex);
     pool->loops--;
     pthread_mutex_unlock(&pool->mutex);
-    for (struct et_completion *c = take_handed_over(loop), *next; c != NULL; c = next) {
-        next = c->internal.next;
-        eti_abandon(loop, c);
-    }
+    eti_pool_forget(loop); /* hand-over: forget */
 }

@@ -35,6 +35,6 @@ void eti_expire_timers(struct et_loop *loop) {
             loop->expired = c;
         last = c;
     }
-    while (loop->expired != NULL)
+    while (eti_is_ours(loop) && loop->expired != NULL)
         eti_finish(loop, loop->expired, 0);
 }

@@ -551,7 +551,7 @@ inline detach() {
 #else
     owner_asleep = 0;
 #endif
-    take(); /* src/pool.c: eti_pool_detach: "take_handed_over" */
+    take(); /* src/pool.c: eti_pool_detach: forget */
     do
     :: atomic { delivering != NONE -> end_first(); c = NONE; lingered = 0 }
     :: else -> break

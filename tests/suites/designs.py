@@ -48,13 +48,13 @@ DESIGNS = [  # name, whether it is harmless, slack in ms, [(file, what stands th
     ]),
     ("the timers after the kernel phase", HARMLESS, 1, [
         ("loop.c",
-         "    eti_expire_timers(loop);\n    if (loop->stopped)\n        return 0;\n"
+         "    eti_expire_timers(loop);\n    if (!goes_on(loop))\n        return 0;\n"
          "    eti_deliver_handed_over(loop);\n",
          "    eti_deliver_handed_over(loop);\n"),
         ("loop.c",
          "    return eti_ask_kernel(loop, callbacks);\n",
          "    int error = eti_ask_kernel(loop, callbacks);\n"
-         "    if (error == 0 && !loop->stopped)\n"
+         "    if (error == 0 && goes_on(loop))\n"
          "        eti_expire_timers(loop);\n"
          "    return error;\n"),
     ]),
@@ -72,7 +72,8 @@ DESIGNS = [  # name, whether it is harmless, slack in ms, [(file, what stands th
     ]),
     ("several operations for one report", HARMLESS, 1, [
         ("kernel_phase.c",
-         "    if (in && d->in.head != NULL)\n        serve(loop, d->in.head, event->events);\n",
+         "    if (in && eti_is_ours(loop) && d->in.head != NULL)\n"
+         "        serve(loop, d->in.head, event->events);\n",
          "    for (int most = 8; most > 0 && in && d->in.head != NULL &&\n"
          "                       (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 && !loop->stopped;\n"
          "         most--) {\n"

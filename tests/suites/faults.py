@@ -56,7 +56,8 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "add(loop, c, c->internal.trusted && c->internal.state == ET_DEAD);\n"
      "    if (action == ET_REARM && result > 0)\n        callback(loop, c, result, c->userdata);"),
     ("a rearmed completion runs again in the same round", "loop.c",
-     "while (loop->submissions_head != NULL && loop->submissions_head->internal.round != round)",
+     "while (eti_is_ours(loop) && loop->submissions_head != NULL &&\n"
+     "           loop->submissions_head->internal.round != round)",
      "(void)round;\n    while (loop->submissions_head != NULL)"),
     ("the second waiter of a descriptor is lost", "registrations.c",
      "else\n        waiters->head = next;\n    if (next != NULL)\n"
@@ -66,11 +67,11 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "        next->internal.wait_previous = previous;\n    else\n"
      "        waiters->tail = previous;\n    c->internal.wait_next"),
     ("the loop goes on to the kernel after stop", "loop.c",
-     "eti_expire_timers(loop);\n    if (loop->stopped)\n        return 0;",
+     "eti_expire_timers(loop);\n    if (!goes_on(loop))\n        return 0;",
      "eti_expire_timers(loop);"),
     ("the wake-up is drained after the callbacks", "kernel_phase.c",
-     "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n"
-     "            deliver(loop, &events[i]);",
+     "    for (int i = 0; i < count && eti_is_ours(loop); i++)\n"
+     "        if (events[i].data.u64 != WAKEUP)\n            deliver(loop, &events[i]);",
      "    for (int i = 0; i < count; i++)\n        if (events[i].data.u64 != WAKEUP)\n"
      "            deliver(loop, &events[i]);\n    for (int i = 0; i < count; i++)\n"
      "        if (events[i].data.u64 == WAKEUP)\n            drain_wakeup(loop);"),
@@ -100,7 +101,7 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;",
      "int result = close(fd) == 0 || (errno == EINTR && close(fd) == 0) ? 0 : -errno;"),
     ("the cancel forgets that it was deleted", "operations.c",
-     "if (loop->current == c)\n        eti_finish(loop, c, result);",
+     "if (goes_on(loop, c))\n        eti_finish(loop, c, result);",
      "if (c->internal.state != ET_DEAD)\n        eti_finish(loop, c, result);"),
     ("a send overtakes one that waits", "operations.c",
      "if (loop->descriptors[fd].out.head != NULL) /* ET-SUBMIT-8: it must not overtake */\n"
@@ -118,8 +119,8 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("a delay of 0 is rounded up", "completion.c",
      "if (delay_ms > 0 && loop->now_ns", "if (loop->now_ns"),
     ("now rounds to the nearest millisecond", "completion.c",
-     "return eti_is_initialised(loop) ? loop->now_ns / NANOSECONDS_PER_MS : 0;",
-     "return eti_is_initialised(loop) ? (loop->now_ns + 500000) / NANOSECONDS_PER_MS : 0;"),
+     "return eti_is_ours(loop) ? loop->now_ns / NANOSECONDS_PER_MS : 0;",
+     "return eti_is_ours(loop) ? (loop->now_ns + 500000) / NANOSECONDS_PER_MS : 0;"),
     ("the loop time is kept in milliseconds", "timers.c",
      "uint64_t now_ns = eti_clock_ns();\n    if (now_ns > loop",
      "uint64_t now_ns = eti_clock_ns() / NANOSECONDS_PER_MS * NANOSECONDS_PER_MS;\n"
@@ -136,9 +137,8 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "        carrier = c->internal.partner;\n    else if (carrier == NULL)\n"
      "        eti_take_timer(loop, c);"),
     ("a timer may carry its own reset", "loop.c",
-     "if (!eti_is_usable(loop, c) || carrier == c)\n        return -EINVAL;",
-     "if (!eti_is_usable(loop, c))\n        return -EINVAL;\n    if (carrier == c)\n"
-     "        carrier = NULL;"),
+     "if (error != 0 || carrier == c)\n        return error != 0 ? error : -EINVAL;",
+     "if (error != 0)\n        return error;\n    if (carrier == c)\n        carrier = NULL;"),
     ("a turn goes on until a callback was called", "loop.c",
      "case ET_RUN_TURN: return make_rounds(loop, 1, true);",
      "case ET_RUN_TURN: return make_rounds(loop, 1, false);"),

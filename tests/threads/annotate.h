@@ -55,6 +55,7 @@
 #undef atomic_fetch_or_explicit
 #undef atomic_fetch_and_explicit
 #undef atomic_compare_exchange_weak_explicit
+#undef atomic_compare_exchange_strong_explicit
 #undef atomic_load
 #undef atomic_store
 #undef atomic_fetch_add
@@ -79,6 +80,9 @@
 #define atomic_compare_exchange_weak_explicit(object, expected, value, order, failure)             \
     ANNOTATED(object, order,                                                                       \
               __atomic_compare_exchange_n(object, expected, value, 1, order, failure))
+#define atomic_compare_exchange_strong_explicit(object, expected, value, order, failure)           \
+    ANNOTATED(object, order,                                                                       \
+              __atomic_compare_exchange_n(object, expected, value, 0, order, failure))
 #define atomic_load(object)         atomic_load_explicit(object, memory_order_seq_cst)
 #define atomic_store(object, value) atomic_store_explicit(object, value, memory_order_seq_cst)
 #define atomic_fetch_add(object, value)                                                            \

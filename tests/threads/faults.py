@@ -3,7 +3,7 @@
 """Breaks what crosses threads on purpose, one fault at a time, and shows which checks find it: the
 conformance cases on the simulated kernel (cases), the conformance kit on Etalon's adapter (kit),
 the unit tests of the pool (unit), the stress test (stress), left alone (alone), under
-AddressSanitizer (asan) and under ThreadSanitizer (tsan).
+AddressSanitizer (asan) and under ThreadSanitizer (tsan), and the unit tests with children (fork).
 
 usage: faults.py [--check] [NAME...]     --check: only that every fault still has its text.
 
@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "build/thread-faults"
 TARGETS = [
     "build/default/etalon", "build/asan/tests/unit/test_pool", "build/default/stress",
-    "build/asan/stress", "build/tsan/stress"
+    "build/asan/stress", "build/tsan/stress", "build/default/tests/unit/test_fork"
 ]
 
 # How a fault is seeded, from the list of the loop's faults, which has the same file name.
@@ -122,6 +122,46 @@ FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€
       "    if (value < 0 && errno == EINTR && c->internal.operation == ET_PREAD)\n"
       "        value = pread(fd, c->pread.buffer, c->pread.length, c->pread.offset);\n"
       "    c->internal.result = value >= 0")),
+    ("a child waits for the pool's threads",
+     ("loop.c", "    if (inherited)\n        abandon_interrupted(loop);\n    else\n", "")),
+    ("a child's loop leaves what the pool has as it is",
+     ("loop.c", "        eti_abandon(loop, loop->current);\n    eti_pool_forget(loop);\n",
+      "        eti_abandon(loop, loop->current);\n")),
+    ("a child cannot deinitialise in a callback",
+     ("loop.c", "if (loop->in_callback && !inherited)", "if (loop->in_callback)")),
+    ("a child waits for wake-ups that never end",
+     ("loop.c", "    if (eti_is_inherited(loop->process))\n        eti_raise_forgets(&loop->wakers);\n    else\n", "")),
+    ("a child ends the pool as its parent would",
+     ("pool.c", "    if (eti_is_inherited(pool->process)) {\n        release(pool);", "    if (false) {\n        release(pool);")),
+    ("a child waits for notifications that never end",
+     ("async.c", "        eti_raise_forgets(&async->users); /* ET-FORK-2 */", "        eti_raise_ends(&async->users);")),
+    ("a child's notify reaches the parent",
+     ("async.c", "return eti_is_inherited(async->process) ? -ECHILD : 0;", "return 0;")),
+    ("a child's wake-up reaches the parent",
+     ("loop.c", "if (loop != NULL && !eti_is_inherited(loop->process))", "if (loop != NULL)")),
+    ("a child uses the parent's loop",
+     ("completion.c", "return eti_is_inherited(loop->process) ? -ECHILD : 0; /* ET-FORK-3 */", "return 0;")),
+    ("a child's loop takes the parent's pool",
+     ("pool.c", "    if (eti_is_inherited(pool->process))\n        return -ECHILD;\n", "")),
+    ("a child takes its registrations back",
+     ("loop.c", "    if (loop->epoll >= 0)\n        close(loop->epoll);",
+      "    if (loop->epoll >= 0) {\n        epoll_ctl(loop->epoll, EPOLL_CTL_DEL, loop->wakeup, NULL);\n        close(loop->epoll);\n    }")),
+    ("a child goes on with the timers",
+     ("timers.c", "while (eti_is_ours(loop) && loop->expired != NULL)", "while (loop->expired != NULL)")),
+    ("a child goes on with a cancel",
+     ("operations.c", "return eti_is_ours(loop) && loop->current == c;", "return loop->current == c;")),
+    ("a child goes on with the reports",
+     ("kernel_phase.c", "i < count && eti_is_ours(loop); i++", "i < count; i++")),
+    ("a child goes on to the kernel",
+     ("loop.c", "return eti_is_ours(loop) && !loop->stopped;", "return !loop->stopped;")),
+    ("a child's tick returns as if nothing had been",
+     ("loop.c", "return eti_is_ours(loop) ? error : -ECHILD; /* ET-FORK-5 */", "return error;")),
+    ("a child has its parent's number",
+     ("process.c", "uint32_t next = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;", "uint32_t next = 1;")),
+    ("nobody wipes the word",
+     ("process.c", "madvise(page, bytes, MADV_WIPEONFORK)", "madvise(page, bytes, MADV_NORMAL)")),
+    ("nobody wipes the word where the kernel cannot",
+     ("process.c", "pthread_atfork(NULL, NULL, wipe)", "0")),
     ("pool threads take the program's signals", ("pool.c", "    sigfillset(&all);\n",
                                                  "    sigemptyset(&all);\n")),
 ]
@@ -171,6 +211,8 @@ def checks():
         found.append("kit")
     if fails(["build/asan/tests/unit/test_pool"]):
         found.append("unit")
+    if fails(["build/default/tests/unit/test_fork"]):
+        found.append("fork")
     for name, variant, operations, *more in [("stress", "default", 400000),
                                              ("alone", "default", 400000, "--alone", "--watchdog",
                                               "5"), ("asan", "asan", 100000),

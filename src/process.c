@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* Which process this is, without asking the kernel each time: in a child of fork(2), what the
+ * parent had made must not be used (ET-FORK-3). For the files of src/ only.
+ *
+ * A word that the kernel wipes when a process is copied (MADV_WIPEONFORK) holds the number of this
+ * process, or 0 as long as it has made nothing. A handler of pthread_atfork(3) would come late: a
+ * signal may arrive in the child before it has run, and in a child of _Fork(3) or a bare clone(2)
+ * it never runs; a handler of that signal that calls et_async_notify would then reach the parent.
+ * It stands in where the kernel cannot wipe. The child of vfork(2) has the parent's memory and not
+ * a copy: it is the parent to us. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static _Atomic(uint32_t) nothing_yet; /* stays 0 */
+static _Atomic(uint32_t) *_Atomic word = &nothing_yet;
+static _Atomic(uint32_t) last_number; /* is copied, and so never given twice in a line of descent */
+
+static void wipe(void) {
+    atomic_store_explicit(atomic_load_explicit(&word, memory_order_relaxed), 0,
+                          memory_order_relaxed);
+}
+
+/* The page stays for as long as the process lives. */
+static int make_word(void) {
+    size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return -errno;
+    _Atomic(uint32_t) *none = &nothing_yet;
+    int error = 0;
+    if (madvise(page, bytes, MADV_WIPEONFORK) != 0) /* Linux before 4.14, emulators */
+        error = pthread_atfork(NULL, NULL, wipe);
+    if (error != 0 || !atomic_compare_exchange_strong_explicit(
+                          &word, &none, page, memory_order_release, memory_order_relaxed))
+        munmap(page, bytes); /* or another thread was faster */
+    return -error;
+}
+
+int eti_number_process(uint32_t *process) {
+    if (atomic_load_explicit(&word, memory_order_relaxed) == &nothing_yet) {
+        int error = make_word();
+        if (error != 0)
+            return error;
+    }
+    _Atomic(uint32_t) *here = atomic_load_explicit(&word, memory_order_acquire);
+    uint32_t number = atomic_load_explicit(here, memory_order_relaxed);
+    if (number == 0) {
+        uint32_t next = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+        if (atomic_compare_exchange_strong_explicit(here, &number, next, memory_order_relaxed,
+                                                    memory_order_relaxed))
+            number = next;
+    }
+    *process = number;
+    return 0;
+}
+
+bool eti_is_inherited(uint32_t process) {
+    _Atomic(uint32_t) *here = atomic_load_explicit(&word, memory_order_acquire);
+    return atomic_load_explicit(here, memory_order_relaxed) != process;
+}
