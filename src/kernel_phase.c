@@ -103,13 +103,21 @@ static int whole_ms(const struct timespec *timeout) {
     return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
+/* What says that there is no epoll_pwait2: Linux before 5.11 and Valgrind (ENOSYS), and sandboxes
+ * that were written before it. None is an error that it reports of its arguments, which are right;
+ * if they were not, epoll_wait would say so, too (ET-WAIT-6). */
+static bool is_unknown_call(int error) {
+    return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL ||
+           error == ENOTSUP;
+}
+
 static int wait_for_reports(struct et_loop *loop, struct epoll_event *events,
                             const struct timespec *timeout) {
     if (!loop->no_pwait2) {
         int count = epoll_pwait2(loop->epoll, events, REPORTS_MAX, timeout, NULL);
-        if (count >= 0 || (errno != ENOSYS && errno != EPERM))
+        if (count >= 0 || !is_unknown_call(errno))
             return count;
-        loop->no_pwait2 = true; /* Linux before 5.11, Valgrind, sandboxes that do not know it */
+        loop->no_pwait2 = true;
     }
     return epoll_wait(loop->epoll, events, REPORTS_MAX, whole_ms(timeout));
 }

@@ -113,13 +113,13 @@ ssize_t __wrap_write(int fd, const void *buffer, size_t length) {
     if (kernel == NULL)
         return __real_write(fd, buffer, length);
     if (world_counts.notifying)
-        return answer(kernel->write(fd, buffer, length));
+        return (ssize_t)answer(kernel->write(fd, buffer, length));
     int failure = fails(WORLD_CALL_write, fd);
     /* The loop's eventfd refuses a write only when its counter is full, and is then as readable as
      * after a write. */
     int64_t result = failure == 0 || kernel->own(fd) ? kernel->write(fd, buffer, length) : 0;
-    return tell(fd, &(struct trial){ET_WRITE, buffer, length, 0, 0},
-                failure != 0 ? -failure : result);
+    return (ssize_t)tell(fd, &(struct trial){ET_WRITE, buffer, length, 0, 0},
+                         failure != 0 ? -failure : result);
 }
 
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length) {
@@ -290,8 +290,9 @@ int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max,
     if (kernel == NULL)
         return __real_epoll_pwait2(epfd, events, max, timeout, mask);
     int failure = asked(WORLD_CALL_epoll_pwait2);
-    /* an old system or sandbox: the loop will come again with epoll_wait */
-    if (failure == ENOSYS || failure == EPERM)
+    /* an old system or sandbox: the loop will come again with epoll_wait (ET-WAIT-6) */
+    if (failure == ENOSYS || failure == EPERM || failure == EACCES || failure == EINVAL ||
+        failure == ENOTSUP)
         return (int)answer(-failure);
     if (timeout != NULL &&
         (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000))

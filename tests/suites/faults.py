@@ -173,6 +173,10 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "eti_hide_outside(loop); /* or a loop", "; /* or a loop"),
     ("a renewed instance is not shown", "registrations.c",
      "if (loop->outer >= 0)\n        (void)eti_show_outside(loop);\n    for", "for"),
+    ("a sandbox's refusal is an error of the wait", "kernel_phase.c",
+     "return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL ||\n"
+     "           error == ENOTSUP;",
+     "return error == ENOSYS;"),
     ("the completion dies after its callback", "completion.c",
      "    change_state(c, from, ET_DEAD, by_report);\n    loop->called++;\n"
      "    if (callback == NULL)\n        return;\n    loop->in_callback = true;\n"
@@ -242,6 +246,7 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
         "what a host asks for is judged with the rounds only",
     "a stopped loop is still shown as ready": "what a host asks for is judged with the rounds only",
     "a renewed instance is not shown": "what a host asks for is judged with the rounds only",
+    "a sandbox's refusal is an error of the wait": "no real kernel refuses a wait on request",
     "the completion dies after its callback": "timer-zero",
 }
 
