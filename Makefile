@@ -9,7 +9,7 @@
 # Only `make setup` needs the network, and only that and the checks need more than a C11 compiler,
 # make and ar.
 
-variants := default asan fuzz fuzz-bare afl tsan helgrind drd cov
+variants := default asan fuzz fuzz-bare afl tsan helgrind drd cov musl i686
 VARIANT ?= default
 goal_folder := $(word 2,$(subst /, ,$(filter build/%,$(firstword $(MAKECMDGOALS)))))
 override VARIANT := $(or $(filter $(variants),$(goal_folder)),$(VARIANT))
@@ -118,6 +118,14 @@ compiler.helgrind = $(CC)
 flags.helgrind = -O1 -g -gdwarf-4 -include tests/threads/annotate.h
 compiler.drd = $(CC)
 flags.drd = -O1 -g -gdwarf-4 -DANNOTATE_DRD -include tests/threads/annotate.h
+# Another C library, and a machine of 32 bits, whose programs this one's kernel runs. Debian has no
+# libcmocka for them, and no jansson: tests/portable/cmocka.h is what the unit tests need of it.
+compiler.musl = musl-gcc
+flags.musl = -O1 -g -Itests/portable
+compiler.i686 = i686-linux-gnu-gcc
+flags.i686 = -O1 -g -Itests/portable
+cross.i686 := -Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2 \
+	-Wl,-rpath=/usr/i686-linux-gnu/lib
 compiler.cov = gcc
 flags.cov = -O0 -g --coverage
 # abort() would leave no counts: this writes them first.
@@ -126,9 +134,16 @@ extra.cov = build/cov/coverage/abort.o
 compiler = $(compiler.$(VARIANT))
 flags = $(flags.$(VARIANT))
 extra = $(extra.$(VARIANT))
-# A static program cannot load a loop.
+portable := musl i686
+cmocka = $(if $(filter $(portable),$(VARIANT)),,-lcmocka)
+# A static program cannot load a loop. One of 32 bits does not try: the calls of a loop that is
+# loaded there have other names, by the sizes that it has chosen for its times and offsets.
+ifneq ($(filter-out cc gcc clang,$(CC))$(filter $(portable),$(VARIANT)),)
+bytes := $(shell echo __SIZEOF_POINTER__ | $(compiler) -E -P - 2>/dev/null)
+endif
 base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion -Wno-psabi $(WERROR) \
-	$(if $(filter -static%,$(LDFLAGS)),-DETALON_WITHOUT_KIT)
+	$(if $(filter 4,$(bytes)),-D_FILE_OFFSET_BITS=64) \
+	$(if $(filter 4,$(bytes))$(filter -static%,$(LDFLAGS)),-DETALON_WITHOUT_KIT)
 
 # ---- objects -------------------------------------------------------------------------------------
 
@@ -194,7 +209,7 @@ $(examples:%=$B/%): $B/%: $B/%.o $B/libetalon.a $(extra)
 $(unit:%=$B/%): $B/%: $B/%.o $(checker:%.c=$B/%.o) $(loop:%.c=$B/%.o) $(seam:%.c=$B/%.o) \
 	$(wrap) $(extra)
 $(patsubst %.flags,$B/%,$(wildcard tests/unit/*.flags)): $B/%: %.flags
-$(unit:%=$B/%): libraries = -lcmocka
+$(unit:%=$B/%): libraries = $(cmocka)
 
 # One program, in the calls of each loop; libev has libevent's names, so each is its own.
 bench_loops := etalon libuv libev libevent libevent_precise
@@ -216,7 +231,7 @@ linked_with = $(flags)
 $(programs) $B/wrapped.o: Makefile
 $(programs):
 	$(call say,link)
-	$(Q)$(compiler) -pthread $(linked_with) $(LDFLAGS) $(filter %.o %.a,$^) \
+	$(Q)$(compiler) -pthread $(linked_with) $(cross.$(VARIANT)) $(LDFLAGS) $(filter %.o %.a,$^) \
 		$(addprefix @,$(filter %.flags,$^)) $(libraries) -o $@
 
 -include $(wildcard $B/*/*.d $B/*/*/*.d)
@@ -226,10 +241,12 @@ $(programs):
 .PHONY: FORCE
 FORCE:
 
-# Both lists are made from the table of the calls.
-$B/wrap.flags: fuzz/world/calls.def
+# Both lists are made from the table of the calls. The two names that are added are those of pread
+# and pwrite on a machine of 32 bits (fuzz/world/kernel.h).
+$B/wrap.flags: fuzz/world/calls.def Makefile
 	@mkdir -p $(@D)
 	$(Q)sed -n 's/^CALL(\([a-z0-9_]*\), .*/-Wl,--wrap=\1/p' $< >$@
+	@printf -- '-Wl,--wrap=%s\n' pread64 pwrite64 >>$@
 
 $B/interposed.list: fuzz/world/calls.def
 	@mkdir -p $(@D)
@@ -284,7 +301,7 @@ clean:
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: test test-report coverage spec
+.PHONY: test test-report coverage spec portable-c portable-programs
 
 ## test: run all tests (up to 5 minutes), JOBS=N steps at a time
 test: build/node/installed build/seeds.made build/committed.made subjects all \
@@ -292,8 +309,17 @@ test: build/node/installed build/seeds.made build/committed.made subjects all \
 	@$(MAKE) $(addprefix build/asan/,etalon replay stress $(unit) $(examples))
 	@$(MAKE) build/fuzz/harness build/fuzz/toy
 	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
+	@$(MAKE) portable-programs
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' \
 		JOBS='$(JOBS)' tests/run
+
+## portable-c: test with musl, for 32 bits, and the header as C++, where compilers are installed
+portable-c: $B/libetalon.a portable-programs
+	@tests/portable/run.sh $(foreach each,$(portable),$(each):$(compiler.$(each)))
+
+portable-programs:
+	@$(foreach each,$(portable),if command -v $(compiler.$(each)) >/dev/null; then \
+		$(MAKE) $(addprefix build/$(each)/,libetalon.a etalon $(unit)) || exit 1; fi;) :
 
 ## test-report: open the page of a report in a real Chromium: every cell, phone and desk
 test-report: build/node/installed

@@ -78,40 +78,61 @@ struct et_private {
     bool trusted;   /* rearmed after a report: its registration holds (completion.c) */
 };
 
+/* What the operations take, each in the member of its name. C++ wants these outside the union. */
+/* clang-format off */
+struct et_cancel { struct et_completion *target; };
+/* address may be null; *address_length is overwritten: set it again before a rearm. -EMFILE leaves
+ * the connection in the queue, and a rearm meets it again at once, for ever: give a descriptor that
+ * was kept in reserve for it, or come back by a timer. */
+struct et_accept { struct sockaddr *address; socklen_t *address_length; int flags; };
+struct et_connect { const struct sockaddr *address; socklen_t address_length; };
+/* POLLIN, POLLOUT, POLLPRI, POLLRDHUP; the result holds poll(2)'s bits */
+struct et_poll { uint32_t events; };
+struct et_read { void *buffer; size_t length; };
+struct et_pread { void *buffer; size_t length; int64_t offset; };
+struct et_write { const void *buffer; size_t length; };
+struct et_pwrite { const void *buffer; size_t length; int64_t offset; };
+/* flags: MSG_…; MSG_DONTWAIT is always added, and MSG_NOSIGNAL to what sends */
+struct et_recv { void *buffer; size_t length; int flags; };
+struct et_send { const void *buffer; size_t length; int flags; };
+/* msg_namelen, msg_controllen and msg_flags are overwritten: set them again before a rearm */
+struct et_recvmsg { struct msghdr *message; int flags; };
+struct et_sendmsg { const struct msghdr *message; int flags; };
+struct et_shutdown { int how; }; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
+struct et_timer { uint64_t delay_ms; };
+/* clang-format on */
+
 /* One asynchronous operation, in memory the caller owns. Zero-initialised it is a dead, valid noop
  * (ET-STATE-1). Fill in the description (everything above `internal`) while it is dead, add it, and
  * leave it, and the buffers and addresses that it names, alone until it is dead again. */
 struct et_completion {
     uint8_t operation; /* enum et_operation */
     /* Of read, pread, write, pwrite and close: the system call is made once, by a thread of the
-     * pool; -EOPNOTSUPP without a pool. */
+     * pool; -EOPNOTSUPP without a pool. Its result may be -EAGAIN: of a descriptor in non-blocking
+     * mode (ET-POOL-4), or of a pool that has no thread and can make none (ET-POOL-3). */
     bool on_pool;
     /* In non-blocking mode, unless only send…, recv… and the pool use it. epoll takes no regular
-     * files and directories: what waits on one ends with -EPERM, unless it is on_pool. */
+     * files, no directories, not /dev/null and its kind, and not many files of /proc: what waits on
+     * one of them ends with -EPERM (ET-REGISTER-3), unless it is on_pool. */
     int fd;
     et_callback callback; /* may be null: as one that returns ET_DISARM */
     void *userdata;
-    /* clang-format off */
     union {
-        struct { struct et_completion *target; } cancel;
-        /* address may be null; *address_length is overwritten: set it again before a rearm */
-        struct { struct sockaddr *address; socklen_t *address_length; int flags; } accept;
-        struct { const struct sockaddr *address; socklen_t address_length; } connect;
-        /* POLLIN, POLLOUT, POLLPRI, POLLRDHUP; the result holds poll(2)'s bits */
-        struct { uint32_t events; } poll;
-        struct { void *buffer; size_t length; } read;
-        struct { void *buffer; size_t length; int64_t offset; } pread;
-        struct { const void *buffer; size_t length; } write;
-        struct { const void *buffer; size_t length; int64_t offset; } pwrite;
-        /* flags: MSG_…; MSG_DONTWAIT is always added, and MSG_NOSIGNAL to what sends */
-        struct { void *buffer; size_t length; int flags; } recv;
-        struct { const void *buffer; size_t length; int flags; } send;
-        struct { struct msghdr *message; int flags; } recvmsg;
-        struct { const struct msghdr *message; int flags; } sendmsg;
-        struct { int how; } shutdown; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
-        struct { uint64_t delay_ms; } timer;
+        struct et_cancel cancel;
+        struct et_accept accept;
+        struct et_connect connect;
+        struct et_poll poll;
+        struct et_read read;
+        struct et_pread pread;
+        struct et_write write;
+        struct et_pwrite pwrite;
+        struct et_recv recv;
+        struct et_send send;
+        struct et_recvmsg recvmsg;
+        struct et_sendmsg sendmsg;
+        struct et_shutdown shutdown;
+        struct et_timer timer;
     };
-    /* clang-format on */
     struct et_private internal;
 };
 
@@ -222,6 +243,9 @@ void et_loop_wakeup(struct et_loop *loop);
 /* ---- submitting ------------------------------------------------------------------------------ */
 
 /* Submits a completion as it is described, to start in the next round; 0 when it is adding already.
+ * Two writes or sends on one descriptor are one after the other only until the first is done in
+ * part: what it rearms for the rest comes behind the second (ET-CALL-3). Add the second in the
+ * callback of the first. So, too, a shutdown, which does not wait for a send (ET-SUBMIT-9).
  * Errors: -EBUSY, -EINVAL (description), -EOPNOTSUPP (on_pool, without a pool). (ET-ADD-1 … 7) */
 int et_loop_add(struct et_loop *loop, struct et_completion *completion);
 

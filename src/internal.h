@@ -12,16 +12,23 @@
  *   completion.c     the queues and the transitions of a completion
  *   registrations.c  who waits for what, and what the kernel has been told of it
  *   heap.c           the timer queue
- *   process.c        whether this process made it, or one that it was forked from */
+ *   process.c        whether this process made it, or one that it was forked from
+ *   linux.c          what not every C library has */
 #ifndef ETALON_INTERNAL_H
 #define ETALON_INTERNAL_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4, dup3, epoll_pwait2 */
 #endif
+/* Offsets of 64 bits on machines of 32, too. etalon.h has no off_t: its users may have either. */
+#undef _FILE_OFFSET_BITS
+#ifndef __LP64__
+#define _FILE_OFFSET_BITS 64
+#endif
 #include "etalon.h"
 #include <assert.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 
 #define NANOSECONDS_PER_MS UINT64_C(1000000)
 #define CARRIER            ET_OPERATIONS /* of a completion that timer_reset has put to work */
@@ -201,5 +208,12 @@ void eti_heap_remove(struct et_completion **root, struct et_completion *c);
 int eti_number_process(uint32_t *process);
 /* Whether what has this number was made before a fork. Async-signal-safe. */
 bool eti_is_inherited(uint32_t process);
+/* ---- linux.c --------------------------------------------------------------------------------- */
+/* epoll_pwait2(2), where the C library has none: musl, and glibc before 2.35. */
+#if !defined(__GLIBC__) || (__GLIBC__ == 2 && __GLIBC_MINOR__ < 35)
+#define ETI_LACKS_EPOLL_PWAIT2
+int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+                 const sigset_t *mask);
+#endif
 
 #endif

@@ -2,12 +2,12 @@
 /* Which process this is, without asking the kernel each time: in a child of fork(2), what the
  * parent had made must not be used (ET-FORK-3). For the files of src/ only.
  *
- * A word that the kernel wipes when a process is copied (MADV_WIPEONFORK) holds the number of this
- * process, or 0 as long as it has made nothing. A handler of pthread_atfork(3) would come late: a
- * signal may arrive in the child before it has run, and in a child of _Fork(3) or a bare clone(2)
- * it never runs; a handler of that signal that calls et_async_notify would then reach the parent.
- * It stands in where the kernel cannot wipe. The child of vfork(2) has the parent's memory and not
- * a copy: it is the parent to us. */
+ * A word that is wiped when a process is copied holds the number of this process, or 0 as long as
+ * it has made nothing. The kernel wipes it (MADV_WIPEONFORK): a handler of pthread_atfork(3) comes
+ * late, since a signal may arrive in the child before it, whose handler would then notify the
+ * parent; and in a child of _Fork(3) or of a bare clone(2) it never comes. That handler stands by
+ * where the kernel does not: Linux before 4.14, and emulators, of which qemu 7 says that it will.
+ * The child of vfork(2) has the parent's memory and not a copy: it is the parent to us. */
 #include "internal.h"
 
 #include <errno.h>
@@ -31,9 +31,8 @@ static int make_word(void) {
     if (page == MAP_FAILED)
         return -errno;
     _Atomic(uint32_t) *none = &nothing_yet;
-    int error = 0;
-    if (madvise(page, bytes, MADV_WIPEONFORK) != 0) /* Linux before 4.14, emulators */
-        error = pthread_atfork(NULL, NULL, wipe);
+    (void)madvise(page, bytes, MADV_WIPEONFORK);
+    int error = pthread_atfork(NULL, NULL, wipe);
     if (error != 0 || !atomic_compare_exchange_strong_explicit(
                           &word, &none, page, memory_order_release, memory_order_relaxed))
         munmap(page, bytes); /* or another thread was faster */

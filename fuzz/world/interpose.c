@@ -157,6 +157,10 @@ static void leave_world(void) {
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* musl has macros of these names, which are the other names' calls. */
+#undef pread64
+#undef pwrite64
+
 /* Each has the type that the C library gives it, and those that no header names have one. */
 #define LIBRARY(name, result, parameters) result name parameters;
 #include "calls.def"
@@ -581,7 +585,7 @@ static int64_t look_select(void *self, int timeout_ms) {
     static const uint32_t events[] = {POLLIN, POLLOUT, POLLPRI};
     for (int fd = 0; ready > 0 && fd < call->count; fd++)
         for (unsigned i = 0; i < 3; i++)
-            if (call->sets[i] != NULL && FD_ISSET(fd, call->sets[i])) {
+            if (call->sets[i] != NULL && FD_ISSET((size_t)fd, call->sets[i])) {
                 report.epfd = -1;
                 report.fd = fd;
                 report.event.events = events[i];
@@ -648,7 +652,7 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *du
 }
 
 EXPORT int usleep(useconds_t duration) {
-    struct timespec precise = {duration / 1000000, (long)(duration % 1000000) * 1000};
+    struct timespec precise = {(time_t)(duration / 1000000), (long)(duration % 1000000) * 1000};
     return nanosleep(&precise, NULL);
 }
 

@@ -698,7 +698,7 @@ static int64_t regular_move(struct file *f, size_t length, uint64_t *position, b
         return -EFBIG;
     if (!writes)
         length = at >= f->regular.size           ? 0
-                 : f->regular.size - at < length ? f->regular.size - at
+                 : f->regular.size - at < length ? (size_t)(f->regular.size - at)
                                                  : length;
     else if (length > 0 && at + length > f->regular.size)
         f->regular.size = at + length;
@@ -861,7 +861,7 @@ static int64_t call_sendmsg(int fd, const struct msghdr *message, int flags) {
         return error;
     if (message->msg_iovlen > IOV_MAX)
         return -EMSGSIZE;
-    return socket_send(f, message->msg_iov, message->msg_iovlen, flags,
+    return socket_send(f, message->msg_iov, (size_t)message->msg_iovlen, flags,
                        message->msg_name != NULL && message->msg_namelen > 0);
 }
 
@@ -873,7 +873,8 @@ static int64_t call_recvmsg(int fd, struct msghdr *message, int flags) {
         return error;
     if (message->msg_iovlen > IOV_MAX)
         return -EMSGSIZE;
-    int64_t result = socket_receive(f, message->msg_iov, message->msg_iovlen, flags, &flags_out);
+    int64_t result =
+        socket_receive(f, message->msg_iov, (size_t)message->msg_iovlen, flags, &flags_out);
     if (result < 0)
         return result;
     if (message->msg_name != NULL && result > 0 && f->name != 0)

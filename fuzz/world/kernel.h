@@ -132,6 +132,22 @@ void wrap_end(void);
 #define KERNEL_ENTRY_TRIED(name)    .name = call_##name,
 #define KERNEL_ENTRY_JUDGED(name)   .name = call_##name,
 
+/* On a machine of 32 bits with the GNU C library, pread and pwrite with offsets of 64 bits have
+ * names of their own, under which the loop calls them. */
+#if defined(__GLIBC__) && !defined(__LP64__)
+ssize_t __real_pread(int fd, void *buffer, size_t length, off_t offset) __asm__("__real_pread64");
+ssize_t __wrap_pread(int fd, void *buffer, size_t length, off_t offset) __asm__("__wrap_pread64");
+ssize_t __real_pwrite(int fd, const void *buffer, size_t length,
+                      off_t offset) __asm__("__real_pwrite64");
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t length,
+                      off_t offset) __asm__("__wrap_pwrite64");
+_Static_assert(sizeof(off_t) == 8, "the build is to ask for large files");
+#endif
+
+/* Not every C library declares it; the loop brings its own then (src/linux.c). */
+int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+                 const sigset_t *mask);
+
 /* What the wrapped names stand for without the wrapping, and what the linker makes of them. */
 #define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
     result __real_##name parameters;                                                               \

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -124,7 +123,7 @@ static void limit_numbers(bool on) {
         return;
     if (on)
         must(getrlimit(RLIMIT_NOFILE, &usual), "getrlimit");
-    struct rlimit limit = {on ? r.limit : usual.rlim_cur, usual.rlim_max};
+    struct rlimit limit = {on ? (rlim_t)r.limit : usual.rlim_cur, usual.rlim_max};
     must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
 }
 
@@ -645,7 +644,7 @@ static void measure(struct kernel_sizes *sizes, uint16_t *cost, unsigned room) {
     for (unsigned i = 0; i <= sizes->message; i++) {
         int weight = 0;
         must((int)__real_send(end[0], scrap, i, MSG_DONTWAIT), "send");
-        must(ioctl(end[0], SIOCOUTQ, &weight), "ioctl");
+        must(ioctl(end[0], TIOCOUTQ, &weight), "ioctl");
         must(weight > 0 && weight <= UINT16_MAX ? 0 : -1, "real world: a message of no weight");
         cost[i] = (uint16_t)weight;
         must((int)__real_recv(end[1], scrap, sizeof scrap, MSG_DONTWAIT), "recv");

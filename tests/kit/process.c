@@ -242,8 +242,18 @@ static void look_here(const char *path, struct look *look) {
 
 static const char *signal_name(int number) {
     static char text[16];
-    const char *name = sigabbrev_np(number);
-    snprintf(text, sizeof text, "SIG%s", name != NULL ? name : "?");
+    static const struct {
+        int number;
+        const char *name;
+    } known[] = {{SIGABRT, "ABRT"}, {SIGALRM, "ALRM"}, {SIGBUS, "BUS"},   {SIGFPE, "FPE"},
+                 {SIGHUP, "HUP"},   {SIGILL, "ILL"},   {SIGINT, "INT"},   {SIGKILL, "KILL"},
+                 {SIGPIPE, "PIPE"}, {SIGPROF, "PROF"}, {SIGQUIT, "QUIT"}, {SIGSEGV, "SEGV"},
+                 {SIGSYS, "SYS"},   {SIGTERM, "TERM"}, {SIGTRAP, "TRAP"}, {SIGUSR1, "USR1"},
+                 {SIGUSR2, "USR2"}, {SIGXCPU, "XCPU"}, {SIGXFSZ, "XFSZ"}};
+    snprintf(text, sizeof text, "signal %d", number);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].number == number)
+            snprintf(text, sizeof text, "SIG%s", known[i].name);
     return text;
 }
 

@@ -21,7 +21,7 @@ pid_t child_fork(void) {
 }
 
 void child_limit(unsigned processor_s, unsigned real_s) {
-    struct itimerval limit = {.it_value = {.tv_sec = processor_s}};
+    struct itimerval limit = {.it_value = {.tv_sec = (time_t)processor_s}};
     signal(SIGPROF, SIG_DFL); /* whatever the caller of the tool has set */
     signal(SIGALRM, SIG_DFL);
     setitimer(ITIMER_PROF, &limit, NULL);

@@ -70,7 +70,8 @@ static const char *line_of(const struct sight *sight, unsigned i) {
 
 static void see(struct sight *sight, const struct program *p,
                 const struct world_kind_functions *world) {
-    sight->used = sight->excess = sight->lines = 0;
+    sight->used = sight->lines = 0;
+    sight->excess = 0;
     lockstep_run(&lockstep_reference, p, world, on_line, sight, &sight->report);
 }
 

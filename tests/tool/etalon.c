@@ -445,7 +445,7 @@ static int shrink(const char *path, const struct options *options) {
         return BAD_INPUT;
     }
     if (options->seconds != 0)
-        wanted.until = monotonic_s() + options->seconds;
+        wanted.until = monotonic_s() + (time_t)options->seconds;
     shrink_program(&trace.program, still_fails, &wanted);
     snprintf(trace.title, sizeof trace.title, "the shortest program found that shows: %s",
              wanted.clause);

@@ -132,7 +132,7 @@ static struct torture_point *count_points(const char *path, const struct program
         printf("%s: differs without torture: %s: %s\n", path, report.clause, report.what);
         return NULL;
     }
-    struct torture_point *points = calloc(shared->points + 1, sizeof *points);
+    struct torture_point *points = calloc((size_t)shared->points + 1, sizeof *points);
     for (uint64_t i = 0; points != NULL && i < shared->points; i++)
         points[i] = *torture_point(i + 1);
     return points;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "../../fuzz/driver/lockstep.h"
+#include "../../fuzz/world/kernel.h"
 #include "../../src/internal.h"
 
 enum call {

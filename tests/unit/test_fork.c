@@ -22,6 +22,12 @@ static pid_t child;
 
 int __real_madvise(void *address, size_t length, int advice);
 int __wrap_madvise(void *address, size_t length, int advice);
+#if defined(__GLIBC__) && !defined(__LP64__) /* the name for files of any size */
+void *__real_mmap(void *address, size_t length, int protection, int flags, int fd,
+                  off_t offset) __asm__("__real_mmap64");
+void *__wrap_mmap(void *address, size_t length, int protection, int flags, int fd,
+                  off_t offset) __asm__("__wrap_mmap64");
+#endif
 void *__real_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset);
 
@@ -136,6 +142,7 @@ static int set_up_fork(void **state) {
 }
 
 static int tear_down_fork(void **state) {
+    put(gate[1], "!!!"); /* after a failure, threads may be held yet */
     et_loop_deinit(&loop);
     assert_int_equal(et_pool_deinit(&pool), 0);
     assert_int_equal(et_async_deinit(&async), 0);
@@ -610,7 +617,7 @@ static void ET_FORK_6_a_child_of_a_child(void **state) {
 /* No handler of pthread_atfork runs in a child of a bare clone. */
 static void ET_FORK_3_a_bare_clone(void **state) {
     (void)state;
-    if (getenv(WITHOUT_WIPING) != NULL)
+    if (getenv(WITHOUT_WIPING) != NULL || getenv("ETALON_TEST_EMULATED") != NULL)
         return; /* nobody can tell there */
     struct snapshot before = look();
     pid_t process = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);

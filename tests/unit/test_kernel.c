@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -163,7 +164,7 @@ static int control(int epfd, int op, int fd, uint32_t events) {
 /* Waits and notes what is delivered: the order among several is the kernel's. */
 static int wait_ns(int epfd, int max, int64_t timeout_ns) {
     struct epoll_event events[16];
-    struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    struct timespec timeout = {(time_t)(timeout_ns / 1000000000), (long)(timeout_ns % 1000000000)};
     errno = 0;
     int count = epoll_pwait2(epfd, events, max, timeout_ns < 0 ? NULL : &timeout, NULL);
     note("wait", count < 0 ? -errno : count);
@@ -216,7 +217,9 @@ static void every_call(int fd) {
     CALL(sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
     CALL(recvmsg(fd, &message, MSG_DONTWAIT));
     CALL(accept4(fd, NULL, NULL, SOCK_NONBLOCK));
+#ifdef __GLIBC__ /* musl's tries accept after EINVAL */
     CALL(accept4(fd, NULL, NULL, 1));
+#endif
     CALL(connect_with(fd, 7));
     CALL(pending_error(fd));
     CALL(peer_name(fd));
@@ -1637,7 +1640,7 @@ static void test_cost(void **state) {
 }
 
 int main(void) {
-    close_range(3, ~0u, 0); /* what was inherited would shift the numbers */
+    syscall(SYS_close_range, 3, ~0u, 0); /* what was inherited would shift the numbers */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind),
         cmocka_unit_test(test_pipe),

@@ -266,6 +266,8 @@ static void ET_DEINIT_3_init_without_memory_leaves_nothing(void **state) {
 #ifdef WITH_ASAN
     skip(); /* its shadow needs more address space than any limit leaves */
 #else
+    if (getenv("ETALON_TEST_EMULATED") != NULL)
+        skip(); /* an emulator does not keep to the limit */
     struct rlimit before, low;
     unsigned long pages;
     FILE *file = fopen("/proc/self/statm", "r");
@@ -2124,6 +2126,15 @@ static void begin_counting(void) {
     if (!installed)
         assert_true(__sanitizer_install_malloc_and_free_hooks(count_allocation, count_free));
     installed = true;
+    allocations = 0;
+}
+
+static unsigned long allocations_counted(void) {
+    return allocations;
+}
+#elif !defined(__GLIBC__)
+/* Nothing can be seen here; the worlds of the cases count. */
+static void begin_counting(void) {
     allocations = 0;
 }
 
