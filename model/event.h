@@ -105,6 +105,7 @@ struct event {
     uint8_t source; /* enum model_source */
     bool pool, has_callback, rearm, forgiven, of_deinit;
     int fd;
+    int flags; /* of send, recv, sendmsg, recvmsg */
     uint32_t events, userdata;
     uint32_t active; /* how many completions are, after a tick */
     uint32_t claimed, threads_max, threads;

@@ -30,6 +30,7 @@ enum {
     READY_IN = 0x1,
     READY_PRI = 0x2,
     READY_OUT = 0x4,
+    READY_ERR = 0x8,
     READY_ALWAYS = 0x18,
     READY_RDHUP = 0x2000
 };
@@ -37,8 +38,6 @@ enum {
 
 /* What an operation waits for (words.h). */
 enum {
-    IN = WAITS_IN,
-    OUT = WAITS_OUT,
     POLL = WAITS_POLL,
     WAITING = WAITS_AT_ALL,
 };
@@ -183,7 +182,8 @@ static void take_out(struct model_queue *queue, unsigned c) {
 /* A pooled operation waits for nothing. */
 static unsigned kind(const struct model_completion *of) {
     assert(of->operation < ET_OPERATIONS);
-    return of->description.pool_mark ? 0 : traits_of[of->operation];
+    const struct model_description *d = &of->description;
+    return d->pool_mark ? 0 : operation_traits(of->operation, d->flags);
 }
 
 static model_set waiting_on(const struct model *m, int fd, unsigned kinds) {
@@ -229,12 +229,6 @@ static model_set loud(const struct model *m, model_set mask) {
             mask &= ~BIT(c);
     }
     return mask;
-}
-
-static unsigned directions(uint32_t events) {
-    unsigned in = (events & (READY_IN | READY_RDHUP | READY_ALWAYS)) != 0 ? IN : 0;
-    unsigned out = (events & (READY_OUT | READY_ALWAYS)) != 0 ? OUT : 0;
-    return in | out;
 }
 
 /* Those of mask to whom the report owes something: not the orphaned (ET-EVENT-9). */
@@ -342,8 +336,10 @@ static void leave(struct model *m, unsigned c) {
     m->tick.expiring &= ~BIT(c);
     if (m->tick.answered == c)
         m->tick.answered = MODEL_NONE;
-    for (unsigned r = 0; r < m->reports; r++)
+    for (unsigned r = 0; r < m->reports; r++) {
         m->report[r].polls &= ~BIT(c);
+        m->report[r].tried &= ~BIT(c);
+    }
     leave_pool(m, c);
     drop_reset(m, c);
 }
@@ -416,7 +412,8 @@ static int on_add(struct model *m, unsigned c) {
     bool bad_target = d->operation == ET_CANCEL && (d->target >= m->completions || d->target == c);
     bool bad_events = d->operation == ET_POLL && (d->events & ~(CAN_REGISTER | READY_ALWAYS)) != 0;
     REFUSE_IF(d->operation >= ET_OPERATIONS || bad_target || bad_events, -EINVAL, "ET-ADD-5");
-    REFUSE_IF(d->pool_mark && (traits_of[d->operation] & POOLABLE) == 0, -EINVAL, "ET-ADD-5");
+    REFUSE_IF(d->pool_mark && (operation_traits(d->operation, 0) & POOLABLE) == 0, -EINVAL,
+              "ET-ADD-5");
     REFUSE_IF(d->pool_mark && !m->has_pool, -EOPNOTSUPP, "ET-ADD-6");
     begin_episode(m, c); /* ET-ADD-1, ET-ADD-4 */
     return answer(m, row->result, row->clause);
@@ -861,14 +858,20 @@ static model_set served_by(const struct model *m, const struct model_report *rep
     return report->source == MODEL_STALE ? mask & m->orphaned : mask; /* ET-REGISTER-8 */
 }
 
+/* Those that wait for the report in these classes, and that it has not led to a try of. */
+static model_set untried(const struct model *m, const struct model_report *report,
+                         unsigned classes) {
+    return served_by(m, report, waiting_on(m, report->fd, classes) & ~report->tried);
+}
+
 /* What the reports still demand, or with `allowed` what they still permit: a clause, or NULL. */
 static const char *open_report(const struct model *m, bool allowed) {
     for (unsigned r = 0; r < m->reports; r++) {
         const struct model_report *report = &m->report[r];
-        model_set waiting = served_by(m, report, waiting_on(m, report->fd, report->tries_owed));
+        model_set waiting = untried(m, report, report->tries_owed);
         model_set polls = served_by(m, report, report->polls);
         if (SOME(allowed ? waiting : claim_of(m, report, waiting)))
-            return "ET-EVENT-1";
+            return "ET-EVENT-10";
         if (SOME(loud(m, claim(m, report))) || (allowed && SOME(polls & ~claim(m, report))))
             return "ET-EVENT-4";
     }
@@ -1048,14 +1051,23 @@ static const char *undone(struct model *m) {
                   "something else, or another result, is due by this clause");
 }
 
-/* Directions that the last wait has reported for fd, while its round lasts or nothing of the next
- * has been seen. */
+/* Classes that the last wait has reported for fd, while its round lasts or nothing of the next has
+ * been seen. */
 static unsigned reported(const struct model *m, int fd, bool stale) {
     unsigned result = 0;
     bool lasts = m->tick.phase == DELIVERY || m->tick.phase == OVER || m->tick.fresh;
     for (unsigned r = 0; lasts && r < m->reports; r++)
         if (m->report[r].fd == fd && stale == (m->report[r].source == MODEL_STALE))
-            result |= directions(m->report[r].events);
+            result |= classes_of(m->report[r].events);
+    return result;
+}
+
+/* … and of these, those in which no try was answered. */
+static unsigned still_owed(const struct model *m, int fd) {
+    unsigned result = 0;
+    for (unsigned r = 0; r < m->reports; r++)
+        if (m->report[r].fd == fd && m->report[r].source != MODEL_STALE)
+            result |= m->report[r].tries_owed;
     return result;
 }
 
@@ -1063,13 +1075,16 @@ static bool any_reported(const struct model *m, int fd) {
     return (reported(m, fd, false) | reported(m, fd, true)) != 0;
 }
 
-static const char *wrong_try(struct model *m, enum et_operation operation, int fd) {
+static const char *wrong_try(struct model *m, unsigned c, enum et_operation operation, int fd) {
     const struct model_tick_state *t = &m->tick;
-    unsigned kinds = operation_traits(operation);
+    bool known = c != MODEL_NONE && m->completion[c].operation == operation;
+    unsigned kinds = known ? kind(&m->completion[c]) : operation_traits(operation, 0);
     BROKEN_IF(t->answered != MODEL_NONE, "ET-EVENT-2",
               "an answered try ends its operation before anything else");
-    BROKEN_IF(kinds & reported(m, fd, false), "ET-EVENT-1",
-              "a report serves the first operation of a direction, once");
+    BROKEN_IF(kinds & reported(m, fd, false) & ~still_owed(m, fd), "ET-EVENT-11",
+              "another operation of this class was answered by this report");
+    BROKEN_IF(kinds & reported(m, fd, false), "ET-EVENT-10",
+              "those of a class are tried in the order of starting, each once");
     BROKEN_IF(kinds & reported(m, fd, true), "ET-REGISTER-8",
               "the report is of a file that has left this number");
     BROKEN_IF(operation == ET_CONNECT, "ET-SUBMIT-7",
@@ -1091,29 +1106,30 @@ static bool unanswered(enum et_operation operation, int64_t result) {
     return again && operation != ET_CLOSE && operation != ET_SHUTDOWN;
 }
 
-/* A report that demands or allows this try. A demand is met first, so that what is only allowed
- * remains. */
-static unsigned served(struct model *m, unsigned c, enum et_operation operation, int fd) {
-    unsigned direction = operation_traits(operation) & (IN | OUT);
-    model_set waiting = waiting_on(m, fd, direction);
-    model_set tried = (waiting & m->orphaned) | BIT_OF(first_of(m, waiting & ~m->orphaned));
-    EACH(i, tried) {
-        if (m->completion[i].operation != operation || (c != MODEL_NONE && c != i))
-            tried &= ~BIT(i);
-    }
-    struct model_report *by = NULL;
-    unsigned found = MODEL_NONE;
+/* A try that a report demands or allows. */
+struct service {
+    struct model_report *by;
+    unsigned classes, c;
+};
+
+/* A demand is met first, so that what is only allowed remains. */
+static struct service served(struct model *m, unsigned c, enum et_operation operation, int fd) {
+    struct service found = {NULL, 0, MODEL_NONE};
     for (unsigned r = 0; r < m->reports; r++) {
         struct model_report *report = &m->report[r];
-        unsigned first = first_of(m, served_by(m, report, tried));
-        if (report->fd != fd || (report->tries_owed & direction) == 0 || first == MODEL_NONE ||
-            (by != NULL && by->source == MODEL_SEEN))
+        if (report->fd != fd || (found.by != NULL && found.by->source == MODEL_SEEN))
             continue;
-        by = report;
-        found = first;
+        for (unsigned one = WAITS_IN; one < WAITS_POLL; one <<= 1) {
+            model_set waiting = untried(m, report, report->tries_owed & one);
+            waiting = (waiting & m->orphaned) | BIT_OF(first_of(m, waiting & ~m->orphaned));
+            EACH(i, waiting) {
+                if (m->completion[i].operation != operation || (c != MODEL_NONE && c != i))
+                    waiting &= ~BIT(i);
+            }
+            if (SOME(waiting))
+                found = (struct service){report, one, first_of(m, waiting)};
+        }
     }
-    if (by != NULL)
-        by->tries_owed &= (uint8_t)~direction; /* ET-EVENT-1: once */
     return found;
 }
 
@@ -1130,18 +1146,19 @@ static const char *on_try(struct model *m, unsigned c, enum et_operation operati
     IN_PLACE(c == MODEL_NONE || c < m->completions);
     open_delivery(m);
     unsigned found = MODEL_NONE;
+    struct service service = {NULL, 0, MODEL_NONE};
     do {
         const struct model_completion *of =
             t->current == MODEL_NONE ? NULL : &m->completion[t->current];
         if (t->due == DUE_DELIVERY)
-            found = served(m, c, operation, fd);
+            found = (service = served(m, c, operation, fd)).c;
         else if ((t->due == DUE_TRY || t->due == DUE_CHOICE) &&
                  (c == MODEL_NONE || c == t->current) && of->operation == operation &&
                  of->description.fd == fd)
             found = t->current;
     } while (found == MODEL_NONE && move_on(m));
     if (found == MODEL_NONE)
-        return wrong_try(m, operation, fd);
+        return wrong_try(m, c, operation, fd);
     assert(m->completion[found].state == ET_ACTIVE);
     if (operation == ET_READ && result >= 0 && is_async(m, fd)) {
         BROKEN_IF(result != 8, "ET-ASYNC-1", "the counter has 8 bytes");
@@ -1150,7 +1167,12 @@ static const char *on_try(struct model *m, unsigned c, enum et_operation operati
     }
     if (found == t->current)
         t->current = MODEL_NONE;
-    if (!unanswered(operation, result)) { /* else ET-EVENT-3: active, in its place */
+    if (unanswered(operation, result)) { /* ET-EVENT-3: active, in its place */
+        if (service.by != NULL)
+            service.by->tried |= BIT(found);
+    } else {
+        if (service.by != NULL)
+            service.by->tries_owed &= (uint8_t)~service.classes; /* ET-EVENT-11 */
         t->answered = (model_index)found;
         /* ET-CLOSE-2 */
         t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result;
@@ -1161,10 +1183,8 @@ static const char *on_try(struct model *m, unsigned c, enum et_operation operati
 }
 
 static bool covered(const struct model_completion *of, uint32_t kept) {
-    uint32_t asked = of->description.events & CAN_REGISTER;
-    if ((kind(of) & POLL) != 0)
-        return kept != 0 && (kept & asked) == asked;
-    return (kept & ((kind(of) & IN) != 0 ? READY_IN : READY_OUT)) != 0;
+    uint32_t asked = traits_await(kind(of), of->description.events) & CAN_REGISTER;
+    return kept != 0 && (kept & asked) == asked;
 }
 
 /* ET-REGISTER-3. Lawful at any moment but while the kernel is being asked: a loop may register when
@@ -1286,7 +1306,7 @@ static const char *on_report(struct model *m, int fd, uint32_t events, enum mode
     BROKEN_IF(m->tick.error == EINTR, "ET-WAIT-5", "an interrupted wait has no reports");
     struct model_report *report = &m->report[m->reports++];
     *report = (struct model_report){.fd = fd, .events = events, .source = (uint8_t)source};
-    unsigned tries = directions(events);
+    unsigned tries = classes_of(events);
     report->tries_owed = (uint8_t)tries;
     report->polls = waiting_on(m, fd, POLL);
     EACH(c, report->polls) {
@@ -1861,9 +1881,12 @@ bool wide_ready_unseen(struct model *m, unsigned c, int64_t result) {
         advance(m);
         return true;
     }
-    uint32_t events = (kind(of) & IN) != 0 ? READY_IN : READY_OUT;
-    return on_report(m, of->description.fd, events, MODEL_INFERRED) == NULL &&
-           on_try(m, c, of->operation, of->description.fd, result) == NULL;
+    uint32_t events = traits_await(kind(of), 0);
+    if (on_report(m, of->description.fd, events != 0 ? events : READY_ERR, MODEL_INFERRED) != NULL)
+        return false;
+    /* what was started before it was tried, too, if it was not answered */
+    m->report[0].tried = earlier(m, waiting_on(m, of->description.fd, kind(of)), c);
+    return on_try(m, c, of->operation, of->description.fd, result) == NULL;
 }
 
 void wide_hold(struct model *m) {

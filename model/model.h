@@ -45,6 +45,7 @@ struct model_description {
     bool pool_mark;
     bool has_callback; /* false: the callback pointer is null */
     int fd;
+    int flags;         /* of send, recv, sendmsg, recvmsg: MSG_… */
     uint32_t events;   /* of a poll */
     uint32_t userdata; /* a token: what the callback must be called with */
     uint64_t delay_ms; /* of a timer */
@@ -85,9 +86,10 @@ struct model_report {
     int fd;
     uint32_t events;
     uint8_t source;     /* enum model_source */
-    uint8_t tries_owed; /* of which directions, if anything still waits */
+    uint8_t tries_owed; /* of which classes no try was answered, if anything still waits */
     /* bit i: the poll i matches and has not ended by it; what is owed of these: claim() */
     model_set polls;
+    model_set tried; /* bit i: completion i was tried for it, unanswered */
 };
 
 struct model {
@@ -215,7 +217,7 @@ static inline void model_forget(struct model *m, unsigned c) {
 
 /* ---- the one way in -------------------------------------------------------------------------- */
 struct model_answer {
-    const char *broken; /* the clause that this breaks, such as "ET-EVENT-1" (why: m->why); or NULL
+    const char *broken; /* the clause that this breaks, such as "ET-EVENT-10" (why: m->why); or NULL
                          */
     int returns; /* of a call: what it must return, by m->clause; of a tick perhaps MODEL_RUNS */
 };
@@ -237,6 +239,7 @@ extern model_observer_function *MODEL_NAME(observer);
  *   ET-POOL-12  memory that a completion's callback has given up is not touched
  *   ET-POOL-14, ET-POOL-16  the calls on a pool
  *   ET-POOL-17  no idle thread sleeps, or has ended, while work is queued
+ *   ET-PROGRESS-1, ET-PROGRESS-2  what the kernel would report, and for how long it is left
  *   ET-WAKE-3, -4, ET-ASYNC-4  a wakeup or notify in progress while deinit runs, in a signal
  *               handler, its errno
  *   ET-INIT-3   what a pool_init or async_init that fails returns and leaves */

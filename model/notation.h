@@ -16,8 +16,8 @@
  * handle (other) %D handle, bad or huge                %l length          %n number %t tick     %i
  * number from 1 %m delay                              %u duration        %e events               %E
  * errno    %f faulty call %P threads of a pool  %W thread %w how to shut down                   %r
- * run mode        %a action               %k kind of descriptor and three that may be left out:
- * %x "on_pool"       %y "by c1"       %b "do b1" */
+ * run mode        %a action               %k kind of descriptor and five that may be left out:
+ * %x "on_pool"       %y "by c1"       %b "do b1"       %T "to d1"       %g "flags oob" */
 struct command_text {
     const char *word;
     const char *format;
@@ -30,6 +30,7 @@ struct named {
     uint64_t value;
 };
 extern const struct named event_names[];
+extern const struct named flag_names[];
 
 /* The names that the field %w, %r, %a, %k or %f can have, or NULL for any other field. */
 const struct named *names_of(char field);

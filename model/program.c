@@ -11,9 +11,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../src/etalon_vocabulary.h"
 #include "notation.h"
+#include "words.h"
 
 /* ---- binary: which command a byte means ------------------------------------------------------ */
 
@@ -50,7 +52,8 @@ static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_PEER_READ),
     HALVES(COMMAND_PEER_SHUTDOWN, COMMAND_PEER_CLOSE),
     ALWAYS(COMMAND_PEER_WRITE),
-    ALWAYS(COMMAND_PEER_CONNECT),
+    {COMMAND_PEER_CONNECT, COMMAND_PEER_CONNECT, COMMAND_PEER_CONNECT, COMMAND_PEER_CONNECT,
+     COMMAND_PEER_URGENT, COMMAND_PEER_URGENT, COMMAND_PEER_ERROR, COMMAND_PEER_ERROR},
     ALWAYS(COMMAND_ADVANCE),
     ALWAYS(COMMAND_FAIL),
     ALWAYS(COMMAND_SPURIOUS),
@@ -140,8 +143,8 @@ static const uint64_t hows[16] = {1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 2, 1, 0, 1, 3
 
 static const uint64_t descriptor_kinds[32] = {
     WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_LISTENER,
-    WORLD_SOCKET, WORLD_EVENTFD, WORLD_TIMERFD, WORLD_FILE, WORLD_ASYNC, WORLD_ASYNC, WORLD_FILE,
-    WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_STREAM, WORLD_PIPE_READER, WORLD_PIPE_READER,
+    WORLD_SOCKET, WORLD_EVENTFD, WORLD_TIMERFD, WORLD_FILE, WORLD_ASYNC, WORLD_PORT, WORLD_TCP,
+    WORLD_STREAM, WORLD_STREAM, WORLD_PORT, WORLD_TCP, WORLD_PIPE_READER, WORLD_PIPE_READER,
     WORLD_PIPE_READER, WORLD_PIPE_WRITER, WORLD_PIPE_WRITER, WORLD_DATAGRAM, WORLD_DATAGRAM,
     WORLD_STREAM, WORLD_LISTENER, WORLD_LISTENER, WORLD_LISTENER, WORLD_SOCKET, WORLD_SOCKET,
     WORLD_SOCKET, WORLD_EVENTFD, WORLD_TIMERFD,
@@ -228,6 +231,8 @@ static const struct use use_of_kind[COMMAND_KINDS] = {
     [COMMAND_PEER_CLOSE] = {0, 0, 7, 0, NO_VALUE},
     [COMMAND_PEER_SHUTDOWN] = {0, 0, 7, 0, NO_VALUE},
     [COMMAND_PEER_CONNECT] = {0, 0, 7, 0, NO_VALUE},
+    [COMMAND_PEER_URGENT] = {0, 0, 7, 0, NO_VALUE},
+    [COMMAND_PEER_ERROR] = {0, 0, 7, 0, NO_VALUE},
     [COMMAND_ADVANCE] = {0, 0, 0, 0, VALUES(advances)},
     [COMMAND_FAIL] = {0, 0, 0, 0, VALUES(nth_calls)},
     [COMMAND_SPURIOUS] = {0, 0, 7, 0, VALUES(spurious_events)},
@@ -280,6 +285,16 @@ static unsigned kind_in_body(unsigned kind, unsigned body) {
     return body == 0 && kind == COMMAND_RETURN ? COMMAND_TICK : kind;
 }
 
+/* Of send, recv, sendmsg and recvmsg: what the numbers from 64 on, which mean the same lengths as
+ * those below, mean beside. */
+static void decode_extras(struct command *out, unsigned n) {
+    static const uint16_t flags[4] = {MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, MSG_ERRQUEUE | MSG_OOB};
+    if (n >= 128 && n < 192)
+        out->flags = flags[n >> 4 & 3u];
+    else if (n >= 96 && n < 128 && out->operation == ET_SENDMSG)
+        out->to = (uint8_t)((n & 7u) + 1);
+}
+
 static bool has_operation(unsigned kind) {
     return kind == COMMAND_SUBMIT || kind == COMMAND_DESCRIBE;
 }
@@ -303,6 +318,8 @@ static void decode_record(struct command *out, const uint8_t *record) {
         n -= out->pool * POOLED;
         other = n & 7u; /* a has no room, and no operation has both other and value */
         d = handle_of_selector(selector);
+        if ((operation_traits(operation, 0) & FLAGGED) != 0)
+            decode_extras(out, n);
     } else if (kind == COMMAND_FAIL) {
         out->call = (uint8_t)(a >> 3 < FAULTY_CALLS ? a >> 3 : (a >> 3) - 16u);
         out->error = injected_errors[error_index(b)];
@@ -359,7 +376,7 @@ static unsigned b_of_error(unsigned error) {
 }
 
 /* Chooses n last, since it decides on several fields: those that have no nearest value (kind,
- * other, pool) go first. */
+ * to, flags, other, pool) go first. */
 static void encode_number(const struct command *command, uint8_t *record) {
     unsigned best_n = 0, best_wrong = UINT32_MAX;
     uint64_t best_distance = UINT64_MAX;
@@ -368,7 +385,8 @@ static void encode_number(const struct command *command, uint8_t *record) {
         struct command got;
         record[3] = (uint8_t)n;
         decode_record(&got, record);
-        unsigned wrong = (got.kind != command->kind) * 4u + (got.other != command->other) * 2u +
+        unsigned wrong = (got.kind != command->kind) * 16u + (got.to != command->to) * 8u +
+                         (got.flags != command->flags) * 4u + (got.other != command->other) * 2u +
                          (got.pool != command->pool);
         uint64_t far = distance(got.value, command->value);
         if (wrong < best_wrong || (wrong == best_wrong && far < best_distance)) {
@@ -438,6 +456,8 @@ const struct command_text command_text[COMMAND_KINDS] = {
     [COMMAND_PEER_CLOSE] = {"peer_close", "%d"},
     [COMMAND_PEER_SHUTDOWN] = {"peer_shutdown", "%d"},
     [COMMAND_PEER_CONNECT] = {"peer_connect", "%d"},
+    [COMMAND_PEER_URGENT] = {"peer_urgent", "%d"},
+    [COMMAND_PEER_ERROR] = {"peer_error", "%d"},
     [COMMAND_ADVANCE] = {"advance", "%u"},
     [COMMAND_FAIL] = {"fail", "%f %E at %i"},
     [COMMAND_SPURIOUS] = {"spurious", "%d %e"},
@@ -450,8 +470,8 @@ const char *const operation_format[ET_OPERATIONS] = {
     [ET_NOOP] = "",            [ET_CANCEL] = "%o",   [ET_ACCEPT] = "%D into %h",
     [ET_CONNECT] = "%D to %h", [ET_POLL] = "%D %e",  [ET_READ] = "%D %l",
     [ET_PREAD] = "%D %l",      [ET_WRITE] = "%D %l", [ET_PWRITE] = "%D %l",
-    [ET_SEND] = "%D %l",       [ET_RECV] = "%D %l",  [ET_SENDMSG] = "%D %l",
-    [ET_RECVMSG] = "%D %l",    [ET_CLOSE] = "%D",    [ET_SHUTDOWN] = "%D %w",
+    [ET_SEND] = "%D %l %g",    [ET_RECV] = "%D %l %g",  [ET_SENDMSG] = "%D %l %T %g",
+    [ET_RECVMSG] = "%D %l %g", [ET_CLOSE] = "%D",    [ET_SHUTDOWN] = "%D %w",
     [ET_TIMER] = "%m",
 };
 
@@ -466,6 +486,11 @@ static const char *const operation_names[ET_OPERATIONS] = {
 
 const struct named event_names[] = {{"in", IN},   {"pri", PRI},     {"out", OUT}, {"err", ERR},
                                     {"hup", HUP}, {"rdhup", RDHUP}, {NULL, 0}};
+
+const struct named flag_names[] = {
+    {"oob", MSG_OOB},     {"peek", MSG_PEEK},         {"waitall", MSG_WAITALL},
+    {"trunc", MSG_TRUNC}, {"errqueue", MSG_ERRQUEUE}, {NULL, 0},
+};
 
 const struct named duration_units[] = {
     {"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}, {NULL, 0}};
@@ -488,6 +513,7 @@ static const struct named kind_names[] = {
     {"listener", WORLD_LISTENER},       {"socket", WORLD_SOCKET},
     {"eventfd", WORLD_EVENTFD},         {"timerfd", WORLD_TIMERFD},
     {"file", WORLD_FILE},               {"async", WORLD_ASYNC},
+    {"port", WORLD_PORT},               {"tcp", WORLD_TCP},
     {NULL, 0},
 };
 
@@ -682,16 +708,16 @@ static void write_named(FILE *out, const struct named *names, uint64_t value) {
     fprintf(out, " %" PRIu64, value);
 }
 
-static void write_events(FILE *out, uint64_t events) {
+static void write_bits(FILE *out, const struct named *names, uint64_t bits) {
     char between = ' ';
-    for (const struct named *e = event_names; e->name; e++)
-        if (events & e->value) {
-            fprintf(out, "%c%s", between, e->name);
-            events &= ~e->value;
+    for (; names->name; names++)
+        if (bits & names->value) {
+            fprintf(out, "%c%s", between, names->name);
+            bits &= ~names->value;
             between = '|';
         }
-    if (events != 0 || between == ' ')
-        fprintf(out, "%c%" PRIu64, between, events);
+    if (bits != 0 || between == ' ')
+        fprintf(out, "%c%" PRIu64, between, bits);
 }
 
 static void write_duration(FILE *out, uint64_t ns) {
@@ -725,7 +751,19 @@ static void write_field(FILE *out, char field, const struct command *command) {
     case 'W': fprintf(out, " w%u", command->other); break;
     case 'm': fprintf(out, " %" PRIu64 "ms", command->value); break;
     case 'u': write_duration(out, command->value); break;
-    case 'e': write_events(out, command->value); break;
+    case 'e': write_bits(out, event_names, command->value); break;
+    case 'g':
+        if (command->flags != 0) {
+            fputs(" flags", out);
+            write_bits(out, flag_names, command->flags);
+        }
+        break;
+    case 'T':
+        if (command->to != 0) {
+            fputs(" to", out);
+            write_handle(out, command->to - 1U);
+        }
+        break;
     case 'E': fprintf(out, " %s", errno_name(command->error)); break;
     case 'f': write_named(out, call_names, command->call); break;
     case 'x': fputs(command->pool ? " on_pool" : "", out); break;

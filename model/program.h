@@ -57,6 +57,8 @@ enum command_kind {
     COMMAND_PEER_CLOSE,
     COMMAND_PEER_SHUTDOWN, /* d: the other end shuts down its sending side */
     COMMAND_PEER_CONNECT,  /* d, a listener: a client connects to it */
+    COMMAND_PEER_URGENT,   /* d, a tcp: the other end sends a byte of urgent data */
+    COMMAND_PEER_ERROR,    /* d, a tcp: its error queue gets an entry */
     COMMAND_ADVANCE,       /* the clock moves forward by value nanoseconds */
     COMMAND_FAIL,          /* the value-th next system call of `call` fails with `error` */
     /* the next wait also reports d with value=epoll events, if d is registered */
@@ -82,6 +84,11 @@ enum world_kind {
     WORLD_FILE,     /* a regular file of 64 bytes */
     /* an async of the interface; peer_write adds value to its counter behind its back */
     WORLD_ASYNC,
+    /* a datagram socket with a name and without another end; peer_write: strangers send datagrams
+     * of value bytes until it is full */
+    WORLD_PORT,
+    /* as a stream, and with an error queue and urgent data. The simulated kernel's only. */
+    WORLD_TCP,
     WORLD_KINDS
 };
 
@@ -120,7 +127,9 @@ struct command {
     uint8_t call;      /* of FAIL: enum faulty_call */
     uint8_t pool;      /* of SUBMIT and DESCRIBE: 1 when marked for the pool */
     uint16_t error;    /* of FAIL: a positive errno */
-    uint64_t value;    /* delay, count, bytes, flags, events, action … */
+    uint16_t flags;    /* of send, recv, sendmsg, recvmsg: MSG_… */
+    uint8_t to; /* of sendmsg: the handle that it is addressed to, plus 1; 0: it has no address */
+    uint64_t value; /* delay, count, bytes, flags, events, action … */
 };
 /* Fields that a kind does not use are 0, so that equal programs compare equal with memcmp. */
 

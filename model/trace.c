@@ -207,7 +207,8 @@ static bool named_value(const struct named *names, struct word word, uint64_t *v
     return false;
 }
 
-static int read_events(struct reader *r, uint64_t *value) {
+static int read_bits(struct reader *r, const struct named *names, uint64_t most, const char *what,
+                     uint64_t *value) {
     struct word word = next_word(r);
     *value = 0;
     for (size_t from = 0, i = 0; i <= word.length; i++) {
@@ -215,14 +216,28 @@ static int read_events(struct reader *r, uint64_t *value) {
             continue;
         struct word item = {word.text + from, i - from};
         uint64_t bits = 0;
-        if (!named_value(event_names, item, &bits) &&
-            (!number_of(item, &bits) || bits > UINT32_MAX))
-            return expected(
-                r, "events: in, pri, out, err, hup, rdhup or 32 bits as a number, joined by |",
-                word);
+        if (!named_value(names, item, &bits) && (!number_of(item, &bits) || bits > most))
+            return expected(r, what, word);
         *value |= bits;
         from = i + 1;
     }
+    return 0;
+}
+
+static int read_events(struct reader *r, uint64_t *value) {
+    return read_bits(r, event_names, UINT32_MAX,
+                     "events: in, pri, out, err, hup, rdhup or 32 bits as a number, joined by |",
+                     value);
+}
+
+static int read_flags(struct reader *r, uint16_t *flags) {
+    uint64_t value = 0;
+    if (optional(r, "flags") &&
+        read_bits(r, flag_names, UINT16_MAX,
+                  "flags: oob, peek, waitall, trunc, errqueue or 16 bits as a number, joined by |",
+                  &value) < 0)
+        return -1;
+    *flags = (uint16_t)value;
     return 0;
 }
 
@@ -255,6 +270,16 @@ static int read_handle(struct reader *r, bool any, uint8_t *d) {
     return is(word, "bad") || is(word, "huge")
                ? 0
                : expected(r, "a handle, d0 to d7, bad or huge", word);
+}
+
+static int read_destination(struct reader *r, uint8_t *to) {
+    if (!optional(r, "to"))
+        return 0;
+    uint8_t d;
+    if (read_handle(r, false, &d) < 0)
+        return -1;
+    *to = (uint8_t)(d + 1);
+    return 0;
 }
 
 static int read_completion(struct reader *r, uint8_t *c) {
@@ -325,6 +350,8 @@ static int read_field(struct reader *r, char field, struct command *command) {
     case 'y':
         command->other = PROGRAM_COMPLETIONS;
         return optional(r, "by") ? read_completion(r, &command->other) : 0;
+    case 'T': return read_destination(r, &command->to);
+    case 'g': return read_flags(r, &command->flags);
     default:
         return names_of(field) ? read_name(r, field, &command->value)
                                : read_number(r, field, &command->value);

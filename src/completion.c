@@ -172,7 +172,7 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
         break;
     case PLACE_IN:
     case PLACE_OUT:
-    case PLACE_POLLS: eti_stop_waiting(loop, c); break;
+    case PLACE_OTHERS: eti_stop_waiting(loop, c); break;
     case PLACE_POOL: leave_pooled(loop, c); break;
     }
     c->internal.place = PLACE_NOWHERE;
@@ -250,7 +250,7 @@ void eti_finish(struct et_loop *loop, struct et_completion *c, int64_t result) {
 }
 
 void eti_finish_reported(struct et_loop *loop, struct et_completion *c, int64_t result) {
-    assert(c->internal.place >= PLACE_IN && c->internal.place <= PLACE_POLLS);
+    assert(c->internal.place >= PLACE_IN && c->internal.place <= PLACE_OTHERS);
     become_dead(loop, c, result, true);
 }
 

@@ -92,7 +92,8 @@ struct et_read { void *buffer; size_t length; };
 struct et_pread { void *buffer; size_t length; int64_t offset; };
 struct et_write { const void *buffer; size_t length; };
 struct et_pwrite { const void *buffer; size_t length; int64_t offset; };
-/* flags: MSG_…; MSG_DONTWAIT is always added, and MSG_NOSIGNAL to what sends */
+/* flags: MSG_…; MSG_DONTWAIT is always added, and MSG_NOSIGNAL to what sends. A receive with
+ * MSG_ERRQUEUE waits for EPOLLERR, one with MSG_OOB for EPOLLPRI (ET-EVENT-10) */
 struct et_recv { void *buffer; size_t length; int flags; };
 struct et_send { const void *buffer; size_t length; int flags; };
 /* msg_namelen, msg_controllen and msg_flags are overwritten: set them again before a rearm */

@@ -42,8 +42,8 @@ enum place {
     PLACE_HELD,    /* a timer that must not fire before its carrier is processed (ET-RESET-4) */
     PLACE_IN,
     PLACE_OUT,
-    PLACE_POLLS,
-    PLACE_POOL, /* queued, executing or handed over; also of a lingering (deleting) completion */
+    PLACE_OTHERS, /* polls, and what waits for urgent data or for the error queue */
+    PLACE_POOL,   /* queued, executing or handed over; also of a lingering (deleting) completion */
 };
 
 struct waiters {
@@ -66,7 +66,7 @@ struct waiters {
  *   (epoll_stale, ET-REGISTER-7).
  * They are level-triggered. While reports are delivered, only accept raises a generation. */
 struct et_descriptor {
-    struct waiters in, out, polls; /* active completions, in the order of starting */
+    struct waiters in, out, others; /* active completions, in the order of starting */
     uint32_t generation;
     uint32_t opened_round; /* 0: never */
     int next_changed;

@@ -13,8 +13,9 @@
 #define REPORTS_MAX 256                 /* more are reported by the next wait, none is lost */
 #define WAIT_MS_MAX (UINT64_C(1) << 40) /* a longer wait is split: 34 years, no overflow */
 
-#define IN_EVENTS  (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
-#define OUT_EVENTS (EPOLLOUT | EPOLLHUP | EPOLLERR)
+#define ALWAYS     (EPOLLHUP | EPOLLERR) /* reported unasked, and to everybody */
+#define IN_EVENTS  (EPOLLIN | EPOLLRDHUP | ALWAYS)
+#define OUT_EVENTS (EPOLLOUT | ALWAYS)
 
 static void apply_changes(struct et_loop *loop) {
     for (int fd; eti_is_ours(loop) && (fd = eti_take_changed(loop)) >= 0;) {
@@ -26,30 +27,62 @@ static void apply_changes(struct et_loop *loop) {
     }
 }
 
+/* c, and whoever waits behind it, until one has an answer (ET-EVENT-10). Nothing can change among
+ * them before that, as no callback runs. */
 static void serve(struct et_loop *loop, struct et_completion *c, uint32_t reported) {
-    int64_t result;
-    assert(c->internal.state == ET_ACTIVE && c->internal.wait_previous == NULL);
+    const int fd = c->internal.fd;
+    assert(c->internal.wait_previous == NULL);
+    for (; c != NULL; c = c->internal.wait_next) {
+        int64_t result;
+        assert(c->internal.state == ET_ACTIVE && c->internal.fd == fd);
+        if (eti_try_operation(loop, c, (reported & ALWAYS) != 0, &result)) {
+            eti_finish_reported(loop, c, result);
+            return;
+        }
+    }
     /* A false report is rare; but it may also come from another file that once had this number,
      * again and again. Looking at the registration tells the two apart. */
-    if (!eti_try_operation(loop, c, (reported & (EPOLLHUP | EPOLLERR)) != 0, &result))
-        eti_mark_changed(loop, c->internal.fd);
-    else
-        eti_finish_reported(loop, c, result);
+    eti_mark_changed(loop, fd);
 }
 
-static void serve_polls(struct et_loop *loop, struct et_descriptor *d, uint32_t reported) {
-    struct et_completion *c = d->polls.head;
-    while (c != NULL) {
-        uint32_t events = reported & (c->internal.events | EPOLLERR | EPOLLHUP);
-        assert(c->internal.place == PLACE_POLLS);
-        if (events == 0) {
-            c = c->internal.wait_next;
+static uint32_t matching(const struct et_completion *c, uint32_t reported) {
+    return reported & (c->internal.events | ALWAYS);
+}
+
+/* A poll ends with what it matches. What waits for urgent data, or for the error queue, is tried:
+ * of each of these two classes until one has an answer. */
+static void serve_others(struct et_loop *loop, int fd, uint32_t reported) {
+    struct et_descriptor *d = &loop->descriptors[fd];
+    unsigned answered = 0; /* bit e: in the class that asks for the events e */
+    uint64_t next = 0;     /* in the order of starting: who comes before has been served or tried */
+    bool none = true;
+    for (struct et_completion *c = d->others.head, *following; c != NULL; c = following) {
+        int64_t result = matching(c, reported);
+        assert(c->internal.state == ET_ACTIVE && c->internal.place == PLACE_OTHERS);
+        following = c->internal.wait_next;
+        if (result == 0 || c->internal.order < next)
             continue;
+        next = c->internal.order + 1;
+        if (c->internal.operation != ET_POLL) {
+            unsigned class = 1U << c->internal.events;
+            if ((answered & class) != 0 ||
+                !eti_try_operation(loop, c, (reported & ALWAYS) != 0, &result))
+                continue;
+            answered |= class;
         }
-        eti_finish_reported(loop, c, events);
-        /* The callback may have taken any of them away; those before do not match anyway. */
-        c = eti_is_ours(loop) ? d->polls.head : NULL;
+        eti_finish_reported(loop, c, result);
+        /* The callback may have taken any of them away. */
+        following = eti_is_ours(loop) ? d->others.head : NULL;
+        none = false;
     }
+    if (none)
+        eti_mark_changed(loop, fd); /* as in serve */
+}
+
+static bool any_matches(const struct et_completion *c, uint32_t reported) {
+    while (c != NULL && matching(c, reported) == 0)
+        c = c->internal.wait_next;
+    return c != NULL;
 }
 
 /* What a report means: see struct et_descriptor. */
@@ -64,19 +97,16 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
     assert(d->is_registered);
     bool in = (event->events & IN_EVENTS) != 0 && d->in.head != NULL;
     bool out = (event->events & OUT_EVENTS) != 0 && d->out.head != NULL;
-    bool poll = false;
-    for (const struct et_completion *c = d->polls.head; c != NULL && !poll;
-         c = c->internal.wait_next)
-        poll = (event->events & (c->internal.events | EPOLLERR | EPOLLHUP)) != 0;
-    if (!in && !out && !poll)
+    bool others = any_matches(d->others.head, event->events);
+    if (!in && !out && !others)
         eti_report_was_useless(loop, fd);
     /* Out first: a failed connect gets the error, and not a receive that waits beside it. */
     if (out)
         serve(loop, d->out.head, event->events);
     if (in && eti_is_ours(loop) && d->in.head != NULL)
         serve(loop, d->in.head, event->events);
-    if (poll && eti_is_ours(loop))
-        serve_polls(loop, d, event->events);
+    if (others && eti_is_ours(loop))
+        serve_others(loop, fd, event->events);
 }
 
 /* By the clock and not by the loop time: callbacks may have taken long. */

@@ -4,6 +4,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 /* EINTR counts as unanswered: the descriptor is ready still and will be reported again, and a storm
@@ -153,9 +154,20 @@ static void start_close(struct et_loop *loop, struct et_completion *c) {
     eti_finish(loop, c, result);
 }
 
-static enum place direction(uint8_t operation) {
-    switch (operation) {
-    case ET_POLL: return PLACE_POLLS;
+/* Ordinary data are no news for what waits for urgent data or for the error queue: that asks for
+ * its events as a poll does, and for none if it is the error queue, as EPOLLERR comes unasked. */
+static enum place received_by(struct et_completion *c, int flags) {
+    if ((flags & (MSG_ERRQUEUE | MSG_OOB)) == 0)
+        return PLACE_IN;
+    c->internal.events = (flags & MSG_ERRQUEUE) != 0 ? 0 : EPOLLPRI;
+    return PLACE_OTHERS;
+}
+
+static enum place place_of(struct et_completion *c) {
+    switch (c->internal.operation) {
+    case ET_POLL: return PLACE_OTHERS;
+    case ET_RECV: return received_by(c, c->recv.flags);
+    case ET_RECVMSG: return received_by(c, c->recvmsg.flags);
     case ET_CONNECT:
     case ET_WRITE:
     case ET_PWRITE:
@@ -196,7 +208,7 @@ static void start_waiting(struct et_loop *loop, struct et_completion *c) {
         eti_finish(loop, c, result);
         return;
     }
-    eti_become_active(loop, c, direction(c->internal.operation));
+    eti_become_active(loop, c, place_of(c));
     eti_wait_on(loop, c, trusted);
 }
 

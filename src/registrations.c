@@ -25,7 +25,7 @@ static struct waiters *waiters_of(const struct et_loop *loop, const struct et_co
     switch (c->internal.place) {
     case PLACE_IN: return &d->in;
     case PLACE_OUT: return &d->out;
-    default: assert(c->internal.place == PLACE_POLLS); return &d->polls;
+    default: assert(c->internal.place == PLACE_OTHERS); return &d->others;
     }
 }
 
@@ -109,18 +109,18 @@ static struct et_completion *older(struct et_completion *a, struct et_completion
 }
 
 struct et_completion *eti_first_waiter(const struct et_descriptor *d) {
-    return older(older(d->in.head, d->out.head), d->polls.head);
+    return older(older(d->in.head, d->out.head), d->others.head);
 }
 
 struct et_completion *eti_first_uncovered(const struct et_descriptor *d) {
-    struct et_completion *in = d->in.head, *out = d->out.head, *poll = d->polls.head;
+    struct et_completion *in = d->in.head, *out = d->out.head, *other = d->others.head;
     if (in != NULL && is_covered(d, in))
         in = NULL;
     if (out != NULL && is_covered(d, out))
         out = NULL;
-    while (poll != NULL && is_covered(d, poll))
-        poll = poll->internal.wait_next;
-    return older(older(in, out), poll);
+    while (other != NULL && is_covered(d, other))
+        other = other->internal.wait_next;
+    return older(older(in, out), other);
 }
 
 static uint32_t wanted(const struct et_descriptor *d) {
@@ -129,7 +129,7 @@ static uint32_t wanted(const struct et_descriptor *d) {
         events |= EPOLLIN;
     if (d->out.head != NULL)
         events |= EPOLLOUT;
-    for (const struct et_completion *c = d->polls.head; c != NULL; c = c->internal.wait_next)
+    for (const struct et_completion *c = d->others.head; c != NULL; c = c->internal.wait_next)
         events |= interest(c);
     assert(events <= UINT16_MAX); /* or `registered` could not hold them */
     return events;

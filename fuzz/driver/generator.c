@@ -10,6 +10,7 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../../model/words.h"
 
@@ -74,7 +75,10 @@ static void reopen(const struct program *p, struct draft *draft) {
 
 static bool only_simulated(const struct command *command) {
     return command->kind == COMMAND_FAIL || command->kind == COMMAND_SPURIOUS ||
-           command->kind == COMMAND_BATCH || command->kind == COMMAND_ORDER;
+           command->kind == COMMAND_BATCH || command->kind == COMMAND_ORDER ||
+           command->kind == COMMAND_PEER_URGENT || command->kind == COMMAND_PEER_ERROR ||
+           (command->kind == COMMAND_OPEN && command->value == WORLD_TCP) ||
+           (command->flags & MSG_OOB) != 0; /* that of AF_UNIX depends on the version of Linux */
 }
 
 bool generator_only_simulated(const struct program *p) {
@@ -122,6 +126,8 @@ static unsigned operation_for(struct writer *w, unsigned kind) {
         [WORLD_TIMERFD] = {ET_READ, ET_READ, ET_READ, ET_POLL, ET_CLOSE, ET_READ},
         [WORLD_FILE] = {ET_READ, ET_WRITE, ET_PREAD, ET_PWRITE, ET_POLL, ET_READ},
         [WORLD_ASYNC] = {ET_READ, ET_POLL, ET_CLOSE, ET_READ, ET_WRITE, ET_READ},
+        [WORLD_PORT] = {ET_SENDMSG, ET_RECV, ET_SENDMSG, ET_RECVMSG, ET_SENDMSG, ET_SEND},
+        [WORLD_TCP] = {ET_RECV, ET_RECVMSG, ET_SEND, ET_RECV, ET_RECVMSG, ET_POLL},
         [WORLD_KINDS] = {ET_NOOP, ET_TIMER, ET_CANCEL, ET_READ, ET_CLOSE, ET_POLL},
     };
     unsigned any = draw(w->state, 8);
@@ -132,6 +138,7 @@ static unsigned operation_for(struct writer *w, unsigned kind) {
 
 static void operation(struct writer *w, struct command *command) {
     static const uint16_t polled[] = {1, 4, 5, 0x2000, 0x2001, 2, 0x2005, 16, 0};
+    static const uint16_t flags[] = {MSG_PEEK, MSG_ERRQUEUE, MSG_TRUNC, MSG_WAITALL};
     bool closed = draw(w->state, 40) == 0;
     command->d = (uint8_t)(closed ? PROGRAM_HANDLES + draw(w->state, 2) : open_handle(w));
     command->operation = (uint8_t)operation_for(w, closed ? WORLD_KINDS : w->kind[command->d]);
@@ -152,7 +159,12 @@ static void operation(struct writer *w, struct command *command) {
     case ET_SHUTDOWN: command->value = draw(w->state, 3); break;
     default: command->value = length(w);
     }
-    bool poolable = (operation_traits(command->operation) & POOLABLE) != 0;
+    unsigned traits = operation_traits(command->operation, 0);
+    bool poolable = (traits & POOLABLE) != 0;
+    if ((traits & FLAGGED) != 0 && draw(w->state, 8) == 0)
+        command->flags = flags[draw(w->state, sizeof flags / sizeof *flags)];
+    if (command->operation == ET_SENDMSG && w->kind[command->d % PROGRAM_HANDLES] == WORLD_PORT)
+        command->to = (uint8_t)(1 + handle_of_kind(w, WORLD_PORT));
     command->pool = w->pooled && poolable && draw(w->state, 2) == 0;
     if (command->operation == ET_ACCEPT)
         w->kind[command->other] = WORLD_STREAM;
@@ -278,11 +290,12 @@ static void begin_writing(struct writer *w, uint64_t *state, struct draft *draft
         {WORLD_DATAGRAM, WORLD_DATAGRAM, WORLD_DATAGRAM, WORLD_TIMERFD},
         {WORLD_EVENTFD, WORLD_TIMERFD, WORLD_FILE, WORLD_PIPE_READER},
         {WORLD_FILE, WORLD_ASYNC, WORLD_PIPE_READER, WORLD_STREAM},
+        {WORLD_PORT, WORLD_PORT, WORLD_PORT, WORLD_DATAGRAM},
     };
     *w = (struct writer){
         .state = state, .draft = draft, .bodies = 1 + draw(state, 6), .fills = draw(state, 3) == 0};
     w->pooled = draw(state, 3) == 0;
-    unsigned theme = draw(state, 9);
+    unsigned theme = draw(state, 10);
     for (unsigned i = 0; i < 4; i++)
         w->kinds[i] = theme < sizeof themes / sizeof *themes ? themes[theme][i]
                                                              : (uint8_t)draw(state, WORLD_KINDS);

@@ -23,9 +23,11 @@
 #define CALLBACKS_MAX  400 /* then the loop is stopped: a program may rearm for ever */
 #define COMMANDS_MAX   4000
 /* then they fail: some sockets are ready for ever without anything to read */
-#define WAITS_MAX      4000
-#define STEPS_MAX      100 /* of a thread that is to end */
-#define IDLE_WAITS_MAX 64  /* in a row, without a callback, a try, or the clock moving */
+#define WAITS_MAX 4000
+#define STEPS_MAX 100 /* of a thread that is to end */
+/* what a program has opened, what is left registered of what it has closed, and the loop's own */
+#define PROGRAM_DESCRIPTORS_MAX 64
+#define IDLE_WAITS_MAX          64 /* in a row, without a callback, a try, or the clock moving */
 
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
@@ -260,8 +262,12 @@ static void finish_wait(void) {
 /* Only then its description's number means anything: that of a timer is what a former life has left
  * there. */
 static bool waits_on_descriptor(const struct model_completion *c) {
-    return c->state == ET_ACTIVE && (operation_traits(c->operation) & WAITS_AT_ALL) != 0 &&
+    return c->state == ET_ACTIVE && (operation_traits(c->operation, 0) & WAITS_AT_ALL) != 0 &&
            c->pool == MODEL_NO_POOL;
+}
+
+static unsigned class_of(const struct model_completion *c) {
+    return operation_traits(c->operation, c->description.flags) & WAITS_CLASS;
 }
 
 static uint64_t mask_of(int fd) {
@@ -288,14 +294,76 @@ static void check_registrations(void) {
             driver.world->installed(c->description.fd) == 0 ||
             (driver.claimed & mask_of(c->description.fd)) != 0)
             continue;
+        unsigned traits = operation_traits(c->operation, c->description.flags);
         uint32_t polled = c->description.events & ~(uint32_t)(EPOLLERR | EPOLLHUP),
-                 needed = operation_awaits(c->operation, polled);
+                 needed = traits_await(traits, polled);
         bool any;
         uint32_t registered = driver.world->registered(c->description.fd, &any);
         if (!any || (needed & ~registered) != 0)
             differ("ET-REGISTER-1",
                    "c%u waits on descriptor %d, which is registered for %#x%s, needed %#x", i,
                    c->description.fd, registered, any ? "" : " (not at all)", needed);
+    }
+}
+
+/* Of an operation, and of the kernel itself: what it would report of the descriptor now is of the
+ * operation's class, or matches the poll. Where failures were asked for, the loop cannot know. */
+static bool is_ready(unsigned i) {
+    const struct model_completion *c = &driver.model.completion[i];
+    if (!waits_on_descriptor(c) || (driver.model.orphaned >> i & 1) != 0 || driver.faults ||
+        (driver.claimed & mask_of(c->description.fd)) != 0)
+        return false;
+    uint32_t ready = driver.world->ready(c->description.fd);
+    if (c->operation == ET_POLL)
+        return (ready & (c->description.events | EPOLLERR | EPOLLHUP)) != 0;
+    return (classes_of(ready) & class_of(c)) != 0;
+}
+
+/* ET-PROGRESS-1 */
+static void check_nobody_is_ready(void) {
+    for (unsigned i = 0; i < COUNT; i++)
+        if (is_ready(i))
+            differ("ET-PROGRESS-1",
+                   "the loop waits, and c%u with it, although descriptor %d is ready for %#x", i,
+                   driver.model.completion[i].description.fd,
+                   driver.world->ready(driver.model.completion[i].description.fd));
+}
+
+/* The bound of ET-PROGRESS-2 for what is ready from now on: a wait brings as many reports as there
+ * are descriptors, or as few as the program has asked for. */
+static unsigned rounds_until_served(unsigned i) {
+    const struct model_completion *c = &driver.model.completion[i];
+    unsigned before = 0,
+             turns = driver.batch == 0 ? 1 : 1 + (PROGRAM_DESCRIPTORS_MAX - 1) / driver.batch;
+    for (unsigned k = 0; k < COUNT && c->operation != ET_POLL; k++) {
+        const struct model_completion *other = &driver.model.completion[k];
+        before += waits_on_descriptor(other) && other->order < c->order &&
+                  other->description.fd == c->description.fd && class_of(other) == class_of(c);
+    }
+    return (1 + before) * turns + 2;
+}
+
+/* When the kernel is asked again: what the last wait could have reported was served, or overlooked
+ * once more. */
+static void check_progress(void) {
+    for (unsigned i = 0; i < COUNT && driver.wait.counts; i++) {
+        const struct model_completion *c = &driver.model.completion[i];
+        bool same = waits_on_descriptor(c) && driver.progress[i].order == c->order;
+        if (!same || !driver.progress[i].is_ready)
+            driver.progress[i].overlooked = 0;
+        else if (++driver.progress[i].overlooked > driver.progress[i].bound)
+            differ("ET-PROGRESS-2",
+                   "c%u was ready when each of the last %u waits ended, and was not tried", i,
+                   driver.progress[i].overlooked);
+    }
+}
+
+static void see_who_is_ready(void) {
+    for (unsigned i = 0; i < COUNT && driver.wait.counts; i++) {
+        driver.progress[i].order = driver.model.completion[i].order;
+        driver.progress[i].is_ready = is_ready(i);
+        if (driver.progress[i].overlooked == 0)
+            driver.progress[i].bound = rounds_until_served(i);
     }
 }
 
@@ -351,15 +419,15 @@ static unsigned whose_wait(const void *identity, int fd) {
 /* ET-OP-2 */
 static void check_arguments(unsigned i, enum et_operation operation, int fd, uint64_t length,
                             int64_t offset, int flags) {
-    int expected_flags = 0;
+    int expected_flags = driver.slot[i].flags;
     uint64_t expected_length = driver.slot[i].length;
     bool right = fd == driver.model.completion[i].description.fd &&
                  operation == driver.model.completion[i].operation;
     switch (operation) {
     case ET_SEND:
-    case ET_SENDMSG: expected_flags = MSG_NOSIGNAL | MSG_DONTWAIT; break;
+    case ET_SENDMSG: expected_flags |= MSG_NOSIGNAL | MSG_DONTWAIT; break;
     case ET_RECV:
-    case ET_RECVMSG: expected_flags = MSG_DONTWAIT; break;
+    case ET_RECVMSG: expected_flags |= MSG_DONTWAIT; break;
     case ET_ACCEPT: expected_flags = ACCEPT_FLAGS; break;
     default: break;
     }
@@ -511,8 +579,10 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         operation = ET_WRITE;
         flags -= MSG_NOSIGNAL | MSG_DONTWAIT;
     }
-    if (i != MODEL_NONE)
+    if (i != MODEL_NONE) {
         check_arguments(i, operation, fd, length, offset, flags);
+        driver.progress[i].is_ready = false;
+    }
     settle_unseen();
     judge(model_try(&driver.model, i, operation, fd, result));
     if (operation == ET_ACCEPT && result >= 0 && i != MODEL_NONE)
@@ -595,6 +665,7 @@ static bool on_waits(void *self, int64_t timeout_ns) {
     judge(model_wait(&driver.model, timeout_ns));
     lockstep_compare();
     check_registrations();
+    check_progress();
     if (driver.disturbed) /* what the kernel refuses again and again the loop cannot end */
         driver.idle_waits = 0;
     driver.disturbed = false;
@@ -824,6 +895,7 @@ static bool on_blocked(void *self) {
         differ("ET-WAKE-1", "the loop waits although it was woken");
     for (unsigned i = 0; i < COUNT; i++)
         check_notified(i);
+    check_nobody_is_ready();
     bool wakes = false;
     for (unsigned k = 0; k < driver.threads; k++) {
         const struct lockstep_thread *at = &driver.thread[k].at;
@@ -851,6 +923,8 @@ static void on_woken(void *self, int error) {
         driver.idle_waits = 0;
     model_clock(&driver.model, now_ns);
     judge(model_woken(&driver.model, error));
+    driver.wait.counts = error == 0 && driver.choose == NULL;
+    see_who_is_ready();
     driver.wait.open = error == 0;
     driver.wait.reports = 0;
     driver.reported = 0;
@@ -986,10 +1060,19 @@ static int descriptor(unsigned d) {
     return d > PROGRAM_HANDLES ? HUGE_DESCRIPTOR : driver.world->descriptor(d);
 }
 
+static void address_message(struct slot *slot, unsigned port) {
+    unsigned size;
+    const void *address = driver.world->port(port, &size);
+    memcpy(&slot->address, address, size);
+    slot->message.msg_name = &slot->address;
+    slot->message.msg_namelen = size;
+}
+
 static void describe_parameters(struct etalon_subject_description *d, struct slot *slot,
                                 const struct command *command) {
     size_t length = command->value < BUFFER ? (size_t)command->value : BUFFER;
     char *buffer = driver.buffer[command->c];
+    d->flags = command->flags;
     switch (command->operation) {
     case ET_CANCEL: d->target = command->other; break;
     case ET_ACCEPT:
@@ -1031,6 +1114,8 @@ static void describe_parameters(struct etalon_subject_description *d, struct slo
         slot->iov[1] = (struct iovec){buffer + length / 2, length - length / 2};
         slot->message = (struct msghdr){.msg_iov = slot->iov, .msg_iovlen = 2};
         d->message = &slot->message;
+        if (command->to != 0)
+            address_message(slot, command->to - 1U);
         break;
     case ET_SHUTDOWN: d->flags = (int)command->value; break;
     case ET_TIMER: d->delay_ms = command->value; break;
@@ -1048,6 +1133,7 @@ static struct etalon_subject_description describe(const struct command *command)
                                            .on_pool = command->pool != 0};
     describe_parameters(&d, slot, command);
     slot->length = d.length;
+    slot->flags = command->flags;
     slot->own_memory = false;
     struct model_description described = {.operation = command->operation,
                                           .target = command->operation == ET_CANCEL ? command->other
@@ -1055,6 +1141,7 @@ static struct etalon_subject_description describe(const struct command *command)
                                           .pool_mark = command->pool != 0,
                                           .has_callback = command->body != 0,
                                           .fd = d.fd,
+                                          .flags = command->flags,
                                           .events = d.events,
                                           .delay_ms = d.delay_ms,
                                           .userdata = d.userdata};
@@ -1202,7 +1289,7 @@ void lockstep_init(void) {
     driver.model.has_pool = driver.pool_threads_max > 0;
     driver.model.pool_threads_max = driver.pool_threads_max;
     driver.model.pool_threads = driver.threads;
-    driver.wake_pending = driver.wake_credit = driver.wait.open = false;
+    driver.wake_pending = driver.wake_credit = driver.wait.open = driver.wait.counts = false;
     driver.claimed = driver.reported = 0;
     memset(driver.told, 0, sizeof driver.told);
     memset(driver.stale_reports, 0, sizeof driver.stale_reports);
@@ -1338,6 +1425,7 @@ static void run_async_wait(const struct command *command) {
         ASK(result, async_wait(driver.self, i, d, userdata, has_callback));
     if (result != -EINVAL && result != -EBUSY) { /* it is described */
         driver.slot[i].length = sizeof(uint64_t);
+        driver.slot[i].flags = 0;
         driver.slot[i].own_memory = true;
     }
     check_result(command, result, expected, "ET-ASYNC-1");
@@ -1446,6 +1534,8 @@ static void run_world(const struct command *command) {
     driver.idle_waits = 0;
     if (command->kind == COMMAND_FAIL)
         driver.faults = true;
+    if (command->kind == COMMAND_BATCH)
+        driver.batch = (unsigned)(command->value < DESCRIPTORS_MAX ? command->value : 0);
     if (command->kind == COMMAND_WAKEUP) {
         driver.wake_pending = driver.wake_credit = true;
         const int untouched = EXDEV;
@@ -1536,6 +1626,8 @@ void lockstep_begin(const struct lockstep_subject *subject, const struct program
     driver.report = report;
     driver.log = log;
     driver.log_self = self;
+    driver.batch = 0;
+    memset(driver.progress, 0, sizeof driver.progress);
     driver.serial = driver.world_next = driver.idle_waits = driver.pool_threads_max =
         driver.threads = driver.asyncs = driver.notified = driver.asyncs_made = 0;
     driver.faults = driver.disturbed = driver.busy = driver.deiniting = driver.closing = false;

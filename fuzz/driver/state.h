@@ -22,6 +22,7 @@ typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
 struct slot {
     uint64_t length; /* in bytes, of the buffer that was described */
     uint8_t into;    /* of an accept: the handle that the accepted descriptor becomes */
+    int flags;       /* that were described */
     bool own_memory; /* it waits on an async, and reads into whatever memory its loop likes */
     struct sockaddr_storage address;
     socklen_t address_length;
@@ -58,6 +59,15 @@ struct lockstep {
     bool deiniting;         /* in deinit of the loop */
     unsigned async_is_gone; /* mask of handles: its descriptor was closed behind its back */
     jmp_buf stuck;          /* out of a call that would never return */
+    /* What the kernel would have reported when the last wait ended; not kept by who chooses the
+     * program while it runs (ET-PROGRESS-2). */
+    struct {
+        uint64_t order;      /* of the operation: by this it is known that it is the same */
+        bool is_ready;       /* it was, and has not been tried since */
+        unsigned overlooked; /* by so many waits in a row */
+        unsigned bound;      /* of that */
+    } progress[COUNT];
+    unsigned batch; /* reports that a wait can bring; 0: as many as there are */
 
     /* ---- from here on, what the search tracks ---- */
 
@@ -86,6 +96,7 @@ struct lockstep {
         uint64_t end_ns;
         int64_t timeout_ns;
         unsigned reports;
+        bool counts; /* by ET-PROGRESS-2: it did not fail */
     } wait;
     uint64_t allocations;
     unsigned pool_threads_max;             /* 0: there is no pool */

@@ -24,7 +24,8 @@
 #define SHUT_IN      1
 #define SHUT_OUT     2
 #define SHUT_BOTH    3
-#define INTERESTS    (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP)
+#define ALWAYS       ((uint32_t)(EPOLLERR | EPOLLHUP))
+#define INTERESTS    (EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | ALWAYS | EPOLLET | EPOLLONESHOT)
 #define WAKE_ALL     UINT32_MAX
 #define KEY_READABLE (EPOLLIN | EPOLLPRI)
 
@@ -40,6 +41,7 @@ const struct kernel_sizes kernel_small = {
     .writable = KERNEL_SNDBUF / 4,
     .piece = KERNEL_CHUNK,
     .message = KERNEL_MESSAGE,
+    .port = KERNEL_PORT,
 };
 const struct kernel_sizes *kernel_sizes = &kernel_small;
 bool kernel_limit_met;
@@ -98,6 +100,16 @@ static void pair(struct file *f, struct file *other) {
 
 /* ---- readiness ------------------------------------------------------------------------------- */
 
+/* What the socket has sent and nobody has read. */
+static uint32_t on_its_way(const struct file *f) {
+    const struct file *peer = peer_of(f);
+    return f->charged + (peer != NULL ? peer->queued : 0);
+}
+
+static bool is_port(const struct file *f) {
+    return f->kind == FILE_DATAGRAM && f->name >= PORT_NAMES;
+}
+
 static bool sockets_have(const struct file *f, unsigned end) {
     return (f->shutdown & end) != 0;
 }
@@ -105,7 +117,9 @@ static bool sockets_have(const struct file *f, unsigned end) {
 static uint32_t readiness_of_socket(const struct file *f) {
     if (f->state == SOCKET_CONNECTING)
         return 0; /* like TCP before its handshake */
-    uint32_t events = f->error != 0 ? EPOLLERR : 0;
+    uint32_t events = f->error != 0 || f->errors > 0 ? EPOLLERR : 0;
+    if (f->urgent)
+        events |= EPOLLPRI;
     if (f->shutdown == SHUT_BOTH)
         events |= EPOLLHUP;
     if (sockets_have(f, SHUT_IN))
@@ -114,8 +128,7 @@ static uint32_t readiness_of_socket(const struct file *f) {
         events |= EPOLLIN;
     if (f->kind == FILE_STREAM && f->state == SOCKET_FRESH)
         events |= EPOLLHUP;
-    const struct file *peer = peer_of(f);
-    if (f->state != SOCKET_LISTENING && (peer == NULL || peer->queued <= kernel_sizes->writable))
+    if (f->state != SOCKET_LISTENING && on_its_way(f) <= kernel_sizes->writable)
         events |= EPOLLOUT;
     return events;
 }
@@ -141,6 +154,11 @@ static uint32_t readiness(const struct file *f) {
     }
 }
 
+/* What a watch is to be told of. */
+static uint32_t asked_by(const struct watch *w) {
+    return w->spent ? 0 : (w->events & (uint32_t) ~(EPOLLET | EPOLLONESHOT)) | ALWAYS;
+}
+
 /* As Linux does, who looks takes from the front of the list what is not ready any more, which may
  * join it again at its end. One that contains another one is as ready as that. */
 static uint32_t readiness_of_epoll(const struct file *f) {
@@ -152,7 +170,7 @@ static uint32_t readiness_of_epoll(const struct file *f) {
     }
     while (epoll->epoll.count > 0) {
         struct watch *w = &simulation.watch[epoll->epoll.ready[0]];
-        if (readiness(&simulation.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP))
+        if (readiness(&simulation.file[w->file]) & asked_by(w))
             return EPOLLIN;
         memmove(epoll->epoll.ready, epoll->epoll.ready + 1, --epoll->epoll.count);
         w->ready = false;
@@ -181,10 +199,16 @@ static void wake(const struct file *f, uint32_t key) {
         }
         if (newest == NULL)
             return;
-        if (key & (newest->events | EPOLLERR | EPOLLHUP))
+        if (key & asked_by(newest))
             ready_put(newest);
         below = newest->serial;
     }
+}
+
+/* What a message weighs on the sender's buffer for as long as it is not wholly read. */
+static uint32_t cost(size_t length) {
+    return kernel_sizes->cost != NULL ? kernel_sizes->cost[length]
+                                      : (uint32_t)length + KERNEL_MESSAGE_COST;
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */
@@ -226,7 +250,31 @@ static void hang_up(struct file *f, bool never_accepted) {
         wake(peer, EPOLLOUT); /* what was on its way is gone: there is room */
 }
 
+/* The sender of the i-th message at a port has room again. */
+static void discharge(const struct file *port, unsigned i) {
+    if (port->from[i] == NONE)
+        return;
+    struct file *sender = &simulation.file[port->from[i]];
+    sender->charged -= cost(port->message[i]);
+    if (on_its_way(sender) <= kernel_sizes->writable)
+        wake(sender, EPOLLOUT);
+}
+
+/* What it has sent to ports stays there, and is nobody's. */
+static void sender_leaves(const struct file *f) {
+    for (uint64_t left = f->charged > 0 ? simulation.files_used : 0; left != 0; left &= left - 1) {
+        struct file *port = &simulation.file[lowest(left)];
+        for (unsigned i = 0; is_port(port) && i < port->count; i++)
+            if (port->from[i] == index_of(f))
+                port->from[i] = NONE;
+    }
+}
+
 static void file_release(struct file *f) {
+    sender_leaves(f);
+    for (unsigned i = 0; is_port(f) && i < f->count; i++)
+        discharge(f, i);
+
     for (uint64_t left = simulation.watches_used; left != 0; left &= left - 1) {
         struct watch *w = &simulation.watch[lowest(left)];
         if (w->file == index_of(f) || w->epoll == index_of(f))
@@ -373,12 +421,6 @@ static int error_taken(struct file *f) {
     return error;
 }
 
-/* What a message weighs on the sender's buffer for as long as it is not wholly read. */
-static uint32_t cost(size_t length) {
-    return kernel_sizes->cost != NULL ? kernel_sizes->cost[length]
-                                      : (uint32_t)length + KERNEL_MESSAGE_COST;
-}
-
 static bool has_room(const struct file *receiver) {
     if (receiver->queued >= kernel_sizes->send_buffer)
         return false;
@@ -396,8 +438,11 @@ static void message_put(struct file *receiver, size_t length) {
 static void message_drop(struct file *f) {
     f->queued -= cost(f->message[0]);
     f->begun = 0;
+    if (is_port(f))
+        discharge(f, 0);
     memmove(&f->message[0], &f->message[1], --f->count * sizeof f->message[0]);
-    if (f->peer != NONE && f->queued <= kernel_sizes->writable)
+    memmove(&f->from[0], &f->from[1], f->count * sizeof f->from[0]);
+    if (f->peer != NONE && on_its_way(peer_of(f)) <= kernel_sizes->writable)
         wake(peer_of(f), EPOLLOUT);
 }
 
@@ -431,13 +476,48 @@ static int64_t stream_send(struct file *f, size_t length, bool has_address) {
 }
 
 /* In the order of Linux 6.18; an older one looks for the other end first. */
-static int64_t datagram_send(struct file *f, size_t length) {
+/* What a port sends to itself has room. */
+static bool is_full(const struct file *port, const struct file *from) {
+    if (port->count >= kernel_sizes->port && port != from)
+        return true;
+    kernel_limit_met |= port->count == KERNEL_MESSAGES;
+    return port->count == KERNEL_MESSAGES;
+}
+
+/* from: NULL for a stranger. */
+static void port_put(struct file *port, size_t length, struct file *from) {
+    port->from[port->count] = from != NULL ? (uint8_t)index_of(from) : NONE;
+    message_put(port, length);
+    if (from != NULL)
+        from->charged += cost(length);
+    wake(port, KEY_READABLE);
+}
+
+static struct file *port_at(const struct msghdr *address);
+
+static int64_t port_send(struct file *f, size_t length, const struct msghdr *address) {
+    struct file *port = port_at(address);
+    if (port == NULL)
+        return -ECONNREFUSED;
+    if (sockets_have(port, SHUT_IN))
+        return -EPIPE;
+    if (is_full(port, f))
+        return -EAGAIN;
+    port_put(port, length, f);
+    return (int64_t)length;
+}
+
+static int64_t datagram_send(struct file *f, size_t length, const struct msghdr *address) {
     if (length > kernel_sizes->message)
         return -EMSGSIZE;
     if (f->error != 0)
         return -error_taken(f);
     if (sockets_have(f, SHUT_OUT))
         return -EPIPE;
+    if (on_its_way(f) >= kernel_sizes->send_buffer)
+        return -EAGAIN;
+    if (address != NULL)
+        return port_send(f, length, address);
     struct file *peer = peer_of(f);
     if (peer == NULL && !f->peer_gone)
         return -ENOTCONN;
@@ -457,7 +537,28 @@ static int64_t datagram_send(struct file *f, size_t length) {
     return (int64_t)length;
 }
 
+/* Of the entries nothing is simulated but their number: what was sent is not told back. */
+static int64_t error_receive(struct file *f) {
+    if (f->errors == 0)
+        return -EAGAIN;
+    f->errors--;
+    return 0;
+}
+
+/* As TCP's: without any it is an error to ask. */
+static int64_t urgent_receive(struct file *f, size_t length, int flags) {
+    if (!f->urgent)
+        return -EINVAL;
+    if ((flags & MSG_PEEK) == 0)
+        f->urgent = false;
+    return length > 0;
+}
+
 static int64_t stream_receive(struct file *f, size_t length, int flags) {
+    if (f->inet && (flags & MSG_ERRQUEUE) != 0)
+        return error_receive(f);
+    if (f->inet && (flags & MSG_OOB) != 0)
+        return urgent_receive(f, length, flags);
     if (f->state == SOCKET_CONNECTING)
         return -EAGAIN;
     if (f->state != SOCKET_CONNECTED && f->state != SOCKET_FAILED)
@@ -498,12 +599,12 @@ static int64_t datagram_receive(struct file *f, size_t length, int flags, size_t
 }
 
 static int64_t socket_send(struct file *f, const struct iovec *vector, size_t vectors, int flags,
-                           bool has_address) {
+                           const struct msghdr *address) {
     size_t length = size_of(vector, vectors);
     if (flags & MSG_OOB)
         return -EOPNOTSUPP; /* out-of-band data of AF_UNIX is not simulated */
-    int64_t sent =
-        f->kind == FILE_STREAM ? stream_send(f, length, has_address) : datagram_send(f, length);
+    int64_t sent = f->kind == FILE_STREAM ? stream_send(f, length, address != NULL)
+                                          : datagram_send(f, length, address);
     if (sent > 0)
         take(vector, vectors, (size_t)sent);
     return sent;
@@ -624,6 +725,16 @@ static int64_t address_read(const struct sockaddr *address, socklen_t length) {
         copy.sun_path[0] == '\0')
         memcpy(&name, copy.sun_path + 1, sizeof name);
     return name;
+}
+
+static struct file *port_at(const struct msghdr *address) {
+    int64_t name = address_read(address->msg_name, address->msg_namelen);
+    for (uint64_t left = simulation.files_used; left != 0; left &= left - 1) {
+        struct file *f = &simulation.file[lowest(left)];
+        if (is_port(f) && f->name == name)
+            return f;
+    }
+    return NULL;
 }
 
 static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t length) {
@@ -775,7 +886,7 @@ static int64_t call_write(int fd, const void *buffer, size_t length) {
     case FILE_PIPE_READER: return -EBADF;
     case FILE_PIPE_WRITER: result = pipe_write(f, length); break;
     case FILE_STREAM:
-    case FILE_DATAGRAM: return socket_send(f, &vector, 1, 0, false);
+    case FILE_DATAGRAM: return socket_send(f, &vector, 1, 0, NULL);
     case FILE_EVENTFD:
         /* Linux before 6.7 took more, and looked at the first eight bytes */
         if (length != sizeof value)
@@ -843,7 +954,7 @@ static int64_t call_send(int fd, const void *buffer, size_t length, int flags) {
     int64_t error;
     struct iovec vector = {(void *)(uintptr_t)buffer, length};
     struct file *f = socket_named(FAULTY_SEND, fd, &error);
-    return f == NULL ? error : socket_send(f, &vector, 1, flags, false);
+    return f == NULL ? error : socket_send(f, &vector, 1, flags, NULL);
 }
 
 static int64_t call_recv(int fd, void *buffer, size_t length, int flags) {
@@ -862,7 +973,7 @@ static int64_t call_sendmsg(int fd, const struct msghdr *message, int flags) {
     if (message->msg_iovlen > IOV_MAX)
         return -EMSGSIZE;
     return socket_send(f, message->msg_iov, (size_t)message->msg_iovlen, flags,
-                       message->msg_name != NULL && message->msg_namelen > 0);
+                       message->msg_name != NULL && message->msg_namelen > 0 ? message : NULL);
 }
 
 static int64_t call_recvmsg(int fd, struct msghdr *message, int flags) {
@@ -1023,7 +1134,8 @@ static struct watch *watch_of(unsigned epoll, int fd) {
 static int64_t watch_set(struct watch *w, const struct epoll_event *event) {
     w->events = event->events;
     w->data = event->data;
-    if (readiness(&simulation.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP))
+    w->spent = false;
+    if (readiness(&simulation.file[w->file]) & asked_by(w))
         ready_put(w);
     return 0;
 }
@@ -1069,7 +1181,7 @@ static int64_t control(int epfd, int op, int fd, const struct epoll_event *event
         return 0;
     }
     if ((op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD) || (event->events & ~(uint32_t)INTERESTS) != 0)
-        return -EINVAL; /* edge-triggered and one-shot interest are not simulated */
+        return -EINVAL;
     if (op == EPOLL_CTL_ADD)
         return w != NULL ? -EEXIST : watch_add(index_of(epoll), fd, event);
     return w == NULL ? -ENOENT : watch_set(w, event);
@@ -1136,8 +1248,7 @@ static void spurious_take(unsigned epoll, uint32_t extra[KERNEL_WATCHES], uint64
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++) {
         struct watch *w =
             simulation.spurious & (1u << d) ? watch_of(epoll, simulation.handle[d]) : NULL;
-        uint32_t events =
-            w == NULL ? 0 : simulation.spurious_events[d] & (w->events | EPOLLERR | EPOLLHUP);
+        uint32_t events = w == NULL ? 0 : simulation.spurious_events[d] & asked_by(w);
         if (events == 0)
             continue;
         ready_put(w);
@@ -1147,9 +1258,9 @@ static void spurious_take(unsigned epoll, uint32_t extra[KERNEL_WATCHES], uint64
     simulation.spurious = 0;
 }
 
-/* Collects up to max ready watches. As in Linux a reported watch goes to the end of the list, one
- * that turns out not to be ready leaves it, and one for which there is no room stays at the front.
- */
+/* Collects up to max ready watches. As in Linux a reported watch goes to the end of the list, and
+ * leaves it if it is edge-triggered or one-shot, or turns out not to be ready; one for which there
+ * is no room stays at the front. */
 static unsigned ready_take(struct file *epoll, unsigned max, uint8_t *taken, uint32_t *events) {
     uint32_t extra[KERNEL_WATCHES];
     uint64_t marked = 0;
@@ -1159,7 +1270,7 @@ static unsigned ready_take(struct file *epoll, unsigned max, uint8_t *taken, uin
     for (; seen < epoll->epoll.count && count < max; seen++) {
         uint8_t index = epoll->epoll.ready[seen];
         struct watch *w = &simulation.watch[index];
-        uint32_t now = readiness(&simulation.file[w->file]) & (w->events | EPOLLERR | EPOLLHUP);
+        uint32_t now = readiness(&simulation.file[w->file]) & asked_by(w);
         if (marked & bit(index))
             now |= extra[index];
         w->ready = now != 0;
@@ -1170,8 +1281,13 @@ static unsigned ready_take(struct file *epoll, unsigned max, uint8_t *taken, uin
     }
     while (seen < epoll->epoll.count)
         epoll->epoll.ready[kept++] = epoll->epoll.ready[seen++];
-    for (unsigned i = 0; i < count; i++)
-        epoll->epoll.ready[kept++] = taken[i];
+    for (unsigned i = 0; i < count; i++) {
+        struct watch *w = &simulation.watch[taken[i]];
+        w->spent = (w->events & EPOLLONESHOT) != 0;
+        w->ready = !w->spent && (w->events & EPOLLET) == 0;
+        if (w->ready)
+            epoll->epoll.ready[kept++] = taken[i];
+    }
     epoll->epoll.count = (uint8_t)kept;
     return count;
 }
@@ -1269,6 +1385,7 @@ static enum file_kind kind_of(uint64_t world_kind) {
     switch (world_kind) {
     case WORLD_PIPE_READER: return FILE_PIPE_READER;
     case WORLD_PIPE_WRITER: return FILE_PIPE_WRITER;
+    case WORLD_PORT:
     case WORLD_DATAGRAM: return FILE_DATAGRAM;
     case WORLD_EVENTFD:
     case WORLD_ASYNC: return FILE_EVENTFD;
@@ -1286,7 +1403,7 @@ static enum file_kind other_end(enum file_kind kind) {
 
 static bool has_other_end(uint64_t world_kind) {
     return world_kind == WORLD_PIPE_READER || world_kind == WORLD_PIPE_WRITER ||
-           world_kind == WORLD_STREAM || world_kind == WORLD_DATAGRAM;
+           world_kind == WORLD_STREAM || world_kind == WORLD_DATAGRAM || world_kind == WORLD_TCP;
 }
 
 static void open_handle(unsigned d, uint64_t world_kind) {
@@ -1304,6 +1421,9 @@ static void open_handle(unsigned d, uint64_t world_kind) {
         pair(f, other);
         other->held = true;
         f->state = other->state = SOCKET_CONNECTED;
+        f->inet = world_kind == WORLD_TCP;
+    } else if (world_kind == WORLD_PORT) {
+        f->name = PORT_NAMES | ++simulation.listeners;
     } else if (world_kind == WORLD_LISTENER) {
         f->state = SOCKET_LISTENING;
         f->name = ++simulation.listeners;
@@ -1333,6 +1453,9 @@ static void peer_write(struct file *f, uint64_t value) {
         f->timer.expired = false; /* as timerfd_settime: what had expired is forgotten */
         simulation.timers |= bit(index_of(f));
         timers_expire();
+    } else if (is_port(f)) {
+        while (length <= kernel_sizes->message && !sockets_have(f, SHUT_IN) && !is_full(f, NULL))
+            port_put(f, length, NULL);
     } else if (peer == NULL || !peer->held) {
         return;
     } else if (f->kind == FILE_PIPE_READER) {
@@ -1340,7 +1463,7 @@ static void peer_write(struct file *f, uint64_t value) {
     } else if (f->kind == FILE_STREAM) {
         stream_send(peer, length, false);
     } else if (f->kind == FILE_DATAGRAM) {
-        datagram_send(peer, length);
+        datagram_send(peer, length, NULL);
     }
 }
 
@@ -1369,6 +1492,21 @@ static void peer_shutdown(const struct file *f) {
     struct file *peer = peer_of(f);
     if (peer != NULL && peer->held && is_socket(f))
         socket_shutdown(peer, SHUT_WR);
+}
+
+static void peer_urgent(struct file *f) {
+    const struct file *peer = peer_of(f);
+    if (!f->inet || peer == NULL || !peer->held || sockets_have(f, SHUT_IN))
+        return;
+    f->urgent = true;
+    wake(f, KEY_READABLE);
+}
+
+static void peer_error(struct file *f) {
+    if (!f->inet || f->errors == KERNEL_ERRORS)
+        return;
+    f->errors++;
+    wake(f, EPOLLERR);
 }
 
 static void peer_connect(struct file *f) {
@@ -1422,6 +1560,8 @@ static bool world_command(const struct command *command) {
     case COMMAND_PEER_CLOSE: peer_close(f); break;
     case COMMAND_PEER_SHUTDOWN: peer_shutdown(f); break;
     case COMMAND_PEER_CONNECT: peer_connect(f); break;
+    case COMMAND_PEER_URGENT: peer_urgent(f); break;
+    case COMMAND_PEER_ERROR: peer_error(f); break;
     case COMMAND_SPURIOUS:
         simulation.spurious |= 1u << d;
         simulation.spurious_events[d] = (uint32_t)command->value;
@@ -1479,6 +1619,18 @@ static const void *world_address(unsigned listener, unsigned *length) {
     return address_write(&address[d], listens ? f->name : 0, length);
 }
 
+static const void *world_port(unsigned handle, unsigned *length) {
+    static struct sockaddr_un address[PROGRAM_HANDLES + 1];
+    unsigned d = handle < PROGRAM_HANDLES ? handle : PROGRAM_HANDLES;
+    const struct file *f = d < PROGRAM_HANDLES ? named(simulation.handle[d]) : NULL;
+    return address_write(&address[d], f != NULL && is_port(f) ? f->name : 0, length);
+}
+
+static uint32_t world_ready(int fd) {
+    const struct file *f = named(fd);
+    return f != NULL ? readiness(f) : 0;
+}
+
 /* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
 static unsigned waited_on(void) {
     if (simulation.newest_epoll != NONE && (simulation.epolls & bit(simulation.newest_epoll)))
@@ -1519,6 +1671,8 @@ const struct world_kind_functions world_simulated = {
     .descriptor = world_descriptor,
     .adopt = world_adopt,
     .address = world_address,
+    .port = world_port,
+    .ready = world_ready,
     .registered = world_registered,
     .installed = world_installed,
     .readable = world_readable,

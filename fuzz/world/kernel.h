@@ -34,6 +34,8 @@
 #define KERNEL_CHUNK        64 /* a stream socket sends in pieces of this size */
 #define KERNEL_MESSAGE      96 /* the longest datagram */
 #define KERNEL_MESSAGES     16 /* that fit into a send buffer, however short they are */
+#define KERNEL_PORT         11 /* datagrams that can wait at a port: net.unix.max_dgram_qlen + 1 */
+#define KERNEL_ERRORS       4  /* entries of an error queue */
 #define KERNEL_BACKLOG      1  /* one connection more than this can wait for accept, as on Linux */
 #define KERNEL_FAULTS       8  /* pending COMMAND_FAIL */
 #define KERNEL_FILE_SIZE    64
@@ -49,6 +51,7 @@ struct kernel_sizes {
     uint32_t writable;    /* EPOLLOUT means that no more than this is on its way */
     uint32_t piece;       /* a stream socket sends in pieces of this size */
     uint32_t message;     /* the longest datagram */
+    uint32_t port;        /* how many datagrams wait at a socket that is nobody's other end */
     /* [length]: what a message weighs on the send buffer. NULL: its bytes and KERNEL_MESSAGE_COST.
      */
     const uint16_t *cost;

@@ -7,6 +7,7 @@
 #include "kernel.h"
 
 #define NONE           0xff
+#define PORT_NAMES     0x80000000U
 #define NUMBERS_AT_ALL 7u /* the numbers 0, 1 and 2 are in use from the start */
 
 enum file_kind {
@@ -40,20 +41,27 @@ struct file {
     uint8_t state;   /* of a socket */
     uint8_t shutdown;
     bool was_full; /* of a pipe's writer: the pipe was full when its reader was closed */
-    uint8_t count; /* pages of a pipe; datagrams; connections that wait for accept */
-    int error;     /* pending on a socket */
+    bool inet;   /* a stream that has what AF_UNIX has not, or not of every version of Linux: … */
+    bool urgent; /* … a byte of urgent data that waits to be read at this end, */
+    uint8_t errors; /* … entries of the error queue */
+    uint8_t count;  /* pages of a pipe; datagrams; connections that wait for accept */
+    int error;      /* pending on a socket */
     /* what waits to be read at this end, as it weighs on the other end's send buffer */
     uint32_t queued;
-    /* of a listener; of another socket: the name of its other end, which is a listener's or none
-     * (0) */
+    uint32_t charged; /* what this socket has sent to ports, as it weighs on its send buffer */
+    /* of a listener, or PORT_NAMES and more of a port; of another socket: the name of its other
+     * end, which is a listener's or none (0) */
     uint32_t name;
     uint16_t begun; /* of a stream socket: bytes that were read of the first of its messages */
     union {
         struct {
             uint16_t start, length;
         } page[KERNEL_PAGES]; /* at the reader */
-        /* lengths: of datagrams, or of the pieces in which a stream was sent */
-        uint16_t message[KERNEL_MESSAGES];
+        struct {
+            /* lengths: of datagrams, or of the pieces in which a stream was sent */
+            uint16_t message[KERNEL_MESSAGES];
+            uint8_t from[KERNEL_MESSAGES]; /* of a port: the file that is charged, or NONE */
+        };
         uint8_t pending[KERNEL_BACKLOG + 1]; /* the server's ends */
         uint64_t counter;
         struct {
@@ -74,6 +82,7 @@ struct file {
 struct watch {
     uint8_t epoll, number, file;
     bool ready; /* it is in the instance's list */
+    bool spent; /* one-shot, and reported */
     uint32_t events;
     uint64_t serial; /* of its making */
     epoll_data_t data;
@@ -94,7 +103,7 @@ struct simulation {
     uint64_t order;
     uint64_t batch;     /* 0: no limit */
     unsigned limit;     /* the program gets no number from here on */
-    uint32_t listeners; /* names given so far */
+    uint32_t listeners; /* names given so far, also of ports */
     uint32_t faulty;    /* mask of calls that have a pending fault */
     unsigned faults;
     unsigned spurious; /* mask of handles */

@@ -437,6 +437,15 @@ static int open_listener(unsigned name) {
     return fd; /* no data passes here: its buffer does not matter */
 }
 
+static int open_port(unsigned name) {
+    struct sockaddr_un address;
+    socklen_t length = listener_address(&address, name);
+    int fd = must(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket");
+    must(bind(fd, (const struct sockaddr *)&address, length), "bind");
+    small_buffer(fd);
+    return fd;
+}
+
 /* Both ends of what has two: end[0] is the program's. Returns the number of ends. */
 static unsigned open_ends(unsigned kind, int end[2]) {
     int type = (kind == WORLD_DATAGRAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -456,6 +465,7 @@ static unsigned open_ends(unsigned kind, int end[2]) {
         small_buffer(end[1]);
         return 2;
     case WORLD_LISTENER: end[0] = open_listener(++r.names); return 1;
+    case WORLD_PORT: end[0] = open_port(++r.names); return 1;
     case WORLD_SOCKET:
         end[0] = must(socket(AF_UNIX, type, 0), "socket");
         small_buffer(end[0]);
@@ -522,10 +532,24 @@ static const char *letter(const struct open_file *f, size_t length) {
     return text;
 }
 
+/* Each stranger sends one datagram, as the buffer of one does not take them all. */
+static void fill_port(const struct open_file *f, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size = listener_address(&address, f->name);
+    for (long sent = 0; sent >= 0;) {
+        int stranger = must(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "socket");
+        small_buffer(stranger);
+        sent = syscall(SYS_sendto, stranger, scrap, length, MSG_DONTWAIT, &address, size);
+        __real_close(stranger);
+    }
+}
+
 static void peer_write(struct open_file *f, int fd, uint64_t value) {
     size_t length = scraps(value);
     ssize_t sent = 0;
-    if (f->kind == WORLD_EVENTFD) {
+    if (f->kind == WORLD_PORT)
+        fill_port(f, length);
+    else if (f->kind == WORLD_EVENTFD) {
         (void)!__real_write(fd, &value, sizeof value);
     } else if (f->kind == WORLD_TIMERFD) {
         virtual_timer_arm(&r.timers, timer_of((int)(f - r.file)),
@@ -599,6 +623,8 @@ static bool world_command(const struct command *command) {
     case COMMAND_ORDER: return true; /* Linux has its own */
     case COMMAND_LIMIT: r.limit = command->value; return true;
     case COMMAND_OPEN:
+        if (command->value == WORLD_TCP)
+            return false;
         if (d < PROGRAM_HANDLES)
             open_handle(d, command->value);
         return true;
@@ -626,6 +652,17 @@ static bool world_command(const struct command *command) {
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
+/* What waits at a port is one datagram more than that, as on Linux the last one is put behind. */
+static uint32_t port_size(void) {
+    unsigned size = 10;
+    FILE *file = fopen("/proc/sys/net/unix/max_dgram_qlen", "r");
+    if (file != NULL && fscanf(file, "%u", &size) != 1)
+        size = 10;
+    if (file != NULL)
+        fclose(file);
+    return size + 1;
+}
+
 /* What a message weighs depends on the version of Linux: it is sent, and the socket asked what is
  * on its way. */
 static void measure(struct kernel_sizes *sizes, uint16_t *cost, unsigned room) {
@@ -639,6 +676,7 @@ static void measure(struct kernel_sizes *sizes, uint16_t *cost, unsigned room) {
                                    .writable = (uint32_t)size / 4 - 1, /* Linux counts from 1 */
                                    .piece = (uint32_t)size / 2 - 64,
                                    .message = (uint32_t)size - 32,
+                                   .port = port_size(),
                                    .cost = cost};
     must(sizes->message < room ? 0 : -1, "real world: too large a buffer");
     for (unsigned i = 0; i <= sizes->message; i++) {
@@ -710,6 +748,21 @@ static const void *world_address(unsigned listener, unsigned *length) {
     return &address[d];
 }
 
+static const void *world_port(unsigned handle, unsigned *length) {
+    static struct sockaddr_un address[PROGRAM_HANDLES + 1];
+    unsigned d = handle < PROGRAM_HANDLES ? handle : PROGRAM_HANDLES;
+    const struct open_file *f = d < PROGRAM_HANDLES ? named(r.handle[d]) : NULL;
+    *length = listener_address(&address[d], f != NULL && f->kind == WORLD_PORT ? f->name : 0);
+    return &address[d];
+}
+
+static uint32_t world_ready(int fd) {
+    struct pollfd p = {.fd = known(fd) ? fd : -1,
+                       .events = (short)(POLLIN | POLLPRI | POLLOUT | EPOLLRDHUP)};
+    struct timespec none = {0};
+    return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 ? (uint32_t)(uint16_t)p.revents : 0;
+}
+
 /* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
 static int waited_on(void) {
     int newest = NONE;
@@ -758,6 +811,8 @@ const struct world_kind_functions world_real = {
     .descriptor = world_descriptor,
     .adopt = world_adopt,
     .address = world_address,
+    .port = world_port,
+    .ready = world_ready,
     .registered = world_registered,
     .installed = world_installed,
     .readable = world_readable,

@@ -78,6 +78,10 @@ struct world_kind_functions {
         unsigned listener,
         /* where a connect to that listener goes (a struct sockaddr), never NULL */
         unsigned *length);
+    /* likewise, where a datagram to that port goes; never NULL */
+    const void *(*port)(unsigned handle, unsigned *length);
+    /* what the kernel would report now of the file that fd names, were it asked for everything */
+    uint32_t (*ready)(int fd);
     uint32_t (*registered)(int fd,
                            /* the interest that is registered for the file that fd names now; *any:
                               there is a registration */

@@ -15,7 +15,7 @@
  *   -DCHECK_CONTROL     no EPOLL_CTL_DEL fails where libxev calls its failure unreachable
  *   -DCHECK_REGISTERED  when the kernel is asked, whatever waits is registered (ET-REGISTER-1)
  *   -DCHECK_TURNS       at most two waits in a row return reports that nothing comes of (ET-REGISTER-7)
- *   -DCHECK_SERVED      a completion that waits on a file that stays ready is called some time (LTL; ET-EVENT-1)
+ *   -DCHECK_SERVED      a completion that waits on a file that stays ready is called some time (LTL; ET-EVENT-10)
  *   -DNP                the loop does not turn for ever without progress (non-progress cycles)
  *
  * -DNO_CLOSE leaves out closing and opening; -DCOMMANDS=N bounds the calls in one callback;

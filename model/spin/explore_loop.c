@@ -660,7 +660,7 @@ static unsigned char *descriptors_state(unsigned char *to, const uint8_t *place)
                                 d->is_no_socket << 5 | d->is_useless << 6);
         *to++ = (unsigned char)(place_of(place, d->in.head) << 4 |
                                 (place_of(place, d->out.head) & 0xf));
-        *to++ = place_of(place, d->polls.head);
+        *to++ = place_of(place, d->others.head);
         *to++ = (unsigned char)(d->is_changed ? name(d->next_changed) : 0);
         *to++ = driver.stale_reports[number];
     }

@@ -308,7 +308,7 @@ end_waiting:
         REPORTED || TIMER_DUE
 #endif
     fi;
-    if /* one report of the descriptor serves the one that was started first: ET-EVENT-1 */
+    if /* one report of the descriptor serves the one that was started first: ET-EVENT-10 */
     :: atomic { REPORTED -> 
 #ifdef REARM_KEEPS_PLACE
         if

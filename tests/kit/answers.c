@@ -56,11 +56,11 @@ static bool of_sockets(uint32_t operation) {
 }
 
 static bool gives(uint32_t operation) {
-    return (operation_traits(operation) & GIVES_BYTES) != 0;
+    return (operation_traits(operation, 0) & GIVES_BYTES) != 0;
 }
 
 static bool takes(uint32_t operation) {
-    return (operation_traits(operation) & TAKES_BYTES) != 0;
+    return (operation_traits(operation, 0) & TAKES_BYTES) != 0;
 }
 
 /* Nothing is sent by it: a stream has no empty messages. */
@@ -109,7 +109,7 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
                (gives(d->operation) && n.access == O_RDONLY);
     case EPERM: return n.kind == S_IFREG;
     case ENOTSOCK: return of_sockets(d->operation) && !socket;
-    case ESPIPE: return (operation_traits(d->operation) & POSITIONED) != 0 && n.kind != S_IFREG;
+    case ESPIPE: return (operation_traits(d->operation, 0) & POSITIONED) != 0 && n.kind != S_IFREG;
     case EINVAL: return is_invalid(d, &n);
     case EFBIG: return d->operation == ETALON_PWRITE || d->operation == ETALON_WRITE;
     case EOPNOTSUPP: return socket && (n.listens || !stream);

@@ -354,12 +354,17 @@ static bool offers(uint64_t what) {
 
 /* ---- what is due ----------------------------------------------------------------------------- */
 
+/* The flags of accept and shutdown say nothing here. */
+static unsigned traits(const struct item *i) {
+    return operation_traits(i->d.operation, i->d.flags);
+}
+
 static bool waits_on(const struct item *i) {
-    return (operation_traits(i->d.operation) & WAITS_AT_ALL) != 0;
+    return (traits(i) & WAITS_AT_ALL) != 0;
 }
 
 static short awaited(const struct item *i) {
-    return (short)operation_awaits(i->d.operation, i->d.events & POLLED);
+    return (short)traits_await(traits(i), i->d.events & POLLED);
 }
 
 /* What is ready on the descriptor of i now: of what it waits for, and what is always told. */
@@ -374,8 +379,7 @@ static short ready_now(const struct item *i) {
 
 /* From or to where the last ones have ended, which is what can be counted. */
 static bool in_sequence(const struct item *i, unsigned trait) {
-    unsigned traits = operation_traits(i->d.operation);
-    return (traits & trait) != 0 && (traits & POSITIONED) == 0;
+    return (traits(i) & trait) != 0 && (traits(i) & POSITIONED) == 0;
 }
 
 static bool takes_bytes(const struct item *i) {
@@ -386,9 +390,31 @@ static bool gives_bytes(const struct item *i) {
     return in_sequence(i, GIVES_BYTES);
 }
 
-/* A socket that is said to be readable, although nothing can be received, or a listener that was
- * shut down: Linux answers the try with EAGAIN, and what waits for it has to stay (ET-EVENT-3). */
+static bool is_addressed(const struct item *i) {
+    return i->d.operation == ET_SENDMSG && i->message.msg_name != NULL;
+}
+
+/* The port that it is addressed to has no room. Linux calls a socket unwritable for that if it is
+ * connected to the port, and no other (section 10 of the law, 7). */
+static bool goes_to_a_full_port(const struct item *i) {
+    struct pollfd p = {.events = POLLOUT};
+    struct timespec none = {0};
+    if (!is_addressed(i))
+        return false;
+    p.fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool full = p.fd >= 0 &&
+                syscall(SYS_connect, p.fd, i->message.msg_name, i->message.msg_namelen) == 0 &&
+                syscall(SYS_ppoll, &p, 1, &none, NULL, 8) == 0;
+    (void)syscall(SYS_close, p.fd);
+    return full;
+}
+
+/* A socket that is said to be readable, although nothing can be received, a listener that was shut
+ * down, or a socket that is writable and cannot send to a full port: Linux answers the try with
+ * EAGAIN, and what waits for it has to stay (ET-EVENT-3). */
 static bool falsely_ready(const struct item *i) {
+    if (goes_to_a_full_port(i))
+        return true;
     struct pollfd p = {.fd = i->d.fd, .events = POLLIN | POLLRDHUP};
     struct timespec none = {0};
     char byte;
@@ -401,21 +427,23 @@ static bool falsely_ready(const struct item *i) {
            errno == EAGAIN;
 }
 
-/* Which end of a descriptor an operation other than a poll takes from or gives to; 0: none. */
-static short direction(const struct item *i) {
-    return waits_on(i) && i->d.operation != ET_POLL && i->d.operation != ET_CONNECT && !i->d.on_pool
-               ? awaited(i)
-               : 0;
+/* The class of an operation that takes from a descriptor or gives to it; 0: none. */
+static unsigned class(const struct item *i) {
+    return i->d.operation != ET_CONNECT && !i->d.on_pool ? traits(i) & WAITS_CLASS : 0;
 }
 
-/* A report serves the first of each direction, and no second one (ET-EVENT-1). */
+/* They are of one descriptor and class, and `before` is tried before i. */
+static bool is_in_line_before(const struct item *before, const struct item *i) {
+    return before->in_use && before->serial < i->serial && class(i) != 0 &&
+           class(before) == class(i) && before->d.fd == i->d.fd;
+}
+
+/* A report is answered by one operation of each class, and the first is tried first (ET-EVENT-10,
+ * ET-EVENT-11). */
 static bool is_first_in_line(const struct item *i) {
-    for (unsigned k = 0; k < COUNT; k++) {
-        const struct item *other = &o.item[k];
-        if (other->in_use && other->serial < i->serial && direction(i) != 0 &&
-            direction(other) == direction(i) && other->d.fd == i->d.fd)
+    for (unsigned k = 0; k < COUNT; k++)
+        if (is_in_line_before(&o.item[k], i) && !goes_to_a_full_port(&o.item[k]))
             return false;
-    }
     return true;
 }
 
@@ -993,15 +1021,14 @@ static bool cancelled(unsigned c, int64_t result) {
     return false;
 }
 
-/* Operations of one descriptor and direction are tried in the order of starting (ET-EVENT-1,
- * ET-SUBMIT-8). */
+/* Operations of one descriptor and class are tried in the order of starting (ET-EVENT-10,
+ * ET-SUBMIT-8). The try of one that is addressed may have been unanswered. */
 static void check_turn(unsigned c) {
     const struct item *i = &o.item[c];
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &o.item[k];
-        FAIL_IF(other->in_use && other->serial < i->serial && direction(i) != 0 &&
-                    direction(other) == direction(i) && other->d.fd == i->d.fd &&
-                    other->installed == i->installed,
+        FAIL_IF(is_in_line_before(other, i) && other->installed == i->installed &&
+                    !is_addressed(other),
                 "ET-SUBMIT-8",
                 "c%u is served before c%u, which waits on the same descriptor and was started "
                 "before it",
@@ -1093,7 +1120,7 @@ static const char *undefined_wait(unsigned c);
 /* What cannot be added (ET-ADD-5, -6): 0 or a negative errno. */
 static int refusal(unsigned c) {
     const struct etalon_subject_description *d = &o.item[c].d;
-    bool poolable = (operation_traits(d->operation) & POOLABLE) != 0;
+    bool poolable = (operation_traits(d->operation, 0) & POOLABLE) != 0;
     bool no_async = d->operation == ASYNC_WAIT && !o.async[o.item[c].async].open;
     bool unknown =
         (d->operation >= ET_OPERATIONS && d->operation != ASYNC_WAIT) || no_async ||
@@ -1300,17 +1327,28 @@ static void describe_parameters(struct item *i, const struct command *command) {
         break;
     case ET_SENDMSG:
     case ET_RECVMSG:
+        d->flags = command->flags;
         i->iov[0] = (struct iovec){o.buffer[command->c], length / 2};
         i->iov[1] = (struct iovec){o.buffer[command->c] + length / 2, length - length / 2};
         i->message = (struct msghdr){.msg_iov = i->iov, .msg_iovlen = 2};
         d->message = &i->message;
+        if (command->to != 0) {
+            unsigned size;
+            const void *address = world_real.port(command->to - 1U, &size);
+            memcpy(&i->address, address, size);
+            i->message.msg_name = &i->address;
+            i->message.msg_namelen = size;
+        }
         break;
     case ET_WRITE:
     case ET_PWRITE:
     case ET_SEND:
         memset(o.buffer[command->c], 0, sizeof(uint64_t)); /* as an eventfd reads it: 1 */
         o.buffer[command->c][0] = 1;                       /* fall through */
-    default: d->buffer = o.buffer[command->c]; d->length = length;
+    default:
+        d->flags = command->flags;
+        d->buffer = o.buffer[command->c];
+        d->length = length;
     }
 }
 
@@ -1648,7 +1686,7 @@ static void check_served(const bool *due) {
                 "the run returns, but the poll c%u was not called, whose descriptor was ready", c);
         FAIL_IF(i->d.operation == ET_NOOP, "ET-SUBMIT-2/returns",
                 "the run returns, but the noop c%u was not called", c);
-        FAIL_IF(direction(i) != 0 && !interpose_other_threads(), "ET-EVENT-1/returns",
+        FAIL_IF(class(i) != 0 && !interpose_other_threads(), "ET-EVENT-1/returns",
                 "the run returns, but c%u has not ended, whose descriptor was ready", c);
         FAIL_IF(i->d.operation == ASYNC_WAIT, "ET-ASYNC-2",
                 "the run returns, but the wait c%u was not called, whose async had been notified",

@@ -177,6 +177,44 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "return error == ENOSYS || error == EPERM || error == EACCES || error == EINVAL ||\n"
      "           error == ENOTSUP;",
      "return error == ENOSYS;"),
+    ("registrations are edge-triggered", "registrations.c",
+     "struct epoll_event event = {.events = events,",
+     "struct epoll_event event = {.events = events | EPOLLET,"),
+    ("registrations are edge-triggered where the loop does not wait", "kernel_phase.c",
+     "    if (blocks && loop->timers == NULL)\n",
+     "    static bool edges;\n"
+     "    for (int fd = 0; fd < loop->descriptors_used && edges == blocks; fd++) {\n"
+     "        struct et_descriptor *d = &loop->descriptors[fd];\n"
+     "        struct epoll_event event = {.events = d->registered | (blocks ? 0 : EPOLLET),\n"
+     "                                    .data.u64 = (uint64_t)d->generation << 32 |\n"
+     "                                                (uint32_t)fd};\n"
+     "        if (d->is_registered)\n"
+     "            epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event);\n    }\n"
+     "    edges = !blocks;\n"
+     "    if (blocks && loop->timers == NULL)\n"),
+    ("a report leads to one try", "kernel_phase.c",
+     "for (; c != NULL; c = c->internal.wait_next) {", "{"),
+    ("a report is answered by all who can", "kernel_phase.c",
+     "            eti_finish_reported(loop, c, result);\n            return;\n        }\n    }",
+     "            struct et_completion *next = c->internal.wait_next;\n"
+     "            eti_finish_reported(loop, c, result);\n            c = next;\n"
+     "            if (c == NULL || c->internal.state != ET_ACTIVE || c->internal.fd != fd ||\n"
+     "                !eti_try_operation(loop, c, (reported & ALWAYS) != 0, &result))\n"
+     "                return;\n"
+     "            eti_finish_reported(loop, c, result);\n            return;\n        }\n    }"),
+    ("who waits to write has no turn beside who waits to read", "kernel_phase.c",
+     "if (out)\n        serve(loop, d->out.head, event->events);",
+     "if (out && !in)\n        serve(loop, d->out.head, event->events);"),
+    ("the error queue is read when data have come", "operations.c",
+     "if ((flags & (MSG_ERRQUEUE | MSG_OOB)) == 0)", "if ((flags & MSG_OOB) == 0)"),
+    ("urgent data are read when data have come", "operations.c",
+     "if ((flags & (MSG_ERRQUEUE | MSG_OOB)) == 0)", "if ((flags & MSG_ERRQUEUE) == 0)"),
+    ("nobody asks for urgent data", "operations.c",
+     "c->internal.events = (flags & MSG_ERRQUEUE) != 0 ? 0 : EPOLLPRI;", "c->internal.events = 0;"),
+    ("all who wait for the error queue are answered", "kernel_phase.c", "answered |= class;", ""),
+    ("the flags of a receive are dropped", "operations.c",
+     "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);",
+     "value = recv(fd, c->recv.buffer, c->recv.length, MSG_DONTWAIT);"),
     ("the completion dies after its callback", "completion.c",
      "    change_state(c, from, ET_DEAD, by_report);\n    loop->called++;\n"
      "    if (callback == NULL)\n        return;\n    loop->in_callback = true;\n"
@@ -247,6 +285,16 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "a stopped loop is still shown as ready": "what a host asks for is judged with the rounds only",
     "a renewed instance is not shown": "what a host asks for is judged with the rounds only",
     "a sandbox's refusal is an error of the wait": "no real kernel refuses a wait on request",
+    "registrations are edge-triggered": "second-of-two-reads-unasked",
+    "registrations are edge-triggered where the loop does not wait": "second-of-two-reads-polled",
+    "a report leads to one try": "full-port-beside-an-empty-one",
+    "a report is answered by all who can": "how many tries a report leads to is a matter of rounds",
+    "who waits to write has no turn beside who waits to read": "poll-both-ways",
+    "the error queue is read when data have come": "no real descriptor of a case has an error queue",
+    "urgent data are read when data have come": "no real descriptor of a case has urgent data",
+    "nobody asks for urgent data": "no real descriptor of a case has urgent data",
+    "all who wait for the error queue are answered": "no real descriptor of a case has an error queue",
+    "the flags of a receive are dropped": "flags-are-passed",
     "the completion dies after its callback": "timer-zero",
 }
 

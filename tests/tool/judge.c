@@ -242,6 +242,7 @@ static void describe(const struct event *e, unsigned c) {
                                   .pool_mark = e->pool,
                                   .has_callback = e->has_callback,
                                   .fd = e->fd,
+                                  .flags = e->flags,
                                   .events = e->events,
                                   .userdata = e->userdata,
                                   .delay_ms = delay_of(e)};

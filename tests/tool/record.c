@@ -42,6 +42,7 @@ static void write_down(const struct model *m, const struct event *event) {
         e.pool = d->pool_mark;
         e.has_callback = d->has_callback;
         e.fd = d->fd;
+        e.flags = d->flags;
         e.events = d->events;
         e.userdata = d->userdata;
         e.delay_ms = d->delay_ms;

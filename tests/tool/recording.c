@@ -93,6 +93,8 @@ static void write_callback(FILE *out, const struct event *e) {
 
 static void write_description(FILE *out, const struct event *e) {
     fprintf(out, ",\"op\":\"%s\"", operation_name(e->operation));
+    if (e->flags != 0)
+        fprintf(out, ",\"flags\":%d", e->flags);
     if (e->operation == ET_TIMER)
         write_count(out, "delay_ms", e->delay_ms);
     else if (e->operation == ET_CANCEL && e->target != EVENT_NOBODY)
@@ -437,6 +439,12 @@ static bool read_field(struct event *e, const char *key, const json_t *value) {
         return read_descriptor(value, &e->fd);
     if (strcmp(key, "events") == 0)
         return read_u32(value, &e->events);
+    if (strcmp(key, "flags") == 0) {
+        uint32_t flags = 0;
+        right = read_u32(value, &flags) && flags <= INT32_MAX;
+        e->flags = (int)(flags & INT32_MAX);
+        return right;
+    }
     if (strcmp(key, "delay_ms") == 0)
         return read_count(value, &e->delay_ms);
     if (strcmp(key, "has_callback") == 0)

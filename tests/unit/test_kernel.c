@@ -27,9 +27,11 @@
 
 #include "../../fuzz/world/kernel.h"
 
-#define NOTES_MAX 4096
-#define START_NS  5000000000u
-#define ALL       (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP)
+#define NOTES_MAX 8192
+/* the kind after these is the simulated kernel's only */
+#define REAL_KINDS WORLD_TCP
+#define START_NS   5000000000u
+#define ALL        (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP)
 
 /* What a scenario saw, in order. */
 struct notes {
@@ -239,7 +241,7 @@ static void every_call(int fd) {
 
 static void scenario_every_kind(void) {
     int epfd = epoll_create1(EPOLL_CLOEXEC);
-    for (unsigned kind = 0; kind < WORLD_KINDS; kind++) {
+    for (unsigned kind = 0; kind < REAL_KINDS; kind++) {
         int fd = open_as(0, kind);
         if (kind != WORLD_FILE)
             ready(epfd, fd);
@@ -543,6 +545,89 @@ static void scenario_datagram(void) {
     ready(epfd, fd);
     CALL(send(fd, buffer, 3, 0));
     CALL(connect_with(fd, 5));
+}
+
+static ssize_t send_to(int fd, unsigned port, size_t length) {
+    struct iovec iov = {buffer, length};
+    unsigned size;
+    const void *address = world->port(port, &size);
+    struct msghdr message = {.msg_name = (void *)(uintptr_t)address,
+                             .msg_namelen = size,
+                             .msg_iov = &iov,
+                             .msg_iovlen = 1};
+    return sendmsg(fd, &message, MSG_DONTWAIT);
+}
+
+/* Datagrams for somebody by name: whose buffer they weigh on, and who is full. */
+static void scenario_port(void) {
+    int epfd = epoll_create1(0);
+    int fd = open_as(0, WORLD_PORT), other = open_as(1, WORLD_PORT);
+    ready(epfd, fd);
+    CALL(send(fd, buffer, 3, 0));
+    CALL(recv(fd, buffer, 3, 0));
+    CALL(peer_name(fd));
+    CALL(send_to(fd, 1, 5));
+    CALL(send_to(fd, 0, 4));
+    CALL(send_to(fd, 5, 4)); /* nobody */
+    ready(epfd, fd);
+    ready(epfd, other);
+    CALL(recv(other, buffer, 9, 0));
+    CALL(recv(other, buffer, 9, 0));
+    CALL(recv(fd, buffer, 9, MSG_ERRQUEUE)); /* which AF_UNIX has not: an ordinary one */
+    order(COMMAND_PEER_WRITE, 1, 8);
+    CALL(send_to(fd, 1, 5));
+    ready(epfd, fd); /* it is said to be writable all the same */
+    CALL(recv(other, buffer, 9, 0));
+    CALL(send_to(fd, 1, 5));
+    CALL(send_to(fd, 1, 5));
+    int third = open_as(2, WORLD_DATAGRAM);
+    CALL(send_to(third, 0, 6));
+    CALL(send_to(third, 1, 6));
+    ready(epfd, third);
+    CALL(close(third)); /* what it has sent stays */
+    CALL(recv(fd, buffer, 9, 0));
+    for (unsigned i = 0; i < 6; i++)
+        CALL(send_to(fd, 0, 30)); /* to itself, until its own buffer is full */
+    ready(epfd, fd);
+    CALL(recv(fd, buffer, 9, 0));
+    ready(epfd, fd);
+    CALL(shutdown(fd, SHUT_RD));
+    CALL(send_to(other, 0, 6));
+    CALL(shutdown(other, SHUT_WR));
+    CALL(send_to(other, 0, 6));
+    CALL(close(fd));
+    CALL(send_to(other, 0, 6));
+    ready(epfd, other);
+    CALL(close(other));
+    CALL(close(epfd));
+}
+
+/* What epoll repeats, and what only when something new has come, or never. */
+static void scenario_edges(void) {
+    int epfd = epoll_create1(0);
+    int fd = open_as(0, WORLD_STREAM);
+    CALL(control(epfd, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLET));
+    order(COMMAND_PEER_WRITE, 0, 5);
+    wait_ns(epfd, 16, 0);
+    wait_ns(epfd, 16, 0);
+    CALL(recv(fd, buffer, 2, 0));
+    wait_ns(epfd, 16, 0);
+    order(COMMAND_PEER_WRITE, 0, 5);
+    wait_ns(epfd, 16, 0);
+    wait_ns(epfd, 16, 0);
+    CALL(control(epfd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLET));
+    wait_ns(epfd, 16, 0);
+    wait_ns(epfd, 16, 0);
+    CALL(control(epfd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT));
+    wait_ns(epfd, 16, 0);
+    order(COMMAND_PEER_WRITE, 0, 5);
+    order(COMMAND_PEER_CLOSE, 0, 0);
+    wait_ns(epfd, 16, 0);
+    CALL(control(epfd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT));
+    wait_ns(epfd, 16, 0);
+    wait_ns(epfd, 16, 0);
+    CALL(close(fd));
+    CALL(close(epfd));
 }
 
 static void scenario_listener(void) {
@@ -1016,7 +1101,7 @@ static void random_command(unsigned d) {
                                     COMMAND_PEER_WRITE,    COMMAND_PEER_READ,    COMMAND_PEER_CLOSE,
                                     COMMAND_PEER_SHUTDOWN, COMMAND_PEER_CONNECT, COMMAND_ADVANCE};
     unsigned kind = kinds[draw(sizeof kinds)];
-    uint64_t value = kind == COMMAND_OPEN ? draw(WORLD_KINDS) : draw_length();
+    uint64_t value = kind == COMMAND_OPEN ? draw(REAL_KINDS) : draw_length();
     if (draw(10) == 0) {
         duplicate(d, draw(PROGRAM_HANDLES));
         return;
@@ -1074,7 +1159,7 @@ static void scenario_random(void) {
     int epfd = epoll_create1(EPOLL_CLOEXEC);
     unsigned handles = 2 + draw(PROGRAM_HANDLES - 1);
     for (unsigned d = 0; d < handles; d++)
-        open_as(d, draw(WORLD_KINDS));
+        open_as(d, draw(REAL_KINDS));
     for (unsigned step = 0; step < 120; step++) {
         unsigned d = draw(handles);
         int fd = world->descriptor(d);
@@ -1170,6 +1255,15 @@ COMPARED(timerfd)
 COMPARED(wait)
 COMPARED(order)
 COMPARED(wakes)
+
+static void test_port(void **state) {
+    (void)state;
+    kernel_sizes = real_world_sizes();
+    compare(scenario_port);
+    kernel_sizes = &kernel_small;
+}
+
+COMPARED(edges)
 
 static void test_random(void **state) {
     (void)state;
@@ -1664,6 +1758,8 @@ int main(void) {
         cmocka_unit_test(test_wait),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_wakes),
+        cmocka_unit_test(test_port),
+        cmocka_unit_test(test_edges),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_every_fault),

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../../model/model.h"
 
@@ -33,7 +34,7 @@
     } while (0)
 
 enum { A, B, C, D, E, F };
-enum { POLL_IN = 1, POLL_OUT = 4, POLL_ERR = 8, POLL_HUP = 16 };
+enum { POLL_IN = 1, POLL_PRI = 2, POLL_OUT = 4, POLL_ERR = 8, POLL_HUP = 16 };
 
 static struct model m;
 
@@ -1076,7 +1077,7 @@ static void test_register_5(void **state) {
 
 /* ---- delivery -------------------------------------------------------------------------------- */
 
-static void test_event_1_first_once(void **state) {
+static void test_event_10_first_once(void **state) {
     (void)state;
     add(B, ET_READ, 3);
     add(A, ET_RECV, 3);
@@ -1085,21 +1086,98 @@ static void test_event_1_first_once(void **state) {
     tick(0);
     polled();
     LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, MODEL_SEEN));
-    BREAKS("ET-EVENT-1", model_tick_end(&m, 0));
+    BREAKS("ET-EVENT-10", model_tick_end(&m, 0));
     tick(0);
     polled();
     LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, MODEL_SEEN));
-    BREAKS("ET-EVENT-1", model_try(&m, A, ET_RECV, 3, 1));
+    BREAKS("ET-EVENT-10", model_try(&m, A, ET_RECV, 3, 1));
     LAWFUL(model_try(&m, C, ET_WRITE, 3, -EAGAIN));
     LAWFUL(model_try(&m, B, ET_READ, 3, 1));
     BREAKS("ET-EVENT-2", model_try(&m, A, ET_RECV, 3, 1));
     called(B, 1);
-    BREAKS("ET-EVENT-1", model_try(&m, A, ET_RECV, 3, 1));
+    BREAKS("ET-EVENT-11", model_try(&m, A, ET_RECV, 3, 1));
     ended();
     IS(ACTIVE, C);
 }
 
-static void test_event_1_vanished(void **state) {
+static void test_event_10_goes_on(void **state) {
+    (void)state;
+    add(B, ET_SENDMSG, 3);
+    add(A, ET_SEND, 3);
+    add(C, ET_SEND, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_OUT, MODEL_SEEN));
+    LAWFUL(model_try(&m, B, ET_SENDMSG, 3, -EAGAIN));
+    BREAKS("ET-EVENT-10", model_try(&m, B, ET_SENDMSG, 3, -EAGAIN)); /* each once */
+    struct model before = m;
+    BREAKS("ET-EVENT-10", model_tick_end(&m, 0));
+    m = before;
+    BREAKS("ET-EVENT-10", model_try(&m, C, ET_SEND, 3, 1));
+    LAWFUL(model_try(&m, A, ET_SEND, 3, 1));
+    called(A, 1);
+    BREAKS("ET-EVENT-11", model_try(&m, C, ET_SEND, 3, 1));
+    ended();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_OUT, MODEL_SEEN));
+    LAWFUL(model_try(&m, B, ET_SENDMSG, 3, -EAGAIN)); /* it has kept its place: ET-EVENT-3 */
+    LAWFUL(model_try(&m, C, ET_SEND, 3, -EINTR));
+    ended();
+    IS(ACTIVE, B);
+    IS(ACTIVE, C);
+}
+
+static void add_flagged(unsigned c, unsigned operation, int fd, int flags) {
+    struct model_description d = description(c, operation, fd);
+    d.flags = flags;
+    model_describe(&m, c, &d);
+    assert_int_equal(model_add(&m, c), 0);
+}
+
+static void test_event_10_classes(void **state) {
+    (void)state;
+    add_flagged(A, ET_RECVMSG, 3, MSG_ERRQUEUE);
+    add_flagged(B, ET_RECV, 3, MSG_OOB);
+    add(C, ET_RECV, 3);
+    add_flagged(D, ET_SEND, 3, MSG_OOB);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN)); /* of the class of C alone */
+    BREAKS("ET-SUBMIT-8", model_try(&m, A, ET_RECVMSG, 3, -EAGAIN));
+    BREAKS("ET-SUBMIT-8", model_try(&m, B, ET_RECV, 3, -EINVAL));
+    LAWFUL(model_try(&m, C, ET_RECV, 3, -EAGAIN));
+    ended();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_PRI, MODEL_SEEN));
+    LAWFUL(model_try(&m, B, ET_RECV, 3, 1));
+    called(B, 1);
+    ended();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_ERR, MODEL_SEEN)); /* everybody's */
+    LAWFUL(model_try(&m, D, ET_SEND, 3, -EAGAIN));
+    LAWFUL(model_try(&m, C, ET_RECV, 3, -EAGAIN));
+    BREAKS("ET-EVENT-10", model_tick_end(&m, 0)); /* A is owed a try */
+}
+
+/* Who waits for the error queue is no obstacle for a receive that is started after it. */
+static void test_submit_8_classes(void **state) {
+    (void)state;
+    add_flagged(A, ET_RECVMSG, 3, MSG_ERRQUEUE);
+    add(B, ET_RECV, 3);
+    add_flagged(C, ET_RECVMSG, 3, MSG_ERRQUEUE);
+    tick(0);
+    LAWFUL(model_try(&m, A, ET_RECVMSG, 3, -EAGAIN));
+    LAWFUL(model_try(&m, B, ET_RECV, 3, 5));
+    called(B, 5);
+    BREAKS("ET-SUBMIT-8", model_try(&m, C, ET_RECVMSG, 3, 0));
+}
+
+static void test_event_10_vanished(void **state) {
     (void)state;
     add(A, ET_READ, 3);
     add(B, ET_READ, 4);
@@ -1114,13 +1192,13 @@ static void test_event_1_vanished(void **state) {
     assert_int_equal(model_delete(&m, B), 0);
     LAWFUL(model_returned(&m, ET_DISARM));
     struct model before = m;
-    BREAKS("ET-EVENT-1", model_tick_end(&m, 0)); /* C's turn has come instead */
+    BREAKS("ET-EVENT-10", model_tick_end(&m, 0)); /* C's turn has come instead */
     m = before;
     LAWFUL(model_try(&m, C, ET_READ, 4, -EAGAIN));
     ended();
 }
 
-static void test_event_1_two_reports(void **state) {
+static void test_event_10_two_reports(void **state) {
     (void)state;
     add(A, ET_READ, 3);
     add(B, ET_READ, 3);
@@ -1132,7 +1210,7 @@ static void test_event_1_two_reports(void **state) {
     LAWFUL(model_try(&m, A, ET_READ, 3, 1));
     called(A, 1);
     LAWFUL(model_try(&m, B, ET_READ, 3, -EAGAIN)); /* by the inferred one: allowed */
-    BREAKS("ET-EVENT-1", model_try(&m, B, ET_READ, 3, -EAGAIN));
+    BREAKS("ET-EVENT-10", model_try(&m, B, ET_READ, 3, -EAGAIN));
     ended();
     IS(ACTIVE, B);
 }
@@ -2307,9 +2385,12 @@ int main(void) {
         TEST(register_3_at_the_start),
         TEST(register_3_null_callbacks),
         TEST(register_5),
-        TEST(event_1_first_once),
-        TEST(event_1_vanished),
-        TEST(event_1_two_reports),
+        TEST(event_10_first_once),
+        TEST(event_10_goes_on),
+        TEST(event_10_classes),
+        TEST(submit_8_classes),
+        TEST(event_10_vanished),
+        TEST(event_10_two_reports),
         TEST(event_6_later_episode),
         TEST(event_4_5_polls),
         TEST(event_4_null_polls),
