@@ -144,6 +144,8 @@ static const struct {
     {"ET-EVENT-4", ETALON_OFFERS_POLL},
     {"ET-EVENT-5", ETALON_OFFERS_MANY_POLLS},
     {"ET-EVENT-6", ETALON_OFFERS_POLL},
+    {"ET-PROGRESS-1", 0},
+    {"ET-PROGRESS-2", 0},
     {"ET-OP-1", 0},
     {"ET-ASYNC-1", ETALON_OFFERS_ASYNC},
     {"ET-ASYNC-2", ETALON_OFFERS_ASYNC},

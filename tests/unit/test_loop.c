@@ -1733,6 +1733,44 @@ static void ET_EVENT_1_many_descriptors_at_once(void **state) {
     assert_int_equal(called, MANY);
 }
 
+#define CROWD 600 /* more than two waits report */
+
+static enum et_action count_and_rearm(struct et_loop *l, struct et_completion *x, int64_t result,
+                                      void *userdata) {
+    (void)l, (void)x;
+    *(unsigned *)userdata += result == 8;
+    return ET_REARM;
+}
+
+/* Who has been served stands behind those who have not, however often it is ready again. */
+static void ET_PROGRESS_2_a_crowd_that_stays_ready(void **state) {
+    (void)state;
+    static int fds[CROWD];
+    static uint64_t values[CROWD];
+    static unsigned called[CROWD];
+    unsigned served = 0;
+    struct et_completion *x = calloc(CROWD, sizeof *x);
+    assert_non_null(x);
+    memset(called, 0, sizeof called);
+    for (int i = 0; i < CROWD; i++) {
+        fds[i] = eventfd(1000, EFD_NONBLOCK | EFD_CLOEXEC | EFD_SEMAPHORE);
+        submit_read(&x[i], fds[i], &values[i], sizeof values[i]);
+        x[i].callback = count_and_rearm;
+        x[i].userdata = &called[i];
+    }
+    for (int turn = 0; turn < 3; turn++)
+        run(ET_RUN_NO_WAIT);
+    for (int i = 0; i < CROWD; i++) {
+        served += called[i] > 0;
+        assert_int_equal(et_loop_delete(&loop, &x[i]), 0);
+    }
+    run(ET_RUN_NO_WAIT);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(close(fds[i]), 0);
+    free(x);
+    assert_int_equal(served, CROWD);
+}
+
 static enum et_action note_and_delete_others(struct et_loop *l, struct et_completion *x,
                                              int64_t result, void *userdata) {
     note(l, x, result, userdata);
@@ -2270,6 +2308,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_EVENT_1_two_reads_of_one_descriptor),
     TEST(ET_EVENT_1_read_and_write_of_one_descriptor),
     TEST(ET_EVENT_1_many_descriptors_at_once),
+    TEST(ET_PROGRESS_2_a_crowd_that_stays_ready),
     TEST(ET_EVENT_6_callbacks_delete_each_other),
     TEST(ET_REGISTER_4_reopened_in_a_callback),
     TEST(ET_REGISTER_4_reopened_while_nothing_waits),

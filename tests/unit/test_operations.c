@@ -258,14 +258,68 @@ static void ET_EVENT_4_poll_of_urgent_data(void **state) {
     EXPECT({&c[1], POLLPRI});
     submit(&c[2],
            (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[0], 1, MSG_OOB}});
-    run(ET_RUN_NO_WAIT);
-    /* it was not tried at the start: only a report of direction in can serve it */
-    if (events_count == 0) {
-        put(client, "x");
-        run(ET_RUN_ONCE);
-    }
+    run(ET_RUN_ONCE);
     EXPECT({&c[2], 1});
     assert_int_equal(in[0][0], '!');
+    /* TCP says EINVAL to who asks for urgent data where there are none: not when others come */
+    submit(&c[2],
+           (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[0], 1, MSG_OOB}});
+    submit(&c[3], (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[1], 8, 0}});
+    put(client, "ab");
+    run(ET_RUN_ONCE);
+    EXPECT({&c[3], 2});
+    assert_int_equal(send(client, "?", 1, MSG_OOB), 1);
+    run(ET_RUN_ONCE);
+    EXPECT({&c[2], 1});
+    assert_int_equal(in[0][0], '?');
+}
+
+/* A datagram that is too long for IP is an error that IP itself puts into the socket's queue, and
+ * of which nothing else is told. */
+static void make_error(int fd) {
+    static char long_one[65530];
+    errno = 0;
+    assert_int_equal(send(fd, long_one, sizeof long_one, 0), -1);
+    assert_int_equal(errno, EMSGSIZE);
+}
+
+static void ET_EVENT_10_error_queue_beside_a_receive(void **state) {
+    (void)state;
+    const int on = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = keep(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
+        peer = keep(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    assert_int_equal(bind(peer, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+    assert_int_equal(connect(peer, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(getsockname(peer, (struct sockaddr *)&address, &length), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+    char control[256];
+    struct iovec iov = {in[0], sizeof in[0]};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    submit(&c[0], (struct et_completion){
+                      .operation = ET_RECVMSG, .fd = fd, .recvmsg = {&message, MSG_ERRQUEUE}});
+    submit(&c[1], (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[1], 8, 0}});
+    run(ET_RUN_NO_WAIT);
+    EXPECT_NOTHING();
+    put(peer, "data");
+    run(ET_RUN_ONCE);
+    EXPECT({&c[1], 4});
+    submit(&c[1], (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[1], 8, 0}});
+    run(ET_RUN_NO_WAIT);
+    EXPECT_NOTHING();
+    make_error(fd);
+    run(ET_RUN_ONCE);
+    EXPECT({&c[0], 0});
+    assert_true((message.msg_flags & MSG_ERRQUEUE) != 0);
+    put(peer, "more");
+    run(ET_RUN_ONCE);
+    EXPECT({&c[1], 4});
 }
 
 /* ---- read, write, pread, pwrite -------------------------------------------------------------- */
@@ -970,6 +1024,7 @@ int main(void) {
         TEST(ET_EVENT_4_poll_tells_what_it_asked_for),
         TEST(ET_EVENT_4_poll_tells_errors_unasked),
         TEST(ET_EVENT_4_poll_of_urgent_data),
+        TEST(ET_EVENT_10_error_queue_beside_a_receive),
         TEST(ET_OP_1_read_and_write_on_a_pipe),
         TEST(ET_EVENT_8_read_and_write_wait_for_a_report),
         TEST(ET_OP_1_write_to_a_pipe_without_a_reader),
