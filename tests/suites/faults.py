@@ -290,10 +290,12 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "a report leads to one try": "full-port-beside-an-empty-one",
     "a report is answered by all who can": "how many tries a report leads to is a matter of rounds",
     "who waits to write has no turn beside who waits to read": "write-beside-a-busy-receive",
-    "the error queue is read when data have come": "no real descriptor of a case has an error queue",
+    "the error queue is read when data have come":
+        "no real descriptor of a case has an error queue",
     "urgent data are read when data have come": "no real descriptor of a case has urgent data",
     "nobody asks for urgent data": "no real descriptor of a case has urgent data",
-    "all who wait for the error queue are answered": "no real descriptor of a case has an error queue",
+    "all who wait for the error queue are answered":
+        "no real descriptor of a case has an error queue",
     "the flags of a receive are dropped": "flags-are-passed",
     "the completion dies after its callback": "timer-zero",
 }
