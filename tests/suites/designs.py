@@ -62,7 +62,7 @@ DESIGNS = [  # name, whether it is harmless, slack in ms, [(file, what stands th
         ("operations.c",
          "    if (c->internal.operation != ET_SEND && c->internal.operation != ET_SENDMSG)\n"
          "        return false;\n",
-         "    if (direction(c->internal.operation) == PLACE_IN)\n"
+         "    if (place_of(c) == PLACE_IN)\n"
          "        return loop->descriptors[fd].in.head == NULL &&\n"
          "               (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 &&\n"
          "               eti_try_operation(loop, c, false, result);\n"
