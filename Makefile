@@ -257,7 +257,7 @@ $B/interposed.list: fuzz/world/calls.def
 # ---- targets: a line "## name: what it does" above each, for `make help` -------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup all compile_commands.json check-format format tidy clean
+.PHONY: help setup setup-peers all compile_commands.json check-format format tidy clean
 
 ## help: list the targets
 help:
@@ -269,6 +269,10 @@ help:
 setup:
 	@tests/setup.sh
 	@$(MAKE) build/node/installed
+
+## setup-peers: install what make peers needs: CPython's tests (25 MB)
+setup-peers:
+	@tests/setup.sh libpython3.11-testsuite
 
 ## all: build the library, the tool and the examples (the default); VARIANT=asan: with sanitizers
 all: $(addprefix $B/,libetalon.a etalon $(examples))
@@ -485,6 +489,15 @@ conform-publish:
 ## conform-example: the example of tests/kit/ADAPTERS.md: a loop of a hundred lines, its adapter
 conform-example: $B/etalon
 	@tests/kit/examples/run.sh
+
+# ---- other people's tests ------------------------------------------------------------------------
+
+.PHONY: peers
+
+## peers: CPython's tests of its selectors and of asyncio, on Etalon (5 minutes; make setup-peers)
+peers:
+	@mkdir -p build/report
+	@CC='$(CC)' $(PYTHON) tests/suites/peers.py
 
 # ---- searches with Spin (model/spin/README.md) ---------------------------------------------------
 

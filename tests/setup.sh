@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages that the checks need, where they are missing; silent when all are
-# there. `make all` needs none of them. Called by `make setup`.
+# Installs the Debian packages that the checks need, and those that are named besides, where they
+# are missing; silent when all are there. `make all` needs none of them. Called by `make setup`, and
+# with CPython's tests by `make setup-peers`.
 set -eu
 
 packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev'
@@ -25,6 +26,7 @@ fi
 packages="$packages chromium fonts-dejavu-core mandoc zsh"
 command -v node >/dev/null || packages="$packages nodejs"
 command -v npm >/dev/null || packages="$packages npm"
+packages="$packages $*"
 
 missing=
 for package in $packages; do
