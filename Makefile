@@ -494,7 +494,7 @@ conform-example: $B/etalon
 
 .PHONY: peers
 
-## peers: CPython's tests of its selectors and of asyncio, on Etalon (5 minutes; make setup-peers)
+## peers: CPython's tests of its selectors and of asyncio, on Etalon (10 minutes; make setup-peers)
 peers:
 	@mkdir -p build/report
 	@CC='$(CC)' $(PYTHON) tests/suites/peers.py

@@ -107,11 +107,13 @@ def main():
     if sys.argv[1:2] == ["--here"]:
         return run_here(*sys.argv[2:4])
     try:
-        from test import test_selectors, test_asyncio
+        from test import test_asyncio
     except ImportError:
         print("CPython's tests are not installed: make setup-peers", file=sys.stderr)
         return 2
     build()
+    where = pathlib.Path(test_asyncio.__file__).parents[1]
+    print(f"CPython {sys.version.split()[0]}, its tests in {where}", flush=True)
     counts, failed, seen, begun = {"passed": 0, "failed": 0, "skipped": 0}, [], set(), time.time()
     for name in sys.argv[1:] or SUITES:
         of = outcome(name)
