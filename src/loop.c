@@ -62,8 +62,7 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
         return error != 0 ? error : -EINVAL;
     if (c->internal.state != ET_ACTIVE)
         return et_loop_timer(loop, c, delay_ms, callback, userdata);
-    if (c->internal.operation != ET_TIMER ||
-        (carrier != NULL && eti_check_use(loop, carrier) != 0))
+    if (c->internal.operation != ET_TIMER || (carrier != NULL && eti_check_use(loop, carrier) != 0))
         return -EINVAL;
     bool carried =
         carrier != NULL && carrier->internal.state == ET_ADDING && c->internal.partner == carrier;
@@ -146,8 +145,7 @@ static int make_rounds(struct et_loop *loop, uint64_t callbacks, bool one_round)
     loop->called = 0;
     do
         error = make_round(loop, callbacks);
-    while (!one_round && error == 0 && goes_on(loop) && loop->called < callbacks &&
-           has_work(loop));
+    while (!one_round && error == 0 && goes_on(loop) && loop->called < callbacks && has_work(loop));
     return eti_is_ours(loop) ? error : -ECHILD; /* ET-FORK-5 */
 }
 
