@@ -79,9 +79,17 @@ def recorded_cases(folder):
     return paths
 
 
+# Blamed without a cause where the waits are not observed: spec/trace-format.md says so.
+GUESSED = ("hosted-pool.trace",)
+
+
 def check_cases(recordings):
     for observed in OBSERVED:
-        result, status, said = judge_all(recordings, "--observes", observed)
+        asked = [
+            path for path in recordings if "waits" in observed.split(",") or
+            os.path.basename(path).removesuffix(".ndjson") not in GUESSED
+        ]
+        result, status, said = judge_all(asked, "--observes", observed)
         wrong = [
             text for number_, text in result.values()
             if number_ not in (0, 2) or (number_ == 2 and UNSEEN not in text)

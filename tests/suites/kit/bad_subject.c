@@ -163,6 +163,7 @@ static struct {
         struct etalon_subject_description d;
     } poll[ETALON_SUBJECT_COMPLETIONS];
     uint64_t now, orders;
+    int begun; /* the next millisecond has */
     unsigned calls;
     int epoll, wakeup, told, stopped, kept;
 } loop;
@@ -170,6 +171,7 @@ static struct {
 static uint64_t milliseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
+    loop.begun = now.tv_nsec % 1000000 != 0;
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
@@ -605,7 +607,7 @@ static uint64_t deadline(uint64_t delay_ms) {
     uint64_t unit = FAULT == OVERFLOWS_NANOSECONDS    ? 1000000
                     : FAULT == OVERFLOWS_MICROSECONDS ? 1000
                                                       : 1;
-    uint64_t at = (loop.now + delay_ms) * unit;
+    uint64_t at = (loop.now + (loop.begun && delay_ms > 0 ? 1 : 0) + delay_ms) * unit;
     if (FAULT == OVERFLOWS_NANOSECONDS || FAULT == OVERFLOWS_MICROSECONDS ||
         FAULT == OVERFLOWS_MILLISECONDS)
         return (int64_t)at < 0 ? 0 : at / unit;

@@ -186,7 +186,7 @@ judged SHUTDOWNS_DO_NOTHING 1 'ET-OP-1/end: c4 ends with 0, but what it is for h
 judged CLOSES_FAIL 1 'ET-OP-1/error: the close c1 ends with -EIO' close-and-reuse
 judged CLOSES_DO_NOTHING 1 'ET-OP-1/end: the close c1 ends with 0, but descriptor [0-9]+ is open' \
     close-and-reuse
-judged NEVER_CANCELS 1 'ET-CANCEL-4: .* -EALREADY, which is for what a pool' cancel-completed
+judged NEVER_CANCELS 1 'ET-CANCEL-4: .* -EALREADY, but its target is not in use' cancel-completed
 
 # Lawful loops that wait or read in other ways: by pselect, by an absolute clock_nanosleep, by
 # threads of their own.
