@@ -55,7 +55,8 @@ struct et_completion;
  * descriptor, the poll events; 0 is the end of a stream for reads, and success for the others), < 0
  * the negated errno (-ECANCELED: cancelled). Returns ET_DISARM, or ET_REARM to have it added again
  * (ET-CALL-3). A callback that has closed its descriptor must call et_loop_add instead of returning
- * ET_REARM (ET-REGISTER-6). */
+ * ET_REARM (ET-REGISTER-6). It must return: left by longjmp(3) or a C++ exception, the loop stays
+ * within it, and can neither be run nor deinitialised any more. */
 typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion *completion,
                                       int64_t result, void *userdata);
 
@@ -85,6 +86,7 @@ struct et_cancel { struct et_completion *target; };
  * the connection in the queue, and a rearm meets it again at once, for ever: give a descriptor that
  * was kept in reserve for it, or come back by a timer. */
 struct et_accept { struct sockaddr *address; socklen_t *address_length; int flags; };
+/* when it is cancelled or deleted the kernel goes on connecting: close the socket then */
 struct et_connect { const struct sockaddr *address; socklen_t address_length; };
 /* POLLIN, POLLOUT, POLLPRI, POLLRDHUP; the result holds poll(2)'s bits */
 struct et_poll { uint32_t events; };
@@ -93,7 +95,7 @@ struct et_pread { void *buffer; size_t length; int64_t offset; };
 struct et_write { const void *buffer; size_t length; };
 struct et_pwrite { const void *buffer; size_t length; int64_t offset; };
 /* flags: MSG_…; MSG_DONTWAIT is always added, and MSG_NOSIGNAL to what sends. A receive with
- * MSG_ERRQUEUE waits for EPOLLERR, one with MSG_OOB for EPOLLPRI (ET-EVENT-10) */
+ * MSG_ERRQUEUE waits for EPOLLERR, one with MSG_OOB for EPOLLPRI (ET-REGISTER-1) */
 struct et_recv { void *buffer; size_t length; int flags; };
 struct et_send { const void *buffer; size_t length; int flags; };
 /* msg_namelen, msg_controllen and msg_flags are overwritten: set them again before a rearm */
@@ -114,7 +116,9 @@ struct et_completion {
     bool on_pool;
     /* In non-blocking mode, unless only send…, recv… and the pool use it. epoll takes no regular
      * files, no directories, not /dev/null and its kind, and not many files of /proc: what waits on
-     * one of them ends with -EPERM (ET-REGISTER-3), unless it is on_pool. */
+     * one of them ends with -EPERM (ET-REGISTER-3), unless it is on_pool. While something waits on
+     * it, close it by ET_CLOSE, or end that before close(2) or dup2(2): it could take what is meant
+     * for the next file with this number. */
     int fd;
     et_callback callback; /* may be null: as one that returns ET_DISARM */
     void *userdata;
@@ -209,7 +213,8 @@ int et_loop_run(struct et_loop *loop, enum et_run_mode mode);
  * stopped; 0: one round that does not wait. Errors: as et_loop_run. (ET-TICK-1 … 7) */
 int et_loop_tick(struct et_loop *loop, unsigned callbacks);
 
-/* Stops the loop for good, after the phase in progress. (ET-STOP-1 … 3) */
+/* Stops the loop for good, after the phase in progress. Other calls act as before; what is in use
+ * then ends by et_loop_delete or et_loop_deinit, and has no callback any more. (ET-STOP-1 … 4) */
 void et_loop_stop(struct et_loop *loop);
 bool et_loop_stopped(const struct et_loop *loop);
 
@@ -236,7 +241,8 @@ int et_loop_descriptor(struct et_loop *loop);
 int64_t et_loop_timeout(const struct et_loop *loop);
 
 /* Ends the wait in progress; when there is none, the loop does not wait when it next asks the
- * kernel. Not a callback: a run or tick goes on until it has what it was called for. Any thread;
+ * kernel. Not a callback: a run or tick goes on until it has what it was called for, but for
+ * ET_RUN_TURN, by which a loop runs until a flag is set: set it, then wake. Any thread;
  * async-signal-safe; errno is preserved. May race with et_loop_deinit, if the memory lives on until
  * it has returned, but not with an et_loop_init that uses it again. (ET-WAKE-1 … 4) */
 void et_loop_wakeup(struct et_loop *loop);
@@ -274,9 +280,9 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *completion,
                         void *userdata);
 
 /* Submits `cancel`, which in the next round ends `target`: the target's callback gets -ECANCELED,
- * then the cancel's gets 0; or -ENOENT when there was nothing to cancel; or -EALREADY when a pool
- * thread has it, which ends by itself. The target stays valid memory until the cancel is dead.
- * Errors: -EBUSY, -EINVAL (target null or the cancel). (ET-CANCEL-1 … 8, ET-POOL-5, -6) */
+ * then the cancel's gets 0; or -ENOENT when there is nothing to cancel then; or -EALREADY when a
+ * pool thread has it, which ends by itself. The target stays valid memory until the cancel is dead.
+ * Errors: -EBUSY, -EINVAL (target null or the cancel). (ET-CANCEL-1 … 10, ET-POOL-5, -6) */
 int et_loop_cancel(struct et_loop *loop, struct et_completion *cancel, struct et_completion *target,
                    et_callback callback, void *userdata);
 
