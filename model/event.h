@@ -14,7 +14,9 @@
 
 enum event_kind {
     /* ---- calls ---- */
-    EVENT_ADD,    /* c, as it was described; a recording says how */
+    /* c, as it was described; a recording says how. To promise_step, forgiven: its descriptor is
+     * none on which anything can wait, and it may end at once. */
+    EVENT_ADD,
     EVENT_DELETE, /* c */
     EVENT_TIMER,  /* c, delay_ms, has_callback, userdata */
     EVENT_RESET,  /* of c by the carrier `by`, or EVENT_NOBODY: a null pointer; as EVENT_TIMER */
@@ -38,11 +40,16 @@ enum event_kind {
     /* ---- what is seen during a tick, in the order in which it happens ---- */
     EVENT_END, /* of tick or run, with result; of_deinit: of a deinit that waited for the pool */
     EVENT_CALLBACK, /* c is called, with result and userdata; it lasts until EVENT_RETURNED */
-    EVENT_RETURNED, /* it was c's; rearm: as an add */
+    /* It was c's; rearm: as an add. To promise_step, forgiven: it relies on what it was reported
+     * for, and its number names another file now. */
+    EVENT_RETURNED,
     /* The kernel is asked, for at most result ns; negative: without limit. forgiven: it is not
      * judged by ET-REGISTER-5. */
     EVENT_WAIT,
-    EVENT_WOKEN, /* the wait has ended, with result: 0 or a negative errno */
+    /* The wait has ended, with result: 0 or a negative errno. To promise_step, events: not 0 when
+     * something was reported; claimed: that was one thing alone, the loop's own, by a number that
+     * is not 0. */
+    EVENT_WOKEN,
     /* One report of that wait, told before anything is delivered: fd, events, source. */
     EVENT_REPORT,
     /* A try of the operation on fd, with its result (unanswered ones too). c, or EVENT_NOBODY when
@@ -77,6 +84,25 @@ enum event_kind {
      * model and have no callback or are in m->maybe_dead. */
     EVENT_DEAD,
     EVENT_INIT, /* another loop begins; model_init tells it to the observer, and nobody else */
+
+    /* ---- what a judge from outside has, who knows of no rounds: for promise_step (promise.h).
+     * To it a call is told when it has returned, with what it returned in result; a tick or run
+     * when it begins; the descriptor of an async is any number that names it. ---- */
+    /* What the descriptor of c has now of the events that c waits for, EPOLLERR and EPOLLHUP
+     * included; of an operation: EPOLLIN or EPOLLOUT when its system call would be answered. 0:
+     * nothing. Told of what waits when that changes: before EVENT_WOKEN, EVENT_CALLBACK,
+     * EVENT_SLEEP, and before a run begins and ends. */
+    EVENT_READY,
+    /* The wait sleeps now, as nothing has happened that the loop could learn: for result ns, when
+     * nothing happens meanwhile; negative: for ever; 0: it is not known yet for how long. Said
+     * again when it still sleeps after the world has done something. */
+    EVENT_SLEEP,
+    EVENT_NOW,          /* the loop says that it is now_ms */
+    EVENT_SAYS_IN_USE,  /* the loop says of c: result 1, it is in use, or 0 */
+    EVENT_SAYS_STOPPED, /* the loop says: result 1, it is stopped, or 0 */
+    /* What c, which was called with result before, or deleted, or refused, came to contradicts the
+     * world: source, an enum promise_untrue. */
+    EVENT_UNTRUE,
 };
 
 /* Of whom a report speaks: of the file that its number names, of one that has left the number (it
@@ -104,6 +130,9 @@ struct event {
     int8_t mode;
     uint8_t source; /* enum model_source */
     bool pool, has_callback, rearm, forgiven, of_deinit;
+    bool coarse;    /* of a wait: it counts in whole milliseconds */
+    bool addressed; /* of a sendmsg: its port may have no room although its socket is writable */
+    bool async;     /* of a description: it waits on the async fd */
     int fd;
     int flags; /* of send, recv, sendmsg, recvmsg */
     uint32_t events, userdata;

@@ -1,0 +1,1186 @@
+/* SPDX-License-Identifier: MIT */
+/* The rules of Part I (promise.h), clause by clause.
+ *
+ * Each event is first judged by what was known before it, and then taken as it was seen. What is
+ * due is worked out anew at every event, so that each rule can ask since when it has been. */
+#include "promise.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "words.h"
+
+#define MS_NS      INT64_C(1000000)
+#define COARSE_NS  MS_NS                        /* ET-WAIT-2: a wait in whole milliseconds */
+#define FINE_NS    (MS_NS / 20)                 /* … any other: Linux's own slack of timers */
+#define FARTHEST   UINT64_C(0x7fffffffffffffff) /* ns: the latest deadline that is told apart */
+#define LONGEST_MS UINT64_C(0x7fffffff)
+
+enum { READY_ERR = 8, READY_HUP = 16, POLLABLE = 0x201f };
+
+#define VERDICT(name, clause, kind, weight, why) {clause, kind, why, PROMISE_##weight},
+const struct promise_law promise_laws[PROMISE_VERDICTS] = {
+#include "promise.def"
+};
+#undef VERDICT
+
+/* What one step works with: the event, and the answer so far. */
+struct step {
+    struct promise *p;
+    const struct event *e;
+    struct promise_answer answer;
+};
+
+static void blame(struct step *s, enum promise_verdict v, uint64_t c) {
+    const struct promise_law *law = &promise_laws[v];
+    bool should = law->weight == PROMISE_SHOULD ||
+                  (law->weight == PROMISE_MUST && promise_excuses(&s->p->settings, v));
+    if (s->answer.broken == NULL || (s->answer.should && !should))
+        s->answer = (struct promise_answer){law->clause, law->kind, law->why, should, v, c};
+}
+
+static uint64_t later(uint64_t ns, uint64_t by_ns) {
+    return by_ns > FARTHEST - ns ? FARTHEST : ns + by_ns;
+}
+
+static uint64_t later_ms(uint64_t ns, uint64_t by_ms) {
+    return by_ms > FARTHEST / MS_NS ? FARTHEST : later(ns, by_ms * MS_NS);
+}
+
+/* ---- what a completion is -------------------------------------------------------------------- */
+
+/* The class of what takes something from a descriptor or gives it to one; 0: none, as a connect,
+ * whose turn has no order. */
+static unsigned class_of(const struct promise_completion *of) {
+    return of->async || of->operation == ET_CONNECT
+               ? 0
+               : operation_traits(of->operation, of->flags) & WAITS_CLASS;
+}
+
+/* A timer, say: nothing of it is a descriptor's. */
+static bool has_descriptor(const struct promise_completion *of) {
+    return !of->async && of->operation != ET_NOOP && of->operation != ET_CANCEL &&
+           of->operation != ET_TIMER;
+}
+
+static bool waits(const struct promise_completion *of) {
+    return !of->async && (operation_traits(of->operation, of->flags) & WAITS_AT_ALL) != 0;
+}
+
+/* It is in use, and the loop owes it something. */
+static bool definite(const struct promise_completion *of) {
+    return of->use == PROMISE_IN_USE && !of->orphaned;
+}
+
+static bool takes_pool_mark(unsigned operation) {
+    return (operation_traits(operation, 0) & POOLABLE) != 0;
+}
+
+static bool known(const struct promise *p, uint64_t c) {
+    return c < p->completions;
+}
+
+static bool in_run(const struct promise *p) {
+    return p->run.number != 0;
+}
+
+/* ---- what is due ----------------------------------------------------------------------------- */
+
+/* Another one of the same descriptor and class that was submitted before it, and was ready at some
+ * moment since the last wait. sure: its try would have been answered. */
+static bool has_predecessor(const struct promise *p, const struct promise_completion *of,
+                            bool sure) {
+    unsigned class = class_of(of);
+    for (unsigned d = 0; class != 0 && d < p->completions; d++) {
+        const struct promise_completion *other = &p->completion[d];
+        if (definite(other) && other->fd == of->fd && other->order < of->order && other->had != 0 &&
+            !other->pool && class_of(other) == class && !(sure && other->addressed))
+            return true;
+    }
+    return false;
+}
+
+static const struct promise_async *async_of(const struct promise *p, int fd) {
+    for (unsigned i = 0; i < PROMISE_ASYNCS; i++)
+        if (p->async[i].used && p->async[i].fd == fd)
+            return &p->async[i];
+    return NULL;
+}
+
+/* Whether its async was notified for it: one notification ends one wait, and the first waits
+ * longest. */
+static bool is_notified(const struct promise *p, const struct promise_completion *of) {
+    const struct promise_async *async = async_of(p, of->fd);
+    uint64_t before = 0;
+    if (async == NULL || async->least == 0)
+        return false;
+    for (unsigned d = 0; d < p->completions; d++) {
+        const struct promise_completion *other = &p->completion[d];
+        before += other->use != PROMISE_DEAD && other->async && other->fd == of->fd &&
+                  other->order < of->order;
+    }
+    return before < async->least;
+}
+
+static enum promise_due due_now(const struct promise *p, const struct promise_completion *of) {
+    if (!definite(of) || p->stopped || of->pool)
+        return PROMISE_NOT_DUE;
+    if (of->async)
+        return is_notified(p, of) ? PROMISE_NOTIFIED : PROMISE_NOT_DUE;
+    if (of->operation == ET_TIMER) {
+        uint64_t at = later(of->latest_ns, p->settings.slack_ns);
+        return p->clock_ns >= at && at != FARTHEST ? PROMISE_TIMER : PROMISE_NOT_DUE;
+    }
+    if (!waits(of))
+        return PROMISE_QUEUED;
+    return of->ready != 0 && !has_predecessor(p, of, false) ? PROMISE_READY : PROMISE_NOT_DUE;
+}
+
+static void refresh_due(struct promise *p) {
+    for (unsigned c = 0; c < p->completions; c++) {
+        struct promise_completion *of = &p->completion[c];
+        enum promise_due due = due_now(p, of);
+        if (due != PROMISE_NOT_DUE && of->due == PROMISE_NOT_DUE) {
+            of->due_since = p->ends;
+            of->due_step = p->steps;
+        }
+        of->due = (uint8_t)due;
+    }
+}
+
+/* A cancel of it, or a close of its descriptor, may be under way. */
+static bool may_be_cancelled(const struct promise *p, unsigned c) {
+    const struct promise_completion *of = &p->completion[c];
+    if (of->may_be_cancelled)
+        return true;
+    for (unsigned d = 0; d < p->completions; d++) {
+        const struct promise_completion *other = &p->completion[d];
+        if (other->use != PROMISE_DEAD && d != c &&
+            ((other->operation == ET_CANCEL && other->target == c) ||
+             (other->operation == ET_CLOSE && has_descriptor(of) && other->fd == of->fd)))
+            return true;
+    }
+    return false;
+}
+
+/* Of what has no callback nobody hears when it ends: from when it may have, it is perhaps in use.
+ */
+static void refresh_perhaps(struct promise *p) {
+    for (unsigned c = 0; in_run(p) && c < p->completions; c++) {
+        struct promise_completion *of = &p->completion[c];
+        bool may_end;
+        if (of->use != PROMISE_IN_USE || of->has_callback)
+            continue;
+        if (of->async) {
+            const struct promise_async *async = async_of(p, of->fd);
+            may_end = async != NULL && async->most > 0;
+        } else if (of->operation == ET_TIMER)
+            may_end = p->clock_ns >= of->earliest_ns;
+        else
+            may_end = of->operation != ET_POLL || of->orphaned || of->refusable || of->had != 0;
+        if (may_end || may_be_cancelled(p, c)) {
+            of->use = PROMISE_PERHAPS;
+            of->ended = PROMISE_CALLED;
+            p->run.silent++;
+        }
+    }
+}
+
+/* ---- episodes -------------------------------------------------------------------------------- */
+
+static void set_deadline(struct promise *p, struct promise_completion *of, uint64_t delay_ms) {
+    of->delay_ms = delay_ms;
+    of->earliest_ns = later_ms(p->loop_ns, delay_ms);
+    of->latest_ns = later_ms(p->clock_ns, delay_ms);
+    of->set_ns = p->clock_ns;
+    of->set_epoch = p->epoch;
+    of->set_turn = p->turns;
+    of->set_order = ++p->orders;
+}
+
+static bool has_moved(const struct promise *p, int fd) {
+    for (unsigned i = 0; i < PROMISE_MOVED && i < p->moved_count; i++)
+        if (p->moved[i] == fd)
+            return true;
+    return false;
+}
+
+/* The only cancel of its target claims what becomes of it from now on. */
+static void begin_cancel(struct promise *p, struct promise_completion *of) {
+    if (!known(p, of->target))
+        return;
+    struct promise_completion *target = &p->completion[of->target];
+    bool other = false;
+    for (unsigned d = 0; d < p->completions; d++) {
+        const struct promise_completion *k = &p->completion[d];
+        other = other || (k != of && k->use != PROMISE_DEAD && k->operation == ET_CANCEL &&
+                          k->target == of->target);
+    }
+    if (!other)
+        target->canceled = 0;
+    of->idle_seen = target->use != PROMISE_IN_USE;
+}
+
+/* What the description says is in `of` already. */
+static void begin(struct promise *p, struct promise_completion *of) {
+    of->use = PROMISE_IN_USE;
+    of->due = PROMISE_NOT_DUE;
+    of->to_begin = in_run(p) ? 2 : 1;
+    of->orphaned = of->reset = of->told_slow = of->may_be_cancelled = false;
+    of->ready = of->had = 0;
+    of->new_file = waits(of) && has_moved(p, of->fd);
+    of->order = ++p->orders;
+    of->turn = p->turns;
+    of->by_callback_of = p->callbacks > 0 ? p->run.number : 0;
+    if (of->operation == ET_TIMER)
+        set_deadline(p, of, of->delay_ms);
+    if (of->operation == ET_CANCEL)
+        begin_cancel(p, of);
+    p->fresh = false;
+    p->alone = 0;
+}
+
+static void describe(struct promise_completion *of, const struct event *e) {
+    of->operation = e->kind == EVENT_TIMER || e->kind == EVENT_RESET ? ET_TIMER
+                    : e->kind == EVENT_CANCEL                        ? ET_CANCEL
+                    : e->kind == EVENT_ASYNC_WAIT                    ? ET_READ
+                                                                     : e->operation;
+    of->async = e->kind == EVENT_ASYNC_WAIT || e->async;
+    of->pool = e->pool;
+    of->refusable = e->forgiven;
+    of->has_callback = e->has_callback;
+    of->fd = e->fd;
+    of->flags = e->flags;
+    of->addressed = e->addressed;
+    of->userdata = e->userdata;
+    of->asked = e->events;
+    of->delay_ms = e->delay_ms;
+    of->target = e->kind == EVENT_CANCEL ? e->c : e->target;
+}
+
+static void end(struct promise *p, unsigned c, enum promise_ended how) {
+    struct promise_completion *of = &p->completion[c];
+    of->use = PROMISE_DEAD;
+    of->ended = (uint8_t)how;
+    of->due = PROMISE_NOT_DUE;
+    p->alone = 0;
+    for (unsigned d = 0; d < p->completions; d++)
+        if (p->completion[d].operation == ET_CANCEL && p->completion[d].target == c)
+            p->completion[d].idle_seen = true;
+}
+
+/* ---- submissions ----------------------------------------------------------------------------- */
+
+/* A timer's refusal has kinds, in this order in promise.def. */
+static enum promise_verdict refused_timer(const struct step *s, enum promise_verdict plain) {
+    return plain + (s->p->stopped                 ? 3
+                    : s->e->delay_ms == 0         ? 1
+                    : s->e->delay_ms > LONGEST_MS ? 2
+                                                  : 0);
+}
+
+static enum promise_verdict refusal(const struct step *s) {
+    switch (s->e->kind) {
+    case EVENT_TIMER: return refused_timer(s, PROMISE_TIMER_1);
+    case EVENT_CANCEL: return PROMISE_CANCEL_1;
+    case EVENT_ASYNC_WAIT: return PROMISE_ASYNC_1_REFUSED;
+    case EVENT_RESET: return refused_timer(s, PROMISE_RESET_3);
+    default:
+        return s->e->operation == ET_TIMER ? refused_timer(s, PROMISE_ADD_1)
+               : s->p->stopped             ? PROMISE_ADD_1_STOPPED
+                                           : PROMISE_ADD_1;
+    }
+}
+
+/* What no loop could carry out, whatever it offers (ET-ADD-5, ET-CANCEL-3, ET-ASYNC-5). */
+static bool is_senseless(const struct step *s, uint64_t c) {
+    const struct event *e = s->e;
+    switch (e->kind) {
+    case EVENT_CANCEL: return !known(s->p, e->c) || e->c == c;
+    case EVENT_ASYNC_WAIT: return e->fd < 0;
+    case EVENT_ADD:
+        return e->operation >= ET_OPERATIONS ||
+               (e->operation == ET_CANCEL && (!known(s->p, e->target) || e->target == c)) ||
+               (e->operation == ET_POLL && (e->events & ~(uint32_t)POLLABLE) != 0) ||
+               (e->pool && !takes_pool_mark(e->operation));
+    default: return false;
+    }
+}
+
+static enum promise_verdict senseless_verdict(const struct step *s) {
+    return s->e->kind == EVENT_CANCEL       ? PROMISE_CANCEL_3
+           : s->e->kind == EVENT_ASYNC_WAIT ? PROMISE_ASYNC_5
+                                            : PROMISE_ADD_5;
+}
+
+/* A submission of what is in use: refused, or without effect as long as it has not begun; a timer
+ * that has not begun may be set anew by it. */
+static void on_busy(struct step *s, unsigned c, bool senseless) {
+    struct promise_completion *of = &s->p->completion[c];
+    enum promise_verdict busy = s->e->kind == EVENT_CANCEL ? PROMISE_CANCEL_2 : PROMISE_ADD_3;
+    bool again = of->to_begin > 0 && (s->e->kind == EVENT_ADD || s->e->kind == EVENT_TIMER);
+    if (s->e->result != 0) {
+        if (s->e->result != -EBUSY && !(senseless && s->e->result == -EINVAL))
+            blame(s, busy, c);
+    } else if (!again)
+        blame(s, senseless ? senseless_verdict(s) : busy, c);
+    else if (s->e->kind == EVENT_TIMER && of->operation == ET_TIMER) {
+        uint64_t earliest_ns = of->earliest_ns;
+        set_deadline(s->p, of, s->e->delay_ms);
+        of->earliest_ns = of->earliest_ns < earliest_ns ? of->earliest_ns : earliest_ns;
+        of->userdata = s->e->userdata;
+        of->has_callback = s->e->has_callback;
+    }
+}
+
+static void on_submission(struct step *s, uint64_t c) {
+    const struct event *e = s->e;
+    bool senseless = is_senseless(s, c);
+    if (!known(s->p, c)) {
+        if (e->result >= 0)
+            blame(s, PROMISE_ADD_5, c);
+        return;
+    }
+    struct promise_completion *of = &s->p->completion[c];
+    if (of->use == PROMISE_IN_USE) {
+        on_busy(s, (unsigned)c, senseless);
+        return;
+    }
+    if (e->result == 0) {
+        if (senseless)
+            blame(s, senseless_verdict(s), c);
+        describe(of, e);
+        begin(s->p, of);
+    } else if (senseless) {
+        if (e->result != -EINVAL && of->use != PROMISE_PERHAPS)
+            blame(s, senseless_verdict(s), c);
+    } else if (of->use != PROMISE_PERHAPS && !e->pool)
+        blame(s, refusal(s), c);
+}
+
+static void carry(struct promise *p, const struct event *e) {
+    if (!p->settings.tells || !known(p, e->by) || e->by == e->c ||
+        p->completion[e->by].use != PROMISE_DEAD)
+        return;
+    struct promise_completion *carrier = &p->completion[e->by];
+    carrier->use = PROMISE_PERHAPS;
+    carrier->ended = PROMISE_CALLED;
+    carrier->operation = ET_NOOP; /* it ends nobody */
+    carrier->has_callback = true; /* … and counts for none that is called */
+}
+
+static void on_reset(struct step *s) {
+    const struct event *e = s->e;
+    struct promise *p = s->p;
+    struct promise_completion *of = known(p, e->c) ? &p->completion[e->c] : NULL;
+    bool perhaps = of != NULL && of->use == PROMISE_PERHAPS && of->operation == ET_TIMER;
+    bool free_carrier = e->by == EVENT_NOBODY || (known(p, e->by) && e->by != e->c &&
+                                                  p->completion[e->by].use == PROMISE_DEAD);
+    if (e->by == e->c && e->result < 0)
+        return;
+    if (of == NULL || of->use != PROMISE_IN_USE || of->operation != ET_TIMER) {
+        if (of != NULL && of->use == PROMISE_IN_USE && e->result == -EINVAL)
+            return;
+        on_submission(s, e->c);
+    } else if (e->result == 0) {
+        set_deadline(p, of, e->delay_ms);
+        of->userdata = e->userdata;
+        of->has_callback = e->has_callback;
+        of->reset = perhaps = true;
+        p->alone = 0;
+    } else if (free_carrier || e->result != -EBUSY)
+        blame(s, refused_timer(s, PROMISE_RESET_3), e->c);
+    if (perhaps && e->result == 0)
+        carry(p, e);
+}
+
+static void on_delete(struct step *s) {
+    struct promise *p = s->p;
+    if (!known(p, s->e->c))
+        return;
+    unsigned c = (unsigned)s->e->c;
+    struct promise_completion *of = &p->completion[c];
+    if (s->e->result != 0) {
+        blame(s, of->use == PROMISE_IN_USE ? PROMISE_DELETE_3 : PROMISE_DELETE_1, c);
+        return;
+    }
+    if (of->use == PROMISE_DEAD)
+        return;
+    bool lingers =
+        (p->settings.lingers || of->pool) && has_descriptor(of) && of->operation != ET_POLL;
+    if (p->settings.lingers && of->operation == ET_CANCEL && known(p, of->target))
+        p->completion[of->target].may_be_cancelled = true;
+    for (unsigned i = 0; of->async && !p->settings.keeps && i < PROMISE_ASYNCS; i++)
+        if (p->async[i].fd == of->fd)
+            p->async[i].least = 0; /* it may have gone with the wait */
+    end(p, c, PROMISE_DELETED);
+    if (lingers)
+        of->use = PROMISE_PERHAPS;
+    if (in_run(p))
+        p->run.something = true;
+    else
+        p->something = true;
+}
+
+static void on_deinit(struct step *s) {
+    struct promise *p = s->p;
+    if (p->callbacks > 0) {
+        if (s->e->result != -EBUSY)
+            blame(s, PROMISE_DEINIT_1, EVENT_NOBODY);
+        return;
+    }
+    if (s->e->result != 0)
+        blame(s, PROMISE_DEINIT_2, EVENT_NOBODY);
+    for (unsigned c = 0; c < p->completions; c++)
+        if (p->completion[c].use != PROMISE_DEAD)
+            end(p, c, PROMISE_DROPPED);
+    p->run = (struct promise_run){0};
+    p->stopped = p->wake_pending = false;
+}
+
+static void on_init(struct promise *p) {
+    for (unsigned c = 0; c < p->completions; c++)
+        if (p->completion[c].use != PROMISE_DEAD)
+            end(p, c, PROMISE_DROPPED);
+    p->run = (struct promise_run){0};
+    p->stopped = p->wake_pending = false;
+    p->fresh = true;
+    p->said_ms = 0;
+    p->loop_ns = p->clock_ns;
+}
+
+/* ---- callbacks: results ---------------------------------------------------------------------- */
+
+static void check_canceled(struct step *s, unsigned c) {
+    struct promise *p = s->p;
+    bool aimed = p->completion[c].may_be_cancelled, elsewhere = false;
+    const struct promise_completion *of = &p->completion[c];
+    for (unsigned d = 0; d < p->completions; d++) {
+        const struct promise_completion *k = &p->completion[d];
+        if (k->use == PROMISE_DEAD || d == c)
+            continue;
+        if (k->operation == ET_CANCEL) {
+            aimed = aimed || k->target == c;
+            elsewhere = elsewhere || k->target != c;
+        }
+        aimed = aimed || (k->operation == ET_CLOSE && has_descriptor(of) && k->fd == of->fd);
+    }
+    if (!aimed)
+        blame(s, elsewhere ? PROMISE_CANCEL_8 : PROMISE_CANCEL_10, c);
+}
+
+/* Whether the target was called since the cancel was submitted, with whatever. */
+static bool has_ended_since(const struct promise_completion *target, uint64_t ends) {
+    uint64_t last = 0;
+    for (unsigned i = 0; i <= PROMISE_OVERTAKES; i++)
+        last = target->ends[i] > last ? target->ends[i] : last;
+    return last > ends;
+}
+
+/* Another cancel may have ended the target in this one's place. */
+static bool has_rival(const struct promise *p, const struct promise_completion *cancel) {
+    for (unsigned d = 0; d < p->completions; d++) {
+        const struct promise_completion *k = &p->completion[d];
+        if (k != cancel && k->use != PROMISE_DEAD && k->operation == ET_CANCEL &&
+            k->target == cancel->target)
+            return true;
+    }
+    return false;
+}
+
+static void check_cancel_end(struct step *s, unsigned c) {
+    struct promise *p = s->p;
+    const struct promise_completion *of = &p->completion[c];
+    if (!known(p, of->target))
+        return;
+    struct promise_completion *target = &p->completion[of->target];
+    bool idle = of->idle_seen || target->use != PROMISE_IN_USE;
+    switch (s->e->result) {
+    case 0:
+        if (target->canceled > 0)
+            target->canceled--;
+        else if (target->has_callback || target->use == PROMISE_IN_USE)
+            blame(s, PROMISE_CANCEL_4, c);
+        else if (target->use == PROMISE_PERHAPS)
+            target->use = PROMISE_DEAD;
+        break;
+    case -ENOENT:
+        if (!idle)
+            blame(s, PROMISE_CANCEL_6, c);
+        else if (target->canceled > 0 && !has_rival(p, of))
+            blame(s, PROMISE_CANCEL_4, c);
+        break;
+    case -EALREADY:
+        if (target->use == PROMISE_DEAD && !has_ended_since(target, of->due_since))
+            blame(s, PROMISE_CANCEL_9, c);
+        break;
+    default: blame(s, PROMISE_CANCEL_4, c); break;
+    }
+}
+
+static void check_poll(struct step *s, unsigned c) {
+    const struct promise *p = s->p;
+    const struct promise_completion *of = &p->completion[c];
+    uint32_t asked = of->asked | READY_ERR | READY_HUP, may = of->had & asked;
+    uint64_t told = (uint64_t)s->e->result;
+    if (s->e->result < 0 || of->orphaned || (told != 0 && (told & ~(uint64_t)may) == 0))
+        return;
+    blame(s,
+          told == 0 || (told & ~(uint64_t)asked) != 0 ? PROMISE_EVENT_4_RESULT
+          : may == 0                                  ? PROMISE_EVENT_6
+          : of->new_file                              ? PROMISE_REGISTER_4
+                                                      : PROMISE_EVENT_4_BITS,
+          c);
+}
+
+static void check_close(struct step *s, unsigned c) {
+    const struct promise_completion *of = &s->p->completion[c];
+    for (unsigned d = 0; d < s->p->completions; d++) {
+        const struct promise_completion *other = &s->p->completion[d];
+        if (definite(other) && waits(other) && !other->pool && other->fd == of->fd &&
+            other->order < of->order)
+            blame(s, PROMISE_CLOSE_1, c);
+    }
+}
+
+static void check_timer(struct step *s, unsigned c) {
+    const struct promise_completion *of = &s->p->completion[c];
+    if (s->p->clock_ns < of->earliest_ns)
+        blame(s, of->reset ? PROMISE_RESET_4 : PROMISE_EXPIRE_4, c);
+    if (s->e->result != 0)
+        blame(s, PROMISE_EXPIRE_1_RESULT, c);
+}
+
+static void check_result(struct step *s, unsigned c) {
+    struct promise_completion *of = &s->p->completion[c];
+    int64_t result = s->e->result;
+    if (result == -ECANCELED)
+        check_canceled(s, c);
+    else if (of->async) {
+        const struct promise_async *async = async_of(s->p, of->fd);
+        if (result != 8 && result != 0)
+            blame(s, PROMISE_ASYNC_1, c);
+        if (async == NULL || async->most == 0)
+            blame(s, PROMISE_ASYNC_3, c);
+    } else
+        switch (of->operation) {
+        case ET_TIMER: check_timer(s, c); break;
+        case ET_CANCEL: check_cancel_end(s, c); break;
+        case ET_POLL: check_poll(s, c); break;
+        case ET_CLOSE: check_close(s, c); break;
+        case ET_NOOP:
+            if (result != 0)
+                blame(s, PROMISE_SUBMIT_2_RESULT, c);
+            break;
+        default: break;
+        }
+}
+
+/* ---- callbacks: whose turn it is ------------------------------------------------------------- */
+
+/* Two timers that were set before the turn began: perhaps d should end before c. */
+static void check_timers(struct step *s, unsigned c, const struct promise_completion *d) {
+    const struct promise *p = s->p;
+    const struct promise_completion *of = &p->completion[c];
+    uint64_t slack = p->settings.slack_ns;
+    /* The loop time does not go back: of two, the one that was set first was set no later. */
+    bool earlier = later(d->latest_ns, slack) < of->earliest_ns ||
+                   (d->set_order < of->set_order && of->delay_ms > d->delay_ms &&
+                    (of->delay_ms - d->delay_ms > FARTHEST / MS_NS ||
+                     (of->delay_ms - d->delay_ms) * MS_NS > slack));
+    bool equal = d->delay_ms == of->delay_ms && d->set_ns == of->set_ns &&
+                 d->set_epoch == of->set_epoch && d->set_order < of->set_order;
+    if (d->set_turn == p->turns || of->set_turn == p->turns)
+        return;
+    if (earlier)
+        blame(s, PROMISE_EXPIRE_2, c);
+    if (equal)
+        blame(s, PROMISE_EXPIRE_3, c);
+}
+
+static void check_order(struct step *s, unsigned c) {
+    const struct promise *p = s->p;
+    const struct promise_completion *of = &p->completion[c];
+    if (s->e->result == -ECANCELED || of->orphaned || of->pool)
+        return;
+    for (unsigned d = 0; d < p->completions; d++) {
+        const struct promise_completion *other = &p->completion[d];
+        if (d == c || !definite(other) || !other->has_callback)
+            continue;
+        if (of->operation == ET_TIMER) {
+            if (other->operation == ET_TIMER)
+                check_timers(s, c, other);
+        } else if (of->operation == ET_POLL && other->operation == ET_POLL && other->fd == of->fd &&
+                   other->order < of->order && other->turn != p->turns && of->turn != p->turns &&
+                   other->ready != 0)
+            blame(s, PROMISE_EVENT_5, c);
+    }
+    if (has_predecessor(p, of, true))
+        blame(s, PROMISE_SUBMIT_8, c);
+}
+
+/* An episode of c ends with a result: of nothing that is due may that be the seventeenth since. */
+static void check_progress(struct step *s, unsigned c) {
+    struct promise *p = s->p;
+    struct promise_completion *of = &p->completion[c];
+    of->ends[of->overtaking] = ++p->ends;
+    of->overtaking = (uint8_t)((of->overtaking + 1) % (PROMISE_OVERTAKES + 1));
+    uint64_t oldest = of->ends[of->overtaking];
+    bool again = in_run(p) && of->by_callback_of == p->run.number;
+    for (unsigned d = 0; oldest != 0 && d < p->completions; d++)
+        if (d != c && p->completion[d].due != PROMISE_NOT_DUE && p->completion[d].has_callback &&
+            p->completion[d].due_since < oldest)
+            blame(s, again ? PROMISE_CALL_4_STARVED : PROMISE_PROGRESS, d);
+}
+
+static void check_caller(struct step *s, uint64_t c) {
+    struct promise *p = s->p;
+    if (!in_run(p))
+        blame(s, PROMISE_CALL_5, c);
+    else if (p->refused > 0 && !p->settings.nests)
+        blame(s, PROMISE_TICK_2, c);
+    else if (p->callbacks > 0 && !p->settings.nests)
+        blame(s, PROMISE_CALL_5_NESTED, c);
+    else if (p->run.mode == PROMISE_UNKNOWN)
+        blame(s, PROMISE_RUN_4, c);
+    else if (p->run.was_stopped)
+        blame(s, PROMISE_TICK_1_CALLED, c);
+}
+
+/* One wake-up has ended two waits. A loop that it keeps awake for good spins, and is told so. */
+static void check_woken_once(struct step *s) {
+    if (s->p->woken_twice_by != 0)
+        blame(s, PROMISE_WAKE_2, EVENT_NOBODY);
+    s->p->woken_by = s->p->woken_twice_by = 0;
+}
+
+static void check_unexpected(struct step *s, unsigned c) {
+    uint8_t ended = s->p->completion[c].ended;
+    blame(s,
+          ended == PROMISE_DELETED   ? PROMISE_DELETE_4
+          : ended == PROMISE_DROPPED ? PROMISE_DEINIT_2
+                                     : PROMISE_STATE_3,
+          c);
+}
+
+static void check_episode(struct step *s, unsigned c) {
+    struct promise *p = s->p;
+    const struct promise_completion *of = &p->completion[c];
+    if (s->e->userdata != of->userdata)
+        blame(s, PROMISE_CALL_2, c);
+    /* a cancel may end it before it has begun */
+    bool again = in_run(p) && of->called_in == p->run.number && s->e->result != -ECANCELED;
+    if (again && p->run.mode == ET_RUN_NO_WAIT && of->by_callback_of == p->run.number)
+        blame(s, PROMISE_CALL_4_ROUND, c);
+    if (again && of->order > p->run.ordered)
+        blame(s, PROMISE_CALL_4_STOPPED, c);
+    check_result(s, c);
+    check_order(s, c);
+    check_progress(s, c);
+}
+
+static void take_notification(struct promise *p, const struct promise_completion *of) {
+    for (unsigned i = 0; i < PROMISE_ASYNCS; i++)
+        if (p->async[i].used && p->async[i].fd == of->fd && p->async[i].most > 0) {
+            p->async[i].most--;
+            p->async[i].least = 0; /* several may have ended it together */
+        }
+}
+
+static void on_callback(struct step *s) {
+    struct promise *p = s->p;
+    uint64_t c = s->e->c;
+    check_woken_once(s);
+    check_caller(s, c);
+    if (!known(p, c))
+        blame(s, PROMISE_CALL_2, c);
+    else if (p->completion[c].use != PROMISE_IN_USE)
+        check_unexpected(s, (unsigned)c);
+    else {
+        struct promise_completion *of = &p->completion[c];
+        check_episode(s, (unsigned)c);
+        if (of->async && s->e->result != -ECANCELED)
+            take_notification(p, of);
+        if (s->e->result == -ECANCELED)
+            of->canceled++;
+        of->called_in = p->run.number;
+        p->run.something = p->run.something || has_descriptor(of);
+        end(p, (unsigned)c, PROMISE_CALLED);
+    }
+    p->callbacks++;
+    p->in_callback = c;
+    p->run.called += in_run(p);
+    p->spins = p->alone = 0;
+    p->epoch++;
+}
+
+static void on_returned(struct step *s) {
+    struct promise *p = s->p;
+    const struct event *e = s->e;
+    p->epoch++; /* it may count from the time at which the callback was called */
+    if (e->rearm && known(p, e->c) && p->completion[e->c].use == PROMISE_DEAD &&
+        p->completion[e->c].operation < ET_OPERATIONS) {
+        struct promise_completion *of = &p->completion[e->c];
+        if ((e->has & EVENT_HAS_DESCRIPTION) != 0)
+            describe(of, e);
+        begin(p, of);
+        of->orphaned = e->forgiven && waits(of);
+    }
+    p->callbacks -= p->callbacks > 0;
+    p->in_callback = EVENT_NOBODY;
+    p->epoch++;
+}
+
+/* ---- waits ----------------------------------------------------------------------------------- */
+
+static void on_wait(struct step *s) {
+    struct promise *p = s->p;
+    if (p->run.mode == ET_RUN_TURN && p->run.waits > 0 && in_run(p))
+        blame(s, PROMISE_RUN_5, EVENT_NOBODY);
+    for (unsigned c = 0; c < p->completions; c++)
+        if (p->completion[c].to_begin > 0)
+            p->completion[c].to_begin--;
+    p->waiting = true;
+    p->slept = false;
+    p->wait_coarse = s->e->coarse;
+    p->wait_began_ns = p->clock_ns;
+}
+
+/* It sleeps, or a run returns, while `of` is due. */
+static enum promise_verdict overlooked(const struct promise_completion *of, bool returns) {
+    switch (of->due) {
+    case PROMISE_TIMER: return returns ? PROMISE_EXPIRE_1_RETURNS : PROMISE_EXPIRE_1_WAITS;
+    case PROMISE_QUEUED: return returns ? PROMISE_SUBMIT_2_RETURNS : PROMISE_SUBMIT_2_WAITS;
+    case PROMISE_NOTIFIED: return returns ? PROMISE_ASYNC_2_RETURNS : PROMISE_ASYNC_2;
+    default: break;
+    }
+    if (of->new_file)
+        return PROMISE_REGISTER_4;
+    if (of->operation == ET_POLL)
+        return returns ? PROMISE_EVENT_4_RETURNS : PROMISE_REGISTER_1;
+    return returns ? PROMISE_EVENT_1_RETURNS : PROMISE_EVENT_1_WAITS;
+}
+
+static void check_due(struct step *s) {
+    const struct promise *p = s->p;
+    for (unsigned c = 0; c < p->completions; c++)
+        if (p->completion[c].due != PROMISE_NOT_DUE)
+            blame(s, overlooked(&p->completion[c], false), c);
+}
+
+/* How many completions are or may be in use; *timer: the definite one with the earliest deadline.
+ */
+static unsigned count_used(const struct promise *p, const struct promise_completion **timer) {
+    unsigned used = 0;
+    *timer = NULL;
+    for (unsigned c = 0; c < p->completions; c++) {
+        const struct promise_completion *of = &p->completion[c];
+        used += of->use != PROMISE_DEAD;
+        if (of->use == PROMISE_IN_USE && of->operation == ET_TIMER &&
+            (*timer == NULL || of->latest_ns < (*timer)->latest_ns))
+            *timer = of;
+    }
+    return used;
+}
+
+static void check_length(struct step *s, const struct promise_completion *timer) {
+    const struct promise *p = s->p;
+    int64_t length_ns = s->e->result;
+    uint64_t c = (uint64_t)(timer - p->completion);
+    uint64_t at = later(timer->latest_ns, p->settings.slack_ns);
+    uint64_t until = later(at, (uint64_t)(p->wait_coarse ? COARSE_NS : FINE_NS));
+    if (at == FARTHEST || p->stopped)
+        return;
+    if (length_ns < 0)
+        blame(s, PROMISE_WAIT_2_FOREVER, c);
+    else if (later(p->clock_ns, (uint64_t)length_ns) > until)
+        blame(s, PROMISE_WAIT_2_LATE, c);
+}
+
+static void on_sleep(struct step *s) {
+    struct promise *p = s->p;
+    const struct promise_completion *timer;
+    unsigned used = count_used(p, &timer);
+    if (in_run(p)) {
+        if (p->run.mode == ET_RUN_NO_WAIT)
+            blame(s, PROMISE_RUN_1, EVENT_NOBODY);
+        if (p->run.stopped)
+            blame(s, PROMISE_STOP_2, EVENT_NOBODY);
+        if (p->wake_pending)
+            blame(s, PROMISE_WAKE_1, EVENT_NOBODY);
+        if (p->run.asked > 0 && p->run.called >= p->run.asked)
+            blame(s, PROMISE_WAIT_1_ENOUGH, EVENT_NOBODY);
+        check_due(s);
+        if (used == 0)
+            blame(s, PROMISE_WAIT_1_IDLE, EVENT_NOBODY);
+        if (timer != NULL)
+            check_length(s, timer);
+    }
+    if (!p->slept && timer != NULL && used == 1) {
+        struct promise_completion *alone = &p->completion[timer - p->completion];
+        if (++p->alone > 2 + alone->delay_ms / LONGEST_MS && !alone->told_slow) {
+            alone->told_slow = true;
+            blame(s, PROMISE_WAIT_4, (uint64_t)(timer - p->completion));
+        }
+    }
+    p->slept = true;
+}
+
+/* A wait has led to nothing. */
+static void count_spin(struct step *s) {
+    struct promise *p = s->p;
+    const struct promise_completion *timer;
+    unsigned used = count_used(p, &timer);
+    if (!in_run(p) || ++p->spins <= PROMISE_WAITS_MAX)
+        return;
+    p->spins = 0;
+    for (unsigned c = 0; c < p->completions; c++)
+        if (p->completion[c].due == PROMISE_READY && class_of(&p->completion[c]) != 0)
+            blame(s, PROMISE_SUBMIT_8, c); /* it stands behind one that cannot be served */
+    bool over = p->run.stopped || used == 0 || (p->run.asked > 0 && p->run.called >= p->run.asked);
+    blame(s,
+          s->e->events != 0               ? PROMISE_REGISTER_5
+          : p->run.mode == ET_RUN_NO_WAIT ? PROMISE_TICK_3
+          : over                          ? PROMISE_TICK_4_SPINS
+          : timer != NULL                 ? PROMISE_WAIT_3
+                                          : PROMISE_WAIT_2_SPINS,
+          EVENT_NOBODY);
+}
+
+/* What has ended a wait as the loop was woken may end the next one, too, and nobody has asked
+ * anything of the loop in between. */
+static void look_for_second_wait(struct step *s) {
+    struct promise *p = s->p;
+    uint32_t own = s->e->claimed, before = p->woken_by;
+    if (own == 0 || own != p->woken_twice_by)
+        check_woken_once(s);
+    p->woken_twice_by = own != 0 && own == before && !p->wake_pending ? own : 0;
+    p->woken_by = p->wake_pending ? own : 0;
+}
+
+static void on_woken(struct step *s) {
+    struct promise *p = s->p;
+    const struct event *e = s->e;
+    bool due = false;
+    for (unsigned c = 0; c < p->completions; c++) {
+        due = due || p->completion[c].due != PROMISE_NOT_DUE;
+        p->completion[c].had = p->completion[c].ready;
+    }
+    look_for_second_wait(s);
+    p->run.waits++;
+    p->run.failed = p->run.failed || (e->result != 0 && e->result != -EINTR);
+    p->run.interrupted = p->run.interrupted || e->result == -EINTR;
+    p->run.woken = p->run.woken || p->wake_pending;
+    p->run.sliced = p->slept && e->result == 0 && e->events == 0 && !due && !p->wake_pending;
+    if (p->wake_pending || e->result == -EINTR ||
+        (p->slept && p->clock_ns - p->wait_began_ns >= (uint64_t)MS_NS)) {
+        p->spins = 0;
+    } else
+        count_spin(s);
+    if (p->wake_pending || e->result == -EINTR)
+        p->alone = 0;
+    p->wake_pending = p->waiting = false;
+    p->loop_ns = p->clock_ns;
+    p->turns++;
+    p->epoch++;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+static void on_run(struct step *s) {
+    struct promise *p = s->p;
+    const struct event *e = s->e;
+    static const uint64_t asked[] = {0, 1, EVENT_NEVER_REACHED, 0};
+    bool tick = e->kind == EVENT_TICK;
+    bool known_mode = tick || (e->mode >= 0 && (e->mode < ET_RUN_TURN ||
+                                                (e->mode == ET_RUN_TURN && p->settings.has_turn)));
+    if (in_run(p)) {
+        p->refused++;
+        p->refused_unknown = !known_mode;
+        return;
+    }
+    struct promise_run run = {.number = ++p->runs, .step = p->steps, .ordered = UINT64_MAX};
+    run.mode = !known_mode                           ? PROMISE_UNKNOWN
+               : !tick                               ? (uint8_t)e->mode
+               : e->callbacks == 0                   ? ET_RUN_NO_WAIT
+               : e->callbacks == 1                   ? ET_RUN_ONCE
+               : e->callbacks == EVENT_NEVER_REACHED ? ET_RUN_UNTIL_DONE
+                                                     : PROMISE_TICKS;
+    run.asked = tick ? e->callbacks : known_mode ? asked[e->mode] : 0;
+    run.stopped = run.was_stopped = p->stopped;
+    run.woken = p->wake_pending;
+    run.before_it = p->run.something;
+    run.something = p->something;
+    p->something = false;
+    for (unsigned c = 0; c < p->completions; c++)
+        run.silent += p->completion[c].use == PROMISE_PERHAPS && !p->completion[c].has_callback;
+    p->run = run;
+    p->turns++;
+    p->spins = p->alone = 0;
+    p->epoch++;
+}
+
+/* Why a run may have returned too early: a verdict's kinds, in this order in promise.def. */
+static enum promise_verdict too_early(const struct promise *p, enum promise_verdict first) {
+    const struct promise_run *r = &p->run;
+    return first + (r->woken                       ? 0
+                    : r->interrupted               ? 1
+                    : r->sliced                    ? 2
+                    : r->something || r->before_it ? 3
+                                                   : 4);
+}
+
+static void check_left(struct step *s) {
+    const struct promise *p = s->p;
+    if (p->settings.serves_max != 0 && p->run.called >= p->settings.serves_max)
+        return;
+    for (unsigned c = 0; c < p->completions; c++)
+        if (p->completion[c].due != PROMISE_NOT_DUE && p->completion[c].due_step <= p->run.step)
+            blame(s, overlooked(&p->completion[c], true), c);
+}
+
+static void check_return(struct step *s) {
+    struct promise *p = s->p;
+    bool used = false;
+    for (unsigned c = 0; c < p->completions; c++)
+        used = used || definite(&p->completion[c]);
+    if (p->run.stopped)
+        return;
+    if (p->run.mode == ET_RUN_NO_WAIT)
+        check_left(s);
+    if (!used || p->run.called + p->run.silent >= p->run.asked)
+        return;
+    blame(s,
+          too_early(p, p->run.mode == ET_RUN_ONCE         ? PROMISE_RUN_2_WOKEN
+                       : p->run.mode == ET_RUN_UNTIL_DONE ? PROMISE_RUN_3_WOKEN
+                                                          : PROMISE_TICK_4_WOKEN),
+          EVENT_NOBODY);
+}
+
+static void on_refused_end(struct step *s) {
+    struct promise *p = s->p;
+    int64_t result = s->e->result;
+    p->refused--;
+    if (!p->settings.nests && result != -EBUSY && !(p->refused_unknown && result == -EINVAL) &&
+        !((p->stopped || p->run.stopped) && result == 0))
+        blame(s, PROMISE_TICK_2, EVENT_NOBODY);
+}
+
+static void on_end(struct step *s) {
+    struct promise *p = s->p;
+    int64_t result = s->e->result;
+    if (s->e->of_deinit || !in_run(p))
+        return;
+    if (p->refused == 0)
+        check_woken_once(s);
+    if (p->refused > 0) {
+        on_refused_end(s);
+        return;
+    }
+    if (p->run.mode == PROMISE_UNKNOWN) {
+        if (result != -EINVAL && !(p->run.was_stopped && result == 0))
+            blame(s, PROMISE_RUN_4, EVENT_NOBODY);
+    } else if (p->run.was_stopped) {
+        if (result != 0)
+            blame(s, PROMISE_TICK_1_REFUSED, EVENT_NOBODY);
+    } else if (result == -EINTR || (result < 0 && p->run.interrupted && !p->run.failed))
+        blame(s, PROMISE_WAIT_5, EVENT_NOBODY);
+    else if (result != 0 && !p->run.failed)
+        blame(s, PROMISE_TICK_7, EVENT_NOBODY);
+    else if (result == 0)
+        check_return(s);
+    p->run.number = 0;
+    p->callbacks = 0;
+}
+
+static void on_stop(struct promise *p) {
+    p->stopped = p->stopped || p->settings.stays_stopped;
+    if (!in_run(p) || p->run.stopped)
+        return;
+    p->run.stopped = true;
+    p->run.ordered = p->orders;
+}
+
+/* ---- wake-ups and asyncs --------------------------------------------------------------------- */
+
+static struct promise_async *make_async(struct promise *p, int fd) {
+    for (unsigned i = 0; i < PROMISE_ASYNCS; i++)
+        if (p->async[i].used && p->async[i].fd == fd)
+            return &p->async[i];
+    for (unsigned i = 0; i < PROMISE_ASYNCS; i++)
+        if (!p->async[i].used) {
+            p->async[i] = (struct promise_async){.used = true, .fd = fd};
+            return &p->async[i];
+        }
+    return NULL;
+}
+
+static void on_notify(struct step *s) {
+    struct promise *p = s->p;
+    int fd = s->e->fd;
+    bool wanted = p->settings.keeps;
+    if (fd < 0) {
+        if (s->e->result != -EINVAL)
+            blame(s, PROMISE_ASYNC_5, EVENT_NOBODY);
+        return;
+    }
+    if (s->e->result != 0) {
+        blame(s, PROMISE_ASYNC_2_REFUSED, EVENT_NOBODY);
+        return;
+    }
+    for (unsigned c = 0; c < p->completions; c++)
+        wanted = wanted || (p->completion[c].use != PROMISE_DEAD && p->completion[c].async &&
+                            p->completion[c].fd == fd);
+    struct promise_async *async = make_async(p, fd);
+    if (async == NULL)
+        return;
+    async->most++;
+    async->least += wanted;
+    p->run.woken = p->run.woken || in_run(p);
+}
+
+static void on_async_deinit(struct step *s) {
+    struct promise *p = s->p;
+    if (s->e->fd < 0 && s->e->result != -EINVAL)
+        blame(s, PROMISE_ASYNC_5, EVENT_NOBODY);
+    for (unsigned i = 0; s->e->result == 0 && i < PROMISE_ASYNCS; i++)
+        if (p->async[i].fd == s->e->fd)
+            p->async[i].used = false;
+}
+
+/* ---- what the loop says, and what is so ------------------------------------------------------ */
+
+static void on_now(struct step *s) {
+    struct promise *p = s->p;
+    uint64_t now_ms = s->e->now_ms;
+    if (now_ms > p->clock_ns / MS_NS) {
+        blame(s, PROMISE_TIME_2, EVENT_NOBODY);
+        return;
+    }
+    if (now_ms < p->said_ms)
+        blame(s, PROMISE_TIME_3, EVENT_NOBODY);
+    else if (now_ms < p->loop_ns / MS_NS)
+        blame(s, PROMISE_TIME_1, EVENT_NOBODY);
+    else if (now_ms * MS_NS > p->loop_ns)
+        p->loop_ns = now_ms * MS_NS;
+    p->said_ms = now_ms;
+}
+
+static void on_says_in_use(struct step *s) {
+    struct promise *p = s->p;
+    bool says = s->e->result != 0;
+    if (!known(p, s->e->c))
+        return;
+    struct promise_completion *of = &p->completion[s->e->c];
+    if (of->use == PROMISE_PERHAPS) {
+        if (!says)
+            end(p, (unsigned)s->e->c, (enum promise_ended)of->ended);
+    } else if (says != (of->use == PROMISE_IN_USE))
+        blame(s,
+              says && p->callbacks > 0 && p->in_callback == s->e->c ? PROMISE_CALL_1
+              : says && p->fresh                                    ? PROMISE_INIT_2
+                                                                    : PROMISE_STATE_2,
+              s->e->c);
+}
+
+static void on_says_stopped(struct step *s) {
+    const struct promise *p = s->p;
+    bool stopped = p->stopped || (in_run(p) && p->run.stopped);
+    if ((s->e->result != 0) != stopped)
+        blame(s, p->fresh && !stopped ? PROMISE_INIT_2 : PROMISE_STOP_1, EVENT_NOBODY);
+}
+
+static void on_untrue(struct step *s) {
+    static const enum promise_verdict verdict[] = {
+        [PROMISE_UNTRUE_ERROR] = PROMISE_OP_1_ERROR,
+        [PROMISE_UNTRUE_END] = PROMISE_OP_1_END,
+        [PROMISE_UNTRUE_LENGTH] = PROMISE_OP_1,
+        [PROMISE_UNTRUE_BYTES] = PROMISE_OP_1_BYTES,
+        [PROMISE_UNTRUE_CLOSES] = PROMISE_CLOSE_2,
+        [PROMISE_UNTRUE_BUFFER] = PROMISE_DELETE_4_BUFFER,
+    };
+    assert(s->e->source <= PROMISE_UNTRUE_BUFFER);
+    bool poll = known(s->p, s->e->c) && s->p->completion[s->e->c].operation == ET_POLL;
+    blame(s,
+          poll && s->e->source == PROMISE_UNTRUE_ERROR ? PROMISE_EVENT_4_RESULT
+                                                       : verdict[s->e->source],
+          s->e->c);
+}
+
+static void on_moved(struct promise *p, int fd) {
+    for (unsigned c = 0; c < p->completions; c++) {
+        struct promise_completion *of = &p->completion[c];
+        of->orphaned = of->orphaned || (of->use != PROMISE_DEAD && waits(of) && of->fd == fd);
+    }
+    p->moved[p->moved_count++ % PROMISE_MOVED] = fd;
+}
+
+static void on_ready(struct promise *p, const struct event *e) {
+    if (!known(p, e->c))
+        return;
+    p->completion[e->c].ready = e->events;
+    p->completion[e->c].had |= e->events;
+}
+
+/* ---- the one way in -------------------------------------------------------------------------- */
+
+static void take(struct step *s) {
+    struct promise *p = s->p;
+    switch (s->e->kind) {
+    case EVENT_ADD:
+    case EVENT_TIMER:
+    case EVENT_ASYNC_WAIT: on_submission(s, s->e->c); break;
+    case EVENT_CANCEL: on_submission(s, s->e->by); break;
+    case EVENT_RESET: on_reset(s); break;
+    case EVENT_DELETE: on_delete(s); break;
+    case EVENT_STOP: on_stop(p); break;
+    case EVENT_UPDATE_NOW: p->loop_ns = p->clock_ns, p->epoch++; break;
+    case EVENT_DEINIT: on_deinit(s); break;
+    case EVENT_INIT: on_init(p); break;
+    case EVENT_WAKEUP: p->wake_pending = true; break;
+    case EVENT_NOTIFY: on_notify(s); break;
+    case EVENT_ASYNC_DEINIT: on_async_deinit(s); break;
+    case EVENT_TICK:
+    case EVENT_RUN: on_run(s); break;
+    case EVENT_END: on_end(s); break;
+    case EVENT_CALLBACK: on_callback(s); break;
+    case EVENT_RETURNED: on_returned(s); break;
+    case EVENT_WAIT: on_wait(s); break;
+    case EVENT_SLEEP: on_sleep(s); break;
+    case EVENT_WOKEN: on_woken(s); break;
+    case EVENT_MOVED: on_moved(p, s->e->fd); break;
+    case EVENT_READY: on_ready(p, s->e); break;
+    case EVENT_NOW: on_now(s); break;
+    case EVENT_SAYS_IN_USE: on_says_in_use(s); break;
+    case EVENT_SAYS_STOPPED: on_says_stopped(s); break;
+    case EVENT_UNTRUE: on_untrue(s); break;
+    default: break; /* what only Part II judges */
+    }
+}
+
+struct promise_answer promise_step(struct promise *p, const struct event *event) {
+    struct step s = {p, event, {.c = EVENT_NOBODY}};
+    p->steps++;
+    if ((event->has & EVENT_HAS_CLOCK) != 0 && event->clock_ns > p->clock_ns)
+        p->clock_ns = event->clock_ns;
+    refresh_due(p);
+    refresh_perhaps(p);
+    if (event->kind <= EVENT_RUN)
+        p->woken_by = 0;
+    take(&s);
+    refresh_due(p);
+    refresh_perhaps(p);
+    return s.answer;
+}
+
+void promise_init(struct promise *p, const struct promise_settings *settings, unsigned completions,
+                  uint64_t clock_ns) {
+    assert(completions <= PROMISE_COMPLETIONS);
+    memset(p, 0, sizeof *p);
+    p->settings = *settings;
+    p->completions = completions;
+    p->clock_ns = clock_ns;
+    p->in_callback = EVENT_NOBODY;
+    on_init(p);
+}

@@ -1,0 +1,1447 @@
+/* SPDX-License-Identifier: MIT */
+/* The promise, Part I of the law, clause by clause: a short sequence of events that breaks each
+ * clause in each way that has a name (promise.def), and the near miss that does not. The last test
+ * fails when a verdict of the table was never given. Everybody may run it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "filter.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../../model/promise.h"
+
+#define MS    UINT64_C(1000000)
+#define START (1000 * MS)
+enum { A, B, C, D, E, F };
+enum { POLL_IN = 1, POLL_OUT = 4, POLL_ERR = 8, POLL_HUP = 16 };
+
+static struct promise p;
+static struct promise_settings settings;
+static uint64_t clock_ns;
+static bool given[PROMISE_VERDICTS]; /* by any test */
+
+static struct promise_answer tell(struct event e) {
+    e.has |= EVENT_HAS_CLOCK;
+    e.clock_ns = clock_ns;
+    struct promise_answer answer = promise_step(&p, &e);
+    if (answer.broken != NULL)
+        given[answer.verdict] = true;
+    return answer;
+}
+
+#define TELL(...) tell((struct event){.kind = __VA_ARGS__})
+#define LAWFUL(...)                                                                                \
+    do {                                                                                           \
+        struct promise_answer a_ = TELL(__VA_ARGS__);                                              \
+        if (a_.broken != NULL)                                                                     \
+            fail_msg("%s: %s/%s (%s)", #__VA_ARGS__, a_.broken, a_.kind, a_.why);                  \
+    } while (0)
+#define BREAKS(name, ...)                                                                          \
+    do {                                                                                           \
+        struct promise_answer a_ = TELL(__VA_ARGS__);                                              \
+        if (a_.broken == NULL)                                                                     \
+            fail_msg("%s: lawful, and not %s", #__VA_ARGS__, #name);                               \
+        if (a_.verdict != PROMISE_##name)                                                          \
+            fail_msg("%s: %s/%s and not %s", #__VA_ARGS__, a_.broken, a_.kind, #name);             \
+    } while (0)
+
+static void begin_anew(void) {
+    clock_ns = START;
+    promise_init(&p, &settings, 8, clock_ns);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    memset(&settings, 0, sizeof settings);
+    settings.slack_ns = MS;
+    settings.stays_stopped = settings.has_turn = settings.keeps = settings.tells = true;
+    begin_anew();
+    return 0;
+}
+
+/* ---- the ordinary course of things ----------------------------------------------------------- */
+
+static struct event add_event(unsigned c, unsigned operation, int fd) {
+    return (struct event){.kind = EVENT_ADD,
+                          .c = c,
+                          .operation = (uint8_t)operation,
+                          .fd = fd,
+                          .events = operation == ET_POLL ? POLL_IN : 0,
+                          .target = EVENT_NOBODY,
+                          .has_callback = true,
+                          .userdata = 100 + c};
+}
+
+static void lawful(struct event e) {
+    struct promise_answer a = tell(e);
+    if (a.broken != NULL)
+        fail_msg("event %d: %s/%s (%s)", e.kind, a.broken, a.kind, a.why);
+}
+
+static void add(unsigned c, unsigned operation, int fd) {
+    lawful(add_event(c, operation, fd));
+}
+
+static void add_silent(unsigned c, unsigned operation, int fd) {
+    struct event e = add_event(c, operation, fd);
+    e.has_callback = false;
+    lawful(e);
+}
+
+#define TIMER(c_, delay, result_)                                                                  \
+    EVENT_TIMER, .c = (c_), .delay_ms = (delay), .has_callback = true, .userdata = 100 + (c_),     \
+                 .result = (result_)
+#define RESET(c_, by_, delay, result_)                                                             \
+    EVENT_RESET, .c = (c_), .by = (by_), .delay_ms = (delay), .has_callback = true,                \
+                 .userdata = 100 + (c_), .result = (result_)
+#define CANCEL(c_, by_, result_)                                                                   \
+    EVENT_CANCEL, .c = (c_), .by = (by_), .has_callback = true, .userdata = 100 + (by_),           \
+                  .result = (result_)
+#define CALLED(c_, result_) EVENT_CALLBACK, .c = (c_), .result = (result_), .userdata = 100 + (c_)
+
+static void timer(unsigned c, uint64_t delay_ms) {
+    LAWFUL(TIMER(c, delay_ms, 0));
+}
+static void cancel(unsigned target, unsigned by) {
+    LAWFUL(CANCEL(target, by, 0));
+}
+static void async_wait(unsigned c) {
+    LAWFUL(EVENT_ASYNC_WAIT, .c = c, .fd = 0, .has_callback = true, .userdata = 100 + c);
+}
+static void run(enum et_run_mode mode) {
+    LAWFUL(EVENT_RUN, .mode = (int8_t)mode);
+}
+static void ready(unsigned c, uint32_t events) {
+    LAWFUL(EVENT_READY, .c = c, .events = events);
+}
+static void wait_for(int64_t limit_ns) {
+    LAWFUL(EVENT_WAIT, .result = limit_ns, .coarse = true);
+}
+static void woken(void) {
+    LAWFUL(EVENT_WOKEN);
+}
+static void polled(void) {
+    wait_for(0);
+    woken();
+}
+static void slept(int64_t limit_ms) {
+    wait_for(limit_ms * (int64_t)MS);
+    LAWFUL(EVENT_SLEEP);
+    clock_ns += (uint64_t)limit_ms * MS;
+    woken();
+}
+static void called(unsigned c, int64_t result) {
+    LAWFUL(CALLED(c, result));
+    LAWFUL(EVENT_RETURNED, .c = c);
+}
+static void ended(void) {
+    LAWFUL(EVENT_END);
+}
+static void is_in_use(unsigned c, bool in_use) {
+    LAWFUL(EVENT_SAYS_IN_USE, .c = c, .result = in_use);
+}
+
+/* ---- episodes -------------------------------------------------------------------------------- */
+
+static void test_one_callback(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    called(A, 0);
+    BREAKS(STATE_3, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    run(ET_RUN_NO_WAIT);
+    BREAKS(STATE_3, CALLED(B, 0));
+}
+
+static void test_deleted(void **state) {
+    (void)state;
+    LAWFUL(EVENT_DELETE, .c = A);
+    BREAKS(DELETE_1, EVENT_DELETE, .c = A, .result = -EINVAL);
+    add(A, ET_POLL, 3);
+    BREAKS(DELETE_3, EVENT_DELETE, .c = A, .result = -EBUSY);
+    is_in_use(A, true);
+    LAWFUL(EVENT_DELETE, .c = A);
+    is_in_use(A, false);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    BREAKS(DELETE_4, CALLED(A, POLL_IN));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    add(A, ET_POLL, 3);
+    LAWFUL(EVENT_DELETE, .c = A);
+    BREAKS(DELETE_4_BUFFER, EVENT_UNTRUE, .c = A, .source = PROMISE_UNTRUE_BUFFER);
+}
+
+static void test_in_use(void **state) {
+    (void)state;
+    is_in_use(A, false);
+    BREAKS(INIT_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    add(A, ET_NOOP, 0);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = A, .result = 0);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = B, .result = 1);
+    run(ET_RUN_ONCE);
+    LAWFUL(CALLED(A, 0));
+    is_in_use(A, false);
+    BREAKS(CALL_1, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    LAWFUL(EVENT_SAYS_IN_USE, .c = EVENT_NOBODY, .result = 1);
+}
+
+static void test_lingering(void **state) {
+    (void)state;
+    settings.lingers = true;
+    begin_anew();
+    add(A, ET_RECV, 3);
+    LAWFUL(EVENT_DELETE, .c = A);
+    is_in_use(A, true);
+    struct event again = add_event(A, ET_RECV, 3);
+    again.result = -EBUSY;
+    lawful(again);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP); /* it may still be in use */
+    woken();
+    BREAKS(DELETE_4, CALLED(A, 1));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    is_in_use(A, false);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    add(A, ET_POLL, 3);
+    LAWFUL(EVENT_DELETE, .c = A);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = A, .result = 1); /* a poll does not linger */
+}
+
+static void test_submission(void **state) {
+    (void)state;
+    struct event e = add_event(A, ET_NOOP, 0);
+    e.result = -ENOMEM;
+    struct promise_answer a = tell(e);
+    assert_int_equal(a.verdict, PROMISE_ADD_1);
+    assert_false(promise_in_use(&p, A));
+    e = add_event(A, ET_READ, 3);
+    e.pool = true;
+    e.result = -EOPNOTSUPP;
+    lawful(e);
+    add(A, ET_NOOP, 0);
+    lawful(add_event(A, ET_NOOP, 0)); /* it has not begun */
+    assert_true(promise_in_use(&p, A));
+    e = add_event(A, ET_NOOP, 0);
+    e.result = -EBUSY;
+    lawful(e);
+    e.result = -EINVAL;
+    assert_int_equal(tell(e).verdict, PROMISE_ADD_3);
+    add(B, ET_POLL, 3);
+    run(ET_RUN_NO_WAIT);
+    called(A, 0);
+    polled();
+    ended();
+    BREAKS(ADD_3, EVENT_ADD, .c = B, .operation = ET_POLL, .fd = 3, .events = POLL_IN);
+    BREAKS(ADD_3, TIMER(B, 1, 0));
+    LAWFUL(TIMER(B, 1, -EBUSY));
+}
+
+static void test_senseless(void **state) {
+    (void)state;
+    struct event e[] = {add_event(A, ET_OPERATIONS, 0), add_event(A, ET_CANCEL, 0),
+                        add_event(A, ET_CANCEL, 0), add_event(A, ET_POLL, 3),
+                        add_event(A, ET_RECV, 3)};
+    e[2].target = A;
+    e[3].events = 0x40;
+    e[4].pool = true;
+    for (size_t i = 0; i < sizeof e / sizeof *e; i++) {
+        begin_anew();
+        e[i].result = -EINVAL;
+        lawful(e[i]);
+        e[i].result = -EBUSY;
+        assert_int_equal(tell(e[i]).verdict, PROMISE_ADD_5);
+        e[i].result = 0;
+        assert_int_equal(tell(e[i]).verdict, PROMISE_ADD_5);
+    }
+    BREAKS(ADD_5, EVENT_ADD, .c = EVENT_NOBODY);
+    LAWFUL(EVENT_ADD, .c = EVENT_NOBODY, .result = -EINVAL);
+    begin_anew();
+    add(A, ET_NOOP, 0);
+    e[0].result = -EINVAL;
+    lawful(e[0]); /* in use, and senseless: either */
+    e[0].result = -ENOMEM;
+    assert_int_equal(tell(e[0]).verdict, PROMISE_ADD_3);
+}
+
+static void test_refused_with_kinds(void **state) {
+    (void)state;
+    BREAKS(TIMER_1, TIMER(A, 1, -ENOMEM));
+    BREAKS(TIMER_1_ZERO, TIMER(A, 0, -EINVAL));
+    BREAKS(TIMER_1_LONG, TIMER(A, UINT64_MAX, -EINVAL));
+    BREAKS(RESET_3_ZERO, RESET(A, EVENT_NOBODY, 0, -EINVAL)); /* of a dead timer, too */
+    BREAKS(ADD_1_ZERO, EVENT_ADD, .c = A, .operation = ET_TIMER, .result = -EINVAL);
+    BREAKS(ADD_1_LONG, EVENT_ADD, .c = A, .operation = ET_TIMER, .delay_ms = UINT64_C(1) << 31,
+           .result = -EINVAL);
+    BREAKS(CANCEL_1, CANCEL(B, A, -ENOMEM));
+    BREAKS(ASYNC_1_REFUSED, EVENT_ASYNC_WAIT, .c = A, .fd = 0, .result = -ENOMEM);
+    timer(B, 5);
+    BREAKS(RESET_3, RESET(B, C, 1, -EPERM));
+    BREAKS(RESET_3_ZERO, RESET(B, C, 0, -EINVAL));
+    BREAKS(RESET_3_LONG, RESET(B, C, UINT64_MAX, -EINVAL));
+    LAWFUL(EVENT_STOP);
+    BREAKS(TIMER_1_STOPPED, TIMER(A, 0, -EINVAL));
+    BREAKS(RESET_3_STOPPED, RESET(B, C, 0, -EINVAL));
+    BREAKS(CANCEL_1, CANCEL(B, A, -EINVAL));
+    BREAKS(ADD_1_STOPPED, EVENT_ADD, .c = A, .operation = ET_NOOP, .result = -EINVAL);
+    timer(A, 0);
+}
+
+static void test_call(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    BREAKS(CALL_5, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    add(C, ET_NOOP, 0);
+    run(ET_RUN_NO_WAIT);
+    BREAKS(CALL_2, EVENT_CALLBACK, .c = A, .userdata = 7);
+    BREAKS(CALL_5_NESTED, CALLED(B, 0));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    LAWFUL(CALLED(C, 0));
+    LAWFUL(EVENT_RETURNED, .c = C, .rearm = true); /* CALL-3 */
+    is_in_use(C, true);
+    BREAKS(CALL_4_ROUND, CALLED(C, 0));
+    LAWFUL(EVENT_RETURNED, .c = C, .rearm = true);
+    cancel(C, D);
+    called(C, -ECANCELED); /* which it may be before it has begun */
+    called(D, 0);
+    add(C, ET_NOOP, 0);
+    ended();
+    run(ET_RUN_NO_WAIT);
+    called(C, 0); /* another run */
+    BREAKS(CALL_2, CALLED(EVENT_NOBODY, 0));
+    LAWFUL(EVENT_RETURNED, .c = EVENT_NOBODY);
+    ended();
+    add(C, ET_NOOP, 0);
+    run(ET_RUN_ONCE);
+    LAWFUL(CALLED(C, 0));
+    LAWFUL(EVENT_RETURNED, .c = C, .rearm = true, .has = EVENT_HAS_DESCRIPTION,
+           .operation = ET_NOOP, .has_callback = true, .userdata = 9);
+    LAWFUL(EVENT_CALLBACK, .c = C, .userdata = 9);
+    timer(C, 5);
+    LAWFUL(EVENT_RETURNED, .c = C, .rearm = true); /* which has been submitted already: refused */
+    assert_int_equal(p.completion[C].operation, ET_TIMER);
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void test_now(void **state) {
+    (void)state;
+    clock_ns += MS / 2;
+    LAWFUL(EVENT_NOW, .now_ms = 1000);
+    BREAKS(TIME_2, EVENT_NOW, .now_ms = 1001);
+    clock_ns += 10 * MS;
+    LAWFUL(EVENT_NOW, .now_ms = 1005); /* between the last update and the clock */
+    BREAKS(TIME_3, EVENT_NOW, .now_ms = 1004);
+    LAWFUL(EVENT_UPDATE_NOW);
+    begin_anew();
+    clock_ns += 10 * MS;
+    LAWFUL(EVENT_NOW, .now_ms = 1000);
+    LAWFUL(EVENT_UPDATE_NOW);
+    BREAKS(TIME_1, EVENT_NOW, .now_ms = 1009);
+    LAWFUL(EVENT_NOW, .now_ms = 1010);
+    add(A, ET_NOOP, 0);
+    add(B, ET_POLL, 3);
+    run(ET_RUN_ONCE);
+    clock_ns += 5 * MS;
+    wait_for(0);
+    ready(B, POLL_IN);
+    woken();
+    clock_ns += 5 * MS;
+    LAWFUL(CALLED(B, POLL_IN));
+    BREAKS(TIME_1, EVENT_NOW, .now_ms = 1014);
+    LAWFUL(EVENT_NOW, .now_ms = 1015);
+}
+
+static void test_not_early(void **state) {
+    (void)state;
+    timer(A, 10);
+    timer(B, 20);
+    run(ET_RUN_UNTIL_DONE);
+    clock_ns += 10 * MS - 1;
+    polled();
+    BREAKS(EXPIRE_4, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    clock_ns = START + 20 * MS;
+    polled();
+    called(B, 0);
+    timer(A, 10); /* the loop time may still be that of the last wait */
+    timer(C, 10);
+    clock_ns += 10 * MS;
+    BREAKS(EXPIRE_1_RESULT, CALLED(A, 1));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    timer(A, 5);
+    BREAKS(EXPIRE_1_RESULT, CALLED(C, -EINTR));
+}
+
+static void test_deadline_lies_between(void **state) {
+    (void)state;
+    clock_ns += 7 * MS;
+    timer(A, 10); /* from 1000 or 1007 on */
+    clock_ns = START + 10 * MS;
+    run(ET_RUN_ONCE);
+    called(A, 0);
+    timer(A, 10);
+    clock_ns = START + 20 * MS + MS / 2;
+    LAWFUL(EVENT_NOW, .now_ms = 1020);
+    timer(B, 10); /* from 1020 on */
+    clock_ns = START + 30 * MS - 1;
+    BREAKS(EXPIRE_4, CALLED(B, 0));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    ended();
+    timer(C, UINT64_MAX);
+    clock_ns = UINT64_C(1) << 62;
+    run(ET_RUN_NO_WAIT);
+    polled();
+    BREAKS(EXPIRE_4, CALLED(C, 0));
+}
+
+static void test_order_of_timers(void **state) {
+    (void)state;
+    timer(B, 15);
+    timer(A, 10);
+    timer(C, 11); /* differs from A by no more than the slack */
+    run(ET_RUN_UNTIL_DONE);
+    clock_ns += 20 * MS;
+    polled();
+    called(C, 0);
+    BREAKS(EXPIRE_2, CALLED(B, 0));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    called(A, 0);
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    timer(B, 15);
+    timer(A, 10);
+    clock_ns += 15 * MS;
+    LAWFUL(CALLED(B, 0)); /* set in the same turn */
+    LAWFUL(EVENT_RETURNED, .c = B);
+    called(A, 0);
+    ended();
+    settings.slack_ns = 4 * MS;
+    begin_anew();
+    timer(B, 15);
+    timer(A, 10);
+    timer(C, 13);
+    run(ET_RUN_UNTIL_DONE);
+    clock_ns += 20 * MS;
+    polled();
+    called(C, 0); /* differs from A by less than the slack */
+    BREAKS(EXPIRE_2, CALLED(B, 0));
+}
+
+static void test_order_of_equal_timers(void **state) {
+    (void)state;
+    timer(A, 10);
+    timer(B, 10);
+    clock_ns += MS;
+    timer(C, 10);
+    clock_ns += MS;
+    run(ET_RUN_UNTIL_DONE);
+    timer(D, 9); /* what was set in this turn is not compared */
+    clock_ns += 20 * MS;
+    called(D, 0);
+    polled();
+    called(C, 0); /* perhaps later, and perhaps the same: no order */
+    struct promise_answer a = TELL(CALLED(B, 0));
+    assert_int_equal(a.verdict, PROMISE_EXPIRE_3);
+    assert_true(a.should);
+    LAWFUL(EVENT_RETURNED, .c = B);
+    called(A, 0);
+    ended();
+    timer(A, 10);
+    timer(B, 10);
+    run(ET_RUN_UNTIL_DONE);
+    clock_ns += 20 * MS;
+    polled();
+    called(A, 0);
+    called(B, 0);
+}
+
+static void test_reset(void **state) {
+    (void)state;
+    timer(A, 10);
+    LAWFUL(RESET(A, B, 30, 0));
+    is_in_use(B, true); /* it may carry, or not */
+    run(ET_RUN_UNTIL_DONE);
+    clock_ns += 20 * MS;
+    polled();
+    BREAKS(RESET_4, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    BREAKS(STATE_3, CALLED(B, 0)); /* a carrier has no callback */
+    LAWFUL(EVENT_RETURNED, .c = B);
+    is_in_use(B, false);
+    timer(A, 10);
+    LAWFUL(RESET(A, EVENT_NOBODY, 0, 0));
+    called(A, 0);
+    timer(A, 10);
+    LAWFUL(RESET(A, A, 0, -EINVAL)); /* by itself */
+    add(C, ET_POLL, 3);
+    LAWFUL(RESET(A, C, 0, -EBUSY)); /* the carrier is in use: a loop may need it */
+    BREAKS(RESET_3_ZERO, RESET(A, C, 0, -EINVAL));
+    LAWFUL(RESET(A, C, 0, 0));       /* … or not */
+    LAWFUL(RESET(C, B, 0, -EINVAL)); /* no timer */
+    LAWFUL(RESET(C, B, 0, -EBUSY));
+    wait_for(0);
+    woken();
+    BREAKS(ADD_3, RESET(C, B, 0, 0));
+    add_silent(E, ET_TIMER, 0);
+    LAWFUL(EVENT_DELETE, .c = A);
+    LAWFUL(RESET(E, B, 5, 0)); /* it may have ended */
+    is_in_use(B, true);
+    is_in_use(B, false);
+    LAWFUL(RESET(D, B, 5, 0)); /* of a dead one: as a timer */
+    is_in_use(D, true);
+}
+
+static void test_set_anew_before_it_has_begun(void **state) {
+    (void)state;
+    timer(A, 10);
+    LAWFUL(TIMER(A, 30, 0));
+    run(ET_RUN_UNTIL_DONE);
+    clock_ns += 10 * MS;
+    called(A, 0); /* without effect is lawful, too */
+    timer(A, 30);
+    LAWFUL(TIMER(A, 5, 0));
+    clock_ns += 5 * MS;
+    called(A, 0);
+}
+
+/* ---- waiting and progress -------------------------------------------------------------------- */
+
+static void test_no_sleep_while_something_is_due(void **state) {
+    (void)state;
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_WAIT, .result = -1);
+    timer(A, 5);
+    clock_ns += 6 * MS;
+    BREAKS(EXPIRE_1_WAITS, EVENT_SLEEP);
+    called(A, 0);
+    timer(A, 5);
+    clock_ns += 6 * MS - 1; /* within the slack; but the limit is judged */
+    wait_for(MS);
+    LAWFUL(EVENT_SLEEP);
+    LAWFUL(EVENT_DELETE, .c = A);
+    add(A, ET_NOOP, 0);
+    BREAKS(SUBMIT_2_WAITS, EVENT_SLEEP);
+    called(A, 0);
+    add(B, ET_POLL, 3);
+    LAWFUL(EVENT_SLEEP);
+    ready(B, POLL_IN);
+    BREAKS(REGISTER_1, EVENT_SLEEP);
+    ready(B, 0);
+    LAWFUL(EVENT_SLEEP);
+    add(C, ET_RECV, 3);
+    add(D, ET_RECV, 3);
+    ready(D, POLL_IN); /* the first is not ready: its turn */
+    BREAKS(EVENT_1_WAITS, EVENT_SLEEP);
+}
+
+static void test_orphans(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_MOVED, .fd = 3);
+    ready(A, POLL_IN);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    woken();
+    add(B, ET_POLL, 3);
+    ready(B, POLL_IN);
+    wait_for(-1);
+    BREAKS(REGISTER_4, EVENT_SLEEP);
+    ready(B, POLL_HUP);
+    woken();
+    BREAKS(REGISTER_4, CALLED(B, POLL_IN));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    called(A, POLL_OUT); /* whatever it says */
+    ended();
+}
+
+static void test_length_of_a_wait(void **state) {
+    (void)state;
+    timer(A, 10);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP); /* for how long, it is not said */
+    BREAKS(WAIT_2_FOREVER, EVENT_SLEEP, .result = -1);
+    LAWFUL(EVENT_SLEEP, .result = (int64_t)(12 * MS)); /* the slack, and a millisecond */
+    BREAKS(WAIT_2_LATE, EVENT_SLEEP, .result = (int64_t)(12 * MS) + 1);
+    woken();
+    LAWFUL(EVENT_WAIT, .result = (int64_t)(11 * MS) + 1);
+    LAWFUL(EVENT_SLEEP, .result = (int64_t)(11 * MS));
+    BREAKS(WAIT_2_LATE, EVENT_SLEEP, .result = (int64_t)(12 * MS));
+    timer(B, 3);
+    BREAKS(WAIT_2_LATE, EVENT_SLEEP, .result = (int64_t)(11 * MS));
+    LAWFUL(EVENT_DELETE, .c = B);
+    LAWFUL(EVENT_DELETE, .c = A);
+    timer(A, UINT64_MAX);
+    LAWFUL(EVENT_SLEEP, .result = -1); /* no kernel's clock gets there */
+}
+
+static void test_sleeps_that_make_no_sense(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_NO_WAIT);
+    called(B, 0);
+    wait_for(-1);
+    BREAKS(RUN_1, EVENT_SLEEP);
+    woken();
+    ended();
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_ONCE);
+    called(B, 0);
+    wait_for(-1);
+    BREAKS(WAIT_1_ENOUGH, EVENT_SLEEP);
+    woken();
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    LAWFUL(EVENT_DELETE, .c = A);
+    BREAKS(WAIT_1_IDLE, EVENT_SLEEP);
+    woken();
+    ended();
+}
+
+static void spin(unsigned waits, uint32_t events) {
+    for (unsigned i = 0; i < waits; i++) {
+        wait_for(0);
+        clock_ns += 1000;
+        LAWFUL(EVENT_WOKEN, .events = events);
+    }
+    wait_for(0);
+}
+
+static void test_spinning(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    run(ET_RUN_UNTIL_DONE);
+    spin(64, POLL_IN);
+    BREAKS(REGISTER_5, EVENT_WOKEN, .events = POLL_IN);
+    spin(64, 0);
+    BREAKS(WAIT_2_SPINS, EVENT_WOKEN);
+    timer(B, 10);
+    spin(64, 0);
+    BREAKS(WAIT_3, EVENT_WOKEN);
+    spin(64, 0);
+    slept(1); /* a wait that lasts is none in vain */
+    spin(64, 0);
+    LAWFUL(EVENT_WOKEN, .result = -EINTR);
+    LAWFUL(EVENT_WAKEUP);
+    wait_for(-1);
+    woken();
+    spin(64, POLL_IN);
+    BREAKS(REGISTER_5, EVENT_WOKEN, .events = POLL_IN);
+    struct event errors = add_event(C, ET_RECVMSG, 4);
+    errors.flags = MSG_ERRQUEUE;
+    lawful(errors);
+    add(D, ET_RECV, 4);
+    ready(C, POLL_IN);
+    ready(D, POLL_IN);
+    called(D, 1); /* it is of another class */
+    spin(64, POLL_IN);
+    BREAKS(SUBMIT_8, EVENT_WOKEN, .events = POLL_IN);
+    LAWFUL(EVENT_DELETE, .c = C);
+    LAWFUL(EVENT_DELETE, .c = A);
+    LAWFUL(EVENT_DELETE, .c = B);
+    spin(64, 0);
+    BREAKS(TICK_4_SPINS, EVENT_WOKEN);
+    ended();
+    add(A, ET_POLL, 3);
+    run(ET_RUN_NO_WAIT);
+    spin(64, 0);
+    BREAKS(TICK_3, EVENT_WOKEN);
+    ended();
+}
+
+static void test_one_timer_alone(void **state) {
+    (void)state;
+    timer(A, 10);
+    run(ET_RUN_UNTIL_DONE);
+    slept(3);
+    slept(3);
+    wait_for((int64_t)(3 * MS));
+    struct promise_answer a = TELL(EVENT_SLEEP);
+    assert_int_equal(a.verdict, PROMISE_WAIT_4);
+    assert_true(a.should);
+    woken();
+    slept(1); /* told once */
+    LAWFUL(EVENT_DELETE, .c = A);
+    timer(A, 10);
+    slept(3);
+    slept(3);
+    add(B, ET_POLL, 3);
+    slept(3); /* not alone */
+    LAWFUL(EVENT_DELETE, .c = B);
+    slept(1);
+}
+
+static void test_bounded_overtaking(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    for (unsigned i = 0; i < 16; i++) {
+        LAWFUL(CALLED(A, 0));
+        LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    }
+    add(C, ET_NOOP, 0); /* later than B */
+    BREAKS(CALL_4_STARVED, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    called(B, 0);
+    for (unsigned i = 0; i < 15; i++) {
+        LAWFUL(CALLED(A, 0));
+        LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    }
+    BREAKS(CALL_4_STARVED, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    add(A, ET_NOOP, 0);
+    BREAKS(PROGRESS, CALLED(A, 0)); /* by whomever it is submitted */
+}
+
+static void test_what_is_due_comes_in_a_run_without_waiting(void **state) {
+    (void)state;
+    timer(A, 5);
+    clock_ns += 6 * MS;
+    run(ET_RUN_NO_WAIT);
+    BREAKS(EXPIRE_1_RETURNS, EVENT_END);
+    LAWFUL(EVENT_DELETE, .c = A);
+    add(A, ET_NOOP, 0);
+    LAWFUL(EVENT_TICK, .callbacks = 0);
+    add(B, ET_NOOP, 0); /* not due when it began */
+    called(A, 0);
+    ended();
+    run(ET_RUN_NO_WAIT);
+    BREAKS(SUBMIT_2_RETURNS, EVENT_END);
+    LAWFUL(EVENT_DELETE, .c = B);
+    add(A, ET_POLL, 3);
+    ready(A, POLL_IN);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    BREAKS(EVENT_4_RETURNS, EVENT_END);
+    add(C, ET_RECV, 4);
+    ready(C, POLL_IN);
+    ready(A, 0);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    BREAKS(EVENT_1_RETURNS, EVENT_END);
+    LAWFUL(EVENT_DELETE, .c = C);
+    ready(A, POLL_IN);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ready(A, 0); /* no longer */
+    ended();
+    async_wait(B);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    run(ET_RUN_NO_WAIT);
+    BREAKS(ASYNC_2_RETURNS, EVENT_END);
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(EVENT_STOP);
+    ended();
+    settings.serves_max = 1;
+    begin_anew();
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_NO_WAIT);
+    called(A, 0);
+    ended(); /* its manual says: one */
+    run(ET_RUN_NO_WAIT);
+    BREAKS(SUBMIT_2_RETURNS, EVENT_END);
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+static void test_runs_that_return_too_early(void **state) {
+    (void)state;
+    static const struct {
+        unsigned callbacks;
+        enum promise_verdict first;
+    } runs[] = {
+        {1, PROMISE_RUN_2_WOKEN}, {UINT32_MAX, PROMISE_RUN_3_WOKEN}, {2, PROMISE_TICK_4_WOKEN}};
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned kind = 0; kind < 5; kind++) {
+            begin_anew();
+            add(A, ET_POLL, 3);
+            add(B, ET_POLL, 3);
+            LAWFUL(EVENT_TICK, .callbacks = i == 1 ? EVENT_NEVER_REACHED : runs[i].callbacks);
+            wait_for(kind == 2 ? (int64_t)MS : -1);
+            if (kind == 0)
+                LAWFUL(EVENT_WAKEUP);
+            if (kind == 2) {
+                LAWFUL(EVENT_SLEEP);
+                clock_ns += MS;
+            }
+            LAWFUL(EVENT_WOKEN, .result = kind == 1 ? -EINTR : 0, .events = kind == 4);
+            if (kind == 3)
+                LAWFUL(EVENT_DELETE, .c = B);
+            struct promise_answer a = TELL(EVENT_END);
+            assert_int_equal(a.verdict, runs[i].first + kind);
+            if (kind == 3)
+                continue;
+            LAWFUL(EVENT_DELETE, .c = B); /* which the next run may have taken for something */
+            LAWFUL(EVENT_TICK, .callbacks = i == 1 ? EVENT_NEVER_REACHED : runs[i].callbacks);
+            a = TELL(EVENT_END);
+            assert_int_equal(a.verdict, runs[i].first + 3);
+            LAWFUL(EVENT_TICK, .callbacks = i == 1 ? EVENT_NEVER_REACHED : runs[i].callbacks);
+            a = TELL(EVENT_END);
+            assert_int_equal(a.verdict, runs[i].first + 3);
+            LAWFUL(EVENT_TICK, .callbacks = i == 1 ? EVENT_NEVER_REACHED : runs[i].callbacks);
+            a = TELL(EVENT_END);
+            assert_int_equal(a.verdict, runs[i].first + 4);
+        }
+}
+
+static void test_runs_that_go_on_long_enough(void **state) {
+    (void)state;
+    run(ET_RUN_ONCE);
+    ended(); /* nothing is in use */
+    add(A, ET_NOOP, 0);
+    add(B, ET_POLL, 3);
+    run(ET_RUN_ONCE);
+    called(A, 0);
+    ended();
+    add_silent(A, ET_NOOP, 0); /* which may count, and nobody sees it */
+    run(ET_RUN_ONCE);
+    polled();
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_DELETE, .c = B);
+    ended();
+    add(B, ET_POLL, 3);
+    LAWFUL(EVENT_TICK, .callbacks = 3);
+    LAWFUL(EVENT_STOP);
+    ended();
+    begin_anew();
+    add(B, ET_POLL, 3);
+    LAWFUL(EVENT_RUN, .mode = ET_RUN_TURN);
+    polled();
+    ended();
+    LAWFUL(EVENT_RUN, .mode = ET_RUN_TURN);
+    polled();
+    BREAKS(RUN_5, EVENT_WAIT);
+}
+
+static void test_modes(void **state) {
+    (void)state;
+    LAWFUL(EVENT_RUN, .mode = -1);
+    LAWFUL(EVENT_END, .result = -EINVAL);
+    LAWFUL(EVENT_RUN, .mode = 4);
+    BREAKS(RUN_4, EVENT_END);
+    add(A, ET_NOOP, 0);
+    LAWFUL(EVENT_RUN, .mode = -1);
+    BREAKS(RUN_4, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    LAWFUL(EVENT_END, .result = -EINVAL);
+    settings.has_turn = false;
+    begin_anew();
+    LAWFUL(EVENT_RUN, .mode = ET_RUN_TURN);
+    BREAKS(RUN_4, EVENT_END);
+    LAWFUL(EVENT_STOP);
+    LAWFUL(EVENT_RUN, .mode = ET_RUN_TURN);
+    ended();
+}
+
+static void test_a_run_in_a_callback(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_ONCE);
+    LAWFUL(EVENT_END, .result = -EBUSY);
+    LAWFUL(EVENT_RUN, .mode = -1);
+    LAWFUL(EVENT_END, .result = -EINVAL);
+    run(ET_RUN_ONCE);
+    BREAKS(TICK_2, EVENT_END);
+    run(ET_RUN_ONCE);
+    BREAKS(TICK_2, CALLED(B, 0));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    LAWFUL(EVENT_END, .result = -EBUSY);
+    LAWFUL(EVENT_STOP);
+    run(ET_RUN_ONCE);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    settings.nests = true;
+    begin_anew();
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_ONCE);
+    called(B, 0);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+}
+
+static void test_result_of_a_run(void **state) {
+    (void)state;
+    run(ET_RUN_NO_WAIT);
+    BREAKS(TICK_7, EVENT_END, .result = -EIO);
+    run(ET_RUN_NO_WAIT);
+    wait_for(0);
+    LAWFUL(EVENT_WOKEN, .result = -EIO);
+    LAWFUL(EVENT_END, .result = -EIO);
+    run(ET_RUN_NO_WAIT);
+    wait_for(0);
+    LAWFUL(EVENT_WOKEN, .result = -EINTR);
+    BREAKS(WAIT_5, EVENT_END, .result = -EINTR);
+}
+
+static void test_stop(void **state) {
+    (void)state;
+    LAWFUL(EVENT_SAYS_STOPPED, .result = 0);
+    BREAKS(INIT_2, EVENT_SAYS_STOPPED, .result = 1);
+    add(A, ET_NOOP, 0);
+    BREAKS(STOP_1, EVENT_SAYS_STOPPED, .result = 1);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    LAWFUL(EVENT_STOP);
+    LAWFUL(EVENT_SAYS_STOPPED, .result = 1);
+    BREAKS(STOP_1, EVENT_SAYS_STOPPED, .result = 0);
+    add(A, ET_NOOP, 0);
+    add(C, ET_NOOP, 0);
+    LAWFUL(EVENT_STOP);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    called(B, 0); /* was under way */
+    called(C, 0);
+    BREAKS(CALL_4_STOPPED, CALLED(A, 0)); /* again */
+    LAWFUL(EVENT_RETURNED, .c = A);
+    wait_for(-1);
+    BREAKS(STOP_2, EVENT_SLEEP);
+    woken();
+    ended();
+    add(A, ET_NOOP, 0);
+    run(ET_RUN_ONCE);
+    BREAKS(TICK_1_CALLED, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    BREAKS(TICK_1_REFUSED, EVENT_END, .result = -EINVAL);
+    run(ET_RUN_ONCE);
+    ended();
+    settings.stays_stopped = false;
+    begin_anew();
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    LAWFUL(EVENT_STOP);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    called(B, 0);
+    ended();
+}
+
+static void test_deinit(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    LAWFUL(EVENT_DEINIT, .result = -EBUSY);
+    BREAKS(DEINIT_1, EVENT_DEINIT);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    called(B, 0);
+    ended();
+    add(A, ET_NOOP, 0);
+    BREAKS(DEINIT_2, EVENT_DEINIT, .result = -EBUSY);
+    LAWFUL(EVENT_INIT);
+    run(ET_RUN_NO_WAIT);
+    BREAKS(DEINIT_2, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    add(A, ET_NOOP, 0);
+    LAWFUL(EVENT_DEINIT);
+    LAWFUL(EVENT_END, .of_deinit = true);
+    add(B, ET_NOOP, 0);
+    LAWFUL(EVENT_INIT); /* as a deinit that nobody told of */
+    is_in_use(B, false);
+}
+
+/* ---- readiness ------------------------------------------------------------------------------- */
+
+static void test_polls(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_POLL, 3);
+    add(C, ET_POLL, 4);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    ready(A, POLL_IN | POLL_HUP);
+    ready(B, POLL_IN | POLL_HUP);
+    woken();
+    BREAKS(EVENT_5, CALLED(B, POLL_IN | POLL_HUP));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    ready(A, 0);
+    called(A, POLL_HUP); /* it had */
+    ready(C, POLL_HUP);
+    BREAKS(EVENT_4_BITS, CALLED(C, POLL_IN));
+    LAWFUL(EVENT_RETURNED, .c = C);
+    ended();
+    add(A, ET_POLL, 3);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    ready(A, POLL_IN | POLL_OUT);
+    woken();
+    BREAKS(EVENT_4_RESULT, CALLED(A, POLL_IN | POLL_OUT)); /* did not ask for that */
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    ready(A, 0);
+    BREAKS(EVENT_6, CALLED(A, POLL_IN)); /* it is told of what was before */
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    ready(A, POLL_IN);
+    called(A, POLL_IN); /* … unless it is still so */
+    add(A, ET_POLL, 3);
+    wait_for(-1);
+    ready(A, POLL_IN);
+    woken();
+    BREAKS(EVENT_4_RESULT, CALLED(A, 0)); /* at least one */
+    BREAKS(EVENT_4_RESULT, EVENT_UNTRUE, .c = A, .source = PROMISE_UNTRUE_ERROR);
+}
+
+/* ---- completion ------------------------------------------------------------------------------ */
+
+static void test_results(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(SUBMIT_2_RESULT, CALLED(A, 1));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    add(B, ET_RECV, 3);
+    called(B, -ECONNRESET);
+    BREAKS(OP_1_ERROR, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_ERROR);
+    BREAKS(OP_1_END, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_END);
+    BREAKS(OP_1_BYTES, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_BYTES);
+    BREAKS(OP_1, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_LENGTH);
+    BREAKS(CLOSE_2, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_CLOSES);
+    BREAKS(OP_1_BYTES, EVENT_UNTRUE, .c = EVENT_NOBODY, .source = PROMISE_UNTRUE_BYTES);
+}
+
+static void test_order_of_operations(void **state) {
+    (void)state;
+    static const unsigned pairs[][2] = {{ET_RECV, ET_READ},    {ET_SEND, ET_WRITE},
+                                        {ET_ACCEPT, ET_PREAD}, {ET_SENDMSG, ET_SEND},
+                                        {ET_RECVMSG, ET_RECV}, {ET_PWRITE, ET_WRITE}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        begin_anew();
+        add(A, pairs[i][0], 3);
+        add(B, pairs[i][1], 3);
+        run(ET_RUN_UNTIL_DONE);
+        wait_for(-1);
+        ready(B, POLL_IN);
+        woken();
+        called(B, 1); /* the first is not ready */
+        add(B, pairs[i][1], 3);
+        wait_for(-1);
+        ready(A, POLL_IN);
+        ready(B, POLL_IN);
+        woken();
+        BREAKS(SUBMIT_8, CALLED(B, 1));
+        LAWFUL(EVENT_RETURNED, .c = B);
+        called(A, 1);
+        ended();
+    }
+    begin_anew();
+    struct event addressed = add_event(A, ET_SENDMSG, 3);
+    addressed.addressed = true; /* to a port that may have had no room */
+    lawful(addressed);
+    add(B, ET_SEND, 3);
+    ready(A, POLL_OUT);
+    ready(B, POLL_OUT);
+    run(ET_RUN_UNTIL_DONE);
+    called(B, 1);
+    begin_anew();
+    add(A, ET_RECV, 3);
+    add(B, ET_SEND, 3);
+    add(C, ET_RECV, 4);
+    add(D, ET_RECV, 3);
+    ready(A, POLL_IN);
+    ready(B, POLL_OUT);
+    ready(C, POLL_IN);
+    cancel(D, E);
+    run(ET_RUN_UNTIL_DONE);
+    called(B, 1); /* another direction */
+    called(C, 1); /* another descriptor */
+    called(D, -ECANCELED);
+}
+
+static void test_cancel(void **state) {
+    (void)state;
+    LAWFUL(CANCEL(A, A, -EINVAL));
+    LAWFUL(CANCEL(EVENT_NOBODY, A, -EINVAL));
+    BREAKS(CANCEL_3, CANCEL(A, A, 0));
+    begin_anew();
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    LAWFUL(CANCEL(A, B, -EBUSY));
+    BREAKS(CANCEL_2, CANCEL(A, B, 0));
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(CANCEL_4, CALLED(B, 0)); /* before its target */
+    LAWFUL(EVENT_RETURNED, .c = B);
+    LAWFUL(EVENT_DELETE, .c = A);
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    called(A, -ECANCELED);
+    called(B, 0);
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    BREAKS(CANCEL_6, CALLED(B, -ENOENT)); /* it is in use */
+    LAWFUL(EVENT_RETURNED, .c = B);
+    cancel(A, B);
+    called(A, 5);
+    called(B, -ENOENT);
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    called(A, -ECANCELED);
+    BREAKS(CANCEL_4, CALLED(B, -ENOENT)); /* it was its work */
+    LAWFUL(EVENT_RETURNED, .c = B);
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    cancel(A, C);
+    called(A, -ECANCELED);
+    called(B, -ENOENT); /* the other one's */
+    called(C, 0);
+}
+
+static void test_cancel_that_loses(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    run(ET_RUN_UNTIL_DONE);
+    called(B, -EALREADY);
+    called(A, 5);
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    called(A, 5);
+    called(B, -EALREADY); /* it had its own result */
+    cancel(A, B);
+    BREAKS(CANCEL_9, CALLED(B, -EALREADY));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    cancel(A, B);
+    BREAKS(CANCEL_4, CALLED(B, 1));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    add_silent(A, ET_RECV, 3);
+    cancel(A, B);
+    called(B, 0); /* its target has no callback */
+    is_in_use(A, false);
+    ended();
+}
+
+static void test_canceled_without_a_cause(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    add(B, ET_RECV, 4);
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(CANCEL_10, CALLED(A, -ECANCELED));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    add(A, ET_RECV, 3);
+    cancel(A, C);
+    BREAKS(CANCEL_8, CALLED(B, -ECANCELED));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    called(A, -ECANCELED);
+    called(C, 0);
+    add(A, ET_RECV, 3);
+    add(B, ET_POLL, 3);
+    add(C, ET_CLOSE, 3);
+    called(A, -ECANCELED);
+    BREAKS(CLOSE_1, CALLED(C, 0));
+    LAWFUL(EVENT_RETURNED, .c = C);
+    add(C, ET_CLOSE, 3);
+    called(B, -ECANCELED);
+    called(C, 0);
+    add(C, ET_CLOSE, 3);
+    add(A, ET_RECV, 3); /* later than the close */
+    called(C, 0);
+    timer(B, 5);
+    add(C, ET_CLOSE, 0);
+    BREAKS(CANCEL_10, CALLED(B, -ECANCELED)); /* it has no descriptor */
+}
+
+static void test_a_cancel_that_was_deleted_may_linger(void **state) {
+    (void)state;
+    for (unsigned lingers = 0; lingers < 2; lingers++) {
+        settings.lingers = lingers;
+        begin_anew();
+        add(A, ET_RECV, 3);
+        cancel(A, B);
+        LAWFUL(EVENT_DELETE, .c = B);
+        run(ET_RUN_UNTIL_DONE);
+        if (lingers)
+            called(A, -ECANCELED);
+        else
+            BREAKS(CANCEL_10, CALLED(A, -ECANCELED));
+    }
+}
+
+static void test_silent(void **state) {
+    (void)state;
+    add_silent(A, ET_TIMER, 0);
+    add_silent(B, ET_POLL, 3);
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = B, .result = 0);
+    wait_for(-1);
+    clock_ns += MS;
+    is_in_use(A, true);
+    is_in_use(A, false);
+    LAWFUL(EVENT_SLEEP);
+    ready(B, POLL_IN);
+    woken();
+    BREAKS(STATE_3, CALLED(B, POLL_IN));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    struct event file = add_event(B, ET_POLL, 99);
+    file.has_callback = false;
+    file.forgiven = true; /* a file: nothing to wait for */
+    lawful(file);
+    is_in_use(B, false);
+    ended();
+    LAWFUL(EVENT_ASYNC_WAIT, .c = C, .fd = 0);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    is_in_use(C, true);
+    run(ET_RUN_NO_WAIT);
+    ended();
+    is_in_use(C, false);
+    add_silent(D, ET_POLL, 5);
+    cancel(D, E);
+    run(ET_RUN_UNTIL_DONE);
+    called(E, 0);
+    ended();
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+static void test_wakeup(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    LAWFUL(EVENT_WAKEUP);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    BREAKS(WAKE_1, EVENT_SLEEP);
+    woken();
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    LAWFUL(EVENT_WAKEUP);
+    BREAKS(WAKE_1, EVENT_SLEEP);
+    LAWFUL(EVENT_WAKEUP);
+    woken();
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP); /* two count as one */
+}
+
+static void woken_by(uint32_t own) {
+    wait_for(-1);
+    LAWFUL(EVENT_WOKEN, .events = POLL_IN, .claimed = own);
+}
+
+static void test_a_wakeup_ends_one_wait(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    LAWFUL(EVENT_WAKEUP);
+    run(ET_RUN_UNTIL_DONE);
+    woken_by(5);
+    woken_by(5);
+    wait_for(0);
+    BREAKS(WAKE_2, EVENT_WOKEN);
+    LAWFUL(EVENT_WAKEUP);
+    woken_by(5);
+    woken_by(6); /* another thing */
+    LAWFUL(EVENT_WAKEUP);
+    woken_by(5);
+    LAWFUL(EVENT_WAKEUP);
+    woken_by(5);
+    add(B, ET_POLL, 4); /* the caller has asked something of it */
+    woken_by(5);
+    woken();
+    LAWFUL(EVENT_WAKEUP);
+    woken_by(5);
+    woken_by(5);
+    woken_by(5); /* for good: it spins */
+    LAWFUL(EVENT_DELETE, .c = A);
+    LAWFUL(EVENT_DELETE, .c = B);
+    ended();
+    add(A, ET_POLL, 3);
+    LAWFUL(EVENT_WAKEUP);
+    run(ET_RUN_NO_WAIT);
+    woken_by(5);
+    woken_by(5);
+    BREAKS(WAKE_2, EVENT_END);
+}
+
+static void test_async(void **state) {
+    (void)state;
+    BREAKS(ASYNC_5, EVENT_ASYNC_WAIT, .c = A, .fd = -1, .result = -EBADF);
+    LAWFUL(EVENT_ASYNC_WAIT, .c = A, .fd = -1, .result = -EINVAL);
+    BREAKS(ASYNC_5, EVENT_NOTIFY, .fd = -1);
+    LAWFUL(EVENT_NOTIFY, .fd = -1, .result = -EINVAL);
+    BREAKS(ASYNC_5, EVENT_ASYNC_DEINIT, .fd = -1);
+    BREAKS(ASYNC_2_REFUSED, EVENT_NOTIFY, .fd = 0, .result = -EAGAIN);
+    async_wait(A);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    BREAKS(ASYNC_2, EVENT_SLEEP);
+    woken();
+    called(A, 8);
+    async_wait(A);
+    BREAKS(ASYNC_3, CALLED(A, 8));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    async_wait(A);
+    BREAKS(ASYNC_1, CALLED(A, 1));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    async_wait(A);
+    cancel(A, B);
+    called(A, -ECANCELED);
+    called(B, 0);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    async_wait(A);
+    called(A, 0);
+    async_wait(A); /* two may end one together, or one each */
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    woken();
+    called(A, 8);
+    async_wait(A);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    async_wait(C);
+    LAWFUL(EVENT_ASYNC_DEINIT, .fd = 0);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+}
+
+static void test_asyncs_that_are_not_kept(void **state) {
+    (void)state;
+    settings.keeps = false;
+    begin_anew();
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    async_wait(A);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    BREAKS(ASYNC_2, EVENT_SLEEP);
+    woken();
+    LAWFUL(EVENT_DELETE, .c = A);
+    async_wait(A);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP); /* it may have gone with the wait that was deleted */
+    for (int fd = 1; fd < PROMISE_ASYNCS + 2; fd++)
+        LAWFUL(EVENT_NOTIFY, .fd = fd); /* more than there is room for */
+}
+
+/* ---- the promise itself ---------------------------------------------------------------------- */
+
+static void test_excuses(void **state) {
+    (void)state;
+    promise_excuse(&settings, PROMISE_EXPIRE_4);
+    promise_excuse(&settings, PROMISE_STATE_3);
+    begin_anew();
+    timer(A, 10);
+    run(ET_RUN_UNTIL_DONE);
+    struct promise_answer a = TELL(CALLED(A, 0));
+    assert_int_equal(a.verdict, PROMISE_EXPIRE_4);
+    assert_true(a.should);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    assert_false(TELL(CALLED(A, 0)).should); /* nobody can want that */
+    LAWFUL(EVENT_RETURNED, .c = A);
+    timer(A, 10);
+    a = TELL(CALLED(A, 5)); /* what is not excused comes first */
+    assert_int_equal(a.verdict, PROMISE_EXPIRE_1_RESULT);
+    assert_false(a.should);
+}
+
+static void test_what_only_part_2_judges(void **state) {
+    (void)state;
+    struct promise before = p;
+    LAWFUL(EVENT_REPORT, .fd = 3, .events = POLL_IN);
+    before.steps++;
+    assert_memory_equal(&before, &p, sizeof p);
+    LAWFUL(EVENT_DELETE, .c = EVENT_NOBODY);
+    LAWFUL(EVENT_READY, .c = EVENT_NOBODY);
+    LAWFUL(EVENT_RETURNED, .c = EVENT_NOBODY, .rearm = true);
+    LAWFUL(EVENT_END);
+    LAWFUL(EVENT_SLEEP); /* outside of a run */
+    wait_for(0);
+    woken();
+}
+
+/* Runs last: every way to break the law has been shown. */
+static void test_every_verdict_was_given(void **state) {
+    (void)state;
+    if (getenv("TEST") != NULL)
+        return;
+    for (unsigned v = 0; v < PROMISE_VERDICTS; v++)
+        if (!given[v])
+            fail_msg("no test breaks %s/%s", promise_laws[v].clause, promise_laws[v].kind);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, set_up)
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_one_callback),
+        TEST(test_deleted),
+        TEST(test_in_use),
+        TEST(test_lingering),
+        TEST(test_submission),
+        TEST(test_senseless),
+        TEST(test_refused_with_kinds),
+        TEST(test_call),
+        TEST(test_now),
+        TEST(test_not_early),
+        TEST(test_deadline_lies_between),
+        TEST(test_order_of_timers),
+        TEST(test_order_of_equal_timers),
+        TEST(test_reset),
+        TEST(test_set_anew_before_it_has_begun),
+        TEST(test_no_sleep_while_something_is_due),
+        TEST(test_orphans),
+        TEST(test_length_of_a_wait),
+        TEST(test_sleeps_that_make_no_sense),
+        TEST(test_spinning),
+        TEST(test_one_timer_alone),
+        TEST(test_bounded_overtaking),
+        TEST(test_what_is_due_comes_in_a_run_without_waiting),
+        TEST(test_runs_that_return_too_early),
+        TEST(test_runs_that_go_on_long_enough),
+        TEST(test_modes),
+        TEST(test_a_run_in_a_callback),
+        TEST(test_result_of_a_run),
+        TEST(test_stop),
+        TEST(test_deinit),
+        TEST(test_polls),
+        TEST(test_results),
+        TEST(test_order_of_operations),
+        TEST(test_cancel),
+        TEST(test_cancel_that_loses),
+        TEST(test_canceled_without_a_cause),
+        TEST(test_a_cancel_that_was_deleted_may_linger),
+        TEST(test_silent),
+        TEST(test_wakeup),
+        TEST(test_a_wakeup_ends_one_wait),
+        TEST(test_async),
+        TEST(test_asyncs_that_are_not_kept),
+        TEST(test_excuses),
+        TEST(test_what_only_part_2_judges),
+        TEST(test_every_verdict_was_given),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
