@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "../../fuzz/world/kernel.h"
+#include "../../model/promise.h"
 #include "../../model/words.h"
 #include "answers.h"
 #include "../../fuzz/world/interpose.h"
@@ -48,10 +49,14 @@
 #define LONG_DELAY_MS UINT64_C(2147483647)
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
 #define STREAMS       64
+#define FILES         256
+#define MOVED_AWAY    UINT64_MAX
 #define ASYNC_WAIT    1000 /* the operation of a completion that waits on an async */
 
 struct item {
     bool in_use, ever;
+    bool told_moved;  /* the promise knows that its number names another file */
+    uint32_t told;    /* what it was last told to be ready for */
     bool redescribed; /* the subject knows nothing of what it is described as now */
     /* so many waits have to begin before it is certain that it was started: rounds are not seen */
     unsigned starting;
@@ -129,11 +134,65 @@ static struct {
     /* what the subject leaves undefined is left out of a program, instead of ending it */
     bool lenient;
     int fail_wait_at, fail_wait_error;
+    uint64_t file[FILES]; /* what each number names, as the promise was told */
+    bool observed;        /* a verdict of the observer's own */
+    char seen[200];       /* what was seen, in words, when the promise is told of it; or empty */
+    int64_t wait_ns, sleep_ns; /* what the last wait asks for, and how long it sleeps */
+    int own;                   /* the loop's descriptor that has ended a wait last */
+    uint32_t called_for;       /* the number that a callback was called for */
+    unsigned grace;            /* what one judge has seen, the other may see a little later */
 } o;
 
+/* Which judge decides: this file's own rules, the promise (model/promise.h), or both, which have to
+ * agree: ETALON_JUDGE=old, new, both. */
+static enum { JUDGE_OLD, JUDGE_NEW, JUDGE_BOTH } judge;
+static struct promise promise;
+
+/* What each judge has found first. */
+static struct found {
+    bool hard, soft;
+    char failure[40], message[200];
+} old_judge, new_judge;
+
+static void differ(void) {
+    const char *log = getenv("ETALON_JUDGE_LOG");
+    const char *before = old_judge.hard || old_judge.soft ? old_judge.failure : "pass";
+    const char *now = new_judge.hard || new_judge.soft ? new_judge.failure : "pass";
+    if (old_judge.hard == new_judge.hard && strcmp(before, now) == 0)
+        return;
+    const char *failure = strcmp(now, "pass") == 0 ? before : now;
+    o.result->verdict = VERDICT_FAIL;
+    snprintf(o.result->clause, sizeof o.result->clause, "%.*s", (int)strcspn(failure, "/"),
+             failure);
+    snprintf(o.result->kind, sizeof o.result->kind, "judges");
+    snprintf(o.result->message, sizeof o.result->message,
+             "the judges differ: old %s%s (%.90s), new %s%s (%.90s)", before,
+             old_judge.hard ? "" : "~", old_judge.message, now, new_judge.hard ? "" : "~",
+             new_judge.message);
+    FILE *out = log != NULL ? fopen(log, "a") : NULL;
+    if (out != NULL) {
+        fprintf(out, "%s %s\n", o.subject->name, o.result->message);
+        fclose(out);
+    }
+}
+
 static void end_run(void) {
+    (void)interpose_inside(false);
     o.result->callbacks = o.callbacks;
+    if (judge == JUDGE_BOTH && o.result->verdict != VERDICT_NOT_OFFERED)
+        differ();
     kit_end(o.result);
+}
+
+static void find(struct found *found, const char *failure, bool hard, const char *message) {
+    if (found->hard || (found->soft && !hard))
+        return;
+    found->hard = hard;
+    found->soft = !hard;
+    snprintf(found->failure, sizeof found->failure, "%s", failure);
+    snprintf(found->message, sizeof found->message, "%s", message);
+    if (judge == JUDGE_BOTH && old_judge.hard && new_judge.hard)
+        end_run();
 }
 
 /* ---- verdicts -------------------------------------------------------------------------------- */
@@ -303,6 +362,8 @@ static const char *documented(const char *failure) {
  * fail. */
 static void broken(enum verdict verdict, const char *failure, const char *format, ...) {
     char what[200];
+    if (judge == JUDGE_NEW && !o.observed)
+        return;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
@@ -320,6 +381,10 @@ static void broken(enum verdict verdict, const char *failure, const char *format
              why != NULL ? "; documented: " : "", why != NULL ? why : "");
     bool ends = why == NULL || o.at_an_end;
     kit_event(o.result, world_real.clock(), ends ? 'e' : 's', -1, what);
+    if (judge == JUDGE_BOTH)
+        find(&old_judge, failure, why == NULL, what);
+    if (ends && judge == JUDGE_BOTH && why == NULL && ++o.grace < 200)
+        ends = false;
     if (ends)
         end_run();
     (void)interpose_inside(before);
@@ -331,9 +396,21 @@ static void broken(enum verdict verdict, const char *failure, const char *format
             broken(VERDICT_FAIL, failure, __VA_ARGS__);                                            \
     } while (0)
 
+/* What the observer alone can judge, whoever judges the rest. */
+#define OBSERVED_IF(condition, failure, ...)                                                       \
+    do {                                                                                           \
+        o.observed = true;                                                                         \
+        if (judge == JUDGE_BOTH && (condition))                                                    \
+            find(&new_judge, failure, true, "seen by the observer");                               \
+        FAIL_IF(condition, failure, __VA_ARGS__);                                                  \
+        o.observed = false;                                                                        \
+    } while (0)
+
 /* A SHOULD is missed: the run goes on, and may still fail. */
 static void not_strict(const char *clause, const char *what) {
-    if (o.result->verdict != VERDICT_PASS)
+    if (judge == JUDGE_BOTH)
+        find(&old_judge, clause, false, what);
+    if (o.result->verdict != VERDICT_PASS || judge == JUDGE_NEW)
         return;
     o.result->verdict = VERDICT_NOT_STRICT;
     snprintf(o.result->clause, sizeof o.result->clause, "%s", clause);
@@ -352,6 +429,193 @@ static void note(char kind, int c, const char *format, ...) {
 static bool offers(uint64_t what) {
     return (o.subject->offers & what) == what;
 }
+
+static bool tells_states(void) {
+    return (o.subject->offers & (ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE)) != 0;
+}
+
+/* ---- what the promise is told ---------------------------------------------------------------- */
+
+static struct promise_settings settings_of(const struct etalon_subject *subject) {
+    struct promise_settings s = {.slack_ns = subject->slack_ms * MS_NS + READINGS_MAX * READING_NS,
+                                 .stays_stopped = offers(ETALON_OFFERS_STOPPED),
+                                 .keeps = offers(ETALON_OFFERS_ASYNC_KEPT),
+                                 .tells = tells_states(),
+                                 .lingers = (subject->offers >> 33 & 0xff) != 0};
+    for (unsigned v = 0; v < PROMISE_VERDICTS; v++)
+        if (documented(failure_of(promise_laws[v].clause,
+                                  *promise_laws[v].kind != 0 ? promise_laws[v].kind : NULL)) !=
+            NULL)
+            promise_excuse(&s, v);
+    return s;
+}
+
+static void decide(const struct promise_answer *a, const char *failure, const char *what) {
+    const char *why = documented(failure);
+    if (a->should && o.result->verdict != VERDICT_PASS && !o.at_an_end)
+        return;
+    o.result->verdict = a->should                              ? VERDICT_NOT_STRICT
+                        : a->verdict == PROMISE_WAIT_2_FOREVER ? VERDICT_HANG
+                                                               : VERDICT_FAIL;
+    snprintf(o.result->clause, sizeof o.result->clause, "%s", a->broken);
+    snprintf(o.result->kind, sizeof o.result->kind, "%s", a->kind);
+    snprintf(o.result->message, sizeof o.result->message, "%s%s%s", what,
+             why != NULL ? "; documented: " : "", why != NULL ? why : "");
+    bool ends = !a->should || o.at_an_end;
+    kit_event(o.result, world_real.clock(), ends ? 'e' : 's', -1, what);
+    if (ends)
+        end_run();
+}
+
+static void say_early(char *text, size_t size, const struct promise_completion *of, unsigned c) {
+    uint64_t clock = world_real.clock();
+    if (of->earliest_ns >= VIRTUAL_END)
+        snprintf(text, size,
+                 "the timer c%u, which was set to %llu ms, fires %llu us later: no clock goes as "
+                 "far as its deadline",
+                 c, (unsigned long long)of->delay_ms,
+                 (unsigned long long)((clock - of->set_ns) / 1000));
+    else
+        snprintf(text, size, "the timer c%u fires %llu us before its deadline", c,
+                 (unsigned long long)((of->earliest_ns - clock + 999) / 1000));
+}
+
+/* What the loop's waits asked for, and what ended them. */
+static void say_spins(char *text, size_t size) {
+    char handle[32] = " (none of the program's)", asked[40] = "no limit";
+    uint32_t events;
+    int fd = interpose_reported(&events);
+    if (o.wait_ns >= 0)
+        snprintf(asked, sizeof asked, "%lld ns", (long long)o.wait_ns);
+    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+        if (fd >= 0 && world_real.descriptor(d) == fd)
+            snprintf(handle, sizeof handle, " (d%u)", d);
+    int used = snprintf(text, size, "%u waits in a row led to nothing: the loop spins; ",
+                        PROMISE_WAITS_MAX + 1);
+    if (!o.reported)
+        snprintf(text + used, size - (size_t)used,
+                 "no descriptor is reported, the last wait asked for %s", asked);
+    else if (fd < 0)
+        snprintf(text + used, size - (size_t)used,
+                 "what is reported has no descriptor any more, the last wait asked for %s", asked);
+    else
+        snprintf(text + used, size - (size_t)used,
+                 "descriptor %d%s is reported for %#x, the last wait asked for %s", fd, handle,
+                 events, asked);
+}
+
+static void say_poll(char *text, size_t size, const struct promise_answer *a,
+                     const struct event *e) {
+    const struct promise_completion *of = &promise.completion[a->c];
+    if (a->verdict == PROMISE_EVENT_6)
+        snprintf(text, size, "the poll c%u ends with %#llx, but its descriptor is not ready",
+                 (unsigned)a->c, (unsigned long long)e->result);
+    else if (a->verdict == PROMISE_EVENT_4_BITS)
+        snprintf(text, size, "the poll c%u ends with %#llx, but %#x is ready", (unsigned)a->c,
+                 (unsigned long long)e->result, of->had);
+    else
+        snprintf(text, size, "the poll c%u ends with %lld, it asks for %#x", (unsigned)a->c,
+                 (long long)e->result, of->asked);
+}
+
+static void say_sleep(char *text, size_t size, const struct promise_answer *a) {
+    const struct promise_completion *of = &promise.completion[a->c < COUNT ? a->c : 0];
+    if (a->verdict == PROMISE_WAIT_2_LATE)
+        snprintf(text, size, "the loop waits beyond the deadline of c%u, for %llu us too long",
+                 (unsigned)a->c,
+                 (unsigned long long)(world_real.clock() + (uint64_t)o.sleep_ns - of->latest_ns) /
+                     1000);
+    else if (a->verdict == PROMISE_RUN_1)
+        snprintf(text, size, "run(NO_WAIT) waits");
+    else if (a->verdict == PROMISE_WAKE_1)
+        snprintf(text, size, "the loop waits although it was woken");
+    else if (a->c < COUNT)
+        snprintf(text, size, "the loop waits, and c%u with it; expected: %s", (unsigned)a->c,
+                 a->why);
+    else
+        snprintf(text, size, "the loop waits; expected: %s", a->why);
+}
+
+static void say_call(char *text, size_t size, const struct promise_answer *a,
+                     const struct event *e) {
+    const char *result = kit_result_name(e->result);
+    if (a->verdict == PROMISE_EXPIRE_4 || a->verdict == PROMISE_RESET_4)
+        say_early(text, size, &promise.completion[a->c], (unsigned)a->c);
+    else if (a->verdict == PROMISE_EVENT_6 || a->verdict == PROMISE_EVENT_4_BITS ||
+             a->verdict == PROMISE_EVENT_4_RESULT)
+        say_poll(text, size, a, e);
+    else if (e->c >= COUNT)
+        snprintf(text, size, "a callback was called for completion %u, which does not exist",
+                 o.called_for);
+    else if (a->c < COUNT && a->c != e->c)
+        snprintf(text, size, "c%u is called with %s, and not c%u; expected: %s", (unsigned)e->c,
+                 result, (unsigned)a->c, a->why);
+    else
+        snprintf(text, size, "c%u is called with %s; expected: %s", (unsigned)e->c, result, a->why);
+}
+
+/* What was seen, in words. */
+static void say(char *text, size_t size, const struct promise_answer *a, const struct event *e) {
+    if (o.seen[0] != 0)
+        snprintf(text, size, "%s", o.seen);
+    else if (a->verdict == PROMISE_WAKE_2)
+        snprintf(text, size, "descriptor %d, the loop's own, ends a second wait after one wake-up",
+                 o.own);
+    else if (e->kind == EVENT_CALLBACK)
+        say_call(text, size, a, e);
+    else if (e->kind == EVENT_SLEEP)
+        say_sleep(text, size, a);
+    else if (e->kind == EVENT_WOKEN)
+        say_spins(text, size);
+    else if (e->kind == EVENT_SAYS_IN_USE)
+        snprintf(text, size, "c%u is %s, expected %s", (unsigned)e->c,
+                 e->result != 0 ? "in use" : "not in use",
+                 e->result != 0 ? "not in use" : "in use");
+    else if (e->kind == EVENT_NOW)
+        snprintf(text, size, "the loop time is %llu ms; expected: %s",
+                 (unsigned long long)e->now_ms, a->why);
+    else if (e->kind == EVENT_END && a->c < COUNT)
+        snprintf(text, size, "the run returns, but c%u has not ended; expected: %s", (unsigned)a->c,
+                 a->why);
+    else if (e->kind == EVENT_END)
+        snprintf(text, size, "the run returns; expected: %s", a->why);
+    else
+        snprintf(text, size, "expected: %s", a->why);
+}
+
+static bool tell(struct event event) {
+    char failure[40], what[200];
+    if (judge == JUDGE_OLD)
+        return true;
+    bool before = interpose_inside(false);
+    event.has |= EVENT_HAS_CLOCK;
+    event.clock_ns = world_real.clock();
+    if (event.kind == EVENT_SLEEP)
+        o.sleep_ns = event.result;
+    struct promise_answer a = promise_step(&promise, &event);
+    if (a.broken != NULL) {
+        snprintf(failure, sizeof failure, "%s%s%s", a.broken, *a.kind != 0 ? "/" : "", a.kind);
+        say(what, sizeof what, &a, &event);
+        if (judge == JUDGE_BOTH)
+            find(&new_judge, failure, !a.should, what);
+        else
+            decide(&a, failure, what);
+    }
+    o.seen[0] = 0;
+    (void)interpose_inside(before);
+    return a.broken == NULL;
+}
+
+#define TELL(...) tell((struct event){.kind = __VA_ARGS__})
+
+#define UNTRUE_IF(condition, c_, untrue, failure, ...)                                             \
+    do {                                                                                           \
+        if (condition) {                                                                           \
+            snprintf(o.seen, sizeof o.seen, __VA_ARGS__);                                          \
+            TELL(EVENT_UNTRUE, .c = (c_), .source = (untrue));                                     \
+            broken(VERDICT_FAIL, failure, __VA_ARGS__);                                            \
+        }                                                                                          \
+    } while (0)
 
 /* ---- what is due ----------------------------------------------------------------------------- */
 
@@ -481,6 +745,41 @@ static void lose_place(void) {
         o.stream[k].placed = false;
 }
 
+static bool is_being_closed(int fd) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use && o.item[c].d.operation == ET_CLOSE && o.item[c].d.fd == fd)
+            return true;
+    return false;
+}
+
+/* What waits is told of what its descriptor is ready for, when that has changed. settled: a thread
+ * of the subject's, if there is one, has done what it can. */
+static void tell_ready(bool settled) {
+    for (int fd = 0; judge != JUDGE_OLD && fd < FILES; fd++) {
+        uint64_t installed = world_real.installed(fd);
+        if (is_being_closed(fd))
+            continue; /* by the loop, whose callback tells it */
+        if (o.file[fd] != 0 && o.file[fd] != installed)
+            TELL(EVENT_MOVED, .fd = fd);
+        o.file[fd] = installed != 0 || o.file[fd] == 0 ? installed : MOVED_AWAY;
+    }
+    bool threads = !settled && judge != JUDGE_OLD && interpose_other_threads();
+    for (unsigned c = 0; judge != JUDGE_OLD && c < COUNT; c++) {
+        struct item *i = &o.item[c];
+        if (!i->in_use || !waits_on(i))
+            continue;
+        uint32_t ready = falsely_ready(i) ? 0 : (uint32_t)(unsigned short)ready_now(i);
+        if (i->d.operation == ET_POLL && !offers(ETALON_OFFERS_POLL_MORE) &&
+            (ready & (POLLHUP | POLLERR)) != 0)
+            ready |= i->d.events;
+        if (threads && i->d.operation != ET_POLL)
+            ready = 0;
+        if (ready != i->told)
+            TELL(EVENT_READY, .c = c, .events = ready);
+        i->told = ready;
+    }
+}
+
 static bool is_due(const struct item *i) {
     if (!i->in_use)
         return false;
@@ -526,6 +825,7 @@ static void check_now(const char *when) {
     bool before = interpose_inside(true);
     uint64_t now = o.subject->now(o.self);
     (void)interpose_inside(before);
+    TELL(EVENT_NOW, .now_ms = now);
     FAIL_IF(now < o.now_ms, "ET-TIME-3", "%s the loop time went back from %llu to %llu ms", when,
             (unsigned long long)o.now_ms, (unsigned long long)now);
     FAIL_IF(now > world_real.clock() / MS_NS, "ET-TIME-2",
@@ -535,10 +835,6 @@ static void check_now(const char *when) {
             "%s the loop time is %llu ms, but was due to be updated at %llu ms", when,
             (unsigned long long)now, (unsigned long long)(o.time_min_ns / MS_NS));
     o.now_ms = now;
-}
-
-static bool tells_states(void) {
-    return (o.subject->offers & (ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE)) != 0;
 }
 
 /* What has no callback ends unseen, unless one can ask for it. */
@@ -594,8 +890,8 @@ static void check_buffer(unsigned c, bool dead) {
         memset(o.buffer[c], 0, BUFFER);
     i->quiet = true;
     for (unsigned k = 0; k < BUFFER; k++)
-        FAIL_IF(o.buffer[c][k] != 0, "ET-DELETE-4",
-                "the buffer of c%u is written to, which was deleted and is dead", c);
+        UNTRUE_IF(o.buffer[c][k] != 0, c, PROMISE_UNTRUE_BUFFER, "ET-DELETE-4",
+                  "the buffer of c%u is written to, which was deleted and is dead", c);
 }
 
 static void check_in_use(void) {
@@ -603,10 +899,11 @@ static void check_in_use(void) {
         return;
     settle_unseen();
     for (unsigned c = 0; c < COUNT; c++) {
-        if (o.item[c].carrying > 0)
-            continue;
         int state = ask_state(c);
         bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
+        TELL(EVENT_SAYS_IN_USE, .c = c, .result = used);
+        if (o.item[c].carrying > 0)
+            continue;
         FAIL_IF(used != o.item[c].in_use, "ET-STATE-2", "c%u is %s, expected %s", c,
                 used ? "in use" : "not in use", o.item[c].in_use ? "in use" : "not in use");
         if (!used)
@@ -708,6 +1005,8 @@ static int wait_begins(int64_t timeout_ns) {
         o.item[c].starting -= o.item[c].starting > 0;
         o.item[c].carrying -= o.item[c].carrying > 0;
     }
+    o.wait_ns = timeout_ns;
+    TELL(EVENT_WAIT, .result = timeout_ns, .coarse = true);
     if (timeout_ns < 0)
         note('w', -1, "wait without limit");
     else
@@ -746,6 +1045,9 @@ static bool looks_unlawful(void) {
 static bool blocked(int64_t timeout_ns) {
     const struct program *p = o.program;
     (void)timeout_ns;
+    settle_unseen();
+    tell_ready(true);
+    TELL(EVENT_SLEEP);
     wait_must_be_lawful(true);
     if (o.world_next >= p->count[PROGRAM_BODY_WORLD] || o.commands >= COMMANDS_MAX)
         return false;
@@ -772,6 +1074,8 @@ static void advance(uint64_t clock_ns) {
                 (unsigned long long)((clock_ns - i->latest) / 1000));
     }
     uint64_t now = world_real.clock();
+    if (clock_ns < VIRTUAL_END)
+        TELL(EVENT_SLEEP, .result = clock_ns > now ? (int64_t)(clock_ns - now) : 0);
     if (clock_ns == VIRTUAL_END) {
         note('e', -1, "no kernel's clock goes as far as the loop waits: the program ends here");
         end_run();
@@ -800,15 +1104,23 @@ static void check_woken_once(void) {
             o.woken_twice_by - 1);
 }
 
-/* The descriptor by which a wake-up has ended a wait may end the next one, too, and nobody has
- * asked anything of the loop in between. */
-static void look_for_second_wait(int ready) {
+/* One descriptor alone has ended the wait, and it is the loop's own. */
+static bool ended_by_its_own(int ready) {
     uint32_t events;
     int fd = interpose_reported(&events);
     bool own = ready == 1 && fd >= 0 && !of_program(fd) && !interpose_is_timer(fd) &&
                !interpose_other_threads();
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         own = own && !o.async[a].open;
+    return own;
+}
+
+/* The descriptor by which a wake-up has ended a wait may end the next one, too, and nobody has
+ * asked anything of the loop in between. */
+static void look_for_second_wait(int ready) {
+    uint32_t events;
+    int fd = interpose_reported(&events);
+    bool own = ended_by_its_own(ready);
     bool third = own && o.woken_twice_by == fd + 1,
          second = own && !o.wake_pending && o.woken_by == fd + 1;
     if (!third)
@@ -818,6 +1130,14 @@ static void look_for_second_wait(int ready) {
 }
 
 static void wait_ends(int ready) {
+    uint32_t events;
+    o.reported = ready > 0;
+    tell_ready(true);
+    bool own = ended_by_its_own(ready);
+    uint32_t claimed = own ? (uint32_t)interpose_reported(&events) + 1 : 0;
+    TELL(EVENT_WOKEN, .result = ready < 0 ? ready : 0, .events = ready > 0, .claimed = claimed);
+    if (own)
+        o.own = (int)claimed - 1;
     o.time_min_ns = world_real.clock();
     note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,
          (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
@@ -836,6 +1156,7 @@ static void forever(void) {
     for (unsigned c = 0; c < COUNT; c++)
         reachable = reachable || (o.item[c].in_use && o.item[c].d.operation == ET_TIMER &&
                                   o.item[c].latest < VIRTUAL_END);
+    TELL(EVENT_SLEEP, .result = -1);
     o.at_an_end = true;
     if (reachable)
         broken(VERDICT_HANG, "ET-WAIT-2/forever",
@@ -906,6 +1227,11 @@ static void check_poll(unsigned c, int64_t result) {
         return;
     if (result < 0 && result > -4096 && i->installed != 0 && error_has_a_cause(&i->d, (int)-result))
         return;
+    if (result < 0) {
+        snprintf(o.seen, sizeof o.seen, "the poll c%u ends with %lld, it asks for %#x", c,
+                 (long long)result, i->d.events);
+        TELL(EVENT_UNTRUE, .c = c, .source = PROMISE_UNTRUE_ERROR);
+    }
     FAIL_IF(result <= 0 || (told & ~asked) != 0, "ET-EVENT-4/result",
             "the poll c%u ends with %lld, it asks for %#x", c, (long long)result, i->d.events);
     if (world_real.installed(i->d.fd) != i->installed)
@@ -939,10 +1265,11 @@ static void check_taken(unsigned c, int64_t result) {
     struct item *i = &o.item[c];
     struct stream *stream = stream_of(i);
     const unsigned char *bytes = (const unsigned char *)o.buffer[c];
-    FAIL_IF(result == 0 && i->d.length > 0 && i->d.operation != ET_RECVMSG &&
-                !can_be_at_its_end(i->d.fd),
-            "ET-OP-1/end",
-            "c%u ends with 0, the end of a stream, but its descriptor %d is at no end", c, i->d.fd);
+    UNTRUE_IF(result == 0 && i->d.length > 0 && i->d.operation != ET_RECVMSG &&
+                  !can_be_at_its_end(i->d.fd),
+              c, PROMISE_UNTRUE_END, "ET-OP-1/end",
+              "c%u ends with 0, the end of a stream, but its descriptor %d is at no end", c,
+              i->d.fd);
     if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL || room_of(i) == 0)
         return;
     if ((i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0) { /* what that takes follows no place */
@@ -954,12 +1281,13 @@ static void check_taken(unsigned c, int64_t result) {
     for (int64_t k = 0; k < result && k < BUFFER; k++) {
         bool follows = k > 0 ? bytes[k] == after(bytes[k - 1])
                              : bytes[0] >= real_world_byte(0) && bytes[0] <= real_world_byte(126);
-        FAIL_IF(!follows, "ET-OP-1/bytes",
-                "c%u ends with %lld bytes, but byte %lld in its buffer (%#x) is not what was sent",
-                c, (long long)result, (long long)k, bytes[k]);
+        UNTRUE_IF(
+            !follows, c, PROMISE_UNTRUE_BYTES, "ET-OP-1/bytes",
+            "c%u ends with %lld bytes, but byte %lld in its buffer (%#x) is not what was sent", c,
+            (long long)result, (long long)k, bytes[k]);
     }
-    FAIL_IF(stream->placed && bytes[0] != stream->next, "ET-OP-1/bytes",
-            "c%u ends with %lld bytes, but others were to come before", c, (long long)result);
+    UNTRUE_IF(stream->placed && bytes[0] != stream->next, c, PROMISE_UNTRUE_BYTES, "ET-OP-1/bytes",
+              "c%u ends with %lld bytes, but others were to come before", c, (long long)result);
     if ((i->d.flags & MSG_PEEK) != 0)
         return;
     stream->placed = is_stream(i->d.fd) && !o.duplicated;
@@ -971,16 +1299,16 @@ static void check_given(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
     struct stream *stream = stream_of(i);
     uint64_t received;
-    FAIL_IF(result == 0 && i->d.length > 0, "ET-OP-1/bytes", "c%u ends with 0 bytes of %zu", c,
-            i->d.length);
+    UNTRUE_IF(result == 0 && i->d.length > 0, c, PROMISE_UNTRUE_BYTES, "ET-OP-1/bytes",
+              "c%u ends with 0 bytes of %zu", c, i->d.length);
     if (result <= 0 || stream == NULL || stream->before == UINT64_MAX ||
         !real_world_received(i->d.fd, &received))
         return;
     stream->given += (uint64_t)result;
-    FAIL_IF(received - stream->before < stream->given, "ET-OP-1/bytes",
-            "c%u ends with %lld bytes, but %llu less than were written have come to the other end",
-            c, (long long)result,
-            (unsigned long long)(stream->given - (received - stream->before)));
+    UNTRUE_IF(
+        received - stream->before < stream->given, c, PROMISE_UNTRUE_BYTES, "ET-OP-1/bytes",
+        "c%u ends with %lld bytes, but %llu less than were written have come to the other end", c,
+        (long long)result, (unsigned long long)(stream->given - (received - stream->before)));
 }
 
 /* It has taken bytes of the file that its number names now: which are the next, is not known. */
@@ -997,22 +1325,23 @@ static void check_operation(unsigned c, int64_t result) {
     bool same = i->installed != 0 && world_real.installed(i->d.fd) == i->installed;
     bool bytes = i->d.operation >= ET_READ && i->d.operation <= ET_RECV;
     bool truncated = (i->d.flags & MSG_TRUNC) != 0 && !is_stream(i->d.fd);
-    FAIL_IF(bytes && !truncated && result > (int64_t)i->d.length, "ET-OP-1",
-            "c%u ends with %lld bytes of %zu", c, (long long)result, i->d.length);
+    UNTRUE_IF(bytes && !truncated && result > (int64_t)i->d.length, c, PROMISE_UNTRUE_LENGTH,
+              "ET-OP-1", "c%u ends with %lld bytes of %zu", c, (long long)result, i->d.length);
     if (!same) {
-        FAIL_IF(result < 0 && !is_of_no_descriptor(i, result), "ET-OP-1/error",
-                "c%u ends with %s, but its descriptor is not open", c, kit_result_name(result));
+        UNTRUE_IF(result < 0 && !is_of_no_descriptor(i, result), c, PROMISE_UNTRUE_ERROR,
+                  "ET-OP-1/error", "c%u ends with %s, but its descriptor is not open", c,
+                  kit_result_name(result));
         if (result > 0)
             took_anothers(i);
         return; /* closed behind the loop's back */
     }
-    FAIL_IF(result < 0 && (result < -4095 || !error_has_a_cause(&i->d, (int)-result)),
-            "ET-OP-1/error",
-            "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d "
-            "is another thing",
-            c, kit_result_name(result), i->d.fd);
-    FAIL_IF(result == 0 && !is_brought_about(&i->d), "ET-OP-1/end",
-            "c%u ends with 0, but what it is for has not happened", c);
+    UNTRUE_IF(result < 0 && (result < -4095 || !error_has_a_cause(&i->d, (int)-result)), c,
+              PROMISE_UNTRUE_ERROR, "ET-OP-1/error",
+              "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d "
+              "is another thing",
+              c, kit_result_name(result), i->d.fd);
+    UNTRUE_IF(result == 0 && !is_brought_about(&i->d), c, PROMISE_UNTRUE_END, "ET-OP-1/end",
+              "c%u ends with 0, but what it is for has not happened", c);
     if (takes_bytes(i))
         check_taken(c, result);
     if (gives_bytes(i))
@@ -1078,10 +1407,11 @@ static void check_close(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
     bool open = i->installed != 0 && world_real.installed(i->d.fd) == i->installed &&
                 syscall(SYS_fcntl, i->d.fd, 1 /* F_GETFD */, 0) >= 0;
-    FAIL_IF(result > 0 || (result < 0 && i->installed != 0 && (open || result != -EBADF)),
-            "ET-OP-1/error", "the close c%u ends with %s", c, kit_result_name(result));
-    FAIL_IF(result == 0 && open && !interpose_other_threads(), "ET-OP-1/end",
-            "the close c%u ends with 0, but descriptor %d is open", c, i->d.fd);
+    UNTRUE_IF(result > 0 || (result < 0 && i->installed != 0 && (open || result != -EBADF)), c,
+              PROMISE_UNTRUE_ERROR, "ET-OP-1/error", "the close c%u ends with %s", c,
+              kit_result_name(result));
+    UNTRUE_IF(result == 0 && open && !interpose_other_threads(), c, PROMISE_UNTRUE_END,
+              "ET-OP-1/end", "the close c%u ends with 0, but descriptor %d is open", c, i->d.fd);
 }
 
 /* Notifications may be taken together, and at any time before the callback: so this one may stand
@@ -1119,9 +1449,10 @@ static void check_result(unsigned c, int64_t result) {
     case ASYNC_WAIT: check_wait(c, result); break;
     case ET_CLOSE: check_close(c, result); break;
     case ET_ACCEPT:
-        FAIL_IF(result >= 0 && syscall(SYS_fcntl, (int)result, 1 /* F_GETFD */, 0) < 0,
-                "ET-OP-1/end", "the accept c%u ends with descriptor %lld, which is not open", c,
-                (long long)result);
+        UNTRUE_IF(result >= 0 && syscall(SYS_fcntl, (int)result, 1 /* F_GETFD */, 0) < 0, c,
+                  PROMISE_UNTRUE_END, "ET-OP-1/end",
+                  "the accept c%u ends with descriptor %lld, which is not open", c,
+                  (long long)result);
         check_operation(c, result);
         if (result >= 0)
             world_real.adopt(i->into, (int)result);
@@ -1148,6 +1479,41 @@ static void check_place(uint32_t c, int64_t result, uint32_t userdata) {
 static void starting(unsigned c);
 static const char *undefined_wait(unsigned c);
 
+/* It is not open, or a file, for which epoll has no use. */
+static bool takes_no_wait(const struct item *i) {
+    struct stat status;
+    return world_real.installed(i->d.fd) == 0 || fstat(i->d.fd, &status) != 0 ||
+           S_ISREG(status.st_mode);
+}
+
+/* A call that submits c as it is described. */
+static struct event event_of(unsigned c, enum event_kind kind, int64_t result) {
+    const struct item *i = &o.item[c];
+    bool waits = i->d.operation == ASYNC_WAIT;
+    return (struct event){
+        .kind = waits && kind == EVENT_ADD ? EVENT_ASYNC_WAIT : kind,
+        .has = EVENT_HAS_DESCRIPTION,
+        .operation = waits                            ? ET_READ
+                     : i->d.operation < ET_OPERATIONS ? (uint8_t)i->d.operation
+                                                      : ET_OPERATIONS,
+        .async = waits,
+        .pool = i->d.on_pool,
+        .flags = i->d.operation == ET_ACCEPT || i->d.operation == ET_SHUTDOWN ? 0 : i->d.flags,
+        .addressed = is_addressed(i),
+        .forgiven = kind != EVENT_RETURNED && waits_on(i) && takes_no_wait(i),
+        .has_callback = i->d.has_callback,
+        .fd = !waits                   ? i->d.fd
+              : o.async[i->async].open ? (int)i->async
+                                       : -1,
+        .events = i->d.operation == ET_POLL ? i->d.events : 0,
+        .userdata = i->d.userdata,
+        .c = kind == EVENT_CANCEL ? i->d.target : c,
+        .by = kind == EVENT_CANCEL ? c : EVENT_NOBODY,
+        .target = i->d.target < COUNT ? i->d.target : EVENT_NOBODY,
+        .delay_ms = i->d.delay_ms,
+        .result = result};
+}
+
 /* What cannot be added (ET-ADD-5, -6): 0 or a negative errno. */
 static int refusal(unsigned c) {
     const struct etalon_subject_description *d = &o.item[c].d;
@@ -1161,6 +1527,22 @@ static int refusal(unsigned c) {
     return unknown ? -EINVAL : d->on_pool && !offers(ETALON_OFFERS_POOL) ? -EOPNOTSUPP : 0;
 }
 
+/* By the return of its callback, which was called with this result. */
+static void rearm(unsigned c, int64_t result) {
+    struct item *i = &o.item[c];
+    uint64_t installed = i->installed;
+    bool relies = waits_on(i) && result >= 0 && !i->redescribed; /* ET-REGISTER-6 */
+    struct event e = event_of(c, EVENT_RETURNED, 0);
+    starting(c);
+    if (relies)
+        i->installed = installed;
+    note('s', (int)c, "c%u is rearmed", c);
+    e.rearm = true;
+    e.forgiven = relies && installed != world_real.installed(i->d.fd);
+    (void)tell(e);
+    tell_ready(false);
+}
+
 static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t userdata) {
     bool before = interpose_inside(false);
     settle_unseen();
@@ -1168,7 +1550,12 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
         o.known[c] = KIT_CALLED;
     note('b', c < COUNT ? (int)c : -1, "callback c%u %s", c, kit_result_name(result));
     check_woken_once();
+    tell_ready(false);
+    o.called_for = c;
+    TELL(EVENT_CALLBACK, .c = c < COUNT ? c : EVENT_NOBODY, .result = result, .userdata = userdata);
     check_place(c, result, userdata);
+    if (c >= COUNT)
+        end_run();
     struct item *i = &o.item[c];
     check_result(c, result);
     FAIL_IF(o.running == ET_RUN_NO_WAIT && i->in_this_run && result != -ECANCELED,
@@ -1211,14 +1598,10 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
             lacks(undefined_wait(c));
         action = ETALON_DISARM;
     }
-    if (action == ETALON_REARM && !i->in_use && i->carrying == 0 && refusal(c) == 0) {
-        uint64_t installed = i->installed;
-        bool relies = waits_on(i) && result >= 0 && !i->redescribed; /* ET-REGISTER-6 */
-        starting(c);
-        if (relies)
-            i->installed = installed;
-        note('s', (int)c, "c%u is rearmed", c);
-    }
+    if (action == ETALON_REARM && !i->in_use && i->carrying == 0 && refusal(c) == 0)
+        rearm(c, result);
+    else
+        TELL(EVENT_RETURNED, .c = c);
     (void)interpose_inside(before);
     return action == ETALON_REARM ? ETALON_REARM : ETALON_DISARM;
 }
@@ -1256,6 +1639,7 @@ static void starting(unsigned c) {
     i->due_since = -1;
     i->ready = 0;
     i->deleted = i->has_ended_it = i->either_place = false;
+    i->told = 0;
     i->quiet = false;
     i->installed = i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0;
     if (takes_bytes(i) || gives_bytes(i))
@@ -1272,8 +1656,9 @@ static void starting(unsigned c) {
 
 /* False when it is not as expected, but documented. What was refused has not happened then, and the
  * run goes on without it. */
-static bool expect(const struct command *command, const char *failure, int result, int wanted,
-                   int also) {
+static bool expect(const struct command *command, const char *failure, struct event event,
+                   int wanted, int also) {
+    int result = (int)event.result;
     char text[96] = "", line[160];
     FILE *out = fmemopen(text, sizeof text, "w");
     if (out != NULL) {
@@ -1284,11 +1669,17 @@ static bool expect(const struct command *command, const char *failure, int resul
     bool run = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN ||
                command->kind == COMMAND_DEINIT || command->kind >= COMMAND_FIRST_OF_WORLD;
     kit_event(o.result, world_real.clock(), 'c', run ? -1 : command->c, line);
-    if (result == wanted || result == also)
+    bool good = result == wanted || result == also;
+    o.at_an_end = !good && (wanted != 0 || result > 0);
+    if (!good)
+        snprintf(o.seen, sizeof o.seen, "'%.60s' returned %s, expected %s%s", text,
+                 strchr(line, '=') + 2, kit_result_name(wanted),
+                 strcmp(failure, "ET-WAIT-5") == 0 ? ": its wait was interrupted (EINTR)" : "");
+    (void)tell(event);
+    if (good)
         return true;
     char name[32];
     snprintf(name, sizeof name, "%s", kit_result_name(result));
-    o.at_an_end = wanted != 0 || result > 0;
     broken(VERDICT_FAIL, failure, "'%.60s' returned %s, expected %s%s", text, name,
            kit_result_name(wanted),
            strcmp(failure, "ET-WAIT-5") == 0 ? ": its wait was interrupted (EINTR)" : "");
@@ -1432,6 +1823,13 @@ static const char *undefined_submission(unsigned c) {
     return NULL;
 }
 
+/* As submit() makes it. */
+static struct event submission_of(unsigned c, int result) {
+    bool timer = o.item[c].d.operation == ET_TIMER && !offers(ETALON_OFFERS_READD);
+    bool cancel = o.item[c].d.operation == ET_CANCEL && !offers(ETALON_OFFERS_READD);
+    return event_of(c, timer ? EVENT_TIMER : cancel ? EVENT_CANCEL : EVENT_ADD, result);
+}
+
 static int submit(unsigned c) {
     const struct item *i = &o.item[c];
     if (i->d.operation == ET_TIMER && !offers(ETALON_OFFERS_READD)) {
@@ -1462,7 +1860,8 @@ static void run_submit(const struct command *command) {
         if (!offers(ETALON_OFFERS_CHECKED))
             LACKS("needs misuse to be refused: a completion that is in use is added (checked)");
         SUBJECT(o.subject->submit(o.self, c, NULL));
-        expect(command, "ET-ADD-3", answer, -EBUSY, i->starting == 0 ? -EBUSY : 0);
+        expect(command, "ET-ADD-3", event_of(c, EVENT_ADD, answer), -EBUSY,
+               i->starting == 0 ? -EBUSY : 0);
         return;
     }
     if (command->kind != COMMAND_ADD && names_async(command))
@@ -1491,7 +1890,7 @@ static void run_submit(const struct command *command) {
     if (!expect(command,
                 wanted == 0 ? refused("ET-ADD-1", i->d.operation == ET_TIMER ? i->d.delay_ms : 1)
                             : "ET-ADD-5",
-                result, wanted, wanted))
+                submission_of(c, result), wanted, wanted))
         undo(&before);
 }
 
@@ -1510,7 +1909,8 @@ static void run_delete(const struct command *command) {
     if (was && i->d.operation == ASYNC_WAIT && !offers(ETALON_OFFERS_ASYNC_KEPT))
         o.async[i->async].owed = false; /* it may have gone with the wait */
     SUBJECT(o.subject->remove(o.self, command->c));
-    if (!expect(command, was ? "ET-DELETE-3" : "ET-DELETE-1", answer, 0, 0))
+    if (!expect(command, was ? "ET-DELETE-3" : "ET-DELETE-1",
+                (struct event){.kind = EVENT_DELETE, .c = command->c, .result = answer}, 0, 0))
         undo(&before);
 }
 
@@ -1537,14 +1937,17 @@ static void run_timer(const struct command *command) {
         if (fresh)
             LACKS("needs adding completions (rounds)");
         SUBJECT(o.subject->timer(o.self, c, command->value, new_token(command->body), 1));
-        expect(command, "ET-TIMER-4", answer, -EBUSY, -EBUSY);
+        struct event e = {
+            .kind = EVENT_TIMER, .c = c, .delay_ms = command->value, .result = answer};
+        expect(command, "ET-TIMER-4", e, -EBUSY, -EBUSY);
         return;
     }
     struct before before = remember(c);
     describe_timer(command);
     starting(c);
     SUBJECT(o.subject->timer(o.self, c, command->value, i->d.userdata, i->d.has_callback));
-    if (!expect(command, refused("ET-TIMER-1", command->value), answer, 0, 0))
+    if (!expect(command, refused("ET-TIMER-1", command->value), event_of(c, EVENT_TIMER, answer), 0,
+                0))
         undo(&before);
 }
 
@@ -1574,7 +1977,9 @@ static void run_reset(const struct command *command) {
     /* a loop without carriers leaves it alone */
     if (!alone && tells_states() && ask_state(command->other) != ETALON_DEAD)
         o.item[command->other].carrying = rounds_to_go();
-    if (!expect(command, refused("ET-RESET-3", command->value), answer, 0, 0))
+    struct event e = event_of(c, EVENT_RESET, answer);
+    e.by = command->other < COUNT ? command->other : EVENT_NOBODY;
+    if (!expect(command, refused("ET-RESET-3", command->value), e, 0, 0))
         undo(&before);
 }
 
@@ -1585,7 +1990,8 @@ static void run_cancel(const struct command *command) {
         LACKS("needs misuse to be refused: a cancel that is in use, or of itself (checked)");
     if (i->in_use || command->other == c) {
         SUBJECT(o.subject->cancel(o.self, c, command->other, 0, 1));
-        expect(command, "ET-CANCEL-2", answer, command->other == c ? -EINVAL : -EBUSY, -EBUSY);
+        struct event e = {.kind = EVENT_CANCEL, .c = command->other, .by = c, .result = answer};
+        expect(command, "ET-CANCEL-2", e, command->other == c ? -EINVAL : -EBUSY, -EBUSY);
         return;
     }
     struct before before = remember(c);
@@ -1598,7 +2004,7 @@ static void run_cancel(const struct command *command) {
                                             .has_callback = command->body != 0 || !may_be_null()};
     starting(c);
     SUBJECT(o.subject->cancel(o.self, c, command->other, i->d.userdata, i->d.has_callback));
-    if (!expect(command, "ET-CANCEL-1", answer, 0, 0))
+    if (!expect(command, "ET-CANCEL-1", event_of(c, EVENT_CANCEL, answer), 0, 0))
         undo(&before);
 }
 
@@ -1610,7 +2016,11 @@ static void run_async_wait(const struct command *command) {
         if (!offers(ETALON_OFFERS_CHECKED))
             LACKS("needs misuse to be refused: a wait by a completion that is in use (checked)");
         SUBJECT(o.subject->async_wait(o.self, command->c, command->d, new_token(command->body), 1));
-        expect(command, "ET-ASYNC-1", answer, -EBUSY, -EBUSY);
+        struct event e = {.kind = EVENT_ASYNC_WAIT,
+                          .c = command->c,
+                          .fd = o.async[command->d].open ? command->d : -1,
+                          .result = answer};
+        expect(command, "ET-ASYNC-1", e, -EBUSY, -EBUSY);
         return;
     }
     struct before before = remember(command->c);
@@ -1629,7 +2039,8 @@ static void run_async_wait(const struct command *command) {
     if (wanted == 0)
         starting(command->c);
     int result = submit(command->c);
-    if (!expect(command, wanted == 0 ? "ET-ASYNC-1" : "ET-ASYNC-5", result, wanted, wanted))
+    if (!expect(command, wanted == 0 ? "ET-ASYNC-1" : "ET-ASYNC-5",
+                submission_of(command->c, result), wanted, wanted))
         undo(&before);
 }
 
@@ -1638,7 +2049,8 @@ static void open_async(const struct command *command) {
     if (async->open || world_real.descriptor(command->d) >= 0)
         return;
     SUBJECT(o.subject->async_init(o.self, command->d));
-    if (expect(command, "ET-ASYNC-5", answer, 0, 0))
+    struct event e = {.kind = EVENT_IDLE, .result = answer};
+    if (expect(command, "ET-ASYNC-5", e, 0, 0))
         *async = (struct async){.open = true};
 }
 
@@ -1646,7 +2058,8 @@ static void close_async(const struct command *command) {
     if (waiter(command->d) >= 0)
         LACKS("needs an async that is deinitialised while a completion waits on it (rounds)");
     SUBJECT(o.subject->async_deinit(o.self, command->d));
-    if (expect(command, "ET-ASYNC-5", answer, 0, 0))
+    struct event e = {.kind = EVENT_ASYNC_DEINIT, .fd = command->d, .result = answer};
+    if (expect(command, "ET-ASYNC-5", e, 0, 0))
         o.async[command->d].open = false;
 }
 
@@ -1677,7 +2090,9 @@ static void notify(const struct command *command) {
     }
     there(notify_there, &notice);
     int wanted = async->open ? 0 : -EINVAL;
-    if (!expect(command, async->open ? "ET-ASYNC-2" : "ET-ASYNC-5", notice.result, wanted, wanted))
+    struct event e = {
+        .kind = EVENT_NOTIFY, .fd = async->open ? command->d : -1, .result = notice.result};
+    if (!expect(command, async->open ? "ET-ASYNC-2" : "ET-ASYNC-5", e, wanted, wanted))
         *async = before;
 }
 
@@ -1750,15 +2165,26 @@ static void check_run_end(int mode, const bool *due) {
         check_served(due);
 }
 
+static void tell_run(const struct command *command, bool tick) {
+    tell_ready(false);
+    if (tick)
+        TELL(EVENT_TICK, .callbacks = command->value);
+    else
+        TELL(EVENT_RUN,
+             .mode = command->value <= ET_RUN_UNTIL_DONE ? (int8_t)command->value : (int8_t)-1);
+}
+
 static void run_nested(const struct command *command, bool tick) {
     if (!offers(ETALON_OFFERS_GUARDED))
         LACKS("needs a run inside a callback to be refused (guarded)");
+    tell_run(command, tick);
     SUBJECT(tick ? o.subject->tick(o.self, (uint32_t)command->value)
                  : o.subject->run(o.self, (uint32_t)command->value));
+    struct event e = {.kind = EVENT_END, .result = answer};
     if (!tick && command->value > ET_RUN_UNTIL_DONE)
-        expect(command, "ET-RUN-4", answer, -EINVAL, -EINVAL);
+        expect(command, "ET-RUN-4", e, -EINVAL, -EINVAL);
     else
-        expect(command, "ET-TICK-2", answer, -EBUSY, o.stopped ? 0 : -EBUSY);
+        expect(command, "ET-TICK-2", e, -EBUSY, o.stopped ? 0 : -EBUSY);
 }
 
 static void run_loop(const struct command *command);
@@ -1816,19 +2242,22 @@ static void run_loop(const struct command *command) {
               : mode == ET_RUN_UNTIL_DONE   ? UINT64_MAX
                                             : mode;
     bool refused = mode > ET_RUN_UNTIL_DONE, was_stopped = o.stopped;
+    tell_run(command, tick);
     SUBJECT(tick ? o.subject->tick(o.self, (uint32_t)command->value)
                  : o.subject->run(o.self, (uint32_t)command->value));
     settle_unseen();
+    tell_ready(false);
     check_woken_once();
     o.woken_by = 0;
     o.running = -1;
+    struct event e = {.kind = EVENT_END, .result = answer};
     if (refused) {
-        expect(command, "ET-RUN-4", answer, -EINVAL, -EINVAL);
+        expect(command, "ET-RUN-4", e, -EINVAL, -EINVAL);
     } else if (was_stopped) {
         FAIL_IF(o.run_callbacks > 0, "ET-TICK-1/called", "a stopped loop calls callbacks");
-        expect(command, "ET-TICK-1/refused", answer, 0, 0);
+        expect(command, "ET-TICK-1/refused", e, 0, 0);
     } else {
-        expect(command, o.interrupted && answer < 0 ? "ET-WAIT-5" : "ET-TICK-7", answer, 0, 0);
+        expect(command, o.interrupted && answer < 0 ? "ET-WAIT-5" : "ET-TICK-7", e, 0, 0);
         if (answer == 0)
             check_run_end((int)mode, due);
     }
@@ -1846,10 +2275,12 @@ static void run_stop(void) {
     (void)interpose_inside(before);
     o.stopped_in_run = o.running >= 0;
     note('c', -1, "stop");
+    TELL(EVENT_STOP);
     if (!offers(ETALON_OFFERS_STOPPED))
         return;
     o.stopped = true;
     SUBJECT(o.subject->stopped(o.self));
+    TELL(EVENT_SAYS_STOPPED, .result = answer);
     FAIL_IF(answer == 0, "ET-STOP-1", "stopped is false after stop");
 }
 
@@ -1879,7 +2310,8 @@ static void make_loop(void) {
     o.busy = true;
     SUBJECT(o.subject->init(&o.host, &o.self));
     o.busy = false;
-    FAIL_IF(answer != 0, "ET-INIT-2", "init returned %s", kit_result_name(answer));
+    OBSERVED_IF(answer != 0, "ET-INIT-2", "init returned %s", kit_result_name(answer));
+    TELL(EVENT_INIT);
     check_now("after init");
 }
 
@@ -1899,8 +2331,8 @@ static void run_deinit(const struct command *command) {
         LACKS("needs a deinit inside a callback to be refused (guarded)");
     int answer = release_loop();
     int wanted = o.in_callback ? -EBUSY : 0;
-    bool good =
-        expect(command, o.in_callback ? "ET-DEINIT-1" : "ET-DEINIT-2", answer, wanted, wanted);
+    struct event e = {.kind = EVENT_DEINIT, .result = answer};
+    bool good = expect(command, o.in_callback ? "ET-DEINIT-1" : "ET-DEINIT-2", e, wanted, wanted);
     if (o.in_callback || !good)
         return;
     make_loop();
@@ -1943,6 +2375,7 @@ static void run_world(const struct command *command) {
     if (command->kind == COMMAND_WAKEUP) {
         o.wake_pending = o.woken = true;
         there(wake_up_there, NULL);
+        TELL(EVENT_WAKEUP);
         return;
     }
     if (touches_async(command))
@@ -2006,6 +2439,7 @@ static void run_command(const struct command *command) {
         bool before = interpose_inside(true);
         o.subject->update_now(o.self);
         (void)interpose_inside(before);
+        TELL(EVENT_UPDATE_NOW);
         o.time_min_ns = world_real.clock();
         break;
     }
@@ -2022,17 +2456,19 @@ static void run_command(const struct command *command) {
     case COMMAND_RETURN: break;
     default: run_world(command); break;
     }
+    tell_ready(false);
     check_now("after a call");
     check_in_use();
 }
 
 static void finish(unsigned before) {
     int answer = release_loop();
+    TELL(EVENT_DEINIT, .result = answer);
     FAIL_IF(answer != 0, "ET-DEINIT-2", "deinit returned %s", kit_result_name(answer));
     interpose_begin(INTERPOSE_NOTHING, NULL);
     world_real.end();
     unsigned after = open_descriptors();
-    FAIL_IF(after > before, "ET-DEINIT-3", "deinit leaves %u descriptors open", after - before);
+    OBSERVED_IF(after > before, "ET-DEINIT-3", "deinit leaves %u descriptors open", after - before);
 }
 
 void outside_run(const struct etalon_subject *subject, const struct program *program, bool lenient,
@@ -2044,6 +2480,13 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     o.result = result;
     o.running = -1;
     o.lenient = lenient;
+    const char *which = getenv("ETALON_JUDGE");
+    judge = which == NULL                ? JUDGE_OLD
+            : strcmp(which, "new") == 0  ? JUDGE_NEW
+            : strcmp(which, "both") == 0 ? JUDGE_BOTH
+                                         : JUDGE_OLD;
+    const struct promise_settings settings = settings_of(subject);
+    promise_init(&promise, &settings, COUNT, KIT_CLOCK_NS);
     memset(o.known, -1, sizeof o.known);
     kit_ask_states(ask_states);
     world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
@@ -2053,8 +2496,8 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     if (offers(ETALON_OFFERS_DEINIT)) {
         make_loop();
         int answer = release_loop();
-        FAIL_IF(answer != 0, "ET-DEINIT-2", "deinit of a fresh loop returned %s",
-                kit_result_name(answer));
+        OBSERVED_IF(answer != 0, "ET-DEINIT-2", "deinit of a fresh loop returned %s",
+                    kit_result_name(answer));
         before = open_descriptors();
         result->events = 0; /* nothing was wrong, and the program has not begun */
     }
