@@ -94,8 +94,10 @@ static bool has_predecessor(const struct promise *p, const struct promise_comple
     unsigned class = class_of(of);
     for (unsigned d = 0; class != 0 && d < p->completions; d++) {
         const struct promise_completion *other = &p->completion[d];
-        if (definite(other) && other->fd == of->fd && other->order < of->order && other->had != 0 &&
-            !other->pool && class_of(other) == class && !(sure && other->addressed))
+        bool stands = sure ? definite(other) && other->had != 0 && !other->addressed
+                           : other->use == PROMISE_PERHAPS || (definite(other) && other->had != 0);
+        if (stands && other->fd == of->fd && other->order < of->order && !other->pool &&
+            class_of(other) == class)
             return true;
     }
     return false;
@@ -227,7 +229,7 @@ static void begin(struct promise *p, struct promise_completion *of) {
     of->use = PROMISE_IN_USE;
     of->due = PROMISE_NOT_DUE;
     of->to_begin = in_run(p) ? 2 : 1;
-    of->orphaned = of->reset = of->told_slow = of->may_be_cancelled = false;
+    of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled = false;
     of->ready = of->had = 0;
     of->new_file = waits(of) && has_moved(p, of->fd);
     of->order = ++p->orders;
@@ -328,6 +330,7 @@ static void on_busy(struct step *s, unsigned c, bool senseless) {
     else if (s->e->kind == EVENT_TIMER && of->operation == ET_TIMER) {
         uint64_t earliest_ns = of->earliest_ns;
         set_deadline(s->p, of, s->e->delay_ms);
+        of->either_place = true;
         of->earliest_ns = of->earliest_ns < earliest_ns ? of->earliest_ns : earliest_ns;
         of->userdata = s->e->userdata;
         of->has_callback = s->e->has_callback;
@@ -388,6 +391,7 @@ static void on_reset(struct step *s) {
         of->userdata = e->userdata;
         of->has_callback = e->has_callback;
         of->reset = perhaps = true;
+        of->either_place = of->to_begin > 0;
         p->alone = 0;
     } else if (free_carrier || e->result != -EBUSY)
         blame(s, refused_timer(s, PROMISE_RESET_3), e->c);
@@ -590,7 +594,8 @@ static void check_timers(struct step *s, unsigned c, const struct promise_comple
                     (of->delay_ms - d->delay_ms > FARTHEST / MS_NS ||
                      (of->delay_ms - d->delay_ms) * MS_NS > slack));
     bool equal = d->delay_ms == of->delay_ms && d->set_ns == of->set_ns &&
-                 d->set_epoch == of->set_epoch && d->set_order < of->set_order;
+                 d->set_epoch == of->set_epoch && d->set_order < of->set_order &&
+                 !d->either_place && !of->either_place;
     if (d->set_turn == p->turns || of->set_turn == p->turns)
         return;
     if (earlier)

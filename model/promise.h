@@ -95,10 +95,11 @@ struct promise_completion {
     uint8_t to_begin; /* waits until it has certainly begun; until then it may be submitted again */
     bool orphaned;    /* its number names another file since it was submitted: nothing is owed */
     bool new_file;    /* its number had come to name another file before it was submitted */
-    bool reset;       /* the deadline was moved in this episode */
-    bool async;       /* it waits on the async fd */
-    bool idle_seen;   /* of a cancel: its target was not in use at some moment since */
-    bool told_slow;   /* ET-WAIT-4 was told of this episode */
+    bool either_place; /* set anew before it had begun: it keeps its place, or takes a new one */
+    bool reset;        /* the deadline was moved in this episode */
+    bool async;        /* it waits on the async fd */
+    bool idle_seen;    /* of a cancel: its target was not in use at some moment since */
+    bool told_slow;    /* ET-WAIT-4 was told of this episode */
     bool may_be_cancelled; /* by a cancel that was deleted, and lingers */
     uint8_t overtaking;    /* the oldest of `ends` */
     bool addressed;        /* its try may have been unanswered although it was ready */

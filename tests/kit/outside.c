@@ -1862,6 +1862,7 @@ static void run_submit(const struct command *command) {
         SUBJECT(o.subject->submit(o.self, c, NULL));
         expect(command, "ET-ADD-3", event_of(c, EVENT_ADD, answer), -EBUSY,
                i->starting == 0 ? -EBUSY : 0);
+        i->told = 0; /* to the promise that may be another episode */
         return;
     }
     if (command->kind != COMMAND_ADD && names_async(command))

@@ -471,6 +471,13 @@ static void test_order_of_equal_timers(void **state) {
     polled();
     called(A, 0);
     called(B, 0);
+    timer(A, 10);
+    timer(B, 10);
+    LAWFUL(RESET(A, EVENT_NOBODY, 10, 0)); /* it may keep its place, as it has not begun */
+    clock_ns += 20 * MS;
+    polled();
+    called(A, 0);
+    called(B, 0);
 }
 
 static void test_reset(void **state) {
@@ -549,6 +556,18 @@ static void test_no_sleep_while_something_is_due(void **state) {
     add(C, ET_RECV, 3);
     add(D, ET_RECV, 3);
     ready(D, POLL_IN); /* the first is not ready: its turn */
+    BREAKS(EVENT_1_WAITS, EVENT_SLEEP);
+}
+
+static void test_what_may_stand_before_it(void **state) {
+    (void)state;
+    add_silent(A, ET_RECV, 3);
+    add(B, ET_RECV, 3);
+    run(ET_RUN_UNTIL_DONE);
+    ready(B, POLL_IN);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP); /* nobody knows whether A has ended */
+    is_in_use(A, false);
     BREAKS(EVENT_1_WAITS, EVENT_SLEEP);
 }
 
@@ -1413,6 +1432,7 @@ int main(void) {
         TEST(test_reset),
         TEST(test_set_anew_before_it_has_begun),
         TEST(test_no_sleep_while_something_is_due),
+        TEST(test_what_may_stand_before_it),
         TEST(test_orphans),
         TEST(test_length_of_a_wait),
         TEST(test_sleeps_that_make_no_sense),
