@@ -437,10 +437,14 @@ soak:
 
 # ---- faults that are made on purpose -------------------------------------------------------------
 
-.PHONY: designs faults faults-outside thread-faults explore-faults
+.PHONY: designs faults faults-fuzzed faults-outside thread-faults explore-faults
 
-## faults: break the loop, one fault at a time, and show which check finds it (10 minutes)
-faults:
+## faults: break each clause of the law, and show the case that blames it (4 minutes), JOBS=n
+faults: $B/etalon
+	@JOBS='$(JOBS)' CC='$(CC)' tests/suites/bites.py
+
+## faults-fuzzed: break the loop, one fault at a time: which cases, and how fast fuzzing, find it
+faults-fuzzed:
 	@tests/suites/faults.py
 
 ## designs: the loop built otherwise: what harms no caller passes Part I, and fails Part II

@@ -150,7 +150,7 @@ static inline bool some(model_set set) {
     return answer(m, error, law)
 #define IN_PLACE(condition)                                                                        \
     if (!m->in_tick || m->in_callback != MODEL_NONE || !(condition))                               \
-    return broken(m, "ET-CALL-5", "this can be seen only within a tick, in its proper place")
+    return broken(m, misplaced(m), "this can be seen only within a tick, in its proper place")
 #define BROKEN_IF(condition, law, sentence)                                                        \
     if (condition)                                                                                 \
     return broken(m, law, sentence)
@@ -163,6 +163,14 @@ static int answer(struct model *m, int result, const char *clause) {
 static const char *broken(struct model *m, const char *clause, const char *why) {
     m->why = why;
     return clause;
+}
+
+/* By which nothing is to be seen of the loop now: that its last tick was refused, or there is none.
+ */
+static const char *misplaced(const struct model *m) {
+    bool refused = !m->in_tick && m->clause != NULL &&
+                   (strcmp(m->clause, "ET-TICK-1") == 0 || strcmp(m->clause, "ET-RUN-4") == 0);
+    return refused ? m->clause : "ET-CALL-5";
 }
 
 static void push(struct model_queue *queue, unsigned c) {
@@ -248,9 +256,10 @@ static model_set must_be_refused(const struct model *m) {
 }
 
 /* ET-TIME-2: to the clock's resolution. ET-TIME-3: never back. */
-static void update_time(struct model *m) {
+static void update_time(struct model *m, const char *clause) {
     uint64_t clock_ms = m->clock_ns / MS_NS;
     uint32_t rest = m->clock_is_vague ? 0 : (uint32_t)(m->clock_ns % MS_NS);
+    m->time_clause = clause;
     if (clock_ms < m->now_ms || (clock_ms == m->now_ms && rest < m->now_rest))
         return;
     m->now_ms = clock_ms;
@@ -259,8 +268,9 @@ static void update_time(struct model *m) {
 }
 
 /* ET-ADD-7: rounded up, unless there is no delay. */
-static void set_deadline(struct model *m, unsigned c) {
+static void set_deadline(struct model *m, unsigned c, const char *clause) {
     struct model_completion *of = &m->completion[c];
+    of->deadline_clause = clause;
     uint64_t delay_ms = of->description.delay_ms;
     bool up = delay_ms > 0 && (m->now_rest > 0 || m->rest_is_vague);
     uint64_t from_ms = m->now_ms + up;
@@ -283,14 +293,16 @@ static void release_carrier(struct model *m, unsigned carrier) {
     assert(!HAS(m->tick.expiring, of->carries));
     timer->order = m->orders++;
     timer->carrier = of->carries = MODEL_NONE;
+    timer->reset_clause = of->clause; /* ET-RESET-8, ET-RESET-9 */
 }
 
 /* ET-RESET-10, ET-RESET-11: the carrier goes on without a reset. */
-static void drop_reset(struct model *m, unsigned timer) {
+static void drop_reset(struct model *m, unsigned timer, const char *clause) {
     struct model_completion *of = &m->completion[timer];
     if (of->carrier == MODEL_NONE)
         return;
     assert(m->completion[of->carrier].carries == timer);
+    m->completion[of->carrier].reset_clause = clause;
     m->completion[of->carrier].carries = MODEL_NONE;
     of->carrier = MODEL_NONE;
 }
@@ -341,17 +353,35 @@ static void leave(struct model *m, unsigned c) {
         m->report[r].tried &= ~BIT(c);
     }
     leave_pool(m, c);
-    drop_reset(m, c);
+    drop_reset(m, c, "ET-RESET-10");
+}
+
+/* By which an episode that ends so leaves the completion dead. */
+static const char *end_clause(const struct model *m, const struct model_completion *of,
+                              enum on event) {
+    if (of->is_carrier)
+        return event == ON_START ? "ET-RESET-8" : "ET-RESET-9";
+    if (event == ON_RETIRE)
+        return "ET-RETIRE-1";
+    if (of->state == ET_DELETING)
+        return "ET-POOL-8";
+    if (of->description.has_callback)
+        return "ET-CALL-1";
+    return event == ON_CANCELLED ? m->tick.due_clause : "ET-STATE-4";
 }
 
 /* Every end of an episode: ET-STATE-3. It comes before the callback: ET-CALL-1. */
 static void end(struct model *m, unsigned c, enum on event) {
-    const struct model_completion *of = &m->completion[c];
+    struct model_completion *of = &m->completion[c];
+    const char *clause = end_clause(m, of, event);
     const struct transition *row =
         event == ON_START ? transition(event, of->state, IF_ENDS) : row_of(event, of);
     assert(row->next == ET_DEAD);
     leave(m, c);
-    m->completion[c].state = row->next;
+    of->state = row->next;
+    of->clause = clause;
+    if (of->is_carrier)
+        of->forbidden = "ET-RESET-8";
     release_carrier(m, c);
 }
 
@@ -367,7 +397,7 @@ static void end_silently(struct model *m, model_set mask) {
 
 /* From dead or deleting. ET-ADD-4: a deletion is completed first, the reset of a carrier applied.
  */
-static void begin_episode(struct model *m, unsigned c) {
+static void begin_episode(struct model *m, unsigned c, const char *clause) {
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_ADD, of);
     assert(of->state != ET_ADDING && row->next == ET_ADDING);
@@ -376,8 +406,10 @@ static void begin_episode(struct model *m, unsigned c) {
     of->operation = of->description.operation;
     of->vouches = -1;
     m->orphaned &= ~BIT(c);
-    set_deadline(m, c);
+    set_deadline(m, c, "ET-ADD-7");
     of->state = row->next;
+    of->clause = clause;
+    of->forbidden = of->reset_clause = NULL;
     push(&m->submissions, c); /* not in the snapshot of a round in progress: ET-CALL-4 */
 }
 
@@ -395,7 +427,7 @@ void MODEL_NAME(init)(struct model *m, unsigned completions, int descriptors_max
     m->in_callback = MODEL_NONE;
     m->descriptors_max = descriptors_max;
     m->clock_ns = clock_ns;
-    update_time(m); /* ET-TIME-1 */
+    update_time(m, "ET-INIT-2");
     if (MODEL_NAME(observer) != NULL)
         MODEL_NAME(observer)(m, &(struct event){.kind = EVENT_INIT}, NULL);
 }
@@ -415,8 +447,21 @@ static int on_add(struct model *m, unsigned c) {
     REFUSE_IF(d->pool_mark && (operation_traits(d->operation, 0) & POOLABLE) == 0, -EINVAL,
               "ET-ADD-5");
     REFUSE_IF(d->pool_mark && !m->has_pool, -EOPNOTSUPP, "ET-ADD-6");
-    begin_episode(m, c); /* ET-ADD-1, ET-ADD-4 */
-    return answer(m, row->result, row->clause);
+    /* described are those that have a userdata */
+    bool is_new = d->operation == ET_NOOP && d->userdata == 0 && state == ET_DEAD;
+    const char *clause = is_new ? "ET-STATE-1" : row->clause;
+    begin_episode(m, c, clause); /* ET-ADD-1, ET-ADD-4 */
+    return answer(m, row->result, clause);
+}
+
+/* By which c, if it is deleted now, is no longer where it is, and its callback forbidden. */
+static const char *deletion_clause(const struct model *m, unsigned c, const char *usual) {
+    bool in_progress = m->in_tick && m->tick.phase == SUBMISSIONS && m->tick.current == c;
+    if (in_progress && m->completion[c].operation == ET_CANCEL)
+        return "ET-CANCEL-7";
+    if (in_progress && m->completion[c].operation == ET_CLOSE)
+        return "ET-CLOSE-3";
+    return usual;
 }
 
 static int on_delete(struct model *m, unsigned c) {
@@ -424,9 +469,14 @@ static int on_delete(struct model *m, unsigned c) {
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_DELETE, of);
     if (row->next != of->state && of->pool >= MODEL_EXECUTING) { /* ET-POOL-8 */
+        of->clause = row->clause;
+        of->forbidden = "ET-DELETE-4";
         m->active--;
         m->lingering++;
     } else if (row->next != of->state) { /* ET-DELETE-2, ET-DELETE-3; else ET-DELETE-1 */
+        bool queued = of->pool == MODEL_QUEUED;
+        of->clause = deletion_clause(m, c, queued ? "ET-POOL-7" : row->clause);
+        of->forbidden = deletion_clause(m, c, "ET-DELETE-4"); /* of a close: of its system call */
         leave(m, c);
         push(&m->deletions, c);
     }
@@ -435,12 +485,12 @@ static int on_delete(struct model *m, unsigned c) {
 }
 
 static void set_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
-                      uint32_t userdata) {
+                      uint32_t userdata, const char *clause) {
     struct model_description *d = &m->completion[c].description;
     d->delay_ms = delay_ms;
     d->has_callback = has_callback;
     d->userdata = userdata;
-    set_deadline(m, c);
+    set_deadline(m, c, clause);
 }
 
 static int on_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_callback,
@@ -448,12 +498,12 @@ static int on_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_cal
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_TIMER, of);
-    REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-TIMER-3, -4, ET-POOL-9 */
-    set_timer(m, c, delay_ms, has_callback, userdata);    /* ET-TIMER-2: that is all */
+    REFUSE_IF(row->result < 0, row->result, row->clause);            /* ET-TIMER-3, -4, ET-POOL-9 */
+    set_timer(m, c, delay_ms, has_callback, userdata, "ET-TIMER-2"); /* that is all */
     of->description.operation = ET_TIMER;
     of->description.pool_mark = false;
     if (of->state != ET_ADDING)
-        begin_episode(m, c); /* ET-TIMER-1 */
+        begin_episode(m, c, "ET-TIMER-1");
     return answer(m, row->result, row->clause);
 }
 
@@ -475,8 +525,9 @@ static int on_reset_alone(struct model *m, unsigned c, uint64_t delay_ms, bool h
     const struct transition *row =
         transition(ON_RESET, of->state, of->operation == ET_TIMER ? IF_ALONE : IF_OTHER);
     REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-RESET-2 */
-    drop_reset(m, c);                                     /* ET-RESET-14 */
-    set_timer(m, c, delay_ms, has_callback, userdata);
+    drop_reset(m, c, "ET-RESET-14");
+    set_timer(m, c, delay_ms, has_callback, userdata, row->clause);
+    of->reset_clause = pending ? "ET-RESET-14" : row->clause;
     of->order = m->orders++;
     m->tick.expiring &= ~BIT(c); /* ET-RESET-4, ET-EXPIRE-5 */
     return answer(m, row->result, pending ? "ET-RESET-14" : row->clause);
@@ -501,14 +552,16 @@ static int on_reset(struct model *m, unsigned c, unsigned carrier, uint64_t dela
     const struct transition *row = transition(ON_RESET, of->state, condition);
     REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-RESET-2, -6, ET-POOL-9 */
     if (!same) {                                          /* ET-RESET-3 */
-        drop_reset(m, c);                                 /* ET-RESET-11 */
+        drop_reset(m, c, "ET-RESET-11");
         describe_cancel(m, carrier, c, false, 0);
-        begin_episode(m, carrier);
+        begin_episode(m, carrier, row->clause);
+        of->reset_clause = "ET-RESET-4";
+        by->reset_clause = row->clause;
         by->is_carrier = true;
         by->carries = (model_index)c;
         of->carrier = (model_index)carrier;
     }
-    set_timer(m, c, delay_ms, has_callback, userdata);
+    set_timer(m, c, delay_ms, has_callback, userdata, same ? "ET-RESET-5" : row->clause);
     m->tick.expiring &= ~BIT(c); /* ET-RESET-4 */
     assert(of->carrier == carrier && by->carries == c);
     return answer(m, row->result, same ? "ET-RESET-5" : row->clause);
@@ -521,7 +574,7 @@ static int on_cancel(struct model *m, unsigned cancel, unsigned target, bool has
     const struct transition *row = row_of(ON_CANCEL, &m->completion[cancel]);
     REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-CANCEL-2, ET-POOL-9 */
     describe_cancel(m, cancel, target, has_callback, userdata);
-    begin_episode(m, cancel); /* ET-CANCEL-1 */
+    begin_episode(m, cancel, row->clause); /* ET-CANCEL-1 */
     return answer(m, row->result, row->clause);
 }
 
@@ -550,7 +603,7 @@ static int on_async_wait(struct model *m, unsigned c, int fd, bool has_callback,
     d->has_callback = has_callback;
     d->userdata = userdata;
     (void)async_of(m, fd);
-    begin_episode(m, c);
+    begin_episode(m, c, row->clause);
     return answer(m, row->result, row->clause);
 }
 
@@ -572,7 +625,7 @@ static void on_stop(struct model *m) {
 
 static void on_update_now(struct model *m) {
     if (!m->dead)
-        update_time(m); /* ET-TIME-1 */
+        update_time(m, "ET-TIME-1");
 }
 
 static int on_deinit(struct model *m) {
@@ -616,7 +669,7 @@ static void enter(struct model *m, enum phase phase) {
     }
     if (t->phase != TIMERS)
         return;
-    update_time(m); /* ET-TIME-1 */
+    update_time(m, "ET-TIME-1");
     t->orders_timers = m->orders;
     for (unsigned c = 0; c < m->completions; c++) {
         const struct model_completion *of = &m->completion[c];
@@ -703,7 +756,7 @@ static bool due_thread(struct model *m) {
 static void join_pool(struct model *m, unsigned c) {
     push(&m->queued, c);
     m->completion[c].pool = MODEL_QUEUED;
-    m->completion[c].pool_called = false;
+    m->completion[c].pool_called = m->completion[c].pool_kept = false;
     m->tick.step = STEP_JOINED;
 }
 
@@ -717,13 +770,18 @@ static bool due_target(struct model *m, unsigned c) {
         return due_callback(m, c, -ENOENT, ON_FINISH, "ET-CANCEL-6");
     /* ET-CANCEL-4, ET-CANCEL-5, ET-POOL-6 */
     const struct transition *row = row_of(ON_CANCELLED, of);
-    if (row->result < 0)
+    if (row->result < 0) {
+        m->completion[target].pool_kept = true;
         return due_callback(m, c, row->result, ON_FINISH, row->clause);
+    }
     if (of->pool == MODEL_QUEUED && !SOME(loud(m, BIT(target))))
         /* a thread may still take it before the loop looks */
         return due(m, DUE_UNSEEN, "ET-POOL-5");
     /* of a carrier: ET-RESET-9 */
-    return due_callback(m, target, -ECANCELED, ON_CANCELLED, row->clause);
+    const char *clause = of->pool == MODEL_QUEUED   ? "ET-POOL-5"
+                         : HAS(m->orphaned, target) ? "ET-EVENT-9"
+                                                    : row->clause;
+    return due_callback(m, target, -ECANCELED, ON_CANCELLED, clause);
 }
 
 /* The submission phase is in the midst of an operation that it has started. */
@@ -762,6 +820,17 @@ static void forget_useless(struct model *m, int fd) {
             m->useless[m->useless_last][i].events = 0;
 }
 
+/* By which what is started is active. */
+static const char *start_clause(const struct model_completion *of) {
+    if (of->operation == ET_TIMER)
+        return "ET-SUBMIT-3";
+    if (of->operation == ET_CANCEL)
+        return "ET-CANCEL-7";
+    if (of->operation == ET_CLOSE)
+        return "ET-CLOSE-3";
+    return of->description.pool_mark ? "ET-POOL-1" : "ET-SUBMIT-6";
+}
+
 /* ET-SUBMIT-3, ET-SUBMIT-6; a cancel, a close and what must be tried are active for as long as that
  * takes. */
 static void start(struct model *m, unsigned c) {
@@ -773,6 +842,7 @@ static void start(struct model *m, unsigned c) {
     m->orphaned |= orphaned ? BIT(c) : NOTHING;
     of->state = transition(ON_START, ET_ADDING, IF_WAITS)->next;
     of->order = m->orders++;
+    of->clause = start_clause(of);
     m->active++;
     if ((kinds & WAITING) != 0)
         forget_useless(m, of->description.fd);
@@ -970,6 +1040,7 @@ static void advance(struct model *m) {
  * before came before that. */
 static void observed(struct model *m, bool placed) {
     m->tick.fresh = false;
+    m->tick.unanswered = MODEL_NONE;
     m->tick.placed = placed;
     if (!placed)
         return;
@@ -1015,13 +1086,17 @@ static void open_delivery(struct model *m) {
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
 
-static int on_tick(struct model *m, uint64_t callbacks, bool one_round) {
+/* run_clause: of a run that acts as this tick. */
+static int on_tick(struct model *m, uint64_t callbacks, bool one_round, const char *run_clause) {
     REFUSE_IF(m->dead, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(m->stopped, 0, "ET-TICK-1");
     REFUSE_IF(m->in_tick || m->in_callback != MODEL_NONE, -EBUSY, "ET-TICK-2");
     m->in_tick = true;
-    m->tick = (struct model_tick_state){
-        .asked = callbacks, .one_round = one_round, .answered = MODEL_NONE};
+    m->tick = (struct model_tick_state){.asked = callbacks,
+                                        .one_round = one_round,
+                                        .answered = MODEL_NONE,
+                                        .unanswered = MODEL_NONE,
+                                        .run_clause = run_clause};
     m->reports = 0;
     begin_round(m);
     advance(m);
@@ -1042,9 +1117,11 @@ static const char *undone(struct model *m) {
     BROKEN_IF(must_end(m) && failed(m), "ET-TICK-6", "the wait has failed: the tick must end");
     BROKEN_IF(must_end(m) && m->stopped, "ET-STOP-2",
               "the loop was stopped: no further phase may be entered");
-    BROKEN_IF(must_end(m) && m->tick.asked == 0, "ET-TICK-3", "tick(0) makes exactly one round");
+    const char *run = m->tick.run_clause;
+    BROKEN_IF(must_end(m) && m->tick.asked == 0, run != NULL ? run : "ET-TICK-3",
+              "tick(0) makes exactly one round");
     BROKEN_IF(must_end(m) && m->tick.one_round, "ET-RUN-5", "a turn makes exactly one round");
-    BROKEN_IF(must_end(m), "ET-TICK-4",
+    BROKEN_IF(must_end(m), run != NULL ? run : "ET-TICK-4",
               "enough callbacks were called, or nothing is left: the tick must end");
     const char *clause = m->tick.due == DUE_DELIVERY ? open_report(m, false) : m->tick.due_clause;
     return broken(m, clause == NULL ? "ET-CALL-5" : clause,
@@ -1075,10 +1152,26 @@ static bool any_reported(const struct model *m, int fd) {
     return (reported(m, fd, false) | reported(m, fd, true)) != 0;
 }
 
+/* A close of fd that a callback has deleted while it ended those who waited. */
+static bool deleted_close(const struct model *m, int fd) {
+    bool found = false;
+    for (unsigned c = 0; c < m->completions; c++) {
+        const struct model_completion *of = &m->completion[c];
+        found = found || (of->operation == ET_CLOSE && of->description.fd == fd &&
+                          of->forbidden != NULL && strcmp(of->forbidden, "ET-CLOSE-3") == 0);
+    }
+    return found;
+}
+
 static const char *wrong_try(struct model *m, unsigned c, enum et_operation operation, int fd) {
     const struct model_tick_state *t = &m->tick;
     bool known = c != MODEL_NONE && m->completion[c].operation == operation;
     unsigned kinds = known ? kind(&m->completion[c]) : operation_traits(operation, 0);
+    BROKEN_IF(operation == ET_CLOSE && deleted_close(m, fd), "ET-CLOSE-3",
+              "the close was deleted by a callback of those that it has ended");
+    BROKEN_IF(operation == ET_CLOSE && t->answered != MODEL_NONE &&
+                  m->completion[t->answered].operation == ET_CLOSE,
+              "ET-CLOSE-2", "closed exactly once, EINTR counting as success");
     BROKEN_IF(t->answered != MODEL_NONE, "ET-EVENT-2",
               "an answered try ends its operation before anything else");
     BROKEN_IF(kinds & reported(m, fd, false) & ~still_owed(m, fd), "ET-EVENT-11",
@@ -1167,7 +1260,8 @@ static const char *on_try(struct model *m, unsigned c, enum et_operation operati
     }
     if (found == t->current)
         t->current = MODEL_NONE;
-    if (unanswered(operation, result)) { /* ET-EVENT-3: active, in its place */
+    bool stays = unanswered(operation, result);
+    if (stays) { /* ET-EVENT-3: active, in its place */
         if (service.by != NULL)
             service.by->tried |= BIT(found);
     } else {
@@ -1178,6 +1272,7 @@ static const char *on_try(struct model *m, unsigned c, enum et_operation operati
         t->answered_result = operation == ET_CLOSE && result == -EINTR ? 0 : result;
     }
     observed(m, true);
+    t->unanswered = stays ? (model_index)found : MODEL_NONE;
     advance(m);
     return NULL;
 }
@@ -1233,7 +1328,10 @@ static const char *check_wait(struct model *m, int64_t timeout_ns) {
     uint64_t earliest = 0, timeout = timeout_ns < 0 ? 0 : (uint64_t)timeout_ns;
     bool timers = false, is_vague = false;
     bool queued = m->submissions.count > 0 || m->deletions.count > 0;
-    if (m->tick.called >= m->tick.asked || queued || m->active + m->lingering == 0)
+    bool enough = m->tick.called >= m->tick.asked, alone = !queued && m->active + m->lingering > 0;
+    BROKEN_IF(enough && alone && timeout_ns != 0 && m->tick.run_clause != NULL, m->tick.run_clause,
+              "enough callbacks were called: the kernel must be asked without waiting");
+    if (enough || !alone)
         return timeout_ns == 0 ? NULL
                                : broken(m, "ET-WAIT-1", "the kernel must be asked without waiting");
     for (unsigned c = 0; c < m->completions; c++) {
@@ -1292,9 +1390,9 @@ static const char *on_wait(struct model *m, int64_t timeout_ns) {
 
 static const char *on_woken(struct model *m, int error) {
     IN_PLACE(m->tick.phase == ASKED && error >= 0);
-    update_time(m); /* ET-TIME-1 */
     observed(m, true);
     m->tick.error = error;
+    update_time(m, failed(m) ? "ET-TICK-6" : "ET-TIME-1");
     m->tick.phase = failed(m) ? OVER : DELIVERY; /* ET-TICK-6, ET-WAIT-5 */
     m->tick.collecting = !failed(m);
     advance(m);
@@ -1460,7 +1558,7 @@ static const char *wrong_pooled(struct model *m, const struct model_completion *
     BROKEN_IF(taken && result == -ECANCELED, "ET-POOL-6",
               "it cannot be cancelled: a thread has taken it");
     BROKEN_IF(of->pool != MODEL_HANDED_OVER, "ET-POOL-10", "it has not been handed over");
-    BROKEN_IF(result != of->pool_result, "ET-POOL-4",
+    BROKEN_IF(result != of->pool_result, of->pool_kept ? "ET-CANCEL-9" : "ET-POOL-4",
               "an operation ends with what its system call has said");
     if (must_end(m))
         return undone(m);
@@ -1484,6 +1582,24 @@ static const char *wrong_timer(struct model *m, unsigned c) {
     return broken(m, "ET-EXPIRE-3", "a timer with the same deadline was started before it");
 }
 
+/* The clause for a callback of c that a cancel, or a close which was deleted, must not bring; or
+ * NULL. */
+static const char *wrong_cancellation(struct model *m, unsigned c, int64_t result) {
+    const struct model_tick_state *t = &m->tick;
+    const struct model_completion *of = &m->completion[c];
+    if (result != -ECANCELED || of->state != ET_ACTIVE)
+        return NULL;
+    BROKEN_IF((kind(of) & WAITING) != 0 && deleted_close(m, of->description.fd), "ET-CLOSE-3",
+              "the close was deleted before it came to this one, which stays active");
+    bool cancels = t->phase == SUBMISSIONS && t->current != MODEL_NONE &&
+                   m->completion[t->current].operation == ET_CANCEL;
+    BROKEN_IF(cancels && c != t->current && c != m->completion[t->current].description.target,
+              "ET-CANCEL-8", "a cancel touches nothing but its target");
+    BROKEN_IF(of->pool == MODEL_NO_POOL && (t->due != DUE_CALLBACK || t->due_completion != c),
+              "ET-CANCEL-10", "nothing has cancelled it");
+    return NULL;
+}
+
 /* The clause for a callback that the law does not allow here. */
 static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     const struct model_completion *of = &m->completion[c];
@@ -1495,7 +1611,12 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
     bool connected = t->answered == c && t->phase == DELIVERY && of->operation == ET_CONNECT;
     BROKEN_IF(connected, "ET-OP-3", "a connect ends with the pending error, or 0");
     BROKEN_IF(t->answered == c, "ET-OP-1", "an operation ends with the result of its try");
-    BROKEN_IF(of->state == ET_DELETING, "ET-DELETE-4", "it was deleted");
+    BROKEN_IF(of->state == ET_DELETING, of->forbidden, "it was deleted");
+    const char *cancellation = wrong_cancellation(m, c, result);
+    if (cancellation != NULL)
+        return cancellation;
+    BROKEN_IF(t->unanswered == c && unanswered((enum et_operation)of->operation, result),
+              "ET-EVENT-3", "its try was unanswered: it stays active");
     BROKEN_IF(answered && result < 0 && result == t->answered_result, "ET-OP-4",
               "another operation met that error");
     if (active && of->pool != MODEL_NO_POOL && !nothing_between(m) && t->due != DUE_THREAD)
@@ -1504,6 +1625,8 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
         (t->due == DUE_CALLBACK && t->due_completion == c))
         return undone(m);
     BROKEN_IF(later, "ET-EVENT-6", "it is not the episode that waited for this report");
+    BROKEN_IF(of->state == ET_DEAD && of->forbidden != NULL, of->forbidden,
+              "its episode has ended without a callback");
     BROKEN_IF(of->state == ET_DEAD, "ET-STATE-3", "its episode has ended");
     if (active && of->operation == ET_TIMER)
         return wrong_timer(m, c);
@@ -1528,7 +1651,9 @@ static const char *wrong_callback(struct model *m, unsigned c, int64_t result) {
 static const char *on_callback(struct model *m, unsigned c, int64_t result, uint32_t userdata) {
     IN_PLACE(c < m->completions);
     BROKEN_IF(m->completion[c].is_carrier, "ET-RESET-8", "a carrier has no callback");
-    BROKEN_IF(!m->completion[c].description.has_callback, "ET-STATE-3", "it has no callback");
+    const char *forbidden = m->completion[c].forbidden;
+    BROKEN_IF(!m->completion[c].description.has_callback,
+              forbidden != NULL ? forbidden : "ET-STATE-3", "it has no callback");
     open_delivery(m);
     while (!take_callback(m, c, result))
         if (!move_on(m))
@@ -1554,7 +1679,9 @@ static const char *on_returned(struct model *m, enum et_action action) {
         m->orphaned &= ~BIT(c);
     }
     /* ET-CALL-3: a refusal changes nothing */
-    if (action == ET_REARM && on_add(m, c) == 0 && dead) {
+    if (action == ET_REARM && on_add(m, c) == 0)
+        of->clause = "ET-CALL-3";
+    if (action == ET_REARM && of->state == ET_ADDING && dead) {
         of->vouches = vouches;
         m->orphaned |= orphaned ? BIT(c) : NOTHING;
     }
@@ -1671,7 +1798,16 @@ static const char *check_end(struct model *m, int result) {
     bool rest = !must_end(m) || (t->phase == FLUSH && SOME(must_be_refused(m)));
     BROKEN_IF(m->stopped && rest, "ET-STOP-3",
               "the phase in which the loop was stopped should be completed");
-    BROKEN_IF(!must_end(m) && t->fresh, t->asked == 0 ? "ET-TICK-3" : "ET-TICK-4",
+    BROKEN_IF(!must_end(m) && t->error == EINTR && result == -EINTR, "ET-WAIT-5",
+              "an interrupted wait ends as one without a report");
+    bool refused = result == -ENOSYS || result == -EPERM || result == -EACCES ||
+                   result == -EINVAL || result == -ENOTSUP;
+    BROKEN_IF(t->due == DUE_WAIT && refused, "ET-WAIT-6",
+              "a call that the system does not know is made by an older one");
+    BROKEN_IF(!must_end(m) && t->fresh,
+              t->run_clause != NULL ? t->run_clause
+              : t->asked == 0       ? "ET-TICK-3"
+                                    : "ET-TICK-4",
               "another round must be made");
     if (!must_end(m))
         return undone(m);
@@ -1703,14 +1839,17 @@ static unsigned place(uint64_t c) {
 
 /* ET-RUN-1, -2, -3, -5: run acts as a tick. ET-RUN-4: an unknown mode is none. */
 static int on_run(struct model *m, int mode) {
-    static const uint64_t callbacks[] = {
-        [ET_RUN_NO_WAIT] = 0,
-        [ET_RUN_ONCE] = 1,
-        [ET_RUN_UNTIL_DONE] = EVENT_NEVER_REACHED,
-        [ET_RUN_TURN] = 1,
+    static const struct {
+        uint64_t callbacks;
+        const char *clause;
+    } as[] = {
+        [ET_RUN_NO_WAIT] = {0, "ET-RUN-1"},
+        [ET_RUN_ONCE] = {1, "ET-RUN-2"},
+        [ET_RUN_UNTIL_DONE] = {EVENT_NEVER_REACHED, "ET-RUN-3"},
+        [ET_RUN_TURN] = {1, "ET-RUN-5"},
     };
     REFUSE_IF(mode < 0 || mode > ET_RUN_TURN, -EINVAL, "ET-RUN-4");
-    return on_tick(m, callbacks[mode], mode == ET_RUN_TURN);
+    return on_tick(m, as[mode].callbacks, mode == ET_RUN_TURN, as[mode].clause);
 }
 
 /* What the call must return. */
@@ -1728,7 +1867,7 @@ static int call(struct model *m, const struct event *e) {
     case EVENT_ASYNC_WAIT: return on_async_wait(m, c, e->fd, e->has_callback, e->userdata);
     case EVENT_NOTIFY: return on_notify(m, e->fd);
     case EVENT_ASYNC_DEINIT: return on_async_deinit(m, e->fd);
-    case EVENT_TICK: return on_tick(m, e->callbacks, false);
+    case EVENT_TICK: return on_tick(m, e->callbacks, false, NULL);
     case EVENT_RUN: return on_run(m, e->mode);
     default: return 0;
     }

@@ -8,6 +8,7 @@
 #define ETALON_MODEL_H
 
 #include <assert.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -69,10 +70,15 @@ struct model_completion {
     uint8_t pool;
     int64_t pool_result; /* what the pool thread's system call has said, once it was made */
     bool pool_called;    /* it was made */
+    bool pool_kept;      /* a cancel has come too late for it: ET-CANCEL-9 */
     /* the positive errno by which it is owed an end, while its bit in `refused` is set */
     int refusal;
     /* from the callback of a report to the start that its rearm brings: for this number; or -1 */
     int vouches;
+    /* For who finds a difference: the clauses by which it is in its state, and where it is queued;
+     * by which it has its deadline; of a timer and of a carrier, by which they are tied or not; by
+     * which its callback must not be called, since it was deleted. Null: nothing has happened. */
+    const char *clause, *deadline_clause, *reset_clause, *forbidden;
 };
 
 enum model_pool { MODEL_NO_POOL, MODEL_QUEUED, MODEL_EXECUTING, MODEL_HANDED_OVER };
@@ -123,9 +129,10 @@ struct model {
         int fd;
         uint64_t notified; /* notifications that have not ended a wait, at most */
     } async[MODEL_ASYNCS];
-    uint64_t clock_ns;  /* where the monotonic clock stands */
-    const char *why;    /* after a broken clause: what was expected, in one static sentence */
-    const char *clause; /* the clause by which the last call was answered */
+    uint64_t clock_ns;       /* where the monotonic clock stands */
+    const char *why;         /* after a broken clause: what was expected, in one static sentence */
+    const char *clause;      /* the clause by which the last call was answered */
+    const char *time_clause; /* the clause by which the loop time was updated last */
 
     /* Completions with a null callback, or lingering, whose end is due at a moment that the law
      * leaves free, or is past unseen: the subject may show them as they are or dead, and count
@@ -186,6 +193,8 @@ struct model {
         uint8_t due, due_event; /* what must be observed next, for whom, and what it does to it */
         int64_t due_result;
         const char *due_clause;
+        const char *run_clause; /* of a tick that a run acts as; or NULL */
+        model_index unanswered; /* whose try was unanswered, since anything else was seen */
     } tick;
 };
 

@@ -11,13 +11,13 @@
 /* The longest operation that a program can describe. Drivers may keep buffers of this size. */
 #define NOTATION_LENGTH_MAX 4096
 
-/* What follows the first word of a command: words, and fields that stand for one word each:
- *   %p operation, then its own format     %c completion      %o completion (other)   %d handle   %h
- * handle (other) %D handle, bad or huge                %l length          %n number %t tick     %i
- * number from 1 %m delay                              %u duration        %e events               %E
- * errno    %f faulty call %P threads of a pool  %W thread %w how to shut down                   %r
- * run mode        %a action               %k kind of descriptor and five that may be left out:
- * %x "on_pool"       %y "by c1"       %b "do b1"       %T "to d1"       %g "flags oob" */
+/* What follows the first word of a command: words, and fields that stand for one word each.
+ *   %p operation, then its own format   %c completion   %o completion (other)   %N that, or none
+ *   %d handle   %h handle (other)   %D handle, bad or huge   %l length   %n number   %t tick
+ *   %i number from 1   %m delay   %u duration   %e events   %E errno   %f faulty call
+ *   %P threads of a pool   %W thread   %w how to shut down   %r run mode   %a action
+ *   %k kind of descriptor; and five that may be left out:
+ *   %x "on_pool"   %y "by c1"   %b "do b1"   %T "to d1"   %g "flags oob" */
 struct command_text {
     const char *word;
     const char *format;

@@ -54,7 +54,8 @@ static const uint8_t slot_kind[SLOTS][PARTS] = {
     ALWAYS(COMMAND_PEER_WRITE),
     {COMMAND_PEER_CONNECT, COMMAND_PEER_CONNECT, COMMAND_PEER_CONNECT, COMMAND_PEER_CONNECT,
      COMMAND_PEER_URGENT, COMMAND_PEER_URGENT, COMMAND_PEER_ERROR, COMMAND_PEER_ERROR},
-    ALWAYS(COMMAND_ADVANCE),
+    {COMMAND_ADVANCE, COMMAND_ADVANCE, COMMAND_ADVANCE, COMMAND_ADVANCE,
+     COMMAND_ADVANCE, COMMAND_ADVANCE, COMMAND_ADVANCE, COMMAND_REWIND},
     ALWAYS(COMMAND_FAIL),
     ALWAYS(COMMAND_SPURIOUS),
     {COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER, COMMAND_ORDER,
@@ -207,7 +208,7 @@ static const struct use use_of_kind[COMMAND_KINDS] = {
     [COMMAND_DELETE] = {7, 0, 0, 0, NO_VALUE},
     [COMMAND_TIMER] = {7, 0, 0, 7, VALUES(delays)},
     [COMMAND_RESET] = {7, 15, 0, 7, VALUES(delays)},
-    [COMMAND_CANCEL] = {7, 7, 0, 7, NO_VALUE},
+    [COMMAND_CANCEL] = {7, 15, 0, 7, NO_VALUE},
     [COMMAND_TICK] = {0, 0, 0, 0, VALUES(ticks)},
     [COMMAND_RUN] = {0, 0, 0, 0, VALUES(modes)},
     [COMMAND_STOP] = {0, 0, 0, 0, NO_VALUE},
@@ -239,13 +240,14 @@ static const struct use use_of_kind[COMMAND_KINDS] = {
     [COMMAND_ORDER] = {0, 0, 0, 0, VALUES(orders)},
     [COMMAND_BATCH] = {0, 0, 0, 0, VALUES(batches)},
     [COMMAND_LIMIT] = {0, 0, 0, 0, VALUES(limits)},
+    [COMMAND_REWIND] = {0, 0, 0, 0, VALUES(advances)},
 };
 
 #define LENGTH_OF                                                                                  \
     { 7, 0, 15, 7, 255, lengths }
 static const struct use use_of_operation[ET_OPERATIONS] = {
     [ET_NOOP] = {7, 0, 0, 7, NO_VALUE},
-    [ET_CANCEL] = {7, 7, 0, 7, NO_VALUE},
+    [ET_CANCEL] = {7, 15, 0, 7, NO_VALUE},
     [ET_ACCEPT] = {7, 7, 15, 7, NO_VALUE},
     [ET_CONNECT] = {7, 7, 15, 7, NO_VALUE},
     [ET_POLL] = {7, 0, 15, 7, VALUES(poll_events)},
@@ -274,6 +276,11 @@ static_assert(PROGRAM_COMPLETIONS == 8 && PROGRAM_HANDLES == 8 && PROGRAM_BODIES
 static unsigned handle_of_selector(unsigned selector) {
     return selector < SELECTOR_BAD ? selector & 7u : selector - SELECTOR_BAD + PROGRAM_HANDLES;
 }
+
+/* What is written in a field that has room for it beside what can be chosen: in the middle of a
+ * cancel, in the number of a submit or describe. */
+#define MIDDLE_NONE 15u
+#define NUMBER_NONE (POOLED - 1)
 
 static unsigned error_index(unsigned b) {
     return b * (unsigned)INJECTED_ERRORS >> 8;
@@ -306,6 +313,8 @@ static void decode_record(struct command *out, const uint8_t *record) {
     unsigned selector = a >> 7 << 5 | b >> 3, d = selector & 7u, other = a >> 3 & 7u;
     if (kind == COMMAND_RESET && (a >> 3 & 15u) > other)
         other = PROGRAM_COMPLETIONS; /* no carrier */
+    if (kind == COMMAND_CANCEL && (a >> 3 & 15u) == MIDDLE_NONE)
+        other = PROGRAM_COMPLETIONS;
     const struct use *use = &use_of_kind[kind];
 
     memset(out, 0, sizeof *out); /* the padding too: commands are compared by memcmp */
@@ -313,10 +322,13 @@ static void decode_record(struct command *out, const uint8_t *record) {
     if (has_operation(kind)) {
         unsigned operation = a >> 3 & 15u;
         use = &use_of_operation[operation];
-        out->operation = (uint8_t)operation;
+        out->operation =
+            (uint8_t)(operation == ET_NOOP && n == NUMBER_NONE ? ET_OPERATIONS : operation);
         out->pool = n >= POOLED;
         n -= out->pool * POOLED;
         other = n & 7u; /* a has no room, and no operation has both other and value */
+        if (operation == ET_CANCEL && n == NUMBER_NONE)
+            other = PROGRAM_COMPLETIONS;
         d = handle_of_selector(selector);
         if ((operation_traits(operation, 0) & FLAGGED) != 0)
             decode_extras(out, n);
@@ -385,7 +397,8 @@ static void encode_number(const struct command *command, uint8_t *record) {
         struct command got;
         record[3] = (uint8_t)n;
         decode_record(&got, record);
-        unsigned wrong = (got.kind != command->kind) * 16u + (got.to != command->to) * 8u +
+        unsigned wrong = (got.operation != command->operation) * 32u +
+                         (got.kind != command->kind) * 16u + (got.to != command->to) * 8u +
                          (got.flags != command->flags) * 4u + (got.other != command->other) * 2u +
                          (got.pool != command->pool);
         uint64_t far = distance(got.value, command->value);
@@ -402,7 +415,9 @@ static void encode_command(const struct command *command, unsigned body, uint8_t
     bool operation = has_operation(command->kind);
     unsigned selector =
         command->d < PROGRAM_HANDLES ? command->d : SELECTOR_BAD + (command->d > PROGRAM_HANDLES);
-    unsigned middle = operation                       ? command->operation
+    bool none = command->kind == COMMAND_CANCEL && command->other >= PROGRAM_COMPLETIONS;
+    unsigned middle = operation                       ? command->operation % ET_OPERATIONS
+                      : none                          ? MIDDLE_NONE
                       : command->kind == COMMAND_FAIL ? command->call
                                                       : command->other;
 
@@ -432,7 +447,7 @@ const struct command_text command_text[COMMAND_KINDS] = {
     [COMMAND_DELETE] = {"delete", "%c"},
     [COMMAND_TIMER] = {"timer", "%c %m %b"},
     [COMMAND_RESET] = {"reset", "%c %y %m %b"},
-    [COMMAND_CANCEL] = {"cancel", "%o by %c %b"},
+    [COMMAND_CANCEL] = {"cancel", "%N by %c %b"},
     [COMMAND_TICK] = {"tick", "%t"},
     [COMMAND_RUN] = {"run", "%r"},
     [COMMAND_STOP] = {"stop", ""},
@@ -464,10 +479,11 @@ const struct command_text command_text[COMMAND_KINDS] = {
     [COMMAND_ORDER] = {"order", "%n"},
     [COMMAND_BATCH] = {"batch", "%n"},
     [COMMAND_LIMIT] = {"limit", "%n"},
+    [COMMAND_REWIND] = {"rewind", "%u"},
 };
 
 const char *const operation_format[ET_OPERATIONS] = {
-    [ET_NOOP] = "",            [ET_CANCEL] = "%o",   [ET_ACCEPT] = "%D into %h",
+    [ET_NOOP] = "",            [ET_CANCEL] = "%N",   [ET_ACCEPT] = "%D into %h",
     [ET_CONNECT] = "%D to %h", [ET_POLL] = "%D %e",  [ET_READ] = "%D %l",
     [ET_PREAD] = "%D %l",      [ET_WRITE] = "%D %l", [ET_PWRITE] = "%D %l",
     [ET_SEND] = "%D %l %g",    [ET_RECV] = "%D %l %g",  [ET_SENDMSG] = "%D %l %T %g",
@@ -745,6 +761,12 @@ static void write_field(FILE *out, char field, const struct command *command) {
         break;
     case 'c': fprintf(out, " c%u", command->c); break;
     case 'o': fprintf(out, " c%u", command->other); break;
+    case 'N':
+        if (command->other < PROGRAM_COMPLETIONS)
+            fprintf(out, " c%u", command->other);
+        else
+            fputs(" none", out);
+        break;
     case 'd':
     case 'D': write_handle(out, command->d); break;
     case 'h': write_handle(out, command->other); break;

@@ -29,9 +29,10 @@ enum command_kind {
     COMMAND_TIMER,  /* timer c value=delay_ms body */
     /* timer_reset c, carrier other, or PROGRAM_COMPLETIONS: a null carrier; value=delay_ms, body */
     COMMAND_RESET,
-    COMMAND_CANCEL, /* cancel target other, by the cancel completion c, body */
-    COMMAND_TICK,   /* tick value=callbacks */
-    COMMAND_RUN,    /* run value=enum et_run_mode */
+    /* cancel target other, or PROGRAM_COMPLETIONS: a null one, by the cancel completion c; body */
+    COMMAND_CANCEL,
+    COMMAND_TICK, /* tick value=callbacks */
+    COMMAND_RUN,  /* run value=enum et_run_mode */
     COMMAND_STOP,
     COMMAND_UPDATE_NOW,
     COMMAND_DEINIT, /* at top level: deinit, then init again; in a callback: must be refused */
@@ -68,6 +69,8 @@ enum command_kind {
     COMMAND_ORDER,
     COMMAND_BATCH, /* a wait reports at most value descriptors (0: no limit) */
     COMMAND_LIMIT, /* the world gives out no number from value on (0: no limit) */
+    /* the clock moves back by what COMMAND_ADVANCE would move it forward; Linux's never does */
+    COMMAND_REWIND,
     COMMAND_KINDS
 };
 #define COMMAND_FIRST_OF_WORLD COMMAND_WAKEUP
@@ -117,17 +120,18 @@ struct command {
     uint8_t kind;  /* enum command_kind */
     uint8_t c;     /* completion, 0 … 7 */
     uint8_t other; /* second completion (carrier, target), second handle (accept's "into", connect's
-                      listener, dup's copy) or thread */
+                      listener, dup's copy) or thread; of a target PROGRAM_COMPLETIONS: none */
     uint8_t
         /* handle, 0 … 7; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number above
            the loop's limit */
         d;
-    uint8_t body;      /* the body that the callback runs: 0 none (a null callback), 1 … 6 */
-    uint8_t operation; /* of SUBMIT and DESCRIBE: enum et_operation */
-    uint8_t call;      /* of FAIL: enum faulty_call */
-    uint8_t pool;      /* of SUBMIT and DESCRIBE: 1 when marked for the pool */
-    uint16_t error;    /* of FAIL: a positive errno */
-    uint16_t flags;    /* of send, recv, sendmsg, recvmsg: MSG_… */
+    uint8_t body; /* the body that the callback runs: 0 none (a null callback), 1 … 6 */
+    /* of SUBMIT and DESCRIBE: enum et_operation, or ET_OPERATIONS: an unknown one */
+    uint8_t operation;
+    uint8_t call;   /* of FAIL: enum faulty_call */
+    uint8_t pool;   /* of SUBMIT and DESCRIBE: 1 when marked for the pool */
+    uint16_t error; /* of FAIL: a positive errno */
+    uint16_t flags; /* of send, recv, sendmsg, recvmsg: MSG_… */
     uint8_t to; /* of sendmsg: the handle that it is addressed to, plus 1; 0: it has no address */
     uint64_t value; /* delay, count, bytes, flags, events, action … */
 };

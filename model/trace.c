@@ -289,6 +289,16 @@ static int read_completion(struct reader *r, uint8_t *c) {
     return 0;
 }
 
+/* A target, which may be a null pointer. */
+static int read_target(struct reader *r, uint8_t *c) {
+    struct word word = next_word(r);
+    if (is(word, "none"))
+        *c = PROGRAM_COMPLETIONS;
+    else if (!index_of(word, 'c', 0, PROGRAM_COMPLETIONS - 1, c))
+        return expected(r, "a completion, c0 to c7, or none", word);
+    return 0;
+}
+
 static int read_thread(struct reader *r, uint8_t *thread) {
     struct word word = next_word(r);
     return index_of(word, 'w', 0, PROGRAM_WORKERS - 1, thread)
@@ -328,7 +338,8 @@ static int read_operation(struct reader *r, struct command *command) {
             command->operation = (uint8_t)operation;
             return read_format(r, operation_format[operation], command);
         }
-    return expected(r, "an operation", word);
+    command->operation = ET_OPERATIONS;
+    return is(word, operation_name(ET_OPERATIONS)) ? 0 : expected(r, "an operation", word);
 }
 
 static int read_field(struct reader *r, char field, struct command *command) {
@@ -336,6 +347,7 @@ static int read_field(struct reader *r, char field, struct command *command) {
     case 'p': return read_operation(r, command);
     case 'c': return read_completion(r, &command->c);
     case 'o': return read_completion(r, &command->other);
+    case 'N': return read_target(r, &command->other);
     case 'd': return read_handle(r, false, &command->d);
     case 'D': return read_handle(r, true, &command->d);
     case 'h': return read_handle(r, false, &command->other);

@@ -16,6 +16,7 @@ struct etalon_loop {
      * and shows it under AddressSanitizer. */
     struct et_completion memory[2][ETALON_SUBJECT_COMPLETIONS];
     uint8_t generation[ETALON_SUBJECT_COMPLETIONS];
+    uint32_t left; /* mask of completions that have left a memory since init */
     struct et_async async[ETALON_SUBJECT_ASYNCS]; /* they belong to no loop */
     struct et_pool pool;
 };
@@ -26,6 +27,9 @@ extern const struct etalon_subject etalon_subject;
 static inline struct et_completion *etalon_completion(uint32_t c) {
     return &etalon_loop.memory[etalon_loop.generation[c]][c];
 }
+
+/* Whether nobody has written to the memory that c has left: under AddressSanitizer always. */
+bool etalon_is_left_alone(uint32_t c);
 
 /* Of the completion that lives there now, or ETALON_NOBODY. */
 static inline uint32_t etalon_number(const struct et_completion *c) {

@@ -77,6 +77,7 @@ static bool only_simulated(const struct command *command) {
     return command->kind == COMMAND_FAIL || command->kind == COMMAND_SPURIOUS ||
            command->kind == COMMAND_BATCH || command->kind == COMMAND_ORDER ||
            command->kind == COMMAND_PEER_URGENT || command->kind == COMMAND_PEER_ERROR ||
+           command->kind == COMMAND_REWIND ||
            (command->kind == COMMAND_OPEN && command->value == WORLD_TCP) ||
            (command->flags & MSG_OOB) != 0; /* that of AF_UNIX depends on the version of Linux */
 }
@@ -394,6 +395,20 @@ static void change(struct program *p, uint64_t *state, const struct program *bas
     finish(&draft, p);
 }
 
+/* A seed means its program for good, and these bytes had another meaning when seeds began. */
+static void as_it_was(uint8_t *record) {
+    static struct program p;
+    program_decode(&p, record, PROGRAM_RECORD);
+    const struct command *command = &p.command[0];
+    bool moves_clock = command->kind == COMMAND_ADVANCE || command->kind == COMMAND_REWIND;
+    if (moves_clock || command->operation == ET_OPERATIONS) /* of a table that was half as long */
+        record[3] &= 63;
+    else if (command->kind == COMMAND_CANCEL && command->other == PROGRAM_COMPLETIONS)
+        record[1] &= 0xbf;
+    else if (command->other == PROGRAM_COMPLETIONS && command->operation == ET_CANCEL)
+        record[3] = 7;
+}
+
 static void decode_bytes(struct program *p, uint64_t *state) {
     static uint8_t bytes[PROGRAM_COMMANDS_MAX * PROGRAM_RECORD];
     size_t size = PROGRAM_RECORD * (1 + draw(state, 200));
@@ -403,12 +418,8 @@ static void decode_bytes(struct program *p, uint64_t *state) {
          /* most of it in the main sequence, and something open in the beginning */
          i += PROGRAM_RECORD)
         bytes[i] = i < 32 ? 15 : bytes[i] & (draw(state, 2) ? 0x1f : 0xff);
-    /* A seed means its program for good; the table of advances was half as long when they began. */
-    for (size_t i = 0; i < size; i += PROGRAM_RECORD) {
-        program_decode(p, bytes + i, PROGRAM_RECORD);
-        if (p->command[0].kind == COMMAND_ADVANCE)
-            bytes[i + 3] &= 63;
-    }
+    for (size_t i = 0; i < size; i += PROGRAM_RECORD)
+        as_it_was(bytes + i);
     program_decode(p, bytes, size);
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #define COUNT  ETALON_SUBJECT_COMPLETIONS
 #define differ lockstep_differ
@@ -18,17 +19,45 @@ static struct et_pool *const pool = &etalon_loop.pool;
 
 /* ---- what is compared ------------------------------------------------------------------------ */
 
-static void compare_queue(const char *name, const struct et_completion *c,
-                          const struct model_queue *queue) {
+static bool is_queued(const struct model_queue *queue, unsigned c) {
+    for (unsigned i = 0; i < queue->count; i++)
+        if (queue->item[i] == c)
+            return true;
+    return false;
+}
+
+static bool is_linked(const struct et_completion *head, const struct et_completion *c) {
+    for (unsigned i = 0; i < COUNT && head != NULL && head != c; i++)
+        head = head->internal.next;
+    return head == c;
+}
+
+/* Whom a queue has wrong that has `found` (perhaps null) in the place of `expected`: who should not
+ * be in it, or is missing, or else came behind the other. */
+static unsigned misplaced(const struct et_completion *head, const struct model_queue *queue,
+                          const struct et_completion *found, unsigned expected) {
+    unsigned c = found != NULL ? etalon_number(found) : ETALON_NOBODY;
+    bool missing = !is_linked(head, etalon_completion(expected));
+    return c >= COUNT || (is_queued(queue, c) && missing) ? expected : c;
+}
+
+static void compare_queue(const char *name, const struct model *model,
+                          const struct et_completion *head, const struct model_queue *queue) {
+    const struct et_completion *c = head;
     for (unsigned i = 0; i < queue->count; i++) {
-        if (c == NULL || c != etalon_completion(queue->item[i])) {
-            differ("ET-SUBMIT-1", "place %u of the %s: expected c%u", i, name, queue->item[i]);
+        unsigned expected = queue->item[i];
+        if (c == NULL || c != etalon_completion(expected)) {
+            unsigned wrong = misplaced(head, queue, c, expected);
+            differ(lockstep_blame(model->completion[wrong].clause),
+                   "place %u of the %s: expected c%u", i, name, expected);
             return;
         }
         c = c->internal.next;
     }
+    uint32_t excess = c != NULL ? etalon_number(c) : ETALON_NOBODY;
     if (c != NULL)
-        differ("ET-SUBMIT-1", "the %s hold more than %u completions", name, queue->count);
+        differ(lockstep_blame(excess < COUNT ? model->completion[excess].clause : model->clause),
+               "the %s hold more than %u completions", name, queue->count);
 }
 
 /* What was handed over and is not delivered, in that order: the rest of what the pool phase has
@@ -65,7 +94,7 @@ static void compare_pool(const struct model *model) {
                model->handed_over.count);
     if (!model->has_pool)
         return;
-    compare_queue("pool's queue", pool->head, &model->queued);
+    compare_queue("pool's queue", model, pool->head, &model->queued);
     if (loop->executing != model->pool_busy)
         differ("ET-POOL-13", "%u threads have work of the loop, expected %u", loop->executing,
                model->pool_busy);
@@ -86,8 +115,9 @@ static void compare_deadlines(const struct model *model) {
             continue;
         uint64_t deadline_ms = etalon_completion(i)->internal.deadline_ms;
         if (deadline_ms != expected->deadline_ms)
-            differ("ET-ADD-7", "the deadline of c%u is %llu, expected %llu", i,
-                   (unsigned long long)deadline_ms, (unsigned long long)expected->deadline_ms);
+            differ(lockstep_blame(expected->deadline_clause),
+                   "the deadline of c%u is %llu, expected %llu", i, (unsigned long long)deadline_ms,
+                   (unsigned long long)expected->deadline_ms);
     }
 }
 
@@ -95,21 +125,54 @@ static void compare_deadlines(const struct model *model) {
 static void compare_time(const struct model *model) {
     uint64_t ms = loop->now_ns / NANOSECONDS_PER_MS, rest = loop->now_ns % NANOSECONDS_PER_MS;
     if (ms != model->now_ms || rest != model->now_rest)
-        differ("ET-TIME-1", "the loop time is %llu ms and %llu ns, expected %llu ms and %llu ns",
+        differ(lockstep_time_blame(0, loop->now_ns),
+               "the loop time is %llu ms and %llu ns, expected %llu ms and %llu ns",
                (unsigned long long)ms, (unsigned long long)rest, (unsigned long long)model->now_ms,
                (unsigned long long)model->now_rest);
 }
 
+/* A timer whose reset is not applied is held, and its carrier knows it. */
+static void compare_resets(const struct model *model) {
+    for (unsigned i = 0; i < COUNT; i++) {
+        const struct model_completion *expected = &model->completion[i];
+        const struct et_completion *c = etalon_completion(i);
+        bool held = expected->carrier != MODEL_NONE;
+        if (expected->state == ET_ACTIVE && expected->operation == ET_TIMER &&
+            (c->internal.place == PLACE_HELD) != held)
+            differ(lockstep_blame(expected->reset_clause), "c%u is %sheld back", i,
+                   held ? "not " : "");
+        const struct et_completion *timer =
+            expected->carries != MODEL_NONE ? etalon_completion(expected->carries) : NULL;
+        if (expected->is_carrier && c->internal.partner != timer)
+            differ(lockstep_blame(expected->reset_clause), "c%u carries another reset, or none", i);
+    }
+}
+
+static void compare_forgotten(void) {
+    for (unsigned i = 0; i < COUNT; i++)
+        if (!etalon_is_left_alone(i))
+            differ("ET-STATE-7", "the memory that c%u has left was written to", i);
+}
+
 static void compare(const struct model *model) {
     compare_time(model);
+    compare_forgotten();
     compare_deadlines(model);
-    compare_queue("submissions", loop->submissions_head, &model->submissions);
-    compare_queue("deletions", loop->deletions_head, &model->deletions);
+    compare_queue("submissions", model, loop->submissions_head, &model->submissions);
+    compare_queue("deletions", model, loop->deletions_head, &model->deletions);
     if (model->maybe_dead != 0)
         return;
+    compare_resets(model);
     compare_pool(model);
+    if (model->in_tick && loop->called != model->tick.called)
+        differ("ET-TICK-5", "%llu callbacks are counted, expected %llu",
+               (unsigned long long)loop->called, (unsigned long long)model->tick.called);
     if (loop->active != model->active)
         differ("ET-STATE-6", "%u completions are active, expected %u", loop->active, model->active);
+}
+
+static enum et_state state(uint32_t c) {
+    return (enum et_state)etalon_completion(c)->internal.state;
 }
 
 static bool reads_into(uint32_t c, const void *identity) {
@@ -122,37 +185,94 @@ static bool has_handed_over(void) {
 
 /* ---- what is gone must refuse calls ---------------------------------------------------------- */
 
+static enum et_action never(struct et_loop *of, struct et_completion *c, int64_t result,
+                            void *userdata) {
+    (void)of, (void)c, (void)result, (void)userdata;
+    differ("ET-DEINIT-4", "a callback of a loop that is not initialised");
+    return ET_DISARM;
+}
+
+/* Each call but init, on a loop that is none. Its memory stays as it is. */
+static void makes_calls(struct et_loop *none, const char *clause, const char *what) {
+    struct et_completion c = {0}, other = {0};
+    struct et_async async;
+    unsigned char before[sizeof *none];
+    memcpy(before, none, sizeof before);
+    bool has_async = et_async_init(&async) == 0; /* the program may let it fail */
+    et_loop_stop(none);
+    et_loop_update_now(none);
+    et_loop_wakeup(none);
+    const struct {
+        const char *call;
+        int64_t result;
+    } calls[] = {
+        {"tick", et_loop_tick(none, 0)},
+        {"run", et_loop_run(none, ET_RUN_NO_WAIT)},
+        {"add", et_loop_add(none, &c)},
+        {"delete", et_loop_delete(none, &c)},
+        {"timer", et_loop_timer(none, &c, 0, never, NULL)},
+        {"timer_reset", et_loop_timer_reset(none, &c, &other, 0, never, NULL)},
+        {"cancel", et_loop_cancel(none, &c, &other, never, NULL)},
+        {"async_wait", has_async ? et_async_wait(none, &async, &c, never, NULL) : -EINVAL},
+        {"timeout", et_loop_timeout(none)},
+        {"descriptor", et_loop_descriptor(none)},
+        {"deinit", et_loop_deinit(none)},
+    };
+    for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (calls[i].result != -EINVAL)
+            differ(clause, "%s on %s returned %lld", calls[i].call, what,
+                   (long long)calls[i].result);
+    if (et_loop_stopped(none) || et_loop_now(none) != 0)
+        differ(clause, "%s is stopped, or has a time", what);
+    if (memcmp(before, none, sizeof before) != 0)
+        differ(clause, "a call on %s has changed it", what);
+    if (et_completion_state(&c) != ET_DEAD || et_completion_state(&other) != ET_DEAD)
+        differ(clause, "a call on %s has added a completion", what);
+    if (has_async)
+        (void)et_async_deinit(&async);
+}
+
 static void loop_is_gone(void) {
-    et_loop_wakeup(loop); /* ET-WAKE-3: the driver hears of a write if it is not ignored */
+    static struct et_loop zero;
     for (unsigned i = 0; i < COUNT; i++)
         if (et_completion_state(etalon_completion(i)) != ET_DEAD)
             differ("ET-DEINIT-2", "c%u is not dead after deinit", i);
-    if (et_loop_tick(loop, 0) != -EINVAL || et_loop_add(loop, etalon_completion(0)) != -EINVAL ||
-        et_loop_timeout(loop) != -EINVAL || et_loop_descriptor(loop) != -EINVAL)
-        differ("ET-DEINIT-4", "a call on a deinitialised loop did not return -EINVAL");
+    makes_calls(loop, "ET-DEINIT-4", "a deinitialised loop"); /* ET-WAKE-3, too */
+    makes_calls(&zero, "ET-DEINIT-4", "a zero-initialised loop");
 }
 
-static void pool_is_gone(void) {
+static void pool_is_gone(const char *clause) {
     static struct et_loop other;
     struct et_options options = {.descriptors_max = 1, .pool = pool};
     int result = et_loop_init(&other, &options);
     bool refused = result == -EINVAL || (result < 0 && lockstep_has_faults());
+    if (result == 0)
+        (void)et_loop_deinit(&other);
     if (et_pool_deinit(pool) != -EINVAL || !refused)
-        differ("ET-POOL-16", "a call with a deinitialised pool did not return -EINVAL");
+        differ(clause, "a call with a pool that is none did not return -EINVAL");
+}
+
+/* ET-INIT-3: what cannot be asked for is refused before any call is made. */
+static void refuses_arguments(void) {
+    struct et_pool_options many = {.threads_max = 1025};
+    struct et_pool none;
+    if (et_pool_init(NULL, NULL) != -EINVAL || et_async_init(NULL) != -EINVAL)
+        differ("ET-INIT-3", "an init of a null pointer did not return -EINVAL");
+    if (et_pool_init(&none, &many) != -EINVAL)
+        differ("ET-INIT-3", "a pool of 1025 threads was not refused");
+    else if (et_pool_deinit(&none) != -EINVAL)
+        differ("ET-INIT-3", "a pool whose pool_init has failed takes calls");
 }
 
 static void gone(enum lockstep_gone what) {
     switch (what) {
-    case GONE_INIT_FAILED:
-        if (et_loop_tick(loop, 0) != -EINVAL || et_loop_deinit(loop) != -EINVAL)
-            differ("ET-INIT-1", "a loop whose init has failed takes calls");
-        break;
+    case GONE_INIT_FAILED: makes_calls(loop, "ET-INIT-1", "a loop whose init has failed"); break;
     case GONE_LOOP: loop_is_gone(); break;
-    case GONE_POOL_INIT_FAILED:
-        if (et_pool_deinit(pool) != -EINVAL)
-            differ("ET-INIT-3", "a pool whose pool_init has failed takes calls");
+    case GONE_POOL_INIT_FAILED: pool_is_gone("ET-INIT-3"); break;
+    case GONE_POOL:
+        pool_is_gone("ET-POOL-16");
+        refuses_arguments();
         break;
-    case GONE_POOL: pool_is_gone(); break;
     }
 }
 
@@ -168,16 +288,24 @@ static enum lockstep_phase phase_of(enum eti_phase phase) {
     }
 }
 
+/* ET-POOL-12: from the hand-over on, a step must leave every completion as it is. */
 static bool step(void *thread, struct lockstep_thread *seen) {
+    static struct et_completion before[COUNT];
     struct eti_worker *worker = thread;
+    bool after = worker->phase == ETI_WAKES || worker->phase == ETI_LEAVES;
+    for (unsigned i = 0; i < COUNT && after; i++)
+        before[i] = *etalon_completion(i);
     bool goes_on = eti_pool_step(worker);
+    for (unsigned i = 0; i < COUNT && after; i++)
+        if (memcmp(&before[i], etalon_completion(i), sizeof before[i]) != 0)
+            differ("ET-POOL-12", "a thread has written to c%u after it has handed over", i);
     seen->phase = phase_of(worker->phase);
     seen->work = worker->work != NULL ? etalon_number(worker->work) : ETALON_NOBODY;
     seen->wakes = worker->wakes;
     return goes_on;
 }
 
-static const struct lockstep_inspect inspect = {compare, reads_into, has_handed_over, gone};
+static const struct lockstep_inspect inspect = {compare, state, reads_into, has_handed_over, gone};
 static const struct lockstep_threads threads = {.step = step};
 
 const struct lockstep_subject lockstep_reference = {

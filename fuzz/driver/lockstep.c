@@ -27,6 +27,7 @@
 #define STEPS_MAX 100 /* of a thread that is to end */
 /* what a program has opened, what is left registered of what it has closed, and the loop's own */
 #define PROGRAM_DESCRIPTORS_MAX 64
+#define NANOSECONDS_PER_MS      UINT64_C(1000000)
 #define IDLE_WAITS_MAX          64 /* in a row, without a callback, a try, or the clock moving */
 
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
@@ -184,13 +185,24 @@ static void settle_unseen(void) {
     settle_unseen_but(COUNT);
 }
 
+/* The clause that a difference breaks: that by which the model has it so, unless a call was refused
+ * just now, or the loop is new. */
+const char *lockstep_blame(const char *clause) {
+    if (driver.context != NULL)
+        return driver.context;
+    return clause != NULL ? clause : "ET-STATE-1";
+}
+
 static void compare_states(const struct etalon_subject *calls, void *self) {
     int (*const state)(void *self, uint32_t c) = calls->state;
     for (unsigned i = 0; i < COUNT; i++) {
-        unsigned told = (unsigned)state(self, i), expected = driver.model.completion[i].state;
-        if (told != expected && (driver.model.maybe_dead >> i & 1) == 0)
-            differ("ET-STATE-2", "c%u is %s, expected %s", i, state_name(told),
-                   state_name(expected));
+        const struct model_completion *c = &driver.model.completion[i];
+        unsigned told = (unsigned)state(self, i);
+        if (told == c->state || (driver.model.maybe_dead >> i & 1) != 0)
+            continue;
+        bool is_so = inspect() != NULL && inspect()->state(i) == c->state;
+        differ(told > ET_DELETING || is_so ? "ET-STATE-2" : lockstep_blame(c->clause),
+               "c%u is %s, expected %s", i, state_name(told), state_name(c->state));
     }
 }
 
@@ -220,11 +232,22 @@ static void check_hosted(void) {
         differ("ET-HOST-5", "the descriptor is %s", due ? "not readable" : "readable");
 }
 
+/* ET-TIME-3: it has been later. ET-TIME-2: it is later than any clock that it can have read. */
+const char *lockstep_time_blame(uint64_t least_ns, uint64_t most_ns) {
+    if (driver.context == NULL && most_ns < driver.now_ns)
+        return "ET-TIME-3";
+    if (least_ns > driver.latest_ns)
+        return "ET-TIME-2";
+    return lockstep_blame(driver.model.time_clause);
+}
+
 void lockstep_compare(void) {
     if (failed() || driver.deiniting)
         return;
     const struct etalon_subject *calls = driver.subject->calls;
     bool before = enter();
+    uint64_t clock_ns = driver.world->clock();
+    driver.latest_ns = clock_ns > driver.latest_ns ? clock_ns : driver.latest_ns;
     compare_states(calls, driver.self);
     if (inspect() != NULL)
         inspect()->compare(&driver.model);
@@ -232,10 +255,13 @@ void lockstep_compare(void) {
     bool stopped = calls->stopped(driver.self) != 0;
     leave(before);
     /* what the loop has was just found to be right: then it tells it wrongly */
-    const char *clause = inspect() != NULL ? "ET-TIME-2" : "ET-TIME-1";
+    const uint64_t least_ns = now_ms * NANOSECONDS_PER_MS;
     if (now_ms != driver.model.now_ms)
-        differ(clause, "the loop time is %llu, expected %llu", (unsigned long long)now_ms,
+        differ(inspect() != NULL ? "ET-TIME-2"
+                                 : lockstep_time_blame(least_ns, least_ns + NANOSECONDS_PER_MS - 1),
+               "the loop time is %llu, expected %llu", (unsigned long long)now_ms,
                (unsigned long long)driver.model.now_ms);
+    driver.now_ns = driver.model.now_ms * NANOSECONDS_PER_MS + driver.model.now_rest;
     if (stopped != driver.model.stopped)
         differ("ET-STOP-1", "stopped is %d", stopped);
     if (world_counts.allocations != driver.allocations)
@@ -299,8 +325,10 @@ static void check_registrations(void) {
                  needed = traits_await(traits, polled);
         bool any;
         uint32_t registered = driver.world->registered(c->description.fd, &any);
+        /* it was told of what the number named before */
+        bool former = (needed & ~driver.told[c->description.fd]) == 0;
         if (!any || (needed & ~registered) != 0)
-            differ("ET-REGISTER-1",
+            differ(former ? "ET-REGISTER-4" : "ET-REGISTER-1",
                    "c%u waits on descriptor %d, which is registered for %#x%s, needed %#x", i,
                    c->description.fd, registered, any ? "" : " (not at all)", needed);
     }
@@ -571,6 +599,8 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         operation != ET_SHUTDOWN)
         differ("ET-OP-2", "%s on descriptor %d with nobody's buffer or address",
                operation_name(operation), fd);
+    if (operation == ET_WRITE && result == -EPIPE && driver.world->is_socket(fd))
+        differ("ET-OP-5", "a write to the socket %d has raised SIGPIPE", fd);
     /* ET-OP-5 */
     if (i != MODEL_NONE && operation == ET_SEND &&
         driver.model.completion[i].operation == ET_WRITE) {
@@ -652,6 +682,7 @@ static bool on_waits(void *self, int64_t timeout_ns) {
     (void)self;
     if (failed())
         return false;
+    driver.context = NULL;
     finish_wait();
     settle_refusal();
     if (driver.log != NULL && timeout_ns < 0)
@@ -863,6 +894,7 @@ static void on_joined(void *self, void *thread) {
     struct thread *joined = &stranger; /* unless it is one too many: ET-POOL-15 has been told */
     for (unsigned k = 0; k < driver.threads; k++)
         joined = driver.thread[k].handle == thread ? &driver.thread[k] : joined;
+    driver.joined++;
     for (unsigned i = 0; i < STEPS_MAX; i++)
         if (!make_step(joined))
             return;
@@ -916,9 +948,9 @@ static void on_woken(void *self, int error) {
         return;
     uint64_t now_ns = driver.world->clock();
     if (driver.log != NULL)
-        note('.', "woken%s%s, the clock stands at +%llu us", error != 0 ? " by " : "",
+        note('.', "woken%s%s, the clock stands at %+lld us", error != 0 ? " by " : "",
              error != 0 ? errno_name(error) : "",
-             (unsigned long long)((now_ns - CLOCK_START_NS) / 1000));
+             (long long)((int64_t)(now_ns - CLOCK_START_NS) / 1000));
     if (now_ns != driver.model.clock_ns)
         driver.idle_waits = 0;
     model_clock(&driver.model, now_ns);
@@ -976,6 +1008,7 @@ static enum et_action run_body(unsigned body) {
 }
 
 static enum et_action on_callback(unsigned i, int64_t result, uint32_t token) {
+    driver.context = NULL;
     finish_wait();
     settle_refusal();
     driver.report->callbacks++;
@@ -1020,8 +1053,8 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-static void check_result(const struct command *command, int result, int expected,
-                         const char *clause) {
+/* Of a call, which the model has answered. */
+static void check_result(const struct command *command, int result, int expected) {
     if (driver.log != NULL) {
         char text[96], name[32];
         command_text(command, text, sizeof text);
@@ -1034,10 +1067,14 @@ static void check_result(const struct command *command, int result, int expected
         else
             note('>', "%s = %s, %s", text, name, state_name(lockstep_state(command->c)));
     }
+    if (expected < 0)
+        driver.context = "ET-STATE-5";
     if (result != expected && !failed()) {
         char name[32];
         snprintf(name, sizeof name, "%s", result_name(result));
-        differ(clause, "the call returned %s, expected %s", name, result_name(expected));
+        bool runs = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN;
+        differ(driver.model.stopped && !runs ? "ET-STOP-4" : driver.model.clause,
+               "the call returned %s, expected %s", name, result_name(expected));
     }
 }
 
@@ -1068,13 +1105,17 @@ static void address_message(struct slot *slot, unsigned port) {
     slot->message.msg_namelen = size;
 }
 
+static uint32_t target_of(const struct command *command) {
+    return command->other < PROGRAM_COMPLETIONS ? command->other : ETALON_NOBODY;
+}
+
 static void describe_parameters(struct etalon_subject_description *d, struct slot *slot,
                                 const struct command *command) {
     size_t length = command->value < BUFFER ? (size_t)command->value : BUFFER;
     char *buffer = driver.buffer[command->c];
     d->flags = command->flags;
     switch (command->operation) {
-    case ET_CANCEL: d->target = command->other; break;
+    case ET_CANCEL: d->target = target_of(command); break;
     case ET_ACCEPT:
         slot->into = command->other;
         slot->address_length = sizeof slot->address;
@@ -1136,8 +1177,8 @@ static struct etalon_subject_description describe(const struct command *command)
     slot->flags = command->flags;
     slot->own_memory = false;
     struct model_description described = {.operation = command->operation,
-                                          .target = command->operation == ET_CANCEL ? command->other
-                                                                                    : MODEL_NONE,
+                                          .target =
+                                              d.target < COUNT ? (model_index)d.target : MODEL_NONE,
                                           .pool_mark = command->pool != 0,
                                           .has_callback = command->body != 0,
                                           .fd = d.fd,
@@ -1164,13 +1205,13 @@ static void run_submit(const struct command *command) {
     }
     int expected = model_add(&driver.model, c);
     ASK(result, submit(driver.self, c, anew ? &d : NULL));
-    check_result(command, result, expected, "ET-ADD-1");
+    check_result(command, result, expected);
 }
 
 static void run_delete(const struct command *command) {
     int expected = model_delete(&driver.model, command->c), result;
     ASK(result, remove(driver.self, command->c));
-    check_result(command, result, expected, "ET-DELETE-1");
+    check_result(command, result, expected);
 }
 
 static void run_timer(const struct command *command) {
@@ -1179,7 +1220,7 @@ static void run_timer(const struct command *command) {
     int expected = model_timer(&driver.model, command->c, command->value, has_callback, userdata);
     int result;
     ASK(result, timer(driver.self, command->c, command->value, userdata, has_callback));
-    check_result(command, result, expected, "ET-TIMER-1");
+    check_result(command, result, expected);
 }
 
 static void run_reset(const struct command *command) {
@@ -1187,20 +1228,21 @@ static void run_reset(const struct command *command) {
     bool has_callback = command->body != 0, alone = command->other >= PROGRAM_COMPLETIONS;
     int expected = model_reset(&driver.model, command->c, alone ? MODEL_NONE : command->other,
                                command->value, has_callback, userdata);
-    const char *clause = driver.model.clause;
     int result;
     ASK(result, timer_reset(driver.self, command->c, alone ? ETALON_NOBODY : command->other,
                             command->value, userdata, has_callback));
-    check_result(command, result, expected, clause);
+    check_result(command, result, expected);
 }
 
 static void run_cancel(const struct command *command) {
     uint32_t userdata = new_userdata(command->body);
     bool has_callback = command->body != 0;
-    int expected = model_cancel(&driver.model, command->c, command->other, has_callback, userdata);
+    uint32_t target = target_of(command);
+    int expected = model_cancel(&driver.model, command->c, target < COUNT ? target : MODEL_NONE,
+                                has_callback, userdata);
     int result;
-    ASK(result, cancel(driver.self, command->c, command->other, userdata, has_callback));
-    check_result(command, result, expected, "ET-CANCEL-1");
+    ASK(result, cancel(driver.self, command->c, target, userdata, has_callback));
+    check_result(command, result, expected);
 }
 
 /* Both are seen by check_hosted, too; this writes them down. */
@@ -1248,7 +1290,9 @@ static void run_tick(const struct command *command) {
     settle_unseen();
     if (expected == MODEL_RUNS)
         judge(model_tick_end(&driver.model, result));
-    check_result(command, result, expected == MODEL_RUNS ? result : expected, "ET-TICK-1");
+    check_result(command, result, expected == MODEL_RUNS ? result : expected);
+    if (expected == MODEL_RUNS)
+        driver.context = NULL;
 }
 
 /* ET-INIT-1. Returns whether there is a loop now. */
@@ -1260,17 +1304,22 @@ static bool try_init(void) {
                                                .called = called,
                                                .descriptors_max = DESCRIPTORS_MAX,
                                                .pool = driver.pool};
-    driver.disturbed_by = 0;
+    int owned = driver.world->owned();
+    driver.disturbed_by = world_counts.failed = 0;
     driver.busy = true;
     ASK(result, init(&driver.host, &self));
     driver.busy = false;
     driver.self = result == 0 ? self : NULL;
     driver.allocations = world_counts.allocations;
-    if (driver.disturbed_by != 0 && result != -driver.disturbed_by)
+    int failed_by = driver.disturbed_by != 0 ? driver.disturbed_by : world_counts.failed;
+    bool may_go_on = driver.disturbed_by == 0 && result == 0;
+    if (failed_by != 0 && !may_go_on && result != -failed_by)
         differ("ET-INIT-1", "init returned %s, where one of its calls has failed with %s",
-               result_name(result), errno_name(driver.disturbed_by));
+               result_name(result), errno_name(failed_by));
     if (result == 0)
         return true;
+    if (driver.world->owned() != owned || world_counts.unreleased != driver.unreleased)
+        differ("ET-INIT-1", "an init that has failed has not released what it had acquired");
     if (driver.log != NULL)
         note('>', "init = %s", result_name(result));
     driver.report->init_error = -result;
@@ -1294,6 +1343,9 @@ void lockstep_init(void) {
     memset(driver.told, 0, sizeof driver.told);
     memset(driver.stale_reports, 0, sizeof driver.stale_reports);
     driver.refused.fd = -1;
+    driver.context = "ET-INIT-2";
+    driver.unreleased = world_counts.unreleased;
+    driver.now_ns = driver.model.now_ms * NANOSECONDS_PER_MS + driver.model.now_rest;
     see_files();
     bool made = false;
     for (unsigned attempt = 0; attempt < INIT_ATTEMPTS && !made && !failed(); attempt++)
@@ -1333,6 +1385,9 @@ static int deinit_loop(int *result) {
     *result = deinit_subject();
     if (*result == 0 && expected == 0 && !failed()) {
         judge(model_deinit_end(&driver.model));
+        if (world_counts.unreleased != driver.unreleased)
+            differ("ET-DEINIT-3", "%lld blocks of memory were not released",
+                   (long long)(world_counts.unreleased - driver.unreleased));
         if (inspect() != NULL)
             inspect()->gone(GONE_LOOP);
     }
@@ -1344,17 +1399,22 @@ static int deinit_loop(int *result) {
 static void end_pool(void) {
     if (driver.pool_threads_max == 0)
         return;
-    driver.pool_threads_max = 0;
+    driver.pool_threads_max = driver.joined = 0;
     int result = deinit_pool();
+    unsigned threads = driver.threads;
     driver.threads = 0;
     if (failed())
         return;
-    unsigned left = driver.subject->threads->left != NULL ? driver.subject->threads->left() : 0;
+    unsigned left = driver.subject->threads->left != NULL ? driver.subject->threads->left()
+                                                          : threads - driver.joined;
     if (result != 0)
         differ("ET-POOL-14", "pool_deinit returned %s although no loop has the pool",
                result_name(result));
     else if (left > 0)
         differ("ET-POOL-14", "%u threads have not ended with their pool", left);
+    else if (world_counts.unreleased != 0)
+        differ("ET-POOL-14", "%lld blocks of memory were not released with the pool",
+               (long long)world_counts.unreleased);
     if (inspect() != NULL)
         inspect()->gone(GONE_POOL);
 }
@@ -1372,6 +1432,8 @@ static void begin_pool(unsigned threads_max) {
         driver.report->init_error = -result;
         if (result != -driver.disturbed_by)
             differ("ET-INIT-3", "pool_init returned %s", result_name(result));
+        if (world_counts.unreleased != 0)
+            differ("ET-INIT-3", "a pool_init that has failed has not released what it had");
         if (inspect() != NULL)
             inspect()->gone(GONE_POOL_INIT_FAILED);
     }
@@ -1381,7 +1443,7 @@ static void begin_pool(unsigned threads_max) {
 static void run_deinit(const struct command *command) {
     int result;
     int expected = deinit_loop(&result);
-    check_result(command, result, expected, "ET-DEINIT-1");
+    check_result(command, result, expected);
     if (failed() || expected != 0)
         return;
     if (command->kind == COMMAND_POOL) {
@@ -1428,7 +1490,7 @@ static void run_async_wait(const struct command *command) {
         driver.slot[i].flags = 0;
         driver.slot[i].own_memory = true;
     }
-    check_result(command, result, expected, "ET-ASYNC-1");
+    check_result(command, result, expected);
 }
 
 static int notify(unsigned d) {
@@ -1450,7 +1512,7 @@ static void run_notify(const struct command *command) {
     world_counts.notifying = false;
     if (expected == 0)
         driver.notified |= 1u << command->d;
-    check_result(command, result, expected, "ET-ASYNC-2");
+    check_result(command, result, expected);
 }
 
 /* Deinitialised, or its async_init has failed. */
@@ -1468,13 +1530,13 @@ static void open_async(unsigned d) {
     if (count == MODEL_ASYNCS || driver.world->descriptor(d) >= 0)
         return;
     driver.world->gives((int)d);
-    driver.disturbed_by = 0;
+    driver.disturbed_by = world_counts.failed = 0;
     ASK(result, async_init(driver.self, d));
     driver.world->gives(-1);
     driver.async_is_gone &= ~(1u << d);
     if (result != 0) { /* no number was left, or it was made to fail */
-        if (result > 0 || (driver.disturbed_by != 0 && result != -driver.disturbed_by) ||
-            !refuses_calls(d))
+        int failed_by = driver.disturbed_by != 0 ? driver.disturbed_by : world_counts.failed;
+        if (result > 0 || (failed_by != 0 && result != -failed_by) || !refuses_calls(d))
             differ("ET-INIT-3", "async_init returned %s", result_name(result));
         return;
     }
@@ -1565,6 +1627,7 @@ static void run_world(const struct command *command) {
 
 void lockstep_command(const struct command *command) {
     driver.report->commands++;
+    driver.context = NULL;
     switch ((enum command_kind)command->kind) {
     case COMMAND_SUBMIT:
     case COMMAND_ADD:

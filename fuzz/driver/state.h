@@ -71,7 +71,11 @@ struct lockstep {
 
     /* ---- from here on, what the search tracks ---- */
 
+    /* what a difference is blamed on, whatever the model says of it; or null */
+    const char *context;
     uint32_t serial;     /* makes each userdata unique */
+    uint64_t now_ns;     /* the loop time, when it was compared last */
+    uint64_t latest_ns;  /* the latest that the clock has been */
     unsigned world_next; /* in the body of the world */
     unsigned idle_waits;
     /* What the kernel has claimed of the files that the numbers name. It is the truth, but where a
@@ -104,6 +108,8 @@ struct lockstep {
     unsigned threads;
     struct thread *stepping; /* whose step is being made */
     const void *awaited;     /* the condition that the loop's thread waits for */
+    unsigned joined;         /* threads that pool_deinit has waited for */
+    int64_t unreleased;      /* blocks of memory that were there before the loop */
     unsigned executed;       /* system calls that this step has made */
     bool closing;            /* in deinit of an async */
     int async_fd[PROGRAM_HANDLES];

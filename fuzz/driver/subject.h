@@ -19,6 +19,8 @@ enum lockstep_gone { GONE_INIT_FAILED, GONE_LOOP, GONE_POOL_INIT_FAILED, GONE_PO
 struct lockstep_inspect {
     /* The loop that exists: its queues in order, deadlines, counts, the pool. */
     void (*compare)(const struct model *model);
+    /* What c's state is, whatever is told of it. */
+    enum et_state (*state)(uint32_t c);
     /* c's read goes there: of a wait on an async, whose memory is the loop's own. */
     bool (*reads_into)(uint32_t c, const void *identity);
     bool (*has_handed_over)(void);
@@ -69,6 +71,10 @@ extern const struct lockstep_subject lockstep_reference; /* Etalon's own loop: i
 /* The subject breaks this clause; only the first one counts. */
 void lockstep_differ(const char *clause, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The clause to blame for what differs from what the model has by this one. */
+const char *lockstep_blame(const char *clause);
+/* … for a loop time that lies between these, and should not. */
+const char *lockstep_time_blame(uint64_t least_ns, uint64_t most_ns);
 /* Calls of the kernel were made to fail in this program: by now, and more may be. */
 bool lockstep_has_faults(void);
 /* The completion whose system call it is that a thread of the pool is about to make, or

@@ -1236,6 +1236,11 @@ static void timers_expire(void) {
     }
 }
 
+/* Linux's monotonic clock never does: a loop must not depend on it. */
+static void rewind_by(uint64_t duration_ns) {
+    simulation.clock_ns -= duration_ns < simulation.clock_ns ? duration_ns : simulation.clock_ns;
+}
+
 static void advance(uint64_t clock_ns) {
     if (clock_ns > simulation.clock_ns)
         simulation.clock_ns = clock_ns;
@@ -1534,6 +1539,7 @@ static bool world_command(const struct command *command) {
         d < PROGRAM_HANDLES && simulation.handle[d] >= 0 ? named(simulation.handle[d]) : NULL;
     switch (command->kind) {
     case COMMAND_ADVANCE: advance(virtual_later(simulation.clock_ns, command->value)); return true;
+    case COMMAND_REWIND: rewind_by(virtual_later(0, command->value)); return true;
     case COMMAND_FAIL: fail(command); return true;
     case COMMAND_ORDER: simulation.order = command->value; return true;
     case COMMAND_BATCH: simulation.batch = command->value; return true;
@@ -1584,11 +1590,16 @@ static void world_begin(const struct world_observer *observer, void *self, uint6
     wrap_begin(&simulated, observer, self);
 }
 
-static int world_end(void) {
-    int unreleased = 0;
+static int world_owned(void) {
+    int owned = 0;
     for (uint64_t left = simulation.numbers_used & ~(uint64_t)NUMBERS_AT_ALL; left != 0;
          left &= left - 1)
-        unreleased += simulation.file[simulation.number[lowest(left)].file].own;
+        owned += simulation.file[simulation.number[lowest(left)].file].own;
+    return owned;
+}
+
+static int world_end(void) {
+    int unreleased = world_owned();
     memset(simulation.handle, -1,
            sizeof simulation.handle); /* the rest is reset when the next world begins */
     wrap_end();
@@ -1658,6 +1669,11 @@ static uint64_t world_installed(int fd) {
     return named(fd) != NULL ? simulation.number[fd].installed : 0;
 }
 
+static bool world_is_socket(int fd) {
+    const struct file *f = named(fd);
+    return f != NULL && is_socket(f);
+}
+
 static void world_gives(int handle) {
     simulation.gives = (int8_t)(handle + 1);
 }
@@ -1678,4 +1694,6 @@ const struct world_kind_functions world_simulated = {
     .readable = world_readable,
     .has_reports = world_has_reports,
     .gives = world_gives,
+    .owned = world_owned,
+    .is_socket = world_is_socket,
 };

@@ -620,6 +620,7 @@ static bool world_command(const struct command *command) {
     struct open_file *f = d < PROGRAM_HANDLES ? named(r.handle[d]) : NULL;
     switch (command->kind) {
     case COMMAND_ADVANCE: advance(virtual_later(r.clock_ns, command->value)); return true;
+    case COMMAND_REWIND: return false;
     case COMMAND_ORDER: return true; /* Linux has its own */
     case COMMAND_LIMIT: r.limit = command->value; return true;
     case COMMAND_OPEN:
@@ -712,13 +713,24 @@ static void world_begin(const struct world_observer *observer, void *self, uint6
     wrap_begin(&real, observer, self);
 }
 
+static int world_owned(void) {
+    int owned = 0;
+    for (int fd = 0; fd < NUMBERS; fd++)
+        owned += known(fd) && own(fd);
+    return owned;
+}
+
+static bool world_is_socket(int fd) {
+    int type;
+    socklen_t length = sizeof type;
+    return __real_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
+}
+
 static int world_end(void) {
-    int unreleased = 0;
+    int unreleased = world_owned();
     for (int fd = 0; fd < NUMBERS; fd++) {
-        if (!known(fd))
-            continue;
-        unreleased += own(fd);
-        number_release(fd);
+        if (known(fd))
+            number_release(fd);
     }
     wrap_end();
     signal(SIGPIPE, r.sigpipe);
@@ -818,4 +830,6 @@ const struct world_kind_functions world_real = {
     .readable = world_readable,
     .has_reports = world_has_reports,
     .gives = world_gives,
+    .owned = world_owned,
+    .is_socket = world_is_socket,
 };

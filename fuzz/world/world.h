@@ -95,6 +95,8 @@ struct world_kind_functions {
     /* Until this is called with -1: an eventfd that is made is one of the program's, and becomes
      * this handle, which is not open. */
     void (*gives)(int handle);
+    int (*owned)(void); /* how many descriptors of its own the loop has open */
+    bool (*is_socket)(int fd);
 };
 
 /* The calls of the loop, and what counts apart from its call or stands for several calls. */
@@ -132,6 +134,7 @@ extern const struct world_failures *world_failures;
 /* What the wrapped calls count, and what they are to know (wrap.c). */
 extern struct world_counts {
     uint64_t allocations; /* calls of malloc and its kind, by the loop */
+    int failed;           /* the errno of the first call of the loop that failed, since it was 0 */
     int64_t unreleased;   /* blocks allocated and not released since the world was begun */
     /* A notify is in progress, whose write cannot fail by an errno: like that of a wake-up it is
      * neither told nor made to fail. */

@@ -48,6 +48,8 @@ static int64_t answer(int64_t result) {
     if (result >= 0)
         return result;
     errno = (int)-result;
+    if (world_counts.failed == 0)
+        world_counts.failed = errno;
     return -1;
 }
 
@@ -353,7 +355,7 @@ static bool allocates(void) {
     if (kernel == NULL)
         return true;
     if (fails(WORLD_CALL_allocation, -1) != 0) {
-        errno = ENOMEM;
+        (void)answer(-ENOMEM);
         return false;
     }
     world_counts.allocations++;

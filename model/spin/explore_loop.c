@@ -103,7 +103,7 @@ static void set_ranges(void) {
         add_range(&driver.model.tick, sizeof driver.model.tick);
         add_range(&driver.named[FIRST_NUMBER], DESCRIPTORS * sizeof driver.named[0]);
         add_range(&driver.told[FIRST_NUMBER], DESCRIPTORS * sizeof driver.told[0]);
-        add_range(&driver.serial, sizeof driver - offsetof(struct lockstep, serial));
+        add_range(&driver.context, sizeof driver - offsetof(struct lockstep, context));
         add_range(&loop->descriptors[FIRST_NUMBER], DESCRIPTORS * sizeof *loop->descriptors);
     }
     e.ranges += explore_kernel_ranges(&e.range[e.ranges]);

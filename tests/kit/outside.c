@@ -1723,11 +1723,16 @@ static int descriptor(unsigned d) {
     return d < PROGRAM_HANDLES ? world_real.descriptor(d) : d == PROGRAM_HANDLES ? -1 : 1000;
 }
 
+/* Of a cancel: the completion, or a null pointer. */
+static uint32_t target_of(const struct command *command) {
+    return command->other < COUNT ? command->other : ETALON_NOBODY;
+}
+
 static void describe_parameters(struct item *i, const struct command *command) {
     struct etalon_subject_description *d = &i->d;
     size_t length = command->value < BUFFER ? (size_t)command->value : BUFFER;
     switch (command->operation) {
-    case ET_CANCEL: d->target = command->other; break;
+    case ET_CANCEL: d->target = target_of(command); break;
     case ET_POLL: d->events = (uint32_t)command->value; break;
     case ET_SHUTDOWN: d->flags = (int)command->value; break;
     case ET_TIMER: d->delay_ms = command->value; break;
@@ -1987,12 +1992,18 @@ static void run_reset(const struct command *command) {
 static void run_cancel(const struct command *command) {
     unsigned c = command->c;
     struct item *i = &o.item[c];
-    if ((i->in_use || command->other == c) && !offers(ETALON_OFFERS_CHECKED))
+    uint32_t target = target_of(command);
+    bool invalid = target == c || target >= COUNT;
+    if ((i->in_use || invalid) && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: a cancel that is in use, or of itself (checked)");
-    if (i->in_use || command->other == c) {
-        SUBJECT(o.subject->cancel(o.self, c, command->other, 0, 1));
-        struct event e = {.kind = EVENT_CANCEL, .c = command->other, .by = c, .result = answer};
-        expect(command, "ET-CANCEL-2", e, command->other == c ? -EINVAL : -EBUSY, -EBUSY);
+    if (i->in_use || invalid) {
+        SUBJECT(o.subject->cancel(o.self, c, target, 0, 1));
+        struct event e = {.kind = EVENT_CANCEL,
+                          .c = target < COUNT ? target : EVENT_NOBODY,
+                          .by = c,
+                          .result = answer};
+        expect(command, invalid ? "ET-CANCEL-3" : "ET-CANCEL-2", e, invalid ? -EINVAL : -EBUSY,
+               -EBUSY);
         return;
     }
     struct before before = remember(c);
@@ -2000,11 +2011,11 @@ static void run_cancel(const struct command *command) {
     i->d =
         (struct etalon_subject_description){.operation = ET_CANCEL,
                                             .fd = -1,
-                                            .target = command->other,
+                                            .target = target,
                                             .userdata = new_token(command->body),
                                             .has_callback = command->body != 0 || !may_be_null()};
     starting(c);
-    SUBJECT(o.subject->cancel(o.self, c, command->other, i->d.userdata, i->d.has_callback));
+    SUBJECT(o.subject->cancel(o.self, c, target, i->d.userdata, i->d.has_callback));
     if (!expect(command, "ET-CANCEL-1", event_of(c, EVENT_CANCEL, answer), 0, 0))
         undo(&before);
 }

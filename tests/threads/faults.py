@@ -262,4 +262,5 @@ def main():
                                 sum(not row["found_by"] for row in rows))
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -363,7 +363,7 @@ static void test_reset_10_dropped(void **state) {
     IS(ADDING, B);
     assert_true(m.completion[B].is_carrier);
     tick(0);
-    BREAKS("ET-STATE-3", callback(B, 0));
+    BREAKS("ET-RESET-8", callback(B, 0));
     polled();
     ended();
     IS(DEAD, B);
@@ -443,7 +443,7 @@ static void test_cancel_7_deleted_by_its_target(void **state) {
     LAWFUL(callback(A, -ECANCELED));
     assert_int_equal(model_delete(&m, B), 0);
     LAWFUL(model_returned(&m, ET_DISARM));
-    BREAKS("ET-STATE-3", callback(B, 0)); /* the model is past the deletion phase already */
+    BREAKS("ET-CANCEL-7", callback(B, 0)); /* the model is past the deletion phase already */
     polled();
     ended();
     IS(DEAD, B);
@@ -565,7 +565,7 @@ static void test_close_1_in_the_order_of_starting(void **state) {
     add(C, ET_CLOSE, 3);
     tick(0);
     BREAKS("ET-CLOSE-1", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
-    BREAKS("ET-EVENT-4", callback(A, -ECANCELED));
+    BREAKS("ET-CANCEL-10", callback(A, -ECANCELED));
     LAWFUL(callback(B, -ECANCELED));
     IS(ACTIVE, C);
     assert_int_equal(m.active, 3);
@@ -590,7 +590,7 @@ static void test_close_3_deleted(void **state) {
     assert_int_equal(model_delete(&m, C), 0);
     LAWFUL(model_returned(&m, ET_DISARM));
     IS(ACTIVE, B);
-    BREAKS("ET-CLOSE-2", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
+    BREAKS("ET-CLOSE-3", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
     polled();
     ended();
     IS(ACTIVE, B);
@@ -820,7 +820,7 @@ static void test_run_5_turns(void **state) {
     add(B, ET_NOOP, 0);
     assert_int_equal(model_run(&m, ET_RUN_TURN), MODEL_RUNS);
     called(B, 0);
-    BREAKS("ET-WAIT-1", model_wait(&m, -1));
+    BREAKS("ET-RUN-5", model_wait(&m, -1));
     polled();
     ended();
     assert_int_equal(model_run(&m, ET_RUN_TURN + 1), -EINVAL);
@@ -1720,7 +1720,7 @@ static void test_pool_8_9_lingering(void **state) {
     LAWFUL(model_gave_back(&m, A));
     assert_int_equal(model_add(&m, A), -EBUSY);
     tick(0);
-    BREAKS("ET-STATE-3", callback(A, 1));
+    BREAKS("ET-DELETE-4", callback(A, 1));
     IS(DEAD, A);
     assert_int_equal(m.lingering, 0);
     assert_int_equal(m.tick.called, 0);

@@ -41,6 +41,10 @@ static const char valid[] =
     "  open d0 stream\n"
     "  open d7 pipe_writer # a comment\n"
     "  submit c0 noop\n"
+    "  submit c0 unknown on_pool do b1\n"
+    "  submit c1 cancel none\n"
+    "  cancel none by c1\n"
+    "  rewind 1500us\n"
     "  submit c0 recv d0 16 do b1\n"
     "  submit c1 cancel c0\n"
     "  submit c2 accept d1 into d3 do b2\n"
@@ -135,9 +139,13 @@ static void print_difference(const struct program *p, const struct program *q) {
 
 static bool sound(const struct command *command, unsigned body) {
     if (command->kind >= COMMAND_KINDS || command->c >= PROGRAM_COMPLETIONS ||
-        command->other >= 8 + (command->kind == COMMAND_RESET) ||
-        command->d > PROGRAM_HANDLES + 1 || command->body >= PROGRAM_BODY_WORLD ||
-        command->operation >= ET_OPERATIONS || command->call >= FAULTY_CALLS || command->pool > 1)
+        command->other > PROGRAM_COMPLETIONS || command->d > PROGRAM_HANDLES + 1 ||
+        command->body >= PROGRAM_BODY_WORLD || command->operation > ET_OPERATIONS ||
+        command->call >= FAULTY_CALLS || command->pool > 1)
+        return false;
+    bool cancels = command->kind == COMMAND_CANCEL || command->kind == COMMAND_RESET ||
+                   command->operation == ET_CANCEL;
+    if (command->other == PROGRAM_COMPLETIONS && !cancels)
         return false;
     if (command->d >= PROGRAM_HANDLES && command->kind != COMMAND_SUBMIT &&
         command->kind != COMMAND_DESCRIBE)
@@ -214,8 +222,8 @@ static void every_record_returns(void **state) {
 static void everything_is_reached_and_rare_things_are_rare(void **state) {
     (void)state;
     enum { RECORDS = 1 << 20 };
-    static unsigned kinds[COMMAND_KINDS], operations[ET_OPERATIONS], handles[PROGRAM_HANDLES + 2],
-        calls[FAULTY_CALLS];
+    static unsigned kinds[COMMAND_KINDS], operations[ET_OPERATIONS + 1],
+        handles[PROGRAM_HANDLES + 2], calls[FAULTY_CALLS];
     unsigned submits = 0, pooled = 0;
     for (unsigned i = 0; i < RECORDS; i++) {
         struct program p;
@@ -235,8 +243,9 @@ static void everything_is_reached_and_rare_things_are_rare(void **state) {
     }
     for (unsigned i = 0; i < COMMAND_KINDS; i++)
         assert_true(kinds[i] > 0);
-    for (unsigned i = 0; i < ET_OPERATIONS; i++)
+    for (unsigned i = 0; i <= ET_OPERATIONS; i++)
         assert_true(operations[i] > 0);
+    assert_true(operations[ET_OPERATIONS] < submits / 1000);
     for (unsigned i = 0; i < FAULTY_CALLS; i++)
         assert_true(calls[i] > 0);
     for (unsigned i = 0; i < PROGRAM_HANDLES + 2; i++)
@@ -257,6 +266,10 @@ static void the_bytes_mean_what_they_meant(void **state) {
         const char *text;
     } cases[] = {
         {{0x00, 0x00, 0x00, 0x00}, 0, "submit c0 noop"},
+        {{0x00, 0x02, 0x01, 0xef}, 0, "submit c2 unknown do b1"},
+        {{0x00, 0x09, 0x00, 0xef}, 0, "submit c1 cancel none"},
+        {{0x05, 0x7d, 0x01, 0x00}, 0, "cancel none by c5 do b1"},
+        {{0x17, 0x00, 0x00, 0xe0}, 0, "rewind 4ms"},
         {{0x00, 0x51, 0x0a, 0x10}, 0, "submit c1 recv d1 16 do b2"},
         {{0x00, 0x18, 0x0b, 0x05}, 0, "submit c0 connect d1 to d5 do b3"},
         {{0x00, 0xa0, 0xf8, 0x1d}, 0, "submit c0 poll huge in|out|rdhup"},
@@ -456,6 +469,11 @@ static void the_fields_are_where_they_belong(void **state) {
           .body = 5}},
         {"submit c0 shutdown d4 rdwr",
          {.kind = COMMAND_SUBMIT, .operation = ET_SHUTDOWN, .d = 4, .value = 2}},
+        {"submit c1 cancel none do b1",
+         {.kind = COMMAND_SUBMIT, .operation = ET_CANCEL, .c = 1, .other = 8, .body = 1}},
+        {"submit c1 unknown", {.kind = COMMAND_SUBMIT, .operation = ET_OPERATIONS, .c = 1}},
+        {"cancel none by c3 do b6", {.kind = COMMAND_CANCEL, .c = 3, .other = 8, .body = 6}},
+        {"rewind 7ms", {.kind = COMMAND_REWIND, .value = 7000000}},
         {"timer c5 7ms", {.kind = COMMAND_TIMER, .c = 5, .value = 7}},
         {"reset c0 by c1 5ms do b2", {.kind = COMMAND_RESET, .other = 1, .value = 5, .body = 2}},
         {"reset c0 5ms", {.kind = COMMAND_RESET, .other = PROGRAM_COMPLETIONS, .value = 5}},
@@ -555,7 +573,7 @@ static const struct malformed {
     {3, MAIN "add c0#\n", "c0 to c7"},
     {3, MAIN "stop now\n", "end of the line"},
     {3, MAIN "submit c0\n", "an operation"},
-    {3, MAIN "submit c0 unknown\n", "an operation"},
+    {3, MAIN "submit c0 nonsense\n", "an operation"},
     {3, MAIN "submit c0 recv\n", "a handle"},
     {3, MAIN "submit c0 recv d8 1\n", "bad or huge"},
     {3, MAIN "submit c0 recv d0\n", "a length"},
