@@ -439,7 +439,7 @@ soak:
 
 .PHONY: designs faults faults-fuzzed faults-outside thread-faults explore-faults
 
-## faults: break each clause of the law, and show the case that blames it (4 minutes), JOBS=n
+## faults: break each clause of the law, and show the case that blames it (5 minutes), JOBS=n
 faults: $B/etalon
 	@JOBS='$(JOBS)' CC='$(CC)' tests/suites/bites.py
 

@@ -39,8 +39,8 @@ static inline int model_reset(struct model *m, unsigned c, unsigned carrier, uin
 }
 static inline int model_cancel(struct model *m, unsigned cancel, unsigned target, bool has_callback,
                                uint32_t userdata) {
-    return MODEL_CALL(EVENT_CANCEL, .c = target, .by = cancel, .has_callback = has_callback,
-                      .userdata = userdata);
+    return MODEL_CALL(EVENT_CANCEL, .c = model_named(target), .by = cancel,
+                      .has_callback = has_callback, .userdata = userdata);
 }
 static inline int model_async_wait(struct model *m, unsigned c, int fd, bool has_callback,
                                    uint32_t userdata) {

@@ -374,7 +374,9 @@ static void end_call(const struct event *e, unsigned c, unsigned by, int expecte
 static uint64_t clock_at(const struct event *e) {
     if ((e->has & EVENT_HAS_CLOCK) != 0)
         return e->clock_ns;
-    bool known = (e->has & EVENT_HAS_NOW) != 0 && e->now_ms <= UINT64_MAX / MS_NS;
+    /* a loop time that stands still may be ahead of a clock that has gone back */
+    bool known = (e->has & EVENT_HAS_NOW) != 0 && e->now_ms <= UINT64_MAX / MS_NS &&
+                 e->now_ms > j.model.now_ms;
     return known && e->now_ms * MS_NS > j.model.clock_ns ? e->now_ms * MS_NS : j.model.clock_ns;
 }
 

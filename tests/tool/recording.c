@@ -166,7 +166,7 @@ void event_write(const struct event *e, FILE *out) {
     unsigned has = e->kind < sizeof fields ? fields[e->kind] : 0;
     fputc('{', out);
     write_subject(out, e);
-    if ((has & C) != 0)
+    if ((has & C) != 0 && e->c != EVENT_NOBODY)
         fprintf(out, ",\"c\":%" PRIu64, e->c);
     if ((has & BY) != 0 && e->by != EVENT_NOBODY)
         fprintf(out, ",\"by\":%" PRIu64, e->by);
@@ -500,7 +500,7 @@ static int check_complete(struct recording *r, const struct event *e, const json
         [EVENT_DELETE] = {"c", "returns"},
         [EVENT_TIMER] = {"c", "delay_ms", "returns"},
         [EVENT_RESET] = {"c", "delay_ms", "returns"},
-        [EVENT_CANCEL] = {"c", "by", "returns"},
+        [EVENT_CANCEL] = {"by", "returns"},
         [EVENT_DEINIT] = {"returns"},
         [EVENT_TICK] = {"callbacks"},
         [EVENT_RUN] = {"mode"},
