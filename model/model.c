@@ -448,7 +448,8 @@ static int on_add(struct model *m, unsigned c) {
               "ET-ADD-5");
     REFUSE_IF(d->pool_mark && !m->has_pool, -EOPNOTSUPP, "ET-ADD-6");
     /* described are those that have a userdata */
-    bool is_new = d->operation == ET_NOOP && d->userdata == 0 && state == ET_DEAD;
+    bool is_new =
+        d->operation == ET_NOOP && d->userdata == 0 && !d->has_callback && state == ET_DEAD;
     const char *clause = is_new ? "ET-STATE-1" : row->clause;
     begin_episode(m, c, clause); /* ET-ADD-1, ET-ADD-4 */
     return answer(m, row->result, clause);

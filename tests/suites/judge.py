@@ -184,11 +184,12 @@ def wrong_time(events):
 FAULTS = {
     "a callback is dropped": (dropped, {
         "ET-EXPIRE-1", "ET-EXPIRE-2", "ET-EXPIRE-3", "ET-TICK-3", "ET-TICK-4", "ET-SUBMIT-2",
-        "ET-CANCEL-4", "ET-CANCEL-5", "ET-CANCEL-6", "ET-STATE-3"
+        "ET-CANCEL-4", "ET-CANCEL-5", "ET-CANCEL-6", "ET-STATE-3", "ET-RUN-1", "ET-RUN-2",
+        "ET-RUN-3"
     }),
     "a callback comes twice": (duplicated, {
         "ET-STATE-3", "ET-SUBMIT-2", "ET-EXPIRE-1", "ET-CANCEL-4", "ET-CANCEL-5", "ET-EVENT-6",
-        "ET-TICK-4", "ET-TICK-3"
+        "ET-TICK-4", "ET-TICK-3", "ET-RUN-1", "ET-RUN-2", "ET-RUN-3"
     }),
     "callbacks in another order": (reordered, {"ET-EXPIRE-2", "ET-EXPIRE-3", "ET-EXPIRE-1"}),
     "a wrong result": (wrong_result, {
