@@ -247,6 +247,7 @@ static const char *const failures[] = {
     "ET-RESET-3/long",
     "ET-CANCEL-1",
     "ET-CANCEL-2",
+    "ET-CANCEL-3",
     "ET-CANCEL-4",
     "ET-CALL-2",
     "ET-CALL-5",
