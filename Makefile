@@ -125,7 +125,7 @@ flags.musl = -O1 -g -Itests/portable
 compiler.i686 = i686-linux-gnu-gcc
 flags.i686 = -O1 -g -Itests/portable
 cross.i686 := -Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2 \
-	-Wl,-rpath=/usr/i686-linux-gnu/lib
+	-Wl,--disable-new-dtags,-rpath=/usr/i686-linux-gnu/lib
 compiler.cov = gcc
 flags.cov = -O0 -g --coverage
 # abort() would leave no counts: this writes them first.
@@ -305,7 +305,7 @@ clean:
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: test test-report coverage spec portable-c portable-programs
+.PHONY: test test-report coverage spec portable-c portable-programs portable-libraries
 
 ## test: run all tests (up to 5 minutes), JOBS=N steps at a time
 test: build/node/installed build/seeds.made build/committed.made subjects all \
@@ -313,7 +313,7 @@ test: build/node/installed build/seeds.made build/committed.made subjects all \
 	@$(MAKE) $(addprefix build/asan/,etalon replay stress $(unit) $(examples))
 	@$(MAKE) build/fuzz/harness build/fuzz/toy
 	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
-	@$(MAKE) portable-programs
+	@$(MAKE) portable-libraries
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' \
 		JOBS='$(JOBS)' tests/run
 
@@ -321,9 +321,11 @@ test: build/node/installed build/seeds.made build/committed.made subjects all \
 portable-c: $B/libetalon.a portable-programs
 	@tests/portable/run.sh $(foreach each,$(portable),$(each):$(compiler.$(each)))
 
-portable-programs:
+portable-programs: portable_parts = libetalon.a etalon $(unit)
+portable-libraries: portable_parts = libetalon.a
+portable-programs portable-libraries:
 	@$(foreach each,$(portable),if command -v $(compiler.$(each)) >/dev/null; then \
-		$(MAKE) $(addprefix build/$(each)/,libetalon.a etalon $(unit)) || exit 1; fi;) :
+		$(MAKE) $(addprefix build/$(each)/,$(portable_parts)) || exit 1; fi;) :
 
 ## test-report: open the page of a report in a real Chromium: every cell, phone and desk
 test-report: build/node/installed

@@ -266,8 +266,6 @@ static void ET_DEINIT_3_init_without_memory_leaves_nothing(void **state) {
 #ifdef WITH_ASAN
     skip(); /* its shadow needs more address space than any limit leaves */
 #else
-    if (getenv("ETALON_TEST_EMULATED") != NULL)
-        skip(); /* an emulator does not keep to the limit */
     struct rlimit before, low;
     unsigned long pages;
     FILE *file = fopen("/proc/self/statm", "r");
