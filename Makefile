@@ -305,7 +305,7 @@ clean:
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: test test-report coverage spec portable-c portable-programs portable-libraries
+.PHONY: test test-report coverage spec portable-c
 
 ## test: run all tests (up to 5 minutes), JOBS=N steps at a time
 test: build/node/installed build/seeds.made build/committed.made subjects all \
@@ -323,7 +323,7 @@ portable-c: $B/libetalon.a portable-programs
 
 portable-programs: portable_parts = libetalon.a etalon $(unit)
 portable-libraries: portable_parts = libetalon.a
-portable-programs portable-libraries:
+portable-programs portable-libraries: FORCE
 	@$(foreach each,$(portable),if command -v $(compiler.$(each)) >/dev/null; then \
 		$(MAKE) $(addprefix build/$(each)/,$(portable_parts)) || exit 1; fi;) :
 
