@@ -19,9 +19,20 @@ static _Atomic(uint32_t) nothing_yet; /* stays 0 */
 static _Atomic(uint32_t) *_Atomic word = &nothing_yet;
 static _Atomic(uint32_t) last_number; /* is copied, and so never given twice in a line of descent */
 
-static void wipe(void) {
-    atomic_store_explicit(atomic_load_explicit(&word, memory_order_relaxed), 0,
+static _Atomic(uint32_t) parents_number;
+
+static void before_fork(void) {
+    _Atomic(uint32_t) *here = atomic_load_explicit(&word, memory_order_relaxed);
+    atomic_store_explicit(&parents_number, atomic_load_explicit(here, memory_order_relaxed),
                           memory_order_relaxed);
+}
+
+/* Only what the kernel has left: another handler that came before may have made a loop. */
+static void wipe(void) {
+    _Atomic(uint32_t) *here = atomic_load_explicit(&word, memory_order_relaxed);
+    uint32_t number = atomic_load_explicit(&parents_number, memory_order_relaxed);
+    (void)atomic_compare_exchange_strong_explicit(here, &number, 0, memory_order_relaxed,
+                                                  memory_order_relaxed);
 }
 
 /* The page stays for as long as the process lives. */
@@ -32,7 +43,7 @@ static int make_word(void) {
         return -errno;
     _Atomic(uint32_t) *none = &nothing_yet;
     (void)madvise(page, bytes, MADV_WIPEONFORK);
-    int error = pthread_atfork(NULL, NULL, wipe);
+    int error = pthread_atfork(before_fork, NULL, wipe);
     if (error != 0 || !atomic_compare_exchange_strong_explicit(
                           &word, &none, page, memory_order_release, memory_order_relaxed))
         munmap(page, bytes); /* or another thread was faster */

@@ -171,7 +171,7 @@ FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€
     ("nobody wipes the word",
      ("process.c", "(void)madvise(page, bytes, MADV_WIPEONFORK);", "")),
     ("nobody wipes the word where the kernel cannot",
-     ("process.c", "pthread_atfork(NULL, NULL, wipe)", "0")),
+     ("process.c", "pthread_atfork(before_fork, NULL, wipe)", "0")),
     ("pool threads take the program's signals", ("pool.c", "    sigfillset(&all);\n",
                                                  "    sigemptyset(&all);\n")),
 ]

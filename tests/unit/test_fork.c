@@ -614,6 +614,31 @@ static void ET_FORK_6_a_child_of_a_child(void **state) {
     expect_works();
 }
 
+/* A handler that was there before the library's runs before it in the child, too. */
+static bool handler_makes;
+static struct et_loop of_handler;
+
+static void on_fork(void) {
+    if (handler_makes)
+        CHECK(et_loop_init(&of_handler, NULL) == 0);
+}
+
+static void ET_FORK_6_made_by_a_handler_of_the_fork(void **state) {
+    (void)state;
+    if (getenv(WITHOUT_WIPING) != NULL)
+        return; /* the handler comes before anybody can know of the fork */
+    handler_makes = true;
+    pid_t process = fork();
+    handler_makes = false;
+    if (process == 0) {
+        CHECK(et_loop_run(&of_handler, ET_RUN_NO_WAIT) == 0);
+        CHECK(et_loop_deinit(&of_handler) == 0);
+        CHECK(et_loop_run(&loop, ET_RUN_NO_WAIT) == -ECHILD);
+        _exit(0);
+    }
+    expect_child(process);
+}
+
 /* No handler of pthread_atfork runs in a child of a bare clone. */
 static void ET_FORK_3_a_bare_clone(void **state) {
     (void)state;
@@ -741,7 +766,9 @@ int main(int argc, char **argv) {
         TEST(ET_FORK_5_in_the_pool_phase),
         TEST(ET_FORK_6_in_the_same_memory),
         TEST(ET_FORK_6_a_child_of_a_child),
+        TEST(ET_FORK_6_made_by_a_handler_of_the_fork),
     };
+    pthread_atfork(NULL, NULL, on_fork);
     int status = run_without_wiping(argc > 0 ? argv[0] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL) != 0 || status != 0;
 }
