@@ -11,7 +11,7 @@
 #include "../src/etalon_vocabulary.h"
 
 /* What an operation does with its descriptor. Those without any of the first five do not wait; the
- * first four are the classes of the law's section 1. */
+ * first four are the classes of the law's section 2. */
 enum {
     WAITS_IN = 1,
     WAITS_OUT = 2,

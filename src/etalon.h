@@ -22,7 +22,9 @@
  * fork(2): in the child, what the parent has made may be deinitialised, in any order, which waits
  * for no thread, releases the child's copies and changes nothing of the parent's; every other call
  * on it returns -ECHILD, or does nothing. A loop that the child makes is as any. (ET-FORK-1 … 6)
- * Not after vfork(2), whose child has the parent's memory, nor after closefrom(3). */
+ * Not after vfork(2), whose child has the parent's memory, nor after closefrom(3). The memory of a
+ * loop stays until the callback has returned in which the child deinitialises it. A process that
+ * has several copies of the library uses each loop, pool and async by the copy that made it. */
 #ifndef ETALON_H
 #define ETALON_H
 

@@ -661,7 +661,7 @@ static bool is_addressed(const struct item *i) {
 }
 
 /* The port that it is addressed to has no room. Linux calls a socket unwritable for that if it is
- * connected to the port, and no other (section 10 of the law, 7). */
+ * connected to the port, and no other (section 15 of the law, 7). */
 static bool goes_to_a_full_port(const struct item *i) {
     struct pollfd p = {.events = POLLOUT};
     struct timespec none = {0};

@@ -37,8 +37,8 @@ int main(void) {
     for (int i = 0; i < TIMERS; i++) {
         while (uv_hrtime() % 1000000 < 700000) /* late in a millisecond */
             ;
-        uv_update_time(&loop);
         began_ns = uv_hrtime();
+        uv_update_time(&loop);
         uv_timer_start(&timer, fired, DELAY_MS, 0);
         uv_run(&loop, UV_RUN_DEFAULT);
     }
