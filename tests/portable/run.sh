@@ -37,7 +37,7 @@ skip() { # skip NAME WHY
 run() { # run NAME COMMAND…
     local name=$1
     shift
-    timeout 600 "$@" >"$work/log" 2>&1 </dev/null
+    timeout 1800 "$@" >"$work/log" 2>&1 </dev/null
     report "$name" $? "$work/log"
 }
 
