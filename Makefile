@@ -551,7 +551,7 @@ doc := $(share)/doc/etalon
 doc_files := tests/kit/ADAPTERS.md tests/kit/RUNNER.md spec/trace-format.md
 doc_links := s,](\(\.\./\.\./spec/etalon\.md\|etalon\.md\)),](../../etalon/etalon.md),g; \
 	s,](\.\./\.\./spec/trace-format\.md,](trace-format.md,g; \
-	s,\[\([^]]*\)\](\.\./\(\.\./spec\|tests\|[^./]\)[^)]*),\1,g; \
+	s,\[\([^]]*\)\](\.\./\(\.\./spec\|\.\./model\|tests\|[^./]\)[^)]*),\1,g; \
 	s,](\.\./\.\./fuzz/driver/etalon_subject\.h,](../../../include/etalon_subject.h,g; \
 	s,](\.\./\.\./fuzz/driver/etalon_loop\.c,](adapters/etalon_loop.c,g
 report_files := $(addprefix tests/kit/,report.py report_data.py report_text.py report_trace.py \
