@@ -117,13 +117,14 @@ void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place
     loop->active++;
 }
 
-static void leave_expired(struct et_loop *loop, struct et_completion *c) {
+/* Out of a list that is linked by wait_next and wait_previous: the expired, or the pooled. */
+static void leave(struct et_completion **head, struct et_completion *c) {
     struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
-    assert(previous != NULL ? previous->internal.wait_next == c : loop->expired == c);
+    assert(previous != NULL ? previous->internal.wait_next == c : *head == c);
     if (previous != NULL)
         previous->internal.wait_next = next;
     else
-        loop->expired = next;
+        *head = next;
     if (next != NULL)
         next->internal.wait_previous = previous;
 }
@@ -139,15 +140,8 @@ void eti_join_pooled(struct et_loop *loop, struct et_completion *c) {
 }
 
 static void leave_pooled(struct et_loop *loop, struct et_completion *c) {
-    struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
     assert(!c->internal.is_queued); /* recalled, or has come back */
-    assert(previous != NULL ? previous->internal.wait_next == c : loop->pooled == c);
-    if (previous != NULL)
-        previous->internal.wait_next = next;
-    else
-        loop->pooled = next;
-    if (next != NULL)
-        next->internal.wait_previous = previous;
+    leave(&loop->pooled, c);
 }
 
 /* Takes an adding or active completion out of wherever it is linked, before its state changes. */
@@ -164,7 +158,7 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
             loop->current = NULL; /* tells the cancel or close in progress that it was deleted */
         break;
     case PLACE_HEAP: eti_heap_remove(&loop->timers, c); break;
-    case PLACE_EXPIRED: leave_expired(loop, c); break;
+    case PLACE_EXPIRED: leave(&loop->expired, c); break;
     case PLACE_HELD: /* ET-RESET-10: the carrier ends without a timer to put back */
         assert(c->internal.partner->internal.partner == c);
         c->internal.partner->internal.partner = NULL;

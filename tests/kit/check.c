@@ -297,7 +297,7 @@ static void run_cases(void) {
     free(job);
 }
 
-static bool is_bad(enum verdict verdict) {
+bool is_bad(enum verdict verdict) {
     return verdict == VERDICT_FAIL || verdict == VERDICT_HANG || verdict == VERDICT_CRASH;
 }
 

@@ -43,6 +43,9 @@ struct check {
     bool strict;
 };
 
+/* A failure, a hang or a crash. */
+bool is_bad(enum verdict verdict);
+
 /* What may be claimed of a subject (claim.h), to be freed; empty: nothing. */
 char *check_claim(const struct check *check, unsigned subject);
 

@@ -129,11 +129,6 @@ static const struct outcome *outcome_of(const struct check *check, unsigned subj
     return NULL;
 }
 
-static bool is_failure(const struct outcome *outcome) {
-    return outcome->verdict == VERDICT_FAIL || outcome->verdict == VERDICT_HANG ||
-           outcome->verdict == VERDICT_CRASH;
-}
-
 struct exceptions {
     unsigned count;
     char name[EXCEPTIONS_MAX][128];
@@ -162,7 +157,7 @@ static bool collect(struct exceptions *all, const struct claim_profile *profile,
         const struct outcome *outcome = outcome_of(check, subject, entry->of_case);
         if (outcome == NULL)
             return false;
-        if (is_failure(outcome))
+        if (is_bad(outcome->verdict))
             except(all, outcome, entry->of_case);
     }
     return true;
