@@ -3,19 +3,23 @@
  *
  * A completion is a GSource of default priority: a timeout, or a Unix descriptor.
  *
- *   timer   g_timeout_source_new (milliseconds in an unsigned int; more is -ERANGE)   remove
- * g_source_destroy poll    g_unix_fd_source_new wakeup  g_main_context_wakeup run
- * g_main_context_iteration, may_block for ONCE                              deinit  every source is
- * destroyed first rearm   G_SOURCE_CONTINUE: "the function is called repeatedly until it returns
- * FALSE" async   a source of its own kind, attached for the life of the async; notify is
- * g_source_set_ready_time(source, 0), and its dispatch sets -1 first
+ *   timer         g_timeout_source_new (milliseconds in an unsigned int; more is -ERANGE)
+ *   timer_reset   as remove and timer: a GTimeoutSource has none; a carrier is not needed
+ *   poll          g_unix_fd_source_new
+ *   rearm         G_SOURCE_CONTINUE: "the function is called repeatedly until it returns FALSE"
+ *   remove        g_source_destroy
+ *   run           g_main_context_iteration, may_block for ONCE
+ *   wakeup        g_main_context_wakeup
+ *   async         a source of its own kind, attached for the life of the async; notify is
+ *                 g_source_set_ready_time(source, 0), and its dispatch sets -1 first
+ *   deinit        every source is destroyed first
  *
  * A source is out of use while its callback runs. When that callback uses the completion anew and
  * also asks to be rearmed, the new source stays and the old one ends. Not offered: notifications
- * that are kept until something waits (the source is dispatched whether or not), a reset (a
- * GTimeoutSource has none), a cancel that calls back, now and update_now (the context's time
- * belongs to a source), UNTIL_DONE and stop (a GMainLoop runs until it is told to quit, whether or
- * not anything is left; a context alone has no stop), refusals (iterations may be nested). */
+ * that are kept until something waits (the source is dispatched whether or not), a cancel that
+ * calls back, now and update_now (the context's time belongs to a source), UNTIL_DONE and stop (a
+ * GMainLoop runs until it is told to quit, whether or not anything is left; a context alone has no
+ * stop), refusals (iterations may be nested). */
 #include <glib-unix.h>
 #include <glib.h>
 
@@ -185,6 +189,15 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
     return attach(self, c, g_timeout_source_new((guint)delay_ms), expired, userdata);
 }
 
+static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
+                       uint32_t userdata, int has_callback) {
+    (void)carrier;
+    if (delay_ms > G_MAXUINT)
+        return -ERANGE;
+    delete_completion(self, c);
+    return timer(self, c, delay_ms, userdata, has_callback);
+}
+
 static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
     GIOCondition condition = (description->events & EPOLLIN ? G_IO_IN : 0) |
                              (description->events & EPOLLOUT ? G_IO_OUT : 0);
@@ -219,8 +232,8 @@ static const char *version(void) {
 /* Its manual gives no list of reasons. */
 #define SOME_RETURN_EARLY                                                                          \
     "an iteration may return without a dispatch, as the wait may be interrupted for other "        \
-    "reasons than a source that "                                                                  \
-    "is ready: g_main_context_iteration()"
+    "reasons than a source that is ready: g_main_context_iteration()"
+
 static const struct etalon_subject_difference differences[] = {
     {"ET-RUN-2/woken", SOME_RETURN_EARLY},
     {"ET-RUN-2/interrupted", SOME_RETURN_EARLY},
@@ -231,6 +244,7 @@ static const struct etalon_subject_difference differences[] = {
      "an iteration that may block waits for a source to become ready, also when there is none: "
      "g_main_context_iteration()"},
     {"ET-TIMER-1/long", "an interval is an unsigned int of milliseconds: g_timeout_source_new()"},
+    {"ET-RESET-3/long", "an interval is an unsigned int of milliseconds: g_timeout_source_new()"},
     {NULL, NULL},
 };
 
@@ -239,19 +253,21 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "glib",
     .notes = "A completion is a GSource of default priority, a timeout or a Unix descriptor; "
-             "rearming is G_SOURCE_CONTINUE. run is one "
-             "g_main_context_iteration, which blocks for ONCE. An async is a source of its own "
-             "kind, whose ready time is set.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM |
-              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_WAKEUP |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_POLL |
-              ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
+             "rearming is G_SOURCE_CONTINUE. A reset destroys the source and makes another one. "
+             "run is one g_main_context_iteration, which blocks for ONCE. An async is a source of "
+             "its own kind, whose ready time is set.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
+              ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_IN_USE |
+              ETALON_OFFERS_DEINIT | ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS |
+              ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = version,
     .init = init,
     .deinit = deinit,
     .submit = submit,
     .timer = timer,
+    .timer_reset = timer_reset,
     .remove = delete_completion,
     .state = state,
     .run = run,

@@ -4,19 +4,24 @@
  * A completion is a watcher: an ev_timer that does not repeat, or an ev_io that its callback stops
  * before anything else, as one call is all that a completion gets.
  *
- *   timer         ev_timer_set, ev_timer_start          remove     ev_timer_stop, ev_io_stop
- *   timer_reset   ev_timer_stop, then as timer          update_now ev_now_update
- *   poll          ev_io_set, ev_io_start                stop       ev_break(EVBREAK_ALL)
- *   run           ev_run: EVRUN_NOWAIT, EVRUN_ONCE, 0   wakeup     ev_async_send; the ev_async
- * holds no reference (ev_unref) state         ev_is_active, ev_is_pending           deinit     all
- * watchers are stopped, then ev_loop_destroy async         an ev_async, started; notify is
- * ev_async_send. It holds a reference only while a completion waits on it
+ *   timer         ev_timer_set, ev_timer_start
+ *   timer_reset   ev_timer_stop, then as timer; a carrier is not needed
+ *   poll          ev_io_set, ev_io_start
+ *   rearm         ev_timer_set, ev_timer_start; ev_io_start
+ *   remove        ev_timer_stop, ev_io_stop
+ *   state         ev_is_active, ev_is_pending
+ *   run           ev_run: EVRUN_NOWAIT, EVRUN_ONCE, 0
+ *   stop          ev_break(EVBREAK_ALL)
+ *   update_now    ev_now_update
+ *   wakeup        ev_async_send; the ev_async holds no reference (ev_unref)
+ *   async         an ev_async, started; notify is ev_async_send. It holds a reference only while a
+ *                 completion waits on it
+ *   deinit        all watchers are stopped, then ev_loop_destroy
  *
  * Not offered: notifications that are kept until something waits (an ev_async calls whether or
- * not), a cancel that calls back and rearming (libev has neither), now (ev_now is wall-clock time),
- * a stop for good
- * ("this break state will be cleared on the next call to ev_run"), refusals (ev_run may be called
- * recursively). */
+ * not), a cancel that calls back (libev has none), libev's repeat, now (ev_now is wall-clock time),
+ * a stop for good ("this break state will be cleared on the next call to ev_run"), refusals (ev_run
+ * may be called recursively). */
 #include <ev.h>
 
 #include <errno.h>
@@ -41,7 +46,8 @@ struct completion {
     };
     enum kind kind;
     uint32_t number, userdata;
-    struct async *on; /* that an ASYNC waits on; null: not any more */
+    uint64_t delay_ms; /* of a TIMER */
+    struct async *on;  /* that an ASYNC waits on; null: not any more */
 };
 
 struct subject {
@@ -51,21 +57,31 @@ struct subject {
     struct async asyncs[ETALON_SUBJECT_ASYNCS];
     /* each its own memory: a use after forget is seen */
     struct completion *completions[ETALON_SUBJECT_COMPLETIONS];
+    uint32_t uses[ETALON_SUBJECT_COMPLETIONS]; /* how often it was started, or forgotten */
 };
+
+/* Calls back, and says whether the watcher is to be started again. */
+static int rearms(struct subject *s, uint32_t c, int64_t result) {
+    uint32_t uses = s->uses[c];
+    return s->host->called(c, result, s->completions[c]->userdata) == ETALON_REARM &&
+           s->uses[c] == uses;
+}
 
 static void timer_expired(struct ev_loop *loop, ev_timer *watcher, int events) {
     const struct completion *c = watcher->data;
-    const struct subject *s = ev_userdata(loop);
     (void)events;
-    s->host->called(c->number, 0, c->userdata);
+    if (!rearms(ev_userdata(loop), c->number, 0))
+        return;
+    ev_timer_set(watcher, (ev_tstamp)c->delay_ms / 1000, 0.);
+    ev_timer_start(loop, watcher);
 }
 
 static void io_ready(struct ev_loop *loop, ev_io *watcher, int events) {
     const struct completion *c = watcher->data;
-    const struct subject *s = ev_userdata(loop);
     ev_io_stop(loop, watcher);
     int64_t result = (events & EV_READ ? EPOLLIN : 0) | (events & EV_WRITE ? EPOLLOUT : 0);
-    s->host->called(c->number, events & EV_ERROR ? -EBADF : result, c->userdata);
+    if (rearms(ev_userdata(loop), c->number, events & EV_ERROR ? -EBADF : result))
+        ev_io_start(loop, watcher);
 }
 
 static void woken(struct ev_loop *loop, ev_async *watcher, int events) {
@@ -80,19 +96,29 @@ static void end_wait(struct subject *s, struct completion *c) {
     ev_unref(s->loop);
 }
 
+static void wait_on(struct subject *s, struct completion *c, struct async *on) {
+    c->on = on;
+    on->waiter = c;
+    ev_ref(s->loop);
+}
+
 static void notified(struct ev_loop *loop, ev_async *watcher, int events) {
-    struct completion *c = ((struct async *)watcher->data)->waiter;
+    struct async *on = watcher->data;
+    struct completion *c = on->waiter;
     struct subject *s = ev_userdata(loop);
     (void)events;
     if (c == NULL)
         return;
     end_wait(s, c);
-    s->host->called(c->number, 0, c->userdata);
+    if (rearms(s, c->number, 0))
+        wait_on(s, c, on);
 }
 
+/* That is to be started. */
 static struct completion *completion(struct subject *s, uint32_t c) {
     if (s->completions[c] == NULL)
         s->completions[c] = calloc(1, sizeof(struct completion));
+    s->uses[c]++;
     return s->completions[c];
 }
 
@@ -113,6 +139,7 @@ static void forget(void *self, uint32_t c) {
     delete_completion(self, c);
     free(s->completions[c]);
     s->completions[c] = NULL;
+    s->uses[c]++;
 }
 
 static int async_init(void *self, uint32_t a) {
@@ -148,9 +175,7 @@ static int async_wait(void *self, uint32_t c, uint32_t a, uint32_t userdata, int
     its->kind = ASYNC;
     its->number = c;
     its->userdata = userdata;
-    its->on = &s->asyncs[a];
-    its->on->waiter = its;
-    ev_ref(s->loop);
+    wait_on(s, its, &s->asyncs[a]);
     return 0;
 }
 
@@ -197,6 +222,7 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
     its->kind = TIMER;
     its->number = c;
     its->userdata = userdata;
+    its->delay_ms = delay_ms;
     ev_timer_init(&its->timer, timer_expired, (ev_tstamp)delay_ms / 1000, 0.);
     its->timer.data = its;
     ev_timer_start(s->loop, &its->timer);
@@ -267,8 +293,8 @@ static const char *version(void) {
 
 #define AN_INTERNAL_EVENT                                                                          \
     "EVRUN_ONCE waits for one new event, which may be internal to libev, so that no callback is "  \
-    "guaranteed: ev(3), "                                                                          \
-    "ev_run"
+    "guaranteed: ev(3), ev_run"
+
 static const struct etalon_subject_difference differences[] = {
     {"ET-RUN-2/woken", AN_INTERNAL_EVENT},
     {"ET-RUN-2/slice", AN_INTERNAL_EVENT},
@@ -282,14 +308,15 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "libev",
     .notes = "A completion is an ev_timer that does not repeat, or an ev_io that is stopped when "
-             "it is called. A reset stops "
-             "the timer and starts it again. A wake-up is an ev_async without a reference, an "
-             "async one that has a reference while a completion waits on it.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
-              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |
-              ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
+             "it is called; a rearm starts it again. A reset stops the timer and starts it again. "
+             "A wake-up is an ev_async without a reference, an async one that has a reference "
+             "while a completion waits on it.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
+              ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
+              ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE |
+              ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
+              ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = version,
     .init = init,

@@ -4,17 +4,22 @@
  * A completion is a struct event without EV_PERSIST: pending from event_add on, and not any more
  * when its callback runs.
  *
- *   timer         event_new, event_add with a timeout                  remove      event_del
- *   timer_reset   event_add: "replaces the old timeout"                update_now
- * event_base_update_cache_time poll          event_new with EV_READ, EV_WRITE, event_add stop
- * event_base_loopexit(NULL) run           event_base_loop: EVLOOP_NONBLOCK, EVLOOP_ONCE, 0 state
- * event_pending wakeup        event_active of an event that is never added         deinit      all
- * events are freed, then the base
+ *   timer         event_new, event_add with a timeout
+ *   timer_reset   event_add: "replaces the old timeout"; a carrier is not needed
+ *   poll          event_new with EV_READ, EV_WRITE, event_add
+ *   rearm         event_add, of a timer with the same timeout
+ *   remove        event_del
+ *   state         event_pending
+ *   run           event_base_loop: EVLOOP_NONBLOCK, EVLOOP_ONCE, 0
+ *   stop          event_base_loopexit(NULL)
+ *   update_now    event_base_update_cache_time
+ *   wakeup        event_active of an event that is never added
+ *   deinit        all events are freed, then the base
  *
  * evthread_use_pthreads is called, as a wake-up from elsewhere needs it. Not offered: asyncs
  * (event_active from another thread comes closest, but an event without a timeout or a descriptor
  * cannot be pending, so that nothing would keep event_base_loop waiting for it), a cancel that
- * calls back and rearming (libevent has neither), now (event_base_gettimeofday_cached is wall-clock
+ * calls back (libevent has none), EV_PERSIST, now (event_base_gettimeofday_cached is wall-clock
  * time), a stop for good ("subsequent invocations of event_base_loop() will proceed normally"),
  * refusals. */
 #include <event2/event.h>
@@ -30,6 +35,8 @@ struct completion {
     struct event *event;
     struct subject *subject;
     uint32_t number, userdata;
+    uint64_t delay_ms; /* of a timer */
+    uint32_t uses;     /* how often it was started, or forgotten */
 };
 
 struct subject {
@@ -39,12 +46,20 @@ struct subject {
     struct completion completions[ETALON_SUBJECT_COMPLETIONS];
 };
 
+static struct timeval timeval(uint64_t delay_ms) {
+    return (struct timeval){.tv_sec = (time_t)(delay_ms / 1000),
+                            .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000)};
+}
+
 static void ready(evutil_socket_t fd, short events, void *arg) {
     const struct completion *c = arg;
-    (void)fd;
+    uint32_t uses = c->uses;
     /* 0 of a timer */
     int64_t result = (events & EV_READ ? EPOLLIN : 0) | (events & EV_WRITE ? EPOLLOUT : 0);
-    c->subject->host->called(c->number, result, c->userdata);
+    enum etalon_subject_action action = c->subject->host->called(c->number, result, c->userdata);
+    struct timeval timeout = timeval(c->delay_ms);
+    if (action == ETALON_REARM && c->uses == uses)
+        event_add(c->event, fd == -1 ? &timeout : NULL);
 }
 
 static void woken(evutil_socket_t fd, short events, void *arg) {
@@ -56,6 +71,7 @@ static void forget(void *self, uint32_t c) {
     if (s->completions[c].event != NULL)
         event_free(s->completions[c].event);
     s->completions[c].event = NULL;
+    s->completions[c].uses++;
 }
 
 static int deinit(void *self) {
@@ -100,15 +116,12 @@ static int add(struct subject *s, uint32_t c, const struct timeval *timeout) {
     return event_add(s->completions[c].event, timeout) == 0 ? 0 : errno != 0 ? -errno : -EINVAL;
 }
 
-static struct timeval timeval(uint64_t delay_ms) {
-    return (struct timeval){.tv_sec = (time_t)(delay_ms / 1000),
-                            .tv_usec = (suseconds_t)(delay_ms % 1000 * 1000)};
-}
-
 static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
+    struct subject *s = self;
     struct timeval timeout = timeval(delay_ms);
     (void)has_callback;
     int error = make_event(self, c, -1, 0, userdata);
+    s->completions[c].delay_ms = delay_ms;
     return error != 0 ? error : add(self, c, &timeout);
 }
 
@@ -120,6 +133,8 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
     if (s->completions[c].event == NULL || event_get_fd(s->completions[c].event) != -1)
         return timer(self, c, delay_ms, userdata, has_callback);
     s->completions[c].userdata = userdata;
+    s->completions[c].delay_ms = delay_ms;
+    s->completions[c].uses++;
     return add(s, c, &timeout);
 }
 
@@ -169,8 +184,7 @@ static void update_now(void *self) {
 
 #define A_CACHED_TIME                                                                              \
     "the time is cached, and EVENT_BASE_FLAG_NO_CACHE_TIME and event_base_update_cache_time() "    \
-    "are for callbacks that "                                                                      \
-    "take long: event2/event.h"
+    "are for callbacks that take long: event2/event.h"
 
 static const struct etalon_subject_difference differences[] = {
     {"ET-WAIT-2/late", A_CACHED_TIME},
@@ -186,14 +200,15 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "libevent",
-    .notes = "A completion is an event without EV_PERSIST. A reset is event_add of the pending "
-             "event. A wake-up is event_active "
-             "of an event that is never added. stop is event_base_loopexit without a delay.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
-              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |
-              ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
+    .notes = "A completion is an event without EV_PERSIST; a rearm adds it again. A reset is "
+             "event_add of the pending event. A wake-up is event_active of an event that is never "
+             "added. stop is event_base_loopexit without a delay.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
+              ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
+              ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE |
+              ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
+              ETALON_OFFERS_MANY_POLLS,
     .differences = differences,
     .version = event_get_version,
     .init = init,

@@ -5,16 +5,23 @@
  * stops, as one call is all that a completion gets. Timers are kept and started again. A uv_poll_t
  * belongs to one descriptor, and is made anew for each use; the old one is closed.
  *
- *   timer         uv_timer_start with no repeat        remove      uv_timer_stop; uv_poll_stop,
- * then uv_close timer_reset   uv_timer_stop, uv_timer_start        now         uv_now poll
- * uv_poll_init, uv_poll_start          update_now  uv_update_time run           uv_run: NOWAIT,
- * ONCE, DEFAULT        stop        uv_stop state         uv_is_active wakeup      uv_async_send, of
- * a uv_async_t without a reference async         a uv_async_t; notify is uv_async_send. While a
- * completion waits on it, it holds a reference (uv_ref), else none deinit        every handle is
- * closed, uv_run until all of that is done, uv_loop_close
+ *   timer         uv_timer_start with no repeat
+ *   timer_reset   uv_timer_stop, uv_timer_start; a carrier is not needed
+ *   poll          uv_poll_init, uv_poll_start
+ *   rearm         uv_timer_start with the same delay; a uv_poll_t as for a new poll
+ *   remove        uv_timer_stop; uv_poll_stop, then uv_close
+ *   state         uv_is_active
+ *   run           uv_run: NOWAIT, ONCE, DEFAULT
+ *   stop          uv_stop
+ *   now           uv_now
+ *   update_now    uv_update_time
+ *   wakeup        uv_async_send, of a uv_async_t without a reference
+ *   async         a uv_async_t; notify is uv_async_send. While a completion waits on it, it holds a
+ *                 reference (uv_ref), else none
+ *   deinit        every handle is closed, uv_run until all of that is done, uv_loop_close
  *
  * uv_run returns whether something is left: 0 or more is success here. Not offered: a cancel that
- * calls back, rearming (libuv's repeat is another thing: it counts from the start), a stop for good
+ * calls back, libuv's repeat (it counts from the start, not from the callback), a stop for good
  * ("uv_stop: the loop will stop at the next iteration", and runs again later), several polls of one
  * descriptor ("it is not okay to have multiple active poll handles for the same socket"),
  * descriptors that are closed while they are polled, notifications that are kept until something
@@ -49,7 +56,9 @@ struct watcher {
     struct self *self;
     uint32_t c, userdata;
     enum kind kind;
-    struct async *on; /* that an ASYNC waits on */
+    struct async *on;  /* that an ASYNC waits on */
+    uint64_t delay_ms; /* of a TIMER */
+    int fd, events;    /* of a POLL: UV_READABLE, UV_WRITABLE */
 };
 
 struct self {
@@ -59,6 +68,7 @@ struct self {
     struct async *asyncs[ETALON_SUBJECT_ASYNCS]; /* null: not initialised */
     struct watcher timers[COUNT], waits[COUNT];
     struct watcher *watcher[COUNT]; /* null: not in use */
+    uint32_t uses[COUNT];           /* how often it was started */
 };
 
 static void on_closed(uv_handle_t *handle) {
@@ -135,11 +145,15 @@ static int deinit(void *of) {
     return error;
 }
 
+static int start(struct watcher *w);
+
 static void end(struct watcher *w, int64_t result) {
+    struct watcher was = *w; /* the callback may start it otherwise */
     struct self *self = w->self;
-    uint32_t c = w->c, userdata = w->userdata;
+    uint32_t c = w->c, uses = self->uses[c];
     let_go(self, c);
-    (void)self->host->called(c, result, userdata);
+    if (self->host->called(c, result, was.userdata) == ETALON_REARM && self->uses[c] == uses)
+        (void)start(&was);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -183,41 +197,67 @@ static int async_notify(void *of, uint32_t a) {
 static int async_wait(void *of, uint32_t c, uint32_t a, uint32_t userdata, int has_callback) {
     struct self *self = of;
     (void)has_callback;
-    self->waits[c] = (struct watcher){
-        .self = self, .c = c, .kind = ASYNC, .userdata = userdata, .on = self->asyncs[a]};
-    self->watcher[c] = self->asyncs[a]->waiter = &self->waits[c];
-    uv_ref((uv_handle_t *)&self->asyncs[a]->async);
+    return start(&(struct watcher){
+        .self = self, .c = c, .kind = ASYNC, .userdata = userdata, .on = self->asyncs[a]});
+}
+
+static int start_async(const struct watcher *as) {
+    struct self *self = as->self;
+    self->waits[as->c] = *as;
+    self->watcher[as->c] = as->on->waiter = &self->waits[as->c];
+    uv_ref((uv_handle_t *)&as->on->async);
     return 0;
 }
 
-static int submit(void *of, uint32_t c, const struct etalon_subject_description *d) {
-    struct self *self = of;
+static int start_timer(const struct watcher *as) {
+    struct watcher *w = &as->self->timers[as->c];
+    w->userdata = as->userdata;
+    w->delay_ms = as->delay_ms;
+    as->self->watcher[as->c] = w;
+    return uv_timer_start(&w->timer, on_timer, w->delay_ms, 0);
+}
+
+static int start_poll(const struct watcher *as) {
+    struct self *self = as->self;
     struct watcher *w = calloc(1, sizeof *w);
     if (w == NULL)
         return -ENOMEM;
-    *w = (struct watcher){.self = self, .c = c, .kind = POLL, .userdata = d->userdata};
-    int error = uv_poll_init(&self->loop, &w->poll, d->fd);
+    *w = *as;
+    int error = uv_poll_init(&self->loop, &w->poll, w->fd);
     if (error != 0) {
         free(w);
         return error;
     }
     w->poll.data = w;
-    self->watcher[c] = w;
-    int events = ((d->events & EPOLLIN) != 0 ? UV_READABLE : 0) |
-                 ((d->events & EPOLLOUT) != 0 ? UV_WRITABLE : 0);
-    error = uv_poll_start(&w->poll, events, on_poll);
+    self->watcher[w->c] = w;
+    error = uv_poll_start(&w->poll, w->events, on_poll);
     if (error != 0)
-        let_go(self, c);
+        let_go(self, w->c);
     return error;
 }
 
+/* A completion that is out of use begins an episode; `as` says which, and need not last. */
+static int start(struct watcher *as) {
+    as->self->uses[as->c]++;
+    return as->kind == TIMER  ? start_timer(as)
+           : as->kind == POLL ? start_poll(as)
+                              : start_async(as);
+}
+
+static int submit(void *of, uint32_t c, const struct etalon_subject_description *d) {
+    return start(&(struct watcher){.self = of,
+                                   .c = c,
+                                   .kind = POLL,
+                                   .userdata = d->userdata,
+                                   .fd = d->fd,
+                                   .events = ((d->events & EPOLLIN) != 0 ? UV_READABLE : 0) |
+                                             ((d->events & EPOLLOUT) != 0 ? UV_WRITABLE : 0)});
+}
+
 static int timer(void *of, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
-    struct self *self = of;
-    struct watcher *w = &self->timers[c];
     (void)has_callback;
-    w->userdata = userdata;
-    self->watcher[c] = w;
-    return uv_timer_start(&w->timer, on_timer, delay_ms, 0);
+    return start(&(struct watcher){
+        .self = of, .c = c, .kind = TIMER, .userdata = userdata, .delay_ms = delay_ms});
 }
 
 static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms, uint32_t userdata,
@@ -228,6 +268,7 @@ static int timer_reset(void *of, uint32_t c, uint32_t carrier, uint64_t delay_ms
     if (w == NULL)
         return timer(of, c, delay_ms, userdata, has_callback);
     w->userdata = userdata;
+    w->delay_ms = delay_ms;
     uv_timer_stop(&w->timer);
     return uv_timer_start(&w->timer, on_timer, delay_ms, 0);
 }
@@ -267,8 +308,7 @@ static void update_now(void *of) {
 
 #define OF_THE_PASS                                                                                \
     "the time is that of the beginning of the pass, and uv_update_time() is for callbacks that "   \
-    "take long: "                                                                                  \
-    "uv_update_time(), design overview"
+    "take long: uv_update_time(), design overview"
 
 static const struct etalon_subject_difference differences[] = {
     {"ET-WAIT-1/enough", "a pass runs the timers that are due, then polls until the closest timer: "
@@ -292,15 +332,16 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "libuv",
-    .notes = "A completion is a uv_timer_t without repeat, or a uv_poll_t that its callback stops. "
-             "delete is stop and close, wakeup a uv_async_t "
+    .notes = "A completion is a uv_timer_t without repeat, or a uv_poll_t that is closed when it "
+             "is called; a rearm starts it again. delete is stop and close, wakeup a uv_async_t "
              "without a reference, run uv_run. An async is a uv_async_t, with a reference while a "
              "completion waits on it.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
-              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE |
-              ETALON_OFFERS_STOP | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOW |
-              ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_ASYNC,
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
+              ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
+              ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_POLL |
+              ETALON_OFFERS_ASYNC,
     .differences = differences,
     .version = uv_version_string,
     .init = init,

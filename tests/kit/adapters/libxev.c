@@ -4,11 +4,15 @@
  * By its public C header. Built only when the user names an installed libxev: make conform
  * LIBXEV=/prefix. (gcc refuses the header's array sizes, which are constants of C++ only.)
  *
- *   timer        xev_timer_run                       state   xev_completion_state: in use or not
- *   timer_reset  xev_timer_reset; own carrier        rearm   XEV_REARM
- *   cancel       xev_timer_cancel                    run     xev_loop_run: XEV_RUN_NO_WAIT, _ONCE,
- * _UNTIL_DONE now          xev_loop_now                        forget  xev_completion_zero
- *   update_now   xev_loop_update_now
+ *   timer         xev_timer_run
+ *   timer_reset   xev_timer_reset, with a carrier of its own
+ *   cancel        xev_timer_cancel
+ *   rearm         XEV_REARM
+ *   state         xev_completion_state: in use or not
+ *   run           xev_loop_run: XEV_RUN_NO_WAIT, _ONCE, _UNTIL_DONE
+ *   now           xev_loop_now
+ *   update_now    xev_loop_update_now
+ *   forget        xev_completion_zero
  *
  * The header has timers, xev_async and a thread pool. Its codes of errors are not stable ("unique",
  * by the order in which the compiler met them), so any error of a timer's callback stands for

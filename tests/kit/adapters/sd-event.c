@@ -5,18 +5,23 @@
  * accuracy of 1 µs, or an I/O source. A timer is kept when it has been called, and set anew when
  * the completion is used as a timer again.
  *
- *   timer        sd_event_add_time_relative                     remove
- * sd_event_source_disable_unref timer_reset  sd_event_source_set_time_relative              now
- * sd_event_now poll         sd_event_add_io, SD_EVENT_ONESHOT              stop    sd_event_exit;
- * stopped: sd_event_get_exit_code run          sd_event_run, with a timeout of 0 or without   state
- * sd_event_source_get_enabled forget       sd_event_source_disable_unref                  deinit
- * all sources are released, then the loop
+ *   timer         sd_event_add_time_relative
+ *   timer_reset   sd_event_source_set_time_relative; a carrier is not needed
+ *   poll          sd_event_add_io, SD_EVENT_ONESHOT
+ *   rearm         sd_event_source_set_enabled, of a timer after sd_event_source_set_time_relative
+ *   remove        sd_event_source_disable_unref
+ *   forget        sd_event_source_disable_unref
+ *   state         sd_event_source_get_enabled
+ *   run           sd_event_run, with a timeout of 0 or without
+ *   stop          sd_event_exit; stopped: sd_event_get_exit_code
+ *   now           sd_event_now
+ *   deinit        all sources are released, then the loop
  *
  * Not offered: UNTIL_DONE (sd_event_loop runs until sd_event_exit, whether or not anything is
  * left), several polls of one descriptor (-EEXIST), wake-ups and asyncs (a loop is its own
  * thread's, and no call is said to be safe from another: sd-event(3)), a cancel that calls back,
- * rearming, update_now (there are none), refusals (a run inside a handler is refused, but releasing
- * the loop there is not). */
+ * update_now (there are none), refusals (a run inside a handler is refused, but releasing the loop
+ * there is not). */
 #include <systemd/sd-event.h>
 
 #include <errno.h>
@@ -31,6 +36,8 @@ struct completion {
     sd_event_source *source;
     int is_timer;
     uint32_t number, userdata;
+    uint64_t delay_ms; /* of a timer */
+    uint32_t uses;     /* how often it was started, or forgotten */
 };
 
 struct subject {
@@ -39,22 +46,35 @@ struct subject {
     struct completion completions[ETALON_SUBJECT_COMPLETIONS];
 };
 
+/* Calls back, and says whether the source is to be enabled again. */
+static int rearms(const struct completion *c, int64_t result) {
+    uint32_t uses = c->uses;
+    return c->subject->host->called(c->number, result, c->userdata) == ETALON_REARM &&
+           c->uses == uses;
+}
+
+/* UINT64_MAX means never: what a delay beyond that many microseconds comes to. */
+static uint64_t microseconds(uint64_t delay_ms) {
+    return delay_ms > UINT64_MAX / 1000 ? UINT64_MAX : delay_ms * 1000;
+}
+
 static int expired(sd_event_source *source, uint64_t usec, void *userdata) {
     const struct completion *c = userdata;
-    (void)source, (void)usec;
-    c->subject->host->called(c->number, 0, c->userdata);
-    return 0;
+    (void)usec;
+    if (!rearms(c, 0))
+        return 0;
+    int error = sd_event_source_set_time_relative(source, microseconds(c->delay_ms));
+    return error < 0 ? error : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 static int ready(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-    const struct completion *c = userdata;
-    (void)source, (void)fd;
-    c->subject->host->called(c->number, events, c->userdata);
-    return 0;
+    (void)fd;
+    return rearms(userdata, events) ? sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) : 0;
 }
 
 static void forget(void *self, uint32_t c) {
     struct subject *s = self;
+    s->completions[c].uses++;
     s->completions[c].source = sd_event_source_disable_unref(s->completions[c].source);
 }
 
@@ -83,11 +103,6 @@ static int init(const struct etalon_subject_host *host, void **self) {
     return 0;
 }
 
-/* UINT64_MAX means never: what a delay beyond that many microseconds comes to. */
-static uint64_t microseconds(uint64_t delay_ms) {
-    return delay_ms > UINT64_MAX / 1000 ? UINT64_MAX : delay_ms * 1000;
-}
-
 static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
                        uint32_t userdata, int has_callback) {
     struct subject *s = self;
@@ -97,7 +112,6 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
     if (!its->is_timer)
         forget(self, c);
     its->is_timer = 1;
-    its->userdata = userdata;
     if (its->source == NULL)
         error = sd_event_add_time_relative(s->event, &its->source, CLOCK_MONOTONIC,
                                            microseconds(delay_ms), 1, expired, its);
@@ -105,7 +119,12 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
         error = sd_event_source_set_time_relative(its->source, microseconds(delay_ms));
     if (error >= 0)
         error = sd_event_source_set_enabled(its->source, SD_EVENT_ONESHOT);
-    return error < 0 ? error : 0;
+    if (error < 0) /* it goes on as it was */
+        return error;
+    its->userdata = userdata;
+    its->delay_ms = delay_ms;
+    its->uses++;
+    return 0;
 }
 
 static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
@@ -125,15 +144,16 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
     return error < 0 ? error : 0;
 }
 
-static int delete_completion(void *self, uint32_t c) {
-    forget(self, c);
-    return 0;
-}
-
 static int state(void *self, uint32_t c) {
     const struct subject *s = self;
     return sd_event_source_get_enabled(s->completions[c].source, NULL) > 0 ? ETALON_ACTIVE
                                                                            : ETALON_DEAD;
+}
+
+static int delete_completion(void *self, uint32_t c) {
+    if (state(self, c) != ETALON_DEAD)
+        forget(self, c);
+    return 0;
 }
 
 static int run(void *self, uint32_t mode) {
@@ -184,13 +204,13 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "sd-event",
     .notes = "A completion is a one-shot event source: a timer of CLOCK_MONOTONIC with an accuracy "
-             "of 1 us, or an I/O source. run is one "
-             "sd_event_run, which dispatches one event. stop is sd_event_exit.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
-              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_STOP |
-              ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW | ETALON_OFFERS_IN_USE |
-              ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
-              ETALON_OFFERS_POLL_MORE,
+             "of 1 us, or an I/O source; a rearm enables it again. run is one sd_event_run, which "
+             "dispatches one event. stop is sd_event_exit.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
+              ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_STOP | ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW |
+              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
+              ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE,
     .differences = differences,
     .init = init,
     .deinit = deinit,

@@ -4,15 +4,18 @@
  * A completion is a wl_event_source: a timer, which is kept and set anew, or a descriptor, which is
  * removed when it is called.
  *
- *   timer        wl_event_loop_add_timer, wl_event_source_timer_update (milliseconds in an int;
- * more is -ERANGE) timer_reset  wl_event_source_timer_update               poll
- * wl_event_loop_add_fd remove       wl_event_source_remove                     deinit  all sources
- * are removed, then the loop is destroyed run          wl_event_loop_dispatch, with a timeout of 0
- * or -1
+ *   timer         wl_event_loop_add_timer, wl_event_source_timer_update (milliseconds in an int;
+ *                 more is -ERANGE)
+ *   timer_reset   wl_event_source_timer_update; a carrier is not needed
+ *   poll          wl_event_loop_add_fd
+ *   rearm         wl_event_source_timer_update; wl_event_loop_add_fd anew
+ *   remove        wl_event_source_remove
+ *   run           wl_event_loop_dispatch, with a timeout of 0 or -1
+ *   deinit        all sources are removed, then the loop is destroyed
  *
  * An update by 0 ms disarms a timer: there is no timer of 0 ms, and the adapter answers -EINVAL.
  * Not offered: UNTIL_DONE, stop (a wl_display has them, a loop has not), wake-ups, now, states, a
- * cancel that calls back, rearming, refusals. */
+ * cancel that calls back, refusals. */
 #include <wayland-server-core.h>
 
 #include <errno.h>
@@ -27,6 +30,10 @@ struct completion {
     struct wl_event_source *source;
     int is_timer;
     uint32_t number, userdata;
+    uint32_t uses; /* how often it was started */
+    int delay_ms;  /* of a timer */
+    int fd;        /* of a descriptor */
+    uint32_t mask;
 };
 
 struct subject {
@@ -48,21 +55,48 @@ static int delete_completion(void *self, uint32_t c) {
     return 0;
 }
 
+static int expired(void *data);
+
+/* Calls back, and says whether the source is to be set again. */
+static int rearms(const struct completion *c, int64_t result) {
+    uint32_t uses = c->uses;
+    return c->subject->host->called(c->number, result, c->userdata) == ETALON_REARM &&
+           c->uses == uses;
+}
+
+static int start_timer(struct completion *c) {
+    c->uses++;
+    if (c->source == NULL)
+        c->source = wl_event_loop_add_timer(c->subject->loop, expired, c);
+    if (c->source == NULL)
+        return -ENOMEM;
+    return wl_event_source_timer_update(c->source, c->delay_ms) == 0 ? 0 : -EINVAL;
+}
+
 static int expired(void *data) {
-    const struct completion *c = data;
-    c->subject->host->called(c->number, 0, c->userdata);
+    if (rearms(data, 0))
+        (void)start_timer(data);
     return 0;
 }
 
+static int start_poll(struct completion *c);
+
 static int ready(int fd, uint32_t mask, void *data) {
-    const struct completion *c = data;
+    struct completion *c = data;
     (void)fd;
     int64_t result =
         (mask & WL_EVENT_READABLE ? EPOLLIN : 0) | (mask & WL_EVENT_WRITABLE ? EPOLLOUT : 0) |
         (mask & WL_EVENT_HANGUP ? EPOLLHUP : 0) | (mask & WL_EVENT_ERROR ? EPOLLERR : 0);
     forget(c->subject, c->number);
-    c->subject->host->called(c->number, result, c->userdata);
+    if (rearms(c, result))
+        (void)start_poll(c);
     return 0;
+}
+
+static int start_poll(struct completion *c) {
+    c->uses++;
+    c->source = wl_event_loop_add_fd(c->subject->loop, c->fd, c->mask, ready, c);
+    return c->source != NULL ? 0 : errno != 0 ? -errno : -EINVAL;
 }
 
 static int deinit(void *self) {
@@ -101,13 +135,10 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
         return -ERANGE;
     if (!its->is_timer)
         forget(self, c);
-    if (its->source == NULL)
-        its->source = wl_event_loop_add_timer(s->loop, expired, its);
-    if (its->source == NULL)
-        return -ENOMEM;
     its->is_timer = 1;
     its->userdata = userdata;
-    return wl_event_source_timer_update(its->source, (int)delay_ms) == 0 ? 0 : -EINVAL;
+    its->delay_ms = (int)delay_ms;
+    return start_timer(its);
 }
 
 static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, int has_callback) {
@@ -117,13 +148,13 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
 static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
     struct subject *s = self;
     struct completion *its = &s->completions[c];
-    uint32_t mask = (description->events & EPOLLIN ? WL_EVENT_READABLE : 0U) |
-                    (description->events & EPOLLOUT ? WL_EVENT_WRITABLE : 0U);
     forget(self, c);
     its->is_timer = 0;
     its->userdata = description->userdata;
-    its->source = wl_event_loop_add_fd(s->loop, description->fd, mask, ready, its);
-    return its->source != NULL ? 0 : errno != 0 ? -errno : -EINVAL;
+    its->fd = description->fd;
+    its->mask = (description->events & EPOLLIN ? WL_EVENT_READABLE : 0U) |
+                (description->events & EPOLLOUT ? WL_EVENT_WRITABLE : 0U);
+    return start_poll(its);
 }
 
 static int run(void *self, uint32_t mode) {
@@ -154,11 +185,12 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "wayland",
     .notes = "A completion is a wl_event_source: a timer that is kept and set anew, or a "
-             "descriptor that is removed when it is called. "
-             "run is one wl_event_loop_dispatch. There are no timers of 0 ms.",
-    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_DELETE |
-              ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_DEINIT |
-              ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
+             "descriptor that is removed when it is called, and added again by a rearm. run is "
+             "one wl_event_loop_dispatch. There are no timers of 0 ms.",
+    .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
+              ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
+              ETALON_OFFERS_ONCE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
+              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
     .differences = differences,
     .version = version,
     .init = init,
