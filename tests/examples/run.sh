@@ -6,8 +6,7 @@
 #   tests/examples/run.sh [DIRECTORY OF THE PROGRAMS]        (build/default/tests/examples)
 set -u
 # Around all, not around the server: timeout sends SIGCONT behind every signal that it passes on,
-# and that can take away
-# the SIGSTOP with which LeakSanitizer begins its work at the server's end.
+# and that can take away the SIGSTOP with which LeakSanitizer begins its work at the server's end.
 test -n "${EXAMPLES_TIMEOUT:-}" || EXAMPLES_TIMEOUT=120 exec timeout -k 5 120 "$0" "$@"
 cd "$(dirname "$0")/../.." || exit 2
 programs=${1:-build/default/tests/examples}
@@ -23,19 +22,10 @@ if test "$(ulimit -Sn)" != unlimited && test "$(ulimit -Sn)" -lt "$needed" &&
     exit 1
 fi
 
-number=0
-failed=0
+. tests/suites/tap.sh
 
-# verdict NAME STATUS: one TAP line; what the programs said if it is not ok.
-verdict() {
-    number=$((number + 1))
-    if test "$2" = 0; then
-        echo "ok $number - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $number - $1"
-        sed 's/^/# /' "$work/server" "$work/load"
-    fi
+verdict() { # verdict NAME STATUS: what the programs said explains a failure
+    report "$1" "$2" "$work/server" "$work/load"
 }
 
 # start_server OPTION…: sets server (its process) and port. DESCRIPTORS limits its descriptors.
@@ -166,5 +156,4 @@ verdict 'a disk that takes a part only' $?
 test $? = 2 && grep -q '^usage' "$work/load"
 verdict 'wrong arguments are refused' $?
 
-echo "1..$number"
-test "$failed" = 0
+plan

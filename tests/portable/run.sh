@@ -11,28 +11,13 @@
 cd "$(dirname "$0")/../.." || exit 2
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
-number=0 failures=0 quick=
+. tests/suites/tap.sh
+quick=
 if [ "${1:-}" = --quick ]; then
     quick=1
     shift
 fi
 warnings='-Wall -Wextra -Wpedantic -Werror'
-
-report() { # report NAME STATUS FILE: the file says what is wrong
-    number=$((number + 1))
-    if [ "$2" = 0 ]; then
-        echo "ok $number - $1"
-    else
-        failures=$((failures + 1))
-        echo "not ok $number - $1"
-        tail -n 30 "$3" | sed 's/^/#   /'
-    fi
-}
-
-skip() { # skip NAME WHY
-    number=$((number + 1))
-    echo "ok $number - $1 # skip $2"
-}
 
 run() { # run NAME COMMAND…
     local name=$1
@@ -187,5 +172,4 @@ for standard in c++11 c++14 c++17 c++20; do
     header clang++ $standard
 done
 
-echo "1..$number"
-[ "$failures" -eq 0 ]
+plan

@@ -13,18 +13,7 @@ etalon=${1:-build/default/etalon}
 work=build/test/endless.$$
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work" && mkfifo "$work/waits.trace" || exit 2
-number=0 failures=0
-
-report() { # report NAME STATUS [FILE]: what is in the file explains a failure
-    number=$((number + 1))
-    if [ "$2" -eq 0 ]; then
-        echo "ok $number - $1"
-    else
-        failures=$((failures + 1))
-        echo "not ok $number - $1"
-        sed 's/^/#   /' "${3:-/dev/null}"
-    fi
-}
+. tests/suites/tap.sh
 
 cat > "$work/spins.c" <<'END'
 #include <fcntl.h>
@@ -86,5 +75,4 @@ ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=SLEE
     tests/suites/kit/bad_subject.c -o "$work/sleeps.so" || exit 2
 ends_with KILL check --jobs 1 --case timer-zero "$work/sleeps.so"
 
-echo "1..$number"
-[ "$failures" -eq 0 ]
+plan

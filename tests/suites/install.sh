@@ -6,18 +6,10 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 root=$PWD/build/test/install-$$
 trap 'rm -rf "$root"' EXIT
-number=0
-failed=0
+. tests/suites/tap.sh
 
-verdict() {
-    number=$((number + 1))
-    if test "$2" = 0; then
-        echo "ok $number - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $number - $1"
-        sed 's/^/# /' "$root/log"
-    fi
+verdict() { # verdict NAME STATUS: what is in $root/log explains a failure
+    report "$1" "$2" "$root/log"
 }
 
 mkdir -p "$root"
@@ -101,5 +93,4 @@ make uninstall DESTDIR="$root" PREFIX=/opt/etalon >"$root/log" 2>&1 &&
     test -z "$(find "$root/opt" -type f)"
 verdict 'make uninstall leaves nothing' $?
 
-echo "1..$number"
-test "$failed" = 0
+plan

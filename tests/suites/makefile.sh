@@ -10,18 +10,10 @@ mkdir -p "$work" || exit 2
 cp -r Makefile src model fuzz spec tests coverage "$work" || exit 2
 export MAKEFLAGS=
 unset VARIANT
-number=0
-failed=0
+. tests/suites/tap.sh
 
-verdict() { # verdict NAME STATUS; what is in $work/log explains a failure
-    number=$((number + 1))
-    if test "$2" = 0; then
-        echo "ok $number - $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $number - $1"
-        sed 's/^/# /' "$work/log"
-    fi
+verdict() { # verdict NAME STATUS: what is in $work/log explains a failure
+    report "$1" "$2" "$work/log"
 }
 
 copy() { # copy ARGUMENTS…: make in the copy
@@ -84,5 +76,4 @@ sources='Makefile .ci src spec model fuzz tests coverage'
 test ! -s "$work/log"
 verdict 'a licence in each source file' $?
 
-echo "1..$number"
-test "$failed" = 0
+plan

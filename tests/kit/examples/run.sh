@@ -8,31 +8,24 @@ cd "$(dirname "$0")/../../.." || exit 2
 etalon=${1:-build/default/etalon}
 work=build/test/example-subject
 mkdir -p "$work" || exit 2
-failures=0
+. tests/suites/tap.sh
 
-report() { # report NUMBER NAME STATUS
-    if [ "$3" -eq 0 ]; then
-        echo "ok $1 - $2"
-    else
-        failures=$((failures + 1))
-        echo "not ok $1 - $2"
-        tail -n 12 "$work/log" | sed 's/^/#   /'
-    fi
+verdict() { # verdict NAME STATUS: what is in $work/log explains a failure
+    report "$1" "$2" "$work/log"
 }
 
-echo 1..7
 tests/kit/build.sh tests/kit/examples/tiny_adapter.c "$work/tiny.so" > "$work/log" 2>&1 &&
     test -f "$work/tiny.so"
-report 1 "the adapter builds" $?
+verdict "the adapter builds" $?
 "$etalon" check --strict --quiet --random 100 "$work/tiny.so" > "$work/log" 2>&1 &&
     grep -q '^ok' "$work/log"
-report 2 "the loop passes all that it offers, strictly, and 100 random programs" $?
+verdict "the loop passes all that it offers, strictly, and 100 random programs" $?
 ${CC:-cc} -std=c11 -D_GNU_SOURCE '-DTINY_EARLIER=>' -shared -fPIC \
     -Ifuzz/driver tests/kit/examples/tiny_adapter.c \
     tests/kit/examples/tiny_loop.c -o "$work/reversed.so" &&
     ! "$etalon" check --strict --quiet "$work/reversed.so" > "$work/log" 2>&1 &&
     grep -q 'ET-EXPIRE-3' "$work/log"
-report 3 "with ties turned round it fails, by ET-EXPIRE-3" $?
+verdict "with ties turned round it fails, by ET-EXPIRE-3" $?
 # The loop looks at a watcher that its callback has freed.
 sed 's/^    watcher->callback(watcher, events);$/&\n    watcher->started = 0;/' \
     tests/kit/examples/tiny_loop.c > "$work/late_loop.c"
@@ -55,18 +48,18 @@ LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0 "$etalon" check $free "$work/sound-
     "$work/late-asan.so" > "$work/log" 2>&1 &&
     grep -q '^not ok 1 - .*: crash$' "$work/log" && grep -q 'heap-use-after-free' "$work"/asan.*
 status=$?
-report 4 "a use after free is a crash under AddressSanitizer, loaded first; its log has the stack" \
+verdict "a use after free is a crash under AddressSanitizer, loaded first; its log has the stack" \
     $status
 "$etalon" check "$work/late-asan.so" > "$work/log" 2>&1
 test $? -eq 2 && grep -q 'ends the process when it is loaded: .*LD_PRELOAD' "$work/log"
-report 5 "loaded later, it is refused with the reason" $?
+verdict "loaded later, it is refused with the reason" $?
 if command -v valgrind > /dev/null; then
     # shellcheck disable=SC2086
     valgrind -q --trace-children=yes "$etalon" check $free "$work/late.so" > "$work/log" 2>&1
     grep -q 'Invalid write of size' "$work/log" && grep -q 'late_loop.c' "$work/log"
-    report 6 "a use after free is told by Valgrind" $?
+    verdict "a use after free is told by Valgrind" $?
 else
-    echo "ok 6 - a use after free is told by Valgrind # SKIP there is no Valgrind"
+    skip "a use after free is told by Valgrind" "there is no Valgrind"
 fi
 # The lines of ADAPTERS.md as they stand there, but with the tool and the folder of this run.
 sed -n '/^cp .*tiny_adapter\.c/,/^```/p' tests/kit/ADAPTERS.md | grep -v '```' |
@@ -74,5 +67,5 @@ sed -n '/^cp .*tiny_adapter\.c/,/^```/p' tests/kit/ADAPTERS.md | grep -v '```' |
         > "$work/page.sh"
 grep -q tiny_loop "$work/page.sh" && grep -q ' check ' "$work/page.sh" &&
     sh -e "$work/page.sh" > "$work/log" 2>&1 && grep -q '^ok' "$work/log"
-report 7 "the lines that ADAPTERS.md gives for the example build and check it" $?
-test "$failures" = 0
+verdict "the lines that ADAPTERS.md gives for the example build and check it" $?
+plan

@@ -8,14 +8,13 @@
 cd "$(dirname "$0")" || exit 2
 work=../../../build/test/reproducers
 mkdir -p "$work" || exit 2
-number=0 failures=0
+. ../../suites/tap.sh
 [ $# -gt 0 ] || set -- *.c
 for source in "$@"; do
-    number=$((number + 1)) name=$(basename "$source" .c)
+    name=$(basename "$source" .c)
     options=$(sed -n 's/^ \* Build: \(.*\) \*\/$/\1/p' "$source")
     if [ -z "$options" ]; then
-        failures=$((failures + 1))
-        echo "not ok $number - $name: its head has no 'Build:'"
+        report "$name: its head has no 'Build:'" 1
         continue
     fi
     eval "options=\"$options\"" 2>/dev/null
@@ -23,22 +22,14 @@ for source in "$@"; do
     if ! ${CC:-cc} -Wall -Wextra -Werror -O1 "$source" -o "$work/$name" $options \
         2>"$work/$name.log"; then
         if grep -qE 'fatal error: .*No such file|cannot find -l' "$work/$name.log"; then
-            echo "ok $number - $name # SKIP the loop is not installed"
+            skip "$name" "the loop is not installed"
         else
-            failures=$((failures + 1))
-            echo "not ok $number - $name: does not compile"
-            head -n 5 "$work/$name.log" | sed 's/^/#   /'
+            report "$name: does not compile" 1 "$work/$name.log"
         fi
         continue
     fi
     said=$(timeout 30 "$work/$name" 2>&1)
-    if [ $? -eq 0 ]; then
-        echo "ok $number - $name"
-    else
-        failures=$((failures + 1))
-        echo "not ok $number - $name: the failure is not shown"
-    fi
+    report "$name shows its failure" $?
     echo "#   $said"
 done
-echo "1..$number"
-[ "$failures" -eq 0 ]
+plan
