@@ -83,14 +83,14 @@ tool := $(wildcard tests/tool/*.c tests/kit/*.c) fuzz/world/interpose.c
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := $(addprefix tests/examples/,echo_server echo_load copy record)
 # The last one is linked into the checks, too.
-adapters := $(wildcard tests/kit/adapters/*.c) fuzz/driver/etalon_loop.c
+adapters := $(wildcard tests/kit/adapters/*.c tests/kit/adapters/*.cpp) fuzz/driver/etalon_loop.c
 cases := $(wildcard spec/cases/*.trace)
 # Of the linker: which calls come to fuzz/world/wrap.c, which passes them on to Linux as long as no
 # world is active, and which of the C library's names a loaded loop finds in the tool instead.
 wrap := $B/wrap.flags
 interposed := $B/interposed.list
 formatted := $(foreach folder,src model model/spin fuzz fuzz/* tests/* tests/kit/* tests/suites/* \
-	coverage,$(wildcard $(folder)/*.[ch]))
+	coverage,$(wildcard $(folder)/*.[ch] $(folder)/*.cpp))
 
 # ---- variants ------------------------------------------------------------------------------------
 
@@ -475,7 +475,8 @@ explore-faults:
 ## subjects: build the adapters whose loops are installed; the others are named
 subjects:
 	@mkdir -p build/subjects && rm -f build/subjects/*.so
-	$(Q)status=0; for adapter in $(adapters); do name=$$(basename $$adapter .c); \
+	$(Q)status=0; for adapter in $(adapters); do \
+		name=$$(basename $$adapter); name=$${name%.*}; \
 		CC='$(CC)' WERROR='$(WERROR)' LIBXEV='$(LIBXEV)' tests/kit/build.sh $$adapter \
 			build/subjects/$${name%_loop}.so || status=1; done; exit $$status
 

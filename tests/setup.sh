@@ -11,6 +11,7 @@ packages="$packages valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 sp
 packages="$packages musl-tools gcc-i686-linux-gnu libc6-dev-i386-cross g++ qemu-user"
 # The loops that the conformance kit is tried on.
 packages="$packages libuv1-dev libev-dev libevent-dev libglib2.0-dev libsystemd-dev libwayland-dev"
+packages="$packages libboost-dev"
 
 installed() {
     test "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds one adapter into a shared object: tests/kit/build.sh ADAPTER.c OUT.so. Called by `make
-# conform`.
+# Builds one adapter, in C or C++, into a shared object: tests/kit/build.sh ADAPTER.c OUT.so. Called
+# by `make conform`.
 #
 # The first line of an adapter with "Build:" says how: that word and the flags ($(pkg-config …) is
 # asked, $(LIBXEV) is the variable of that name), and before that "Compiler:" when it has to be a
@@ -9,11 +9,14 @@
 # about, and the status is 0: the subject is skipped. Anything else that goes wrong is an error,
 # status 1.
 adapter=$1 out=$2
-name=$(basename "$adapter" .c)
+name=$(basename "$adapter")
+name=${name%.*}
+standard=-std=c11
+[ "${adapter##*.}" = c ] || standard=-std=c++17
 rm -f "$out"
 head=$(grep -m 1 "Build:" "$adapter")
 flags=$(printf '%s\n' "$head" | sed -n 's/.*Build: *\(.*\)$/\1/p' | sed 's,\*/ *$,,')
-compiler=$(printf '%s\n' "$head" | sed -n 's/.*Compiler: *\([a-z0-9-]*\).*/\1/p')
+compiler=$(printf '%s\n' "$head" | sed -n 's/.*Compiler: *\([a-z0-9+-]*\).*/\1/p')
 case $flags in
 *'$(LIBXEV)'*)
     if [ -z "$LIBXEV" ]; then
@@ -32,7 +35,7 @@ eval "flags=\"$flags\""
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086
-if ${compiler:-${CC:-cc}} -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra \
+if ${compiler:-${CC:-cc}} $standard -D_GNU_SOURCE -O2 -g -Wall -Wextra \
     -Wconversion ${WERROR--Werror} -shared -fPIC -pthread \
     -I"$(dirname "$0")/../../fuzz/driver" "$adapter" -o "$out" $flags 2> "$log"; then
     exit 0

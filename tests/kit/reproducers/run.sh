@@ -4,14 +4,16 @@
 # calls nothing but that loop, on the real kernel and the real clock. Each ends with 0 when it has
 # shown the failure. A loop that is not installed is skipped. Prints the test-anything protocol.
 #
-#   tests/kit/reproducers/run.sh [NAME.c...]
+#   tests/kit/reproducers/run.sh [NAME.c…]
 cd "$(dirname "$0")" || exit 2
 work=../../../build/test/reproducers
 mkdir -p "$work" || exit 2
 . ../../suites/tap.sh
-[ $# -gt 0 ] || set -- *.c
+[ $# -gt 0 ] || set -- *.c *.cpp
 for source in "$@"; do
-    name=$(basename "$source" .c)
+    name=${source##*/}
+    name=${name%.*} compiler=${CC:-cc}
+    [ "${source##*.}" = c ] || compiler=${CXX:-g++}
     options=$(sed -n 's/^ \* Build: \(.*\) \*\/$/\1/p' "$source")
     if [ -z "$options" ]; then
         report "$name: its head has no 'Build:'" 1
@@ -19,7 +21,7 @@ for source in "$@"; do
     fi
     eval "options=\"$options\"" 2>/dev/null
     # shellcheck disable=SC2086 # a list of words
-    if ! ${CC:-cc} -Wall -Wextra -Werror -O1 "$source" -o "$work/$name" $options \
+    if ! $compiler -Wall -Wextra -Werror -O1 "$source" -o "$work/$name" $options \
         2>"$work/$name.log"; then
         if grep -qE 'fatal error: .*No such file|cannot find -l' "$work/$name.log"; then
             skip "$name" "the loop is not installed"
