@@ -72,6 +72,7 @@
 #define DO_RESET   32  /* timer_reset, to the last of the delays */
 #define DO_STOP    64  /* in a callback */
 #define DO_REFUSED 128 /* calls that the law refuses, or that change nothing */
+#define DO_ALONE   256 /* timer_reset without a carrier, to the last of the delays */
 
 /* What the world does. */
 #define WORLD_WRITES 1 /* the other end of a descriptor writes a byte, when none is on its way */
@@ -82,8 +83,9 @@
  * meanwhile. */
 #define WORLD_WAITS 16
 /* The last handle becomes a duplicate of the first descriptor, and is closed again. */
-#define WORLD_DUPS 32
-#define WORLD_FULL 64 /* the descriptors' send buffers are full until the other end reads */
+#define WORLD_DUPS  32
+#define WORLD_FULL  64  /* the descriptors' send buffers are full until the other end reads */
+#define WORLD_TURNS 128 /* the program also makes one turn, which may wait, as with WORLD_WAITS */
 
 #define FAIL_REGISTER 1  /* epoll_ctl: ENOMEM */
 #define FAIL_WAIT     2  /* epoll_wait: EINTR */

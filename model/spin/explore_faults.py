@@ -37,6 +37,10 @@ SCOPES = {  # where the small scope does not suffice
     "a send overtakes one that waits": "sends",
     "a deadline overflows": "times",
     "a full millisecond is rounded up": "fractions",
+    "a timer that is moved at once keeps its place": "alone",
+    "a reset without a carrier leaves it to one that is at work": "alone",
+    "a turn goes on until a callback was called": "turns",
+    "a turn does not wait": "turns",
 }
 OUTSIDE = {  # what no scope can show, and why
     "the loop goes on to the kernel after stop":

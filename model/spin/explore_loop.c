@@ -242,6 +242,14 @@ static void list_calls(struct list *list) {
         list_submissions(list, c);
         if (of->state == ET_ADDING || of->state == ET_ACTIVE || all)
             put(list, 0, (struct command){.kind = COMMAND_DELETE, .c = (uint8_t)c});
+        bool resets = of->state == ET_ACTIVE && of->operation == ET_TIMER;
+        struct command reset = {.kind = COMMAND_RESET,
+                                .c = (uint8_t)c,
+                                .other = PROGRAM_COMPLETIONS,
+                                .value = delays[DELAYS_COUNT - 1],
+                                .body = FIRST_SCRIPT};
+        if ((EXPLORE_OPERATIONS & DO_ALONE) != 0 && (resets || all))
+            put(list, 0, reset);
         for (unsigned other = 0; other < COMPLETIONS; other++) {
             if (other == c || is_double_beside(other, c))
                 continue;
@@ -251,14 +259,9 @@ static void list_calls(struct list *list) {
                                      .c = (uint8_t)c,
                                      .other = (uint8_t)other,
                                      .body = FIRST_SCRIPT});
-            bool resets = of->state == ET_ACTIVE && of->operation == ET_TIMER;
+            reset.other = (uint8_t)other;
             if ((EXPLORE_OPERATIONS & DO_RESET) != 0 && (resets || all))
-                put(list, 0,
-                    (struct command){.kind = COMMAND_RESET,
-                                     .c = (uint8_t)c,
-                                     .other = (uint8_t)other,
-                                     .value = delays[DELAYS_COUNT - 1],
-                                     .body = FIRST_SCRIPT});
+                put(list, 0, reset);
         }
     }
 }
@@ -313,7 +316,7 @@ static bool registrations_agree(void) {
 /* Whether the next tick can call epoll_ctl at all: otherwise a failure of it would be met by none
  * (settle). What callbacks add is not started in the same tick, if it has one round. */
 static bool may_register(void) {
-    return (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
+    return (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS | WORLD_TURNS)) != 0 ||
            (EXPLORE_OPERATIONS & DO_CLOSE) != 0 || loop->changed_head >= 0 || is_starting(-1) ||
            !registrations_agree();
 }
@@ -367,7 +370,8 @@ static bool time_matters(void) {
  * one round and does not start what its callbacks add. */
 static bool may_be_noticed(unsigned d) {
     const struct et_descriptor *of = &loop->descriptors[FIRST_NUMBER + d];
-    if (!ORDERED || (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS)) != 0 ||
+    if (!ORDERED ||
+        (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS | WORLD_WAITS | WORLD_TURNS)) != 0 ||
         (EXPLORE_OPERATIONS & DO_CLOSE) != 0)
         return true;
     if (of->is_registered || of->is_changed || explore_kernel_is_registered(d))
@@ -406,6 +410,8 @@ static void list_main(struct list *list) {
     put(list, 6, (struct command){.kind = COMMAND_TICK});
     if ((EXPLORE_WORLD & WORLD_WAITS) != 0)
         put(list, 6, (struct command){.kind = COMMAND_RUN, .value = ET_RUN_ONCE});
+    if ((EXPLORE_WORLD & WORLD_TURNS) != 0)
+        put(list, 6, (struct command){.kind = COMMAND_RUN, .value = ET_RUN_TURN});
 }
 
 static void list_for_callback(struct list *list) {
@@ -551,7 +557,8 @@ static bool compete(unsigned a, unsigned b) {
         (m[a].operation == ET_TIMER) != (m[b].operation == ET_TIMER))
         return false;
     if (m[a].operation == ET_TIMER)
-        return (EXPLORE_OPERATIONS & DO_RESET) != 0 || m[a].deadline_ms == m[b].deadline_ms;
+        return (EXPLORE_OPERATIONS & (DO_RESET | DO_ALONE)) != 0 ||
+               m[a].deadline_ms == m[b].deadline_ms;
     return m[a].description.fd == m[b].description.fd;
 }
 
