@@ -399,6 +399,32 @@ static bool others(bool at_the_end) {
     return (at_the_end || hooks.looks_unlawful()) && interpose_other_threads();
 }
 
+/* What the outermost of its calls was given; those that it is made of come after it. */
+static char wait_asked[80], wait_made[80];
+
+const char *interpose_wait_call(void) {
+    return wait_made;
+}
+
+static void ask(const char *call, const char *timeout_format, ...) {
+    if (!by_subject(INTERPOSE_TIME) || wait_asked[0] != '\0')
+        return;
+    va_list arguments;
+    va_start(arguments, timeout_format);
+    int length = snprintf(wait_asked, sizeof wait_asked, "%s(timeout = ", call);
+    vsnprintf(wait_asked + length, sizeof wait_asked - (size_t)length - 1, timeout_format,
+              arguments);
+    va_end(arguments);
+    strcat(wait_asked, ")");
+}
+
+static void ask_for(const char *call, const struct timespec *timeout) {
+    if (timeout == NULL)
+        ask(call, "NULL");
+    else
+        ask(call, "{%lld, %ld}", (long long)timeout->tv_sec, timeout->tv_nsec);
+}
+
 /* A wait of whatever kind. */
 struct subject_wait {
     int64_t timeout_ns;
@@ -439,6 +465,8 @@ static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int gr
     uint64_t left = begun < VIRTUAL_END ? VIRTUAL_END - begun : 0, asked = (uint64_t)timeout_ns;
     uint64_t deadline = timeout_ns < 0 ? VIRTUAL_NEVER : begun + (asked < left ? asked : left);
     inside = false;
+    memcpy(wait_made, wait_asked, sizeof wait_made);
+    wait_asked[0] = '\0';
     int64_t ready = -hooks.wait_begins(timeout_ns);
     if (ready == 0)
         ready = virtual_wait(&wait, &self, deadline);
@@ -494,6 +522,7 @@ static int64_t milliseconds(int timeout) {
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
                        const sigset_t *mask) {
     struct epoll_call call = {epfd, max, events, mask};
+    ask("epoll_pwait", "%d", timeout);
     if (by_subject(INTERPOSE_TIME))
         return wait_virtually(milliseconds(timeout), look_epoll, &call);
     return (int)syscall(SYS_epoll_pwait, epfd, events, max, timeout, mask, 8);
@@ -501,6 +530,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout) {
     IN_WORLD(int, __wrap_epoll_wait(epfd, events, max, timeout))
+    ask("epoll_wait", "%d", timeout);
     return epoll_pwait(epfd, events, max, timeout, NULL);
 }
 
@@ -508,6 +538,7 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
                         const struct timespec *timeout, const sigset_t *mask) {
     IN_WORLD(int, __wrap_epoll_pwait2(epfd, events, max, timeout, mask))
     struct epoll_call call = {epfd, max, events, mask};
+    ask_for("epoll_pwait2", timeout);
     if (by_subject(INTERPOSE_TIME))
         return wait_virtually(virtual_duration(timeout), look_epoll, &call);
     return (int)syscall(SYS_epoll_pwait2, epfd, events, max, timeout, mask, 8);
@@ -536,6 +567,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
                  const sigset_t *mask) {
     struct poll_call call = {fds, count, mask};
     struct timespec copy;
+    ask_for("ppoll", timeout);
     if (by_subject(INTERPOSE_TIME))
         return wait_virtually(virtual_duration(timeout), look_poll, &call);
     if (timeout != NULL)
@@ -545,6 +577,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout) {
     struct timespec precise = {timeout / 1000, timeout % 1000 * 1000000L};
+    ask("poll", "%d", timeout);
     return ppoll(fds, count, timeout < 0 ? NULL : &precise, NULL);
 }
 
@@ -607,6 +640,7 @@ EXPORT int pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set 
     for (unsigned i = 0; i < 3; i++)
         if (call.sets[i] != NULL)
             call.asked[i] = *call.sets[i];
+    ask_for("pselect", timeout);
     return wait_virtually(timeout == NULL ? -1 : virtual_duration(&precise), look_select, &call);
 }
 
@@ -615,6 +649,10 @@ EXPORT int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *
     struct timespec precise = {0};
     if (timeout != NULL)
         precise = (struct timespec){timeout->tv_sec, timeout->tv_usec * 1000};
+    if (timeout == NULL)
+        ask("select", "NULL");
+    else
+        ask("select", "{%lld, %ld}", (long long)timeout->tv_sec, (long)timeout->tv_usec);
     return pselect(count, in, out, except, timeout == NULL ? NULL : &precise, NULL);
 }
 
@@ -627,6 +665,7 @@ static int64_t look_nowhere(void *self, int timeout_ms) {
 EXPORT int nanosleep(const struct timespec *duration, struct timespec *rest) {
     if (!by_subject(INTERPOSE_TIME))
         return (int)syscall(SYS_nanosleep, duration, rest);
+    ask_for("nanosleep", duration);
     return wait_virtually(virtual_duration(duration), look_nowhere, NULL);
 }
 
@@ -640,6 +679,7 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *du
         errno = kept;
         return result;
     }
+    ask_for("clock_nanosleep", duration);
     if ((flags & TIMER_ABSTIME) != 0) {
         clock_gettime(clock, &now);
         int64_t until = virtual_duration(duration), from = virtual_duration(&now);

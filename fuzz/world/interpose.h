@@ -44,6 +44,9 @@ bool interpose_inside(bool inside);
  * registration has no number any more. */
 int interpose_reported(uint32_t *events);
 
+/* The subject's last wait as it was called: "epoll_wait(timeout = 10)"; empty: there was none. */
+const char *interpose_wait_call(void);
+
 /* The process has more threads than this one: what they do takes real time. */
 bool interpose_other_threads(void);
 /* Gives them some real time. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "../../fuzz/driver/generator.h"
+#include "../../fuzz/world/interpose.h"
 #include "../../src/etalon_vocabulary.h"
 
 const char *const verdict_name[VERDICTS] = {"pass",        "not_strict", "fail",
@@ -330,6 +331,8 @@ void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int comp
     if (ask_states != NULL)
         ask_states(event->state);
     snprintf(event->text, sizeof event->text, "%s", text);
+    bool begins = kind == 'w' && strncmp(text, "wait ", 5) == 0;
+    snprintf(event->raw, sizeof event->raw, "%s", begins ? interpose_wait_call() : "");
 }
 
 /* Without running what a subject may have left to run at exit. */

@@ -10,6 +10,7 @@
 #include "../../model/program.h"
 #include "../../fuzz/world/world.h"
 #include "../../fuzz/driver/etalon_subject.h"
+#include "crash.h"
 
 enum verdict {
     VERDICT_PASS,
@@ -47,6 +48,7 @@ struct kit_event {
     int8_t completion;                 /* -1: of none */
     int8_t state[PROGRAM_COMPLETIONS]; /* enum kit_state, at this moment; -1: nothing is known */
     char text[96];
+    char raw[80]; /* of a wait that begins: the call as it was made, or empty */
 };
 
 /* Written by the process of the run, read by the runner: in memory that a subject may scribble on,
@@ -58,6 +60,7 @@ struct kit_result {
     char kind[16]; /* of failure, where a clause can be broken in several (RUNNER.md), or empty */
     char message[320];
     uint32_t callbacks, waits;
+    struct crash_record crash;
     uint32_t events;
     struct kit_event event[KIT_EVENTS_MAX];
 };

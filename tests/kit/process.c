@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crash.h"
+
 /* for what makes no call that could be counted */
 #define WATCHDOG_NS    (process_watchdog_s * UINT64_C(1000000000))
 #define PARALLEL_MAX   64
@@ -34,9 +36,10 @@ unsigned process_watchdog_s = 10;
 static struct slot {
     pid_t pid; /* 0: free */
     unsigned job;
-    uint64_t deadline_ns;
+    uint64_t begun_ns, deadline_ns;
     void *shared;
     size_t size;
+    int said; /* its standard error */
 } slots[DEPTH_MAX * PARALLEL_MAX];
 static unsigned depth; /* process_run in the done() of another */
 
@@ -65,6 +68,7 @@ static void seclude(const void *mine, int said) {
     setrlimit(RLIMIT_CORE, &none);
     setrlimit(RLIMIT_CPU, &processor);
     setrlimit(RLIMIT_FSIZE, &file);
+    signal(SIGXFSZ, SIG_IGN); /* too long a text on standard error is cut, and no crash */
     int null = open("/dev/null", O_RDWR);
     for (int fd = 0; fd <= STDERR_FILENO && null >= 0; fd++)
         dup2(fd == STDERR_FILENO && said >= 0 ? said : null, fd);
@@ -352,12 +356,18 @@ static void run_here(const struct job *job, struct kit_result *result) {
     const struct etalon_subject *subject = load_subject(job->subject->path, error, sizeof error);
     if (subject == NULL)
         return; /* it was one when it was looked at */
+    crash_watch(&result->crash);
     struct etalon_subject held = *subject;
     held.offers = job->subject->offers; /* perhaps fewer: --outside */
     if ((held.offers & ETALON_OFFERS_ROUNDS) != 0)
         strict_run(&held, &job->trace->program, world, result);
     else
         outside_run(&held, &job->trace->program, job->lenient, result);
+}
+
+static void make_event_printable(struct kit_event *event) {
+    make_printable(event->text, sizeof event->text);
+    make_printable(event->raw, sizeof event->raw);
 }
 
 static bool believable(struct kit_result *result) {
@@ -368,7 +378,7 @@ static bool believable(struct kit_result *result) {
     make_printable(result->kind, sizeof result->kind);
     make_printable(result->message, sizeof result->message);
     for (unsigned i = 0; i < result->events; i++)
-        result->event[i].text[sizeof result->event[i].text - 1] = '\0';
+        make_event_printable(&result->event[i]);
     return true;
 }
 
@@ -388,8 +398,54 @@ static void keep_events(struct outcome *outcome, struct kit_result *result) {
         return;
     memcpy(outcome->event, result->event, count * sizeof *outcome->event);
     for (unsigned i = 0; i < count; i++)
-        outcome->event[i].text[sizeof outcome->event[i].text - 1] = '\0';
+        make_event_printable(&outcome->event[i]);
     outcome->events = count;
+}
+
+/* Why it has ended, or else what it has said last: a sanitizer's reason is followed by much. */
+static void keep_said(struct outcome *outcome, int said) {
+    static char text[32768];
+    off_t size = said >= 0 ? lseek(said, 0, SEEK_END) : 0, most = sizeof text - 1;
+    ssize_t length = size > 0 ? pread(said, text, (size_t)most, size > most ? size - most : 0) : 0;
+    text[length > 0 ? length : 0] = '\0';
+    for (ssize_t i = 0; i < length; i++)
+        if (text[i] == '\0')
+            text[i] = '?';
+    const char *from = crash_reason(text);
+    if (from == NULL)
+        from = length >= (ssize_t)sizeof outcome->said ? text + length - sizeof outcome->said + 1
+                                                       : text;
+    snprintf(outcome->said, sizeof outcome->said, "%.*s", (int)sizeof outcome->said - 1, from);
+    for (char *line = outcome->said; *line != '\0';) {
+        size_t end = strcspn(line, "\n");
+        bool last = line[end] == '\0';
+        line[end] = '\0';
+        make_printable(line, end + 1);
+        line[end] = last ? '\0' : '\n';
+        line += end + !last;
+    }
+}
+
+static void keep_crash(struct outcome *outcome, const struct kit_result *result, int status) {
+    static struct crash_record record;
+    memcpy(&record, &result->crash, sizeof record);
+    outcome->verdict = VERDICT_CRASH;
+    if (WIFSIGNALED(status)) {
+        snprintf(outcome->signal, sizeof outcome->signal, "%s", signal_name(WTERMSIG(status)));
+        if (record.signal == (uint32_t)WTERMSIG(status))
+            crash_stack(&record, outcome->stack, sizeof outcome->stack);
+        make_printable(outcome->stack, sizeof outcome->stack);
+    }
+    crash_place(outcome->stack, outcome->said, WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+                outcome->place, sizeof outcome->place);
+    make_printable(outcome->place, sizeof outcome->place);
+    const char *in = outcome->stack[0] != '\0' ? ", in " : "";
+    if (WIFSIGNALED(status))
+        snprintf(outcome->message, sizeof outcome->message, "it crashes: %s%s%.250s",
+                 outcome->signal, in, outcome->stack);
+    else
+        snprintf(outcome->message, sizeof outcome->message,
+                 "it ends the process by itself, with status %d", WEXITSTATUS(status));
 }
 
 static void conclude(struct slot *slot, const struct job *job, int status, bool timed_out) {
@@ -397,6 +453,8 @@ static void conclude(struct slot *slot, const struct job *job, int status, bool 
     struct outcome *outcome = job->outcome;
     memset(outcome, 0, sizeof *outcome);
     outcome->ended = true;
+    outcome->seconds = (double)(real_clock() - slot->begun_ns) / 1e9;
+    keep_said(outcome, slot->said);
     bool ended_by_itself =
         !timed_out && WIFEXITED(status) && WEXITSTATUS(status) == 0 && believable(result);
     if (ended_by_itself) {
@@ -406,17 +464,12 @@ static void conclude(struct slot *slot, const struct job *job, int status, bool 
         snprintf(outcome->message, sizeof outcome->message,
                  "no end: it makes no call that could be counted");
     } else {
-        outcome->verdict = VERDICT_CRASH;
-        if (WIFSIGNALED(status)) {
-            snprintf(outcome->signal, sizeof outcome->signal, "%s", signal_name(WTERMSIG(status)));
-            snprintf(outcome->message, sizeof outcome->message, "it crashes: %s", outcome->signal);
-        } else {
-            snprintf(outcome->message, sizeof outcome->message,
-                     "it ends the process by itself, with status %d", WEXITSTATUS(status));
-        }
+        keep_crash(outcome, result, status);
     }
     keep_events(outcome, result);
     munmap(slot->shared, slot->size);
+    if (slot->said >= 0)
+        close(slot->said);
     *slot = (struct slot){0};
 }
 
@@ -424,7 +477,9 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
     slot->size = sizeof(struct kit_result);
     slot->shared = shared_memory(slot->size);
     slot->job = number;
-    slot->deadline_ns = real_clock() + WATCHDOG_NS;
+    slot->begun_ns = real_clock();
+    slot->deadline_ns = slot->begun_ns + WATCHDOG_NS;
+    slot->said = memfd_create("said", MFD_CLOEXEC);
     fflush(NULL);
     slot->pid = fork();
     if (slot->pid < 0) {
@@ -433,7 +488,7 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
     }
     if (slot->pid > 0)
         return;
-    seclude(slot->shared, -1);
+    seclude(slot->shared, slot->said);
     run_here(job, slot->shared);
     syscall(SYS_exit_group, 1);
 }
@@ -476,6 +531,24 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
             usleep(200);
     }
     depth--;
+}
+
+bool outcome_alike(const struct outcome *a, const struct outcome *b) {
+    return a->verdict == b->verdict && strcmp(a->clause, b->clause) == 0 &&
+           strcmp(a->kind, b->kind) == 0 && strcmp(a->signal, b->signal) == 0 &&
+           strcmp(a->place, b->place) == 0;
+}
+
+void outcome_failure(const struct outcome *outcome, char name[OUTCOME_FAILURE]) {
+    bool by_clause = outcome->clause[0] != '\0';
+    const char *first = by_clause                           ? outcome->clause
+                        : outcome->signal[0] != 0           ? outcome->signal
+                        : outcome->verdict == VERDICT_CRASH ? "exit"
+                                                            : "";
+    const char *second = by_clause ? outcome->kind : outcome->place;
+    snprintf(name, OUTCOME_FAILURE, "%s%s%s", first, *second != '\0' ? "/" : "", second);
+    if (*name == '\0')
+        strcpy(name, "-");
 }
 
 void outcome_free(struct outcome *outcome) {

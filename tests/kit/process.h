@@ -29,6 +29,10 @@ struct outcome {
     char clause[24], kind[16];
     char message[320];
     char signal[16]; /* "SIGSEGV", or empty */
+    char place[96];  /* of a crash: one word by which it is told from others (crash.h), or empty */
+    char stack[400]; /* of a crash: the functions that it was in, or empty */
+    char said[1200]; /* the end of what it has written to standard error, in lines */
+    double seconds;  /* real ones, that it has taken */
     unsigned callbacks, waits, events;
     struct kit_event *event; /* to be freed */
 };
@@ -48,6 +52,14 @@ extern unsigned process_watchdog_s;
  * is marked as ended, and may run others. */
 void process_run(struct job *job, unsigned jobs, unsigned parallel,
                  void (*progress)(unsigned done, unsigned all));
+
+/* The same failure: by verdict, clause and kind, of crashes by signal and place. */
+bool outcome_alike(const struct outcome *a, const struct outcome *b);
+
+/* By what it has failed, as a word: "ET-RUN-2/woken", "SIGSEGV/uv__io_poll", "exit/…" of one that
+ * ends itself, "-" when there is no more to say, as of a hang. */
+#define OUTCOME_FAILURE 128
+void outcome_failure(const struct outcome *outcome, char name[OUTCOME_FAILURE]);
 
 void outcome_free(struct outcome *outcome);
 
