@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* `etalon check`: checks loops that are given as adapters against the law (RUNNER.md is the
  * contract). Reads the cases, runs each on each subject in a process of its own (process.c), and
- * tells: the test-anything protocol or a matrix on the terminal, JSON for the rest (report.c). */
+ * lets tell: a person (tell.c), and programs by the test-anything protocol (tap.c), JUnit's XML
+ * (junit.c) and JSON (report.c). */
 #include "check.h"
 
 #include <stdio.h>
@@ -18,20 +19,22 @@
 #include <unistd.h>
 
 #include "../tool/output.h"
+#include "baseline.h"
 #include "claim.h"
 #include "../../fuzz/driver/shrink.h"
 
 #define BAD_INPUT    2
 #define PATTERNS_MAX 32
 #define BATCH        256 /* random programs at a time */
-#define KINDS_MAX    12  /* of failures by random programs that are told, for each subject */
+#define KINDS_MAX    64  /* of failures by random programs that are told, for each subject */
+#define SHRUNK_MAX   12  /* … of which so many are made as short as they get */
 #define RERUNS_MAX   32
 
 struct options {
-    const char *cases, *law, *profiles, *json, *summary, *tap, *html, *gate;
+    const char *cases, *law, *profiles, *json, *summary, *tap, *junit, *html, *gate, *baseline;
     const char *case_pattern[PATTERNS_MAX], *clause_pattern[PATTERNS_MAX];
     unsigned case_patterns, clause_patterns, jobs;
-    bool list, dry_run, matrix, quiet, outside;
+    bool list, dry_run, matrix, outside, update_baseline;
     struct { /* random programs, by the names that were told of them */
         uint64_t seed, number;
         const char *subject, *name; /* subject: empty for all */
@@ -42,6 +45,7 @@ struct options {
 static struct check check;
 static struct options options;
 static struct claim_suite suite;
+static struct baseline baseline;
 
 static void complain(const char *what, const char *why) {
     fprintf(stderr, "etalon: %s: %s\n", what, why);
@@ -56,6 +60,10 @@ char *check_claim(const struct check *of, unsigned subject) {
         fclose(out);
     }
     return text;
+}
+
+void check_profiles(FILE *out, const struct check *of, unsigned subject) {
+    claim_profiles(out, &suite, of, subject);
 }
 
 /* ---- cases ----------------------------------------------------------------------------------- */
@@ -204,6 +212,7 @@ static bool patterns_choose(void) {
 /* Keeps the chosen ones. The numbers that a case is chosen by are its places in the whole list. */
 static bool choose_cases(void) {
     unsigned kept = 0;
+    check.all_cases = check.cases;
     if (!patterns_choose())
         return false;
     for (unsigned i = 0; i < check.cases; i++) {
@@ -305,11 +314,10 @@ bool is_bad(enum verdict verdict) {
 
 struct wanted {
     const struct subject *subject;
-    enum verdict verdict;
-    char clause[24], kind[16], signal[16];
+    const struct outcome *like;
     bool lenient, simulated;
     unsigned runs;
-    char message[320]; /* of the last one that shows it: the shortest */
+    struct outcome shortest; /* of the last run that shows it: of the shortest program */
 };
 
 static bool shows(const struct program *p, void *self) {
@@ -329,77 +337,88 @@ static bool shows(const struct program *p, void *self) {
                       .lenient = wanted->lenient,
                       .outcome = &outcome};
     process_run(&job, 1, 1, NULL);
-    bool same = outcome.verdict == wanted->verdict && strcmp(outcome.clause, wanted->clause) == 0 &&
-                strcmp(outcome.kind, wanted->kind) == 0 &&
-                strcmp(outcome.signal, wanted->signal) == 0;
-    if (same)
-        snprintf(wanted->message, sizeof wanted->message, "%s", outcome.message);
-    outcome_free(&outcome);
+    bool same = outcome_alike(&outcome, wanted->like);
+    if (same) {
+        outcome_free(&wanted->shortest);
+        wanted->shortest = outcome;
+    } else {
+        outcome_free(&outcome);
+    }
     return same;
 }
 
-/* The shortest program that is judged alike, or NULL when there is no shorter one. */
-static struct program *shrink(const struct subject *subject, const struct trace *trace,
-                              const struct outcome *outcome, bool lenient, char message[320]) {
-    struct wanted wanted = {subject, outcome->verdict,      "", "", "",
-                            lenient, trace->simulated_only, 0,  ""};
-    snprintf(wanted.clause, sizeof wanted.clause, "%s", outcome->clause);
-    snprintf(wanted.kind, sizeof wanted.kind, "%s", outcome->kind);
-    snprintf(wanted.signal, sizeof wanted.signal, "%s", outcome->signal);
+/* Finds the shortest program that is judged alike, if there is a shorter one, and its run. */
+static void shrink(struct check_result *r, bool lenient) {
+    const struct trace *trace = &check.cases_list[r->of_case].trace;
+    struct wanted wanted = {.subject = &check.subject[r->subject],
+                            .like = &r->outcome,
+                            .lenient = lenient,
+                            .simulated = trace->simulated_only};
     struct program *p = malloc(sizeof *p);
     if (p == NULL ||
         /* each try would take seconds */
-        (outcome->verdict == VERDICT_HANG && outcome->clause[0] == '\0')) {
+        (r->outcome.verdict == VERDICT_HANG && r->outcome.clause[0] == '\0')) {
         free(p);
-        return NULL;
+        return;
     }
     *p = trace->program;
     if (shows(p, &wanted))
         shrink_program(p, shows, &wanted);
-    snprintf(message, 320, "%s", wanted.message);
+    snprintf(r->shrunk_message, sizeof r->shrunk_message, "%s", wanted.shortest.message);
+    r->shortest = wanted.shortest;
     if (p->commands < trace->program.commands)
-        return p;
-    free(p);
-    return NULL;
+        r->shrunk = p;
+    else
+        free(p);
 }
 
 static bool shrinks(void) {
     return options.json != NULL || options.html != NULL ||
-           (!options.quiet && (!options.matrix || options.tap != NULL));
+           (!check.quiet && (!options.matrix || options.tap != NULL || options.junit != NULL));
 }
 
-static void shrink_failure(struct check_result *r) {
-    if (is_bad(r->outcome.verdict) && shrinks())
-        r->shrunk = shrink(&check.subject[r->subject], &check.cases_list[r->of_case].trace,
-                           &r->outcome, false, r->shrunk_message);
+static bool is_gate(unsigned subject) {
+    return options.gate != NULL && strcmp(options.gate, check.subject[subject].name) == 0;
+}
+
+/* Whether it is a failure in this check, and one that is known. */
+static void rate(struct check_result *r) {
+    r->counts = is_bad(r->outcome.verdict) ||
+                ((check.strict || is_gate(r->subject)) && r->outcome.verdict == VERDICT_NOT_STRICT);
+    if (check.baseline != NULL)
+        baseline_meet(check.baseline, &check, r);
+}
+
+static void conclude(struct check_result *r) {
+    rate(r);
+    if (is_bad(r->outcome.verdict) && !r->known && shrinks())
+        shrink(r, false);
 }
 
 /* ---- random programs ------------------------------------------------------------------------- */
 
-static struct { uint64_t programs, judged, bad, excused; } tally[SUBJECTS_MAX];
-
 static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome) {
     for (unsigned i = from; i < check.results; i++)
-        if (check.result[i].subject == s && check.result[i].outcome.verdict == outcome->verdict &&
-            strcmp(check.result[i].outcome.clause, outcome->clause) == 0 &&
-            strcmp(check.result[i].outcome.kind, outcome->kind) == 0 &&
-            strcmp(check.result[i].outcome.signal, outcome->signal) == 0)
+        if (check.result[i].subject == s && outcome_alike(&check.result[i].outcome, outcome))
             return true;
     return false;
 }
 
-static void tell_result(FILE *out, unsigned number);
+/* The file that is standard output. */
+static bool is_dash(const char *path) {
+    return path != NULL && strcmp(path, "-") == 0;
+}
 
 static void tell_now(unsigned number) {
     clear_progress();
-    if (!options.matrix)
-        tell_result(stdout, number);
+    if (is_dash(options.tap))
+        tap_result(stdout, &check, number);
     fflush(stdout);
 }
 
 /* A random program that is worth telling becomes a case of its own, as short as it gets. */
 static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct trace *trace,
-                        struct outcome *outcome) {
+                        struct outcome *outcome, bool shorten) {
     struct check_case *c = &check.cases_list[check.cases];
     memset(c, 0, sizeof *c);
     snprintf(c->id, sizeof c->id, "random-%llu-%llu-%s", (unsigned long long)seed,
@@ -414,15 +433,17 @@ static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct
     unsigned of_case = check.cases++;
     struct check_result *r = new_result(s, of_case);
     r->outcome = *outcome;
-    if (is_bad(outcome->verdict))
-        r->shrunk = shrink(&check.subject[s], &c->trace, outcome, true, r->shrunk_message);
+    r->random = true;
+    rate(r);
+    if (is_bad(outcome->verdict) && !r->known && shorten)
+        shrink(r, true);
     if (r->shrunk != NULL) {
         c->trace.program = *r->shrunk;
         struct outcome again = {.verdict = VERDICT_PASS};
         struct job job = {
             .subject = &check.subject[s], .trace = &c->trace, .lenient = true, .outcome = &again};
         process_run(&job, 1, 1, NULL);
-        if (is_bad(again.verdict)) {
+        if (outcome_alike(&again, &r->outcome)) {
             outcome_free(outcome);
             r->outcome = again;
         } else { /* it comes and goes: what was seen stays said, of the program as it was */
@@ -451,17 +472,17 @@ static void tell_batch(unsigned done, unsigned all) {
     (void)all;
     for (; batch.told < batch.count && batch.outcome[batch.told].ended; batch.told++) {
         struct outcome *outcome = &batch.outcome[batch.told];
-        tally[s].programs++;
-        tally[s].judged += outcome->verdict != VERDICT_NOT_OFFERED;
-        tally[s].bad += is_bad(outcome->verdict);
-        tally[s].excused += outcome->verdict == VERDICT_NOT_STRICT;
-        if (is_bad(outcome->verdict) && batch.kinds < KINDS_MAX &&
-            !known_kind(s, batch.first, outcome)) {
-            batch.kinds++;
-            tell_random(s, check.seed, batch.from + batch.told, &batch.trace[batch.told], outcome);
-        } else {
+        check.tally[s].programs++;
+        check.tally[s].judged += outcome->verdict != VERDICT_NOT_OFFERED;
+        check.tally[s].bad += is_bad(outcome->verdict);
+        check.tally[s].excused += outcome->verdict == VERDICT_NOT_STRICT;
+        bool is_new = is_bad(outcome->verdict) && !known_kind(s, batch.first, outcome);
+        check.tally[s].too_many = check.tally[s].too_many || (is_new && batch.kinds == KINDS_MAX);
+        if (is_new && batch.kinds < KINDS_MAX)
+            tell_random(s, check.seed, batch.from + batch.told, &batch.trace[batch.told], outcome,
+                        batch.kinds++ < SHRUNK_MAX);
+        else
             outcome_free(outcome);
-        }
     }
     if (isatty(STDERR_FILENO) && done % 16 == 0)
         fprintf(stderr, "\retalon: %s: %llu of %llu random programs ", check.subject[s].name,
@@ -511,7 +532,7 @@ static bool rerun(void) {
             random_program(&trace.program, options.rerun[i].seed, options.rerun[i].number,
                            &subject);
             process_run(&job, 1, 1, NULL);
-            tell_random(s, options.rerun[i].seed, options.rerun[i].number, &trace, &outcome);
+            tell_random(s, options.rerun[i].seed, options.rerun[i].number, &trace, &outcome, true);
         }
         if (!found) {
             complain(options.rerun[i].name, "no subject has the name at its end");
@@ -523,78 +544,9 @@ static bool rerun(void) {
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
-static bool is_gate(unsigned subject) {
-    return options.gate != NULL && strcmp(options.gate, check.subject[subject].name) == 0;
-}
-
+/* For the exit status. */
 static bool counts_as_bad(const struct check_result *r) {
-    bool gated = is_gate(r->subject);
-    if (options.gate != NULL && !gated)
-        return false;
-    return is_bad(r->outcome.verdict) ||
-           ((check.strict || gated) && r->outcome.verdict == VERDICT_NOT_STRICT);
-}
-
-static void print_program(FILE *to, const struct program *p) {
-    static struct trace bare;
-    char *text = NULL;
-    size_t size = 0;
-    memset(&bare, 0, sizeof bare);
-    bare.program = *p;
-    FILE *out = open_memstream(&text, &size);
-    if (out == NULL)
-        return;
-    trace_write(out, &bare);
-    fclose(out);
-    for (char *line = text; *line != '\0';) {
-        size_t length = strcspn(line, "\n");
-        fprintf(to, "#     %.*s\n", (int)length, line);
-        line += length + (line[length] == '\n');
-    }
-    free(text);
-}
-
-static const char *law_of(const char *id) {
-    for (unsigned i = 0; i < check.law.clauses; i++)
-        if (strcmp(check.law.clause[i].id, id) == 0)
-            return check.law.clause[i].text;
-    return NULL;
-}
-
-static void tell_result(FILE *out, unsigned number) {
-    const struct check_result *r = &check.result[number];
-    const struct outcome *o = &r->outcome;
-    const struct check_case *c = &check.cases_list[r->of_case];
-    bool strict = check.strict || is_gate(r->subject);
-    bool bad = is_bad(o->verdict) || (strict && o->verdict == VERDICT_NOT_STRICT);
-    fprintf(out, "%sok %u - %s/%s", bad ? "not " : "", number + 1, check.subject[r->subject].name,
-            c->id);
-    if (o->verdict == VERDICT_NOT_OFFERED)
-        fprintf(out, " # SKIP not offered: %s", o->message);
-    else if (o->verdict != VERDICT_PASS)
-        fprintf(out, ": %s", verdict_name[o->verdict]);
-    fputc('\n', out);
-    if (o->verdict == VERDICT_PASS || o->verdict == VERDICT_NOT_OFFERED)
-        return;
-    fprintf(out, "#   %s%s%s%s%s\n", o->clause, o->kind[0] != '\0' ? "/" : "", o->kind,
-            o->clause[0] != '\0' ? ": " : "", o->message);
-    const char *law = law_of(o->clause);
-    if (law != NULL && !options.quiet)
-        fprintf(out, "#   the law: %s\n", law);
-    if (!bad || options.quiet)
-        return;
-    bool other = r->shrunk != NULL && strcmp(r->shrunk_message, o->message) != 0;
-    fprintf(out, "#   %s%s%s:\n",
-            r->shrunk != NULL ? "the shortest program found that shows it" : "the program",
-            other ? ", in which " : "", other ? r->shrunk_message : "");
-    print_program(out, r->shrunk != NULL ? r->shrunk : &c->trace.program);
-}
-
-static void report_tap(FILE *out, const void *unused) {
-    (void)unused;
-    fprintf(out, "TAP version 13\n1..%u\n", check.results);
-    for (unsigned i = 0; i < check.results; i++)
-        tell_result(out, i);
+    return r->counts && !r->known && (options.gate == NULL || is_gate(r->subject));
 }
 
 /* Cases that have ended are shrunk and told in their order, as they come. The plan is the last line
@@ -602,7 +554,7 @@ static void report_tap(FILE *out, const void *unused) {
 static void tell_ended(unsigned done, unsigned all) {
     static unsigned told;
     for (; told < check.results && check.result[told].outcome.ended; told++) {
-        shrink_failure(&check.result[told]);
+        conclude(&check.result[told]);
         tell_now(told);
     }
     if (isatty(STDERR_FILENO) && done < all)
@@ -610,11 +562,11 @@ static void tell_ended(unsigned done, unsigned all) {
 }
 
 static bool plan_comes_last(void) {
-    return check.random > 0 || options.reruns > 0;
+    return check.random > 0 || options.reruns > 0 || check.baseline != NULL;
 }
 
 static void begin_telling(void) {
-    if (options.matrix)
+    if (!is_dash(options.tap))
         return;
     puts("TAP version 13");
     if (!plan_comes_last())
@@ -643,9 +595,9 @@ static void print_random(void) {
     for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
         printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it, "
                "%llu not strict (a SHOULD is missed, or it is documented)\n",
-               check.subject[s].name, (unsigned long long)tally[s].programs,
-               (unsigned long long)check.seed, (unsigned long long)tally[s].judged,
-               (unsigned long long)tally[s].bad, (unsigned long long)tally[s].excused);
+               check.subject[s].name, (unsigned long long)check.tally[s].programs,
+               (unsigned long long)check.seed, (unsigned long long)check.tally[s].judged,
+               (unsigned long long)check.tally[s].bad, (unsigned long long)check.tally[s].excused);
 }
 
 /* What may be said of each subject; nothing when only some cases were looked at. */
@@ -676,6 +628,9 @@ static void check_usage(FILE *out) {
           "\n"
           "Checks each loop against the law: runs the cases on it, each in a process of its own "
           "and under virtual time.\n"
+          "Tells what fails, each sort of failure once, with the shortest program that shows it; "
+          "what may be claimed; and what\n"
+          "was not asked.\n"
           "\n"
           "  --case PATTERN     only cases whose name matches (a glob), or with this number or "
           "range (12, 3-9); or the random\n"
@@ -691,19 +646,27 @@ static void check_usage(FILE *out) {
           "  --outside          judge every subject by what its caller can see, also one that "
           "offers rounds\n"
           "  --gate NAME        only this subject decides the exit status, strictly\n"
-          "  --matrix           print subjects and counts instead of the test-anything protocol\n"
+          "  --baseline FILE    fail only on what this file does not have, and on what it has and "
+          "does not fail any more\n"
+          "  --update-baseline  write that file\n"
+          "  --matrix           print subjects and counts instead\n"
           "  --quiet            print no programs and clauses\n"
+          "  --tap FILE         write the test-anything protocol\n"
+          "  --junit FILE       write JUnit's XML\n"
           "  --json FILE        write everything, for report.py and others\n"
           "  --html FILE        write a page of it, with a picture for each case (needs python3)\n"
-          "  --tap FILE         write the test-anything protocol, also beside --matrix\n"
           "  --summary FILE     write the counts\n"
+          "                     ('-' as FILE of --tap, --junit, --json or --summary is standard "
+          "output, where nothing else is\n"
+          "                     printed then)\n"
           "  --cases PATH       where the cases are, if not where the tool has them: a folder, or "
           "one trace\n"
           "  --law FILE         where the law is, likewise\n"
           "  --profiles FOLDER  where the lists of the profiles' cases are, likewise\n"
           "\n"
-          "Exit status: 0 nothing failed, 1 something did (fail, hang, crash), 2 bad input or "
-          "arguments.\n",
+          "Exit status: 0 nothing failed, 1 something did (fail, hang, crash; with --baseline: "
+          "anything else than it has), 2 bad\n"
+          "input or arguments, or an output that cannot be written.\n",
           out);
 }
 
@@ -759,6 +722,9 @@ enum {
     JSON,
     HTML,
     TAP,
+    JUNIT,
+    BASELINE,
+    UPDATE_BASELINE,
     SUMMARY,
     CASES,
     LAW,
@@ -791,12 +757,18 @@ static bool take_option(int letter) {
     case OUTSIDE: options.outside = true; return true;
     case GATE: options.gate = optarg; return true;
     case MATRIX: options.matrix = true; return true;
-    case QUIET: options.quiet = true; return true;
+    case QUIET: check.quiet = true; return true;
     case JSON: options.json = optarg; return true;
     case HTML: options.html = optarg; return true;
     case TAP: options.tap = optarg; return true;
+    case JUNIT: options.junit = optarg; return true;
+    case BASELINE: options.baseline = optarg; return true;
+    case UPDATE_BASELINE: options.update_baseline = true; return true;
     case SUMMARY: options.summary = optarg; return true;
-    case CASES: options.cases = optarg; return true;
+    case CASES:
+        options.cases = optarg;
+        check.other_cases = true;
+        return true;
     case LAW: options.law = optarg; return true;
     case PROFILES: options.profiles = optarg; return true;
     default: return false;
@@ -821,6 +793,9 @@ static bool take_options(int argc, char **argv) {
         {"json", required_argument, NULL, JSON},
         {"html", required_argument, NULL, HTML},
         {"tap", required_argument, NULL, TAP},
+        {"junit", required_argument, NULL, JUNIT},
+        {"baseline", required_argument, NULL, BASELINE},
+        {"update-baseline", no_argument, NULL, UPDATE_BASELINE},
         {"summary", required_argument, NULL, SUMMARY},
         {"cases", required_argument, NULL, CASES},
         {"law", required_argument, NULL, LAW},
@@ -883,55 +858,145 @@ static bool gate_exists(void) {
     return found;
 }
 
-/* One that cannot be written keeps no other from being written. */
-static bool write_output(const char *path, void (*write)(FILE *, const void *)) {
-    return path == NULL || write_whole(path, write, &check);
+/* The files that are written; each is given by its option. */
+struct check_output {
+    const char *option, *path;
+    void (*write)(FILE *out, const void *what);
+};
+#define OUTPUTS 6
+
+static void all_outputs(struct check_output output[OUTPUTS]) {
+    const struct check_output all[OUTPUTS] = {
+        {"--json", options.json, report_full},
+        {"--summary", options.summary, report_short},
+        {"--tap", options.tap, tap_write},
+        {"--junit", options.junit, junit_write},
+        {"--baseline", options.update_baseline ? options.baseline : NULL, baseline_write},
+        {"--html", options.html, NULL}};
+    memcpy(output, all, sizeof all);
+}
+
+/* One that cannot be written keeps no other from being written. The protocol on standard output has
+ * been told by now. */
+static bool write_outputs(void) {
+    struct check_output output[OUTPUTS];
+    bool written = true;
+    all_outputs(output);
+    for (unsigned i = 0; i < OUTPUTS; i++) {
+        const struct check_output *o = &output[i];
+        bool told = o->write == tap_write && is_dash(o->path);
+        if (o->path == NULL || told)
+            continue;
+        written =
+            (o->write == NULL ? page_write(o->path, &check)
+                              : write_whole(is_dash(o->path) ? NULL : o->path, o->write, &check)) &&
+            written;
+    }
+    return written;
+}
+
+/* What standard output is for: the name of an option, or NULL: it is for people. */
+static const char *standard_output(bool *twice) {
+    struct check_output output[OUTPUTS];
+    const char *found = options.matrix ? "--matrix" : NULL;
+    all_outputs(output);
+    *twice = false;
+    for (unsigned i = 0; i < OUTPUTS; i++)
+        if (is_dash(output[i].path)) {
+            *twice = *twice || found != NULL;
+            found = output[i].option;
+        }
+    return found;
 }
 
 /* The cases take minutes, so what will not work in the end is looked for before them. */
 static bool outputs_possible(void) {
-    const struct {
-        const char *option, *path;
-    } outputs[] = {{"--json", options.json},
-                   {"--html", options.html},
-                   {"--tap", options.tap},
-                   {"--summary", options.summary}};
-    for (unsigned i = 0; i < sizeof outputs / sizeof *outputs; i++) {
-        if (outputs[i].path == NULL)
+    struct check_output output[OUTPUTS];
+    bool twice;
+    const char *standard = standard_output(&twice);
+    all_outputs(output);
+    if (twice) {
+        fprintf(stderr, "etalon: %s: standard output has another use already\n", standard);
+        return false;
+    }
+    for (unsigned i = 0; i < OUTPUTS; i++) {
+        bool dash = is_dash(output[i].path);
+        if (dash && (output[i].write == NULL || output[i].write == baseline_write)) {
+            fprintf(stderr, "etalon: %s -: it is no standard output, but a file\n",
+                    output[i].option);
+            return false;
+        }
+        if (output[i].path == NULL || dash)
             continue;
-        if (!output_possible(outputs[i].option, outputs[i].path))
+        if (!output_possible(output[i].option, output[i].path))
             return false;
         for (unsigned k = 0; k < i; k++)
-            if (output_same(outputs[i].path, outputs[k].path)) {
-                fprintf(stderr, "etalon: %s %s: the same file as that of %s\n", outputs[i].option,
-                        outputs[i].path, outputs[k].option);
+            if (output_same(output[i].path, output[k].path)) {
+                fprintf(stderr, "etalon: %s %s: the same file as that of %s\n", output[i].option,
+                        output[i].path, output[k].option);
                 return false;
             }
     }
     return options.html == NULL || page_possible();
 }
 
-static int tell(void) {
-    bool bad = false;
-    if (options.matrix)
-        print_matrix();
-    else if (plan_comes_last())
-        printf("1..%u\n", check.results);
-    print_random();
-    print_claims();
+static bool baseline_possible(void) {
+    if (options.update_baseline && options.baseline == NULL) {
+        complain("--update-baseline", "needs --baseline FILE, which it writes");
+        return false;
+    }
+    if (options.update_baseline && options.dry_run) {
+        complain("--update-baseline", "nothing is found with --dry-run");
+        return false;
+    }
+    if (options.baseline == NULL)
+        return true;
+    if (!baseline_read(&baseline, options.baseline, options.update_baseline))
+        return false;
+    check.baseline = &baseline;
+    return true;
+}
+
+static void tell_gated(void) {
     for (unsigned i = 0; i < check.results; i++) {
         const struct check_result *r = &check.result[i];
         if (counts_as_bad(r) && options.gate != NULL)
             printf("# %s/%s: %s: %s %s\n", check.subject[r->subject].name,
                    check.cases_list[r->of_case].id, verdict_name[r->outcome.verdict],
                    r->outcome.clause, r->outcome.message);
-        bad = bad || counts_as_bad(r);
     }
-    bool written = write_output(options.json, report_full);
-    written = write_output(options.summary, report_short) && written;
-    written = write_output(options.tap, report_tap) && written;
-    written = (options.html == NULL || page_write(options.html, &check)) && written;
-    return !written ? BAD_INPUT : bad ? 1 : 0;
+}
+
+static bool any_is_bad(void) {
+    const struct baseline_entry *entry;
+    for (unsigned i = 0; i < check.results; i++)
+        if (counts_as_bad(&check.result[i]))
+            return true;
+    for (unsigned at = 0; (entry = baseline_gone(&check, &at, false)) != NULL;)
+        if (options.gate == NULL || strcmp(options.gate, entry->subject) == 0)
+            return true;
+    return false;
+}
+
+/* 0 or 1; what was written into the baseline is no failure. */
+static int tell(void) {
+    bool twice, bad = any_is_bad();
+    const char *standard = standard_output(&twice);
+    if (options.matrix)
+        print_matrix();
+    else if (is_dash(options.tap) && plan_comes_last())
+        printf("1..%u\n", tap_gone(stdout, &check));
+    if (options.matrix || is_dash(options.tap)) {
+        print_random();
+        print_claims();
+        tell_gated();
+    } else if (standard == NULL) {
+        tell_people(stdout, &check);
+    }
+    bool written = write_outputs();
+    if (written && options.update_baseline && standard == NULL)
+        printf("%s was written\n", options.baseline);
+    return !written ? BAD_INPUT : bad && !options.update_baseline ? 1 : 0;
 }
 
 int check_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
@@ -942,6 +1007,8 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         check_usage(stderr);
         return BAD_INPUT;
     }
+    if (!options.list && !baseline_possible())
+        return BAD_INPUT;
     if (!law_read(&check.law, options.law) || !claim_read(&suite, options.profiles) ||
         !load_cases(options.cases, load) || !choose_cases())
         return BAD_INPUT;

@@ -31,6 +31,11 @@ struct check_result {
     struct outcome outcome;
     struct program *shrunk;   /* or NULL */
     char shrunk_message[320]; /* of the run of that one */
+    struct outcome shortest;  /* that run, or that of the program itself; without events: none */
+    bool random;              /* of a random program */
+    bool counts;              /* it is a failure here: fail, hang, crash, or not strict */
+    bool known;               /* … which the baseline has */
+    const struct baseline_entry *expected; /* what the baseline has of this case, or NULL */
 };
 
 struct check {
@@ -40,8 +45,19 @@ struct check {
     struct check_case *cases_list;
     struct check_result *result;
     uint64_t seed, random;
-    bool strict;
+    bool strict, tolerant; /* tolerant: failures were left out of account by --tolerate */
+    bool quiet;
+    unsigned all_cases;        /* of the list: before any were chosen, those that there are */
+    bool other_cases;          /* they are not those that belong to the tool */
+    struct baseline *baseline; /* or NULL */
+    struct check_tally {       /* of random programs, by subject */
+        uint64_t programs, judged, bad, excused;
+        bool too_many; /* there are more sorts of failures than are told */
+    } tally[SUBJECTS_MAX];
 };
+
+struct baseline_entry;
+struct baseline;
 
 /* A failure, a hang or a crash. */
 bool is_bad(enum verdict verdict);
@@ -51,6 +67,24 @@ char *check_claim(const struct check *check, unsigned subject);
 
 /* Reads the numbered clauses of etalon.md. False after a complaint. */
 bool law_read(struct law *law, const char *path);
+
+/* What a subject passes of each profile that it offers, a line for each (claim.h). */
+void check_profiles(FILE *out, const struct check *check, unsigned subject);
+
+/* The clause's text, or NULL. */
+const char *law_text(const struct law *law, const char *id);
+
+/* What a person has to know (tell.c): of what fails the shortest program, what was expected and
+ * what was seen; the claim; what was not asked. */
+void tell_people(FILE *out, const void *check);
+
+/* The test-anything protocol (tap.c): one result, as it comes; those that the baseline has and no
+ * result tells, which returns the number of all; and the whole. */
+void tap_result(FILE *out, const struct check *check, unsigned number);
+unsigned tap_gone(FILE *out, const struct check *check);
+void tap_write(FILE *out, const void *check);
+
+void junit_write(FILE *out, const void *check); /* JUnit's XML (junit.c) */
 
 void report_full(FILE *out, const void *check);  /* conform.full.json */
 void report_short(FILE *out, const void *check); /* conform.json */

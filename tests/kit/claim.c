@@ -163,8 +163,45 @@ static bool collect(struct exceptions *all, const struct claim_profile *profile,
     return true;
 }
 
+struct share {
+    unsigned asked, good;
+};
+
+static struct share share_of(const struct claim_profile *profile, const struct check *check,
+                             unsigned subject) {
+    struct share share = {0, 0};
+    for (unsigned i = 0; i < profile->entries; i++) {
+        const struct outcome *o = outcome_of(check, subject, profile->entry[i].of_case);
+        if (o == NULL || o->verdict == VERDICT_NOT_OFFERED)
+            continue;
+        share.asked++;
+        share.good += !is_bad(o->verdict);
+    }
+    return share;
+}
+
 static const char *separator(unsigned at, unsigned count) {
     return at == 0 ? "" : at + 1 == count ? " and " : ", ";
+}
+
+void claim_profiles(FILE *out, const struct claim_suite *suite, const struct check *check,
+                    unsigned subject) {
+    unsigned mask = offered(&check->subject[subject]);
+    struct exceptions all[CLAIM_PROFILES] = {{.count = 0}};
+    for (unsigned i = 0; i < CLAIM_PROFILES; i++)
+        if ((mask & 1u << i) != 0 && !collect(&all[i], &suite->profile[i], mask, check, subject))
+            return;
+    for (unsigned i = 0; i < CLAIM_PROFILES; i++) {
+        const struct share share = share_of(&suite->profile[i], check, subject);
+        if ((mask & 1u << i) == 0)
+            continue;
+        fprintf(out, "  %-10s  %3u of %3u cases that it is asked are good", profiles[i].name,
+                share.good, share.asked);
+        for (unsigned k = 0; k < all[i].count; k++)
+            fprintf(out, "%s%s", k == 0 ? ", except by " : separator(k, all[i].count),
+                    all[i].name[k]);
+        fputc('\n', out);
+    }
 }
 
 void claim_write(FILE *out, const struct claim_suite *suite, const struct check *check,
@@ -178,7 +215,7 @@ void claim_write(FILE *out, const struct claim_suite *suite, const struct check 
             if (!collect(&all, &suite->profile[i], mask, check, subject))
                 return;
         }
-    if (count == 0)
+    if (count == 0 || check->tolerant)
         return;
     fprintf(out, "%s %s: Etalon %s ", s->name, s->version, ET_SPECIFICATION);
     for (unsigned i = 0; i < CLAIM_PROFILES; i++)

@@ -32,4 +32,9 @@ bool claim_read(struct claim_suite *suite, const char *folder);
 void claim_write(FILE *out, const struct claim_suite *suite, const struct check *check,
                  unsigned subject);
 
+/* A line for each profile that is offered: how many of its cases were asked, how many of these are
+ * good, and which clauses fail. Nothing when a case of them was not looked at. */
+void claim_profiles(FILE *out, const struct claim_suite *suite, const struct check *check,
+                    unsigned subject);
+
 #endif

@@ -10,6 +10,7 @@
 
 #include "../../src/etalon.h"
 #include "check.h"
+#include "text.h"
 
 /* ---- the law --------------------------------------------------------------------------------- */
 
@@ -80,10 +81,16 @@ bool law_read(struct law *law, const char *path) {
     return good && law->clauses > 0;
 }
 
+const char *law_text(const struct law *law, const char *id) {
+    for (unsigned i = 0; i < law->clauses; i++)
+        if (strcmp(law->clause[i].id, id) == 0)
+            return law->clause[i].text;
+    return NULL;
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-/* How many bytes of valid UTF-8 begin here, 0 if it is none. */
-static unsigned utf8(const unsigned char *p) {
+unsigned utf8_length(const unsigned char *p) {
     unsigned length = *p < 0x80                 ? 1
                       : *p >= 0xc2 && *p < 0xe0 ? 2
                       : *p >= 0xe0 && *p < 0xf0 ? 3
@@ -103,7 +110,7 @@ static unsigned utf8(const unsigned char *p) {
 static void string(FILE *out, const char *text) {
     fputc('"', out);
     for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
-        unsigned length = utf8(p);
+        unsigned length = utf8_length(p);
         if (*p == '"' || *p == '\\')
             fprintf(out, "\\%c", *p);
         else if (*p == '\n')
@@ -174,6 +181,10 @@ static void events(FILE *out, const char *name, const struct outcome *outcome) {
             fputs("null", out);
         fputs(",\"text\":", out);
         string(out, e->text);
+        if (e->raw[0] != '\0') {
+            fputs(",\"raw\":", out);
+            string(out, e->raw);
+        }
         states(out, e, known);
         fputc('}', out);
     }
@@ -267,6 +278,14 @@ static void write_result(FILE *out, const struct check *check, const struct chec
     fputc(',', out);
     member(out, "signal", o->signal);
     fputc(',', out);
+    member(out, "place", o->place);
+    fputc(',', out);
+    member(out, "stack", o->stack);
+    fputc(',', out);
+    member(out, "said", o->said);
+    fputc(',', out);
+    if (check->baseline != NULL)
+        fprintf(out, "\"known\":%s,", r->known ? "true" : "false");
     events(out, "expected", o->verdict == VERDICT_NOT_OFFERED ? &none : &c->reference);
     fputc(',', out);
     events(out, "observed", o);

@@ -137,7 +137,7 @@ def build(number, name, slack, replacements):
 
 def failures(adapter, randoms, *options):
     run = subprocess.run([ROOT / "build/default/etalon", "check", *options, "--quiet",
-                          "--watchdog", "5", "--random", str(randoms), adapter],
+                          "--tap", "-", "--watchdog", "5", "--random", str(randoms), adapter],
                          capture_output=True, text=True, errors="replace", cwd=ROOT, check=False)
     if run.returncode not in (0, 1):
         sys.exit(f"designs.py: {run.stdout}{run.stderr}")

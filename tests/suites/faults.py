@@ -408,7 +408,7 @@ def compiled(source, work):
 def failing_outside(adapter, cases, randoms):
     """The cases that the judge from outside says to fail, hang or crash, in their order."""
     run = subprocess.run([ROOT / "build/default/etalon", "check", "--outside", "--strict",
-                          "--quiet", "--watchdog", "3", "--random", str(randoms),
+                          "--quiet", "--tap", "-", "--watchdog", "3", "--random", str(randoms),
                           *[word for case in cases for word in ("--case", case)], adapter],
                          capture_output=True, text=True, errors="replace", cwd=ROOT)
     if run.returncode not in (0, 1):

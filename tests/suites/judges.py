@@ -35,8 +35,9 @@ def differences(subject, options):
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
     environment = dict(os.environ, ETALON_JUDGE="both", ETALON_JUDGE_LOG=str(log))
-    run = subprocess.run([ROOT / "build/default/etalon", "check", "--outside", "--quiet",
-                          "--random", str(options.random), "--seed", str(options.seed), subject],
+    run = subprocess.run([ROOT / "build/default/etalon", "check", "--outside", "--quiet", "--tap",
+                          "-", "--random", str(options.random), "--seed", str(options.seed),
+                          subject],
                          env=environment, cwd=ROOT, capture_output=True, text=True,
                          errors="replace")
     if run.returncode not in (0, 1):

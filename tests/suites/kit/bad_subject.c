@@ -3,6 +3,7 @@
  * one fault that is chosen when it is compiled (-DFAULT=…): so that the runner and the judge from
  * outside are seen to find it, and to survive it. tests/suites/kit/faults.sh lists the faults and
  * what must come of each. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -33,6 +34,9 @@ enum fault {
     /* at the first callback */
     CRASH,
     ABORTS,
+    CRASHES_TWICE, /* in two places */
+    ASSERTS,
+    TALKS, /* more than a file may hold, on standard error */
     EXITS,
     LOOPS,
     SLEEPS,
@@ -193,10 +197,34 @@ static void overflow(void) {
         p[i] = 1;
 }
 
+static volatile int hundred = 100;
+
+__attribute__((noinline)) static void in_a_timer(void) {
+    *(volatile int *)16 = hundred;
+}
+
+__attribute__((noinline)) static void in_a_deletion(void) {
+    *(volatile int *)32 = hundred;
+}
+
+static void talk(void) {
+    static char line[1 << 16];
+    memset(line, 'x', sizeof line);
+    for (int i = 0; i < 300; i++)
+        (void)!write(STDERR_FILENO, line, sizeof line);
+}
+
 static void misbehave(void) {
     switch (FAULT) {
     case CRASH: *(volatile int *)16 = 1; break;
     case ABORTS: abort();
+    case CRASHES_TWICE: in_a_timer(); break;
+    case ASSERTS: {
+        int fewer_than_a_hundred = hundred < 100;
+        assert(fewer_than_a_hundred);
+        break;
+    }
+    case TALKS: talk(); break;
     case EXITS: exit(0);
     case LOOPS:
         for (volatile int i = 0;; i++) {
@@ -645,6 +673,8 @@ static int timer(void *self, uint32_t c, uint64_t delay_ms, uint32_t userdata, i
 static int drop(void *self, uint32_t c) {
     (void)self;
     int used = loop.timer[c].used || loop.poll[c].used;
+    if (FAULT == CRASHES_TWICE && used)
+        in_a_deletion();
     if (FAULT == REFUSES_DELETIONS && used)
         return -EIO;
     if (FAULT == REFUSES_EMPTY_DELETIONS && !used)

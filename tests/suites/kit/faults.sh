@@ -41,7 +41,7 @@ judged() {
         esac
     done
     build "$fault" || { report "$fault builds" 1; return; }
-    output=$("$etalon" check --watchdog 3 "${cases[@]}" \
+    output=$("$etalon" check --tap - --watchdog 3 "${cases[@]}" \
         "$work/$fault${difference:+-documented}.so" 2>&1 </dev/null)
     got=$?
     if [ "$got" -eq "$status" ] && grep -qE -- "$pattern" <<<"$output"; then
@@ -97,8 +97,8 @@ judged WAITS_IN_NANOSECONDS 0 '^ok .*bad/timer-beyond-63-bits$' "${far[@]}"
 for delay in 9223372036857 9223372036854775807 18446744073709551615; do
     printf 'etalon-trace 1\nmain\n  timer c0 %sms\n  run once\n  run once\n' $delay \
         >"$work/never.trace"
-    output=$("$etalon" check --strict --cases "$work/never.trace" "$work/WAITS_IN_NANOSECONDS.so" \
-        2>&1)
+    output=$("$etalon" check --tap - --strict --cases "$work/never.trace" \
+        "$work/WAITS_IN_NANOSECONDS.so" 2>&1)
     grep -q '^ok 1 - bad/never' <<<"$output"
     report "a wait for a timer of $delay ms, which no clock reaches, ends the program" $? "$output"
 done
@@ -196,7 +196,7 @@ judged WAITS_BY_CLOCK_NANOSLEEP 0 '^ok .*bad/once-is-once$' once-is-once timers-
     timer-not-early
 for jobs in 1 8; do
     build READS_BY_THREADS
-    output=$("$etalon" check --jobs $jobs --random 40 "$work/READS_BY_THREADS.so" 2>&1)
+    output=$("$etalon" check --tap - --jobs $jobs --random 40 "$work/READS_BY_THREADS.so" 2>&1)
     report "READS_BY_THREADS: nothing is blamed with --jobs $jobs" $? "$output"
 done
 
@@ -255,7 +255,8 @@ END
         -Wl,-Bsymbolic \
         fuzz/driver/etalon_loop.c src/*.c -o etalon.so) ||
         { report "$name: it builds" 1; return; }
-    output=$("$etalon" check --watchdog 3 --case "$case" "$work/broken/etalon.so" 2>&1 </dev/null)
+    output=$("$etalon" check --tap - --watchdog 3 --case "$case" "$work/broken/etalon.so" 2>&1 \
+        </dev/null)
     status=$?
     [ $status -eq 1 ] && grep -qE -- "$pattern" <<<"$output"
     report "$name: $pattern" $? "$output"
@@ -306,7 +307,7 @@ END
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread -Wl,-Bsymbolic \
     -include "$work/fortified.h" \
     -Ifuzz/driver fuzz/driver/etalon_loop.c src/*.c -o "$work/fortified.so"
-output=$("$etalon" check --case read-and-write --case pool-round-trip --case two-reads \
+output=$("$etalon" check --tap - --case read-and-write --case pool-round-trip --case two-reads \
     "$work/fortified.so" 2>&1)
 report 'reads of a fortified library are seen' $? "$output"
 
@@ -332,14 +333,14 @@ report 'every failure is in the list, and every kind in RUNNER.md' $? "$missing"
 
 # Programs are made of every operation that is offered, and fail where one is not fit to be asked.
 build NONE && build ONLY_TIMERS
-output=$("$etalon" check --case nothing-to-do --random 300 "$work/NONE.so" 2>&1)
+output=$("$etalon" check --tap - --case nothing-to-do --random 300 "$work/NONE.so" 2>&1)
 report 'random programs of every operation, and none fails' $? "$output"
-output=$("$etalon" check --case nothing-to-do --random 50 "$work/ONLY_TIMERS.so" 2>&1)
+output=$("$etalon" check --tap - --case nothing-to-do --random 50 "$work/ONLY_TIMERS.so" 2>&1)
 [ $? -eq 1 ] && grep -q 'it crashes: SIGABRT' <<<"$output"
 report 'random programs are of more than timers and polls' $? "$output"
 
 # Random programs find a fault, and make it short.
-output=$("$etalon" check --case nothing-to-do --random 300 --seed 7 "$work/EARLY.so" 2>&1)
+output=$("$etalon" check --tap - --case nothing-to-do --random 300 --seed 7 "$work/EARLY.so" 2>&1)
 status=$?
 [ $status -eq 1 ] && grep -q 'ET-EXPIRE-4' <<<"$output" &&
     [ "$(grep -c '^#     ' <<<"$output")" -le 12 ]
@@ -347,19 +348,19 @@ report 'random programs find an early timer, and shrink it' $? "$output"
 
 # A random program is run again by the name that was told, and what was printed of it is a trace.
 random=$(grep -oE 'random-7-[0-9]+-bad' <<<"$output" | head -n 1)
-again=$("$etalon" check --case "$random" "$work/EARLY.so")
+again=$("$etalon" check --tap - --case "$random" "$work/EARLY.so")
 [ $? -eq 1 ] && grep -q "^not ok 1 - bad/$random: fail" <<<"$again" &&
     grep -q '^1\.\.1$' <<<"$again"
 report 'a random program is run again by its name' $? "$again"
 sed -n 's/^#     //p' <<<"$again" >"$work/again.trace"
-again=$("$etalon" check --cases "$work/again.trace" "$work/EARLY.so")
+again=$("$etalon" check --tap - --cases "$work/again.trace" "$work/EARLY.so")
 [ $? -eq 1 ] && grep -q '^not ok 1 - bad/again: fail' <<<"$again" &&
     grep -q 'ET-EXPIRE-4' <<<"$again"
 report 'a printed program is a trace, and one trace can be the cases' $? "$again"
 
 # The sentence beside a shrunk program is the one of its run; a documented failure of a random
 # program is counted.
-output=$(build LATE && "$etalon" check --case timers-sorted "$work/LATE.so")
+output=$(build LATE && "$etalon" check --tap - --case timers-sorted "$work/LATE.so")
 shown='the shortest program found that shows it, in which the loop waits beyond the deadline of c'
 grep -A 20 "$shown" <<<"$output" | grep -q '^#     etalon-trace 1'
 report 'the shortest program has its own sentence' $? "$output"
@@ -372,14 +373,14 @@ sys.exit(r["program_message"] == r["message"])' "$work/own.json") &&
     grep -qF "The shortest program found that shows it, in which $own" "$work/own.html"
 report '… also in the JSON file and the page' $? "$own"
 output=$(difference=ET-WAIT-2/late && build LATE &&
-    "$etalon" check --case nothing-to-do --random 40 "$work/LATE-documented.so")
+    "$etalon" check --tap - --case nothing-to-do --random 40 "$work/LATE-documented.so")
 grep -qE ' [0-9]+ judged, [0-9]+ not as the law has it, [1-9][0-9]* not strict' <<<"$output"
 report 'random programs that are excused are counted' $? "$output"
 
 # Results are told as they come, in order: here the second one would take a minute.
 build LOOPS
-"$etalon" check --watchdog 60 --jobs 2 --case nothing-to-do --case timer-zero "$work/LOOPS.so" \
-    >"$work/stream" 2>&1 &
+"$etalon" check --tap - --watchdog 60 --jobs 2 --case nothing-to-do --case timer-zero \
+    "$work/LOOPS.so" >"$work/stream" 2>&1 &
 for _ in $(seq 300); do
     grep -q '^ok 1 - bad/nothing-to-do$' "$work/stream" && break
     sleep 0.1
@@ -452,7 +453,7 @@ for name in 'x # SKIP y' $'x\nok 2 - y'; do
     report 'a case with an odd name' $? "$output"
 done
 # What is only documented counts for --gate, so its result says so.
-output=$(forged --gate bad)
+output=$(forged --gate bad --tap -)
 [ $? -eq 1 ] && grep -q '^not ok 1 - bad/timer-deletes-expired-timer: not_strict' <<<"$output"
 report '--gate tells what it counts' $? "$output"
 

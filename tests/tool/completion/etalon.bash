@@ -31,7 +31,8 @@ _etalon() {
         check)
             options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict'
             options+=' --outside --gate --matrix --quiet --json --summary'
-            options+=' --html --tap --cases --law --profiles --help'
+            options+=' --html --tap --junit --baseline --update-baseline'
+            options+=' --cases --law --profiles --help'
             ;;
         judge) options='--keep-going --strict --json --observes --quiet' ;;
         torture) options='--sample --seed --expect --report' ;;

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* Texts of strangers in files of a form (report.c, junit.c). */
+#ifndef ETALON_TEXT_H
+#define ETALON_TEXT_H
+
+/* How many bytes of valid UTF-8 begin here, 0 if it is none. */
+unsigned utf8_length(const unsigned char *p);
+
+#endif

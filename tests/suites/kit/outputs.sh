@@ -1,0 +1,315 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Shows what `etalon check` says to a person and to programs: text, the test-anything protocol,
+# JUnit's XML, the places of crashes, baselines. Called by tests/run.
+#
+#   tests/suites/kit/outputs.sh [ETALON]        (build/default/etalon)
+#
+# Builds kit/bad_subject.c, and libuv's adapter with and without changes. Prints the test-anything
+# protocol.
+cd "$(dirname "$0")/../../.." || exit 2
+etalon=$(realpath "${1:-build/default/etalon}")
+work=build/test/outputs
+rm -rf "$work" && mkdir -p "$work" || exit 2
+number=0 failures=0
+
+report() { # report NAME STATUS [DETAIL]
+    number=$((number + 1))
+    if [ "$2" -eq 0 ]; then
+        echo "ok $number - $1"
+    else
+        failures=$((failures + 1))
+        echo "not ok $number - $1"
+        printf '%s\n' "$3" | head -n 12 | sed 's/^/#   /'
+    fi
+}
+
+build() { # build FAULT [NAME]
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT="$1" \
+        tests/suites/kit/bad_subject.c -o "$work/${2:-$1}.so"
+}
+
+for fault in NONE EARLY LATE UNSORTED TWICE NEVER CRASH CRASHES_TWICE ASSERTS EXITS LOOPS TALKS; do
+    build $fault || report "$fault builds" 1
+done
+
+# ---- for people ----------------------------------------------------------------------------------
+
+output=$("$etalon" check "$work/EARLY.so" 2>&1)
+[ $? -eq 1 ] && grep -q '^fail ET-EXPIRE-4$' <<<"$output" &&
+    grep -q '^  case   ' <<<"$output" && grep -q ' and [0-9]* more$' <<<"$output" &&
+    grep -q '^  expected   A timer MUST NOT fire before' <<<"$output" &&
+    grep -qE '^  seen       the timer c[0-9] fires [0-9]+ us before its deadline' <<<"$output" &&
+    grep -qE '^  program    .*main: timer c[0-9] ' <<<"$output" &&
+    grep -q '^  claim      bad ' <<<"$output" &&
+    grep -q '^  Timers     ' <<<"$output" &&
+    grep -q '^  not asked  [0-9]* of [0-9]* cases' <<<"$output"
+report 'what fails, the claim by profile, and what was not asked' $? "$output"
+! grep -q '^TAP\|^ok\|^not ok' <<<"$output" && [ "$(grep -c '^fail ' <<<"$output")" -le 3 ] &&
+    [ "$(wc -l <<<"$output")" -le 50 ] && ! grep -qE '.{101}' <<<"$output"
+report 'on one screen, in 100 columns' $? "$output"
+
+output=$("$etalon" check --case timers-sorted "$work/LATE.so" 2>&1)
+grep -qE 'ms  [a-z0-9_]+\(timeout = [0-9]+\)$' <<<"$output"
+report 'waits are shown as they were called' $? "$output"
+! grep -q 'claim' <<<"$output"
+report 'there is no claim of one case' $? "$output"
+output=$("$etalon" check --quiet "$work/EARLY.so" 2>&1)
+grep -q '^fail ET-EXPIRE-4$' <<<"$output" && ! grep -q '^  program\|^  expected' <<<"$output"
+report '--quiet leaves programs and clauses out' $? "$output"
+output=$("$etalon" check --case timer-zero "$work/NONE.so" 2>&1)
+[ $? -eq 0 ] && grep -q '^bad .*: 1 cases asked, 1 passed$' <<<"$output"
+report 'nothing fails' $? "$output"
+
+# ---- crashes -------------------------------------------------------------------------------------
+
+output=$("$etalon" check --case timer-zero "$work/CRASH.so" 2>&1)
+grep -q '^crash SIGSEGV/[a-z]' <<<"$output" && grep -q 'it crashes: SIGSEGV, in ' <<<"$output"
+report 'a crash is told by the function that it was in' $? "$output"
+output=$("$etalon" check --case timer-zero "$work/ASSERTS.so" 2>&1)
+grep -q '^crash SIGABRT/.*fewer.than.a.hundred' <<<"$output" &&
+    grep -q "^  it said .*Assertion .*fewer.than.a.hundred" <<<"$output"
+report 'an assertion is told by what it has said' $? "$output"
+output=$("$etalon" check --case nothing-to-do --random 60 --seed 3 "$work/CRASHES_TWICE.so" 2>&1)
+grep -q '^crash SIGSEGV/in_a_timer' <<<"$output" &&
+    grep -q '^crash SIGSEGV/in_a_deletion' <<<"$output"
+report 'two crashes in two places are two sorts' $? "$output"
+output=$("$etalon" check --case timer-zero "$work/TALKS.so" 2>&1)
+[ $? -eq 0 ]
+report 'more on standard error than can be kept is no crash' $? "$output"
+
+# ---- for programs --------------------------------------------------------------------------------
+
+"$etalon" check --case 'timer*' --tap "$work/tap" --junit "$work/junit" --json "$work/json" \
+    "$work/EARLY.so" >"$work/text" 2>&1
+[ $? -eq 1 ] && grep -q '^not ok .*bad/timer-not-early: fail' "$work/tap" &&
+    grep -q '^fail ET-EXPIRE-4' "$work/text"
+report 'the test-anything protocol beside the text' $? "$(cat "$work/text")"
+for option in tap junit json summary; do
+    output=$("$etalon" check --case timer-zero --$option - "$work/NONE.so" 2>&1)
+    case $option in
+    tap) pattern='^TAP version 13$' ;;
+    junit) pattern='^<?xml' ;;
+    *) pattern='^{"' ;;
+    esac
+    head -n 1 <<<"$output" | grep -q -- "$pattern" && ! grep -q '^bad .* asked' <<<"$output"
+    report "--$option - writes to standard output, and nothing else does" $? "$output"
+done
+for wrong in '--tap - --json -' '--matrix --tap -'; do
+    # shellcheck disable=SC2086 # words
+    output=$("$etalon" check --case timer-zero $wrong "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && grep -q 'standard output has another use already' <<<"$output" &&
+        [ "$(wc -l <<<"$output")" -eq 1 ]
+    report "$wrong is refused" $? "$output"
+done
+output=$("$etalon" check --case timer-zero --html - "$work/NONE.so" 2>&1)
+[ $? -eq 2 ] && grep -q 'etalon: --html -: ' <<<"$output"
+report '--html - is refused' $? "$output"
+for option in junit; do
+    output=$("$etalon" check --case timer-zero --$option "$work" "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && grep -q -- "--$option .*Is a directory" <<<"$output"
+    report "--$option into a folder is refused" $? "$output"
+done
+
+valid() { # valid FILE
+    xmllint --noout --schema tests/suites/kit/junit.xsd "$1" 2>&1
+}
+cat >"$work/odd.sed" <<'EOF'
+s/^ETALON_SUBJECT = {/static const char *version(void) {\
+    return "1<\&\\"\\x01\\xff]]>\\xef\\xbf\\xbf";\
+}\
+&\
+    .version = version,/
+EOF
+sed -f "$work/odd.sed" tests/suites/kit/bad_subject.c >"$work/odd.c" &&
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=ASSERTS \
+    "$work/odd.c" -o "$work/odd.so"
+"$etalon" check --case 'timer*' --junit "$work/odd.xml" "$work/odd.so" \
+    "$work/../../subjects/etalon.so" >/dev/null 2>&1
+if command -v xmllint >/dev/null; then
+    output=$(valid "$work/junit")
+    report "JUnit's XML is valid" $? "$output"
+    output=$(valid "$work/odd.xml")
+    report "JUnit's XML is valid, whatever a subject says" $? "$output"
+    for spoil in 's/ time="[0-9.]*"//' 's/ type="[^"]*"//' 's/<testcase/<test/' 's/ id="0"//'; do
+        sed "$spoil" "$work/junit" >"$work/spoilt.xml"
+        ! valid "$work/spoilt.xml" >/dev/null
+        report "the validator finds $spoil" $?
+    done
+else
+    number=$((number + 1))
+    echo "ok $number - JUnit's XML is valid # SKIP xmllint is not installed"
+fi
+python3 - "$work/junit" "$work/json" <<'EOF'
+import json, sys, xml.etree.ElementTree as xml
+root, full = xml.parse(sys.argv[1]).getroot(), json.load(open(sys.argv[2], encoding="utf-8"))
+[suite] = root
+tests = suite.findall("testcase")
+kinds = {"failure": ("fail",), "error": ("crash", "hang"), "skipped": ("not_offered",)}
+for kind, verdicts in kinds.items():
+    number = sum(r["verdict"] in verdicts for r in full["results"])
+    of_attribute = {"failure": "failures", "error": "errors", "skipped": "skipped"}[kind]
+    assert int(suite.get(of_attribute)) == number == sum(t.find(kind) is not None for t in tests)
+assert len(tests) == len(full["results"]) == int(suite.get("tests"))
+bad = next(t for t in tests if t.find("failure") is not None)
+assert bad.find("failure").get("type") == "ET-EXPIRE-4"
+assert "etalon-trace 1" in bad.find("failure").text
+EOF
+report "JUnit's XML has what the JSON file has" $?
+
+# ---- baselines -----------------------------------------------------------------------------------
+
+known() { # known FAULT OPTION…
+    local fault=$1
+    shift
+    "$etalon" check --case 'timer*' --baseline "$work/known" "$@" "$work/$fault.so" 2>&1
+}
+output=$(known EARLY)
+[ $? -eq 2 ] && grep -q -- '--baseline .*No such file.*--update-baseline' <<<"$output"
+report 'a baseline that is not there' $? "$output"
+output=$(known EARLY --update-baseline)
+[ $? -eq 0 ] && head -n 1 "$work/known" | grep -qx 'etalon-baseline 1' &&
+    grep -qx 'bad case fail ET-EXPIRE-4 timer-not-early' "$work/known"
+report '--update-baseline writes it' $? "$output; $(cat "$work/known")"
+cp "$work/known" "$work/first"
+output=$(known EARLY)
+[ $? -eq 0 ] && grep -q '^  known .* failures that .*known has' <<<"$output" &&
+    ! grep -q '^fail' <<<"$output"
+report 'what is known does not fail' $? "$output"
+output=$(known EARLY --tap -)
+[ $? -eq 0 ] && grep -q '^not ok .*timer-not-early: fail # TODO' <<<"$output"
+report '… and is a TODO of the test-anything protocol' $? "$output"
+output=$(known NONE)
+[ $? -eq 1 ] &&
+    grep -q 'gone  .*known:[0-9]*: timer-not-early: it is now a pass' <<<"$output"
+report 'an unexpected pass fails' $? "$output"
+output=$(known NONE --tap - --junit "$work/gone.xml")
+[ $? -eq 1 ] && grep -q '^not ok .*timer-not-early: pass$' <<<"$output" &&
+    grep -q '<failure message="it is now a pass, ' "$work/gone.xml"
+report '… also in the protocol, and in XML' $? "$output"
+output=$(known TWICE)
+[ $? -eq 1 ] && grep -q '^fail ET-STATE-3' <<<"$output" && grep -q '^  gone  ' <<<"$output"
+report 'a new failure, and what it takes the place of' $? "$output"
+cmp -s "$work/known" "$work/first"
+report 'without --update-baseline it stays as it is' $?
+"$etalon" check --case timer-zero --baseline "$work/known" --update-baseline "$work/NONE.so" \
+    >/dev/null 2>&1
+cmp -s "$work/known" "$work/first"
+report 'what was not looked at stays in it' $?
+known NONE --update-baseline >/dev/null
+! grep -q '^bad' "$work/known" && ! ls "$work"/known.* >/dev/null 2>&1
+report 'what has gone leaves it' $? "$(cat "$work/known")"
+
+random() { # random FAULT OPTION…
+    local fault=$1
+    shift
+    "$etalon" check --case nothing-to-do --random 300 --seed 7 --baseline "$work/random" "$@" \
+        "$work/$fault.so" 2>&1
+}
+output=$(random EARLY --update-baseline) &&
+    grep -qx 'bad random fail ET-EXPIRE-4 of 300 programs with seed 7' "$work/random" &&
+    output=$(random EARLY)
+report 'sorts of failures of random programs are known, too' $? "$output"
+output=$(random NONE)
+[ $? -eq 1 ] && grep -q 'gone .*no random program is a fail by ET-EXPIRE-4 any more' <<<"$output"
+report 'one that is gone fails' $? "$output"
+output=$("$etalon" check --case nothing-to-do --random 300 --seed 8 --baseline "$work/random" \
+    "$work/NONE.so" 2>&1)
+report '… but of other programs it is not expected' $? "$output"
+output=$(random UNSORTED)
+[ $? -eq 1 ] && grep -q '^fail ET-' <<<"$output"
+report 'one that is new fails' $? "$output"
+
+malformed() { # malformed LINE PATTERN TEXT
+    printf "$3" >"$work/malformed"
+    output=$("$etalon" check --case timer-zero --baseline "$work/malformed" ${4:+"$4"} \
+        "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && grep -qE -- "^etalon: .*malformed:$1: .*$2" <<<"$output" &&
+        [ "$(wc -l <<<"$output")" -eq 1 ] && printf "$3" | cmp -s - "$work/malformed"
+    report "a malformed baseline: $2" $? "$output"
+}
+first='etalon-baseline 1\n'
+malformed 1 'expected .etalon-baseline 1' ''
+malformed 1 'expected .etalon-baseline 1' 'etalon-baseline 2\n'
+malformed 2 "expected 'SUBJECT case" "${first}bad case fail\n"
+malformed 2 "expected 'SUBJECT case" "${first}bad case fail ET-EXPIRE-4\n"
+malformed 2 "expected 'case' or 'random'" "${first}bad cases fail ET-EXPIRE-4 timer\n"
+malformed 3 'expected fail, hang, crash' "$first\nbad case pass - timer\n"
+for number_of in 'x programs with seed 1' '1 programs with seed 1 2' '1 programs'; do
+    malformed 2 'of N programs with seed S' "${first}bad random fail ET-EXPIRE-4 of $number_of\n"
+done
+malformed 3 'the same is said in line 2' "${first}bad case fail ET-A-1 t\nbad case hang - t\n"
+malformed 2 'a byte 0' "${first}bad case fail\\0 ET-A-1 t\n"
+malformed 2 'a control character' "${first}bad case fail ET-A-1 t\tu\n"
+malformed 2 'too long' "${first}bad case fail ET-A-1 $(head -c 5000 /dev/zero | tr '\0' x)\n"
+malformed 1 'expected .etalon-baseline 1' 'something else\n' --update-baseline
+refused() { # refused PATTERN OPTION…
+    local pattern=$1
+    shift
+    output=$("$etalon" check --case timer-zero "$@" "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && grep -qE -- "$pattern" <<<"$output" && [ "$(wc -l <<<"$output")" -eq 1 ]
+    report "refused: $*" $? "$output"
+}
+refused '--update-baseline: needs --baseline' --update-baseline
+refused '--update-baseline: nothing is found' --update-baseline --baseline "$work/x" --dry-run
+refused 'Is a directory' --baseline "$work"
+refused 'No such file' --baseline "$work/nowhere/x" --update-baseline
+refused 'the same file as that of --json' --json "$work/known" --baseline "$work/known" \
+    --update-baseline
+if mknod "$work/full" c 1 7 2>/dev/null; then
+    for option in tap junit; do
+        output=$("$etalon" check --case timer-zero --$option "$work/full" "$work/NONE.so" 2>&1)
+        [ $? -eq 2 ] && grep -q 'full: No space left on device' <<<"$output"
+        report "--$option onto a full disk" $? "$output"
+    done
+    output=$("$etalon" check --case timer-zero "$work/NONE.so" 2>&1 >"$work/full")
+    [ $? -eq 2 ] && grep -q 'standard output: No space left on device' <<<"$output"
+    report 'the text onto a full disk' $? "$output"
+fi
+
+# ---- libuv ---------------------------------------------------------------------------------------
+
+if [ ! -e build/subjects/libuv.so ]; then
+    number=$((number + 1))
+    echo "ok $number - libuv # SKIP it is not installed"
+    echo "1..$number"
+    [ "$failures" -eq 0 ]
+    exit
+fi
+output=$("$etalon" check build/subjects/libuv.so 2>&1)
+[ $? -le 1 ] && [ "$(wc -l <<<"$output")" -le 50 ] && ! grep -qE '.{101}' <<<"$output" &&
+    grep -q '^  claim      libuv ' <<<"$output"
+report "libuv's output is on one screen" $? "$output"
+
+changed() { # changed NAME TEXT BY: libuv's adapter with other text, which has to be there
+    python3 - tests/kit/adapters/libuv.c "$work/$1.c" "$2" "$3" <<'EOF' &&
+import pathlib, sys
+text = pathlib.Path(sys.argv[1]).read_text()
+if text.count(sys.argv[3]) != 1:
+    sys.exit(f"{sys.argv[3]}: not once in {sys.argv[1]}")
+pathlib.Path(sys.argv[2]).write_text(text.replace(sys.argv[3], sys.argv[4]))
+EOF
+        WERROR='' tests/kit/build.sh "$work/$1.c" "$work/$1.so"
+}
+"$etalon" check --baseline "$work/libuv.txt" --update-baseline build/subjects/libuv.so >/dev/null &&
+    output=$("$etalon" check --baseline "$work/libuv.txt" build/subjects/libuv.so 2>&1)
+report 'libuv as it is agrees with its baseline' $? "$output"
+# Timers that are due in libuv's sense wait another millisecond: those that were early are no more.
+output=$(changed later 'return uv_timer_start(&w->timer, on_timer, delay_ms, 0);
+}
+
+static int timer_reset' 'return uv_timer_start(&w->timer, on_timer, delay_ms + 1, 0);
+}
+
+static int timer_reset' 2>&1) && output=$("$etalon" check --baseline "$work/libuv.txt" \
+    "$work/later.so" 2>&1)
+[ $? -eq 1 ] && grep -q '^  gone .*timer-not-early: it is now a pass' <<<"$output"
+report 'an adapter of which something passes: the baseline reports it' $? "$output"
+output=$(changed forgets 'uv_timer_stop(&w->timer);
+        return;' 'return;' 2>&1) &&
+    output=$("$etalon" check --baseline "$work/libuv.txt" "$work/forgets.so" 2>&1)
+[ $? -eq 1 ] && grep -qE '^(fail|crash) ' <<<"$output" && ! grep -q '^fail ET-EXPIRE-4' <<<"$output"
+report 'one that forgets to stop timers: the baseline reports what is new alone' $? "$output"
+
+echo "1..$number"
+[ "$failures" -eq 0 ]
