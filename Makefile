@@ -556,7 +556,7 @@ doc_links := s,](\(\.\./\.\./spec/etalon\.md\|etalon\.md\)),](../../etalon/etalo
 	s,](\.\./\.\./fuzz/driver/etalon_subject\.h,](../../../include/etalon_subject.h,g; \
 	s,](\.\./\.\./fuzz/driver/etalon_loop\.c,](adapters/etalon_loop.c,g
 report_files := $(addprefix tests/kit/,report.py report_data.py report_text.py report_trace.py \
-	report.css report.js)
+	report.css report.js reproducers/driver.h)
 profiles := $(wildcard spec/profiles/*.txt)
 headers := src/etalon.h src/etalon_vocabulary.h fuzz/driver/etalon_subject.h
 

@@ -21,7 +21,7 @@
 #include "../tool/output.h"
 #include "baseline.h"
 #include "claim.h"
-#include "../../fuzz/driver/shrink.h"
+#include "shorten.h"
 
 #define BAD_INPUT    2
 #define PATTERNS_MAX 32
@@ -245,11 +245,6 @@ static void clear_progress(void) {
         fputs("\r\033[K", stderr);
 }
 
-/* As much of a subject as tells what it offers. */
-static struct etalon_subject shape(const struct subject *subject) {
-    return (struct etalon_subject){.name = subject->name, .offers = subject->offers};
-}
-
 static struct check_result *new_result(unsigned subject, unsigned of_case) {
     struct check_result *grown = realloc(check.result, (check.results + 1) * sizeof *grown);
     if (grown == NULL) {
@@ -287,7 +282,7 @@ static void run_cases(void) {
     /* the list does not grow from here on */
     for (unsigned i = 0; job != NULL && i < check.results; i++) {
         struct check_result *r = &check.result[i];
-        struct etalon_subject subject = shape(&check.subject[r->subject]);
+        struct etalon_subject subject = subject_shape(&check.subject[r->subject]);
         const char *lacks = kit_lacks(&subject, &check.cases_list[r->of_case].trace);
         if (lacks != NULL) {
             r->outcome.verdict = VERDICT_NOT_OFFERED;
@@ -312,60 +307,14 @@ bool is_bad(enum verdict verdict) {
 
 /* ---- shrinking ------------------------------------------------------------------------------- */
 
-struct wanted {
-    const struct subject *subject;
-    const struct outcome *like;
-    bool lenient, simulated;
-    unsigned runs;
-    struct outcome shortest; /* of the last run that shows it: of the shortest program */
-};
-
-static bool shows(const struct program *p, void *self) {
-    struct wanted *wanted = self;
-    static struct trace trace;
-    struct outcome outcome;
-    if (++wanted->runs > 3000)
-        return false;
-    memset(&trace, 0, sizeof trace);
-    trace.program = *p;
-    trace.simulated_only = wanted->simulated;
-    struct etalon_subject subject = shape(wanted->subject);
-    if (kit_lacks(&subject, &trace) != NULL)
-        return false;
-    struct job job = {.subject = wanted->subject,
-                      .trace = &trace,
-                      .lenient = wanted->lenient,
-                      .outcome = &outcome};
-    process_run(&job, 1, 1, NULL);
-    bool same = outcome_alike(&outcome, wanted->like);
-    if (same) {
-        outcome_free(&wanted->shortest);
-        wanted->shortest = outcome;
-    } else {
-        outcome_free(&outcome);
-    }
-    return same;
-}
-
 /* Finds the shortest program that is judged alike, if there is a shorter one, and its run. */
 static void shrink(struct check_result *r, bool lenient) {
     const struct trace *trace = &check.cases_list[r->of_case].trace;
-    struct wanted wanted = {.subject = &check.subject[r->subject],
-                            .like = &r->outcome,
-                            .lenient = lenient,
-                            .simulated = trace->simulated_only};
     struct program *p = malloc(sizeof *p);
-    if (p == NULL ||
-        /* each try would take seconds */
-        (r->outcome.verdict == VERDICT_HANG && r->outcome.clause[0] == '\0')) {
-        free(p);
+    if (p == NULL)
         return;
-    }
-    *p = trace->program;
-    if (shows(p, &wanted))
-        shrink_program(p, shows, &wanted);
-    snprintf(r->shrunk_message, sizeof r->shrunk_message, "%s", wanted.shortest.message);
-    r->shortest = wanted.shortest;
+    shorten(&check.subject[r->subject], trace, &r->outcome, lenient, p, &r->shortest);
+    snprintf(r->shrunk_message, sizeof r->shrunk_message, "%s", r->shortest.message);
     if (p->commands < trace->program.commands)
         r->shrunk = p;
     else
@@ -490,7 +439,7 @@ static void tell_batch(unsigned done, unsigned all) {
 }
 
 static void run_random_of(unsigned s) {
-    struct etalon_subject subject = shape(&check.subject[s]);
+    struct etalon_subject subject = subject_shape(&check.subject[s]);
     batch.subject = s;
     batch.first = check.results;
     batch.kinds = 0;
@@ -518,7 +467,7 @@ static bool rerun(void) {
     for (unsigned i = 0; i < options.reruns; i++) {
         bool found = false;
         for (unsigned s = 0; s < check.subjects; s++) {
-            struct etalon_subject subject = shape(&check.subject[s]);
+            struct etalon_subject subject = subject_shape(&check.subject[s]);
             struct outcome outcome = {.ended = false};
             struct job job = {.subject = &check.subject[s],
                               .trace = &trace,

@@ -8,6 +8,7 @@
 #include "child.h"
 #include "compare.h"
 #include "../kit/check.h"
+#include "../kit/reproduce.h"
 #include "judge.h"
 #include "output.h"
 #include "record.h"
@@ -461,6 +462,7 @@ static void usage(FILE *out) {
     fputs(
         "usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
         "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
+        "       etalon reproduce [OPTION...] CASE ADAPTER.c   (etalon reproduce --help)\n"
         "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
         "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] "
         "RECORDING...\n"
@@ -485,6 +487,8 @@ static void usage(FILE *out) {
         "  compare      run programs, and N random ones, on both kernels: all that is seen must be "
         "the same\n"
         "  check        hold other loops, shown by an adapter, against the law\n"
+        "  reproduce    write what a case shows of another loop as one C file that needs no "
+        "Etalon\n"
         "  torture      run programs again for each system call that can fail, with that call "
         "failing\n"
         "\n"
@@ -682,13 +686,16 @@ int main(int argc, char **argv) {
         return 0;
     }
     close_descriptors();
-    static char compare[] = "etalon compare", check[] = "etalon check", judge[] = "etalon judge";
+    static char compare[] = "etalon compare", check[] = "etalon check", judge[] = "etalon judge",
+                reproduce[] = "etalon reproduce";
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
         return argv[1] = compare, with_output(compare_main(argc - 1, argv + 1, load));
     if (argc > 1 && strcmp(argv[1], "check") == 0)
         return argv[1] = check, with_output(check_main(argc - 1, argv + 1, load));
     if (argc > 1 && strcmp(argv[1], "judge") == 0)
         return argv[1] = judge, with_output(judge_main(argc - 1, argv + 1));
+    if (argc > 1 && strcmp(argv[1], "reproduce") == 0)
+        return argv[1] = reproduce, with_output(reproduce_main(argc - 1, argv + 1, load));
     switch (read_options(argc, argv, &options)) {
     case GO_ON: break;
     case HELP_ASKED: usage(stdout); return 0;

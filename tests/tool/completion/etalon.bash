@@ -2,7 +2,8 @@
 # Completion of etalon(1) for bash; `make install` puts it into share/bash-completion/completions.
 _etalon() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
-    local commands='replay check-cases record check judge decode encode shrink compare torture'
+    local commands='replay check-cases record check judge decode encode shrink compare'
+    commands+=' reproduce torture'
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case " $commands " in *" $word "*) command=$word && break ;; esac
     done
@@ -34,6 +35,7 @@ _etalon() {
             options+=' --html --tap --junit --baseline --update-baseline'
             options+=' --cases --law --profiles --help'
             ;;
+        reproduce) options='--output --adapter --whole --cases --law --help' ;;
         judge) options='--keep-going --strict --json --observes --quiet' ;;
         torture) options='--sample --seed --expect --report' ;;
         compare) options='--random --seed --output' ;;

@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Shows that `etalon reproduce` writes programs that need no Etalon: each published failure of a
+# loop that is installed is shown by the one that is written of it, on the real kernel and the real
+# clock; a good case passes; a loop that was mended shows nothing. Called by tests/run.
+#
+#   tests/suites/kit/reproduce.sh [ETALON]        (build/default/etalon)
+#
+# Prints the test-anything protocol.
+cd "$(dirname "$0")/../../.." || exit 2
+etalon=$(realpath "${1:-build/default/etalon}")
+work=build/test/reproduce
+rm -rf "$work" && mkdir -p "$work" || exit 2
+number=0 failures=0
+
+report() { # report NAME STATUS [DETAIL]
+    number=$((number + 1))
+    if [ "$2" -eq 0 ]; then
+        echo "ok $number - $1"
+    else
+        failures=$((failures + 1))
+        echo "not ok $number - $1"
+        printf '%s\n' "$3" | head -n 12 | sed 's/^/#   /'
+    fi
+}
+
+skip() {
+    number=$((number + 1))
+    echo "ok $number - $1 # SKIP $2"
+}
+
+# shown SOURCE.c: compiles it in a folder where nothing of Etalon is, and runs it.
+shown() {
+    local source options
+    source=$(realpath "$1")
+    options=$(sed -n 's/^ \* Build: \(.*\) \*\/$/\1/p' "$source")
+    eval "options=\"$options\""
+    # shellcheck disable=SC2086 # a list of words
+    (cd "$work" && ${CC:-cc} -Wall -Wextra -Werror -O1 "$source" -o "${source%.c}" $options &&
+        timeout 100 "${source%.c}") 2>&1
+}
+
+# ---- the published failures ----------------------------------------------------------------------
+
+while read -r subject case failure; do
+    name=$subject-$case
+    if [ ! -e "build/subjects/$subject.so" ]; then
+        skip "$name" 'the loop is not installed'
+        continue
+    fi
+    # the shortest program may need a kernel that does at once what a real one does in time
+    for whole in '' --whole; do
+        # shellcheck disable=SC2086
+        output=$("$etalon" reproduce $whole -o "$work/$name.c" "$case" \
+            "tests/kit/adapters/$subject.c" 2>&1 && shown "$work/$name.c")
+        status=$?
+        [ $status -eq 0 ] && break
+    done
+    report "$name, $failure" $status "$output"
+done < <(python3 - <<'EOF'
+import json
+with open("spec/results.json", encoding="utf-8") as file:
+    results = json.load(file)["results"]
+for subject, cases in results.items():
+    for case, entry in cases.items():
+        if entry["verdict"] == "fail" and not case.startswith("random-"):
+            print(subject, case, entry["clause"] + ("/" + entry["kind"] if entry["kind"] else ""))
+EOF
+)
+
+# ---- controls ------------------------------------------------------------------------------------
+
+libuv=tests/kit/adapters/libuv.c
+if [ -e build/subjects/libuv.so ]; then
+    for case in timer-zero poll-readable poll-writable wakeup-in-a-polls-callback \
+        stop-in-a-timer; do
+        output=$("$etalon" reproduce -o "$work/$case.c" "$case" $libuv 2>&1 &&
+            shown "$work/$case.c")
+        report "a good case passes: $case" $? "$output"
+    done
+    ! grep -q 'etalon_subject.h"' "$work/timer-zero.c" && head -n 1 "$work/timer-zero.c" |
+        grep -q SPDX
+    report 'it includes nothing of Etalon' $?
+    sed 's/^    return uv_timer_start(&w->timer, on_timer, delay_ms, 0);/    delay_ms++;\n&/' \
+        "$work/libuv-timer-not-early.c" >"$work/mended.c"
+    ! cmp -s "$work/libuv-timer-not-early.c" "$work/mended.c"
+    report 'the loop can be mended' $?
+    output=$(shown "$work/mended.c")
+    [ $? -eq 1 ] && grep -q 'seen: nothing else' <<<"$output"
+    report 'of a loop that was mended nothing is shown' $? "$output"
+    # a good case of a loop that was broken since
+    refuses='    if (delay_ms == 0)\n        return -12;'
+    sed "s/^    return uv_timer_start(&w->timer, .*;/$refuses\n&/" \
+        "$work/timer-zero.c" >"$work/broken.c"
+    output=$(shown "$work/broken.c")
+    [ $? -eq 1 ] && grep -q 'seen: .*returned -12' <<<"$output"
+    report 'of one that was broken it is shown, where nothing was expected' $? "$output"
+    output=$("$etalon" reproduce timer-zero $libuv 2>&1 | cmp - "$work/timer-zero.c" 2>&1)
+    report 'it is written to standard output' $? "$output"
+else
+    skip 'controls' 'libuv is not installed'
+fi
+
+# ---- broken loops --------------------------------------------------------------------------------
+
+of_fault() { # of_fault FAULT CASE [--whole]: a copy of the loop that is broken on purpose
+    sed "s/^#define FAULT NONE/#define FAULT $1/; 1s,\$,\n/* Build: -pthread */," \
+        tests/suites/kit/bad_subject.c >"$work/$1.adapter.c"
+    # shellcheck disable=SC2086 # a word, or none
+    # -w: it has names that it does not use
+    output=$("$etalon" reproduce $3 -o "$work/$1.c" "$2" "$work/$1.adapter.c" 2>&1 &&
+        sed -i 's/^ \* Build: -pthread/& -w/' "$work/$1.c" && shown "$work/$1.c")
+    report "a loop with $1, by $2" $? "$output"
+}
+of_fault CRASH timer-zero
+of_fault ABORTS timer-zero
+of_fault TWICE timer-zero
+of_fault REFUSES_TIMERS timers-sorted
+of_fault NOOPS_WAIT cancel-adding-late
+of_fault SPINS once-is-once --whole
+of_fault TIME_AHEAD time-stands-still
+of_fault LEAKS timer-zero
+of_fault LATE timers-sorted
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+refused() { # refused PATTERN ARGUMENT…
+    local pattern=$1
+    shift
+    output=$("$etalon" reproduce -o "$work/none.c" "$@" 2>&1)
+    [ $? -eq 2 ] && grep -qE -- "^etalon: .*$pattern" <<<"$output" && [ ! -e "$work/none.c" ]
+    report "refused: $pattern" $? "$output"
+}
+tiny=tests/kit/examples/tiny_adapter.c
+echo 'int nothing; /* Build: -lm */' >"$work/nothing.c"
+printf '#include "etalon_subject.h"\nint nothing;\n' >"$work/nobuild.c"
+printf '/* Build: -lm */\n#include "etalon_subject.h"\nint nothing\n' >"$work/syntax.c"
+printf '/* Build: -lm */\n#include "etalon_subject.h"\nint nothing;\n' >"$work/symbol.c"
+printf '/* Build: -lm */\n#include "etalon_subject.h"\n\0\n' >"$work/zero.c"
+refused 'no-such-case: neither a case' no-such-case $tiny
+refused 'No such file' timer-zero "$work/nowhere.c"
+refused 'it does not include etalon_subject.h' timer-zero "$work/nothing.c"
+refused "its head does not say how it is built" timer-zero "$work/nobuild.c"
+refused 'has a byte 0' timer-zero "$work/zero.c"
+refused "exports no symbol 'etalon_subject'" timer-zero "$work/symbol.c"
+refused 'cannot be read|Is a directory' timer-zero "$work"
+refused 'not offered: needs' read-and-write $tiny
+output=$("$etalon" reproduce -o "$work/none.c" timer-zero "$work/syntax.c" 2>&1)
+[ $? -eq 2 ] && grep -q 'syntax.c: does not compile (with: -lm)' <<<"$output" &&
+    [ ! -e "$work/none.c" ]
+report 'refused: an adapter that does not compile' $? "$output"
+output=$("$etalon" reproduce timer-zero 2>&1)
+[ $? -eq 2 ] && grep -q '^usage: etalon reproduce' <<<"$output"
+report 'refused: no adapter' $? "$output"
+
+echo "1..$number"
+[ "$failures" -eq 0 ]
