@@ -39,7 +39,9 @@ enum event_kind {
 
     /* ---- what is seen during a tick, in the order in which it happens ---- */
     EVENT_END, /* of tick or run, with result; of_deinit: of a deinit that waited for the pool */
-    EVENT_CALLBACK, /* c is called, with result and userdata; it lasts until EVENT_RETURNED */
+    /* c is called, with result and userdata; it lasts until EVENT_RETURNED. To promise_step,
+     * forgiven: -ECANCELED may be what its own system call has said. */
+    EVENT_CALLBACK,
     /* It was c's; rearm: as an add. To promise_step, forgiven: it relies on what it was reported
      * for, and its number names another file now. */
     EVENT_RETURNED,

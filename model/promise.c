@@ -151,16 +151,26 @@ static void refresh_due(struct promise *p) {
     }
 }
 
+/* A close of its descriptor may be under way. */
+static bool may_be_closed(const struct promise *p, const struct promise_completion *of) {
+    for (unsigned d = 0; has_descriptor(of) && d < p->completions; d++) {
+        const struct promise_completion *other = &p->completion[d];
+        if (other != of && other->use != PROMISE_DEAD && other->operation == ET_CLOSE &&
+            other->fd == of->fd)
+            return true;
+    }
+    return false;
+}
+
 /* A cancel of it, or a close of its descriptor, may be under way. */
 static bool may_be_cancelled(const struct promise *p, unsigned c) {
     const struct promise_completion *of = &p->completion[c];
-    if (of->may_be_cancelled)
+    if (of->may_be_cancelled || may_be_closed(p, of))
         return true;
     for (unsigned d = 0; d < p->completions; d++) {
         const struct promise_completion *other = &p->completion[d];
-        if (other->use != PROMISE_DEAD && d != c &&
-            ((other->operation == ET_CANCEL && other->target == c) ||
-             (other->operation == ET_CLOSE && has_descriptor(of) && other->fd == of->fd)))
+        if (other->use != PROMISE_DEAD && d != c && other->operation == ET_CANCEL &&
+            other->target == c)
             return true;
     }
     return false;
@@ -220,7 +230,7 @@ static void begin_cancel(struct promise *p, struct promise_completion *of) {
                           k->target == of->target);
     }
     if (!other)
-        target->canceled = 0;
+        target->canceled = target->disowned = 0;
     of->idle_seen = target->use != PROMISE_IN_USE;
 }
 
@@ -415,6 +425,8 @@ static void on_delete(struct step *s) {
         (p->settings.lingers || of->pool) && has_descriptor(of) && of->operation != ET_POLL;
     if (p->settings.lingers && of->operation == ET_CANCEL && known(p, of->target))
         p->completion[of->target].may_be_cancelled = true;
+    if (of->operation == ET_CANCEL && known(p, of->target)) /* it may have been their author */
+        p->completion[of->target].disowned = p->completion[of->target].canceled;
     for (unsigned i = 0; of->async && !p->settings.keeps && i < PROMISE_ASYNCS; i++)
         if (p->async[i].fd == of->fd)
             p->async[i].least = 0; /* it may have gone with the wait */
@@ -457,21 +469,15 @@ static void on_init(struct promise *p) {
 /* ---- callbacks: results ---------------------------------------------------------------------- */
 
 static void check_canceled(struct step *s, unsigned c) {
-    struct promise *p = s->p;
-    bool aimed = p->completion[c].may_be_cancelled, elsewhere = false;
-    const struct promise_completion *of = &p->completion[c];
+    const struct promise *p = s->p;
+    bool elsewhere = false;
+    if (may_be_cancelled(p, c) || s->e->forgiven)
+        return;
     for (unsigned d = 0; d < p->completions; d++) {
         const struct promise_completion *k = &p->completion[d];
-        if (k->use == PROMISE_DEAD || d == c)
-            continue;
-        if (k->operation == ET_CANCEL) {
-            aimed = aimed || k->target == c;
-            elsewhere = elsewhere || k->target != c;
-        }
-        aimed = aimed || (k->operation == ET_CLOSE && has_descriptor(of) && k->fd == of->fd);
+        elsewhere = elsewhere || (d != c && k->use != PROMISE_DEAD && k->operation == ET_CANCEL);
     }
-    if (!aimed)
-        blame(s, elsewhere ? PROMISE_CANCEL_8 : PROMISE_CANCEL_10, c);
+    blame(s, elsewhere ? PROMISE_CANCEL_8 : PROMISE_CANCEL_10, c);
 }
 
 /* Whether the target was called since the cancel was submitted, with whatever. */
@@ -502,9 +508,11 @@ static void check_cancel_end(struct step *s, unsigned c) {
     bool idle = of->idle_seen || target->use != PROMISE_IN_USE;
     switch (s->e->result) {
     case 0:
-        if (target->canceled > 0)
+        if (target->canceled > 0) {
             target->canceled--;
-        else if (target->has_callback || target->use == PROMISE_IN_USE)
+            if (target->disowned > target->canceled)
+                target->disowned = target->canceled;
+        } else if (target->has_callback || target->use == PROMISE_IN_USE)
             blame(s, PROMISE_CANCEL_4, c);
         else if (target->use == PROMISE_PERHAPS)
             target->use = PROMISE_DEAD;
@@ -512,7 +520,7 @@ static void check_cancel_end(struct step *s, unsigned c) {
     case -ENOENT:
         if (!idle)
             blame(s, PROMISE_CANCEL_6, c);
-        else if (target->canceled > 0 && !has_rival(p, of))
+        else if (target->canceled > target->disowned && !has_rival(p, of))
             blame(s, PROMISE_CANCEL_4, c);
         break;
     case -EALREADY:
@@ -583,7 +591,8 @@ static void check_result(struct step *s, unsigned c) {
 
 /* ---- callbacks: whose turn it is ------------------------------------------------------------- */
 
-/* Two timers that were set before the turn began: perhaps d should end before c. */
+/* Two timers that were set before the turn began: perhaps d should end before c. Deadlines are
+ * certainly equal only if the loop cannot have taken the time in between. */
 static void check_timers(struct step *s, unsigned c, const struct promise_completion *d) {
     const struct promise *p = s->p;
     const struct promise_completion *of = &p->completion[c];
@@ -594,8 +603,8 @@ static void check_timers(struct step *s, unsigned c, const struct promise_comple
                     (of->delay_ms - d->delay_ms > FARTHEST / MS_NS ||
                      (of->delay_ms - d->delay_ms) * MS_NS > slack));
     bool equal = d->delay_ms == of->delay_ms && d->set_ns == of->set_ns &&
-                 d->set_epoch == of->set_epoch && d->set_order < of->set_order &&
-                 !d->either_place && !of->either_place;
+                 d->set_epoch == of->set_epoch && d->set_order < of->set_order && !d->reset &&
+                 !of->reset && !d->either_place && !of->either_place;
     if (d->set_turn == p->turns || of->set_turn == p->turns)
         return;
     if (earlier)
@@ -629,6 +638,8 @@ static void check_order(struct step *s, unsigned c) {
 static void check_progress(struct step *s, unsigned c) {
     struct promise *p = s->p;
     struct promise_completion *of = &p->completion[c];
+    if (s->e->result == -ECANCELED)
+        return;
     of->ends[of->overtaking] = ++p->ends;
     of->overtaking = (uint8_t)((of->overtaking + 1) % (PROMISE_OVERTAKES + 1));
     uint64_t oldest = of->ends[of->overtaking];
@@ -678,8 +689,6 @@ static void check_episode(struct step *s, unsigned c) {
     bool again = in_run(p) && of->called_in == p->run.number && s->e->result != -ECANCELED;
     if (again && p->run.mode == ET_RUN_NO_WAIT && of->by_callback_of == p->run.number)
         blame(s, PROMISE_CALL_4_ROUND, c);
-    if (again && of->order > p->run.ordered)
-        blame(s, PROMISE_CALL_4_STOPPED, c);
     check_result(s, c);
     check_order(s, c);
     check_progress(s, c);
@@ -707,8 +716,10 @@ static void on_callback(struct step *s) {
         check_episode(s, (unsigned)c);
         if (of->async && s->e->result != -ECANCELED)
             take_notification(p, of);
-        if (s->e->result == -ECANCELED)
+        if (s->e->result == -ECANCELED) {
             of->canceled++;
+            of->disowned += s->e->forgiven || may_be_closed(p, of);
+        }
         of->called_in = p->run.number;
         p->run.something = p->run.something || has_descriptor(of);
         end(p, (unsigned)c, PROMISE_CALLED);
@@ -886,7 +897,10 @@ static void on_woken(struct step *s) {
     if (p->wake_pending || e->result == -EINTR)
         p->alone = 0;
     p->wake_pending = p->waiting = false;
-    p->loop_ns = p->clock_ns;
+    if (p->slept) /* otherwise it may have taken the time when it began to wait */
+        p->loop_ns = p->clock_ns;
+    else if (p->loop_ns < p->wait_began_ns)
+        p->loop_ns = p->wait_began_ns;
     p->turns++;
     p->epoch++;
 }
@@ -905,7 +919,7 @@ static void on_run(struct step *s) {
         p->refused_unknown = !known_mode;
         return;
     }
-    struct promise_run run = {.number = ++p->runs, .step = p->steps, .ordered = UINT64_MAX};
+    struct promise_run run = {.number = ++p->runs, .step = p->steps};
     run.mode = !known_mode                           ? PROMISE_UNKNOWN
                : !tick                               ? (uint8_t)e->mode
                : e->callbacks == 0                   ? ET_RUN_NO_WAIT
@@ -1001,10 +1015,7 @@ static void on_end(struct step *s) {
 
 static void on_stop(struct promise *p) {
     p->stopped = p->stopped || p->settings.stays_stopped;
-    if (!in_run(p) || p->run.stopped)
-        return;
-    p->run.stopped = true;
-    p->run.ordered = p->orders;
+    p->run.stopped = p->run.stopped || in_run(p);
 }
 
 /* ---- wake-ups and asyncs --------------------------------------------------------------------- */

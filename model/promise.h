@@ -116,7 +116,9 @@ struct promise_completion {
     uint64_t by_callback_of;         /* the number of the run whose callback submitted it, or 0 */
     uint64_t due_since, due_step;    /* how many episodes had ended with a result; which event */
     uint64_t target;                 /* of a cancel */
-    uint64_t canceled;               /* ends with -ECANCELED that no cancel has claimed */
+    /* its ends with -ECANCELED that no cancel has claimed; of these, what another hand may have
+     * brought about: a cancel that was deleted since, a close, its own system call */
+    uint64_t canceled, disowned;
     uint64_t ends[PROMISE_OVERTAKES + 1]; /* when its last episodes ended, as due_since */
 };
 
@@ -132,7 +134,6 @@ struct promise_run {
     uint64_t waits;            /* that have ended */
     uint64_t silent;           /* episodes without a callback that may have ended in it */
     uint64_t step;             /* at which event it began */
-    uint64_t ordered;          /* submissions so far when it was stopped, or UINT64_MAX */
     uint8_t mode;              /* enum et_run_mode, or PROMISE_TICKS or PROMISE_UNKNOWN */
     bool stopped, was_stopped; /* the loop was stopped in it; before, for good */
     bool failed;               /* a wait has failed */

@@ -69,6 +69,11 @@ static bool cannot_send(int fd) {
            errno == EPIPE;
 }
 
+static bool is_timerfd(int fd) {
+    struct itimerspec value;
+    return syscall(SYS_timerfd_gettime, fd, &value) == 0;
+}
+
 static bool is_invalid(const struct etalon_subject_description *d, const struct nature *n) {
     switch (d->operation) {
     case ETALON_ACCEPT: return !n->listens;
@@ -112,6 +117,8 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     case ESPIPE: return (operation_traits(d->operation, 0) & POSITIONED) != 0 && n.kind != S_IFREG;
     case EINVAL: return is_invalid(d, &n);
     case EFBIG: return d->operation == ETALON_PWRITE || d->operation == ETALON_WRITE;
+    case EISCONN: return n.connected && d->operation == ETALON_SENDMSG; /* to an address */
+    case ECANCELED: return takes(d->operation) && is_timerfd(d->fd); /* TFD_TIMER_CANCEL_ON_SET */
     case EOPNOTSUPP: return socket && (n.listens || !stream);
     case ENOTCONN: return socket && (!n.connected || gone);
     case EPIPE:

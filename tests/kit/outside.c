@@ -1001,13 +1001,13 @@ static int wait_begins(int64_t timeout_ns) {
     /* no call of the kernel takes no time at all */
     struct command moment = {.kind = COMMAND_ADVANCE, .value = 1000};
     o.result->waits++;
+    o.wait_ns = timeout_ns;
+    TELL(EVENT_WAIT, .result = timeout_ns, .coarse = true);
     world_real.command(&moment);
     for (unsigned c = 0; c < COUNT; c++) {
         o.item[c].starting -= o.item[c].starting > 0;
         o.item[c].carrying -= o.item[c].carrying > 0;
     }
-    o.wait_ns = timeout_ns;
-    TELL(EVENT_WAIT, .result = timeout_ns, .coarse = true);
     if (timeout_ns < 0)
         note('w', -1, "wait without limit");
     else
@@ -1555,7 +1555,10 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
     check_woken_once();
     tell_ready(false);
     o.called_for = c;
-    TELL(EVENT_CALLBACK, .c = c < COUNT ? c : EVENT_NOBODY, .result = result, .userdata = userdata);
+    bool own = result == -ECANCELED && c < COUNT && waits_on(&o.item[c]) &&
+               error_has_a_cause(&o.item[c].d, ECANCELED);
+    TELL(EVENT_CALLBACK, .c = c < COUNT ? c : EVENT_NOBODY, .result = result, .userdata = userdata,
+         .forgiven = own);
     check_place(c, result, userdata);
     if (c >= COUNT)
         end_run();
