@@ -271,6 +271,13 @@ static void describe(struct promise_completion *of, const struct event *e) {
     of->target = e->kind == EVENT_CANCEL ? e->c : e->target;
 }
 
+/* A cancel ends, or may have ended, and nobody hears of it: what its target has ended with may have
+ * been its doing. */
+static void disown(struct promise *p, const struct promise_completion *of) {
+    if (of->operation == ET_CANCEL && known(p, of->target))
+        p->completion[of->target].disowned = p->completion[of->target].canceled;
+}
+
 static void end(struct promise *p, unsigned c, enum promise_ended how) {
     struct promise_completion *of = &p->completion[c];
     of->use = PROMISE_DEAD;
@@ -347,6 +354,19 @@ static void on_busy(struct step *s, unsigned c, bool senseless) {
     }
 }
 
+/* What may be in use may have taken an `add` without effect, if it had not begun. */
+static void begin_anew(struct step *s, struct promise_completion *of) {
+    struct promise_completion before = *of;
+    bool perhaps = of->use == PROMISE_PERHAPS;
+    if (perhaps)
+        disown(s->p, of);
+    describe(of, s->e);
+    begin(s->p, of);
+    if (perhaps && before.to_begin > 0 && before.operation == ET_TIMER &&
+        before.earliest_ns < of->earliest_ns)
+        of->earliest_ns = before.earliest_ns;
+}
+
 static void on_submission(struct step *s, uint64_t c) {
     const struct event *e = s->e;
     bool senseless = is_senseless(s, c);
@@ -363,8 +383,7 @@ static void on_submission(struct step *s, uint64_t c) {
     if (e->result == 0) {
         if (senseless)
             blame(s, senseless_verdict(s), c);
-        describe(of, e);
-        begin(s->p, of);
+        begin_anew(s, of);
     } else if (senseless) {
         if (e->result != -EINVAL && of->use != PROMISE_PERHAPS)
             blame(s, senseless_verdict(s), c);
@@ -425,8 +444,7 @@ static void on_delete(struct step *s) {
         (p->settings.lingers || of->pool) && has_descriptor(of) && of->operation != ET_POLL;
     if (p->settings.lingers && of->operation == ET_CANCEL && known(p, of->target))
         p->completion[of->target].may_be_cancelled = true;
-    if (of->operation == ET_CANCEL && known(p, of->target)) /* it may have been their author */
-        p->completion[of->target].disowned = p->completion[of->target].canceled;
+    disown(p, of);
     for (unsigned i = 0; of->async && !p->settings.keeps && i < PROMISE_ASYNCS; i++)
         if (p->async[i].fd == of->fd)
             p->async[i].least = 0; /* it may have gone with the wait */
@@ -1090,8 +1108,10 @@ static void on_says_in_use(struct step *s) {
         return;
     struct promise_completion *of = &p->completion[s->e->c];
     if (of->use == PROMISE_PERHAPS) {
-        if (!says)
-            end(p, (unsigned)s->e->c, (enum promise_ended)of->ended);
+        if (says)
+            return;
+        disown(p, of);
+        end(p, (unsigned)s->e->c, (enum promise_ended)of->ended);
     } else if (says != (of->use == PROMISE_IN_USE))
         blame(s,
               says && p->callbacks > 0 && p->in_callback == s->e->c ? PROMISE_CALL_1

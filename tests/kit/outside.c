@@ -683,13 +683,16 @@ static bool falsely_ready(const struct item *i) {
         return true;
     struct pollfd p = {.fd = i->d.fd, .events = POLLIN | POLLRDHUP};
     struct timespec none = {0};
-    struct stat status;
+    int listens = 0;
+    socklen_t length = sizeof listens;
     char byte;
     if (syscall(SYS_ppoll, &p, 1, &none, NULL, 8) <= 0)
         return false;
-    if (i->d.operation == ET_ACCEPT) /* what is no socket refuses */
-        return (p.revents & (POLLRDHUP | POLLHUP)) != 0 && fstat(i->d.fd, &status) == 0 &&
-               S_ISSOCK(status.st_mode);
+    if (i->d.operation == ET_ACCEPT) /* what does not listen refuses */
+        return (p.revents & (POLLRDHUP | POLLHUP)) != 0 &&
+               syscall(SYS_getsockopt, i->d.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) ==
+                   0 &&
+               listens != 0;
     return takes_bytes(i) && (p.revents & POLLIN) != 0 &&
            syscall(SYS_recvfrom, i->d.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0 &&
            errno == EAGAIN;
@@ -957,10 +960,14 @@ static bool timer_in_use(void) {
     return false;
 }
 
+/* Also what is orphaned, and may be tried on the next file of its number (section 15, 12). */
 static bool any_falsely_ready(void) {
-    for (unsigned c = 0; c < COUNT; c++)
-        if (o.item[c].in_use && ready_now(&o.item[c]) != 0 && falsely_ready(&o.item[c]))
+    for (unsigned c = 0; c < COUNT; c++) {
+        const struct item *i = &o.item[c];
+        bool orphaned = waits_on(i) && world_real.installed(i->d.fd) != i->installed;
+        if (i->in_use && (orphaned || ready_now(i) != 0) && falsely_ready(i))
             return true;
+    }
     return false;
 }
 
@@ -2409,7 +2416,10 @@ static void run_world(const struct command *command) {
         LACKS("needs the descriptor of an async (rounds)");
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
         LACKS("closes a descriptor while a completion waits on it (closed_early)");
-    o.duplicated = o.duplicated || command->kind == COMMAND_DUP;
+    if (command->kind == COMMAND_DUP) {
+        o.duplicated = true;
+        lose_place();
+    }
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_WAIT) {
         o.fail_wait_at = (int)command->value;
         o.fail_wait_error = command->error;

@@ -1216,6 +1216,31 @@ static void test_cancel_of_what_another_has_canceled(void **state) {
     cancel(A, B);
     called(A, -ECANCELED);
     BREAKS(CANCEL_4, CALLED(B, -ENOENT)); /* whose else? */
+    LAWFUL(EVENT_RETURNED, .c = B);
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    LAWFUL(EVENT_CANCEL, .c = A, .by = C); /* which has no callback */
+    called(A, -ECANCELED);
+    is_in_use(C, false);
+    called(B, -ENOENT);
+}
+
+static void test_a_timer_that_is_added_again_may_keep_its_deadline(void **state) {
+    (void)state;
+    run(ET_RUN_NO_WAIT);
+    clock_ns += 20 * MS;
+    LAWFUL(EVENT_TIMER, .c = A, .delay_ms = 10); /* perhaps it has fired by now */
+    polled();
+    is_in_use(A, true);
+    ended();
+    struct event again = add_event(A, ET_TIMER, -1);
+    again.delay_ms = 10;
+    again.has_callback = false;
+    lawful(again); /* a second episode, or without effect */
+    run(ET_RUN_NO_WAIT);
+    polled();
+    is_in_use(A, false);
+    ended();
 }
 
 static void test_cancel_that_loses(void **state) {
@@ -1534,6 +1559,7 @@ int main(void) {
         TEST(test_order_of_operations),
         TEST(test_cancel),
         TEST(test_cancel_of_what_another_has_canceled),
+        TEST(test_a_timer_that_is_added_again_may_keep_its_deadline),
         TEST(test_cancel_that_loses),
         TEST(test_canceled_without_a_cause),
         TEST(test_a_cancel_that_was_deleted_may_linger),
