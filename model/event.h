@@ -22,7 +22,7 @@ enum event_kind {
     EVENT_RESET,  /* of c by the carrier `by`, or EVENT_NOBODY: a null pointer; as EVENT_TIMER */
     EVENT_CANCEL, /* of c by the cancel `by`; has_callback, userdata */
     EVENT_STOP,
-    EVENT_UPDATE_NOW,
+    EVENT_UPDATE_NOW, /* to promise_step, before the call, as EVENT_INIT: the time is not earlier */
     /* Told before or after the subject's deinit; what threads are seen to do meanwhile is told as
      * ever (work may still be taken until the loop has taken its own out of the pool's queue).
      * When it has returned: EVENT_END, of_deinit. */

@@ -88,14 +88,17 @@ static bool in_run(const struct promise *p) {
 /* ---- what is due ----------------------------------------------------------------------------- */
 
 /* Another one of the same descriptor and class that was submitted before it, and was ready at some
- * moment since the last wait. sure: its try would have been answered. */
+ * moment since the last wait, or whose number names another file now (it may be tried all the same:
+ * section 15, 12). sure: its try would have been answered. */
 static bool has_predecessor(const struct promise *p, const struct promise_completion *of,
                             bool sure) {
     unsigned class = class_of(of);
     for (unsigned d = 0; class != 0 && d < p->completions; d++) {
         const struct promise_completion *other = &p->completion[d];
-        bool stands = sure ? definite(other) && other->had != 0 && !other->addressed
-                           : other->use == PROMISE_PERHAPS || (definite(other) && other->had != 0);
+        bool stands =
+            sure ? definite(other) && other->had != 0 && !other->addressed
+                 : other->use == PROMISE_PERHAPS ||
+                       (other->use == PROMISE_IN_USE && (other->orphaned || other->had != 0));
         if (stands && other->fd == of->fd && other->order < of->order && !other->pool &&
             class_of(other) == class)
             return true;
@@ -319,7 +322,7 @@ static bool is_senseless(const struct step *s, uint64_t c) {
     case EVENT_CANCEL: return !known(s->p, e->c) || e->c == c;
     case EVENT_ASYNC_WAIT: return e->fd < 0;
     case EVENT_ADD:
-        return e->operation >= ET_OPERATIONS ||
+        return e->operation >= ET_OPERATIONS || (e->async && e->fd < 0) ||
                (e->operation == ET_CANCEL && (!known(s->p, e->target) || e->target == c)) ||
                (e->operation == ET_POLL && (e->events & ~(uint32_t)POLLABLE) != 0) ||
                (e->pool && !takes_pool_mark(e->operation));
@@ -333,11 +336,21 @@ static enum promise_verdict senseless_verdict(const struct step *s) {
                                             : PROMISE_ADD_5;
 }
 
+static enum promise_verdict busy_verdict(const struct step *s) {
+    switch (s->e->kind) {
+    case EVENT_CANCEL: return PROMISE_CANCEL_2;
+    case EVENT_TIMER: return PROMISE_TIMER_4;
+    case EVENT_RESET: return PROMISE_RESET_2;
+    case EVENT_ASYNC_WAIT: return PROMISE_ASYNC_1_BUSY;
+    default: return PROMISE_ADD_3;
+    }
+}
+
 /* A submission of what is in use: refused, or without effect as long as it has not begun; a timer
  * that has not begun may be set anew by it. */
 static void on_busy(struct step *s, unsigned c, bool senseless) {
     struct promise_completion *of = &s->p->completion[c];
-    enum promise_verdict busy = s->e->kind == EVENT_CANCEL ? PROMISE_CANCEL_2 : PROMISE_ADD_3;
+    enum promise_verdict busy = busy_verdict(s);
     bool again = of->to_begin > 0 && (s->e->kind == EVENT_ADD || s->e->kind == EVENT_TIMER);
     if (s->e->result != 0) {
         if (s->e->result != -EBUSY && !(senseless && s->e->result == -EINVAL))
@@ -369,7 +382,7 @@ static void begin_anew(struct step *s, struct promise_completion *of) {
 
 static void on_submission(struct step *s, uint64_t c) {
     const struct event *e = s->e;
-    bool senseless = is_senseless(s, c);
+    bool senseless = is_senseless(s, c), poolless = e->pool && s->p->settings.no_pool;
     if (!known(s->p, c)) {
         if (e->result >= 0)
             blame(s, PROMISE_ADD_5, c);
@@ -381,13 +394,17 @@ static void on_submission(struct step *s, uint64_t c) {
         return;
     }
     if (e->result == 0) {
-        if (senseless)
-            blame(s, senseless_verdict(s), c);
+        if (senseless || poolless)
+            blame(s, senseless ? senseless_verdict(s) : PROMISE_ADD_6, c);
         begin_anew(s, of);
     } else if (senseless) {
         if (e->result != -EINVAL && of->use != PROMISE_PERHAPS)
             blame(s, senseless_verdict(s), c);
-    } else if (of->use != PROMISE_PERHAPS && !e->pool)
+    } else if (of->use == PROMISE_PERHAPS)
+        return;
+    else if (poolless && e->result != -EOPNOTSUPP)
+        blame(s, PROMISE_ADD_6, c);
+    else if (!e->pool)
         blame(s, refusal(s), c);
 }
 
@@ -626,9 +643,9 @@ static void check_timers(struct step *s, unsigned c, const struct promise_comple
     if (d->set_turn == p->turns || of->set_turn == p->turns)
         return;
     if (earlier)
-        blame(s, PROMISE_EXPIRE_2, c);
+        blame(s, PROMISE_EXPIRE_2, (uint64_t)(d - p->completion));
     if (equal)
-        blame(s, PROMISE_EXPIRE_3, c);
+        blame(s, PROMISE_EXPIRE_3, (uint64_t)(d - p->completion));
 }
 
 static void check_order(struct step *s, unsigned c) {
@@ -752,11 +769,16 @@ static void on_callback(struct step *s) {
 static void on_returned(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
+    bool described = (e->has & EVENT_HAS_DESCRIPTION) != 0;
+    struct event add = *e;
+    add.kind = EVENT_ADD;
     p->epoch++; /* it may count from the time at which the callback was called */
     if (e->rearm && known(p, e->c) && p->completion[e->c].use == PROMISE_DEAD &&
-        p->completion[e->c].operation < ET_OPERATIONS) {
+        p->completion[e->c].operation < ET_OPERATIONS &&
+        !(described && (is_senseless(&(struct step){.p = p, .e = &add}, e->c) ||
+                        (e->pool && p->settings.no_pool)))) {
         struct promise_completion *of = &p->completion[e->c];
-        if ((e->has & EVENT_HAS_DESCRIPTION) != 0)
+        if (described)
             describe(of, e);
         begin(p, of);
         of->orphaned = e->forgiven && waits(of);

@@ -63,6 +63,7 @@ struct promise_settings {
     bool tells;          /* whether a completion is in use: otherwise a carrier is never in use */
     bool nests;          /* a run inside a callback is allowed */
     bool has_turn;       /* run(TURN) is a known mode */
+    bool no_pool;        /* what has a pool mark is refused */
     bool keeps;          /* a notification that comes while nothing waits ends the next wait */
     bool lingers;        /* ET-LINGER-1: a deleted operation may stay in use silently */
     /* verdicts that the manual announces: they count as a missed SHOULD does */

@@ -119,7 +119,8 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     case EFBIG: return d->operation == ETALON_PWRITE || d->operation == ETALON_WRITE;
     case EISCONN: return n.connected && d->operation == ETALON_SENDMSG; /* to an address */
     case ECANCELED: return takes(d->operation) && is_timerfd(d->fd); /* TFD_TIMER_CANCEL_ON_SET */
-    case EOPNOTSUPP: return socket && (n.listens || !stream);
+    case EOPNOTSUPP:
+        return socket && (n.listens || !stream || d->operation == ETALON_SENDMSG /* as above */);
     case ENOTCONN: return socket && (!n.connected || gone);
     case EPIPE:
         return gives(d->operation) &&

@@ -442,6 +442,7 @@ static struct promise_settings settings_of(const struct etalon_subject *subject)
                                  .stays_stopped = offers(ETALON_OFFERS_STOPPED),
                                  .keeps = offers(ETALON_OFFERS_ASYNC_KEPT),
                                  .tells = tells_states(),
+                                 .no_pool = !offers(ETALON_OFFERS_POOL),
                                  .lingers = (subject->offers >> 33 & 0xff) != 0};
     for (unsigned v = 0; v < PROMISE_VERDICTS; v++)
         if (documented(failure_of(promise_laws[v].clause,
@@ -2340,10 +2341,10 @@ static void make_loop(void) {
     o.time_min_ns = world_real.clock();
     o.stopped = o.wake_pending = false;
     o.busy = true;
+    TELL(EVENT_INIT); /* the loop takes the time at any moment from now on */
     SUBJECT(o.subject->init(&o.host, &o.self));
     o.busy = false;
     OBSERVED_IF(answer != 0, "ET-INIT-2", "init returned %s", kit_result_name(answer));
-    TELL(EVENT_INIT);
     check_now("after init");
 }
 
@@ -2471,10 +2472,10 @@ static void run_command(const struct command *command) {
     case COMMAND_STOP: run_stop(); break;
     case COMMAND_ASYNC_WAIT: run_async_wait(command); break;
     case COMMAND_UPDATE_NOW: {
+        TELL(EVENT_UPDATE_NOW); /* likewise */
         bool before = interpose_inside(true);
         o.subject->update_now(o.self);
         (void)interpose_inside(before);
-        TELL(EVENT_UPDATE_NOW);
         o.time_min_ns = world_real.clock();
         break;
     }

@@ -246,8 +246,44 @@ static void test_submission(void **state) {
     polled();
     ended();
     BREAKS(ADD_3, EVENT_ADD, .c = B, .operation = ET_POLL, .fd = 3, .events = POLL_IN);
-    BREAKS(ADD_3, TIMER(B, 1, 0));
+    BREAKS(TIMER_4, TIMER(B, 1, 0));
     LAWFUL(TIMER(B, 1, -EBUSY));
+    BREAKS(ASYNC_1_BUSY, EVENT_ASYNC_WAIT, .c = B, .fd = 0);
+}
+
+static void test_without_a_pool(void **state) {
+    (void)state;
+    struct event e = add_event(A, ET_READ, 3);
+    settings.no_pool = true;
+    begin_anew();
+    e.pool = true;
+    e.result = -EOPNOTSUPP;
+    lawful(e);
+    e.result = -ENOMEM;
+    assert_int_equal(tell(e).verdict, PROMISE_ADD_6);
+    e.result = 0;
+    assert_int_equal(tell(e).verdict, PROMISE_ADD_6);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(B, 0));
+    e = add_event(B, ET_READ, 3);
+    e.pool = true;
+    e.kind = EVENT_RETURNED;
+    e.has = EVENT_HAS_DESCRIPTION;
+    e.rearm = true;
+    lawful(e); /* it was described anew, and its add would be refused */
+    is_in_use(B, false);
+    add(B, ET_NOOP, 0);
+    LAWFUL(CALLED(B, 0));
+    e.pool = false;
+    e.operation = ET_OPERATIONS;
+    lawful(e); /* likewise */
+    is_in_use(B, false);
+    add(B, ET_NOOP, 0);
+    LAWFUL(CALLED(B, 0));
+    e.operation = ET_READ;
+    lawful(e);
+    is_in_use(B, true);
 }
 
 static void test_senseless(void **state) {
@@ -539,7 +575,7 @@ static void test_reset(void **state) {
     LAWFUL(RESET(C, B, 0, -EBUSY));
     wait_for(0);
     woken();
-    BREAKS(ADD_3, RESET(C, B, 0, 0));
+    BREAKS(RESET_2, RESET(C, B, 0, 0));
     add_silent(E, ET_TIMER, 0);
     LAWFUL(EVENT_DELETE, .c = A);
     LAWFUL(RESET(E, B, 5, 0)); /* it may have ended */
@@ -622,7 +658,17 @@ static void test_orphans(void **state) {
     BREAKS(REGISTER_4, CALLED(B, POLL_IN));
     LAWFUL(EVENT_RETURNED, .c = B);
     called(A, POLL_OUT); /* whatever it says */
-    ended();
+    add(A, ET_READ, 4);
+    add(C, ET_READ, 5);
+    LAWFUL(EVENT_MOVED, .fd = 4);
+    add(B, ET_READ, 4);
+    ready(B, POLL_IN);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP); /* A may be tried in its place */
+    woken();
+    called(A, 0);
+    wait_for(-1);
+    BREAKS(REGISTER_4, EVENT_SLEEP);
 }
 
 static void test_length_of_a_wait(void **state) {
@@ -1527,6 +1573,7 @@ int main(void) {
         TEST(test_in_use),
         TEST(test_lingering),
         TEST(test_submission),
+        TEST(test_without_a_pool),
         TEST(test_senseless),
         TEST(test_refused_with_kinds),
         TEST(test_call),
