@@ -470,7 +470,7 @@ explore-faults:
 
 # ---- other people's loops ------------------------------------------------------------------------
 
-.PHONY: subjects conform judges conform-publish conform-example
+.PHONY: subjects conform conform-publish conform-example
 
 ## subjects: build the adapters whose loops are installed; the others are named
 subjects:
@@ -488,12 +488,6 @@ conform: $B/etalon subjects
 		--tap build/report/conform.tap --summary build/report/conform.json \
 		build/subjects/*.so $(SUBJECTS); status=$$?; \
 	test $$status = 2 || echo '# every cell with its case: build/report/conform.html'; exit $$status
-
-JUDGES_RANDOM ?= 200
-JUDGES_SEED ?= 1
-## judges: the judge from outside and the promise side by side, on every loop; JUDGES_RANDOM=200
-judges: $B/etalon subjects
-	@tests/suites/judges.py --random $(JUDGES_RANDOM) --seed $(JUDGES_SEED)
 
 ## conform-publish: publish what make conform has found: spec/results.json, spec/findings.md
 conform-publish:

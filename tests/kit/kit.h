@@ -80,7 +80,8 @@ const char *kit_lacks(const struct etalon_subject *subject, const struct trace *
  * for that. */
 bool clause_seen_from_outside(const char *clause, uint64_t *needs);
 
-/* The two judges. Each runs the program and fills in the result; neither has to return. */
+/* The two ways of judging: by the model of the reference loop, and by Part I alone.
+ * Each runs the program and fills in the result; neither has to return. */
 void strict_run(const struct etalon_subject *calls, const struct program *program,
                 const struct world_kind_functions *world, struct kit_result *result);
 /* lenient: a command that the subject leaves undefined is skipped, for random programs. */

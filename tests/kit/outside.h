@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the observer share, which sees a subject as its caller does (outside.c). It
+ * does not know right from wrong: it tells the promise (model/promise.h) what was seen. */
+#ifndef ETALON_OUTSIDE_H
+#define ETALON_OUTSIDE_H
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "../../fuzz/world/interpose.h"
+#include "../../fuzz/world/kernel.h"
+#include "../../model/promise.h"
+#include "kit.h"
+
+#define COUNT  PROGRAM_COMPLETIONS
+#define BUFFER 4096
+#define MS_NS  UINT64_C(1000000)
+/* A clock that stands still while it is read again and again would give timers one deadline that no
+ * real clock gives one. A call of the subject may read it so often before it takes the time. */
+#define READING_NS   1000
+#define READINGS_MAX 64
+#define COMMANDS_MAX 4000
+#define POLLED       (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
+#define STREAMS      64
+#define FILES        256
+#define MOVED_AWAY   UINT64_MAX
+#define ASYNC_WAIT   1000 /* the operation of a completion that waits on an async */
+
+/* What its caller knows of a completion. */
+struct item {
+    bool in_use, ever;
+    uint32_t told;    /* what it was last told to be ready for */
+    bool redescribed; /* the subject knows nothing of what it is described as now */
+    /* so many waits have to begin before it is certain that it has carried a reset: rounds are not
+     * seen, and until then the subject may say that it is in use */
+    unsigned carrying;
+    bool moved; /* forgotten, since its last callback began */
+    struct etalon_subject_description d;
+    unsigned body;
+    uint64_t serial;    /* order of submission */
+    uint64_t installed; /* the file behind its descriptor */
+    bool deleted;       /* … and not submitted again */
+    bool quiet;         /* deleted, told to be dead, and its buffer was cleared since */
+    uint8_t into;
+    unsigned async; /* that it waits on */
+    struct sockaddr_storage address;
+    socklen_t address_length;
+    struct iovec iov[2];
+    struct msghdr message;
+};
+
+struct stream {
+    uint64_t installed; /* 0: free */
+    bool placed;        /* it is certain which byte is read next: */
+    unsigned char next;
+    /* bytes that had come to the other end when the first was written, and have been written since
+     */
+    uint64_t before, given;
+};
+
+struct observation {
+    const struct etalon_subject *subject;
+    const struct program *program;
+    struct kit_result *result;
+    void *self;
+    struct etalon_subject_host host;
+    struct promise promise; /* which decides */
+    struct item item[COUNT];
+    int8_t known[COUNT];                    /* enum kit_state, of a subject that cannot be asked */
+    bool async_open[ETALON_SUBJECT_ASYNCS]; /* that the program has made */
+    char buffer[COUNT][BUFFER];
+    struct stream stream[STREAMS];
+    bool duplicated; /* a file may have several numbers */
+    bool busy;       /* init or deinit runs: the subject is not to be asked anything */
+    bool running, in_callback;
+    /* what the subject leaves undefined is left out of a program, instead of ending it */
+    bool lenient;
+    bool reported; /* something, by the last wait */
+    uint64_t serial;
+    unsigned commands, world_next, tokens, callbacks;
+    unsigned barren_waits; /* in a row that only let time pass */
+    int fail_wait_at, fail_wait_error;
+    uint64_t file[FILES];      /* what each number names, as the promise was told */
+    int64_t wait_ns, sleep_ns; /* what the last wait asks for, and how long it sleeps */
+    int own;                   /* the loop's descriptor that has ended a wait last */
+    uint32_t called_for;       /* the number that a callback was called for */
+    char seen[120];            /* what was seen, in words, for what is told next; or empty */
+};
+extern struct observation o;
+
+/* ---- outside_verdicts.c: what the promise is told, and what is told of its verdicts ---------- */
+
+struct promise_settings outside_settings(void);
+/* Adds the clock. Whether it was as it should be; where nothing can excuse what was not, the run
+ * ends here. */
+bool tell(struct event event);
+#define TELL(...) tell((struct event){.kind = __VA_ARGS__})
+/* A breach that the observer sees by itself, of a clause that no event is about. */
+void observed(const char *clause, const char *format, ...);
+/* What c came to is not so (enum promise_untrue). */
+void untrue(unsigned c, enum promise_untrue how, const char *format, ...);
+/* The program needs what the subject does not offer: its run ends here. */
+void lacks(const char *what);
+#define LACKS(what)                                                                                \
+    do {                                                                                           \
+        if (o.lenient)                                                                             \
+            return;                                                                                \
+        lacks(what);                                                                               \
+    } while (0)
+void note(char kind, int c, const char *format, ...);
+void end_run(void);
+
+static inline bool offers(uint64_t what) {
+    return (o.subject->offers & what) == what;
+}
+static inline bool tells_states(void) {
+    return (o.subject->offers & (ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE)) != 0;
+}
+/* What has no callback ends unseen, unless one can ask for it. */
+static inline bool may_be_null(void) {
+    return offers(ETALON_OFFERS_NULL_CALLBACK) && tells_states();
+}
+
+/* ---- outside_descriptors.c: what descriptors are ready for ----------------------------------- */
+
+unsigned item_traits(const struct item *i);
+bool waits_on(const struct item *i);
+short ready_now(const struct item *i);
+/* It is said to be ready, but a try of it would be unanswered. */
+bool falsely_ready(const struct item *i);
+bool is_addressed(const struct item *i);
+bool is_stream(int fd);
+/* What waits is told of what its descriptor is ready for, when that has changed. settled: a thread
+ * of the subject's, if there is one, has done what it can. */
+void tell_ready(bool settled);
+
+/* ---- outside_results.c: whether what a completion came to is so ------------------------------ */
+
+bool takes_bytes(const struct item *i);
+/* When c, which gives or takes bytes, is submitted. */
+void begin_bytes(const struct item *i);
+/* Which byte of any stream comes next is not known any more. */
+void lose_place(void);
+void check_result(unsigned c, int64_t result);
+/* The buffer of what was deleted, and is dead, belongs to the caller again. */
+void check_buffer(unsigned c, bool dead);
+
+/* ---- outside_waits.c: clock and waits (interpose.h) ------------------------------------------ */
+
+extern const struct interpose_hooks outside_hooks;
+uint64_t whole_us(uint64_t ns);
+
+/* ---- outside_calls.c: calls that name a completion or an async ------------------------------- */
+
+/* The calls of the subject's, as its own; `answer` is what they return. */
+#define SUBJECT(call)                                                                              \
+    bool before_call = interpose_inside(true);                                                     \
+    int answer = (call);                                                                           \
+    (void)interpose_inside(before_call)
+
+/* A call has returned. */
+void tell_call(const struct command *command, struct event event);
+void run_submit(const struct command *command);
+void run_delete(const struct command *command);
+void run_timer(const struct command *command);
+void run_reset(const struct command *command);
+void run_cancel(const struct command *command);
+void run_async_wait(const struct command *command);
+/* Whether the command is about an async and no more; then it was carried out. */
+bool touches_async(const struct command *command);
+bool needs_its_descriptor(const struct command *command);
+int descriptor(unsigned d);
+int ask_state(unsigned c);
+/* What has no callback ends unseen: the subject's word is taken for when. */
+void settle_unseen(void);
+/* The subject is asked which completions are in use, and what time it is. */
+void ask_in_use(void);
+void ask_now(void);
+/* For the events of the run. A subject is not asked while it is made or released. */
+void ask_states(int8_t *known);
+/* Another loop begins. */
+void forget_all(void);
+
+/* ---- outside_callbacks.c --------------------------------------------------------------------- */
+
+enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t userdata);
+/* By the return of c's callback. */
+void begin_again(unsigned c);
+struct event event_of(unsigned c, enum event_kind kind, int64_t result);
+const char *undefined_wait(unsigned c);
+
+/* ---- outside.c ------------------------------------------------------------------------------- */
+
+void run_command(const struct command *command);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* The callbacks of a subject that is judged from outside: what they tell, and what the program does
+ * in them. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "answers.h"
+#include "outside.h"
+
+static enum etalon_subject_action run_body(unsigned body) {
+    const struct program *p = o.program;
+    if (body == 0) /* the empty callback of a loop that has no null ones; body 0 is main */
+        return ETALON_DISARM;
+    for (unsigned i = 0; i < p->count[body] && o.commands < COMMANDS_MAX; i++) {
+        const struct command *command = &p->command[p->first[body] + i];
+        if (command->kind == COMMAND_RETURN)
+            return command->value == 1 ? ETALON_REARM : ETALON_DISARM;
+        run_command(command);
+    }
+    return ETALON_DISARM;
+}
+
+/* It is not open, or a file, for which epoll has no use. */
+static bool takes_no_wait(const struct item *i) {
+    struct stat status;
+    return world_real.installed(i->d.fd) == 0 || fstat(i->d.fd, &status) != 0 ||
+           S_ISREG(status.st_mode);
+}
+
+/* A call that submits c as it is described. */
+struct event event_of(unsigned c, enum event_kind kind, int64_t result) {
+    const struct item *i = &o.item[c];
+    bool waits = i->d.operation == ASYNC_WAIT;
+    return (struct event){
+        .kind = waits && kind == EVENT_ADD ? EVENT_ASYNC_WAIT : kind,
+        .has = EVENT_HAS_DESCRIPTION,
+        .operation = waits                            ? ET_READ
+                     : i->d.operation < ET_OPERATIONS ? (uint8_t)i->d.operation
+                                                      : ET_OPERATIONS,
+        .async = waits,
+        .pool = i->d.on_pool,
+        .flags = i->d.operation == ET_ACCEPT || i->d.operation == ET_SHUTDOWN ? 0 : i->d.flags,
+        .addressed = is_addressed(i),
+        .forgiven = kind != EVENT_RETURNED && waits_on(i) && takes_no_wait(i),
+        .has_callback = i->d.has_callback,
+        .fd = !waits                   ? i->d.fd
+              : o.async_open[i->async] ? (int)i->async
+                                       : -1,
+        .events = i->d.operation == ET_POLL ? i->d.events : 0,
+        .userdata = i->d.userdata,
+        .c = kind == EVENT_CANCEL ? i->d.target : c,
+        .by = kind == EVENT_CANCEL ? c : EVENT_NOBODY,
+        .target = i->d.target < COUNT ? i->d.target : EVENT_NOBODY,
+        .delay_ms = i->d.delay_ms,
+        .result = result};
+}
+
+/* By the return of its callback, which was called with this result. The promise says whether an
+ * `add` would have been refused. */
+static void rearm(unsigned c, int64_t result) {
+    struct item *i = &o.item[c];
+    uint64_t installed = i->installed;
+    bool relies = waits_on(i) && result >= 0 && !i->redescribed; /* ET-REGISTER-6 */
+    struct event e = event_of(c, EVENT_RETURNED, 0);
+    e.rearm = true;
+    e.forgiven = relies && installed != (i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0);
+    (void)tell(e);
+    if (o.promise.completion[c].use != PROMISE_DEAD) {
+        begin_again(c);
+        if (relies)
+            i->installed = installed;
+        note('s', (int)c, "c%u is rearmed", c);
+    }
+    tell_ready(false);
+}
+
+/* Whether the subject leaves undefined what a rearm of c would do now; the program goes on without
+ * it, or ends. */
+static bool is_undefined(unsigned c, uint64_t serial) {
+    const struct item *i = &o.item[c];
+    /* described anew, or used anew and deleted */
+    bool otherwise = i->redescribed || (i->serial != serial && !i->in_use);
+    const char *why = otherwise && !offers(ETALON_OFFERS_READD)
+                          ? "needs a description that changes before a rearm (readd)"
+                      : !i->in_use ? undefined_wait(c)
+                                   : NULL;
+    if (why != NULL && !o.lenient)
+        lacks(why);
+    return why != NULL;
+}
+
+enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t userdata) {
+    bool before = interpose_inside(false);
+    settle_unseen();
+    if (c < COUNT)
+        o.known[c] = KIT_CALLED;
+    note('b', c < COUNT ? (int)c : -1, "callback c%u %s", c, kit_result_name(result));
+    tell_ready(false);
+    o.called_for = c;
+    bool own = result == -ECANCELED && c < COUNT && waits_on(&o.item[c]) &&
+               error_has_a_cause(&o.item[c].d, ECANCELED);
+    TELL(EVENT_CALLBACK, .c = c < COUNT ? c : EVENT_NOBODY, .result = result, .userdata = userdata,
+         .forgiven = own);
+    if (c >= COUNT)
+        end_run();
+    struct item *i = &o.item[c];
+    check_result(c, result);
+    i->in_use = i->moved = false;
+    o.callbacks++;
+    o.barren_waits = 0;
+    ask_now();
+    ask_in_use();
+    if (o.callbacks >= KIT_CALLBACKS_MAX) {
+        note('e', -1, "%u callbacks: the program ends here", o.callbacks);
+        end_run();
+    }
+    bool outer = o.in_callback;
+    uint64_t serial = i->serial;
+    o.in_callback = true;
+    enum etalon_subject_action action = run_body(i->body);
+    o.in_callback = outer;
+    if (i->moved || (action == ETALON_REARM && is_undefined(c, serial)))
+        action = ETALON_DISARM; /* whoever frees a completion does not rearm it */
+    if (action == ETALON_REARM && !i->in_use && i->carrying == 0)
+        rearm(c, result);
+    else
+        TELL(EVENT_RETURNED, .c = c);
+    (void)interpose_inside(before);
+    return action == ETALON_REARM ? ETALON_REARM : ETALON_DISARM;
+}
+
+#else
+typedef int nothing_here;
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* What descriptors are ready for, as the observer (outside.h) finds it by asking Linux itself. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../../model/words.h"
+#include "outside.h"
+
+/* The flags of accept and shutdown say nothing here. */
+unsigned item_traits(const struct item *i) {
+    return operation_traits(i->d.operation, i->d.flags);
+}
+
+bool waits_on(const struct item *i) {
+    return (item_traits(i) & WAITS_AT_ALL) != 0;
+}
+
+static short awaited(const struct item *i) {
+    return (short)traits_await(item_traits(i), i->d.events & POLLED);
+}
+
+/* What is ready on the descriptor of i now: of what it waits for, and what is always told. */
+short ready_now(const struct item *i) {
+    struct pollfd p = {.fd = i->d.fd, .events = awaited(i)};
+    struct timespec none = {0};
+    if (!waits_on(i) || world_real.installed(i->d.fd) == 0 ||
+        world_real.installed(i->d.fd) != i->installed)
+        return 0;
+    return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 ? (short)(p.revents & ~POLLNVAL) : 0;
+}
+
+bool is_addressed(const struct item *i) {
+    return i->d.operation == ET_SENDMSG && i->message.msg_name != NULL;
+}
+
+/* The port that it is addressed to has no room. Linux calls a socket unwritable for that if it is
+ * connected to the port, and no other (section 15 of the law, 7). */
+static bool goes_to_a_full_port(const struct item *i) {
+    struct pollfd p = {.events = POLLOUT};
+    struct timespec none = {0};
+    if (!is_addressed(i))
+        return false;
+    p.fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool full = p.fd >= 0 &&
+                syscall(SYS_connect, p.fd, i->message.msg_name, i->message.msg_namelen) == 0 &&
+                syscall(SYS_ppoll, &p, 1, &none, NULL, 8) == 0;
+    (void)syscall(SYS_close, p.fd);
+    return full;
+}
+
+/* A socket that is said to be readable, although nothing can be received, a listener that was shut
+ * down, or a socket that is writable and cannot send to a full port: Linux answers the try with
+ * EAGAIN, and what waits for it has to stay (ET-EVENT-3). */
+bool falsely_ready(const struct item *i) {
+    if (goes_to_a_full_port(i))
+        return true;
+    struct pollfd p = {.fd = i->d.fd, .events = POLLIN | POLLRDHUP};
+    struct timespec none = {0};
+    int listens = 0;
+    socklen_t length = sizeof listens;
+    char byte;
+    if (syscall(SYS_ppoll, &p, 1, &none, NULL, 8) <= 0)
+        return false;
+    if (i->d.operation == ET_ACCEPT) /* what does not listen refuses */
+        return (p.revents & (POLLRDHUP | POLLHUP)) != 0 &&
+               syscall(SYS_getsockopt, i->d.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) ==
+                   0 &&
+               listens != 0;
+    return takes_bytes(i) && (p.revents & POLLIN) != 0 &&
+           syscall(SYS_recvfrom, i->d.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0 &&
+           errno == EAGAIN;
+}
+
+bool is_stream(int fd) {
+    int type = SOCK_STREAM; /* of what is no socket, too */
+    socklen_t length = sizeof type;
+    (void)syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length);
+    return type == SOCK_STREAM;
+}
+
+static bool is_being_closed(int fd) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use && o.item[c].d.operation == ET_CLOSE && o.item[c].d.fd == fd)
+            return true;
+    return false;
+}
+
+void tell_ready(bool settled) {
+    for (int fd = 0; fd < FILES; fd++) {
+        uint64_t installed = world_real.installed(fd);
+        if (is_being_closed(fd))
+            continue; /* by the loop, whose callback tells it */
+        if (o.file[fd] != 0 && o.file[fd] != installed)
+            TELL(EVENT_MOVED, .fd = fd);
+        o.file[fd] = installed != 0 || o.file[fd] == 0 ? installed : MOVED_AWAY;
+    }
+    bool threads = !settled && interpose_other_threads();
+    for (unsigned c = 0; c < COUNT; c++) {
+        struct item *i = &o.item[c];
+        if (!i->in_use || !waits_on(i))
+            continue;
+        uint32_t ready = falsely_ready(i) ? 0 : (uint32_t)(unsigned short)ready_now(i);
+        if (i->d.operation == ET_POLL && !offers(ETALON_OFFERS_POLL_MORE) &&
+            (ready & (POLLHUP | POLLERR)) != 0)
+            ready |= i->d.events;
+        if (threads && i->d.operation != ET_POLL)
+            ready = 0;
+        if (ready != i->told)
+            TELL(EVENT_READY, .c = c, .events = ready);
+        i->told = ready;
+    }
+}
+
+#else
+typedef int nothing_here;
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether what a completion came to is so: its bytes, its end, the cause of its error. The observer
+ * (outside.h) tells the promise what is not. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../../model/words.h"
+#include "answers.h"
+#include "outside.h"
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+/* From or to where the last ones have ended, which is what can be counted. */
+static bool in_sequence(const struct item *i, unsigned trait) {
+    return (item_traits(i) & trait) != 0 && (item_traits(i) & POSITIONED) == 0;
+}
+
+bool takes_bytes(const struct item *i) {
+    return in_sequence(i, TAKES_BYTES);
+}
+
+static bool gives_bytes(const struct item *i) {
+    return in_sequence(i, GIVES_BYTES);
+}
+
+/* What is known of the open file that i waits on. */
+static struct stream *stream_of(const struct item *i) {
+    unsigned k = 0;
+    while (k < STREAMS && o.stream[k].installed != i->installed && o.stream[k].installed != 0)
+        k++;
+    if (k == STREAMS || i->installed == 0)
+        return NULL;
+    struct stream *stream = &o.stream[k];
+    if (stream->installed == 0) {
+        if (!real_world_received(i->d.fd, &stream->before))
+            stream->before = UINT64_MAX;
+        stream->placed = is_stream(i->d.fd) && !o.duplicated; /* nothing was read of it */
+        stream->next = real_world_byte(0);
+    }
+    stream->installed = i->installed;
+    return stream;
+}
+
+void begin_bytes(const struct item *i) {
+    if (takes_bytes(i) || gives_bytes(i))
+        (void)stream_of(i);
+}
+
+/* Whoever takes a read back may have bytes already: the place of the next is not known then. */
+void lose_place(void) {
+    for (unsigned k = 0; k < STREAMS; k++)
+        o.stream[k].placed = false;
+}
+
+static unsigned char after(unsigned char byte) {
+    return byte == real_world_byte(126) ? real_world_byte(0) : (unsigned char)(byte + 1);
+}
+
+static size_t room_of(const struct item *i) {
+    return i->d.operation == ET_RECVMSG ? i->iov[0].iov_len + i->iov[1].iov_len : i->d.length;
+}
+
+/* The bytes are those that the other end has sent next, as far as that is certain. */
+static void check_taken(unsigned c, int64_t result) {
+    struct item *i = &o.item[c];
+    struct stream *stream = stream_of(i);
+    const unsigned char *bytes = (const unsigned char *)o.buffer[c];
+    if (result == 0 && i->d.length > 0 && i->d.operation != ET_RECVMSG &&
+        !can_be_at_its_end(i->d.fd))
+        untrue(c, PROMISE_UNTRUE_END,
+               "c%u ends with 0, the end of a stream, but its descriptor %d is at no end", c,
+               i->d.fd);
+    if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL || room_of(i) == 0)
+        return;
+    if ((i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0) { /* what that takes follows no place */
+        stream->placed = false;
+        return;
+    }
+    if ((i->d.flags & MSG_TRUNC) != 0 && result > (int64_t)room_of(i))
+        result = (int64_t)room_of(i); /* told was the length of the whole datagram */
+    for (int64_t k = 0; k < result && k < BUFFER; k++) {
+        bool follows = k > 0 ? bytes[k] == after(bytes[k - 1])
+                             : bytes[0] >= real_world_byte(0) && bytes[0] <= real_world_byte(126);
+        if (!follows)
+            untrue(
+                c, PROMISE_UNTRUE_BYTES,
+                "c%u ends with %lld bytes, but byte %lld in its buffer (%#x) is not what was sent",
+                c, (long long)result, (long long)k, bytes[k]);
+    }
+    if (stream->placed && bytes[0] != stream->next)
+        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with %lld bytes, but others were to come before",
+               c, (long long)result);
+    if ((i->d.flags & MSG_PEEK) != 0)
+        return;
+    stream->placed = is_stream(i->d.fd) && !o.duplicated;
+    stream->next = after(bytes[result - 1]);
+}
+
+/* What is written is in the pipe or socket, where the other end finds it. */
+static void check_given(unsigned c, int64_t result) {
+    const struct item *i = &o.item[c];
+    struct stream *stream = stream_of(i);
+    uint64_t received;
+    if (result == 0 && i->d.length > 0)
+        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with 0 bytes of %zu", c, i->d.length);
+    if (result <= 0 || stream == NULL || stream->before == UINT64_MAX ||
+        !real_world_received(i->d.fd, &received))
+        return;
+    stream->given += (uint64_t)result;
+    if (received - stream->before < stream->given)
+        untrue(
+            c, PROMISE_UNTRUE_BYTES,
+            "c%u ends with %lld bytes, but %llu less than were written have come to the other end",
+            c, (long long)result,
+            (unsigned long long)(stream->given - (received - stream->before)));
+}
+
+/* It has taken bytes of the file that its number names now: which are the next, is not known. */
+static void took_anothers(const struct item *i) {
+    struct item now = *i;
+    now.installed = world_real.installed(i->d.fd);
+    (void)stream_of(&now);
+    lose_place();
+}
+
+void check_buffer(unsigned c, bool dead) {
+    struct item *i = &o.item[c];
+    if (!dead || !i->deleted || !takes_bytes(i) || i->d.on_pool)
+        return;
+    if (!i->quiet)
+        memset(o.buffer[c], 0, BUFFER);
+    i->quiet = true;
+    for (unsigned k = 0; k < BUFFER; k++)
+        if (o.buffer[c][k] != 0)
+            untrue(c, PROMISE_UNTRUE_BUFFER,
+                   "the buffer of c%u is written to, which was deleted and is dead", c);
+}
+
+/* ---- errors and ends ------------------------------------------------------------------------- */
+
+/* It was closed behind the loop's back, and its number may name another file now; or it is not
+ * open, or too high (ET-SUBMIT-5). */
+static bool is_of_no_descriptor(const struct item *i, int64_t result) {
+    uint64_t installed = world_real.installed(i->d.fd);
+    return result < 0 && (installed != i->installed || (result == -EBADF && installed == 0) ||
+                          (result == -EMFILE && i->d.fd >= (int)o.host.descriptors_max));
+}
+
+static void check_poll(unsigned c, int64_t result) {
+    const struct item *i = &o.item[c];
+    if (result >= 0 || is_of_no_descriptor(i, result))
+        return;
+    if (result <= -4096 || i->installed == 0 || !error_has_a_cause(&i->d, (int)-result))
+        untrue(c, PROMISE_UNTRUE_ERROR, "the poll c%u ends with %lld, it asks for %#x", c,
+               (long long)result, i->d.events);
+}
+
+/* Of what an operation other than a poll tells. */
+static void check_operation(unsigned c, int64_t result) {
+    const struct item *i = &o.item[c];
+    bool same = i->installed != 0 && world_real.installed(i->d.fd) == i->installed;
+    bool bytes = i->d.operation >= ET_READ && i->d.operation <= ET_RECV;
+    bool truncated = (i->d.flags & MSG_TRUNC) != 0 && !is_stream(i->d.fd);
+    if (bytes && !truncated && result > (int64_t)i->d.length)
+        untrue(c, PROMISE_UNTRUE_LENGTH, "c%u ends with %lld bytes of %zu", c, (long long)result,
+               i->d.length);
+    if (!same) {
+        if (result < 0 && !is_of_no_descriptor(i, result))
+            untrue(c, PROMISE_UNTRUE_ERROR, "c%u ends with %s, but its descriptor is not open", c,
+                   kit_result_name(result));
+        if (result > 0)
+            took_anothers(i);
+        return; /* closed behind the loop's back */
+    }
+    if (result < 0 && (result < -4095 || !error_has_a_cause(&i->d, (int)-result)))
+        untrue(
+            c, PROMISE_UNTRUE_ERROR,
+            "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d "
+            "is another thing",
+            c, kit_result_name(result), i->d.fd);
+    if (result == 0 && !is_brought_about(&i->d))
+        untrue(c, PROMISE_UNTRUE_END, "c%u ends with 0, but what it is for has not happened", c);
+    if (takes_bytes(i))
+        check_taken(c, result);
+    if (gives_bytes(i))
+        check_given(c, result);
+}
+
+static void check_close(unsigned c, int64_t result) {
+    const struct item *i = &o.item[c];
+    bool open = i->installed != 0 && world_real.installed(i->d.fd) == i->installed &&
+                syscall(SYS_fcntl, i->d.fd, 1 /* F_GETFD */, 0) >= 0;
+    if (result > 0 || (result < 0 && i->installed != 0 && (open || result != -EBADF)))
+        untrue(c, PROMISE_UNTRUE_ERROR, "the close c%u ends with %s", c, kit_result_name(result));
+    if (result == 0 && open && !interpose_other_threads())
+        untrue(c, PROMISE_UNTRUE_END, "the close c%u ends with 0, but descriptor %d is open", c,
+               i->d.fd);
+}
+
+static void check_accept(unsigned c, int64_t result) {
+    if (result >= 0 && syscall(SYS_fcntl, (int)result, 1 /* F_GETFD */, 0) < 0)
+        untrue(c, PROMISE_UNTRUE_END, "the accept c%u ends with descriptor %lld, which is not open",
+               c, (long long)result);
+    check_operation(c, result);
+    if (result >= 0)
+        world_real.adopt(o.item[c].into, (int)result);
+}
+
+void check_result(unsigned c, int64_t result) {
+    if (result == -ECANCELED) { /* it may have taken bytes already */
+        lose_place();
+        return;
+    }
+    switch (o.item[c].d.operation) {
+    case ET_TIMER:
+    case ET_NOOP:
+    case ET_CANCEL:
+    case ASYNC_WAIT: break; /* the promise knows all of these */
+    case ET_POLL: check_poll(c, result); break;
+    case ET_CLOSE: check_close(c, result); break;
+    case ET_ACCEPT: check_accept(c, result); break;
+    default: check_operation(c, result);
+    }
+}
+
+#else
+typedef int nothing_here;
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* Clock and waits of a subject that is judged from outside: what it asks Linux for, and what it
+ * gets (RUNNER.md, "A run"). */
+#ifndef ETALON_WITHOUT_KIT
+
+#include "outside.h"
+
+#include "../../model/words.h"
+
+/* waits in a row that only let time pass: a long wait in slices, or one for ever */
+#define BARREN_MAX 1000
+
+static uint64_t clock_now(void) {
+    return world_real.clock();
+}
+
+static void clock_is_read(void) {
+    struct command moment = {.kind = COMMAND_ADVANCE, .value = READING_NS};
+    world_real.command(&moment);
+}
+
+/* Also what is orphaned, and may be tried on the next file of its number (section 15, 12). */
+static bool any_falsely_ready(void) {
+    for (unsigned c = 0; c < COUNT; c++) {
+        const struct item *i = &o.item[c];
+        bool orphaned = waits_on(i) && world_real.installed(i->d.fd) != i->installed;
+        if (i->in_use && (orphaned || ready_now(i) != 0) && falsely_ready(i))
+            return true;
+    }
+    return false;
+}
+
+/* What the promise would blame, when the loop goes on to be told of what cannot be had. */
+static bool anything_due(void) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.promise.completion[c].due != PROMISE_NOT_DUE)
+            return true;
+    return false;
+}
+
+static int wait_begins(int64_t timeout_ns) {
+    /* no call of the kernel takes no time at all */
+    struct command moment = {.kind = COMMAND_ADVANCE, .value = READING_NS};
+    o.result->waits++;
+    o.wait_ns = timeout_ns;
+    TELL(EVENT_WAIT, .result = timeout_ns, .coarse = true);
+    world_real.command(&moment);
+    for (unsigned c = 0; c < COUNT; c++)
+        o.item[c].carrying -= o.item[c].carrying > 0;
+    if (timeout_ns < 0)
+        note('w', -1, "wait without limit");
+    else
+        note('w', -1, "wait %lld ns", (long long)timeout_ns);
+    if (o.promise.spins >= PROMISE_WAITS_MAX && any_falsely_ready() && !anything_due()) {
+        note('e', -1,
+             "the kernel reports again and again what cannot be had: the program ends here");
+        end_run();
+    }
+    if (o.fail_wait_error != 0 && --o.fail_wait_at == 0) {
+        int error = o.fail_wait_error;
+        o.fail_wait_error = 0;
+        note('o', -1, "the wait fails: %s", errno_name(error));
+        return error;
+    }
+    return 0;
+}
+
+/* As far as is to be seen. */
+static bool looks_unlawful(void) {
+    bool due = o.promise.wake_pending || anything_due();
+    for (unsigned c = 0; c < COUNT; c++)
+        due = due || (o.item[c].in_use && ready_now(&o.item[c]) != 0);
+    return due;
+}
+
+static bool blocked(int64_t timeout_ns) {
+    const struct program *p = o.program;
+    (void)timeout_ns;
+    settle_unseen();
+    tell_ready(true);
+    TELL(EVENT_SLEEP);
+    if (o.world_next >= p->count[PROGRAM_BODY_WORLD] || o.commands >= COMMANDS_MAX)
+        return false;
+    run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + o.world_next++]);
+    return true;
+}
+
+static void forever(void) {
+    TELL(EVENT_SLEEP, .result = -1);
+    note('e', -1, "the loop waits for what will never come, as it may: the program ends here");
+    end_run();
+}
+
+/* The clock moves by whole microseconds here: what a loop rounds away that counts in those is not
+ * seen. */
+uint64_t whole_us(uint64_t ns) {
+    return ns > UINT64_MAX - 999 ? ns : (ns + 999) / 1000 * 1000;
+}
+
+static bool timer_in_use(void) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use && o.item[c].d.operation == ET_TIMER)
+            return true;
+    return false;
+}
+
+static void advance(uint64_t clock_ns) {
+    uint64_t now = world_real.clock();
+    clock_ns = clock_ns < VIRTUAL_END ? clock_ns : VIRTUAL_END;
+    if (clock_ns < VIRTUAL_END)
+        TELL(EVENT_SLEEP, .result = clock_ns > now ? (int64_t)(clock_ns - now) : 0);
+    if (clock_ns == VIRTUAL_END) {
+        note('e', -1, "no kernel's clock goes as far as the loop waits: the program ends here");
+        end_run();
+    }
+    if (clock_ns <= now)
+        return;
+    struct command forward = {.kind = COMMAND_ADVANCE, .value = whole_us(clock_ns - now)};
+    world_real.command(&forward);
+    if (++o.barren_waits <= BARREN_MAX)
+        return;
+    if (!timer_in_use())
+        forever();
+    note('e', -1, "%u waits in a row only let time pass: the program ends here", o.barren_waits);
+    end_run();
+}
+
+static bool of_program(int fd) {
+    return world_real.installed(fd) != 0;
+}
+
+/* One descriptor alone has ended the wait, and it is the loop's own. */
+static bool ended_by_its_own(int ready) {
+    uint32_t events;
+    int fd = interpose_reported(&events);
+    bool own = ready == 1 && fd >= 0 && !of_program(fd) && !interpose_is_timer(fd) &&
+               !interpose_other_threads();
+    for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
+        own = own && !o.async_open[a];
+    return own;
+}
+
+static void wait_ends(int ready) {
+    uint32_t events;
+    o.reported = ready > 0;
+    tell_ready(true);
+    bool own = ended_by_its_own(ready);
+    uint32_t claimed = own ? (uint32_t)interpose_reported(&events) + 1 : 0;
+    TELL(EVENT_WOKEN, .result = ready < 0 ? ready : 0, .events = ready > 0, .claimed = claimed);
+    if (own)
+        o.own = (int)claimed - 1;
+    note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,
+         (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
+    if (ready > 0)
+        o.barren_waits = 0;
+}
+
+const struct interpose_hooks outside_hooks = {clock_now,   clock_is_read,  advance,
+                                              wait_begins, looks_unlawful, blocked,
+                                              wait_ends,   forever,        of_program};
+
+#else
+typedef int nothing_here;
+#endif
