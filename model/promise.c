@@ -367,7 +367,8 @@ static void on_busy(struct step *s, unsigned c, bool senseless) {
     }
 }
 
-/* What may be in use may have taken an `add` without effect, if it had not begun. */
+/* What may be in use may have taken an `add` without effect, if it had not begun: it may have the
+ * place and the deadline that it had. */
 static void begin_anew(struct step *s, struct promise_completion *of) {
     struct promise_completion before = *of;
     bool perhaps = of->use == PROMISE_PERHAPS;
@@ -375,8 +376,10 @@ static void begin_anew(struct step *s, struct promise_completion *of) {
         disown(s->p, of);
     describe(of, s->e);
     begin(s->p, of);
-    if (perhaps && before.to_begin > 0 && before.operation == ET_TIMER &&
-        before.earliest_ns < of->earliest_ns)
+    if (!perhaps || before.to_begin == 0)
+        return;
+    of->order = before.order;
+    if (before.operation == ET_TIMER && before.earliest_ns < of->earliest_ns)
         of->earliest_ns = before.earliest_ns;
 }
 

@@ -65,7 +65,8 @@ static void rearm(unsigned c, int64_t result) {
     bool relies = waits_on(i) && result >= 0 && !i->redescribed; /* ET-REGISTER-6 */
     struct event e = event_of(c, EVENT_RETURNED, 0);
     e.rearm = true;
-    e.forgiven = relies && installed != (i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0);
+    e.forgiven = (relies && installed != (i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0)) ||
+                 (!i->d.has_callback && waits_on(i) && takes_no_wait(i)); /* it may end unseen */
     (void)tell(e);
     if (o.promise.completion[c].use != PROMISE_DEAD) {
         begin_again(c);

@@ -1287,6 +1287,16 @@ static void test_a_timer_that_is_added_again_may_keep_its_deadline(void **state)
     polled();
     is_in_use(A, false);
     ended();
+    run(ET_RUN_UNTIL_DONE);
+    add_silent(A, ET_WRITE, 3);
+    ready(A, POLL_OUT);
+    add(B, ET_WRITE, 3);
+    ready(B, POLL_OUT);
+    polled();
+    add_silent(A, ET_WRITE, 3); /* likewise: it may still stand before B */
+    ready(A, POLL_OUT);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
 }
 
 static void test_cancel_that_loses(void **state) {
