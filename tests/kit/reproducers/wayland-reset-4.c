@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Wayland, ET-EXPIRE-4: a timer that the callback of another one puts off by a second, when both
+/* Wayland, ET-RESET-4: a timer that the callback of another one puts off by a second, when both
  * have expired, is called at once all the same.
  *
  * Build: $(pkg-config --cflags --libs wayland-server) */
