@@ -332,8 +332,11 @@ static bool is_gate(unsigned subject) {
 
 /* Whether it is a failure in this check, and one that is known. */
 static void rate(struct check_result *r) {
-    r->counts = is_bad(r->outcome.verdict) ||
-                ((check.strict || is_gate(r->subject)) && r->outcome.verdict == VERDICT_NOT_STRICT);
+    char failure[OUTCOME_FAILURE];
+    outcome_failure(&r->outcome, failure);
+    bool strictly = (check.strict || is_gate(r->subject)) && !kit_tolerates(failure);
+    r->counts =
+        is_bad(r->outcome.verdict) || (strictly && r->outcome.verdict == VERDICT_NOT_STRICT);
     if (check.baseline != NULL)
         baseline_meet(check.baseline, &check, r);
 }
@@ -595,6 +598,8 @@ static void check_usage(FILE *out) {
           "  --outside          judge every subject by what its caller can see, also one that "
           "offers rounds\n"
           "  --gate NAME        only this subject decides the exit status, strictly\n"
+          "  --tolerate FAILURE  go on behind this failure, CLAUSE or CLAUSE/KIND, which then does "
+          "not count; no claim is made\n"
           "  --baseline FILE    fail only on what this file does not have, and on what it has and "
           "does not fail any more\n"
           "  --update-baseline  write that file\n"
@@ -672,6 +677,7 @@ enum {
     HTML,
     TAP,
     JUNIT,
+    TOLERATE,
     BASELINE,
     UPDATE_BASELINE,
     SUMMARY,
@@ -680,6 +686,16 @@ enum {
     PROFILES,
     WATCHDOG
 };
+
+static bool tolerate(const char *failure) {
+    char option[200];
+    const char *why = kit_tolerate(failure);
+    check.tolerant = true;
+    snprintf(option, sizeof option, "--tolerate %.160s", failure);
+    if (why != NULL)
+        complain(option, why);
+    return why == NULL;
+}
 
 static bool take_option(int letter) {
     uint64_t value = 0;
@@ -711,6 +727,7 @@ static bool take_option(int letter) {
     case HTML: options.html = optarg; return true;
     case TAP: options.tap = optarg; return true;
     case JUNIT: options.junit = optarg; return true;
+    case TOLERATE: return tolerate(optarg);
     case BASELINE: options.baseline = optarg; return true;
     case UPDATE_BASELINE: options.update_baseline = true; return true;
     case SUMMARY: options.summary = optarg; return true;
@@ -743,6 +760,7 @@ static bool take_options(int argc, char **argv) {
         {"html", required_argument, NULL, HTML},
         {"tap", required_argument, NULL, TAP},
         {"junit", required_argument, NULL, JUNIT},
+        {"tolerate", required_argument, NULL, TOLERATE},
         {"baseline", required_argument, NULL, BASELINE},
         {"update-baseline", no_argument, NULL, UPDATE_BASELINE},
         {"summary", required_argument, NULL, SUMMARY},

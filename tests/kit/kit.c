@@ -174,6 +174,45 @@ static bool judged(const struct etalon_subject *subject, const char *clause) {
     return clause_seen_from_outside(clause, &needs) && (offers & needs) == needs;
 }
 
+/* ---- what is tolerated ---------------------------------------------------------------------- */
+
+#define TOLERATED_MAX 32
+
+static const char *tolerated[TOLERATED_MAX];
+static unsigned tolerated_count;
+
+/* Behind these there is nothing: the loop does not come back to the program. */
+static bool has_nothing_behind(const char *failure) {
+    static const char *const last[] = {"ET-WAIT-3", "ET-REGISTER-5", "ET-TICK-3",
+                                       "ET-WAIT-2/forever"};
+    const char *slash = strchr(failure, '/');
+    bool found = slash != NULL && strcmp(slash, "/spins") == 0;
+    for (unsigned i = 0; i < sizeof last / sizeof *last; i++)
+        found = found || strcmp(failure, last[i]) == 0;
+    return found;
+}
+
+const char *kit_tolerate(const char *failure) {
+    if (!outside_finds(failure))
+        return "no such failure (RUNNER.md has the table of them)";
+    if (has_nothing_behind(failure))
+        return "nothing comes behind this failure";
+    if (tolerated_count == TOLERATED_MAX)
+        return "too many";
+    tolerated[tolerated_count++] = failure;
+    return NULL;
+}
+
+bool kit_tolerates(const char *failure) {
+    for (unsigned i = 0; i < tolerated_count; i++) {
+        size_t length = strlen(tolerated[i]);
+        if (strncmp(failure, tolerated[i], length) == 0 && strchr("/", failure[length]) != NULL &&
+            !has_nothing_behind(failure))
+            return true;
+    }
+    return false;
+}
+
 /* ---- what a program needs -------------------------------------------------------------------- */
 
 static uint64_t operation_needs(const struct command *command) {

@@ -92,6 +92,14 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
  * it can. */
 const char *outside_refuses(const char *failure);
 
+/* Whether the judge from outside can find such a failure, "CLAUSE/KIND", or any of "CLAUSE". */
+bool outside_finds(const char *failure);
+
+/* From here on the judge from outside goes on behind this failure, "CLAUSE" or "CLAUSE/KIND". NULL,
+ * or why it cannot. */
+const char *kit_tolerate(const char *failure);
+bool kit_tolerates(const char *failure);
+
 /* How the reference loop runs the same program, for the report. */
 void reference_run(const struct program *program, const struct world_kind_functions *world,
                    struct kit_result *result);

@@ -74,8 +74,21 @@ const char *outside_refuses(const char *failure) {
                : "which is no failure in the table of RUNNER.md, nor is another one of this clause";
 }
 
+bool outside_finds(const char *failure) {
+    char name[40];
+    size_t length = strlen(failure);
+    bool found = is_own(failure);
+    for (unsigned v = 0; v < PROMISE_VERDICTS && !found; v++) {
+        name_failure(name, v);
+        found = strncmp(name, failure, length) == 0 && strchr("/", name[length]) != NULL;
+    }
+    return found;
+}
+
 static const char *documented(const char *failure) {
     const struct etalon_subject_difference *d = o.subject->differences;
+    if (kit_tolerates(failure))
+        return "not, but --tolerate was given";
     for (; d != NULL && d->clause != NULL; d++)
         if (strcmp(d->clause, failure) == 0)
             return d->why;
@@ -266,11 +279,14 @@ bool tell(struct event event) {
         o.sleep_ns = event.result;
     struct promise_answer a = promise_step(&o.promise, &event);
     if (a.broken != NULL) {
+        char failure[40];
+        name_failure(failure, a.verdict);
+        bool goes_on = a.should || kit_tolerates(failure);
         say(what, sizeof what, &a, &event);
-        decide(a.should                              ? VERDICT_NOT_STRICT
+        decide(goes_on                               ? VERDICT_NOT_STRICT
                : a.verdict == PROMISE_WAIT_2_FOREVER ? VERDICT_HANG
                                                      : VERDICT_FAIL,
-               a.broken, a.kind, !a.should || leaves_nothing_to_go_on_with(&a, &event), what);
+               a.broken, a.kind, !goes_on || leaves_nothing_to_go_on_with(&a, &event), what);
     }
     o.seen[0] = 0;
     (void)interpose_inside(before);

@@ -226,7 +226,7 @@ static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, u
     i->in_this_run = 1;
     i->in_use = 0;
     rp.callbacks++;
-    if (++rp.all_callbacks > 400)
+    if (++rp.all_callbacks > 200000)
         _exit(RP_EXPECTED != RP_NOTHING);
     rp.woken = 0;
     rp_look_for_others(c);

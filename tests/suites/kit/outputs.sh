@@ -78,6 +78,37 @@ output=$("$etalon" check --case timer-zero "$work/TALKS.so" 2>&1)
 [ $? -eq 0 ]
 report 'more on standard error than can be kept is no crash' $? "$output"
 
+# ---- behind a failure ---------------------------------------------------------------------------
+
+sed 's/^    if (FAULT != LEAKS)/    if (FAULT == LEAKS)/' tests/suites/kit/bad_subject.c \
+    >"$work/two.c"
+cmp -s "$work/two.c" tests/suites/kit/bad_subject.c && report 'a second fault' 1
+${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=TWICE "$work/two.c" \
+    -o "$work/two.so"
+output=$("$etalon" check --case timer-zero "$work/two.so" 2>&1)
+grep -q '^fail ET-DEINIT-3' <<<"$output" || grep -q '^fail ET-STATE-3' <<<"$output"
+report 'one failure hides another' $? "$output"
+first=$(sed -n 's/^fail //p' <<<"$output")
+output=$("$etalon" check --case timer-zero --tolerate "$first" "$work/two.so" 2>&1)
+[ $? -eq 1 ] && grep -q '^fail ET-' <<<"$output" && ! grep -q "^fail $first" <<<"$output"
+report '--tolerate shows what is behind it' $? "$output"
+output=$("$etalon" check --case timer-zero --tolerate ET-DEINIT-3 --tolerate ET-STATE-3 \
+    --tolerate ET-CALL-4 --strict "$work/two.so" 2>&1)
+[ $? -eq 0 ] && grep -q '^  not strict ' <<<"$output"
+report 'what is tolerated does not count, not even strictly' $? "$output"
+output=$("$etalon" check --tolerate ET-EXPIRE-4 "$work/NONE.so" 2>&1)
+[ $? -eq 0 ] && ! grep -q '^  claim' <<<"$output"
+report 'and no claim is made' $? "$output"
+for wrong in ET-EXPIRE-17 ET-RUN-2/never nothing ET-RUN ''; do
+    output=$("$etalon" check --tolerate "$wrong" "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && [ "$output" = "etalon: --tolerate $wrong: no such failure (RUNNER.md has the \
+table of them)" ]
+    report "--tolerate '$wrong' is refused" $? "$output"
+done
+output=$("$etalon" check --tolerate ET-WAIT-3 "$work/NONE.so" 2>&1)
+[ $? -eq 2 ] && grep -q -- '--tolerate ET-WAIT-3: nothing comes behind' <<<"$output"
+report '--tolerate of spinning is refused' $? "$output"
+
 # ---- for programs --------------------------------------------------------------------------------
 
 "$etalon" check --case 'timer*' --tap "$work/tap" --junit "$work/junit" --json "$work/json" \

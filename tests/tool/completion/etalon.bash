@@ -19,7 +19,7 @@ _etalon() {
         return
         ;;
     --report) mapfile -t COMPREPLY < <(compgen -d -- "$current") && return ;;
-    --fail | --sample | --seed | --random | --case | --clause) return ;;
+    --fail | --sample | --seed | --random | --case | --clause | --tolerate) return ;;
     --jobs | --watchdog | --gate | --observes | --seconds) return ;;
     esac
     if [[ $current == -* ]]; then
@@ -32,7 +32,7 @@ _etalon() {
         check)
             options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict'
             options+=' --outside --gate --matrix --quiet --json --summary'
-            options+=' --html --tap --junit --baseline --update-baseline'
+            options+=' --html --tap --junit --tolerate --baseline --update-baseline'
             options+=' --cases --law --profiles --help'
             ;;
         reproduce) options='--output --adapter --whole --cases --law --help' ;;
