@@ -180,6 +180,8 @@ static struct share share_of(const struct claim_profile *profile, const struct c
     return share;
 }
 
+#define COLUMNS 100
+
 static const char *separator(unsigned at, unsigned count) {
     return at == 0 ? "" : at + 1 == count ? " and " : ", ";
 }
@@ -195,11 +197,17 @@ void claim_profiles(FILE *out, const struct claim_suite *suite, const struct che
         const struct share share = share_of(&suite->profile[i], check, subject);
         if ((mask & 1u << i) == 0)
             continue;
-        fprintf(out, "  %-10s  %3u of %3u cases that it is asked are good", profiles[i].name,
-                share.good, share.asked);
-        for (unsigned k = 0; k < all[i].count; k++)
-            fprintf(out, "%s%s", k == 0 ? ", except by " : separator(k, all[i].count),
-                    all[i].name[k]);
+        int column = fprintf(out, "  %-10s %3u of %3u cases asked are good", profiles[i].name,
+                             share.good, share.asked);
+        for (unsigned k = 0; k < all[i].count; k++) {
+            const char *before = k == 0 ? ", except by " : separator(k, all[i].count);
+            column += (int)(strlen(before) + strlen(all[i].name[k]));
+            if (column > COLUMNS)
+                column = (int)strlen(all[i].name[k]) + fprintf(out, "%s\n%12s", before, "") - 1;
+            else
+                fputs(before, out);
+            fputs(all[i].name[k], out);
+        }
         fputc('\n', out);
     }
 }
