@@ -50,14 +50,16 @@ enum event_kind {
     EVENT_WAIT,
     /* The wait has ended, with result: 0 or a negative errno. To promise_step, events: not 0 when
      * something was reported; claimed: that was one thing alone, the loop's own, by a number that
-     * is not 0. */
+     * is not 0; forgiven: it could bring no more, and may have left out what is ready. */
     EVENT_WOKEN,
     /* One report of that wait, told before anything is delivered: fd, events, source. */
     EVENT_REPORT,
     /* A try of the operation on fd, with its result (unanswered ones too). c, or EVENT_NOBODY when
      * it cannot be told from the call (close, shutdown, the second step of a connect): then the
      * model finds the one completion for which this is lawful now. A second step of a connect that
-     * found neither an error nor a connection is told as -EINPROGRESS. */
+     * found neither an error nor a connection is told as -EINPROGRESS. To promise_step: c's
+     * try was unanswered (forgiven: as the kernel had reported it); or c is EVENT_NOBODY, and what
+     * does not wait on the async fd has read its counter. */
     EVENT_TRY,
     /* The kernel finally refused to register fd, with result (ENOENT after a modification and
      * EEXIST after an addition are not final, and not told). events: what stays registered for it,
@@ -99,7 +101,7 @@ enum event_kind {
      * nothing happens meanwhile; negative: for ever; 0: it is not known yet for how long. Said
      * again when it still sleeps after the world has done something. */
     EVENT_SLEEP,
-    EVENT_NOW,          /* the loop says that it is now_ms */
+    EVENT_NOW,          /* the loop says that it is now_ms; rest_ns: see promise_settings.exact */
     EVENT_SAYS_IN_USE,  /* the loop says of c: result 1, it is in use, or 0 */
     EVENT_SAYS_STOPPED, /* the loop says: result 1, it is stopped, or 0 */
     /* What c, which was called with result before, or deleted, or refused, came to contradicts the
@@ -141,6 +143,7 @@ struct event {
     uint32_t active; /* how many completions are, after a tick */
     uint32_t claimed, threads_max, threads;
     uint32_t dead;
+    uint32_t rest_ns; /* beyond now_ms */
     uint64_t c, by, target;
     uint64_t delay_ms, callbacks;
     int64_t result; /* of a call: what it returned */

@@ -51,9 +51,9 @@ static uint64_t later_ms(uint64_t ns, uint64_t by_ms) {
 /* ---- what a completion is -------------------------------------------------------------------- */
 
 /* The class of what takes something from a descriptor or gives it to one; 0: none, as a connect,
- * whose turn has no order. */
+ * whose turn has no order. (What waits on an async that is gone may take from the next file.) */
 static unsigned class_of(const struct promise_completion *of) {
-    return of->async || of->operation == ET_CONNECT
+    return (of->async && !of->orphaned) || of->operation == ET_CONNECT
                ? 0
                : operation_traits(of->operation, of->flags) & WAITS_CLASS;
 }
@@ -96,7 +96,7 @@ static bool has_predecessor(const struct promise *p, const struct promise_comple
     for (unsigned d = 0; class != 0 && d < p->completions; d++) {
         const struct promise_completion *other = &p->completion[d];
         bool stands =
-            sure ? definite(other) && other->had != 0 && !other->addressed
+            sure ? definite(other) && other->had != 0 && !other->addressed && !other->either_place
                  : other->use == PROMISE_PERHAPS ||
                        (other->use == PROMISE_IN_USE && (other->orphaned || other->had != 0));
         if (stands && other->fd == of->fd && other->order < of->order && !other->pool &&
@@ -122,8 +122,11 @@ static bool is_notified(const struct promise *p, const struct promise_completion
         return false;
     for (unsigned d = 0; d < p->completions; d++) {
         const struct promise_completion *other = &p->completion[d];
-        before += other->use != PROMISE_DEAD && other->async && other->fd == of->fd &&
-                  other->order < of->order;
+        if (other->use == PROMISE_DEAD || other->fd != of->fd || other->order > of->order)
+            continue;
+        if (p->settings.exact && class_of(other) == (operation_traits(ET_READ, 0) & WAITS_CLASS))
+            return false; /* it may take them all */
+        before += other->async && other != of;
     }
     return before < async->least;
 }
@@ -156,7 +159,8 @@ static void refresh_due(struct promise *p) {
 
 /* A close of its descriptor may be under way. */
 static bool may_be_closed(const struct promise *p, const struct promise_completion *of) {
-    for (unsigned d = 0; has_descriptor(of) && d < p->completions; d++) {
+    bool can = has_descriptor(of) || (of->async && p->settings.exact);
+    for (unsigned d = 0; can && d < p->completions; d++) {
         const struct promise_completion *other = &p->completion[d];
         if (other != of && other->use != PROMISE_DEAD && other->operation == ET_CLOSE &&
             other->fd == of->fd)
@@ -189,7 +193,7 @@ static void refresh_perhaps(struct promise *p) {
             continue;
         if (of->async) {
             const struct promise_async *async = async_of(p, of->fd);
-            may_end = async != NULL && async->most > 0;
+            may_end = of->refusable || of->orphaned || (async != NULL && async->most > 0);
         } else if (of->operation == ET_TIMER)
             may_end = p->clock_ns >= of->earliest_ns;
         else
@@ -205,9 +209,10 @@ static void refresh_perhaps(struct promise *p) {
 /* ---- episodes -------------------------------------------------------------------------------- */
 
 static void set_deadline(struct promise *p, struct promise_completion *of, uint64_t delay_ms) {
+    of->due = PROMISE_NOT_DUE; /* or anew: until now it was the caller that kept it waiting */
     of->delay_ms = delay_ms;
     of->earliest_ns = later_ms(p->loop_ns, delay_ms);
-    of->latest_ns = later_ms(p->clock_ns, delay_ms);
+    of->latest_ns = later_ms(p->settings.exact ? p->loop_ns : p->clock_ns, delay_ms);
     of->set_ns = p->clock_ns;
     of->set_epoch = p->epoch;
     of->set_turn = p->turns;
@@ -242,7 +247,8 @@ static void begin(struct promise *p, struct promise_completion *of) {
     of->use = PROMISE_IN_USE;
     of->due = PROMISE_NOT_DUE;
     of->to_begin = in_run(p) ? 2 : 1;
-    of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled = false;
+    of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled =
+        of->carries = false;
     of->ready = of->had = 0;
     of->new_file = waits(of) && has_moved(p, of->fd);
     of->order = ++p->orders;
@@ -322,6 +328,7 @@ static bool is_senseless(const struct step *s, uint64_t c) {
     case EVENT_CANCEL: return !known(s->p, e->c) || e->c == c;
     case EVENT_ASYNC_WAIT: return e->fd < 0;
     case EVENT_ADD:
+    case EVENT_RETURNED:
         return e->operation >= ET_OPERATIONS || (e->async && e->fd < 0) ||
                (e->operation == ET_CANCEL && (!known(s->p, e->target) || e->target == c)) ||
                (e->operation == ET_POLL && (e->events & ~(uint32_t)POLLABLE) != 0) ||
@@ -367,8 +374,8 @@ static void on_busy(struct step *s, unsigned c, bool senseless) {
     }
 }
 
-/* What may be in use may have taken an `add` without effect, if it had not begun: it may have the
- * place and the deadline that it had. */
+/* What may have ended unseen may also be in use, and not have begun: then an `add` is without
+ * effect, and it is the same episode, by its former deadline and in its former place. */
 static void begin_anew(struct step *s, struct promise_completion *of) {
     struct promise_completion before = *of;
     bool perhaps = of->use == PROMISE_PERHAPS;
@@ -376,10 +383,12 @@ static void begin_anew(struct step *s, struct promise_completion *of) {
         disown(s->p, of);
     describe(of, s->e);
     begin(s->p, of);
-    if (!perhaps || before.to_begin == 0)
+    if (!perhaps || before.ended != PROMISE_CALLED || before.to_begin == 0)
         return;
+    of->either_place = true;
     of->order = before.order;
-    if (before.operation == ET_TIMER && before.earliest_ns < of->earliest_ns)
+    if (of->operation == ET_TIMER && before.operation == ET_TIMER &&
+        before.earliest_ns < of->earliest_ns)
         of->earliest_ns = before.earliest_ns;
 }
 
@@ -420,6 +429,7 @@ static void carry(struct promise *p, const struct event *e) {
     carrier->ended = PROMISE_CALLED;
     carrier->operation = ET_NOOP; /* it ends nobody */
     carrier->has_callback = true; /* … and counts for none that is called */
+    carrier->carries = true;
 }
 
 static void on_reset(struct step *s) {
@@ -446,6 +456,13 @@ static void on_reset(struct step *s) {
         blame(s, refused_timer(s, PROMISE_RESET_3), e->c);
     if (perhaps && e->result == 0)
         carry(p, e);
+}
+
+/* They may have gone with what has waited. */
+static void forget_notifications(struct promise *p, int fd) {
+    for (unsigned i = 0; i < PROMISE_ASYNCS; i++)
+        if (p->async[i].fd == fd)
+            p->async[i].least = 0;
 }
 
 static void on_delete(struct step *s) {
@@ -550,7 +567,9 @@ static void check_cancel_end(struct step *s, unsigned c) {
             target->canceled--;
             if (target->disowned > target->canceled)
                 target->disowned = target->canceled;
-        } else if (target->has_callback || target->use == PROMISE_IN_USE)
+        } else if (target->carries)
+            target->use = PROMISE_DEAD;
+        else if (target->has_callback || target->use == PROMISE_IN_USE)
             blame(s, PROMISE_CANCEL_4, c);
         else if (target->use == PROMISE_PERHAPS)
             target->use = PROMISE_DEAD;
@@ -609,6 +628,8 @@ static void check_result(struct step *s, unsigned c) {
         check_canceled(s, c);
     else if (of->async) {
         const struct promise_async *async = async_of(s->p, of->fd);
+        if (of->orphaned) /* section 15, 9 */
+            return;
         if (result != 8 && result != 0)
             blame(s, PROMISE_ASYNC_1, c);
         if (async == NULL || async->most == 0)
@@ -664,8 +685,8 @@ static void check_order(struct step *s, unsigned c) {
             if (other->operation == ET_TIMER)
                 check_timers(s, c, other);
         } else if (of->operation == ET_POLL && other->operation == ET_POLL && other->fd == of->fd &&
-                   other->order < of->order && other->turn != p->turns && of->turn != p->turns &&
-                   other->ready != 0)
+                   other->order < of->order && !other->either_place && other->turn != p->turns &&
+                   of->turn != p->turns && other->ready != 0)
             blame(s, PROMISE_EVENT_5, c);
     }
     if (has_predecessor(p, of, true))
@@ -740,6 +761,17 @@ static void take_notification(struct promise *p, const struct promise_completion
         }
 }
 
+/* A cancel of it may be under way of which nobody hears. */
+static bool is_cancelled_silently(const struct promise *p, unsigned c) {
+    for (unsigned d = 0; d < p->completions; d++) {
+        const struct promise_completion *other = &p->completion[d];
+        if (other->use != PROMISE_DEAD && other->operation == ET_CANCEL && other->target == c &&
+            !other->has_callback)
+            return true;
+    }
+    return false;
+}
+
 static void on_callback(struct step *s) {
     struct promise *p = s->p;
     uint64_t c = s->e->c;
@@ -756,7 +788,8 @@ static void on_callback(struct step *s) {
             take_notification(p, of);
         if (s->e->result == -ECANCELED) {
             of->canceled++;
-            of->disowned += s->e->forgiven || may_be_closed(p, of);
+            of->disowned +=
+                s->e->forgiven || may_be_closed(p, of) || is_cancelled_silently(p, (unsigned)c);
         }
         of->called_in = p->run.number;
         p->run.something = p->run.something || has_descriptor(of);
@@ -772,19 +805,18 @@ static void on_callback(struct step *s) {
 static void on_returned(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
-    bool described = (e->has & EVENT_HAS_DESCRIPTION) != 0;
-    struct event add = *e;
-    add.kind = EVENT_ADD;
     p->epoch++; /* it may count from the time at which the callback was called */
     if (e->rearm && known(p, e->c) && p->completion[e->c].use == PROMISE_DEAD &&
-        p->completion[e->c].operation < ET_OPERATIONS &&
-        !(described && (is_senseless(&(struct step){.p = p, .e = &add}, e->c) ||
-                        (e->pool && p->settings.no_pool)))) {
+        p->completion[e->c].operation < ET_OPERATIONS) {
         struct promise_completion *of = &p->completion[e->c];
+        bool described = (e->has & EVENT_HAS_DESCRIPTION) != 0;
+        bool refused = described && (is_senseless(s, e->c) || (e->pool && p->settings.no_pool));
         if (described)
             describe(of, e);
-        begin(p, of);
-        of->orphaned = e->forgiven && waits(of);
+        if (!refused) { /* ET-CALL-3 */
+            begin(p, of);
+            of->orphaned = e->forgiven && waits(of);
+        }
     }
     p->callbacks -= p->callbacks > 0;
     p->in_callback = EVENT_NOBODY;
@@ -851,9 +883,11 @@ static void check_length(struct step *s, const struct promise_completion *timer)
     uint64_t until = later(at, (uint64_t)(p->wait_coarse ? COARSE_NS : FINE_NS));
     if (at == FARTHEST || p->stopped)
         return;
+    /* the clock as it is, even where it has gone back (ET-TIME-3) */
+    uint64_t now_ns = (s->e->has & EVENT_HAS_CLOCK) != 0 ? s->e->clock_ns : p->clock_ns;
     if (length_ns < 0)
         blame(s, PROMISE_WAIT_2_FOREVER, c);
-    else if (later(p->clock_ns, (uint64_t)length_ns) > until)
+    else if (later(now_ns, (uint64_t)length_ns) > until)
         blame(s, PROMISE_WAIT_2_LATE, c);
 }
 
@@ -929,6 +963,7 @@ static void on_woken(struct step *s) {
     look_for_second_wait(s);
     p->run.waits++;
     p->run.failed = p->run.failed || (e->result != 0 && e->result != -EINTR);
+    p->run.full = p->run.full || e->forgiven;
     p->run.interrupted = p->run.interrupted || e->result == -EINTR;
     p->run.woken = p->run.woken || p->wake_pending;
     p->run.sliced = p->slept && e->result == 0 && e->events == 0 && !due && !p->wake_pending;
@@ -937,7 +972,8 @@ static void on_woken(struct step *s) {
         p->spins = 0;
     } else
         count_spin(s);
-    if (p->wake_pending || e->result == -EINTR)
+    bool of_others = p->settings.exact && e->events != 0; /* a last report: ET-REGISTER-5 */
+    if (p->wake_pending || e->result == -EINTR || of_others)
         p->alone = 0;
     p->wake_pending = p->waiting = false;
     if (p->slept) /* otherwise it may have taken the time when it began to wait */
@@ -998,7 +1034,8 @@ static void check_left(struct step *s) {
     if (p->settings.serves_max != 0 && p->run.called >= p->settings.serves_max)
         return;
     for (unsigned c = 0; c < p->completions; c++)
-        if (p->completion[c].due != PROMISE_NOT_DUE && p->completion[c].due_step <= p->run.step)
+        if (p->completion[c].due != PROMISE_NOT_DUE && p->completion[c].due_step <= p->run.step &&
+            !(p->completion[c].due == PROMISE_READY && p->run.full))
             blame(s, overlooked(&p->completion[c], true), c);
 }
 
@@ -1121,9 +1158,18 @@ static void on_now(struct step *s) {
         blame(s, PROMISE_TIME_3, EVENT_NOBODY);
     else if (now_ms < p->loop_ns / MS_NS)
         blame(s, PROMISE_TIME_1, EVENT_NOBODY);
-    else if (now_ms * MS_NS > p->loop_ns)
-        p->loop_ns = now_ms * MS_NS;
+    else if (now_ms * MS_NS + s->e->rest_ns > p->loop_ns)
+        p->loop_ns = now_ms * MS_NS + s->e->rest_ns;
     p->said_ms = now_ms;
+}
+
+/* Nobody has heard of it: what it has waited for may have gone with it. */
+static void end_unseen(struct promise *p, unsigned c) {
+    struct promise_completion *of = &p->completion[c];
+    disown(p, of);
+    if (of->async)
+        forget_notifications(p, of->fd);
+    end(p, c, (enum promise_ended)of->ended);
 }
 
 static void on_says_in_use(struct step *s) {
@@ -1133,10 +1179,8 @@ static void on_says_in_use(struct step *s) {
         return;
     struct promise_completion *of = &p->completion[s->e->c];
     if (of->use == PROMISE_PERHAPS) {
-        if (says)
-            return;
-        disown(p, of);
-        end(p, (unsigned)s->e->c, (enum promise_ended)of->ended);
+        if (!says)
+            end_unseen(p, (unsigned)s->e->c);
     } else if (says != (of->use == PROMISE_IN_USE))
         blame(s,
               says && p->callbacks > 0 && p->in_callback == s->e->c ? PROMISE_CALL_1
@@ -1172,7 +1216,8 @@ static void on_untrue(struct step *s) {
 static void on_moved(struct promise *p, int fd) {
     for (unsigned c = 0; c < p->completions; c++) {
         struct promise_completion *of = &p->completion[c];
-        of->orphaned = of->orphaned || (of->use != PROMISE_DEAD && waits(of) && of->fd == fd);
+        bool has_number = waits(of) || (of->async && p->settings.exact);
+        of->orphaned = of->orphaned || (of->use != PROMISE_DEAD && has_number && of->fd == fd);
     }
     p->moved[p->moved_count++ % PROMISE_MOVED] = fd;
 }
@@ -1182,6 +1227,26 @@ static void on_ready(struct promise *p, const struct event *e) {
         return;
     p->completion[e->c].ready = e->events;
     p->completion[e->c].had |= e->events;
+}
+
+static bool is_unanswered(const struct promise_completion *of, int64_t result) {
+    return of->operation == ET_CONNECT ? result == -EINPROGRESS || result == -EINTR
+                                       : result == -EAGAIN || result == -EINTR;
+}
+
+/* What was seen of a try that no callback tells. */
+static void on_try(struct promise *p, const struct event *e) {
+    if (known(p, e->c)) {
+        struct promise_completion *of = &p->completion[e->c];
+        if (is_unanswered(of, e->result)) /* so it was not ready (section 2) */
+            of->ready = of->had = 0;
+        if (e->forgiven) /* section 15, 7: Linux reports it again and again */
+            p->spins = 0;
+        return;
+    }
+    for (unsigned i = 0; e->c == EVENT_NOBODY && i < PROMISE_ASYNCS; i++)
+        if (p->async[i].fd == e->fd)
+            p->async[i].least = p->async[i].most = 0;
 }
 
 /* ---- the one way in -------------------------------------------------------------------------- */
@@ -1212,6 +1277,7 @@ static void take(struct step *s) {
     case EVENT_WOKEN: on_woken(s); break;
     case EVENT_MOVED: on_moved(p, s->e->fd); break;
     case EVENT_READY: on_ready(p, s->e); break;
+    case EVENT_TRY: on_try(p, s->e); break;
     case EVENT_NOW: on_now(s); break;
     case EVENT_SAYS_IN_USE: on_says_in_use(s); break;
     case EVENT_SAYS_STOPPED: on_says_stopped(s); break;

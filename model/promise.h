@@ -66,6 +66,10 @@ struct promise_settings {
     bool no_pool;        /* what has a pool mark is refused */
     bool keeps;          /* a notification that comes while nothing waits ends the next wait */
     bool lingers;        /* ET-LINGER-1: a deleted operation may stay in use silently */
+    /* EVENT_NOW says the loop time whenever it has changed, with all of its nanoseconds: then the
+     * deadlines are known, too; and an async is named by its descriptor, which may be closed. What
+     * ends a wait (EVENT_WOKEN, events) is no timer of the loop's own */
+    bool exact;
     /* verdicts that the manual announces: they count as a missed SHOULD does */
     uint8_t excused[(PROMISE_VERDICTS + 7) / 8];
 };
@@ -98,6 +102,7 @@ struct promise_completion {
     bool new_file;    /* its number had come to name another file before it was submitted */
     bool either_place; /* set anew before it had begun: it keeps its place, or takes a new one */
     bool reset;        /* the deadline was moved in this episode */
+    bool carries;      /* it carries a reset, or did last, and ends silently */
     bool async;        /* it waits on the async fd */
     bool idle_seen;    /* of a cancel: its target was not in use at some moment since */
     bool told_slow;    /* ET-WAIT-4 was told of this episode */
@@ -138,6 +143,7 @@ struct promise_run {
     uint8_t mode;              /* enum et_run_mode, or PROMISE_TICKS or PROMISE_UNKNOWN */
     bool stopped, was_stopped; /* the loop was stopped in it; before, for good */
     bool failed;               /* a wait has failed */
+    bool full;                 /* a wait may have left out what was ready */
     bool woken, interrupted;   /* in it, or a wake-up was left from before */
     bool sliced;               /* the last wait ended by itself, and nothing was due */
     bool something, before_it; /* a deletion, or a descriptor's callback: here, in the one before */

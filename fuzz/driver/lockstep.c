@@ -3,6 +3,7 @@
  * compared; whatever the subject asks of the kernel, and every callback, is put before the model at
  * once. After each of these the subject must be as the model has it: the states, the time, and what
  * a look inside shows (subject.h). */
+#include "refine.h"
 #include "state.h"
 
 #include "../../model/words.h"
@@ -267,6 +268,7 @@ void lockstep_compare(void) {
     if (world_counts.allocations != driver.allocations)
         differ("ET-STATE-8", "memory was allocated after init");
     check_hosted();
+    refine_compare();
 }
 
 /* ---- what the loop asks of the kernel -------------------------------------------------------- */
@@ -510,17 +512,21 @@ static void raised_otherwise(int fd) {
             (void)model_notify(&driver.model, driver.async_fd[d]);
 }
 
-static void is_read(int fd) {
+/* by_wait: by what waits on it. */
+static void is_read(int fd, bool by_wait) {
     unsigned number = counter_of(fd);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        if (has_counter(d, number))
+        if (has_counter(d, number)) {
             driver.notified &= ~(1u << d);
+            if (!by_wait)
+                refine_counter_read(driver.async_fd[d]);
+        }
 }
 
 /* What a system call for an operation has done to handles and asyncs. */
-static void see_effects(enum et_operation operation, int fd, int64_t result) {
+static void see_effects(unsigned i, enum et_operation operation, int fd, int64_t result) {
     if (operation == ET_READ && result == sizeof(uint64_t))
-        is_read(fd);
+        is_read(fd, i != MODEL_NONE && driver.slot[i].own_memory);
     if (operation == ET_WRITE && result == sizeof(uint64_t))
         raised_otherwise(fd);
     if (operation == ET_ACCEPT && result >= 0)
@@ -567,7 +573,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         return;
     if (driver.stepping != NULL) {
         on_executed(operation, fd, identity, length, offset, flags, result);
-        see_effects(operation, fd, result);
+        see_effects(MODEL_NONE, operation, fd, result);
         return;
     }
     if (driver.deiniting) {
@@ -617,7 +623,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     judge(model_try(&driver.model, i, operation, fd, result));
     if (operation == ET_ACCEPT && result >= 0 && i != MODEL_NONE)
         driver.world->adopt(driver.slot[i].into, (int)result);
-    see_effects(operation, fd, result);
+    see_effects(i, operation, fd, result);
 }
 
 /* A registration was refused, perhaps not for good: what stays by what the kernel has said. */
@@ -939,6 +945,7 @@ static bool on_blocked(void *self) {
         differ("ET-POOL-11",
                "the loop waits although something was handed over, and nobody is about to wake it");
     check_idle();
+    refine_sleeps();
     return !failed() && (act_in_world() || step_any()) && !failed();
 }
 
@@ -1573,7 +1580,7 @@ static bool touches_async(const struct command *command) {
         close_async(d);
         return true;
     }
-    if (command->kind == COMMAND_PEER_WRITE)
+    if (command->kind == COMMAND_PEER_WRITE && command->value > 0)
         raised_otherwise(driver.world->descriptor(d));
     if (command->kind == COMMAND_DUP && d != command->other && driver.world->descriptor(d) >= 0 &&
         is_async(command->other))
@@ -1604,6 +1611,7 @@ static void run_world(const struct command *command) {
         errno = untouched;
         if (driver.self != NULL)
             TELL(wakeup(driver.self));
+        refine_woken_up();
         if (errno != untouched)
             differ("ET-WAKE-4", "wakeup has changed errno");
     } else if (command->kind == COMMAND_STEP) {
@@ -1707,11 +1715,13 @@ void lockstep_run(const struct lockstep_subject *subject, const struct program *
                   const struct world_kind_functions *world, lockstep_log log, void *self,
                   struct lockstep_report *report) {
     lockstep_begin(subject, program, world, log, self, report);
+    refine_begin();
     if (setjmp(driver.stuck) == 0)
         perform(program);
     if (world_counts.unreleased != 0)
         differ("ET-DEINIT-3", "%lld blocks of memory were not released",
                (long long)world_counts.unreleased);
+    refine_end();
     int leaked = driver.world->end();
     if (leaked != 0)
         differ("ET-DEINIT-3", "%d descriptors of the loop were not released", leaked);

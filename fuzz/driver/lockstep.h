@@ -27,6 +27,10 @@ struct lockstep_report {
  * loop asked of the kernel and what the world did, for a reader. */
 typedef void (*lockstep_log)(void *self, char mark, const char *line);
 
+/* Whether the programs that run from now on are also checked against Part I (refine.h). It costs
+ * time, and is true until somebody has more use for that. */
+extern bool lockstep_refines;
+
 /* log may be null. */
 void lockstep_run(const struct lockstep_subject *subject, const struct program *program,
                   const struct world_kind_functions *world, lockstep_log log, void *self,

@@ -70,9 +70,9 @@ mkdir -p "$work" "$(dirname "$report")"
 build() {
     local name=$1 parts
     shift
-    parts=$(printf "$objects/%s.o " model/model model/program model/trace model/words \
-        fuzz/world/wrap fuzz/world/kernel fuzz/world/virtual_time fuzz/driver/lockstep \
-        fuzz/driver/inspect fuzz/driver/etalon_loop &&
+    parts=$(printf "$objects/%s.o " model/model model/program model/promise model/trace \
+        model/words fuzz/world/wrap fuzz/world/kernel fuzz/world/virtual_time \
+        fuzz/driver/lockstep fuzz/driver/refine fuzz/driver/inspect fuzz/driver/etalon_loop &&
         printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
     (
         cd "$work" || exit 1

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Does the lockstep driver bite? Each test is an honest program, and one lie about it: a call of
  * the loop's interface that returns something else, does something else, or does nothing. Without
- * the lie there must be no difference; with it, the one that its clause names. The calls are
- * wrapped by the linker (test_driver.flags). */
+ * the lie there must be no difference; with it, the one that its clause names. Then, what loop and
+ * model agree on and Part I forbids. The calls are wrapped by the linker (test_driver.flags). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +22,7 @@
 
 #include "../../fuzz/driver/lockstep.h"
 #include "../../fuzz/world/kernel.h"
+#include "../../model/promise.h"
 #include "../../src/internal.h"
 
 enum call {
@@ -925,11 +926,121 @@ static void is_seen(void **state) {
                  report.clause, report.what);
 }
 
+/* ---- what loop and model agree on, and Part I forbids (refine.h) ----------------------------- */
+
+/* What the promise is told, as if loop and model had both done it so: then nobody else knows
+ * better. */
+struct agreement {
+    const char *name, *program, *clause;
+    enum event_kind kind;
+    unsigned nth;                        /* of the events of this kind, from 1 */
+    bool (*change)(struct event *event); /* false: it does not happen */
+};
+
+static struct {
+    const struct agreement *agreement; /* null: what is told is so */
+    unsigned events;
+} agreed;
+
+struct promise_answer __real_promise_step(struct promise *p, const struct event *event);
+struct promise_answer __wrap_promise_step(struct promise *p, const struct event *event);
+struct promise_answer __wrap_promise_step(struct promise *p, const struct event *event) {
+    struct event changed = *event;
+    const struct agreement *a = agreed.agreement;
+    if (a != NULL && event->kind == a->kind && ++agreed.events == a->nth && !a->change(&changed))
+        return (struct promise_answer){.c = EVENT_NOBODY};
+    return __real_promise_step(p, &changed);
+}
+
+static bool never(struct event *event) {
+    (void)event;
+    return false;
+}
+
+static bool was_set_to_more(struct event *event) {
+    event->delay_ms += 2;
+    return true;
+}
+
+static bool ends_with_an_error(struct event *event) {
+    event->result = -EIO;
+    return true;
+}
+
+static bool of_another_userdata(struct event *event) {
+    event->userdata++;
+    return true;
+}
+
+static bool for_longer(struct event *event) {
+    event->result += 3000000;
+    return true;
+}
+
+static bool refused_without_a_reason(struct event *event) {
+    event->result = -ENOMEM;
+    return true;
+}
+
+static bool says_that_it_is_done(struct event *event) {
+    event->result = 0;
+    return true;
+}
+
+static const struct agreement agreements[] = {
+    {"a timer may be early", "timer c0 10ms do b1\n run until_done\n", "ET-EXPIRE-4", EVENT_TIMER,
+     1, was_set_to_more},
+    {"a callback may be left out", "submit c0 noop do b1\n tick 1\n", "ET-STATE-2", EVENT_CALLBACK,
+     1, never},
+    {"a timer may end with an error", "timer c0 1ms do b1\n run until_done\n", "ET-EXPIRE-1",
+     EVENT_CALLBACK, 1, ends_with_an_error},
+    {"a callback may get any userdata", "submit c0 noop do b1\n tick 1\n", "ET-CALL-2",
+     EVENT_CALLBACK, 1, of_another_userdata},
+    {"a wait may be too long", "timer c0 10ms do b1\n run until_done\n", "ET-WAIT-2", EVENT_SLEEP,
+     1, for_longer},
+    {"an add may be refused", "submit c0 noop do b1\n tick 1\n", "ET-ADD-1", EVENT_ADD, 1,
+     refused_without_a_reason},
+    {"a cancel may claim what it has not done",
+     "submit c0 noop do b1\n tick 1\n cancel c0 by c1 do b1\n tick 1\n", "ET-CANCEL-4",
+     EVENT_CALLBACK, 2, says_that_it_is_done},
+};
+
+#define AGREEMENTS (sizeof agreements / sizeof *agreements)
+
+static void is_forbidden(void **state) {
+    struct lockstep_report report;
+    memset(&l, 0, sizeof l);
+    agreed.agreement = NULL;
+    const struct agreement *agreement = *state;
+    run_program(agreement->program, &report);
+    if (report.differs)
+        fail_msg("without the agreement: %s: %s", report.clause, report.what);
+    agreed.agreement = agreement;
+    agreed.events = 0;
+    run_program(agreement->program, &report);
+    agreed.agreement = NULL;
+    assert_true(agreed.events >= agreement->nth);
+    if (!report.differs || strcmp(report.clause, agreement->clause) != 0 ||
+        strstr(report.what, "Part I") == NULL)
+        fail_msg("expected %s, got %s: %s", agreement->clause, report.clause, report.what);
+    lockstep_refines = false;
+    agreed.agreement = agreement;
+    run_program(agreement->program, &report);
+    agreed.agreement = NULL;
+    lockstep_refines = true;
+    if (report.differs)
+        fail_msg("without refine.h: %s: %s", report.clause, report.what);
+}
+
 int main(void) {
-    static struct CMUnitTest tests[LIES];
+    static struct CMUnitTest tests[LIES + AGREEMENTS];
     for (size_t i = 0; i < LIES; i++)
         tests[i] = (struct CMUnitTest){.name = lies[i].name,
                                        .test_func = is_seen,
                                        .initial_state = (void *)(uintptr_t)&lies[i]};
-    return _cmocka_run_group_tests("driver", tests, LIES, NULL, NULL);
+    for (size_t i = 0; i < AGREEMENTS; i++)
+        tests[LIES + i] = (struct CMUnitTest){.name = agreements[i].name,
+                                              .test_func = is_forbidden,
+                                              .initial_state = (void *)(uintptr_t)&agreements[i]};
+    return _cmocka_run_group_tests("driver", tests, LIES + AGREEMENTS, NULL, NULL);
 }

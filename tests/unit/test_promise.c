@@ -1565,6 +1565,251 @@ static void test_what_only_part_2_judges(void **state) {
     woken();
 }
 
+/* ---- an observer that knows more ------------------------------------------------------------- */
+
+static int set_up_exact(void **state) {
+    set_up(state);
+    settings.exact = true;
+    begin_anew();
+    return 0;
+}
+
+static void test_exact_times(void **state) {
+    (void)state;
+    LAWFUL(EVENT_NOW, .now_ms = 1000, .rest_ns = 0);
+    clock_ns += 300000;
+    LAWFUL(EVENT_UPDATE_NOW);
+    LAWFUL(EVENT_NOW, .now_ms = 1000, .rest_ns = 300000);
+    clock_ns += 5 * MS;
+    timer(A, 10); /* from the loop time on, not from the clock */
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(8 * (int64_t)MS);
+    BREAKS(WAIT_2_LATE, EVENT_SLEEP, .result = 8 * (int64_t)MS);
+    clock_ns = START + 10 * MS + 299999;
+    woken();
+    BREAKS(EXPIRE_4, CALLED(A, 0));
+}
+
+static void test_tries(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    add(B, ET_RECV, 3);
+    ready(A, POLL_IN);
+    ready(B, POLL_IN);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    LAWFUL(EVENT_TRY, .c = A, .operation = ET_RECV, .fd = 3, .result = -EAGAIN);
+    called(B, 1); /* A was not ready */
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    ready(A, POLL_IN);
+    for (unsigned i = 0; i < 3 * PROMISE_WAITS_MAX; i++) { /* section 15, 7 */
+        polled();
+        LAWFUL(EVENT_TRY, .c = A, .fd = 3, .result = -EAGAIN, .forgiven = true);
+    }
+    LAWFUL(EVENT_DELETE, .c = A);
+    ended();
+    add(A, ET_CONNECT, 3);
+    ready(A, POLL_OUT);
+    LAWFUL(EVENT_TRY, .c = A, .fd = 3, .result = -EAGAIN); /* which answers a connect */
+    assert_int_equal(p.completion[A].had, POLL_OUT);
+    LAWFUL(EVENT_TRY, .c = A, .fd = 3, .result = -EINPROGRESS);
+    assert_int_equal(p.completion[A].had, 0);
+}
+
+static void test_a_wait_that_brings_no_more(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_NOOP, 0);
+    ready(A, POLL_IN);
+    run(ET_RUN_NO_WAIT);
+    wait_for(0);
+    LAWFUL(EVENT_WOKEN, .events = 1, .forgiven = true);
+    BREAKS(SUBMIT_2_RETURNS, EVENT_END); /* that rests on no report */
+    run(ET_RUN_NO_WAIT);
+    called(B, 0);
+    wait_for(0);
+    LAWFUL(EVENT_WOKEN, .events = 1, .forgiven = true);
+    ended();
+    run(ET_RUN_NO_WAIT);
+    polled();
+    BREAKS(EVENT_4_RETURNS, EVENT_END);
+}
+
+static void test_one_timer_and_reports_of_others(void **state) {
+    (void)state;
+    timer(A, 10);
+    run(ET_RUN_UNTIL_DONE);
+    for (unsigned i = 0; i < 3; i++) {
+        wait_for(10 * (int64_t)MS);
+        LAWFUL(EVENT_SLEEP);
+        LAWFUL(EVENT_WOKEN, .events = 1);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        slept(1);
+    wait_for(8 * (int64_t)MS);
+    BREAKS(WAIT_4, EVENT_SLEEP);
+}
+
+static void test_a_counter_that_others_read(void **state) {
+    (void)state;
+    async_wait(A);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    LAWFUL(EVENT_TRY, .c = EVENT_NOBODY, .operation = ET_READ, .fd = 0, .result = 8);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    woken();
+    BREAKS(ASYNC_3, CALLED(A, 8));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    add(B, ET_READ, 0);
+    async_wait(A);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP); /* the read was there before */
+}
+
+static void test_an_async_that_is_closed(void **state) {
+    (void)state;
+    async_wait(A);
+    add(B, ET_CLOSE, 0);
+    run(ET_RUN_UNTIL_DONE);
+    called(A, -ECANCELED);
+    called(B, 0);
+    ended();
+    async_wait(A);
+    LAWFUL(EVENT_MOVED, .fd = 0);
+    add(D, ET_READ, 0);
+    ready(D, POLL_IN);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    called(A, 0); /* of the file that has its number now */
+    ended();
+    async_wait(A);
+    LAWFUL(EVENT_MOVED, .fd = 0);
+    run(ET_RUN_UNTIL_DONE);
+    called(A, -EBADF);
+}
+
+/* ---- what Etalon's own loop was blamed for --------------------------------------------------- */
+
+static void test_orphans_stand_before_others(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    LAWFUL(EVENT_MOVED, .fd = 3);
+    add(B, ET_READ, 3);
+    ready(B, POLL_IN);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    called(A, 1); /* it has taken what was there for B */
+    ended();
+}
+
+static void test_a_carrier_is_cancelled(void **state) {
+    (void)state;
+    timer(A, 10);
+    polled();
+    LAWFUL(RESET(A, B, 30, 0));
+    cancel(B, C);
+    run(ET_RUN_NO_WAIT);
+    called(C, 0); /* silently */
+    ended();
+    is_in_use(B, false);
+}
+
+static void test_silent_cancels(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    LAWFUL(EVENT_CANCEL, .c = A, .by = B);
+    cancel(A, C);
+    run(ET_RUN_UNTIL_DONE);
+    called(A, -ECANCELED); /* by B, of which nobody hears */
+    called(C, -ENOENT);
+    is_in_use(B, false);
+}
+
+static void test_added_again_when_it_may_be_over(void **state) {
+    (void)state;
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_TIMER, .c = A, .delay_ms = 1);
+    clock_ns += 5 * MS;
+    LAWFUL(EVENT_UPDATE_NOW);
+    LAWFUL(EVENT_ADD, .c = A, .operation = ET_TIMER, .delay_ms = 10, .target = EVENT_NOBODY);
+    is_in_use(A, false); /* it had not begun, and its deadline has passed */
+    add_silent(A, ET_WRITE, 3);
+    add(B, ET_WRITE, 3);
+    add(A, ET_WRITE, 3);
+    ready(A, POLL_OUT);
+    ready(B, POLL_OUT);
+    polled();
+    called(B, 1); /* if A had begun, and was submitted anew */
+    called(A, 1);
+    add_silent(A, ET_WRITE, 3);
+    add(B, ET_WRITE, 3);
+    add(A, ET_WRITE, 3);
+    ready(A, POLL_OUT);
+    ready(B, POLL_OUT);
+    polled();
+    called(A, 1); /* if not */
+    called(B, 1);
+}
+
+static void test_a_rearm_that_is_refused(void **state) {
+    (void)state;
+    add(A, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true, .has = EVENT_HAS_DESCRIPTION,
+           .operation = ET_POLL, .fd = 3, .events = 0x40);
+    is_in_use(A, false);
+}
+
+static void test_a_clock_that_goes_back(void **state) {
+    (void)state;
+    timer(A, 10);
+    clock_ns += 5 * MS;
+    run(ET_RUN_UNTIL_DONE);
+    clock_ns -= 3 * MS;
+    wait_for(8 * (int64_t)MS);
+    LAWFUL(EVENT_SLEEP, .result = 8 * (int64_t)MS);
+    BREAKS(WAIT_2_LATE, EVENT_SLEEP, .result = 11 * (int64_t)MS);
+}
+
+static void test_a_timer_that_is_moved_again_and_again(void **state) {
+    (void)state;
+    timer(B, 1);
+    run(ET_RUN_UNTIL_DONE);
+    clock_ns += 5 * MS;
+    polled();
+    for (unsigned i = 0; i < 3 * PROMISE_OVERTAKES; i++) {
+        add(A, ET_NOOP, 0);
+        LAWFUL(RESET(B, EVENT_NOBODY, 0, 0));
+        clock_ns += 5 * MS;
+        LAWFUL(CALLED(A, 0)); /* it is due, and was not when A began */
+        LAWFUL(EVENT_RETURNED, .c = A);
+    }
+}
+
+static void test_a_silent_wait_takes_a_notification(void **state) {
+    (void)state;
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_ASYNC_WAIT, .c = A, .fd = 0, .forgiven = true);
+    is_in_use(A, false); /* it was refused */
+    LAWFUL(EVENT_ASYNC_WAIT, .c = A, .fd = 0);
+    async_wait(B);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    polled();
+    is_in_use(A, false);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    BREAKS(ASYNC_2, EVENT_SLEEP);
+    woken();
+    called(B, 8);
+}
+
 /* Runs last: every way to break the law has been shown. */
 static void test_every_verdict_was_given(void **state) {
     (void)state;
@@ -1575,7 +1820,8 @@ static void test_every_verdict_was_given(void **state) {
             fail_msg("no test breaks %s/%s", promise_laws[v].clause, promise_laws[v].kind);
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, set_up)
+#define TEST(name)  cmocka_unit_test_setup(name, set_up)
+#define EXACT(name) cmocka_unit_test_setup(name, set_up_exact)
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_one_callback),
@@ -1627,6 +1873,20 @@ int main(void) {
         TEST(test_asyncs_that_are_not_kept),
         TEST(test_excuses),
         TEST(test_what_only_part_2_judges),
+        EXACT(test_exact_times),
+        EXACT(test_tries),
+        EXACT(test_a_wait_that_brings_no_more),
+        EXACT(test_one_timer_and_reports_of_others),
+        EXACT(test_a_counter_that_others_read),
+        EXACT(test_an_async_that_is_closed),
+        TEST(test_orphans_stand_before_others),
+        TEST(test_a_carrier_is_cancelled),
+        TEST(test_silent_cancels),
+        TEST(test_added_again_when_it_may_be_over),
+        TEST(test_a_rearm_that_is_refused),
+        TEST(test_a_clock_that_goes_back),
+        EXACT(test_a_timer_that_is_moved_again_and_again),
+        TEST(test_a_silent_wait_takes_a_notification),
         TEST(test_every_verdict_was_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

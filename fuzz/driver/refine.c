@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/* Tells the promise what the model does (refine.h).
+ *
+ * A foreign loop's judge has to guess; here all is known: the loop time to the nanosecond, what the
+ * kernel would report of each descriptor, which try was unanswered, which completion has ended
+ * unseen. What is not told, and why:
+ *   data        bytes, ends and errors (EVENT_UNTRUE): the model has only results, and the driver
+ *               compares the arguments of each system call (ET-OP-2)
+ *   ET-HOST-…   Part I's state machine has no host; lockstep.c asks for timeout and descriptor
+ *   ET-POOL-…   of a pooled operation the promise hears of the call and of the end
+ *   ET-WAKE-2   where there is a pool: a hand-over ends a wait by the same descriptor
+ *   readiness   once calls were made to fail: neither loop nor model can know what is so */
+#include "refine.h"
+
+#include "state.h"
+
+#include "../../model/promise.h"
+#include "../../model/words.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define MS_NS UINT64_C(1000000)
+/* Part II rounds deadlines up to whole milliseconds (section 2). */
+#define SLACK_NS MS_NS
+#define OWN      1 /* the loop's own descriptor, whichever: EVENT_WOKEN, claimed */
+
+bool lockstep_refines = true;
+
+static struct {
+    struct promise promise;
+    model_observer_function *others; /* were told before, and go on to be */
+    bool is_on;
+    bool excuses_readiness;
+    /* A wait has ended; which reports it has brought is known when anything else comes. */
+    bool ends_wait;
+    struct event woken;
+    unsigned reports;
+    uint64_t reported;          /* mask of numbers */
+    uint64_t now_ms, now_rest;  /* as they were told last */
+    uint64_t unanswered[COUNT]; /* the episode whose try has been, since the last wait; or 0 */
+    unsigned canceled;          /* mask: the kernel has said ECANCELED of it */
+    bool relies_on_former;      /* of what is rearmed: its number names another file by now */
+    uint64_t named;             /* mask of numbers: by now they have named a file */
+} r;
+
+/* ---- telling --------------------------------------------------------------------------------- */
+
+/* What rests on the kernel's telling the truth, and on waits that do not fail. */
+static const enum promise_verdict of_readiness[] = {
+    PROMISE_REGISTER_1,      PROMISE_EVENT_1_WAITS,   PROMISE_ASYNC_2,
+    PROMISE_EVENT_4_RETURNS, PROMISE_EVENT_1_RETURNS, PROMISE_EVENT_4_BITS,
+    PROMISE_ASYNC_2_RETURNS, PROMISE_EVENT_6,         PROMISE_REGISTER_4,
+    PROMISE_REGISTER_5,      PROMISE_PROGRESS,        PROMISE_CALL_4_STARVED,
+    PROMISE_SUBMIT_8,        PROMISE_EVENT_5,         PROMISE_WAIT_3,
+    PROMISE_WAIT_4,          PROMISE_WAIT_2_SPINS,    PROMISE_TICK_4_SPINS,
+    PROMISE_TICK_3,          PROMISE_ASYNC_1,         PROMISE_ASYNC_3,
+};
+
+static void excuse_readiness(void) {
+    for (unsigned i = 0; i < sizeof of_readiness / sizeof *of_readiness; i++)
+        promise_excuse(&r.promise.settings, of_readiness[i]);
+    r.excuses_readiness = true;
+}
+
+static void tell(struct event event) {
+    if (driver.report->differs)
+        return;
+    if (driver.faults && !r.excuses_readiness)
+        excuse_readiness();
+    event.has |= EVENT_HAS_CLOCK;
+    event.clock_ns = driver.world->clock();
+    const struct promise_answer a = promise_step(&r.promise, &event);
+    if (a.broken == NULL || promise_excuses(&r.promise.settings, a.verdict))
+        return;
+    if (a.c < COUNT)
+        lockstep_differ(a.broken, "Part II allows what Part I forbids, of c%u; Part I: %s",
+                        (unsigned)a.c, a.why);
+    else
+        lockstep_differ(a.broken, "Part II allows what Part I forbids; Part I: %s", a.why);
+}
+
+#define TELL(...) tell((struct event){.kind = __VA_ARGS__})
+
+static void tell_now(const struct model *m) {
+    if (m->now_ms == r.now_ms && m->now_rest == r.now_rest)
+        return;
+    r.now_ms = m->now_ms;
+    r.now_rest = m->now_rest;
+    TELL(EVENT_NOW, .now_ms = m->now_ms, .rest_ns = m->now_rest);
+}
+
+/* ---- what is ready --------------------------------------------------------------------------- */
+
+static uint32_t ready_now(unsigned c) {
+    const struct promise_completion *of = &r.promise.completion[c];
+    unsigned class = operation_traits(of->operation, of->flags) & WAITS_CLASS;
+    uint32_t ready = driver.world->ready(of->fd);
+    if (of->operation == ET_POLL)
+        return ready & (of->asked | EPOLLERR | EPOLLHUP);
+    return r.unanswered[c] == of->order || (classes_of(ready) & class) == 0 ? 0 : ready;
+}
+
+static void tell_ready(void) {
+    for (unsigned c = 0; c < COUNT; c++) {
+        const struct promise_completion *of = &r.promise.completion[c];
+        if (of->use == PROMISE_DEAD || of->pool || of->async || of->orphaned ||
+            (operation_traits(of->operation, of->flags) & WAITS_AT_ALL) == 0)
+            continue;
+        uint32_t ready = ready_now(c);
+        if (ready != of->ready)
+            TELL(EVENT_READY, .c = c, .events = ready);
+    }
+}
+
+static uint64_t mask_of(int fd) {
+    return fd >= 0 && fd < DESCRIPTORS_MAX ? UINT64_C(1) << fd : 0;
+}
+
+/* ---- waits ----------------------------------------------------------------------------------- */
+
+/* By what the loop waits on besides: nothing was reported, and its time has not come. */
+static bool ended_by_its_own(const struct model *m) {
+    return r.reports == 0 && !driver.faults && !m->has_pool && r.woken.result == 0 &&
+           driver.wait.timeout_ns != 0 &&
+           (driver.wait.timeout_ns < 0 || driver.world->clock() < driver.wait.end_ns);
+}
+
+/* What one wait does not report, ET-TICK-3 does not ask for. That it is reported in the end is what
+ * ET-PROGRESS-2 asks of Part II, and lockstep.c judges. */
+static bool has_left_out_something(void) {
+    for (unsigned c = 0; c < COUNT; c++) {
+        const struct promise_completion *of = &r.promise.completion[c];
+        if (of->use != PROMISE_DEAD && of->ready != 0 && (r.reported & mask_of(of->fd)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void end_wait(const struct model *m) {
+    if (!r.ends_wait)
+        return;
+    r.ends_wait = false;
+    r.woken.events = r.reports > 0;
+    r.woken.claimed = ended_by_its_own(m) ? OWN : 0;
+    r.woken.forgiven = has_left_out_something();
+    tell(r.woken);
+}
+
+/* ---- what the model is told ------------------------------------------------------------------ */
+
+/* Of a description. Where its async is gone, it is no more than a read of that number. */
+static bool is_async_wait(const struct model *m, unsigned c) {
+    const struct model_description *d = &m->completion[c].description;
+    for (unsigned k = 0; k < PROGRAM_HANDLES; k++)
+        if ((driver.asyncs >> k & 1) != 0 && driver.async_fd[k] == d->fd)
+            return driver.slot[c].own_memory && d->operation == ET_READ;
+    return false;
+}
+
+/* As it would be submitted now. */
+static void describe(struct event *e, const struct model *m, unsigned c) {
+    const struct model_description *d = &m->completion[c].description;
+    e->has |= EVENT_HAS_DESCRIPTION;
+    e->operation = d->operation;
+    e->target = model_named(d->target);
+    e->pool = d->pool_mark;
+    e->has_callback = d->has_callback;
+    e->fd = d->fd;
+    e->flags = d->flags;
+    e->events = d->operation == ET_POLL ? d->events : 0;
+    e->userdata = d->userdata;
+    e->delay_ms = d->delay_ms;
+    e->async = is_async_wait(m, c);
+    /* a refusal by the kernel may end it, and nobody hears of that */
+    e->forgiven = e->kind != EVENT_RETURNED && !d->has_callback;
+}
+
+static bool is_used(const struct model *m, unsigned c) {
+    return m->completion[c].state == ET_ADDING || m->completion[c].state == ET_ACTIVE;
+}
+
+static void returned(const struct model *m, const struct event *event) {
+    struct event e = *event;
+    unsigned c = (unsigned)e.c;
+    if (c >= COUNT)
+        return;
+    describe(&e, m, c);
+    e.rearm = e.rearm && (!e.pool || m->has_pool); /* ET-ADD-6 */
+    e.forgiven = r.relies_on_former || !e.has_callback;
+    tell(e);
+}
+
+static void submitted(const struct model *m, const struct event *event, int result) {
+    struct event e = *event;
+    uint64_t c = e.kind == EVENT_CANCEL ? e.by : e.c;
+    e.result = result;
+    if (e.kind == EVENT_ADD && c < COUNT)
+        describe(&e, m, (unsigned)c);
+    if (e.kind == EVENT_ASYNC_WAIT)
+        e.forgiven = !e.has_callback;
+    tell_now(m);
+    tell(e);
+    tell_ready();
+}
+
+/* It may be the result: the kernel has said ECANCELED. */
+static void says_canceled(unsigned c, int64_t result) {
+    if (c < COUNT)
+        r.canceled = (r.canceled & ~(1u << c)) | (result == -ECANCELED ? 1u << c : 0);
+}
+
+/* … to a registration, or to the creation of a thread: whose end it may be. */
+static void refused(const struct event *event) {
+    for (unsigned c = 0; c < COUNT; c++) {
+        const struct promise_completion *of = &r.promise.completion[c];
+        if (event->kind == EVENT_THREAD ? of->pool : of->fd == event->fd)
+            says_canceled(c, event->result);
+    }
+}
+
+static void tried(const struct event *event) {
+    struct event e = *event;
+    says_canceled((unsigned)e.c, e.result);
+    if (e.c >= COUNT || (e.result != -EAGAIN && e.result != -EINTR && e.result != -EINPROGRESS))
+        return;
+    r.unanswered[e.c] = r.promise.completion[e.c].order;
+    e.forgiven = (driver.reported & mask_of(e.fd)) != 0;
+    tell(e);
+}
+
+/* What the kernel has said of a descriptor was so when the wait ended, which is told after it. */
+static void reported(const struct event *event) {
+    r.reports++;
+    r.reported |= mask_of(event->fd);
+    for (unsigned c = 0; c < COUNT; c++) {
+        const struct promise_completion *of = &r.promise.completion[c];
+        uint32_t more = event->events & (of->asked | EPOLLERR | EPOLLHUP) & ~of->ready;
+        if (of->use != PROMISE_DEAD && of->operation == ET_POLL && of->fd == event->fd && more != 0)
+            TELL(EVENT_READY, .c = c, .events = of->ready | more);
+    }
+}
+
+static void say_in_use(const struct model *m) {
+    for (unsigned c = 0; c < COUNT; c++) {
+        unsigned use = r.promise.completion[c].use, state = m->completion[c].state;
+        if ((m->maybe_dead >> c & 1) != 0)
+            continue;
+        bool gone =
+            state == ET_DEAD || (state == ET_DELETING && m->completion[c].pool == MODEL_NO_POOL);
+        if (use == PROMISE_PERHAPS ? gone : is_used(m, c) != (use == PROMISE_IN_USE))
+            TELL(EVENT_SAYS_IN_USE, .c = c, .result = is_used(m, c));
+    }
+}
+
+static void before(const struct model *m, const struct event *event) {
+    if (event->kind != EVENT_REPORT)
+        end_wait(m);
+    switch (event->kind) {
+    case EVENT_INIT:
+        r.now_ms = r.now_rest = 0;
+        r.ends_wait = false;
+        tell(*event);
+        tell_now(m);
+        break;
+    case EVENT_TICK:
+    case EVENT_RUN:
+        tell_ready();
+        tell(*event);
+        break;
+    case EVENT_RETURNED: /* behind it the model may go on, and its time, too */
+        tell_now(m);
+        r.relies_on_former =
+            event->c < COUNT && (m->orphaned >> event->c & 1) != 0 &&
+            m->completion[event->c].vouches == m->completion[event->c].description.fd;
+        break;
+    case EVENT_CALLBACK:
+    case EVENT_END: tell_ready(); break;
+    default: break;
+    }
+}
+
+static void after(const struct model *m, const struct event *event, int result) {
+    struct event e = *event;
+    switch (e.kind) {
+    case EVENT_ADD:
+    case EVENT_TIMER:
+    case EVENT_RESET:
+    case EVENT_CANCEL:
+    case EVENT_ASYNC_WAIT: submitted(m, event, result); break;
+    case EVENT_TICK:
+    case EVENT_RUN: /* it was told when it began */
+        if (result != MODEL_RUNS)
+            TELL(EVENT_END, .result = result);
+        break;
+    case EVENT_DELETE:
+    case EVENT_DEINIT:
+    case EVENT_NOTIFY:
+    case EVENT_ASYNC_DEINIT:
+        e.result = result;
+        tell(e);
+        break;
+    case EVENT_CALLBACK:
+        e.forgiven = e.c < COUNT && (r.canceled >> e.c & 1) != 0;
+        says_canceled((unsigned)e.c, 0);
+        tell(e);
+        tell_now(m);
+        break;
+    case EVENT_UPDATE_NOW:
+        tell(e);
+        tell_now(m);
+        break;
+    case EVENT_RETURNED: returned(m, event); break;
+    case EVENT_WAIT:
+        e.coarse = e.result > 0 && e.result % (int64_t)MS_NS == 0;
+        tell(e);
+        break;
+    case EVENT_WOKEN: /* what comes next may have taken what was there */
+        if (e.result == -EDEADLK && !r.promise.slept) /* the driver has had enough of its waits */
+            excuse_readiness();
+        memset(r.unanswered, 0, sizeof r.unanswered);
+        tell_ready();
+        r.ends_wait = true;
+        r.woken = e;
+        r.reports = 0;
+        r.reported = 0;
+        break;
+    case EVENT_REPORT: reported(event); break;
+    case EVENT_REFUSED:
+    case EVENT_THREAD: refused(event); break;
+    case EVENT_TRY: tried(event); break;
+    case EVENT_EXECUTED: says_canceled((unsigned)e.c, e.result); break;
+    case EVENT_DEAD: say_in_use(m); break;
+    case EVENT_MOVED:
+        if ((r.named & mask_of(e.fd)) != 0) /* else it is the first that it names */
+            tell(e);
+        r.named |= mask_of(e.fd);
+        break;
+    case EVENT_STOP:
+    case EVENT_END: tell(e); break;
+    default: break; /* nothing that Part I knows */
+    }
+}
+
+static void observe(const struct model *m, const struct event *event,
+                    const struct model_answer *answer) {
+    if (answer == NULL)
+        before(m, event);
+    else if (answer->broken == NULL) /* else the driver says so */
+        after(m, event, answer->returns);
+    if (r.others != NULL)
+        r.others(m, event, answer);
+}
+
+/* ---- what the driver tells ------------------------------------------------------------------- */
+
+void refine_woken_up(void) {
+    if (!r.is_on)
+        return;
+    end_wait(&driver.model);
+    TELL(EVENT_WAKEUP);
+}
+
+void refine_sleeps(void) {
+    if (!r.is_on)
+        return;
+    uint64_t clock_ns = driver.world->clock();
+    int64_t left_ns = driver.wait.timeout_ns < 0       ? -1
+                      : driver.wait.end_ns <= clock_ns ? 0
+                                                       : (int64_t)(driver.wait.end_ns - clock_ns);
+    tell_ready();
+    TELL(EVENT_SLEEP, .result = left_ns);
+}
+
+void refine_counter_read(int fd) {
+    if (r.is_on)
+        TELL(EVENT_TRY, .c = EVENT_NOBODY, .operation = ET_READ, .fd = fd,
+             .result = sizeof(uint64_t));
+}
+
+void refine_compare(void) {
+    if (!r.is_on || driver.report->differs)
+        return;
+    end_wait(&driver.model);
+    say_in_use(&driver.model);
+    if (r.promise.stopped != driver.model.stopped)
+        TELL(EVENT_SAYS_STOPPED, .result = driver.model.stopped);
+}
+
+void refine_begin(void) {
+    const struct promise_settings settings = {.slack_ns = SLACK_NS,
+                                              .stays_stopped = true,
+                                              .tells = true,
+                                              .has_turn = true,
+                                              .keeps = true,
+                                              .exact = true};
+    r.is_on = lockstep_refines;
+    if (!r.is_on)
+        return;
+    model_observer_function *others = model_observer;
+    memset(&r, 0, sizeof r);
+    r.is_on = true;
+    r.others = others;
+    promise_init(&r.promise, &settings, COUNT, driver.world->clock());
+    model_observer = observe;
+}
+
+void refine_end(void) {
+    if (r.is_on)
+        model_observer = r.others;
+    r.is_on = false;
+}
