@@ -140,6 +140,13 @@ static bool ended_by_its_own(int ready) {
     return own;
 }
 
+/* A timerfd of its own has let it wait, as a timeout would have. */
+static bool only_its_timer(int ready) {
+    uint32_t events;
+    int fd = interpose_reported(&events);
+    return ready == 1 && fd >= 0 && !of_program(fd) && interpose_is_timer(fd);
+}
+
 static void wait_ends(int ready) {
     uint32_t events;
     o.reported = ready > 0;
@@ -151,7 +158,7 @@ static void wait_ends(int ready) {
         o.own = (int)claimed - 1;
     note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,
          (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
-    if (ready > 0)
+    if (ready > 0 && !only_its_timer(ready))
         o.barren_waits = 0;
 }
 

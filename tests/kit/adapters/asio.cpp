@@ -409,6 +409,8 @@ const etalon_subject_difference differences[] = {
     {"ET-RUN-2/ended", ONE_HANDLER},
     {"ET-RUN-2/early", ONE_HANDLER},
     {"ET-CALL-4/round", UNTIL_NONE_IS_READY},
+    {"ET-CANCEL-8", "cancel() is of all operations of the object: posix::descriptor::cancel()"},
+    {"ET-CANCEL-10", "cancel() is of all operations of the object: posix::descriptor::cancel()"},
     {"ET-TIMER-1/long", "a duration is 64 bits of nanoseconds: steady_timer"},
     {"ET-RESET-3/long", "a duration is 64 bits of nanoseconds: steady_timer"},
     {nullptr, nullptr},
