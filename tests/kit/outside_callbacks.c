@@ -62,7 +62,8 @@ struct event event_of(unsigned c, enum event_kind kind, int64_t result) {
 static void rearm(unsigned c, int64_t result) {
     struct item *i = &o.item[c];
     uint64_t installed = i->installed;
-    bool relies = waits_on(i) && result >= 0 && !i->redescribed; /* ET-REGISTER-6 */
+    /* ET-REGISTER-6: also on a report of a file that has left the number, which a try refused */
+    bool relies = waits_on(i) && result != -ECANCELED && !i->redescribed;
     struct event e = event_of(c, EVENT_RETURNED, 0);
     e.rearm = true;
     e.forgiven = (relies && installed != (i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0)) ||

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* libuv, ET-RESET-4: a timer that is active and is started anew fires up to a millisecond before its
- * new delay has gone by since the time of the loop, which was updated right before: the time is in
- * whole milliseconds, rounded down. Whatever wakes the loop up in time shows it: an idle handle.
+/* libuv, ET-RESET-4: a timer that is active and is started anew fires up to a millisecond before
+ * its new delay has gone by since the time of the loop, which was updated right before: the time is
+ * in whole milliseconds, rounded down. Whatever wakes the loop up in time shows it: an idle handle.
  *
  * Build: -luv */
 #include <stdio.h>
