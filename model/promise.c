@@ -300,12 +300,17 @@ static void end(struct promise *p, unsigned c, enum promise_ended how) {
 
 /* ---- submissions ----------------------------------------------------------------------------- */
 
-/* A timer's refusal has kinds, in this order in promise.def. */
+/* A timer's refusal has kinds, in this order in promise.def. What a stopped loop refuses it may
+ * have refused for its delay: then that is the kind, if the manual announces it and not the other
+ * one. */
 static enum promise_verdict refused_timer(const struct step *s, enum promise_verdict plain) {
-    return plain + (s->p->stopped                 ? 3
-                    : s->e->delay_ms == 0         ? 1
-                    : s->e->delay_ms > LONGEST_MS ? 2
-                                                  : 0);
+    const struct promise_settings *settings = &s->p->settings;
+    enum promise_verdict by_delay = plain + (s->e->delay_ms == 0           ? 1
+                                             : s->e->delay_ms > LONGEST_MS ? 2
+                                                                           : 0);
+    bool announced = by_delay != plain && promise_excuses(settings, by_delay) &&
+                     !promise_excuses(settings, plain + 3);
+    return s->p->stopped && !announced ? plain + 3 : by_delay;
 }
 
 static enum promise_verdict refusal(const struct step *s) {

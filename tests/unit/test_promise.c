@@ -336,6 +336,20 @@ static void test_refused_with_kinds(void **state) {
     timer(A, 0);
 }
 
+/* A stopped loop refuses a delay that it takes at no time: for the reason that its manual gives. */
+static void test_refused_in_a_stopped_loop(void **state) {
+    (void)state;
+    promise_excuse(&settings, PROMISE_TIMER_1_LONG);
+    promise_excuse(&settings, PROMISE_RESET_3_LONG);
+    promise_excuse(&settings, PROMISE_RESET_3_STOPPED);
+    begin_anew();
+    timer(B, 5);
+    LAWFUL(EVENT_STOP);
+    BREAKS(TIMER_1_LONG, TIMER(A, UINT64_MAX, -ERANGE));
+    BREAKS(TIMER_1_STOPPED, TIMER(A, 0, -EINVAL));
+    BREAKS(RESET_3_STOPPED, RESET(B, C, UINT64_MAX, -ERANGE));
+}
+
 static void test_call(void **state) {
     (void)state;
     add(A, ET_NOOP, 0);
@@ -1832,6 +1846,7 @@ int main(void) {
         TEST(test_without_a_pool),
         TEST(test_senseless),
         TEST(test_refused_with_kinds),
+        TEST(test_refused_in_a_stopped_loop),
         TEST(test_call),
         TEST(test_now),
         TEST(test_now_of_a_wait_without_sleep),
