@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -87,13 +88,12 @@ static bool is_invalid(const struct etalon_subject_description *d, const struct 
     }
 }
 
-static bool of_connecting(int error, const struct nature *n) {
+static bool of_connecting(int fd, int error, const struct nature *n) {
     switch (error) {
     case EISCONN: return n->connected || n->listens;
+    case EAGAIN: return option(fd, SO_DOMAIN) == AF_UNIX;   /* the listener has no room */
+    case EALREADY: return option(fd, SO_DOMAIN) != AF_UNIX; /* others connect meanwhile */
     case ECONNREFUSED:
-    case EAGAIN: /* of a Unix socket, whose listener has no room */
-    case EALREADY:
-    case EINPROGRESS:
     case EPROTOTYPE:
     case EOPNOTSUPP:
     case ENOTCONN: return true;
@@ -105,7 +105,7 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     struct nature n = nature_of(d->fd);
     bool socket = n.kind == S_IFSOCK, stream = socket && n.type == SOCK_STREAM,
          gone = (n.events & (POLLERR | POLLHUP | POLLRDHUP)) != 0;
-    if (d->operation == ETALON_CONNECT && socket && of_connecting(error, &n))
+    if (d->operation == ETALON_CONNECT && socket && of_connecting(d->fd, error, &n))
         return true;
     switch (error) {
     case EAGAIN: return d->on_pool; /* ET-POOL-4 */
@@ -134,6 +134,15 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     case ECONNABORTED: return d->operation == ETALON_ACCEPT && n.listens;
     default: return false;
     }
+}
+
+bool takes_connections(int fd, const struct sockaddr *address, socklen_t length) {
+    struct nature n = nature_of(fd);
+    struct sockaddr_storage own;
+    socklen_t own_length = sizeof own;
+    return n.listens && (n.events & (POLLHUP | POLLRDHUP)) == 0 &&
+           syscall(SYS_getsockname, fd, &own, &own_length) == 0 && own_length == length &&
+           memcmp(&own, address, length) == 0;
 }
 
 bool can_be_at_its_end(int fd) {

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "../../fuzz/driver/etalon_subject.h"
 
@@ -13,6 +14,9 @@
  * errno): because of what the descriptor is, or of what has happened to it. What has once been a
  * cause is one for good here, so a loop may tell late. */
 bool error_has_a_cause(const struct etalon_subject_description *d, int error);
+
+/* It is a socket of this address that listens, and was not shut down. */
+bool takes_connections(int fd, const struct sockaddr *address, socklen_t length);
 
 /* Nothing more can come from it: the other end has gone or has shut down, or it is a file. */
 bool can_be_at_its_end(int fd);

@@ -199,6 +199,7 @@ static void run_world(const struct command *command) {
         LACKS("needs the descriptor of an async (rounds)");
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
         LACKS("closes a descriptor while a completion waits on it (closed_early)");
+    o.connects += command->kind == COMMAND_PEER_CONNECT;
     if (command->kind == COMMAND_DUP) {
         o.duplicated = true;
         lose_place();

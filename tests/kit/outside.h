@@ -42,8 +42,9 @@ struct item {
     uint64_t installed; /* the file behind its descriptor */
     bool deleted;       /* … and not submitted again */
     bool quiet;         /* deleted, told to be dead, and its buffer was cleared since */
-    uint8_t into;
-    unsigned async; /* that it waits on */
+    uint8_t into;       /* which handle an accept makes, or a connect names */
+    uint64_t listener;  /* of a connect: what its address named, and listened; 0: nothing did */
+    unsigned async;     /* that it waits on */
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];
@@ -79,6 +80,7 @@ struct observation {
     bool reported; /* something, by the last wait */
     uint64_t serial;
     unsigned commands, world_next, tokens, callbacks;
+    unsigned connects;     /* that were asked for, by the program or its peers */
     unsigned barren_waits; /* in a row that only let time pass */
     int fail_wait_at, fail_wait_error;
     uint64_t file[FILES];      /* what each number names, as the promise was told */

@@ -85,6 +85,13 @@ void begin_again(unsigned c) {
     i->serial = ++o.serial;
     i->told = 0;
     i->installed = i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0;
+    i->listener = 0;
+    if (i->d.operation == ET_CONNECT) {
+        int fd = descriptor(i->into);
+        if (takes_connections(fd, i->d.address, i->address_length))
+            i->listener = world_real.installed(fd);
+        o.connects++;
+    }
     begin_bytes(i);
     if (takes_bytes(i))
         memset(o.buffer[c], 0, BUFFER);
@@ -161,6 +168,7 @@ static void describe_parameters(struct item *i, const struct command *command) {
     case ET_TIMER: d->delay_ms = command->value; break;
     case ET_CONNECT: {
         unsigned size;
+        i->into = command->other;
         const void *address = world_real.address(command->other, &size);
         memcpy(&i->address, address, size);
         i->address_length = size;

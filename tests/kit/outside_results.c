@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../../fuzz/world/kernel.h"
 #include "../../model/words.h"
 #include "answers.h"
 #include "outside.h"
@@ -159,6 +160,16 @@ static void check_poll(unsigned c, int64_t result) {
                (long long)result, i->d.events);
 }
 
+/* What a connect named has been listening all the time, and had room: one more than its backlog. */
+static bool is_refused_in_vain(const struct item *i, int64_t result) {
+    int fd = descriptor(i->into);
+    bool there = i->d.operation == ET_CONNECT && i->listener != 0 && is_stream(i->d.fd) &&
+                 world_real.installed(fd) == i->listener &&
+                 takes_connections(fd, i->d.address, i->address_length);
+    return there &&
+           (result == -ECONNREFUSED || (result == -EAGAIN && o.connects <= KERNEL_BACKLOG + 1));
+}
+
 /* Of what an operation other than a poll tells. */
 static void check_operation(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
@@ -176,7 +187,8 @@ static void check_operation(unsigned c, int64_t result) {
             took_anothers(i);
         return; /* closed behind the loop's back */
     }
-    if (result < 0 && (result < -4095 || !error_has_a_cause(&i->d, (int)-result)))
+    if (result < 0 && (result < -4095 || is_refused_in_vain(i, result) ||
+                       !error_has_a_cause(&i->d, (int)-result)))
         untrue(
             c, PROMISE_UNTRUE_ERROR,
             "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d "

@@ -215,6 +215,14 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("the flags of a receive are dropped", "operations.c",
      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);",
      "value = recv(fd, c->recv.buffer, c->recv.length, MSG_DONTWAIT);"),
+    ("a connect that is made is told to be refused", "operations.c",
+     "address_length) == 0) {\n            *result = 0;",
+     "address_length) == 0) {\n            *result = -ECONNREFUSED;"),
+    ("a connect has no room where there is some", "operations.c",
+     "address_length) == 0) {\n            *result = 0;",
+     "address_length) == 0) {\n            *result = -EAGAIN;"),
+    ("a connect leaves out the end of the address", "operations.c",
+     "c->connect.address_length) == 0) {", "c->connect.address_length - 1) == 0) {"),
     ("the completion dies after its callback", "completion.c",
      "    change_state(c, from, ET_DEAD, by_report);\n    loop->called++;\n"
      "    if (callback == NULL)\n        return;\n    loop->in_callback = true;\n"
@@ -298,6 +306,9 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "all who wait for the error queue are answered":
         "no real descriptor of a case has an error queue",
     "the flags of a receive are dropped": "flags-are-passed",
+    "a connect that is made is told to be refused": "socket-life",
+    "a connect has no room where there is some": "socket-life",
+    "a connect leaves out the end of the address": "socket-life",
     "the completion dies after its callback": "timer-zero",
 }
 
