@@ -92,7 +92,9 @@
   };
   const numberAt = (picture, event) => {
     const index = Math.floor((event.clientX - picture.getBoundingClientRect().left) / column);
-    return all(".number", picture)[index]?.textContent ?? null;
+    const first = picture.querySelector(".numbers text");
+    const columns = Math.floor(picture.getAttribute("width") / column);
+    return first && index < columns ? `${Number(first.textContent) + index}` : null;
   };
   document.addEventListener("pointermove", (event) => {
     const picture = event.target.closest?.(".line");
@@ -108,6 +110,8 @@
   const [words, only] = all("input", filter);
   const count = filter.querySelector("output");
   const rows = all("main .grid tr[id]");
+  for (const row of all("#page\\:matrix-table tr[id]"))
+    row.querySelector("th a").title = row.dataset.find;
   const apply = () => {
     const wanted = words.value.trim().toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;

@@ -35,6 +35,7 @@ LEGEND = {
     "unsettled": "the only cases of this clause broke on another clause first",
     "none": "no case was run here",
 }
+LAW_SHOWN = 200  # of a clause that a case is about: its own sheet has the whole
 SUBJECTS_MANY = 10  # from here on the matrix scrolls by itself
 SUBJECTS_FEW = 3  # up to here names have room, also on a phone
 DIFFERS = ("crash", "hang", "fail", "not_strict")
@@ -103,12 +104,14 @@ class Report:
         return sorted(found, key=lambda pair: CELL_RANK[pair[1]])
 
     def cell(self, clause, subject):
-        """The verdict of a cell, how many of its cases have it, how many there are."""
+        """The verdict of a cell, how many of its cases have it, and of how many: those that were
+        asked, or all when none was."""
         found = self.verdicts(clause, subject)
         if not found:
             return "none", 0, 0
         verdict = found[0][1]
-        return verdict, sum(v == verdict for _, v in found), len(found)
+        asked = sum(v != "not_offered" for _, v in found)
+        return verdict, sum(v == verdict for _, v in found), asked or len(found)
 
 
 # ---- pieces --------------------------------------------------------------------------------------
@@ -163,8 +166,7 @@ def render_matrix(report):
                             f"{clip(clause['id'], 80)}, {clip(subject['name'], 80)}"))
         slug = report.address("clause", clause["id"])
         rows.append(f'<tr id="row:{slug}" data-find="{text(clip(clause["text"], 400))}">'
-                    f'<th scope="row"><a href="#{slug}" '
-                    f'title="{label(clause["text"], 400)}">{label(clause["id"], 60)}</a></th>'
+                    f'<th scope="row"><a href="#{slug}">{label(clause["id"], 60)}</a></th>'
                     f'{"".join(cells)}</tr>')
     return table("matrix", report, "Clauses", rows, "Verdicts by clause and subject")
 
@@ -187,8 +189,8 @@ def render_case_list(report):
             cells.append(render_cell(result["verdict"] if result else "none", 1, 1, address,
                                      f"{clip(case['id'], 80)}, {clip(subject['name'], 80)}"))
         slug = report.address("case", case["id"])
-        rows.append(f'<tr id="row:{slug}" data-find="{text(clip(case["title"], 400))} '
-                    f'{text(" ".join(case["clauses"]))}"><th scope="row">'
+        rows.append(f'<tr id="row:{slug}" data-find="{text(" ".join(case["clauses"]))}">'
+                    '<th scope="row">'
                     f'<a href="#{slug}">{label(case["id"], 60)}</a><span class="title">'
                     f'{label(case["title"], 200)}</span></th>'
                     f'{"".join(cells)}</tr>')
@@ -197,7 +199,7 @@ def render_case_list(report):
 
 def render_bar(counts, total):
     x, pieces = 0.0, []
-    for verdict in ("pass", "not_strict", "fail", "hang", "crash", "not_offered"):
+    for verdict in ("pass", "not_strict", "fail", "hang", "crash"):
         if counts[verdict]:
             width = counts[verdict] * 100 / max(total, 1)
             pieces.append(f'<rect class="{verdict}" x="{x:.2f}" width="{width:.2f}" height="8"/>')
@@ -213,10 +215,14 @@ def render_subjects(report):
         counts = collections.Counter(
             r["verdict"] for r in report.data["results"] if r["subject"] == subject["name"])
         cells = "".join(f'<td class="{v if counts[v] else "zero"}">{counts[v]}</td>' for v in shown)
+        asked = sum(counts.values()) - counts["not_offered"]
+        good = counts["pass"] + counts["not_strict"]
+        share = f"{good} of {asked} asked" + (f", {100 * good // asked} %" if asked else "")
         name, slug = label(subject["name"], 60), report.slug["subject", subject["name"]]
         rows.append(f'<tr><th scope="row"><a href="#about:{slug}">{name}</a> <span class="version">'
                     f'{text(clip(subject["version"], 40))}'
-                    f'</span>{render_bar(counts, sum(counts.values()))}</th>{cells}</tr>')
+                    f'</span>{render_bar(counts, asked)}</th><td class="share">{share}</td>'
+                    f'{cells}</tr>')
         offers = "".join(
             f"<li>{label(offer, 60)}</li>" for offer in subject["offers"]) or "<li>nothing</li>"
         known = "".join(
@@ -236,7 +242,7 @@ def render_subjects(report):
         for v in shown)
     return ('<div class="wide" tabindex="0" role="region" aria-label="Cases by verdict">'
             '<table class="totals"><caption class="h">Number of cases by subject and verdict'
-            '</caption><thead><tr><th scope="col">Subject</th>'
+            '</caption><thead><tr><th scope="col">Subject</th><th scope="col">Good</th>'
             f'{heads}</tr></thead><tbody>{"".join(rows)}'
             f'</tbody></table></div>'), "".join(notes)
 
@@ -283,8 +289,8 @@ def sheet(slug, kind, title, subtitle, body):
     return (f'<section class="sheet" id="{slug}" aria-labelledby="title:{slug}">'
             f'<a class="away" href="#row:{slug}" tabindex="-1" aria-hidden="true"></a>'
             '<div class="paper"><header>'
-            f'<a class="close" href="#row:{slug}"><span aria-hidden="true">×</span>'
-            f'<span class="h">Close</span></a><p class="kind">{kind}</p>'
+            f'<a class="close" href="#row:{slug}" aria-label="Close">×</a>'
+            f'<p class="kind">{kind}</p>'
             f'<h2 id="title:{slug}" tabindex="-1">{title}</h2>{subtitle}</header>{body}'
             f'</div></section>\n')
 
@@ -293,10 +299,17 @@ def level(clause):
     return f'<b class="level {clause["level"].split()[0]}">{text(clause["level"])}</b>'
 
 
+def render_laws(report, clauses):
+    """Their numbers only: each sheet of theirs has the words."""
+    links = (f'<a href="#{report.address("clause", clause)}">{text(clause)}</a>'
+             for clause in clauses)
+    return f'<blockquote class="law">{" ".join(links)}</blockquote>' if clauses else ""
+
+
 def render_law(report, clause):
     law = report.clause[clause]
     return (f'<blockquote class="law"><a href="#{report.address("clause", clause)}">'
-            f'{text(clause)}</a> {level(law)} {prose(law["text"])}'
+            f'{text(clause)}</a> {level(law)} {prose(clip(law["text"], LAW_SHOWN))}'
             f'</blockquote>')
 
 
@@ -332,7 +345,8 @@ def render_clause(report, clause):
             f'{mark(v)} {label(case, 80)}</a> '
             f'<span class="word">{WORDS[v]}</span> <span class="title">'
             f'{label(report.case[case]["title"], 200)}</span>'
-            f'<p>{describe(v, report.result[case, subject["name"]])}</p></li>' for case, v in found)
+            + (f'<p>{describe(v, report.result[case, subject["name"]])}</p></li>'
+               if v != "pass" else "</li>") for case, v in found)
         of = f" in {count} of {plural(total, 'case')}" if total > 1 else ""
         blocks.append('<div class="result list" '
                       f'id="{report.address("clause", clause["id"], subject["name"])}">'
@@ -358,7 +372,8 @@ def render_clause(report, clause):
                 '<div class="wide" tabindex="0" role="region" aria-label="Cases of the clause">'
                 f'<table class="grid">{subject_head(report, "Cases")}'
                 f'<tbody>{"".join(rows)}</tbody></table></div>'
-                if rows else "<p>No case names this clause.</p>")
+                if rows and len(report.subjects) > 1
+                else "" if rows else "<p>No case names this clause.</p>")
     return sheet(slug, f"Clause, {label(clause['section'], 120)}", label(clause["id"], 80),
                  f'<blockquote class="law">{level(clause)} {prose(clause["text"])}</blockquote>',
                  f'<div class="body">{"".join(blocks)}{overview}</div>')
@@ -399,7 +414,7 @@ def render_variant(report, case, results):
         rows = align(first["expected"], first["observed"], objections(first))
         shown = (f'<h4>Timeline{" of the case’s program" if program else ""} <span class="hint">'
                  f'▶ callback &nbsp; ○ call &nbsp; — {said_of_lines(rows)}</span></h4>'
-                 f'{render_timeline(rows)}{render_trace(rows, first["verdict"])}')
+                 f'{render_timeline(rows, first["verdict"])}{render_trace(rows, first["verdict"])}')
     return f'<div class="variant">{"".join(heads)}{program}{shown}</div>'
 
 
@@ -418,11 +433,16 @@ def render_case(report, case):
                     f'{mark(result["verdict"])} '
                     f'{label(subject["name"], 40)}<span class="h">: {WORDS[result["verdict"]]}'
                     '</span></a>')
-    laws = "".join(render_law(report, clause) for clause in case["clauses"])
+    differs = any(report.result.get((case["id"], subject["name"]), {}).get("verdict") in DIFFERS
+                  for subject in report.subjects)
+    laws = ("".join(render_law(report, clause) for clause in case["clauses"])
+            if differs else render_laws(report, case["clauses"]))
     about = f'<p class="description">{text(case["description"])}</p>' if case["description"].strip(
     ) else ""
     seen = "".join(render_variant(report, case, group) for group in variants.values())
-    body = (f'<nav class="tabs" aria-label="Subjects">{"".join(tabs)}</nav><div class="body two">'
+    nav = (f'<nav class="tabs" aria-label="Subjects">{"".join(tabs)}</nav>'
+           if len(report.subjects) > 1 else "")
+    body = (f'{nav}<div class="body two">'
             f'<div class="given">{about}{laws}'
             f'<h4>Program</h4><pre tabindex="0">{text(case["program"])}</pre></div>'
             '<div class="seen">'
@@ -459,7 +479,7 @@ patternTransform="rotate(45)"><rect class="ground" width="6" height="6"/>\
 <h2 id="page:differences">What differs</h2>{differences}</section>
 <section aria-labelledby="page:matrix"><h2 id="page:matrix">Clauses</h2>\
 <p>Every cell opens what was run, what was expected and what was seen. \
-A fraction says how many of the clause’s cases have that verdict.</p>
+A fraction says how many of the clause’s cases that were asked have that verdict.</p>
 <form class="filter" hidden><label>Find \
 <input type="search" placeholder="clause, case or word" autocomplete="off"></label>\
 <label><input type="checkbox"{filtered}> only rows with a difference or a “?”</label>\
@@ -496,6 +516,9 @@ def render_page(data):
         text(data["created"]), f'{plural(data["random"], "random program")}, seed {data["seed"]}',
         "strict" if data["strict"] else "not strict"
     ]
+    if len(data["subjects"]) == 1 and data["subjects"][0]["version"]:
+        facts.insert(0, f'{text(data["subjects"][0]["name"])} '
+                        f'{text(clip(data["subjects"][0]["version"], 80))}')
     alone = len(report.subjects) == 1 and any(r["verdict"] in DIFFERS for r in data["results"])
     return PAGE.format(differences=render_differences(report), filtered=" checked" if alone else "",
                        style=style, script=script, style_hash=integrity(style),

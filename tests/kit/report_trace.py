@@ -14,6 +14,8 @@ from report_text import clip, plural, text
 
 ROWS_BEFORE, ROWS_AFTER = 150, 250  # what is shown around the row that matters
 COLUMNS_BEFORE, COLUMNS_AFTER = 60, 100
+NUMBERED = 4  # of so many columns one has its number below it; they follow one another
+GOOD_BEFORE, GOOD_AFTER = 4, 16  # of a run in which nothing is wrong: rows and columns
 ALIGN_MAX = 400  # events between which differences are aligned; the rest is set side by side
 TEXT_MAX = 2000
 # Loops count in milliseconds, and each wait of a subject takes a microsecond that the reference's
@@ -150,6 +152,9 @@ WHERE = {
 REFERENCE = ("Expected is what Etalon’s own loop did with this program; the other rows that differ "
              "from it (grey) break nothing by that.")
 
+GOOD = ("pass", "not_offered")
+EMPHASISED = ("callback", "wait", "world", "end")
+
 # ---- the table -----------------------------------------------------------------------------------
 
 
@@ -170,6 +175,7 @@ def marked(own, other):
 def render_event(event, other, mark, differs=False):
     if event is None:
         return '<span class="nothing">nothing</span>'
+    # a page has many of these: one letter for the time, and one for the state
     at = text(duration(event["at_us"]))
     if mark == "time":
         at = f"<mark>{at}</mark>"
@@ -179,31 +185,32 @@ def render_event(event, other, mark, differs=False):
     if event["state"]:
         changed = " changed" if mark == "other" and differs else ""
         said = event["state"].replace("_", " ")
-        state = f' <span class="state {event["state"]}{changed}">{said}</span>'
-    return f'<span class="at">{at}</span> <code class="k-{event["kind"]}">{shown}</code>{state}'
+        name = f'"{event["state"]}{changed}"' if changed else event["state"]
+        state = f' <b class={name}>{said}</b>'
+    if event["kind"] in EMPHASISED:
+        shown = f'<code class=k-{event["kind"]}>{shown}</code>'
+    return f'<i>{at}</i> {shown}{state}'
 
 
 def render_row(row, alike):
     number, mark, expected, observed = row
     if alike:
-        return (f'<tr><th scope="row">{number}</th><td>{render_event(observed, None, "same")}</td>'
-                '</tr>')
+        return f'<tr><th>{number}<td>{render_event(observed, None, "same")}'
     sign, word = MARKS[mark]
-    sign = f'<span aria-hidden="true">{sign}</span><span class="h">{word}</span>' if sign else ""
+    sign = f' aria-label="{word}">{sign}' if sign else ">"
     likewise = pair(number, expected, observed, False)[1]
     differs = likewise == "other" and not same_state(expected["state"], observed["state"])
     left, right = render_event(expected, observed, likewise,
                                differs), render_event(observed, expected, likewise, differs)
-    return (f'<tr class="{mark}"><th scope="row">{number}</th><td class="e">{left}</td>'
-            f'<td class="m">{sign}</td>'
-            f'<td class="o">{right}</td></tr>')
+    name = f" class={mark}" if mark != "same" else ""
+    return f"<tr{name}><th>{number}<td>{left}<td class=m{sign}<td>{right}"
 
 
 def left_out(number, columns):
     if not number:
         return ""
     return (f'<tr class="left"><td colspan="{columns}">{plural(number, "row")} not shown here; '
-            'the JSON file has them.</td></tr>')
+            'the JSON file has them.')
 
 
 def numbers(rows):
@@ -218,7 +225,8 @@ def render_trace(rows, verdict):
     heads = ('<th scope="col">#</th><th scope="col">Expected and observed: the same</th>'
              if alike else '<th scope="col">#</th><th scope="col">Expected</th>'
              '<th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>')
-    shown, before, after = around(rows, ROWS_BEFORE, ROWS_AFTER)
+    shown, before, after = around(rows, *(
+        (GOOD_BEFORE, GOOD_AFTER) if verdict in GOOD else (ROWS_BEFORE, ROWS_AFTER)))
     body = "".join(render_row(row, alike) for row in shown)
     caption = "Trace" if alike else "Expected and observed. " + WHERE[verdict].format(
         numbers(rows) or "no row") + REFERENCE
@@ -276,46 +284,50 @@ def track(columns, side, completion, state, y, height):
     for begin, end, name in runs:
         x, width = begin * COLUMN, (end - begin) * COLUMN
         if name in LINES:
-            parts.append(f'<path class="{name}" d="M{x} {y + height / 2:g}h{width}"/>')
+            parts.append(f'<path class={name} d="M{x} {y + height / 2:g}h{width}"/>')
             continue
         parts.append(
-            f'<rect class="{name}" x="{x + 1}" y="{y}" width="{width - 2}" height="{height}" '
-            'rx="3"/>'
+            f'<rect class={name} x={x + 1} y={y} width={width - 2} height={height} rx=3 />'
         )
         if width >= 8 * len(name):
             said = name.replace("_", " ")
             parts.append(
-                f'<text class="in {name}" x="{x + 9}" y="{y + height / 2 + 3.5:g}">{said}</text>')
+                f'<text class="in {name}" x={x + 9} y={y + height / 2 + 3.5:g}>{said}</text>')
+    callbacks, calls = [], []
     for column, row in enumerate(columns):
         event = row[side]
         if event is None or event["completion"] != completion:
             continue
         x, middle = column * COLUMN, y + height / 2
         if event["kind"] == "callback":
-            parts.append(f'<path class="callback" d="M{x + 1} {middle - 6:g}l11 6l-11 6z"/>')
+            callbacks.append(f"M{x + 1} {middle - 6:g}l11 6l-11 6z")
         elif event["kind"] == "call":
-            parts.append(f'<circle class="call" cx="{x + 3}" cy="{middle:g}" r="3"/>')
+            calls.append(f"M{x} {middle:g}a3 3 0 1 0 6 0a3 3 0 1 0-6 0")
+    for name, drawn in ("call", calls), ("callback", callbacks):
+        if drawn:
+            parts.append(f'<path class={name} d="{"".join(drawn)}"/>')
     return "".join(parts)
 
 
 def time_marks(columns, height):
     """A line wherever the clock has moved, with the time above where there is room for it."""
-    parts, at_us, free = [], None, -1
+    parts, ticks, at_us, free = [], [], None, -1
     for column, (_, _, expected, observed) in enumerate(columns):
         event = observed or expected
         if at_us is not None and event["at_us"] <= at_us:
             continue
         at_us, x = event["at_us"], column * COLUMN
-        parts.append(f'<path class="tick" d="M{x + .5} 14V{height - 16}"/>')
+        ticks.append(f"M{x + .5} 14V{height - 16}")
         if x >= free:
             shown = duration(at_us)
-            parts.append(f'<text class="time" x="{x + 2}" y="11">{shown}</text>')
+            parts.append(f'<text x={x + 2} y=11>{shown}</text>')
             free = x + 7 * len(shown) + 6
-    return "".join(parts)
+    return f'<path class="tick" d="{"".join(ticks)}"/>{"".join(parts)}'
 
 
-def render_timeline(rows):
-    columns, before, after = around(rows, COLUMNS_BEFORE, COLUMNS_AFTER)
+def render_timeline(rows, verdict):
+    columns, before, after = around(rows, *(
+        (GOOD_BEFORE, GOOD_AFTER) if verdict in GOOD else (COLUMNS_BEFORE, COLUMNS_AFTER)))
     double = any(row[1] != "same" for row in rows)
     names = dict.fromkeys(name for row in columns for event in row[2:] if event
                           for name in (event["completion"], *event["states"]) if name)
@@ -327,9 +339,9 @@ def render_timeline(rows):
     parts, labels = [], []
     for column, row in enumerate(columns):
         if row[1] != "same":
-            parts.append(f'<rect class="differs {row[1]}" x="{column * COLUMN}" y="14" '
-                         f'width="{COLUMN}" height="{height - 14}"/>'
-                         f'<text class="sign {row[1]}" x="{column * COLUMN + COLUMN / 2:g}" y="25">'
+            parts.append(f'<rect class="differs {row[1]}" x={column * COLUMN} y=14 '
+                         f'width={COLUMN} height={height - 14} />'
+                         f'<text class="sign {row[1]}" x={column * COLUMN + COLUMN / 2:g} y=25>'
                          f'{MARKS[row[1]][0]}</text>')
     parts.append(time_marks(columns, height))
     for index, name in enumerate(names):
@@ -345,9 +357,10 @@ def render_timeline(rows):
                 f'<text class="side" x="46" y="{y + 12}">exp</text>',
                 f'<text class="side" x="46" y="{y + TRACK + 14}">obs</text>'
             ]
-    for column, row in enumerate(columns):
-        parts.append(
-            f'<text class="number" x="{column * COLUMN + 2}" y="{height - 2}">{row[0]}</text>')
+    numbered = "".join(f"<text x={column * COLUMN}>{row[0]}</text>"
+                       for column, row in enumerate(columns)
+                       if column % NUMBERED == 0)
+    parts.append(f'<g class="numbers" transform="translate(2 {height - 2})">{numbered}</g>')
     said = f"{plural(len(names), 'completion')} over {plural(len(columns), 'row')}" + (
         f", it breaks in {numbers(rows)}" if numbers(rows) else "")
     undrawn = before + after

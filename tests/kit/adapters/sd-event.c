@@ -24,8 +24,11 @@
  * there is not). */
 #include <systemd/sd-event.h>
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -199,6 +202,16 @@ static const struct etalon_subject_difference differences[] = {
     {NULL, NULL},
 };
 
+/* libsystemd has no call for its version; its file has it in its name. */
+static const char *version(void) {
+    static char path[PATH_MAX];
+    Dl_info found;
+    if (dladdr((const void *)sd_event_new, &found) == 0 || realpath(found.dli_fname, path) == NULL)
+        return NULL;
+    const char *number = strstr(path, ".so.");
+    return number != NULL ? number + 4 : NULL;
+}
+
 ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
@@ -212,6 +225,7 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
               ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE,
     .differences = differences,
+    .version = version,
     .init = init,
     .deinit = deinit,
     .submit = submit,

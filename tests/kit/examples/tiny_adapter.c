@@ -118,6 +118,10 @@ static uint64_t now(void *self) {
     return s->loop.now_ns / 1000000;
 }
 
+static const char *version(void) {
+    return "1.0";
+}
+
 ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
@@ -128,6 +132,7 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW | ETALON_OFFERS_IN_USE |
               ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
               ETALON_OFFERS_POLL_MORE | ETALON_OFFERS_MANY_POLLS,
+    .version = version,
     .init = init,
     .deinit = deinit,
     .submit = submit,
