@@ -90,7 +90,8 @@ cases := $(wildcard spec/cases/*.trace)
 wrap := $B/wrap.flags
 interposed := $B/interposed.list
 formatted := $(foreach folder,src model model/spin fuzz fuzz/* tests/* tests/kit/* tests/suites/* \
-	coverage,$(wildcard $(folder)/*.[ch] $(folder)/*.cpp))
+	coverage,$(wildcard $(folder)/*.[ch] $(folder)/*.cpp)) $(wildcard tests/threads/orders/*.h \
+	tests/threads/orders/*.cc tests/threads/orders/include/*.h)
 
 # ---- variants ------------------------------------------------------------------------------------
 
@@ -425,12 +426,16 @@ bench-judge: $B/etalon $B/tests/examples/record
 
 # ---- threads -------------------------------------------------------------------------------------
 
-.PHONY: races soak
+.PHONY: races soak orders
 
 ## races: the threads' stress test under ThreadSanitizer, RACE_OPERATIONS=20000000; helgrind; drd
 races:
 	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
 	@tests/threads/races.sh $(RACE_OPERATIONS)
+
+## orders: every execution of small programs on pool.c and async.c; each memory order weakened
+orders:
+	@tests/threads/orders/orders.py
 
 ## soak: the threads' stress test for SOAK_SECONDS=600: nothing lost, nothing twice, nothing leaked
 soak:

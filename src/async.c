@@ -26,7 +26,9 @@ bool eti_raise(_Atomic(uint32_t) *users, const int *fd) {
     int saved = errno, cancelling;
     /* Async-signal-safe since POSIX.1-2024. A thread that ended in write(2) would be waited for. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
-    bool open = (atomic_fetch_add_explicit(users, 1, memory_order_acquire) & OPEN) != 0;
+    /* Relaxed: who made *fd known to this thread has ordered it, or our caller has broken a promise
+     * before; and nobody changes it as long as the count is not 0. See tests/threads/ORDERS.md. */
+    bool open = (atomic_fetch_add_explicit(users, 1, memory_order_relaxed) & OPEN) != 0;
     if (open) {
         uint64_t one = 1;
         /* It fails when the counter is full (EAGAIN): then its reader will be woken anyway. */
