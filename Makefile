@@ -202,6 +202,8 @@ $B/etalon: $(tool:%.c=$B/%.o) $(checker:%.c=$B/%.o) $B/wrapped.o $(extra) \
 $B/etalon: libraries = -Wl,--dynamic-list=$(interposed)
 $B/replay: $B/fuzz/harness.replay.o $(checker:%.c=$B/%.o) $B/wrapped.o $(extra)
 $B/harness: $B/fuzz/harness.o $(checker:%.c=$B/%.o) $B/wrapped.o $(extra)
+$B/heap: $B/fuzz/heap.o $B/src/heap.o
+$B/heap-replay: $B/fuzz/heap.replay.o $B/src/heap.o $(extra)
 $B/toy: $B/fuzz/toy.o
 $B/toy-replay: $B/fuzz/toy.replay.o
 $B/stress: $B/tests/threads/stress.o $B/libetalon.a $(extra)
@@ -225,8 +227,9 @@ $(timers): $B/tests/bench/timers-%: tests/bench/timers.c $B/libetalon.a $B/flags
 	$(Q)$(compile) -fno-strict-aliasing -Isrc -DLOOP_$* $< $(LDFLAGS) $B/libetalon.a \
 		$(library.$*) -o $@
 
-programs := $(addprefix $B/,etalon replay stress toy-replay harness toy $(examples) $(unit))
-$B/harness $B/toy: linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
+programs := $(addprefix $B/,etalon replay stress toy-replay harness toy heap heap-replay \
+	$(examples) $(unit))
+$B/harness $B/toy $B/heap: linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
 linked_with = $(flags)
 
 $(programs) $B/wrapped.o: Makefile
@@ -312,7 +315,7 @@ clean:
 test: build/node/installed build/seeds.made build/committed.made subjects all \
 	$(addprefix $B/,replay stress tests/unit/test_operations tests/bench/timers-etalon)
 	@$(MAKE) $(addprefix build/asan/,etalon replay stress $(unit) $(examples))
-	@$(MAKE) build/fuzz/harness build/fuzz/toy
+	@$(MAKE) build/fuzz/harness build/fuzz/toy build/fuzz/heap
 	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
 	@$(MAKE) portable-libraries
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' \
@@ -362,7 +365,8 @@ spec:
 
 # ---- random programs, and failing system calls ---------------------------------------------------
 
-.PHONY: fuzz fuzz-corpus fuzz-time compare torture bench-lockstep bench-judge timer-accuracy
+.PHONY: fuzz fuzz-corpus fuzz-heap fuzz-time compare torture bench-lockstep bench-judge
+.PHONY: timer-accuracy
 
 # The conformance cases as fuzz inputs; the corpus that long runs have grown, which fuzz/corpus has
 # packed as traces.
@@ -392,6 +396,13 @@ fuzz:
 fuzz-corpus:
 	@$(MAKE) build/fuzz/harness
 	@fuzz/corpus $(MERGE)
+
+## fuzz-heap: random steps on the timer heap and on a naive one, for FUZZ_SECONDS=60
+fuzz-heap:
+	@$(MAKE) build/fuzz/heap
+	@mkdir -p build/fuzz/heap-corpus
+	@build/fuzz/heap -max_total_time=$(FUZZ_SECONDS) -max_len=2050 -len_control=1 \
+		-artifact_prefix=build/fuzz/heap- -print_final_stats=1 build/fuzz/heap-corpus
 
 ## fuzz-time: seconds until the fuzzer finds what is known; FUZZ_TIME='--empty NAME…' chooses
 fuzz-time:

@@ -94,6 +94,7 @@ uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms) {
  * started, if c then names the same number. Every other transition ends it. */
 static void change_state(struct et_completion *c, enum et_state from, enum et_state to,
                          bool trusted) {
+    (void)from;
     assert(c->internal.state == from && from != to);
     assert(!trusted || to == ET_DEAD || (from == ET_DEAD && to == ET_ADDING));
     c->internal.state = (uint8_t)to;
@@ -144,6 +145,14 @@ static void leave_pooled(struct et_loop *loop, struct et_completion *c) {
     leave(&loop->pooled, c);
 }
 
+/* That it is among the expired, is not written into it: that would be a look at each timer more,
+ * and costs half as much as all of its life (tests/bench/README.md). It was in the heap when this
+ * timer phase began, and due; what starts or restarts since then has a later order. */
+static bool has_expired(const struct et_loop *loop, const struct et_completion *c) {
+    return c->internal.order < loop->expired_before &&
+           c->internal.deadline_ms <= loop->timers->base_ms;
+}
+
 /* Takes an adding or active completion out of wherever it is linked, before its state changes. */
 static void withdraw(struct et_loop *loop, struct et_completion *c) {
     if (c->internal.state == ET_ADDING) {
@@ -157,8 +166,12 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
         if (loop->current == c)
             loop->current = NULL; /* tells the cancel or close in progress that it was deleted */
         break;
-    case PLACE_HEAP: eti_heap_remove(&loop->timers, c); break;
-    case PLACE_EXPIRED: leave(&loop->expired, c); break;
+    case PLACE_HEAP:
+        if (has_expired(loop, c))
+            leave(&loop->expired, c);
+        else
+            eti_heap_remove(loop->timers, c);
+        break;
     case PLACE_HELD: /* ET-RESET-10: the carrier ends without a timer to put back */
         assert(c->internal.partner->internal.partner == c);
         c->internal.partner->internal.partner = NULL;
@@ -207,7 +220,7 @@ static int add(struct et_loop *loop, struct et_completion *c, bool trusted) {
         eti_retire(loop, c); /* ET-ADD-4 */
     c->internal.operation = c->operation;
     c->internal.on_pool = c->on_pool;
-    c->internal.events = c->operation == ET_POLL ? c->poll.events : 0; /* as checked */
+    c->internal.events = c->operation == ET_POLL ? (uint16_t)c->poll.events : 0; /* as checked */
     c->internal.partner = c->operation == ET_CANCEL ? c->cancel.target : NULL;
     if (c->operation == ET_TIMER)
         c->internal.deadline_ms = eti_deadline_after(loop, c->timer.delay_ms);
@@ -280,7 +293,7 @@ void eti_restart_timer(struct et_loop *loop, struct et_completion *timer) {
     assert(timer->internal.state == ET_ACTIVE && timer->internal.place == PLACE_NOWHERE);
     timer->internal.place = PLACE_HEAP;
     timer->internal.order = loop->order++;
-    eti_heap_insert(&loop->timers, timer);
+    eti_heap_insert(loop->timers, timer);
 }
 
 /* The carrier is dead: its timer, if it still has one, goes back into the heap. */

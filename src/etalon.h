@@ -64,21 +64,26 @@ typedef enum et_action (*et_callback)(struct et_loop *loop, struct et_completion
 
 /* The loop's own part of a completion. The caller zeroes it once and never looks into it. */
 struct et_private {
+    uint8_t state, operation, place;
+    bool on_pool;    /* as the description said when it was added */
+    bool is_queued;  /* in the pool's queue; under the pool's mutex */
+    bool trusted;    /* rearmed after a report: its registration holds (completion.c) */
+    uint16_t events; /* of a poll */
     struct et_loop *loop;
     struct et_completion *next, *previous; /* in a queue of the loop or the pool, or handed over */
     /* of a descriptor, of the heap, of `expired` or of `pooled` */
-    struct et_completion *wait_next, *wait_previous, *child;
-    struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
-    uint64_t deadline_ms;
-    int64_t result;  /* of a pool thread's system call; what a wait on an async has read */
-    uint64_t order;  /* of starting */
-    uint32_t round;  /* in which it joined the submissions */
-    uint32_t events; /* of a poll */
+    struct et_completion *wait_next, *wait_previous;
+    union {
+        struct et_completion *child;   /* in the heap */
+        struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
+    };
+    union {
+        uint64_t deadline_ms; /* of a timer */
+        int64_t result;       /* of a pool thread's system call; what a wait on an async has read */
+    };
+    uint64_t order; /* of starting */
     int fd;
-    uint8_t state, operation, place;
-    bool on_pool;   /* as the description said when it was added */
-    bool is_queued; /* in the pool's queue; under the pool's mutex */
-    bool trusted;   /* rearmed after a report: its registration holds (completion.c) */
+    uint32_t round; /* in which it joined the submissions */
 };
 
 /* What the operations take, each in the member of its name. C++ wants these outside the union. */
@@ -150,6 +155,7 @@ enum et_state et_completion_state(const struct et_completion *completion);
 
 struct et_pool;
 struct et_descriptor; /* what the loop knows of one descriptor number */
+struct et_heap;
 
 struct et_options {
     /* Descriptors with numbers from this on are refused (-EMFILE, ET-SUBMIT-5); each takes 64 bytes
@@ -162,7 +168,7 @@ struct et_options {
 struct et_loop {
     struct et_completion *submissions_head, *submissions_tail;
     struct et_completion *deletions_head, *deletions_tail;
-    struct et_completion *timers;  /* the heap's root: the earliest */
+    struct et_heap *timers;        /* those that run; in the allocation of `descriptors` */
     struct et_completion *expired; /* taken out of the heap to fire in this timer phase, in order */
     struct et_completion *current; /* the cancel or close that is being carried out */
     struct et_descriptor *descriptors;
@@ -170,8 +176,9 @@ struct et_loop {
     struct et_completion *delivering; /* what this pool phase still has to deliver, in order */
     ET_ATOMIC(struct et_completion *) handed_over; /* by pool threads, the last first */
     uint64_t now_ns;
-    uint64_t order;  /* of the next start */
-    uint64_t called; /* callbacks in this tick */
+    uint64_t order;          /* of the next start */
+    uint64_t expired_before; /* `order` when the last timer phase began */
+    uint64_t called;         /* callbacks in this tick */
     uint32_t active;
     uint32_t lingering; /* deleted, but a pool thread has them */
     uint32_t executing; /* by pool threads, which still touch the loop; under the pool's mutex */

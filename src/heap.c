@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The timer queue: an intrusive pairing heap, ordered by deadline and then by the order of starting
- * or being reset. Any element can be removed. For the files of src/ only. */
+/* The timer heap: a wheel whose slots are heaps. For the files of src/ only.
+ *
+ * Seen from base_ms, a deadline belongs to the level of the highest digit (of DIGIT_BITS bits) in
+ * which the two differ, and there to the slot of its own digit. So what is in a level comes before
+ * all that is in the levels above, the slots of a level are in order, and the first slot is found
+ * by counting zeros.
+ *
+ * A slot is a ring of heaps, and until its earliest is asked for a ring of single timers, the last
+ * one started last: to start, stop or reset a timer changes a few links. Who asks, before a wait,
+ * has the ring of the first slot melded into one pairing heap, whose root is the answer, exact, and
+ * stays so until it leaves.
+ *
+ * When base_ms reaches a slot of a higher level, its timers move into the levels below, in their
+ * order: those of one deadline are always in one slot, and so stay in the order of starting without
+ * being compared. Where that is not so (timers of a melded slot that moves; those that are overdue
+ * when they are inserted, all in the slot of base_ms) the slot of the lowest level is_mixed, and is
+ * melded when it is taken. */
 #include "internal.h"
 
 static bool earlier(const struct et_completion *a, const struct et_completion *b) {
@@ -10,19 +25,17 @@ static bool earlier(const struct et_completion *a, const struct et_completion *b
     return a->internal.order < b->internal.order;
 }
 
-/* The later root becomes the earlier one's first child, whose wait_previous is its parent. */
+/* ---- pairing heaps: siblings are a list; the first one's wait_previous is the parent --------- */
+
+/* The later root becomes the earlier one's first child. */
 static struct et_completion *meld(struct et_completion *a, struct et_completion *b) {
     if (a == NULL)
         return b;
-    if (b == NULL)
-        return a;
     if (earlier(b, a)) {
         struct et_completion *later = a;
         a = b;
         b = later;
     }
-    assert(a->internal.wait_previous == NULL && b->internal.wait_previous == NULL); /* both roots */
-    assert(a->internal.wait_next == NULL && b->internal.wait_next == NULL);
     b->internal.wait_next = a->internal.child;
     b->internal.wait_previous = a;
     if (a->internal.child != NULL)
@@ -34,49 +47,184 @@ static struct et_completion *meld(struct et_completion *a, struct et_completion 
 /* Melds a list of siblings into one root: in pairs from the left, then all pairs from the right.
  * Two passes without recursion, or a long list would overflow the stack. */
 static struct et_completion *meld_siblings(struct et_completion *sibling) {
-    struct et_completion *pairs = NULL;
+    struct et_completion *pairs = NULL, *root = NULL;
     while (sibling != NULL) {
         struct et_completion *a = sibling;
         struct et_completion *b = a->internal.wait_next;
         sibling = b != NULL ? b->internal.wait_next : NULL;
-        a->internal.wait_next = a->internal.wait_previous = NULL;
         if (b != NULL)
-            b->internal.wait_next = b->internal.wait_previous = NULL;
-        a = meld(a, b);
+            a = meld(a, b);
         a->internal.wait_next = pairs;
         pairs = a;
     }
-    struct et_completion *root = NULL;
     while (pairs != NULL) {
         struct et_completion *next = pairs->internal.wait_next;
-        pairs->internal.wait_next = NULL;
         root = meld(root, pairs);
         pairs = next;
     }
     return root;
 }
 
-void eti_heap_insert(struct et_completion **root, struct et_completion *c) {
-    c->internal.child = c->internal.wait_next = c->internal.wait_previous = NULL;
-    *root = meld(*root, c);
+/* ---- slots ----------------------------------------------------------------------------------- */
+
+struct place_in_heap {
+    unsigned level, slot;
+};
+
+static struct place_in_heap place_of(const struct et_heap *heap, const struct et_completion *c) {
+    uint64_t deadline_ms = c->internal.deadline_ms;
+    if (deadline_ms < heap->base_ms)
+        deadline_ms = heap->base_ms; /* overdue */
+    /* | 1: the lowest digit if they do not differ at all */
+    unsigned highest = 63 - (unsigned)__builtin_clzll((deadline_ms ^ heap->base_ms) | 1);
+    unsigned level = highest / DIGIT_BITS;
+    return (struct place_in_heap){level, deadline_ms >> level * DIGIT_BITS & (SLOTS - 1)};
 }
 
-void eti_heap_remove(struct et_completion **root, struct et_completion *c) {
-    struct et_completion *children = meld_siblings(c->internal.child);
-    assert((c == *root) == (c->internal.wait_previous == NULL));
-    if (c == *root) {
-        *root = children;
+/* Where the earliest are; something must be. */
+static struct place_in_heap first_place(const struct et_heap *heap) {
+    unsigned level = (unsigned)__builtin_ctz(heap->levels);
+    return (struct place_in_heap){level, (unsigned)__builtin_ctzll(heap->used[level])};
+}
+
+static void empty(struct et_heap *heap, struct place_in_heap at) {
+    heap->first[at.level][at.slot] = NULL;
+    heap->used[at.level] &= ~(UINT64_C(1) << at.slot);
+    if (heap->used[at.level] == 0)
+        heap->levels &= ~(1U << at.level);
+    if (at.level == 0)
+        heap->is_mixed &= ~(UINT64_C(1) << at.slot);
+}
+
+/* A ring becomes a ring of one heap, the root of which is the earliest. */
+static struct et_completion *meld_ring(struct et_completion **first) {
+    struct et_completion *root = *first;
+    if (root->internal.wait_next == root)
+        return root;
+    root->internal.wait_previous->internal.wait_next = NULL;
+    root = meld_siblings(root);
+    root->internal.wait_next = root->internal.wait_previous = root;
+    return *first = root;
+}
+
+/* A ring becomes a list, and its slot is empty. */
+static struct et_completion *take_ring(struct et_heap *heap, struct place_in_heap at) {
+    struct et_completion *first = heap->first[at.level][at.slot];
+    first->internal.wait_previous->internal.wait_next = NULL;
+    empty(heap, at);
+    return first;
+}
+
+/* ---- what the loop calls --------------------------------------------------------------------- */
+
+void eti_heap_insert(struct et_heap *heap, struct et_completion *c) {
+    struct place_in_heap at = place_of(heap, c);
+    struct et_completion *first = heap->first[at.level][at.slot], *last;
+    c->internal.child = NULL;
+    if (first == NULL) {
+        c->internal.wait_next = c->internal.wait_previous = c;
+        heap->first[at.level][at.slot] = c;
+        heap->used[at.level] |= UINT64_C(1) << at.slot;
+        heap->levels |= 1U << at.level;
+        return;
+    }
+    last = first->internal.wait_previous;
+    if (at.level == 0 && earlier(c, last))
+        heap->is_mixed |= UINT64_C(1) << at.slot;
+    c->internal.wait_next = first;
+    c->internal.wait_previous = last;
+    first->internal.wait_previous = last->internal.wait_next = c;
+}
+
+/* c's children, melded, take its place; or else who comes after it. */
+void eti_heap_remove(struct et_heap *heap, struct et_completion *c) {
+    struct place_in_heap at = place_of(heap, c);
+    struct et_completion **first = &heap->first[at.level][at.slot];
+    struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
+    struct et_completion *heir = meld_siblings(c->internal.child);
+    if (heir != NULL) {
+        heir->internal.wait_next = next == c ? heir : next;
+        heir->internal.wait_previous = previous == c ? heir : previous;
+        if (next != NULL && next != c)
+            next->internal.wait_previous = heir;
     } else {
-        struct et_completion *previous = c->internal.wait_previous;
-        struct et_completion *next = c->internal.wait_next;
-        assert(previous->internal.child == c || previous->internal.wait_next == c);
-        if (previous->internal.child == c)
-            previous->internal.child = next;
-        else
-            previous->internal.wait_next = next;
         if (next != NULL)
             next->internal.wait_previous = previous;
-        *root = meld(*root, children);
+        heir = next;
+    }
+    if (previous->internal.child == c)
+        previous->internal.child = heir;
+    else
+        previous->internal.wait_next = heir;
+    if (*first == c) {
+        *first = heir;
+        if (heir == c)
+            empty(heap, at);
     }
     c->internal.child = c->internal.wait_next = c->internal.wait_previous = NULL;
+}
+
+struct et_completion *eti_heap_first(struct et_heap *heap) {
+    if (heap->levels == 0)
+        return NULL;
+    struct place_in_heap at = first_place(heap);
+    struct et_completion **first = &heap->first[at.level][at.slot];
+    if (at.level == 0 && (heap->is_mixed >> at.slot & 1) == 0)
+        return *first;
+    return meld_ring(first);
+}
+
+/* base_ms reaches a slot of a higher level: each of its timers goes down, as far as it can. */
+static void move_down(struct et_heap *heap, struct place_in_heap at) {
+    struct et_completion *next;
+    for (struct et_completion *c = take_ring(heap, at); c != NULL; c = next) {
+        struct et_completion *last = c->internal.child;
+        next = c->internal.wait_next;
+        if (last != NULL) { /* its children come next */
+            struct et_completion *after = next;
+            next = last;
+            while (last->internal.wait_next != NULL)
+                last = last->internal.wait_next;
+            last->internal.wait_next = after;
+        }
+        eti_heap_insert(heap, c);
+    }
+}
+
+static void join(struct et_completion **head, struct et_completion **tail,
+                 struct et_completion *first, struct et_completion *last) {
+    first->internal.wait_previous = *tail;
+    if (*tail != NULL)
+        (*tail)->internal.wait_next = first;
+    else
+        *head = first;
+    *tail = last;
+}
+
+struct et_completion *eti_heap_take_due(struct et_heap *heap, uint64_t now_ms) {
+    struct et_completion *due = NULL, *tail = NULL;
+    while (heap->levels != 0) {
+        struct place_in_heap at = first_place(heap);
+        unsigned shift = at.level * DIGIT_BITS;
+        uint64_t start_ms = (heap->base_ms >> shift & ~(uint64_t)(SLOTS - 1)) | at.slot;
+        start_ms <<= shift;
+        if (start_ms > now_ms)
+            break;
+        heap->base_ms = start_ms;
+        if (at.level > 0) {
+            move_down(heap, at);
+        } else if ((heap->is_mixed >> at.slot & 1) == 0) {
+            struct et_completion *last = heap->first[0][at.slot]->internal.wait_previous;
+            join(&due, &tail, take_ring(heap, at), last);
+        } else {
+            for (struct et_completion *c; (c = heap->first[0][at.slot]) != NULL;) {
+                c = meld_ring(&heap->first[0][at.slot]);
+                eti_heap_remove(heap, c);
+                join(&due, &tail, c, c);
+            }
+        }
+    }
+    if (heap->base_ms < now_ms)
+        heap->base_ms = now_ms;
+    return due;
 }

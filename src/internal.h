@@ -11,7 +11,7 @@
  *   timers.c         time, and the timer phase
  *   completion.c     the queues and the transitions of a completion
  *   registrations.c  who waits for what, and what the kernel has been told of it
- *   heap.c           the timer queue
+ *   heap.c           the timers that run, by their deadlines
  *   process.c        whether this process made it, or one that it was forked from
  *   linux.c          what not every C library has */
 #ifndef ETALON_INTERNAL_H
@@ -37,8 +37,7 @@
 /* Where an active completion is linked. */
 enum place {
     PLACE_NOWHERE, /* adding, or being carried out (a cancel, a close, what goes to the pool) */
-    PLACE_HEAP,
-    PLACE_EXPIRED, /* a timer about to fire in this timer phase */
+    PLACE_HEAP,    /* or among those that are about to fire in this timer phase: has_expired */
     PLACE_HELD,    /* a timer that must not fire before its carrier is processed (ET-RESET-4) */
     PLACE_IN,
     PLACE_OUT,
@@ -79,6 +78,19 @@ struct et_descriptor {
 
 _Static_assert(sizeof(void *) > 8 || sizeof(struct et_descriptor) <= 64,
                "etalon.h says what a descriptor costs");
+
+#define DIGIT_BITS 6
+#define SLOTS      (1U << DIGIT_BITS)
+#define LEVELS     ((64 + DIGIT_BITS - 1) / DIGIT_BITS)
+
+/* All zero is an empty one. */
+struct et_heap {
+    uint64_t base_ms;  /* all that is in it is due then or later, or overdue */
+    uint64_t is_mixed; /* bit s: slot s of the lowest level is not in the order of its timers */
+    uint32_t levels;   /* bit l: a slot of level l is used */
+    uint64_t used[LEVELS];
+    struct et_completion *first[LEVELS][SLOTS];
+};
 
 /* What a pool thread does next: each is one step, so that a test can stop between any two. */
 enum eti_phase {
@@ -200,8 +212,13 @@ void eti_renew_epoll(struct et_loop *loop);
 int eti_show_outside(struct et_loop *loop);
 void eti_hide_outside(struct et_loop *loop);
 /* ---- heap.c ---------------------------------------------------------------------------------- */
-void eti_heap_insert(struct et_completion **root, struct et_completion *c);
-void eti_heap_remove(struct et_completion **root, struct et_completion *c);
+void eti_heap_insert(struct et_heap *heap, struct et_completion *c);
+void eti_heap_remove(struct et_heap *heap, struct et_completion *c);
+/* The earliest, or NULL. */
+struct et_completion *eti_heap_first(struct et_heap *heap);
+/* Takes out all that are due by now_ms, which must not be less than before: a list in the order of
+ * their deadlines, and then of starting. */
+struct et_completion *eti_heap_take_due(struct et_heap *heap, uint64_t now_ms);
 /* ---- process.c ------------------------------------------------------------------------------- */
 /* The number of this process, for what it makes, or a negated errno: never 0, and none that a
  * process has had that it descends from. */

@@ -174,10 +174,11 @@ int eti_ask_kernel(struct et_loop *loop, uint64_t callbacks) {
     bool blocks = loop->called < callbacks && loop->submissions_head == NULL &&
                   loop->deletions_head == NULL &&
                   (loop->active > 0 || loop->lingering > 0); /* ET-WAIT-1 */
-    if (blocks && loop->timers == NULL)
-        timeout = NULL;
+    const struct et_completion *timer = blocks ? eti_heap_first(loop->timers) : NULL;
+    if (timer != NULL)
+        limit = time_left(timer->internal.deadline_ms);
     else if (blocks)
-        limit = time_left(loop->timers->internal.deadline_ms);
+        timeout = NULL;
     int count = wait_for_reports(loop, events, timeout);
     int error = count < 0 ? errno : 0;
     eti_update_time(loop);

@@ -214,10 +214,11 @@ int64_t et_loop_timeout(const struct et_loop *loop) {
                   atomic_load_explicit(&loop->handed_over, memory_order_relaxed) != NULL;
     if (queued || loop->in_callback || loop->outer_lacks_epoll)
         return 0;
-    if (loop->timers == NULL)
+    const struct et_completion *timer = eti_heap_first(loop->timers);
+    if (timer == NULL)
         return -1;
     uint64_t now_ms = eti_clock_ns() / NANOSECONDS_PER_MS;
-    uint64_t deadline_ms = loop->timers->internal.deadline_ms;
+    uint64_t deadline_ms = timer->internal.deadline_ms;
     uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0; /* a begun one counts */
     return left_ms < INT64_MAX ? (int64_t)left_ms : INT64_MAX;
 }
@@ -259,9 +260,11 @@ static int make_parts(struct et_loop *loop, const struct et_options *options) {
     int error = eti_number_process(&loop->process);
     if (error != 0)
         return error;
-    loop->descriptors = calloc((size_t)loop->descriptors_max, sizeof *loop->descriptors);
+    const size_t descriptors = (size_t)loop->descriptors_max * sizeof *loop->descriptors;
+    loop->descriptors = calloc(1, descriptors + sizeof *loop->timers);
     if (loop->descriptors == NULL)
         return -ENOMEM;
+    loop->timers = (struct et_heap *)(void *)((char *)loop->descriptors + descriptors);
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll >= 0)
         loop->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -305,8 +308,9 @@ int et_loop_deinit(struct et_loop *loop) {
     for (struct et_completion *c = loop->submissions_head; c != NULL; c = c->internal.next)
         eti_abandon(loop, c); /* a carrier brings its timer back into the heap */
     process_deletions(loop);
-    for (struct et_completion *c; (c = loop->timers) != NULL; eti_abandon(loop, c))
-        eti_heap_remove(&loop->timers, c);
+    for (struct et_completion *c = eti_heap_take_due(loop->timers, UINT64_MAX); c != NULL;
+         c = c->internal.wait_next)
+        eti_abandon(loop, c);
     for (int fd = 0; fd < loop->descriptors_used; fd++)
         for (struct et_completion *c; (c = eti_first_waiter(&loop->descriptors[fd])) != NULL;
              eti_abandon(loop, c))

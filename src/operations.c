@@ -220,7 +220,7 @@ void eti_start(struct et_loop *loop, struct et_completion *c) {
     case ET_CANCEL: start_cancel(loop, c); return;
     case ET_TIMER:
         eti_become_active(loop, c, PLACE_HEAP);
-        eti_heap_insert(&loop->timers, c);
+        eti_heap_insert(loop->timers, c);
         return;
     case CARRIER: eti_end_carrier(loop, c); return; /* ET-RESET-8 */
     default: break;

@@ -22,19 +22,8 @@ void eti_expire_timers(struct et_loop *loop) {
     assert(loop->expired == NULL);
     eti_update_time(loop);
     uint64_t now_ms = loop->now_ns / NANOSECONDS_PER_MS;
-    struct et_completion *last = NULL;
-    while (loop->timers != NULL && loop->timers->internal.deadline_ms <= now_ms) {
-        struct et_completion *c = loop->timers;
-        assert(c->internal.state == ET_ACTIVE && c->internal.place == PLACE_HEAP);
-        eti_heap_remove(&loop->timers, c);
-        c->internal.place = PLACE_EXPIRED;
-        c->internal.wait_previous = last;
-        if (last != NULL)
-            last->internal.wait_next = c;
-        else
-            loop->expired = c;
-        last = c;
-    }
+    loop->expired = eti_heap_take_due(loop->timers, now_ms);
+    loop->expired_before = loop->order;
     while (eti_is_ours(loop) && loop->expired != NULL)
         eti_finish(loop, loop->expired, 0);
 }

@@ -19,6 +19,7 @@
 
 #include "../../fuzz/driver/etalon_loop.h"
 #include "../../fuzz/driver/state.h"
+#include "../../fuzz/driver/heap.h"
 #include "../../src/internal.h"
 
 /* the body that every callback is given: what it does is chosen when it first runs */
@@ -79,10 +80,51 @@ static void add_range(void *start, size_t size) {
         e.range[e.ranges++] = (struct explore_range){start, size};
 }
 
+/* Of the heap only what is used: its other slots are empty. */
+static struct kept_heap {
+    uint64_t base_ms, is_mixed;
+    struct kept_ring {
+        struct et_completion *first;
+        uint64_t level, slot;
+    } ring[COMPLETIONS];
+} kept;
+
+static void keep_heap(void) {
+    const struct et_heap *heap = loop->timers;
+    struct kept_ring *ring = kept.ring;
+    memset(&kept, 0, sizeof kept);
+    kept.base_ms = heap->base_ms;
+    kept.is_mixed = heap->is_mixed;
+    for (unsigned level = 0; level < LEVELS; level++)
+        for (uint64_t used = heap->used[level]; used != 0; used &= used - 1) {
+            unsigned slot = (unsigned)__builtin_ctzll(used);
+            *ring++ = (struct kept_ring){heap->first[level][slot], level, slot};
+        }
+}
+
+static void restore_heap(void) {
+    struct et_heap *heap = loop->timers;
+    for (unsigned level = 0; level < LEVELS; level++) {
+        for (uint64_t used = heap->used[level]; used != 0; used &= used - 1)
+            heap->first[level][__builtin_ctzll(used)] = NULL;
+        heap->used[level] = 0;
+    }
+    heap->levels = 0;
+    heap->base_ms = kept.base_ms;
+    heap->is_mixed = kept.is_mixed;
+    for (const struct kept_ring *ring = kept.ring;
+         ring < kept.ring + COMPLETIONS && ring->first != NULL; ring++) {
+        heap->first[ring->level][ring->slot] = ring->first;
+        heap->used[ring->level] |= UINT64_C(1) << ring->slot;
+        heap->levels |= 1U << ring->level;
+    }
+}
+
 /* All that a program of the scope can change. The slots' addresses and vectors and the buffers have
  * no content that matters. */
 static void set_ranges(void) {
     e.ranges = 0;
+    add_range(&kept, sizeof kept);
     if (WHOLE) {
         add_range(&driver, sizeof driver);
         add_range(&etalon_loop, sizeof etalon_loop);
@@ -119,6 +161,7 @@ static void set_ranges(void) {
 
 static void save(void) {
     unsigned char *to = explore_snapshot + sizeof(struct explore_position);
+    keep_heap();
     for (unsigned i = 0; i < e.ranges; i++) {
         memcpy(to, e.range[i].start, e.range[i].size);
         to += e.range[i].size;
@@ -134,6 +177,7 @@ static void load(void) {
         memcpy(e.range[i].start, from, e.range[i].size);
         from += e.range[i].size;
     }
+    restore_heap();
     e.live = explore_head->serial;
 }
 
@@ -627,20 +671,20 @@ static void own_state(unsigned i, unsigned char *to) {
         memset(to + 1, 0, OWN_BYTES - 1);
 }
 
-/* … and what does: five bytes. */
+/* … and what does: four bytes. How the heap holds its timers has no consequences as long as it is
+ * sound, which explore_take asks: what it answers follows from the deadlines and the order. */
 static unsigned char *links_of(unsigned char *to, unsigned i, const uint8_t *place) {
     const struct model_completion *m = &driver.model.completion[i];
     const struct et_completion *c = etalon_completion(i);
     bool dead = m->state == ET_DEAD && c->internal.state == ET_DEAD;
-    *to++ = dead ? ABSENT : place_of(place, c->internal.partner);
+    bool in_heap = c->internal.state == ET_ACTIVE && c->internal.place == PLACE_HEAP;
+    *to++ = dead || in_heap ? ABSENT : place_of(place, c->internal.partner);
     *to++ = dead || c->operation != ET_CANCEL ? ABSENT : position(place, m->description.target);
     *to++ = dead ? ABSENT
                  : (unsigned char)(position(place, m->carrier) << 4 |
                                    (position(place, m->carries) & 0xf));
-    *to++ = c->internal.state == ET_ACTIVE && c->internal.place == PLACE_HEAP
-                ? place_of(place, c->internal.child)
-                : ABSENT;
-    *to++ = c->internal.state == ET_ACTIVE ? place_of(place, c->internal.wait_next) : ABSENT;
+    *to++ = c->internal.state == ET_ACTIVE && !in_heap ? place_of(place, c->internal.wait_next)
+                                                       : ABSENT;
     return to;
 }
 
@@ -655,7 +699,6 @@ static unsigned char *queues_state(unsigned char *to, const uint8_t *place) {
     *to++ = ABSENT;
     for (unsigned i = 0; i < driver.model.deletions.count; i++)
         *to++ = position(place, driver.model.deletions.item[i]);
-    *to++ = place_of(place, loop->timers);
     return to;
 }
 
@@ -924,6 +967,14 @@ static void settle(void) {
 
 static int ends_badly(const struct command *command);
 
+static size_t timers_in_heap(void) {
+    size_t count = 0;
+    for (unsigned i = 0; i < COMPLETIONS; i++)
+        count += etalon_completion(i)->internal.state == ET_ACTIVE &&
+                 etalon_completion(i)->internal.place == PLACE_HEAP;
+    return count;
+}
+
 int explore_take(unsigned option) {
     struct explore_position *h = explore_head;
     struct list list;
@@ -953,6 +1004,8 @@ int explore_take(unsigned option) {
     }
     if (e.trail)
         record(command, script);
+    if (e.broken == NULL)
+        e.broken = heap_check(loop->timers, timers_in_heap());
     if (e.broken != NULL || e.report.differs)
         return ends_badly(command);
     e.worlds_before = e.worlds;
