@@ -9,7 +9,7 @@
 # Only `make setup` needs the network, and only that and the checks need more than a C11 compiler,
 # make and ar.
 
-variants := default asan fuzz fuzz-bare afl tsan helgrind drd cov musl i686
+variants := default asan fuzz fuzz-bare afl tsan helgrind drd cov musl i686 bench
 VARIANT ?= default
 goal_folder := $(word 2,$(subst /, ,$(filter build/%,$(firstword $(MAKECMDGOALS)))))
 override VARIANT := $(or $(filter $(variants),$(goal_folder)),$(VARIANT))
@@ -56,6 +56,8 @@ SUBJECTS ?=
 LIBXEV ?=
 RACE_OPERATIONS ?= 20000000
 TIMERS ?= 10000
+BENCH ?=
+BASE ?=
 SOAK_SECONDS ?= 600
 ENGINE ?= libfuzzer
 KEEP_GOING ?=
@@ -127,6 +129,9 @@ compiler.i686 = i686-linux-gnu-gcc
 flags.i686 = -O1 -g -Itests/portable
 cross.i686 := -Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2 \
 	-Wl,--disable-new-dtags,-rpath=/usr/i686-linux-gnu/lib
+# As a program is compiled that is to be fast.
+compiler.bench = $(CC)
+flags.bench = -O2 -g -gdwarf-4 -DNDEBUG
 compiler.cov = gcc
 flags.cov = -O0 -g --coverage
 # abort() would leave no counts: this writes them first.
@@ -227,8 +232,22 @@ $(timers): $B/tests/bench/timers-%: tests/bench/timers.c $B/libetalon.a $B/flags
 	$(Q)$(compile) -fno-strict-aliasing -Isrc -DLOOP_$* $< $(LDFLAGS) $B/libetalon.a \
 		$(library.$*) -o $@
 
+# What `make bench` runs. Etalon has two ways in some loads: a timer is reset by a carrier, and a
+# descriptor is polled.
+bench_subjects := etalon libuv libev libevent floor
+timer_loads := $(addprefix $B/tests/bench/timer_loads-,$(bench_subjects) etalon_carrier)
+io_loads := $(addprefix $B/tests/bench/io_loads-,$(bench_subjects) etalon_polls)
+$(timer_loads): $B/tests/bench/timer_loads-%: tests/bench/timer_loads.c
+$(io_loads): $B/tests/bench/io_loads-%: tests/bench/io_loads.c
+$(timer_loads) $(io_loads): tests/bench/bench.h $B/libetalon.a $B/flags
+	@mkdir -p $(@D)
+	$(call say,link)
+	$(Q)$(compile) -fno-strict-aliasing -Isrc -DLOOP_$* $(filter %.c,$^) $(LDFLAGS) \
+		$B/libetalon.a $(library.$*) -o $@
+$B/tests/bench/count: $B/tests/bench/count.o
+
 programs := $(addprefix $B/,etalon replay stress toy-replay harness toy heap heap-replay \
-	$(examples) $(unit))
+	tests/bench/count $(examples) $(unit))
 $B/harness $B/toy $B/heap: linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
 linked_with = $(flags)
 
@@ -366,7 +385,6 @@ spec:
 # ---- random programs, and failing system calls ---------------------------------------------------
 
 .PHONY: fuzz fuzz-corpus fuzz-heap fuzz-time compare torture bench-lockstep bench-judge
-.PHONY: timer-accuracy
 
 # The conformance cases as fuzz inputs; the corpus that long runs have grown, which fuzz/corpus has
 # packed as traces.
@@ -424,6 +442,24 @@ bench-lockstep: build/seeds.made
 	@$(MAKE) build/fuzz/harness build/fuzz/toy
 	@$(MAKE) build/fuzz-bare/harness build/fuzz-bare/toy
 	@fuzz/bench.sh
+
+# ---- how fast it is (tests/bench/README.md) ------------------------------------------------------
+
+.PHONY: bench bench-quick timer-accuracy
+
+## bench: loads in each loop's own calls (half an hour); BENCH='fire …' chooses; BASE=rev compares
+bench: bench-programs
+	@CC='$(CC)' tests/bench/bench.py --base '$(BASE)' build/bench/tests/bench $(BENCH)
+
+## bench-quick: the same in less than a minute, on smaller loads
+bench-quick: bench-programs
+	@CC='$(CC)' tests/bench/bench.py --quick --base '$(BASE)' build/bench/tests/bench $(BENCH)
+
+bench-programs: FORCE
+	@mkdir -p build/bench
+	@$(MAKE) -k VARIANT=bench \
+		$(subst $B/,build/bench/,$(timer_loads) $(io_loads) $B/tests/bench/count) \
+		>build/bench/build.log 2>&1 || :
 
 ## timer-accuracy: early and late timers of 10,000 of each delay, beside other loops (3 minutes)
 timer-accuracy: $B/tests/bench/timers-etalon
