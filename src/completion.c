@@ -118,31 +118,26 @@ void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place
     loop->active++;
 }
 
-/* Out of a list that is linked by wait_next and wait_previous: the expired, or the pooled. */
-static void leave(struct et_completion **head, struct et_completion *c) {
-    struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
-    assert(previous != NULL ? previous->internal.wait_next == c : *head == c);
-    if (previous != NULL)
-        previous->internal.wait_next = next;
-    else
-        *head = next;
-    if (next != NULL)
-        next->internal.wait_previous = previous;
-}
-
 void eti_join_pooled(struct et_loop *loop, struct et_completion *c) {
     assert(c->internal.state == ET_ACTIVE && c->internal.place == PLACE_NOWHERE);
     c->internal.place = PLACE_POOL;
-    c->internal.wait_previous = NULL;
-    c->internal.wait_next = loop->pooled;
+    c->internal.pooled_previous = NULL;
+    c->internal.pooled_next = loop->pooled;
     if (loop->pooled != NULL)
-        loop->pooled->internal.wait_previous = c;
+        loop->pooled->internal.pooled_previous = c;
     loop->pooled = c;
 }
 
 static void leave_pooled(struct et_loop *loop, struct et_completion *c) {
+    struct et_completion *next = c->internal.pooled_next, *previous = c->internal.pooled_previous;
     assert(!c->internal.is_queued); /* recalled, or has come back */
-    leave(&loop->pooled, c);
+    assert(previous != NULL ? previous->internal.pooled_next == c : loop->pooled == c);
+    if (previous != NULL)
+        previous->internal.pooled_next = next;
+    else
+        loop->pooled = next;
+    if (next != NULL)
+        next->internal.pooled_previous = previous;
 }
 
 /* That it is among the expired, is not written into it: that would be a look at each timer more,
@@ -151,6 +146,17 @@ static void leave_pooled(struct et_loop *loop, struct et_completion *c) {
 static bool has_expired(const struct et_loop *loop, const struct et_completion *c) {
     return c->internal.order < loop->expired_before &&
            c->internal.deadline_ms <= loop->timers->base_ms;
+}
+
+static void leave_expired(struct et_loop *loop, struct et_completion *c) {
+    struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
+    assert(previous != NULL ? previous->internal.wait_next == c : loop->expired == c);
+    if (previous != NULL)
+        previous->internal.wait_next = next;
+    else
+        loop->expired = next;
+    if (next != NULL)
+        next->internal.wait_previous = previous;
 }
 
 /* Takes an adding or active completion out of wherever it is linked, before its state changes. */
@@ -168,7 +174,7 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
         break;
     case PLACE_HEAP:
         if (has_expired(loop, c))
-            leave(&loop->expired, c);
+            leave_expired(loop, c);
         else
             eti_heap_remove(loop->timers, c);
         break;

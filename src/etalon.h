@@ -70,18 +70,26 @@ struct et_private {
     bool trusted;    /* rearmed after a report: its registration holds (completion.c) */
     uint16_t events; /* of a poll */
     struct et_loop *loop;
-    struct et_completion *next, *previous; /* in a queue of the loop or the pool, or handed over */
-    /* of a descriptor, of the heap, of `expired` or of `pooled` */
-    struct et_completion *wait_next, *wait_previous;
     union {
-        struct et_completion *child;   /* in the heap */
-        struct et_completion *partner; /* a timer's carrier, a carrier's timer, a cancel's target */
+        struct et_completion *next;      /* in a queue of the loop or the pool, or handed over */
+        struct et_completion *wait_next; /* of a descriptor, of the heap or of `expired` */
+    };
+    union {
+        struct et_completion *previous, *wait_previous;
+    };
+    union {
+        struct et_completion *child;       /* in the heap */
+        struct et_completion *partner;     /* timer and carrier; a cancel's target */
+        struct et_completion *pooled_next; /* in the loop's list of what the pool has */
     };
     union {
         uint64_t deadline_ms; /* of a timer */
-        int64_t result;       /* of a pool thread's system call; what a wait on an async has read */
+        int64_t result;       /* of a pool thread's system call; what an async's wait has read */
     };
-    uint64_t order; /* of starting */
+    union {
+        uint64_t order; /* of starting: of timers, and of those that wait on a descriptor */
+        struct et_completion *pooled_previous;
+    };
     int fd;
     uint32_t round; /* in which it joined the submissions */
 };

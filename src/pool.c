@@ -311,7 +311,7 @@ void eti_deliver_handed_over(struct et_loop *loop) {
 /* By the loop's own list: in a child, the pool's may be as a thread left it that was just changing
  * it. */
 void eti_pool_forget(struct et_loop *loop) {
-    for (struct et_completion *c = loop->pooled; c != NULL; c = c->internal.wait_next) {
+    for (struct et_completion *c = loop->pooled; c != NULL; c = c->internal.pooled_next) {
         c->internal.is_queued = false;
         eti_abandon(loop, c);
     }
@@ -322,7 +322,7 @@ void eti_pool_detach(struct et_loop *loop) {
     if (pool == NULL)
         return;
     pthread_mutex_lock(&pool->mutex);
-    for (struct et_completion *c = loop->pooled; c != NULL; c = c->internal.wait_next)
+    for (struct et_completion *c = loop->pooled; c != NULL; c = c->internal.pooled_next)
         if (c->internal.is_queued)
             leave_queue(pool, c);
     assert(pool->loops > 0);
