@@ -141,12 +141,17 @@ def summary(values):
             "max": round(max(values), 2)}
 
 
+def shared(runs, load, count):
+    """What takes long is run less often."""
+    return max(1, runs // 3) if load == "hour" or count >= 10_000_000 else runs
+
+
 def measure(folder, row, quick, runs, base):
     name, program, load, count, quick_count, names = row
     subjects = subjects_of(folder, program, names, base)
     count = quick_count if quick else count
     times = {subject: [] for subject in subjects if (name, subject) not in NOT_THERE}
-    for _ in range(runs):
+    for _ in range(shared(runs, load, count)):
         for subject in times:
             times[subject].append(measured(subjects[subject], load, count))
     result = {subject: summary(values) for subject, values in times.items()}
@@ -185,7 +190,7 @@ def growth(folder, runs, base):
             if load == "reset-random" and count > 1_000_000:
                 continue
             values = {subject: [] for subject in subjects}
-            for _ in range(runs):
+            for _ in range(shared(runs, load, count)):
                 for subject, program in subjects.items():
                     values[subject].append(measured(program, load, count))
             for subject, each in values.items():
@@ -240,7 +245,8 @@ def main():
     for loop in PEERS:
         if not os.access(options.folder / f"timer_loads-{loop}", os.X_OK):
             print(f"{loop}: not installed, left out")
-    print(f"ns of processor time for each operation, the median of {runs} runs; calls: system "
+    print(f"ns of processor time for each operation, the median of {runs} runs (of 10M timers and of an"
+          f" hour: of {shared(runs, 'hour', 0)}); calls: system "
           "calls for each operation")
     results, curves = {}, {}
     for row in rows:
