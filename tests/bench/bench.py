@@ -238,6 +238,9 @@ def main():
     parser.add_argument("load", nargs="*")
     options = parser.parse_args()
     runs = options.runs or (2 if options.quick else 5)
+    dirty = subprocess.run(["git", "status", "--porcelain", "src", "tests/bench"], cwd=ROOT,
+                           capture_output=True, text=True, check=False).stdout.strip()
+    commit = commit_of("HEAD") + ("+" if dirty else "")
     rows = [row for row in chosen(options.load) if not options.quick or row[4]]
     base = build_base(options.base) if options.base else {}
     if not os.access(options.folder / "timer_loads-etalon", os.X_OK):
@@ -245,9 +248,8 @@ def main():
     for loop in PEERS:
         if not os.access(options.folder / f"timer_loads-{loop}", os.X_OK):
             print(f"{loop}: not installed, left out")
-    print(f"ns of processor time for each operation, the median of {runs} runs (of 10M timers and of an"
-          f" hour: of {shared(runs, 'hour', 0)}); calls: system "
-          "calls for each operation")
+    print(f"ns of processor time for each operation, the median of {runs} runs, of 10M timers and of "
+          f"an hour of {shared(runs, 'hour', 0)}; calls: system calls for each operation")
     results, curves = {}, {}
     for row in rows:
         results[row[0]] = measure(options.folder, row, options.quick, runs, base)
@@ -257,9 +259,7 @@ def main():
                 print(f"  {loop}: left out: {why}")
     if not options.quick and (not options.load or "growth" in options.load):
         curves = growth(options.folder, min(runs, 3), base)
-    dirty = subprocess.run(["git", "status", "--porcelain", "src", "tests/bench"], cwd=ROOT,
-                           capture_output=True, text=True, check=False).stdout.strip()
-    write_reports(commit_of("HEAD") + ("+" if dirty else ""), results, curves)
+    write_reports(commit, results, curves)
 
 
 if __name__ == "__main__":
