@@ -162,7 +162,7 @@ def measure(folder, row, quick, runs, base):
                 entry["ratio_to_" + other] = round(ratio, 3)
         if not quick:
             entry["system_calls"] = round(counted(folder, subjects[subject], load, count), 3)
-            small = min(count, 100_000)
+            small = min(count, 20_000)
             entry["instructions"] = None if load in ("hour", "wake-ups") else \
                 round(instructions(subjects[subject], load, small), 1)
     return result
@@ -248,8 +248,8 @@ def main():
     for loop in PEERS:
         if not os.access(options.folder / f"timer_loads-{loop}", os.X_OK):
             print(f"{loop}: not installed, left out")
-    print(f"ns of processor time for each operation, the median of {runs} runs, of 10M timers and of "
-          f"an hour of {shared(runs, 'hour', 0)}; calls: system calls for each operation")
+    print(f"ns of processor time for each operation, the median of {runs} runs, of 10M timers and "
+          f"of an hour of {shared(runs, 'hour', 0)}; calls: system calls for each operation")
     results, curves = {}, {}
     for row in rows:
         results[row[0]] = measure(options.folder, row, options.quick, runs, base)
