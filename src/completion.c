@@ -40,14 +40,6 @@ void eti_unlink(struct et_completion **head, struct et_completion **tail, struct
 
 /* ---- what calls ask -------------------------------------------------------------------------- */
 
-bool eti_is_initialised(const struct et_loop *loop) {
-    return loop != NULL && loop->descriptors != NULL;
-}
-
-bool eti_is_ours(const struct et_loop *loop) {
-    return eti_is_initialised(loop) && !eti_is_inherited(loop->process);
-}
-
 int eti_check_loop(const struct et_loop *loop) {
     if (!eti_is_initialised(loop))
         return -EINVAL;

@@ -16,20 +16,20 @@
 #include <unistd.h>
 
 static _Atomic(uint32_t) nothing_yet; /* stays 0 */
-static _Atomic(uint32_t) *_Atomic word = &nothing_yet;
+_Atomic(uint32_t) *_Atomic eti_process_word = &nothing_yet;
 static _Atomic(uint32_t) last_number; /* is copied, and so never given twice in a line of descent */
 
 static _Atomic(uint32_t) parents_number;
 
 static void before_fork(void) {
-    _Atomic(uint32_t) *here = atomic_load_explicit(&word, memory_order_relaxed);
+    _Atomic(uint32_t) *here = atomic_load_explicit(&eti_process_word, memory_order_relaxed);
     atomic_store_explicit(&parents_number, atomic_load_explicit(here, memory_order_relaxed),
                           memory_order_relaxed);
 }
 
 /* Only what the kernel has left: another handler that came before may have made a loop. */
 static void wipe(void) {
-    _Atomic(uint32_t) *here = atomic_load_explicit(&word, memory_order_relaxed);
+    _Atomic(uint32_t) *here = atomic_load_explicit(&eti_process_word, memory_order_relaxed);
     uint32_t number = atomic_load_explicit(&parents_number, memory_order_relaxed);
     (void)atomic_compare_exchange_strong_explicit(here, &number, 0, memory_order_relaxed,
                                                   memory_order_relaxed);
@@ -44,19 +44,20 @@ static int make_word(void) {
     _Atomic(uint32_t) *none = &nothing_yet;
     (void)madvise(page, bytes, MADV_WIPEONFORK);
     int error = pthread_atfork(before_fork, NULL, wipe);
-    if (error != 0 || !atomic_compare_exchange_strong_explicit(
-                          &word, &none, page, memory_order_release, memory_order_relaxed))
+    if (error != 0 ||
+        !atomic_compare_exchange_strong_explicit(&eti_process_word, &none, page,
+                                                 memory_order_release, memory_order_relaxed))
         munmap(page, bytes); /* or another thread was faster */
     return -error;
 }
 
 int eti_number_process(uint32_t *process) {
-    if (atomic_load_explicit(&word, memory_order_relaxed) == &nothing_yet) {
+    if (atomic_load_explicit(&eti_process_word, memory_order_relaxed) == &nothing_yet) {
         int error = make_word();
         if (error != 0)
             return error;
     }
-    _Atomic(uint32_t) *here = atomic_load_explicit(&word, memory_order_acquire);
+    _Atomic(uint32_t) *here = atomic_load_explicit(&eti_process_word, memory_order_acquire);
     uint32_t number = atomic_load_explicit(here, memory_order_relaxed);
     if (number == 0) {
         uint32_t next = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
@@ -66,9 +67,4 @@ int eti_number_process(uint32_t *process) {
     }
     *process = number;
     return 0;
-}
-
-bool eti_is_inherited(uint32_t process) {
-    _Atomic(uint32_t) *here = atomic_load_explicit(&word, memory_order_acquire);
-    return atomic_load_explicit(here, memory_order_relaxed) != process;
 }
