@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../tool/output.h"
@@ -29,6 +30,8 @@
 #define KINDS_MAX    64  /* of failures by random programs that are told, for each subject */
 #define SHRUNK_MAX   12  /* … of which so many are made as short as they get */
 #define RERUNS_MAX   32
+#define PROBE_MS     50
+#define PROBE_S      3
 
 struct options {
     const char *cases, *law, *profiles, *json, *summary, *tap, *junit, *html, *gate, *baseline;
@@ -816,6 +819,71 @@ static bool look_at_subjects(char **paths, int count) {
     return true;
 }
 
+/* The name of a call that nothing replaces when the kernel is asked for it by number, or by another
+ * call of the C library. */
+static const char *call_name(long number) {
+    switch (number) {
+    case SYS_futex: return "futex (a condition variable or a semaphore)";
+    case SYS_epoll_pwait: return "epoll_pwait, asked of the kernel itself";
+#ifdef SYS_epoll_wait
+    case SYS_epoll_wait: return "epoll_wait, asked of the kernel itself";
+#endif
+    case SYS_ppoll: return "ppoll, asked of the kernel itself";
+#ifdef SYS_poll
+    case SYS_poll: return "poll, asked of the kernel itself";
+#endif
+    case SYS_pselect6: return "pselect, asked of the kernel itself";
+    case SYS_nanosleep:
+    case SYS_clock_nanosleep: return "nanosleep, asked of the kernel itself";
+    case SYS_read: return "read, of a descriptor that blocks";
+    case SYS_rt_sigtimedwait: return "sigtimedwait";
+#ifdef SYS_io_uring_enter
+    case SYS_io_uring_enter: return "io_uring_enter";
+#endif
+    default: return "a call that is not replaced";
+    }
+}
+
+/* A loop that waits by other calls than those that are replaced gets no virtual time, and every
+ * verdict on it would be wrong: so it is asked to wait, once. */
+static bool can_be_driven(const struct subject *s) {
+    static struct trace trace;
+    struct outcome outcome = {.ended = false};
+    struct job job = {.subject = s, .trace = &trace, .outcome = &outcome};
+    const uint64_t needs = ETALON_OFFERS_TIMERS | ETALON_OFFERS_ONCE;
+    if ((s->offers & needs) != needs || (s->offers & ETALON_OFFERS_ROUNDS) != 0)
+        return true;
+    memset(&trace, 0, sizeof trace);
+    trace.program.command[0] =
+        (struct command){.kind = COMMAND_TIMER, .value = PROBE_MS, .body = 1};
+    trace.program.command[1] = (struct command){.kind = COMMAND_RUN, .value = ET_RUN_ONCE};
+    trace.program.count[0] = trace.program.commands = 2;
+    for (unsigned b = 1; b < PROGRAM_BODIES; b++)
+        trace.program.first[b] = 2;
+    unsigned watchdog_s = process_watchdog_s;
+    process_watchdog_s = watchdog_s < PROBE_S ? watchdog_s : PROBE_S;
+    process_run(&job, 1, 1, NULL);
+    process_watchdog_s = watchdog_s;
+    bool slept = outcome.verdict == VERDICT_HANG
+                     ? outcome.clause[0] == '\0' && outcome.asleep_in >= 0
+                     : outcome.callbacks > 0 && outcome.seconds >= PROBE_MS / 1000.0;
+    bool good = outcome.waits > 0 || !slept;
+    if (!good)
+        fprintf(stderr,
+                "etalon: %s: cannot be driven, because it waits by %s, and not by a call of the C "
+                "library that virtual time replaces (RUNNER.md); etalon judge takes recordings\n",
+                s->file, call_name(outcome.asleep_in));
+    outcome_free(&outcome);
+    return good;
+}
+
+static bool all_can_be_driven(void) {
+    for (unsigned s = 0; s < check.subjects; s++)
+        if (!can_be_driven(&check.subject[s]))
+            return false;
+    return true;
+}
+
 static bool gate_exists(void) {
     bool found = options.gate == NULL;
     for (unsigned s = 0; s < check.subjects && !found; s++)
@@ -983,7 +1051,7 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         return 0;
     if (!look_at_subjects(argv + optind, files) || !gate_exists())
         return BAD_INPUT;
-    if (!options.dry_run && !outputs_possible())
+    if (!options.dry_run && (!outputs_possible() || !all_can_be_driven()))
         return BAD_INPUT;
     if (!options.dry_run)
         begin_telling();

@@ -30,6 +30,8 @@
 #define PARALLEL_MAX   64
 #define DEPTH_MAX      2
 #define FILE_BYTES_MAX (16 << 20)
+/* of what a run has started: who goes on forking for longer is left */
+#define GENERATIONS_MAX 100
 
 unsigned process_watchdog_s = 10;
 
@@ -365,6 +367,19 @@ static void run_here(const struct job *job, struct kit_result *result) {
         outside_run(&held, &job->trace->program, job->lenient, result);
 }
 
+/* The system call that the process sleeps in, by its number; -1: it does not, or nobody knows. */
+static long sleeps_in(pid_t pid) {
+    char path[64];
+    long number = -1;
+    snprintf(path, sizeof path, "/proc/%d/syscall", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (file != NULL && fscanf(file, "%ld", &number) != 1)
+        number = -1;
+    if (file != NULL)
+        fclose(file);
+    return number;
+}
+
 static void make_event_printable(struct kit_event *event) {
     make_printable(event->text, sizeof event->text);
     make_printable(event->raw, sizeof event->raw);
@@ -460,6 +475,7 @@ static void conclude(struct slot *slot, const struct job *job, int status, bool 
     if (ended_by_itself) {
         keep(outcome, result);
     } else if (timed_out || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)) {
+        outcome->waits = result->waits;
         outcome->verdict = VERDICT_HANG;
         snprintf(outcome->message, sizeof outcome->message,
                  "no end: it makes no call that could be counted");
@@ -493,11 +509,32 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
     syscall(SYS_exit_group, 1);
 }
 
+/* ---- what a run leaves behind ---------------------------------------------------------------- */
+
+/* Orphans come to this process, also those that have left the group of their run by setsid(2), and
+ * what they have started comes when they end. */
+static bool end_orphans(void) {
+    char path[64];
+    int child;
+    bool any = false;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)syscall(SYS_gettid));
+    FILE *children = fopen(path, "r");
+    while (children != NULL && fscanf(children, "%d", &child) == 1) {
+        any = true;
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    if (children != NULL)
+        fclose(children);
+    return any;
+}
+
 void process_run(struct job *job, unsigned jobs, unsigned parallel,
                  void (*progress)(unsigned done, unsigned all)) {
     unsigned next = 0, done = 0;
     assert(depth < DEPTH_MAX);
     struct slot *own = &slots[depth++ * PARALLEL_MAX];
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     parallel = parallel == 0 ? 1 : parallel > PARALLEL_MAX ? PARALLEL_MAX : parallel;
     while (done < jobs) {
         bool moved = false;
@@ -515,13 +552,16 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
             bool late = ended == 0 && real_clock() > slot->deadline_ns;
             if (ended == 0 && !late)
                 continue;
+            long asleep = late ? sleeps_in(slot->pid) : -1;
             if (late) {
                 kill(-slot->pid, SIGKILL);
                 kill(slot->pid, SIGKILL);
                 waitpid(slot->pid, &status, 0);
             }
             kill(-slot->pid, SIGKILL); /* whatever it has started */
-            conclude(slot, &job[slot->job], status, late);
+            const struct job *ended_job = &job[slot->job];
+            conclude(slot, ended_job, status, late);
+            ended_job->outcome->asleep_in = asleep;
             moved = true;
             done++;
             if (progress != NULL)
@@ -531,6 +571,8 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
             usleep(200);
     }
     depth--;
+    for (unsigned i = 0; depth == 0 && i < GENERATIONS_MAX && end_orphans(); i++)
+        ;
 }
 
 bool outcome_alike(const struct outcome *a, const struct outcome *b) {

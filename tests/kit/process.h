@@ -33,6 +33,7 @@ struct outcome {
     char stack[400]; /* of a crash: the functions that it was in, or empty */
     char said[1200]; /* the end of what it has written to standard error, in lines */
     double seconds;  /* real ones, that it has taken */
+    long asleep_in;  /* of one without an end: the system call that it slept in, or -1 */
     unsigned callbacks, waits, events;
     struct kit_event *event; /* to be freed */
 };

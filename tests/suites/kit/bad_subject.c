@@ -45,6 +45,9 @@ enum fault {
     SHOUTS,
     STOPS_ITSELF,
     FORKS,
+    ESCAPES,             /* as FORKS, out of its process group */
+    WAITS_BY_THE_KERNEL, /* not by the C library */
+    WAITS_ON_A_CONDITION,
     OVERFLOWS,
     /* in its ways as a loop */
     EARLY,
@@ -248,6 +251,12 @@ static void misbehave(void) {
     case FORKS:
         if (fork() == 0)
             pause();
+        break;
+    case ESCAPES:
+        if (fork() == 0) {
+            setsid();
+            pause();
+        }
         break;
     case OVERFLOWS: overflow(); break;
     default: break;
@@ -766,6 +775,15 @@ static int wait(struct epoll_event event[16], int limit_ms) {
         if (errno != 0)
             return -1;
         limit_ms = 0;
+    }
+    if (FAULT == WAITS_BY_THE_KERNEL)
+        return (int)syscall(SYS_epoll_pwait, loop.epoll, event, 16, limit_ms, NULL, 8);
+    if (FAULT == WAITS_ON_A_CONDITION && limit_ms != 0) {
+        static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+        static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
+        pthread_mutex_lock(&mutex);
+        pthread_cond_wait(&condition, &mutex);
+        pthread_mutex_unlock(&mutex);
     }
     if (FAULT != WAITS_IN_NANOSECONDS || limit_ms <= 0 || c < 0)
         return epoll_wait(loop.epoll, event, 16, limit_ms);

