@@ -158,7 +158,8 @@ def unexplained(text, results):
             yield f"{FINDINGS}: nothing is said of {name} and {failure}, {verdict}"
         for failure in sorted(failure for failure, verdict in owed if verdict == "fail"):
             clause = failure.split("/")[0].lower().removeprefix("et-")
-            if not os.path.exists(f"{REPRODUCERS}/{name}-{clause}.c"):
+            program = f"{REPRODUCERS}/{name}-{clause}.c"
+            if not os.path.exists(program) and not os.path.exists(program + "pp"):
                 yield f"{REPRODUCERS}/{name}-{clause}.c, which shows {failure} alone, is missing"
         for failure, verdict in sorted(said.get(name, set()) - owed - documented.get(name, set())):
             yield (f"{FINDINGS}: {failure}, {verdict}, is said of {name}, but {RESULTS} has no "
