@@ -11,7 +11,7 @@ packages="$packages libxml2-utils"
 # Another C library, a machine of 32 bits, C++ (make portable-c).
 packages="$packages musl-tools gcc-i686-linux-gnu libc6-dev-i386-cross g++ qemu-user"
 # Memory orders (make orders).
-packages="$packages relacy-dev"
+packages="$packages relacy-dev python3-z3"
 # The loops that the conformance kit is tried on.
 packages="$packages libuv1-dev libev-dev libevent-dev libglib2.0-dev libsystemd-dev libwayland-dev"
 packages="$packages libboost-dev"
