@@ -301,9 +301,10 @@ static void drop_reset(struct model *m, unsigned timer, const char *clause) {
     struct model_completion *of = &m->completion[timer];
     if (of->carrier == MODEL_NONE)
         return;
-    assert(m->completion[of->carrier].carries == timer);
-    m->completion[of->carrier].reset_clause = clause;
-    m->completion[of->carrier].carries = MODEL_NONE;
+    struct model_completion *carrier = &m->completion[of->carrier];
+    assert(carrier->carries == timer);
+    carrier->clause = carrier->reset_clause = clause; /* it stays adding */
+    carrier->carries = MODEL_NONE;
     of->carrier = MODEL_NONE;
 }
 
