@@ -328,7 +328,7 @@ clean:
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: test test-report coverage spec portable-c
+.PHONY: test test-report coverage mutate spec portable-c
 
 ## test: run all tests (up to 5 minutes), JOBS=N steps at a time
 test: build/node/installed build/seeds.made build/committed.made subjects all \
@@ -376,6 +376,10 @@ build/node/installed: tests/suites/report/package.json tests/suites/report/packa
 coverage: build/seeds.made
 	@$(MAKE) $(addprefix build/cov/,etalon replay $(unit) $(examples))
 	@coverage/run.sh build/cov
+
+## mutate: change the code in one place at a time: what no check notices; MUTATE='--sample 50 FILE…'
+mutate:
+	@coverage/mutate.py $(MUTATE)
 
 ## spec: regenerate the table in etalon.md, lifecycle.svg and the lists of cases in spec/profiles
 spec:

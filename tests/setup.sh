@@ -15,6 +15,8 @@ packages="$packages relacy-dev python3-z3"
 # The loops that the conformance kit is tried on.
 packages="$packages libuv1-dev libev-dev libevent-dev libglib2.0-dev libsystemd-dev libwayland-dev"
 packages="$packages libboost-dev"
+# The compiler's view of the source, for mutations.
+packages="$packages python3-clang"
 
 installed() {
     test "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed

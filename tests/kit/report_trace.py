@@ -12,10 +12,10 @@ import re
 from report_data import STATES
 from report_text import clip, plural, text
 
-ROWS_BEFORE, ROWS_AFTER = 150, 250  # what is shown around the row that matters
-COLUMNS_BEFORE, COLUMNS_AFTER = 60, 100
+ROWS_BEFORE, ROWS_AFTER = 24, 16  # what is shown around the row that matters
+COLUMNS_BEFORE, COLUMNS_AFTER = 24, 24
 NUMBERED = 4  # of so many columns one has its number below it; they follow one another
-GOOD_BEFORE, GOOD_AFTER = 4, 16  # of a run in which nothing is wrong: rows and columns
+GOOD_BEFORE, GOOD_AFTER = 3, 7  # of a run in which nothing is wrong: rows and columns
 ALIGN_MAX = 400  # events between which differences are aligned; the rest is set side by side
 TEXT_MAX = 2000
 # Loops count in milliseconds, and each wait of a subject takes a microsecond that the reference's

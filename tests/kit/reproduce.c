@@ -626,6 +626,9 @@ static bool read_texts(void) {
            source_read(options.adapter, &work.adapter);
     free(driver);
     free(header);
+    const char *dot = strrchr(options.adapter, '.');
+    if (good && (dot == NULL || strcmp(dot, ".c") != 0))
+        good = complain(options.adapter, "no source in C: what is written is one");
     if (good && !source_has_line(work.adapter, "etalon_subject.h"))
         good = complain(options.adapter, "it does not include etalon_subject.h: no adapter");
     if (good && !source_build(work.adapter, work.build, sizeof work.build))

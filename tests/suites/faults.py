@@ -244,7 +244,7 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "ties fire in reverse": "timer-ties",
     "a re-added completion is not taken from the deletions": "delete-active-add",
     "a reset timer keeps its old deadline": "timer-reset",
-    "a reset timer is not held back": "reset-expired-to-now",
+    "a reset timer is not held back": "carrier-that-was-a-noop",
     "the timeout is rounded down": "deadline-passed-while-calling",
     "delivered twice after a rearm": "partial-write",
     "a rearmed completion runs again in the same round": "rearmed-noop-once-a-round",

@@ -179,7 +179,7 @@ judged READS_LOSE_BYTES 1 'ET-OP-1/bytes: .* but others were to come before' rea
 judged READS_WAIT 1 'ET-EVENT-1/returns: the run returns, but c0 has not ended' \
     reads-of-a-stream.trace
 judged READS_GO_ON 1 'ET-DELETE-4: the buffer of c1 is written to, which was deleted and is dead' \
-    batch-deletes
+    batch-deletes-a-read
 judged WRITES_DO_NOTHING 1 'ET-OP-1/bytes: .* 5 less than were written have come to the other end' \
     write-to-socket
 judged ACCEPTS_FAIL 1 'ET-OP-1/error: .* -EIO, which has no cause' socket-life

@@ -29,7 +29,15 @@ CLEARED = ("et_loop", "et_pool", "et_async", "eti_worker")  # by memset, calloc 
 CALLS = ("et_loop_delete", "et_loop_wakeup", "process_deletions", "release", "et_loop_deinit")
 REPLACED = {
     "etalon.h": [("#define ET_ATOMIC(type) type", "#define ET_ATOMIC(type) watched_atomic<type>")],
-    "internal.h": [],
+    # What a child of fork sees is not asked: the scenarios' own, which is told of one process.
+    "internal.h": [
+        ("extern _Atomic(uint32_t) *_Atomic eti_process_word;\n", ""),
+        ("""static inline bool eti_is_inherited(uint32_t process) {
+    _Atomic(uint32_t) *here = atomic_load_explicit(&eti_process_word, memory_order_acquire);
+    return atomic_load_explicit(here, memory_order_relaxed) != process;
+}
+""", "bool eti_is_inherited(uint32_t process);\n"),
+    ],
 }
 # Members with constructors cannot be in one. Nothing here reads what another name has written.
 UNION = re.compile(r"\bunion \{([^{}]*)\};")
