@@ -28,6 +28,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -394,7 +395,10 @@ void wakeup(void *self) {
 }
 
 const char *version() {
-    return BOOST_LIB_VERSION;
+    static char text[24];
+    std::snprintf(text, sizeof text, "%d.%d.%d", BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000,
+                  BOOST_VERSION % 100);
+    return text;
 }
 
 #define ONE_HANDLER                                                                                \

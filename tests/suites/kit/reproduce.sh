@@ -83,7 +83,7 @@ if [ -e build/subjects/libuv.so ]; then
     ! grep -q 'etalon_subject.h"' "$work/timer-zero.c" && head -n 1 "$work/timer-zero.c" |
         grep -q SPDX
     report 'it includes nothing of Etalon' $?
-    sed 's/^    return uv_timer_start(&w->timer, on_timer, w->delay_ms, 0);/    w->delay_ms++;\n&/' \
+    sed 's/^    return uv_timer_start(&w->timer, .*, w->delay_ms, 0);/    w->delay_ms++;\n&/' \
         "$work/libuv-timer-not-early.c" >"$work/mended.c"
     ! cmp -s "$work/libuv-timer-not-early.c" "$work/mended.c"
     report 'the loop can be mended' $?
