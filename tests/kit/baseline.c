@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define FIRST_LINE  "etalon-baseline 1"
 #define LINE_MAX    1024
@@ -117,6 +118,11 @@ bool baseline_read(struct baseline *baseline, const char *path, bool may_be_new)
     unsigned number = 0;
     const char *wrong = NULL;
     *baseline = (struct baseline){.path = path};
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        fprintf(stderr, "etalon: --baseline %s: no regular file\n", path);
+        return false;
+    }
     FILE *file = fopen(path, "r");
     if (file == NULL && may_be_new && errno == ENOENT)
         return true;

@@ -944,6 +944,18 @@ static const char *standard_output(bool *twice) {
     return found;
 }
 
+/* An output does not take the place of an adapter, nor of the baseline, which only its own update
+ * writes. */
+static bool spares_what_is_read(const char *option, const char *path,
+                                void (*write)(FILE *, const void *)) {
+    bool spares = write == baseline_write || !output_same(path, options.baseline);
+    for (unsigned s = 0; s < check.subjects; s++)
+        spares = spares && !output_same(path, check.subject[s].path);
+    if (!spares)
+        fprintf(stderr, "etalon: %s %s: it is read, and would be overwritten\n", option, path);
+    return spares;
+}
+
 /* The cases take minutes, so what will not work in the end is looked for before them. */
 static bool outputs_possible(void) {
     struct check_output output[OUTPUTS];
@@ -971,6 +983,8 @@ static bool outputs_possible(void) {
                         output[i].path, output[k].option);
                 return false;
             }
+        if (!spares_what_is_read(output[i].option, output[i].path, output[i].write))
+            return false;
     }
     return options.html == NULL || page_possible();
 }

@@ -236,7 +236,7 @@ static int waiter(unsigned async) {
 }
 
 /* Of a wait that is about to begin, by c, which is not in use. */
-const char *undefined_wait(unsigned c) {
+static const char *undefined_wait(unsigned c) {
     const struct item *i = &o.item[c];
     if (i->d.operation != ASYNC_WAIT)
         return NULL;
@@ -248,7 +248,7 @@ const char *undefined_wait(unsigned c) {
 }
 
 /* What cannot be asked of a subject that leaves it undefined. */
-static const char *undefined_submission(unsigned c) {
+const char *undefined_submission(unsigned c) {
     const struct item *i = &o.item[c];
     if (i->d.operation == ASYNC_WAIT)
         return undefined_wait(c);

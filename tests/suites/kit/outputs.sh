@@ -298,9 +298,12 @@ refused() { # refused PATTERN OPTION…
 }
 refused '--update-baseline: needs --baseline' --update-baseline
 refused '--update-baseline: nothing is found' --update-baseline --baseline "$work/x" --dry-run
-refused 'Is a directory' --baseline "$work"
+refused 'no regular file' --baseline "$work"
 refused 'No such file' --baseline "$work/nowhere/x" --update-baseline
-refused 'the same file as that of --json' --json "$work/known" --baseline "$work/known" \
+cp "$work/known" "$work/read"
+refused 'it is read, and would be overwritten' --tap "$work/read" --baseline "$work/read"
+refused 'no regular file' --baseline /dev/zero
+refused 'it is read, and would be overwritten' --json "$work/known" --baseline "$work/known" \
     --update-baseline
 if mknod "$work/full" c 1 7 2>/dev/null; then
     for option in tap junit; do
