@@ -9,7 +9,8 @@
  *   ET-HOST-…   Part I's state machine has no host; lockstep.c asks for timeout and descriptor
  *   ET-POOL-…   of a pooled operation the promise hears of the call and of the end
  *   ET-WAKE-2   where there is a pool: a hand-over ends a wait by the same descriptor
- *   readiness   once calls were made to fail: neither loop nor model can know what is so */
+ *   readiness   once calls were made to fail: neither loop nor model can know what is so
+ *   anything    once the simulated clock has gone back, as no Linux lets CLOCK_MONOTONIC do */
 #include "refine.h"
 
 #include "state.h"
@@ -33,6 +34,8 @@ static struct {
     model_observer_function *others; /* were told before, and go on to be */
     bool is_on;
     bool excuses_readiness;
+    uint64_t clock_ns; /* as it was told last */
+    bool is_past;      /* it has gone back */
     /* A wait has ended; which reports it has brought is known when anything else comes. */
     bool ends_wait;
     struct event woken;
@@ -56,6 +59,7 @@ static const enum promise_verdict of_readiness[] = {
     PROMISE_SUBMIT_8,        PROMISE_EVENT_5,         PROMISE_WAIT_3,
     PROMISE_WAIT_4,          PROMISE_WAIT_2_SPINS,    PROMISE_TICK_4_SPINS,
     PROMISE_TICK_3,          PROMISE_ASYNC_1,         PROMISE_ASYNC_3,
+    PROMISE_CANCEL_8,        PROMISE_CANCEL_10,
 };
 
 static void excuse_readiness(void) {
@@ -65,12 +69,14 @@ static void excuse_readiness(void) {
 }
 
 static void tell(struct event event) {
-    if (driver.report->differs)
+    event.has |= EVENT_HAS_CLOCK;
+    event.clock_ns = driver.world->clock();
+    r.is_past = r.is_past || event.clock_ns < r.clock_ns;
+    r.clock_ns = event.clock_ns;
+    if (driver.report->differs || r.is_past)
         return;
     if (driver.faults && !r.excuses_readiness)
         excuse_readiness();
-    event.has |= EVENT_HAS_CLOCK;
-    event.clock_ns = driver.world->clock();
     const struct promise_answer a = promise_step(&r.promise, &event);
     if (a.broken == NULL || promise_excuses(&r.promise.settings, a.verdict))
         return;
