@@ -213,6 +213,7 @@ static void describe_parameters(struct item *i, const struct command *command) {
 static void describe(const struct command *command) {
     struct item *i = &o.item[command->c];
     i->body = command->body;
+    i->quiet = false; /* what is to be written is put into the buffer here */
     i->d = (struct etalon_subject_description){.operation = command->operation,
                                                .fd = command->operation == ET_NOOP ||
                                                              command->operation == ET_TIMER ||
