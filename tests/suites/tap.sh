@@ -16,6 +16,11 @@ report() { # report NAME STATUS [FILE…]: the ends of the files explain a failu
     [ $# -eq 0 ] || tail -q -n 30 "$@" | sed 's/^/#   /'
 }
 
+report_said() { # report_said NAME STATUS [TEXT]: the beginning of the text explains a failure
+    report "$1" "$2"
+    [ "$2" -eq 0 ] || printf '%s\n' "${3:-}" | head -n 12 | sed 's/^/#   /'
+}
+
 skip() { # skip NAME WHY
     number=$((number + 1))
     echo "ok $number - $1 # SKIP $2"

@@ -10,18 +10,7 @@ cd "$(dirname "$0")/../../.." || exit 2
 etalon=${1:-build/default/etalon}
 work=build/test/faults
 rm -rf "$work" && mkdir -p "$work" || exit 2
-number=0 failures=0
-
-report() { # report NAME STATUS [DETAIL]
-    number=$((number + 1))
-    if [ "$2" -eq 0 ]; then
-        echo "ok $number - $1"
-    else
-        failures=$((failures + 1))
-        echo "not ok $number - $1"
-        printf '%s\n' "$3" | head -n 12 | sed 's/^/#   /'
-    fi
-}
+. tests/suites/tap.sh
 
 build() {
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT="$1" \
@@ -45,9 +34,10 @@ judged() {
         "$work/$fault${difference:+-documented}.so" 2>&1 </dev/null)
     got=$?
     if [ "$got" -eq "$status" ] && grep -qE -- "$pattern" <<<"$output"; then
-        report "$fault: $pattern" 0
+        report_said "$fault: $pattern" 0
     else
-        report "$fault: exit status $got (expected $status), expected a line: $pattern" 1 "$output"
+        report_said "$fault: exit status $got (expected $status), expected a line: $pattern" 1 \
+            "$output"
     fi
 }
 
@@ -68,7 +58,7 @@ judged FORKS 0 '^ok 1 - bad/timer-zero$' timer-zero
 judged ESCAPES 0 '^ok 1 - bad/timer-zero$' timer-zero
 left=$(grep -lsa "[E]SCAPES.so" /proc/[0-9]*/cmdline | tr -dc '0-9\n' | grep -vx $$)
 test -z "$left"
-report 'what a run has started is ended with it, also out of its process group' $? "$left"
+report_said 'what a run has started is ended with it, also out of its process group' $? "$left"
 for pid in $left; do kill -9 "$pid"; done
 judged WAITS_BY_THE_KERNEL 2 \
     'cannot be driven, because it waits by epoll_pwait, asked of the kernel itself' timer-zero
@@ -108,7 +98,8 @@ for delay in 9223372036857 9223372036854775807 18446744073709551615; do
     output=$("$etalon" check --tap - --strict --cases "$work/never.trace" \
         "$work/WAITS_IN_NANOSECONDS.so" 2>&1)
     grep -q '^ok 1 - bad/never' <<<"$output"
-    report "a wait for a timer of $delay ms, which no clock reaches, ends the program" $? "$output"
+    report_said "a wait for a timer of $delay ms, which no clock reaches, ends the program" $? \
+        "$output"
 done
 judged CUTS_DELAYS 1 'ET-EXPIRE-4: the timer c0 fires [0-9]+ us before' timer-beyond-32-bits
 judged OVERFLOWS_NANOSECONDS 1 \
@@ -205,7 +196,7 @@ judged WAITS_BY_CLOCK_NANOSLEEP 0 '^ok .*bad/once-is-once$' once-is-once timers-
 for jobs in 1 8; do
     build READS_BY_THREADS
     output=$("$etalon" check --tap - --jobs $jobs --random 40 "$work/READS_BY_THREADS.so" 2>&1)
-    report "READS_BY_THREADS: nothing is blamed with --jobs $jobs" $? "$output"
+    report_said "READS_BY_THREADS: nothing is blamed with --jobs $jobs" $? "$output"
 done
 
 # What calls return, results and times.
@@ -267,7 +258,7 @@ END
         </dev/null)
     status=$?
     [ $status -eq 1 ] && grep -qE -- "$pattern" <<<"$output"
-    report "$name: $pattern" $? "$output"
+    report_said "$name: $pattern" $? "$output"
 }
 broken 'nobody wakes the loop' pool.c 'return last == NULL;' 'return false;' 'ET-POOL-11' \
     pool-cancel-executing
@@ -317,7 +308,7 @@ ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread -Wl,-Bsymbolic \
     -Ifuzz/driver fuzz/driver/etalon_loop.c src/*.c -o "$work/fortified.so"
 output=$("$etalon" check --tap - --case read-and-write --case pool-round-trip --case two-reads \
     "$work/fortified.so" 2>&1)
-report 'reads of a fortified library are seen' $? "$output"
+report_said 'reads of a fortified library are seen' $? "$output"
 
 judged OTHER_VERSION 2 'is made for version 7' timer-zero
 judged NO_NAME 2 'has no name' timer-zero
@@ -338,41 +329,41 @@ done; for each in $cardinal; do
     grep -q "^A documented difference never excuses .*$each" tests/kit/RUNNER.md || echo "$each"
 done)
 test -n "$listed" && test -n "$cardinal" && test -z "$missing"
-report 'every kind of failure is in RUNNER.md, and what nothing excuses' $? "$missing"
+report_said 'every kind of failure is in RUNNER.md, and what nothing excuses' $? "$missing"
 
 # Programs are made of every operation that is offered, and fail where one is not fit to be asked.
 build NONE && build ONLY_TIMERS
 output=$("$etalon" check --tap - --case nothing-to-do --random 300 "$work/NONE.so" 2>&1)
-report 'random programs of every operation, and none fails' $? "$output"
+report_said 'random programs of every operation, and none fails' $? "$output"
 output=$("$etalon" check --tap - --case nothing-to-do --random 50 "$work/ONLY_TIMERS.so" 2>&1)
 [ $? -eq 1 ] && grep -q 'it crashes: SIGABRT' <<<"$output"
-report 'random programs are of more than timers and polls' $? "$output"
+report_said 'random programs are of more than timers and polls' $? "$output"
 
 # Random programs find a fault, and make it short.
 output=$("$etalon" check --tap - --case nothing-to-do --random 300 --seed 7 "$work/EARLY.so" 2>&1)
 status=$?
 [ $status -eq 1 ] && grep -q 'ET-EXPIRE-4' <<<"$output" &&
     [ "$(grep -c '^#     ' <<<"$output")" -le 12 ]
-report 'random programs find an early timer, and shrink it' $? "$output"
+report_said 'random programs find an early timer, and shrink it' $? "$output"
 
 # A random program is run again by the name that was told, and what was printed of it is a trace.
 random=$(grep -oE 'random-7-[0-9]+-bad' <<<"$output" | head -n 1)
 again=$("$etalon" check --tap - --case "$random" "$work/EARLY.so")
 [ $? -eq 1 ] && grep -q "^not ok 1 - bad/$random: fail" <<<"$again" &&
     grep -q '^1\.\.1$' <<<"$again"
-report 'a random program is run again by its name' $? "$again"
+report_said 'a random program is run again by its name' $? "$again"
 sed -n 's/^#     //p' <<<"$again" >"$work/again.trace"
 again=$("$etalon" check --tap - --cases "$work/again.trace" "$work/EARLY.so")
 [ $? -eq 1 ] && grep -q '^not ok 1 - bad/again: fail' <<<"$again" &&
     grep -q 'ET-EXPIRE-4' <<<"$again"
-report 'a printed program is a trace, and one trace can be the cases' $? "$again"
+report_said 'a printed program is a trace, and one trace can be the cases' $? "$again"
 
 # The sentence beside a shrunk program is the one of its run; a documented failure of a random
 # program is counted.
 output=$(build LATE && "$etalon" check --tap - --case timers-sorted "$work/LATE.so")
 shown='the shortest program found that shows it, in which the loop waits beyond the deadline of c'
 grep -A 20 "$shown" <<<"$output" | grep -q '^#     etalon-trace 1'
-report 'the shortest program has its own sentence' $? "$output"
+report_said 'the shortest program has its own sentence' $? "$output"
 "$etalon" check --matrix --case timers-sorted --json "$work/own.json" --html "$work/own.html" \
     "$work/LATE.so" >/dev/null
 own=$(python3 -c 'import json, sys
@@ -380,11 +371,11 @@ own=$(python3 -c 'import json, sys
 print(r["program_message"])
 sys.exit(r["program_message"] == r["message"])' "$work/own.json") &&
     grep -qF "The shortest program found that shows it, in which $own" "$work/own.html"
-report '… also in the JSON file and the page' $? "$own"
+report_said '… also in the JSON file and the page' $? "$own"
 output=$(difference=ET-WAIT-2/late && build LATE &&
     "$etalon" check --tap - --case nothing-to-do --random 40 "$work/LATE-documented.so")
 grep -qE ' [0-9]+ judged, [0-9]+ not as the law has it, [1-9][0-9]* not strict' <<<"$output"
-report 'random programs that are excused are counted' $? "$output"
+report_said 'random programs that are excused are counted' $? "$output"
 
 # Results are told as they come, in order: here the second one would take a minute.
 build LOOPS
@@ -395,7 +386,7 @@ for _ in $(seq 300); do
     sleep 0.1
 done
 grep -q '^ok 1 - bad/nothing-to-do$' "$work/stream" && ! grep -q timer-zero "$work/stream"
-report 'a result is told when it is there, and not when all are' $? "$(cat "$work/stream")"
+report_said 'a result is told when it is there, and not when all are' $? "$(cat "$work/stream")"
 kill $! && wait $! 2>/dev/null
 
 # What is not an adapter, and options.
@@ -405,7 +396,7 @@ refused() { # refused PATTERN ARGUMENT…
     output=$("$etalon" check "$@" 2>&1)
     status=$?
     [ $status -eq 2 ] && grep -qE -- "$pattern" <<<"$output"
-    report "refused: $*" $? "exit status $status: $output"
+    report_said "refused: $*" $? "exit status $status: $output"
 }
 echo 'int nothing;' | ${CC:-cc} -shared -fPIC -x c - -o "$work/empty.so"
 head -c 4000 /dev/urandom >"$work/noise.so"
@@ -432,11 +423,11 @@ refused 'Not a directory|No such file' --case timer-zero --tap "$work/NONE.so/x"
 output=$(PATH=$work "$etalon" check --case timer-zero --html "$work/none.html" "$work/NONE.so" 2>&1)
 [ $? -eq 2 ] && [ ! -e "$work/none.html" ] &&
     grep -q 'python3, which makes the page, cannot be run' <<<"$output"
-report 'a page without python3' $? "$output"
+report_said 'a page without python3' $? "$output"
 "$etalon" check --matrix --case timer-zero --html "$work/page.html" --tap "$work/page.tap" \
     "$work/NONE.so" >/dev/null 2>&1 &&
     grep -q '</html>' "$work/page.html" && grep -q '^ok 1 - bad/timer-zero$' "$work/page.tap"
-report 'a page and the test-anything protocol beside a matrix' $?
+report_said 'a page and the test-anything protocol beside a matrix' $?
 
 # What a subject or the name of a case says cannot become another line of the results, or another
 # result.
@@ -452,19 +443,19 @@ output=$(forged --tap "$work/forges.tap"; forged --matrix; cat "$work/forges.tap
 grep -q 'documented: why?not ok 9 - w?' <<<"$output" &&
     grep -q '^bad  *1?not ok 9 -' <<<"$output" &&
     ! LC_ALL=C grep -q '^not ok\|[[:cntrl:]]' <<<"$output"
-report 'a version and an explanation stay in their lines' $? "$output"
+report_said 'a version and an explanation stay in their lines' $? "$output"
 for name in 'x # SKIP y' $'x\nok 2 - y'; do
     rm -rf "$work/odd" && mkdir "$work/odd" &&
         cp spec/cases/timer-zero.trace "$work/odd/$name.trace"
     output=$("$etalon" check --cases "$work/odd" "$work/NONE.so" 2>&1)
     [ $? -eq 2 ] && [ "$output" = \
         "etalon: the name of a case has a '#' or an unprintable character" ]
-    report 'a case with an odd name' $? "$output"
+    report_said 'a case with an odd name' $? "$output"
 done
 # What is only documented counts for --gate, so its result says so.
 output=$(forged --gate bad --tap -)
 [ $? -eq 1 ] && grep -q '^not ok 1 - bad/timer-deletes-expired-timer: not_strict' <<<"$output"
-report '--gate tells what it counts' $? "$output"
+report_said '--gate tells what it counts' $? "$output"
 
 # What is no regular file stays what it is. `outputs` is a folder of its own; nothing here is a
 # device of the system.
@@ -476,24 +467,24 @@ for option in json html tap summary; do
     timeout 60 cat "$work/outputs/pipe" >"$work/piped" &
     output=$(check_quietly "--$option" "$work/outputs/pipe") && wait $! &&
         [ -p "$work/outputs/pipe" ] && [ -s "$work/piped" ]
-    report "--$option into a pipe, which stays one" $? "$output"
+    report_said "--$option into a pipe, which stays one" $? "$output"
     output=$(check_quietly "--$option" "$work/outputs/link") && [ -h "$work/outputs/link" ] &&
         ! grep -qx old "$work/outputs/file" &&
         [ "$(ls "$work/outputs" | tr '\n' ' ')" = 'file link pipe ' ]
-    report "--$option through a symbolic link, which stays one" $? "$output"
+    report_said "--$option through a symbolic link, which stays one" $? "$output"
 done
 # Refused before anything is run: so nothing is printed, and no output is written.
 output=$(check_quietly --json "$work/outputs/new" --tap "$work/nowhere/x")
 [ $? -eq 2 ] && [ ! -e "$work/outputs/new" ] &&
     [ "$output" = "etalon: --tap $work/nowhere/x: No such file or directory" ]
-report 'an output that cannot be written' $? "$output"
+report_said 'an output that cannot be written' $? "$output"
 output=$(check_quietly --json "$work/outputs/new" --summary "$work/outputs/../outputs/new")
 [ $? -eq 2 ] && [ ! -e "$work/outputs/new" ] &&
     grep -q -- '--summary .*: the same file as that of --json' <<<"$output"
-report 'one file for two outputs' $? "$output"
+report_said 'one file for two outputs' $? "$output"
 output=$(check_quietly --html "$work/outputs/link" --json "$work/outputs/file")
 [ $? -eq 2 ] && grep -q -- '--html .*: the same file as that of --json' <<<"$output"
-report 'one file for two outputs, by a symbolic link' $? "$output"
+report_said 'one file for two outputs, by a symbolic link' $? "$output"
 # A device that is always full, made here as only root can: the outputs after it are written all the
 # same.
 if mknod "$work/outputs/full" c 1 7 2>/dev/null; then
@@ -502,14 +493,14 @@ if mknod "$work/outputs/full" c 1 7 2>/dev/null; then
     [ $? -eq 2 ] && [ -c "$work/outputs/full" ] && [ -s "$work/outputs/tap" ] &&
         [ -s "$work/outputs/page" ] &&
         grep -q 'full: No space left on device' <<<"$output"
-    report 'an output that fails keeps no other from being written' $? "$output"
+    report_said 'an output that fails keeps no other from being written' $? "$output"
 fi
 "$etalon" check --list --clause 'ET-RESET-*' | grep -q 'reset-moved'
-report '--list with a clause pattern' $?
+report_said '--list with a clause pattern' $?
 [ "$("$etalon" check --list --case 3-5 | wc -l)" -eq 3 ]
-report 'cases are chosen by a range of numbers' $?
+report_said 'cases are chosen by a range of numbers' $?
 "$etalon" check --dry-run "$work/NONE.so" | grep -q '^would run bad/timer-zero'
-report '--dry-run' $?
+report_said '--dry-run' $?
 "$etalon" check --case 'timer*' --json "$work/full.json" --summary "$work/short.json" \
     "$work/TWICE.so" "$work/../../subjects/etalon.so" \
     >/dev/null 2>&1
@@ -525,23 +516,23 @@ assert short["subjects"]["bad"]["fail"] > 0 and short["subjects"]["etalon"]["fai
 bad = next(r for r in full["results"] if r["verdict"] == "fail")
 assert bad["clause"] == "ET-STATE-3" and bad["program"] and bad["expected"] and bad["observed"]
 END
-report 'the JSON files agree with each other' $?
+report_said 'the JSON files agree with each other' $?
 
 # A claim is made of all cases, and of no fewer; the lists that it rests on are read before.
 output=$("$etalon" check --matrix "$work/../../subjects/etalon.so" "$work/TWICE.so" 2>&1)
 all='Timers@1ms, Readiness, Threads, Completion and Pool'
 grep -qE "^# claim: etalon [0-9.]+: Etalon [^ ]+ $all, suite [^ ,]+$" <<<"$output" &&
     grep -qE '^# claim: bad .*, except .*ET-STATE-3' <<<"$output"
-report 'what may be claimed' $? "$output"
+report_said 'what may be claimed' $? "$output"
 mkdir -p "$work/profiles" && cp spec/profiles/*.txt "$work/profiles/"
 echo 'timer-zero Leisure' >>"$work/profiles/Pool-1.0.txt"
 output=$("$etalon" check --profiles "$work/profiles" "$work/NONE.so" 2>&1)
 [ $? -eq 2 ] && grep -qE 'Pool-1.0.txt:[0-9]+: expected the name of a profile' <<<"$output"
-report 'a profile that does not exist is refused' $? "$output"
+report_said 'a profile that does not exist is refused' $? "$output"
 rm "$work/profiles/Pool-1.0.txt"
 output=$("$etalon" check --profiles "$work/profiles" "$work/NONE.so" 2>&1)
 [ $? -eq 2 ] && grep -q 'Pool-1.0.txt: No such file' <<<"$output"
-report 'a list that is missing is named' $? "$output"
+report_said 'a list that is missing is named' $? "$output"
 
 # Two subjects that fail by random programs of the same number: each program is another one, and the
 # page takes both.
@@ -551,7 +542,7 @@ build EARLY && sed 's/"bad"/"worse"/' tests/suites/kit/bad_subject.c >"$work/wor
 output=$("$etalon" check --matrix --case nothing-to-do --random 40 --html "$work/both.html" \
     "$work/EARLY.so" "$work/worse.so" 2>&1)
 [ $? -eq 1 ] && grep -q '</html>' "$work/both.html"
-report 'a page of random programs for two subjects' $? "$output"
+report_said 'a page of random programs for two subjects' $? "$output"
 
 # The events say what the subject has said of its states: the four of Etalon, two of the loop here,
 # and none of one that tells nothing.
@@ -574,7 +565,6 @@ assert seen("mute", "callback") == {"called"} and seen("mute", "call") == {"subm
 assert not changes("mute")
 assert results["etalon"]["observed"] == results["etalon"]["expected"]
 END
-report 'each event has the states that the subject tells, and no others' $?
+report_said 'each event has the states that the subject tells, and no others' $?
 
-echo "1..$number"
-[ "$failures" -eq 0 ]
+plan

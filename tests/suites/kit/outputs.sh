@@ -11,18 +11,7 @@ cd "$(dirname "$0")/../../.." || exit 2
 etalon=$(realpath "${1:-build/default/etalon}")
 work=build/test/outputs
 rm -rf "$work" && mkdir -p "$work" || exit 2
-number=0 failures=0
-
-report() { # report NAME STATUS [DETAIL]
-    number=$((number + 1))
-    if [ "$2" -eq 0 ]; then
-        echo "ok $number - $1"
-    else
-        failures=$((failures + 1))
-        echo "not ok $number - $1"
-        printf '%s\n' "$3" | head -n 12 | sed 's/^/#   /'
-    fi
-}
+. tests/suites/tap.sh
 
 build() { # build FAULT [NAME]
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT="$1" \
@@ -44,39 +33,39 @@ output=$("$etalon" check "$work/EARLY.so" 2>&1)
     grep -q '^  claim      bad ' <<<"$output" &&
     grep -q '^  Timers     ' <<<"$output" &&
     grep -q '^  not asked  [0-9]* of [0-9]* cases' <<<"$output"
-report 'what fails, the claim by profile, and what was not asked' $? "$output"
+report_said 'what fails, the claim by profile, and what was not asked' $? "$output"
 ! grep -q '^TAP\|^ok\|^not ok' <<<"$output" && [ "$(grep -c '^fail ' <<<"$output")" -le 3 ] &&
     [ "$(wc -l <<<"$output")" -le 50 ] && ! grep -qE '.{101}' <<<"$output"
-report 'on one screen, in 100 columns' $? "$output"
+report_said 'on one screen, in 100 columns' $? "$output"
 
 output=$("$etalon" check --case timers-sorted "$work/LATE.so" 2>&1)
 grep -qE 'ms  [a-z0-9_]+\(timeout = [0-9]+\)$' <<<"$output"
-report 'waits are shown as they were called' $? "$output"
+report_said 'waits are shown as they were called' $? "$output"
 ! grep -q 'claim' <<<"$output"
-report 'there is no claim of one case' $? "$output"
+report_said 'there is no claim of one case' $? "$output"
 output=$("$etalon" check --quiet "$work/EARLY.so" 2>&1)
 grep -q '^fail ET-EXPIRE-4$' <<<"$output" && ! grep -q '^  program\|^  expected' <<<"$output"
-report '--quiet leaves programs and clauses out' $? "$output"
+report_said '--quiet leaves programs and clauses out' $? "$output"
 output=$("$etalon" check --case timer-zero "$work/NONE.so" 2>&1)
 [ $? -eq 0 ] && grep -q '^bad .*: 1 cases asked, 1 passed$' <<<"$output"
-report 'nothing fails' $? "$output"
+report_said 'nothing fails' $? "$output"
 
 # ---- crashes -------------------------------------------------------------------------------------
 
 output=$("$etalon" check --case timer-zero "$work/CRASH.so" 2>&1)
 grep -q '^crash SIGSEGV/[a-z]' <<<"$output" && grep -q 'it crashes: SIGSEGV, in ' <<<"$output"
-report 'a crash is told by the function that it was in' $? "$output"
+report_said 'a crash is told by the function that it was in' $? "$output"
 output=$("$etalon" check --case timer-zero "$work/ASSERTS.so" 2>&1)
 grep -q '^crash SIGABRT/.*fewer.than.a.hundred' <<<"$output" &&
     grep -q "^  it said .*Assertion .*fewer.than.a.hundred" <<<"$output"
-report 'an assertion is told by what it has said' $? "$output"
+report_said 'an assertion is told by what it has said' $? "$output"
 output=$("$etalon" check --case nothing-to-do --random 60 --seed 3 "$work/CRASHES_TWICE.so" 2>&1)
 grep -q '^crash SIGSEGV/in_a_timer' <<<"$output" &&
     grep -q '^crash SIGSEGV/in_a_deletion' <<<"$output"
-report 'two crashes in two places are two sorts' $? "$output"
+report_said 'two crashes in two places are two sorts' $? "$output"
 output=$("$etalon" check --case timer-zero "$work/TALKS.so" 2>&1)
 [ $? -eq 0 ]
-report 'more on standard error than can be kept is no crash' $? "$output"
+report_said 'more on standard error than can be kept is no crash' $? "$output"
 
 # ---- behind a failure ---------------------------------------------------------------------------
 
@@ -87,27 +76,27 @@ ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=TWIC
     -o "$work/two.so"
 output=$("$etalon" check --case timer-zero "$work/two.so" 2>&1)
 grep -q '^fail ET-DEINIT-3' <<<"$output" || grep -q '^fail ET-STATE-3' <<<"$output"
-report 'one failure hides another' $? "$output"
+report_said 'one failure hides another' $? "$output"
 first=$(sed -n 's/^fail //p' <<<"$output")
 output=$("$etalon" check --case timer-zero --tolerate "$first" "$work/two.so" 2>&1)
 [ $? -eq 1 ] && grep -q '^fail ET-' <<<"$output" && ! grep -q "^fail $first" <<<"$output"
-report '--tolerate shows what is behind it' $? "$output"
+report_said '--tolerate shows what is behind it' $? "$output"
 output=$("$etalon" check --case timer-zero --tolerate ET-DEINIT-3 --tolerate ET-STATE-3 \
     --tolerate ET-CALL-4 --strict "$work/two.so" 2>&1)
 [ $? -eq 0 ] && grep -q '^  not strict ' <<<"$output"
-report 'what is tolerated does not count, not even strictly' $? "$output"
+report_said 'what is tolerated does not count, not even strictly' $? "$output"
 output=$("$etalon" check --tolerate ET-EXPIRE-4 "$work/NONE.so" 2>&1)
 [ $? -eq 0 ] && ! grep -q '^  claim' <<<"$output"
-report 'and no claim is made' $? "$output"
+report_said 'and no claim is made' $? "$output"
 for wrong in ET-EXPIRE-17 ET-RUN-2/never nothing ET-RUN ''; do
     output=$("$etalon" check --tolerate "$wrong" "$work/NONE.so" 2>&1)
     [ $? -eq 2 ] && [ "$output" = "etalon: --tolerate $wrong: no such failure (RUNNER.md has the \
 table of them)" ]
-    report "--tolerate '$wrong' is refused" $? "$output"
+    report_said "--tolerate '$wrong' is refused" $? "$output"
 done
 output=$("$etalon" check --tolerate ET-WAIT-3 "$work/NONE.so" 2>&1)
 [ $? -eq 2 ] && grep -q -- '--tolerate ET-WAIT-3: nothing comes behind' <<<"$output"
-report '--tolerate of spinning is refused' $? "$output"
+report_said '--tolerate of spinning is refused' $? "$output"
 
 # ---- for programs --------------------------------------------------------------------------------
 
@@ -115,7 +104,7 @@ report '--tolerate of spinning is refused' $? "$output"
     "$work/EARLY.so" >"$work/text" 2>&1
 [ $? -eq 1 ] && grep -q '^not ok .*bad/timer-not-early: fail' "$work/tap" &&
     grep -q '^fail ET-EXPIRE-4' "$work/text"
-report 'the test-anything protocol beside the text' $? "$(cat "$work/text")"
+report_said 'the test-anything protocol beside the text' $? "$(cat "$work/text")"
 for option in tap junit json summary; do
     output=$("$etalon" check --case timer-zero --$option - "$work/NONE.so" 2>&1)
     case $option in
@@ -124,22 +113,22 @@ for option in tap junit json summary; do
     *) pattern='^{"' ;;
     esac
     head -n 1 <<<"$output" | grep -q -- "$pattern" && ! grep -q '^bad .* asked' <<<"$output"
-    report "--$option - writes to standard output, and nothing else does" $? "$output"
+    report_said "--$option - writes to standard output, and nothing else does" $? "$output"
 done
 for wrong in '--tap - --json -' '--matrix --tap -'; do
     # shellcheck disable=SC2086 # words
     output=$("$etalon" check --case timer-zero $wrong "$work/NONE.so" 2>&1)
     [ $? -eq 2 ] && grep -q 'standard output has another use already' <<<"$output" &&
         [ "$(wc -l <<<"$output")" -eq 1 ]
-    report "$wrong is refused" $? "$output"
+    report_said "$wrong is refused" $? "$output"
 done
 output=$("$etalon" check --case timer-zero --html - "$work/NONE.so" 2>&1)
 [ $? -eq 2 ] && grep -q 'etalon: --html -: ' <<<"$output"
-report '--html - is refused' $? "$output"
+report_said '--html - is refused' $? "$output"
 for option in junit; do
     output=$("$etalon" check --case timer-zero --$option "$work" "$work/NONE.so" 2>&1)
     [ $? -eq 2 ] && grep -q -- "--$option .*Is a directory" <<<"$output"
-    report "--$option into a folder is refused" $? "$output"
+    report_said "--$option into a folder is refused" $? "$output"
 done
 
 valid() { # valid FILE
@@ -159,13 +148,13 @@ sed -f "$work/odd.sed" tests/suites/kit/bad_subject.c >"$work/odd.c" &&
     "$work/../../subjects/etalon.so" >/dev/null 2>&1
 if command -v xmllint >/dev/null; then
     output=$(valid "$work/junit")
-    report "JUnit's XML is valid" $? "$output"
+    report_said "JUnit's XML is valid" $? "$output"
     output=$(valid "$work/odd.xml")
-    report "JUnit's XML is valid, whatever a subject says" $? "$output"
+    report_said "JUnit's XML is valid, whatever a subject says" $? "$output"
     for spoil in 's/ time="[0-9.]*"//' 's/ type="[^"]*"//' 's/<testcase/<test/' 's/ id="0"//'; do
         sed "$spoil" "$work/junit" >"$work/spoilt.xml"
         ! valid "$work/spoilt.xml" >/dev/null
-        report "the validator finds $spoil" $?
+        report_said "the validator finds $spoil" $?
     done
 else
     number=$((number + 1))
@@ -186,7 +175,7 @@ bad = next(t for t in tests if t.find("failure") is not None)
 assert bad.find("failure").get("type") == "ET-EXPIRE-4"
 assert "etalon-trace 1" in bad.find("failure").text
 EOF
-report "JUnit's XML has what the JSON file has" $?
+report_said "JUnit's XML has what the JSON file has" $?
 
 # ---- the page ------------------------------------------------------------------------------------
 
@@ -196,11 +185,11 @@ for subject in build/subjects/*.so; do
     "$etalon" check --quiet --html "$work/page.html" "$subject" >/dev/null 2>&1
     bytes=$(wc -c <"$work/page.html")
     [ "$bytes" -lt 2000000 ]
-    report "the page of $name has less than 2 MB" $? "$bytes bytes"
+    report_said "the page of $name has less than 2 MB" $? "$bytes bytes"
     output=$(sed -n 's/.*<span class="version">\([^<]*\)<.*class="share">\([^<]*\)<.*/\1 \2/p' \
         "$work/page.html")
     grep -qE '^[0-9][0-9a-z.-]* [0-9]+ of [0-9]+ asked, [0-9]+ %$' <<<"$output"
-    report '… and has its version, and the share of what was asked' $? "$output"
+    report_said '… and has its version, and the share of what was asked' $? "$output"
 done
 
 # ---- baselines -----------------------------------------------------------------------------------
@@ -212,39 +201,39 @@ known() { # known FAULT OPTION…
 }
 output=$(known EARLY)
 [ $? -eq 2 ] && grep -q -- '--baseline .*No such file.*--update-baseline' <<<"$output"
-report 'a baseline that is not there' $? "$output"
+report_said 'a baseline that is not there' $? "$output"
 output=$(known EARLY --update-baseline)
 [ $? -eq 0 ] && head -n 1 "$work/known" | grep -qx 'etalon-baseline 1' &&
     grep -qx 'bad case fail ET-EXPIRE-4 timer-not-early' "$work/known"
-report '--update-baseline writes it' $? "$output; $(cat "$work/known")"
+report_said '--update-baseline writes it' $? "$output; $(cat "$work/known")"
 cp "$work/known" "$work/first"
 output=$(known EARLY)
 [ $? -eq 0 ] && grep -q '^  known .* failures that .*known has' <<<"$output" &&
     ! grep -q '^fail' <<<"$output"
-report 'what is known does not fail' $? "$output"
+report_said 'what is known does not fail' $? "$output"
 output=$(known EARLY --tap -)
 [ $? -eq 0 ] && grep -q '^not ok .*timer-not-early: fail # TODO' <<<"$output"
-report '… and is a TODO of the test-anything protocol' $? "$output"
+report_said '… and is a TODO of the test-anything protocol' $? "$output"
 output=$(known NONE)
 [ $? -eq 1 ] &&
     grep -q 'gone  .*known:[0-9]*: timer-not-early: it is now a pass' <<<"$output"
-report 'an unexpected pass fails' $? "$output"
+report_said 'an unexpected pass fails' $? "$output"
 output=$(known NONE --tap - --junit "$work/gone.xml")
 [ $? -eq 1 ] && grep -q '^not ok .*timer-not-early: pass$' <<<"$output" &&
     grep -q '<failure message="it is now a pass, ' "$work/gone.xml"
-report '… also in the protocol, and in XML' $? "$output"
+report_said '… also in the protocol, and in XML' $? "$output"
 output=$(known TWICE)
 [ $? -eq 1 ] && grep -q '^fail ET-STATE-3' <<<"$output" && grep -q '^  gone  ' <<<"$output"
-report 'a new failure, and what it takes the place of' $? "$output"
+report_said 'a new failure, and what it takes the place of' $? "$output"
 cmp -s "$work/known" "$work/first"
-report 'without --update-baseline it stays as it is' $?
+report_said 'without --update-baseline it stays as it is' $?
 "$etalon" check --case timer-zero --baseline "$work/known" --update-baseline "$work/NONE.so" \
     >/dev/null 2>&1
 cmp -s "$work/known" "$work/first"
-report 'what was not looked at stays in it' $?
+report_said 'what was not looked at stays in it' $?
 known NONE --update-baseline >/dev/null
 ! grep -q '^bad' "$work/known" && ! ls "$work"/known.* >/dev/null 2>&1
-report 'what has gone leaves it' $? "$(cat "$work/known")"
+report_said 'what has gone leaves it' $? "$(cat "$work/known")"
 
 random() { # random FAULT OPTION…
     local fault=$1
@@ -255,16 +244,16 @@ random() { # random FAULT OPTION…
 output=$(random EARLY --update-baseline) &&
     grep -qx 'bad random fail ET-EXPIRE-4 of 300 programs with seed 7' "$work/random" &&
     output=$(random EARLY)
-report 'sorts of failures of random programs are known, too' $? "$output"
+report_said 'sorts of failures of random programs are known, too' $? "$output"
 output=$(random NONE)
 [ $? -eq 1 ] && grep -q 'gone .*no random program is a fail by ET-EXPIRE-4 any more' <<<"$output"
-report 'one that is gone fails' $? "$output"
+report_said 'one that is gone fails' $? "$output"
 output=$("$etalon" check --case nothing-to-do --random 300 --seed 8 --baseline "$work/random" \
     "$work/NONE.so" 2>&1)
-report '… but of other programs it is not expected' $? "$output"
+report_said '… but of other programs it is not expected' $? "$output"
 output=$(random UNSORTED)
 [ $? -eq 1 ] && grep -q '^fail ET-' <<<"$output"
-report 'one that is new fails' $? "$output"
+report_said 'one that is new fails' $? "$output"
 
 malformed() { # malformed LINE PATTERN TEXT
     printf "$3" >"$work/malformed"
@@ -272,7 +261,7 @@ malformed() { # malformed LINE PATTERN TEXT
         "$work/NONE.so" 2>&1)
     [ $? -eq 2 ] && grep -qE -- "^etalon: .*malformed:$1: .*$2" <<<"$output" &&
         [ "$(wc -l <<<"$output")" -eq 1 ] && printf "$3" | cmp -s - "$work/malformed"
-    report "a malformed baseline: $2" $? "$output"
+    report_said "a malformed baseline: $2" $? "$output"
 }
 first='etalon-baseline 1\n'
 malformed 1 'expected .etalon-baseline 1' ''
@@ -294,7 +283,7 @@ refused() { # refused PATTERN OPTION…
     shift
     output=$("$etalon" check --case timer-zero "$@" "$work/NONE.so" 2>&1)
     [ $? -eq 2 ] && grep -qE -- "$pattern" <<<"$output" && [ "$(wc -l <<<"$output")" -eq 1 ]
-    report "refused: $*" $? "$output"
+    report_said "refused: $*" $? "$output"
 }
 refused '--update-baseline: needs --baseline' --update-baseline
 refused '--update-baseline: nothing is found' --update-baseline --baseline "$work/x" --dry-run
@@ -309,11 +298,11 @@ if mknod "$work/full" c 1 7 2>/dev/null; then
     for option in tap junit; do
         output=$("$etalon" check --case timer-zero --$option "$work/full" "$work/NONE.so" 2>&1)
         [ $? -eq 2 ] && grep -q 'full: No space left on device' <<<"$output"
-        report "--$option onto a full disk" $? "$output"
+        report_said "--$option onto a full disk" $? "$output"
     done
     output=$("$etalon" check --case timer-zero "$work/NONE.so" 2>&1 >"$work/full")
     [ $? -eq 2 ] && grep -q 'standard output: No space left on device' <<<"$output"
-    report 'the text onto a full disk' $? "$output"
+    report_said 'the text onto a full disk' $? "$output"
 fi
 
 # ---- libuv ---------------------------------------------------------------------------------------
@@ -321,14 +310,13 @@ fi
 if [ ! -e build/subjects/libuv.so ]; then
     number=$((number + 1))
     echo "ok $number - libuv # SKIP it is not installed"
-    echo "1..$number"
-    [ "$failures" -eq 0 ]
+    plan
     exit
 fi
 output=$("$etalon" check build/subjects/libuv.so 2>&1)
 [ $? -le 1 ] && [ "$(wc -l <<<"$output")" -le 50 ] && ! grep -qE '.{101}' <<<"$output" &&
     grep -q '^  claim      libuv ' <<<"$output"
-report "libuv's output is on one screen" $? "$output"
+report_said "libuv's output is on one screen" $? "$output"
 
 changed() { # changed NAME TEXT BY: libuv's adapter with other text, which has to be there
     python3 - tests/kit/adapters/libuv.c "$work/$1.c" "$2" "$3" <<'EOF' &&
@@ -342,18 +330,17 @@ EOF
 }
 "$etalon" check --baseline "$work/libuv.txt" --update-baseline build/subjects/libuv.so >/dev/null &&
     output=$("$etalon" check --baseline "$work/libuv.txt" build/subjects/libuv.so 2>&1)
-report 'libuv as it is agrees with its baseline' $? "$output"
+report_said 'libuv as it is agrees with its baseline' $? "$output"
 # Timers that are due in libuv's sense wait another millisecond: those that were early are no more.
 output=$(changed later 'return uv_timer_start(&w->timer, on_timer, w->delay_ms, 0);' \
     'return uv_timer_start(&w->timer, on_timer, w->delay_ms + 1, 0);' 2>&1) &&
     output=$("$etalon" check --baseline "$work/libuv.txt" "$work/later.so" 2>&1)
 [ $? -eq 1 ] && grep -q '^  gone .*timer-not-early: it is now a pass' <<<"$output"
-report 'an adapter of which something passes: the baseline reports it' $? "$output"
+report_said 'an adapter of which something passes: the baseline reports it' $? "$output"
 output=$(changed forgets 'uv_timer_stop(&w->timer);
         return;' 'return;' 2>&1) &&
     output=$("$etalon" check --baseline "$work/libuv.txt" "$work/forgets.so" 2>&1)
 [ $? -eq 1 ] && grep -qE '^(fail|crash) ' <<<"$output" && ! grep -q '^fail ET-EXPIRE-4' <<<"$output"
-report 'one that forgets to stop timers: the baseline reports what is new alone' $? "$output"
+report_said 'one that forgets to stop timers: the baseline reports what is new alone' $? "$output"
 
-echo "1..$number"
-[ "$failures" -eq 0 ]
+plan

@@ -11,23 +11,7 @@ cd "$(dirname "$0")/../../.." || exit 2
 etalon=$(realpath "${1:-build/default/etalon}")
 work=build/test/reproduce
 rm -rf "$work" && mkdir -p "$work" || exit 2
-number=0 failures=0
-
-report() { # report NAME STATUS [DETAIL]
-    number=$((number + 1))
-    if [ "$2" -eq 0 ]; then
-        echo "ok $number - $1"
-    else
-        failures=$((failures + 1))
-        echo "not ok $number - $1"
-        printf '%s\n' "$3" | head -n 12 | sed 's/^/#   /'
-    fi
-}
-
-skip() {
-    number=$((number + 1))
-    echo "ok $number - $1 # SKIP $2"
-}
+. tests/suites/tap.sh
 
 # shown SOURCE.c: compiles it in a folder where nothing of Etalon is, and runs it.
 shown() {
@@ -56,7 +40,7 @@ while read -r subject case failure; do
         status=$?
         [ $status -eq 0 ] && break
     done
-    report "$name, $failure" $status "$output"
+    report_said "$name, $failure" $status "$output"
 done < <(python3 - <<'EOF'
 import json
 import os
@@ -78,27 +62,27 @@ if [ -e build/subjects/libuv.so ]; then
     for case in timer-zero poll-readable poll-writable; do
         output=$("$etalon" reproduce -o "$work/$case.c" "$case" $libuv 2>&1 &&
             shown "$work/$case.c")
-        report "a good case passes: $case" $? "$output"
+        report_said "a good case passes: $case" $? "$output"
     done
     ! grep -q 'etalon_subject.h"' "$work/timer-zero.c" && head -n 1 "$work/timer-zero.c" |
         grep -q SPDX
-    report 'it includes nothing of Etalon' $?
+    report_said 'it includes nothing of Etalon' $?
     sed 's/^    return uv_timer_start(&w->timer, .*, w->delay_ms, 0);/    w->delay_ms++;\n&/' \
         "$work/libuv-timer-not-early.c" >"$work/mended.c"
     ! cmp -s "$work/libuv-timer-not-early.c" "$work/mended.c"
-    report 'the loop can be mended' $?
+    report_said 'the loop can be mended' $?
     output=$(shown "$work/mended.c")
     [ $? -eq 1 ] && grep -q 'seen: nothing else' <<<"$output"
-    report 'of a loop that was mended nothing is shown' $? "$output"
+    report_said 'of a loop that was mended nothing is shown' $? "$output"
     # a good case of a loop that was broken since
     refuses='    if (w->delay_ms == 0)\n        return -12;'
     sed "s/^    return uv_timer_start(&w->timer, .*;/$refuses\n&/" \
         "$work/timer-zero.c" >"$work/broken.c"
     output=$(shown "$work/broken.c")
     [ $? -eq 1 ] && grep -q 'seen: .*returned -12' <<<"$output"
-    report 'of one that was broken it is shown, where nothing was expected' $? "$output"
+    report_said 'of one that was broken it is shown, where nothing was expected' $? "$output"
     output=$("$etalon" reproduce timer-zero $libuv 2>&1 | cmp - "$work/timer-zero.c" 2>&1)
-    report 'it is written to standard output' $? "$output"
+    report_said 'it is written to standard output' $? "$output"
 else
     skip 'controls' 'libuv is not installed'
 fi
@@ -112,7 +96,7 @@ of_fault() { # of_fault FAULT CASE [--whole]: a copy of the loop that is broken 
     # -w: it has names that it does not use
     output=$("$etalon" reproduce $3 -o "$work/$1.c" "$2" "$work/$1.adapter.c" 2>&1 &&
         sed -i 's/^ \* Build: -pthread/& -w/' "$work/$1.c" && shown "$work/$1.c")
-    report "a loop with $1, by $2" $? "$output"
+    report_said "a loop with $1, by $2" $? "$output"
 }
 of_fault CRASH timer-zero
 of_fault ABORTS timer-zero
@@ -131,7 +115,7 @@ refused() { # refused PATTERN ARGUMENT…
     shift
     output=$("$etalon" reproduce -o "$work/none.c" "$@" 2>&1)
     [ $? -eq 2 ] && grep -qE -- "^etalon: .*$pattern" <<<"$output" && [ ! -e "$work/none.c" ]
-    report "refused: $pattern" $? "$output"
+    report_said "refused: $pattern" $? "$output"
 }
 tiny=tests/kit/examples/tiny_adapter.c
 echo 'int nothing; /* Build: -lm */' >"$work/nothing.c"
@@ -150,10 +134,9 @@ refused 'not offered: needs' read-and-write $tiny
 output=$("$etalon" reproduce -o "$work/none.c" timer-zero "$work/syntax.c" 2>&1)
 [ $? -eq 2 ] && grep -q 'syntax.c: does not compile (with: -lm)' <<<"$output" &&
     [ ! -e "$work/none.c" ]
-report 'refused: an adapter that does not compile' $? "$output"
+report_said 'refused: an adapter that does not compile' $? "$output"
 output=$("$etalon" reproduce timer-zero 2>&1)
 [ $? -eq 2 ] && grep -q '^usage: etalon reproduce' <<<"$output"
-report 'refused: no adapter' $? "$output"
+report_said 'refused: no adapter' $? "$output"
 
-echo "1..$number"
-[ "$failures" -eq 0 ]
+plan
