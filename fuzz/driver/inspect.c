@@ -11,8 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define COUNT  ETALON_SUBJECT_COMPLETIONS
-#define differ lockstep_differ
+#define COUNT ETALON_SUBJECT_COMPLETIONS
 
 static struct et_loop *const loop = &etalon_loop.loop;
 static struct et_pool *const pool = &etalon_loop.pool;

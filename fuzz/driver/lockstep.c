@@ -33,8 +33,6 @@
 
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
-#define differ lockstep_differ
-
 struct lockstep driver;
 
 /* ---- the subject ----------------------------------------------------------------------------- */
@@ -89,7 +87,7 @@ bool lockstep_has_faults(void) {
 
 /* ---- reporting ------------------------------------------------------------------------------- */
 
-void lockstep_differ(const char *clause, const char *format, ...) {
+void differ(const char *clause, const char *format, ...) {
     if (driver.report->differs)
         return;
     driver.report->differs = true;

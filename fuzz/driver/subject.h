@@ -15,7 +15,7 @@ struct model;
 /* What must refuse all calls from now on. */
 enum lockstep_gone { GONE_INIT_FAILED, GONE_LOOP, GONE_POOL_INIT_FAILED, GONE_POOL };
 
-/* What only a look inside can compare. It says what differs by lockstep_differ. */
+/* What only a look inside can compare. It says what differs by differ. */
 struct lockstep_inspect {
     /* The loop that exists: its queues in order, deadlines, counts, the pool. */
     void (*compare)(const struct model *model);
@@ -69,8 +69,7 @@ extern const struct lockstep_subject lockstep_reference; /* Etalon's own loop: i
 /* ---- for those who implement these ----------------------------------------------------------- */
 
 /* The subject breaks this clause; only the first one counts. */
-void lockstep_differ(const char *clause, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void differ(const char *clause, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The clause to blame for what differs from what the model has by this one. */
 const char *lockstep_blame(const char *clause);
 /* … for a loop time that lies between these, and should not. */

@@ -12,8 +12,6 @@
 #include "../../model/program.h"
 #include "kit.h"
 
-#define differ lockstep_differ
-
 /* ---- the threads of its pool ----------------------------------------------------------------- */
 
 static void take_work(struct lockstep_thread *at, const struct interpose_call *call) {
