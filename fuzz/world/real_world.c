@@ -68,7 +68,7 @@ static struct {
     struct virtual_timers timers; /* the program's timerfds */
     int gives; /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
     void (*sigpipe)(int);
-} r;
+} reality;
 
 static int64_t outcome(int64_t result) {
     return result < 0 ? -errno : result;
@@ -85,26 +85,26 @@ static int must(int result, const char *what) {
 /* ---- descriptor numbers and open files ------------------------------------------------------- */
 
 static bool known(int fd) {
-    return fd >= 0 && fd < NUMBERS && r.number[fd].installed != 0;
+    return fd >= 0 && fd < NUMBERS && reality.number[fd].installed != 0;
 }
 
 static struct open_file *named(int fd) {
-    return known(fd) ? &r.file[r.number[fd].file] : NULL;
+    return known(fd) ? &reality.file[reality.number[fd].file] : NULL;
 }
 
 static void install(int fd, int file) {
     must(fd < NUMBERS ? 0 : -1, "real world: too many descriptors");
-    r.number[fd].file = file;
-    r.number[fd].installed = ++r.installs;
-    r.file[file].numbers++;
+    reality.number[fd].file = file;
+    reality.number[fd].installed = ++reality.installs;
+    reality.file[file].numbers++;
 }
 
 static int file_new(int fd, unsigned kind) {
     int file = 0;
-    while (file < KERNEL_FILES && r.file[file].numbers > 0)
+    while (file < KERNEL_FILES && reality.file[file].numbers > 0)
         file++;
     must(file < KERNEL_FILES ? 0 : -1, "real world: too many files");
-    r.file[file] = (struct open_file){.kind = kind, .peer = NONE};
+    reality.file[file] = (struct open_file){.kind = kind, .peer = NONE};
     install(fd, file);
     return file;
 }
@@ -119,11 +119,11 @@ static int moved(int fd, int from) {
  * descriptors. */
 static void limit_numbers(bool on) {
     static struct rlimit usual;
-    if (r.limit == 0)
+    if (reality.limit == 0)
         return;
     if (on)
         must(getrlimit(RLIMIT_NOFILE, &usual), "getrlimit");
-    struct rlimit limit = {on ? (rlim_t)r.limit : usual.rlim_cur, usual.rlim_max};
+    struct rlimit limit = {on ? (rlim_t)reality.limit : usual.rlim_cur, usual.rlim_max};
     must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
 }
 
@@ -142,10 +142,10 @@ static void small_buffer(int fd) {
 }
 
 static void file_release(int file) {
-    struct open_file *f = &r.file[file];
+    struct open_file *f = &reality.file[file];
     for (unsigned i = 0; i < KERNEL_WATCHES; i++)
-        if (r.watch[i].file == file || r.watch[i].epoll == file)
-            r.watch[i].used = false;
+        if (reality.watch[i].file == file || reality.watch[i].epoll == file)
+            reality.watch[i].used = false;
     if (f->peer != NONE)
         __real_close(f->peer);
     for (unsigned i = 0; i < f->clients; i++)
@@ -154,32 +154,32 @@ static void file_release(int file) {
 }
 
 static struct virtual_timer *timer_of(int file) {
-    for (unsigned i = 0; i < r.timers.count; i++)
-        if (r.number[r.timers.timer[i].fd].file == file)
-            return &r.timers.timer[i];
+    for (unsigned i = 0; i < reality.timers.count; i++)
+        if (reality.number[reality.timers.timer[i].fd].file == file)
+            return &reality.timers.timer[i];
     return NULL;
 }
 
 /* A timerfd is set off by another of its numbers, where it has one. */
 static void timer_leaves(int fd, int file) {
-    struct virtual_timer *timer = virtual_timer_of(&r.timers, fd);
+    struct virtual_timer *timer = virtual_timer_of(&reality.timers, fd);
     for (int other = 0; timer != NULL && other < NUMBERS; other++)
-        if (known(other) && r.number[other].file == file) {
+        if (known(other) && reality.number[other].file == file) {
             timer->fd = other;
             return;
         }
-    virtual_timer_forget(&r.timers, fd);
+    virtual_timer_forget(&reality.timers, fd);
 }
 
 static int64_t number_release(int fd) {
-    int file = r.number[fd].file;
-    r.number[fd].installed = 0;
+    int file = reality.number[fd].file;
+    reality.number[fd].installed = 0;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        if (r.handle[d] == fd)
-            r.handle[d] = NONE;
+        if (reality.handle[d] == fd)
+            reality.handle[d] = NONE;
     int64_t result = outcome(__real_close(fd));
     timer_leaves(fd, file);
-    if (--r.file[file].numbers == 0)
+    if (--reality.file[file].numbers == 0)
         file_release(file);
     return result;
 }
@@ -191,7 +191,7 @@ static int64_t call_epoll_create1(int flags) {
     if (fd >= 0)
         fd = moved(fd, KERNEL_OWN_FROM);
     if (fd >= 0)
-        r.file[file_new(fd, WORLD_OWN_EPOLL)].name = ++r.names;
+        reality.file[file_new(fd, WORLD_OWN_EPOLL)].name = ++reality.names;
     return outcome(fd);
 }
 
@@ -202,13 +202,13 @@ static int64_t call_dup3(int fd, int copy, int flags) {
     /* never over a descriptor of the test process */
     if (!known(fd) || (!known(copy) && fcntl(copy, F_GETFD) >= 0))
         return -EBADF;
-    int file = r.number[fd].file;
+    int file = reality.number[fd].file;
     int64_t result = outcome(__real_dup3(fd, copy, flags));
     if (result < 0)
         return result;
     if (known(copy)) { /* Linux has closed it */
-        int old = r.number[copy].file;
-        if (--r.file[old].numbers == 0)
+        int old = reality.number[copy].file;
+        if (--reality.file[old].numbers == 0)
             file_release(old);
     }
     install(copy, file);
@@ -223,12 +223,12 @@ static int64_t given_new(unsigned value, int flags) {
     if (fd < 0)
         return -EMFILE;
     file_new(fd, WORLD_EVENTFD);
-    r.handle[r.gives - 1] = fd;
+    reality.handle[reality.gives - 1] = fd;
     return fd;
 }
 
 static int64_t call_eventfd(unsigned value, int flags) {
-    if (r.gives != 0)
+    if (reality.gives != 0)
         return given_new(value, flags);
     int fd = __real_eventfd(value, flags);
     if (fd >= 0)
@@ -240,8 +240,8 @@ static int64_t call_eventfd(unsigned value, int flags) {
 
 static struct watch *watch_of(int epoll, int fd) {
     for (unsigned i = 0; known(fd) && i < KERNEL_WATCHES; i++) {
-        struct watch *w = &r.watch[i];
-        if (w->used && w->epoll == epoll && w->number == fd && w->file == r.number[fd].file)
+        struct watch *w = &reality.watch[i];
+        if (w->used && w->epoll == epoll && w->number == fd && w->file == reality.number[fd].file)
             return w;
     }
     return NULL;
@@ -249,12 +249,12 @@ static struct watch *watch_of(int epoll, int fd) {
 
 static struct watch *watch_new(int epoll, int fd) {
     unsigned i = 0;
-    while (i < KERNEL_WATCHES && r.watch[i].used)
+    while (i < KERNEL_WATCHES && reality.watch[i].used)
         i++;
     must(i < KERNEL_WATCHES ? 0 : -1, "real world: too many registrations");
-    r.watch[i] =
-        (struct watch){.epoll = epoll, .number = fd, .file = known(fd) ? r.number[fd].file : NONE};
-    return &r.watch[i];
+    reality.watch[i] = (struct watch){
+        .epoll = epoll, .number = fd, .file = known(fd) ? reality.number[fd].file : NONE};
+    return &reality.watch[i];
 }
 
 /* The kernel gets the index of our own record as its data: so each report can be traced to its
@@ -263,12 +263,12 @@ static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event
                               struct kernel_control *told) {
     if (!known(epfd))
         return -EBADF;
-    struct watch *w = watch_of(r.number[epfd].file, fd);
+    struct watch *w = watch_of(reality.number[epfd].file, fd);
     told->kept = w != NULL ? w->events : 0;
     if (w == NULL)
-        w = watch_new(r.number[epfd].file, fd);
+        w = watch_new(reality.number[epfd].file, fd);
     struct epoll_event translated = {.events = event != NULL ? event->events : 0,
-                                     .data.u64 = (uint64_t)(w - r.watch)};
+                                     .data.u64 = (uint64_t)(w - reality.watch)};
     int64_t result = outcome(__real_epoll_ctl(epfd, op, known(fd) ? fd : -1, &translated));
     if (result < 0)
         return result;
@@ -311,7 +311,7 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
     small_buffer(accepted);
     int file = file_new(accepted, WORLD_STREAM);
     assert(listener->clients > 0);
-    r.file[file].peer = listener->client[0];
+    reality.file[file].peer = listener->client[0];
     memmove(&listener->client[0], &listener->client[1],
             --listener->clients * sizeof listener->client[0]);
     return accepted;
@@ -327,9 +327,10 @@ static socklen_t listener_address(struct sockaddr_un *address, unsigned name) {
 static struct open_file *listener_at(const struct sockaddr *address, socklen_t length) {
     struct sockaddr_un own;
     for (unsigned i = 0; i < KERNEL_FILES; i++)
-        if (r.file[i].numbers > 0 && r.file[i].kind == WORLD_LISTENER &&
-            listener_address(&own, r.file[i].name) == length && memcmp(&own, address, length) == 0)
-            return &r.file[i];
+        if (reality.file[i].numbers > 0 && reality.file[i].kind == WORLD_LISTENER &&
+            listener_address(&own, reality.file[i].name) == length &&
+            memcmp(&own, address, length) == 0)
+            return &reality.file[i];
     return NULL;
 }
 
@@ -360,21 +361,21 @@ static bool own(int fd) {
 /* ---- time and waiting ------------------------------------------------------------------------ */
 
 static uint64_t clock_now(void) {
-    return r.clock_ns;
+    return reality.clock_ns;
 }
 
 static uint64_t next_expiry(void) {
-    return virtual_timers_next(&r.timers);
+    return virtual_timers_next(&reality.timers);
 }
 
 static void timers_expire(void) {
-    must(virtual_timers_expire(&r.timers, r.clock_ns) ? 0 : -1,
+    must(virtual_timers_expire(&reality.timers, reality.clock_ns) ? 0 : -1,
          "real world: a timerfd does not expire");
 }
 
 static void advance(uint64_t clock_ns) {
-    if (clock_ns > r.clock_ns)
-        r.clock_ns = clock_ns;
+    if (clock_ns > reality.clock_ns)
+        reality.clock_ns = clock_ns;
     timers_expire();
 }
 
@@ -391,14 +392,14 @@ static int look(int epfd, struct epoll_event *events, int max, struct kernel_rep
         return -EBADF;
     int count = (int)outcome(__real_epoll_wait(epfd, events, max, 0));
     for (int i = 0; i < count; i++) {
-        const struct watch *w = &r.watch[events[i].data.u64];
+        const struct watch *w = &reality.watch[events[i].data.u64];
         assert(w->used);
         events[i].data = w->data;
         reports[i] = (struct kernel_report){.fd = w->number,
                                             .events = events[i].events,
                                             .stale = !known(w->number) ||
-                                                     r.number[w->number].file != w->file,
-                                            .own = r.file[w->file].kind >= WORLD_OWN_EPOLL};
+                                                     reality.number[w->number].file != w->file,
+                                            .own = reality.file[w->file].kind >= WORLD_OWN_EPOLL};
     }
     return count;
 }
@@ -464,8 +465,8 @@ static unsigned open_ends(unsigned kind, int end[2]) {
         small_buffer(end[0]);
         small_buffer(end[1]);
         return 2;
-    case WORLD_LISTENER: end[0] = open_listener(++r.names); return 1;
-    case WORLD_PORT: end[0] = open_port(++r.names); return 1;
+    case WORLD_LISTENER: end[0] = open_listener(++reality.names); return 1;
+    case WORLD_PORT: end[0] = open_port(++reality.names); return 1;
     case WORLD_SOCKET:
         end[0] = must(socket(AF_UNIX, type, 0), "socket");
         small_buffer(end[0]);
@@ -483,7 +484,7 @@ static unsigned open_ends(unsigned kind, int end[2]) {
 
 static void open_handle(unsigned d, uint64_t kind) {
     int end[2];
-    if (r.handle[d] != NONE || kind >= WORLD_KINDS)
+    if (reality.handle[d] != NONE || kind >= WORLD_KINDS)
         return;
     if (kind == WORLD_ASYNC) /* nobody has asked for the interface's own */
         kind = WORLD_EVENTFD;
@@ -496,22 +497,22 @@ static void open_handle(unsigned d, uint64_t kind) {
         __real_close(peer);
     if (fd < 0)
         return;
-    struct open_file *f = &r.file[file_new(fd, (unsigned)kind)];
+    struct open_file *f = &reality.file[file_new(fd, (unsigned)kind)];
     if (kind == WORLD_TIMERFD)
-        must(virtual_timer_add(&r.timers, fd) ? 0 : -1, "real world: too many timerfds");
+        must(virtual_timer_add(&reality.timers, fd) ? 0 : -1, "real world: too many timerfds");
     f->peer = peer;
-    f->name = r.names;
-    r.handle[d] = fd;
+    f->name = reality.names;
+    reality.handle[d] = fd;
 }
 
 static void duplicate(unsigned d, unsigned copy) {
     if (d == copy || copy >= PROGRAM_HANDLES)
         return;
-    if (r.handle[copy] != NONE)
-        number_release(r.handle[copy]);
-    r.handle[copy] = lowest_copy(r.handle[d]);
-    if (r.handle[copy] >= 0)
-        install(r.handle[copy], r.number[r.handle[d]].file);
+    if (reality.handle[copy] != NONE)
+        number_release(reality.handle[copy]);
+    reality.handle[copy] = lowest_copy(reality.handle[d]);
+    if (reality.handle[copy] >= 0)
+        install(reality.handle[copy], reality.number[reality.handle[d]].file);
 }
 
 /* What the other ends read has no content. Their failures are those of a peer that cannot go on:
@@ -552,8 +553,8 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
     else if (f->kind == WORLD_EVENTFD) {
         (void)!__real_write(fd, &value, sizeof value);
     } else if (f->kind == WORLD_TIMERFD) {
-        virtual_timer_arm(&r.timers, timer_of((int)(f - r.file)),
-                          virtual_later_us(r.clock_ns, value), 0);
+        virtual_timer_arm(&reality.timers, timer_of((int)(f - reality.file)),
+                          virtual_later_us(reality.clock_ns, value), 0);
         timers_expire();
     } else if (f->peer != NONE && f->kind == WORLD_PIPE_READER) {
         sent = __real_write(f->peer, letter(f, length), length);
@@ -617,12 +618,12 @@ static void peer_connect(const struct open_file *f) {
 
 static bool world_command(const struct command *command) {
     unsigned d = command->d;
-    struct open_file *f = d < PROGRAM_HANDLES ? named(r.handle[d]) : NULL;
+    struct open_file *f = d < PROGRAM_HANDLES ? named(reality.handle[d]) : NULL;
     switch (command->kind) {
-    case COMMAND_ADVANCE: advance(virtual_later(r.clock_ns, command->value)); return true;
+    case COMMAND_ADVANCE: advance(virtual_later(reality.clock_ns, command->value)); return true;
     case COMMAND_REWIND: return false;
     case COMMAND_ORDER: return true; /* Linux has its own */
-    case COMMAND_LIMIT: r.limit = command->value; return true;
+    case COMMAND_LIMIT: reality.limit = command->value; return true;
     case COMMAND_OPEN:
         if (command->value == WORLD_TCP)
             return false;
@@ -636,9 +637,9 @@ static bool world_command(const struct command *command) {
     if (f == NULL)
         return true;
     switch (command->kind) {
-    case COMMAND_CLOSE: number_release(r.handle[d]); break;
+    case COMMAND_CLOSE: number_release(reality.handle[d]); break;
     case COMMAND_DUP: duplicate(d, command->other); break;
-    case COMMAND_PEER_WRITE: peer_write(f, r.handle[d], command->value); break;
+    case COMMAND_PEER_WRITE: peer_write(f, reality.handle[d], command->value); break;
     case COMMAND_PEER_READ: peer_read(f, command->value); break;
     case COMMAND_PEER_CLOSE: peer_close(f); break;
     case COMMAND_PEER_SHUTDOWN:
@@ -703,13 +704,13 @@ const struct kernel_sizes *real_world_sizes(void) {
 /* ---- the world ------------------------------------------------------------------------------- */
 
 static void world_begin(const struct world_observer *observer, void *self, uint64_t clock_ns) {
-    unsigned names = r.names; /* never used twice, not even in two worlds */
-    memset(&r, 0, sizeof r);
-    r.clock_ns = clock_ns;
-    r.names = names;
+    unsigned names = reality.names; /* never used twice, not even in two worlds */
+    memset(&reality, 0, sizeof reality);
+    reality.clock_ns = clock_ns;
+    reality.names = names;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
-        r.handle[d] = NONE;
-    r.sigpipe = signal(SIGPIPE, SIG_IGN); /* the simulated kernel sends no signal either */
+        reality.handle[d] = NONE;
+    reality.sigpipe = signal(SIGPIPE, SIG_IGN); /* the simulated kernel sends no signal either */
     wrap_begin(&real, observer, self);
 }
 
@@ -733,29 +734,29 @@ static int world_end(void) {
             number_release(fd);
     }
     wrap_end();
-    signal(SIGPIPE, r.sigpipe);
+    signal(SIGPIPE, reality.sigpipe);
     return unreleased;
 }
 
 static int world_descriptor(unsigned handle) {
-    return handle < PROGRAM_HANDLES ? r.handle[handle] : NONE;
+    return handle < PROGRAM_HANDLES ? reality.handle[handle] : NONE;
 }
 
 static bool world_adopt(unsigned handle, int fd) {
     if (!known(fd) || own(fd) || handle >= PROGRAM_HANDLES)
         return false;
-    if (r.handle[handle] != NONE) {
+    if (reality.handle[handle] != NONE) {
         number_release(fd);
         return false;
     }
-    r.handle[handle] = fd;
+    reality.handle[handle] = fd;
     return true;
 }
 
 static const void *world_address(unsigned listener, unsigned *length) {
     static struct sockaddr_un address[PROGRAM_HANDLES + 1];
     unsigned d = listener < PROGRAM_HANDLES ? listener : PROGRAM_HANDLES;
-    const struct open_file *f = d < PROGRAM_HANDLES ? named(r.handle[d]) : NULL;
+    const struct open_file *f = d < PROGRAM_HANDLES ? named(reality.handle[d]) : NULL;
     *length = listener_address(&address[d], f != NULL && f->kind == WORLD_LISTENER ? f->name : 0);
     return &address[d];
 }
@@ -763,7 +764,7 @@ static const void *world_address(unsigned listener, unsigned *length) {
 static const void *world_port(unsigned handle, unsigned *length) {
     static struct sockaddr_un address[PROGRAM_HANDLES + 1];
     unsigned d = handle < PROGRAM_HANDLES ? handle : PROGRAM_HANDLES;
-    const struct open_file *f = d < PROGRAM_HANDLES ? named(r.handle[d]) : NULL;
+    const struct open_file *f = d < PROGRAM_HANDLES ? named(reality.handle[d]) : NULL;
     *length = listener_address(&address[d], f != NULL && f->kind == WORLD_PORT ? f->name : 0);
     return &address[d];
 }
@@ -779,8 +780,8 @@ static uint32_t world_ready(int fd) {
 static int waited_on(void) {
     int newest = NONE;
     for (int i = 0; i < KERNEL_FILES; i++)
-        if (r.file[i].numbers > 0 && r.file[i].kind == WORLD_OWN_EPOLL &&
-            (newest == NONE || r.file[i].name > r.file[newest].name))
+        if (reality.file[i].numbers > 0 && reality.file[i].kind == WORLD_OWN_EPOLL &&
+            (newest == NONE || reality.file[i].name > reality.file[newest].name))
             newest = i;
     return newest;
 }
@@ -801,17 +802,17 @@ static bool world_readable(int fd) {
 
 static bool world_has_reports(void) {
     int newest = waited_on(), fd = 0;
-    while (fd < NUMBERS && (!known(fd) || r.number[fd].file != newest))
+    while (fd < NUMBERS && (!known(fd) || reality.number[fd].file != newest))
         fd++;
     return fd < NUMBERS && world_readable(fd);
 }
 
 static uint64_t world_installed(int fd) {
-    return known(fd) ? r.number[fd].installed : 0;
+    return known(fd) ? reality.number[fd].installed : 0;
 }
 
 static void world_gives(int handle) {
-    r.gives = handle + 1;
+    reality.gives = handle + 1;
 }
 
 const struct world_kind_functions world_real = {

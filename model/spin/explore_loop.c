@@ -69,15 +69,15 @@ static struct explore {
     unsigned mains, worlds, worlds_before;
     char saying[1 << 16]; /* what the command has led to so far */
     size_t said;
-} e;
+} search;
 
 enum { OUT_CHOOSE = 1, OUT_BROKEN };
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static void add_range(void *start, size_t size) {
-    if (e.ranges < EXPLORE_RANGES_MAX)
-        e.range[e.ranges++] = (struct explore_range){start, size};
+    if (search.ranges < EXPLORE_RANGES_MAX)
+        search.range[search.ranges++] = (struct explore_range){start, size};
 }
 
 /* Of the heap only what is used: its other slots are empty. */
@@ -123,7 +123,7 @@ static void restore_heap(void) {
 /* All that a program of the scope can change. The slots' addresses and vectors and the buffers have
  * no content that matters. */
 static void set_ranges(void) {
-    e.ranges = 0;
+    search.ranges = 0;
     add_range(&kept, sizeof kept);
     if (WHOLE) {
         add_range(&driver, sizeof driver);
@@ -148,10 +148,10 @@ static void set_ranges(void) {
         add_range(&driver.context, sizeof driver - offsetof(struct lockstep, context));
         add_range(&loop->descriptors[FIRST_NUMBER], DESCRIPTORS * sizeof *loop->descriptors);
     }
-    e.ranges += explore_kernel_ranges(&e.range[e.ranges]);
+    search.ranges += explore_kernel_ranges(&search.range[search.ranges]);
     size_t size = sizeof(struct explore_position);
-    for (unsigned i = 0; i < e.ranges; i++)
-        size += e.range[i].size;
+    for (unsigned i = 0; i < search.ranges; i++)
+        size += search.range[i].size;
     if (size > EXPLORE_SNAPSHOT) {
         fprintf(stderr, "explore: %zu bytes are to be tracked, EXPLORE_SNAPSHOT is %d\n", size,
                 EXPLORE_SNAPSHOT);
@@ -162,23 +162,23 @@ static void set_ranges(void) {
 static void save(void) {
     unsigned char *to = explore_snapshot + sizeof(struct explore_position);
     keep_heap();
-    for (unsigned i = 0; i < e.ranges; i++) {
-        memcpy(to, e.range[i].start, e.range[i].size);
-        to += e.range[i].size;
+    for (unsigned i = 0; i < search.ranges; i++) {
+        memcpy(to, search.range[i].start, search.range[i].size);
+        to += search.range[i].size;
     }
-    e.live = explore_head->serial = ++e.serials;
+    search.live = explore_head->serial = ++search.serials;
 }
 
 static void load(void) {
     const unsigned char *from = explore_snapshot + sizeof(struct explore_position);
-    if (e.live == explore_head->serial)
+    if (search.live == explore_head->serial)
         return;
-    for (unsigned i = 0; i < e.ranges; i++) {
-        memcpy(e.range[i].start, from, e.range[i].size);
-        from += e.range[i].size;
+    for (unsigned i = 0; i < search.ranges; i++) {
+        memcpy(search.range[i].start, from, search.range[i].size);
+        from += search.range[i].size;
     }
     restore_heap();
-    e.live = explore_head->serial;
+    search.live = explore_head->serial;
 }
 
 /* ---- what can be done ------------------------------------------------------------------------ */
@@ -462,7 +462,7 @@ static void list_for_callback(struct list *list) {
     list->count = 0;
     put(list, 0, (struct command){.kind = COMMAND_RETURN, .value = ET_DISARM});
     put(list, 0, (struct command){.kind = COMMAND_RETURN, .value = ET_REARM});
-    if (e.commands >= COMMANDS || driver.model.stopped)
+    if (search.commands >= COMMANDS || driver.model.stopped)
         return;
     list_calls(list);
     list_closes(list);
@@ -476,19 +476,19 @@ static void list_for_callback(struct list *list) {
 
 static void leave_broken(const char *why) __attribute__((noreturn));
 static void leave_broken(const char *why) {
-    e.broken = why;
-    siglongjmp(e.out, OUT_BROKEN);
+    search.broken = why;
+    siglongjmp(search.out, OUT_BROKEN);
 }
 
 /* The choice that Spin has made here, or none: then the step ends. */
 static unsigned choose(unsigned options) {
     struct explore_position *h = explore_head;
-    if (e.asked == sizeof h->choice)
+    if (search.asked == sizeof h->choice)
         leave_broken("callbacks without end");
-    if (e.asked < h->choices)
-        return h->choice[e.asked++];
+    if (search.asked < h->choices)
+        return h->choice[search.asked++];
     h->options = (uint8_t)options;
-    siglongjmp(e.out, OUT_CHOOSE);
+    siglongjmp(search.out, OUT_CHOOSE);
 }
 
 static uint32_t *bound(void) {
@@ -498,7 +498,7 @@ static uint32_t *bound(void) {
 static void choose_script(void) {
     struct list list;
     uint32_t userdata = driver.model.completion[driver.model.in_callback].description.userdata;
-    struct script *script = &e.script_of_callback;
+    struct script *script = &search.script_of_callback;
     *script = (struct script){.known = true};
     if (BOUND && *bound() == userdata) {
         script->rearms = true;
@@ -511,12 +511,12 @@ static void choose_script(void) {
     if (script->rearms)
         *bound() = userdata;
     if (script->has_command) {
-        e.commands++;
+        search.commands++;
         script->command = *command;
         script->of = driver.serial + 1;
     }
-    if (e.trail && userdata >> 3 < RECORDED_MAX)
-        e.script[userdata >> 3] = *script;
+    if (search.trail && userdata >> 3 < RECORDED_MAX)
+        search.script[userdata >> 3] = *script;
 }
 
 static const struct command *choose_world(void) {
@@ -524,17 +524,17 @@ static const struct command *choose_world(void) {
     if (explore_head->world_over)
         return NULL;
     put(&list, 0, (struct command){.kind = COMMAND_RETURN}); /* nothing any more */
-    if (e.waited < WAITED)
+    if (search.waited < WAITED)
         list_world(&list, true);
-    e.chosen = list.command[choose(list.count)];
-    if (e.chosen.kind == COMMAND_RETURN) {
+    search.chosen = list.command[choose(list.count)];
+    if (search.chosen.kind == COMMAND_RETURN) {
         explore_head->world_over = true;
         return NULL;
     }
-    e.waited++;
-    if (e.trail && e.worlds < PROGRAM_COMMANDS_MAX)
-        e.world[e.worlds++] = e.chosen;
-    return &e.chosen;
+    search.waited++;
+    if (search.trail && search.worlds < PROGRAM_COMMANDS_MAX)
+        search.world[search.worlds++] = search.chosen;
+    return &search.chosen;
 }
 
 static const struct command *chooser(unsigned body, unsigned at) {
@@ -542,14 +542,14 @@ static const struct command *chooser(unsigned body, unsigned at) {
         return choose_world();
     if (at == 0)
         choose_script();
-    const struct script *script = &e.script_of_callback;
+    const struct script *script = &search.script_of_callback;
     if (script->has_command && at == 0) {
-        e.chosen = script->command;
-        return &e.chosen;
+        search.chosen = script->command;
+        return &search.chosen;
     }
-    e.chosen =
+    search.chosen =
         (struct command){.kind = COMMAND_RETURN, .value = script->rearms ? ET_REARM : ET_DISARM};
-    return &e.chosen;
+    return &search.chosen;
 }
 
 /* ---- what is observed ------------------------------------------------------------------------ */
@@ -563,9 +563,10 @@ static void remember(uint64_t what) {
 static void observe(void *self, char mark, const char *line) {
     (void)self;
     /* kept until it is known that the command gets to its end */
-    if (e.trail && e.said < sizeof e.saying)
-        e.said +=
-            (size_t)snprintf(e.saying + e.said, sizeof e.saying - e.said, "  %c %s\n", mark, line);
+    if (search.trail && search.said < sizeof search.saying)
+        search.said +=
+            (size_t)snprintf(search.saying + search.said, sizeof search.saying - search.said,
+                             "  %c %s\n", mark, line);
     if (mark != '>')
         return;
     for (const char *at = line; *at != '\0'; at++) {
@@ -862,12 +863,12 @@ void __assert_fail(const char *assertion, const char *file, unsigned line, const
 }
 
 static void on_signal(int number) {
-    if (number == SIGPROF && e.steps != e.steps_seen) {
-        e.steps_seen = e.steps;
-        e.seconds_hung = 0;
+    if (number == SIGPROF && search.steps != search.steps_seen) {
+        search.steps_seen = search.steps;
+        search.seconds_hung = 0;
         return;
     }
-    if (number == SIGPROF && (++e.seconds_hung < TICKS_HUNG || e.live != 0))
+    if (number == SIGPROF && (++search.seconds_hung < TICKS_HUNG || search.live != 0))
         return;
     leave_broken(number == SIGPROF   ? "the loop does not end"
                  : number == SIGABRT ? "the loop aborts"
@@ -891,19 +892,19 @@ static void set_signals(void) {
 }
 
 static void record(const struct command *command, uint32_t script) {
-    if (e.said > 0 && getenv("EXPLORE_VERBOSE") != NULL)
-        fputs(e.saying, stdout);
-    if (!e.trail || e.mains == PROGRAM_COMMANDS_MAX)
+    if (search.said > 0 && getenv("EXPLORE_VERBOSE") != NULL)
+        fputs(search.saying, stdout);
+    if (!search.trail || search.mains == PROGRAM_COMMANDS_MAX)
         return;
-    e.main_script[e.mains] = script;
-    e.main[e.mains++] = *command;
+    search.main_script[search.mains] = script;
+    search.main[search.mains++] = *command;
 }
 
 static void carry_out(const struct command *command) {
-    e.asked = e.commands = e.waited = 0;
-    e.said = 0;
-    memset(&e.report, 0, sizeof e.report);
-    e.worlds = e.worlds_before;
+    search.asked = search.commands = search.waited = 0;
+    search.said = 0;
+    memset(&search.report, 0, sizeof search.report);
+    search.worlds = search.worlds_before;
     lockstep_command(command);
 }
 
@@ -961,8 +962,8 @@ static void settle(void) {
     save();
     if (!explore_head->inside)
         abstract();
-    if (HISTORY && e.observed != NULL)
-        fprintf(e.observed, "%016llx\n", (unsigned long long)explore_head->history);
+    if (HISTORY && search.observed != NULL)
+        fprintf(search.observed, "%016llx\n", (unsigned long long)explore_head->history);
 }
 
 static int ends_badly(const struct command *command);
@@ -987,10 +988,10 @@ int explore_take(unsigned option) {
     const struct command *command = &list.command[h->first];
     struct explore_position before = *h;
     uint32_t script = driver.serial + 1;
-    e.steps++;
-    e.live = 0;
-    e.broken = NULL;
-    switch (sigsetjmp(e.out, 0)) {
+    search.steps++;
+    search.live = 0;
+    search.broken = NULL;
+    switch (sigsetjmp(search.out, 0)) {
     case 0: carry_out(command); break;
     case OUT_CHOOSE: {
         uint8_t options = h->options;
@@ -1002,13 +1003,13 @@ int explore_take(unsigned option) {
     }
     default: break;
     }
-    if (e.trail)
+    if (search.trail)
         record(command, script);
-    if (e.broken == NULL)
-        e.broken = heap_check(loop->timers, timers_in_heap());
-    if (e.broken != NULL || e.report.differs)
+    if (search.broken == NULL)
+        search.broken = heap_check(loop->timers, timers_in_heap());
+    if (search.broken != NULL || search.report.differs)
         return ends_badly(command);
-    e.worlds_before = e.worlds;
+    search.worlds_before = search.worlds;
     conclude(&list, h->first);
     settle();
     return 0;
@@ -1016,9 +1017,9 @@ int explore_take(unsigned option) {
 
 void explore_begin(int trail) {
     static const struct program nothing;
-    e.trail = trail != 0;
+    search.trail = trail != 0;
     lockstep_begin(&lockstep_reference, &nothing, &world_simulated,
-                   HISTORY || e.trail ? observe : NULL, NULL, &e.report);
+                   HISTORY || search.trail ? observe : NULL, NULL, &search.report);
     lockstep_init();
     driver.choose = chooser;
     set_ranges();
@@ -1032,7 +1033,7 @@ void explore_begin(int trail) {
         lockstep_command(&open);
     }
     if (HISTORY)
-        e.observed = fopen("explore.observed", "w");
+        search.observed = fopen("explore.observed", "w");
     lockstep_compare();
     set_signals();
     settle();
@@ -1048,7 +1049,7 @@ struct bodies {
 /* The body of that script, made if there is none like it yet; 0: it never ran and needs none, or
  * there is no room. */
 static unsigned body_of(struct bodies *bodies, uint32_t serial, unsigned nested) {
-    const struct script *script = serial < RECORDED_MAX ? &e.script[serial] : NULL;
+    const struct script *script = serial < RECORDED_MAX ? &search.script[serial] : NULL;
     struct command command[2] = {{.kind = 0}};
     if (script == NULL || nested > 8)
         return 0;
@@ -1076,17 +1077,17 @@ static void append(struct program *p, struct command command) {
 
 static void fill_program(struct program *p) {
     struct bodies bodies = {.count = 0};
-    for (unsigned i = 0; i < e.mains; i++)
-        if (e.main[i].body != 0)
-            e.main[i].body = (uint8_t)body_of(&bodies, e.main_script[i], 0);
+    for (unsigned i = 0; i < search.mains; i++)
+        if (search.main[i].body != 0)
+            search.main[i].body = (uint8_t)body_of(&bodies, search.main_script[i], 0);
     for (unsigned body = 0; body < PROGRAM_BODIES; body++) {
         p->first[body] = p->commands;
         if (body == 0)
-            for (unsigned i = 0; i < e.mains; i++)
-                append(p, e.main[i]);
+            for (unsigned i = 0; i < search.mains; i++)
+                append(p, search.main[i]);
         else if (body == PROGRAM_BODY_WORLD)
-            for (unsigned i = 0; i < e.worlds; i++)
-                append(p, e.world[i]);
+            for (unsigned i = 0; i < search.worlds; i++)
+                append(p, search.world[i]);
         else if (body <= bodies.count)
             for (unsigned i =
                      bodies.command[body][0].kind == 0 && bodies.command[body][0].body == 0;
@@ -1098,10 +1099,10 @@ static void fill_program(struct program *p) {
 
 static int ends_badly(const struct command *command) {
     static struct trace trace;
-    const char *clause = e.broken != NULL ? "" : e.report.clause,
-               *what = e.broken != NULL ? e.broken : e.report.what;
+    const char *clause = search.broken != NULL ? "" : search.report.clause,
+               *what = search.broken != NULL ? search.broken : search.report.what;
     (void)command;
-    if (!e.trail) {
+    if (!search.trail) {
         fprintf(stderr, "explore: %s%s%s\n", clause, *clause != '\0' ? ": " : "", what);
         return 1;
     }

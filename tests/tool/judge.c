@@ -66,7 +66,7 @@ static struct judge {
     bool keep_going, strict, quiet;
     const char *json;
     char malformed[200];
-} j;
+} judging;
 
 /* ---- differences ----------------------------------------------------------------------------- */
 
@@ -76,23 +76,23 @@ static bool is_should(const char *clause) {
 }
 
 static void differ(const char *clause, const char *expected, const char *format, ...) {
-    struct difference d = {.line = j.line, .clause = clause, .should = is_should(clause)};
+    struct difference d = {.line = judging.line, .clause = clause, .should = is_should(clause)};
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(d.observed, sizeof d.observed, format, arguments);
     va_end(arguments);
     snprintf(d.expected, sizeof d.expected, "%s", expected);
-    j.verdict.differences++;
-    j.verdict.not_strict += d.should;
-    if (j.verdict.kept < DIFFERENCES_MAX) {
-        j.difference[j.verdict.kept++] = d;
-        if (!j.quiet)
-            printf("%s:%llu: %s%s: expected: %s; observed: %s\n", j.verdict.name,
+    judging.verdict.differences++;
+    judging.verdict.not_strict += d.should;
+    if (judging.verdict.kept < DIFFERENCES_MAX) {
+        judging.difference[judging.verdict.kept++] = d;
+        if (!judging.quiet)
+            printf("%s:%llu: %s%s: expected: %s; observed: %s\n", judging.verdict.name,
                    (unsigned long long)d.line, clause, d.should ? " (should)" : "", d.expected,
                    d.observed);
     }
-    if (!j.keep_going && (!d.should || j.strict))
-        j.lost = true;
+    if (!judging.keep_going && (!d.should || judging.strict))
+        judging.lost = true;
 }
 
 /* The model has judged this event. Returns whether it was lawful. */
@@ -101,12 +101,13 @@ static bool judge(const char *clause, const struct event *event) {
     unsigned c;
     if (clause == NULL)
         return true;
-    const char *why = j.model.why != NULL ? j.model.why : "";
+    const char *why = judging.model.why != NULL ? judging.model.why : "";
     event_text(event, observed, sizeof observed);
-    if (j.model.in_tick && wide_due(&j.model, &c) == WIDE_CALLBACK && c < j.model.completions)
+    if (judging.model.in_tick && wide_due(&judging.model, &c) == WIDE_CALLBACK &&
+        c < judging.model.completions)
         snprintf(expected, sizeof expected, "%s (next is the callback of %llu with %s)", why,
-                 (unsigned long long)j.id[c],
-                 result_text(j.model.tick.due_result, result, sizeof result));
+                 (unsigned long long)judging.id[c],
+                 result_text(judging.model.tick.due_result, result, sizeof result));
     else
         snprintf(expected, sizeof expected, "%s", why);
     differ(clause, expected, "%s", observed);
@@ -115,9 +116,9 @@ static bool judge(const char *clause, const struct event *event) {
 
 /* The line makes no sense where it stands. */
 static void malformed(const char *what) {
-    if (j.malformed[0] == '\0')
-        snprintf(j.malformed, sizeof j.malformed, "%s", what);
-    j.lost = true;
+    if (judging.malformed[0] == '\0')
+        snprintf(judging.malformed, sizeof judging.malformed, "%s", what);
+    judging.lost = true;
 }
 
 /* ---- places in the model --------------------------------------------------------------------- */
@@ -127,37 +128,37 @@ static unsigned hash(uint64_t id) {
 }
 
 static unsigned find(uint64_t id) {
-    unsigned c = j.bucket[hash(id)];
-    while (c != NO_SLOT && j.id[c] != id)
-        c = j.next[c];
+    unsigned c = judging.bucket[hash(id)];
+    while (c != NO_SLOT && judging.id[c] != id)
+        c = judging.next[c];
     return c;
 }
 
 static void give_away(unsigned c) {
-    model_index *at = &j.bucket[hash(j.id[c])];
+    model_index *at = &judging.bucket[hash(judging.id[c])];
     while (*at != c)
-        at = &j.next[*at];
-    *at = j.next[c];
-    j.used[c] = false;
-    j.taken--;
-    j.spare = c < j.spare ? c : j.spare;
-    model_forget(&j.model, c);
+        at = &judging.next[*at];
+    *at = judging.next[c];
+    judging.used[c] = false;
+    judging.taken--;
+    judging.spare = c < judging.spare ? c : judging.spare;
+    model_forget(&judging.model, c);
 }
 
 /* Gives away the places of the dead. The target of a cancel must still be found dead when that
  * looks at it. */
 static void bury_the_dead(void) {
     model_set wanted = {0};
-    for (unsigned c = 0; c < j.model.completions; c++) {
-        const struct model_completion *of = &j.model.completion[c];
+    for (unsigned c = 0; c < judging.model.completions; c++) {
+        const struct model_completion *of = &judging.model.completion[c];
         unsigned target = of->description.target;
         if (of->state != ET_DEAD && of->operation == ET_CANCEL && target < MODEL_COMPLETIONS)
             wanted[target / 64] |= UINT64_C(1) << (target % 64);
     }
-    for (unsigned c = 0; c < j.model.completions; c++) {
-        bool needed =
-            (wanted[c / 64] >> (c % 64) & 1) != 0 || c == j.model.in_callback || c == j.pinned;
-        if (j.used[c] && j.model.completion[c].state == ET_DEAD && !needed)
+    for (unsigned c = 0; c < judging.model.completions; c++) {
+        bool needed = (wanted[c / 64] >> (c % 64) & 1) != 0 || c == judging.model.in_callback ||
+                      c == judging.pinned;
+        if (judging.used[c] && judging.model.completion[c].state == ET_DEAD && !needed)
             give_away(c);
     }
 }
@@ -167,26 +168,27 @@ static unsigned place(uint64_t id) {
     unsigned c = find(id);
     if (c != NO_SLOT)
         return c;
-    if (j.taken == j.model.completions) {
+    if (judging.taken == judging.model.completions) {
         bury_the_dead();
-        unsigned room = j.model.completions < 16 ? 16 : j.model.completions;
-        if (j.taken * 2 > room) /* else looking for the dead would be all that is done */
+        unsigned room = judging.model.completions < 16 ? 16 : judging.model.completions;
+        if (judging.taken * 2 > room) /* else looking for the dead would be all that is done */
             room *= 2;
-        j.model.completions = (model_index)(room < MODEL_COMPLETIONS ? room : MODEL_COMPLETIONS);
+        judging.model.completions =
+            (model_index)(room < MODEL_COMPLETIONS ? room : MODEL_COMPLETIONS);
     }
-    if (j.taken == j.model.completions) {
+    if (judging.taken == judging.model.completions) {
         malformed("more than 1024 completions are at work at once");
         return NO_SLOT;
     }
-    for (c = j.spare; j.used[c]; c++) {
+    for (c = judging.spare; judging.used[c]; c++) {
     }
-    j.spare = c + 1;
-    j.used[c] = true;
-    j.deleted[c] = j.within[c] = false;
-    j.id[c] = id;
-    j.taken++;
-    j.next[c] = j.bucket[hash(id)];
-    j.bucket[hash(id)] = (model_index)c;
+    judging.spare = c + 1;
+    judging.used[c] = true;
+    judging.deleted[c] = judging.within[c] = false;
+    judging.id[c] = id;
+    judging.taken++;
+    judging.next[c] = judging.bucket[hash(id)];
+    judging.bucket[hash(id)] = (model_index)c;
     return c;
 }
 
@@ -194,16 +196,18 @@ static unsigned place(uint64_t id) {
 
 static void check_state(const struct event *e, unsigned c) {
     char expected[64];
-    unsigned state = j.model.completion[c].state;
+    unsigned state = judging.model.completion[c].state;
     if (e->state == EVENT_NO_STATE || e->state == state)
         return;
-    bool unknown = (j.observes & OBSERVES_READINESS) == 0 && j.model.in_callback != MODEL_NONE;
+    bool unknown =
+        (judging.observes & OBSERVES_READINESS) == 0 && judging.model.in_callback != MODEL_NONE;
     bool gone = (e->state == ET_DEAD || e->state == ET_DELETING) &&
                 (state == ET_DEAD || state == ET_DELETING);
-    if (unknown && gone && e->kind == EVENT_DELETE && j.before.completion[c].state == ET_DELETING)
+    if (unknown && gone && e->kind == EVENT_DELETE &&
+        judging.before.completion[c].state == ET_DELETING)
         return; /* deleted in an earlier callback: the deletions may have been gone through since */
-    snprintf(expected, sizeof expected, "%llu is %s after this call", (unsigned long long)j.id[c],
-             state_names[state]);
+    snprintf(expected, sizeof expected, "%llu is %s after this call",
+             (unsigned long long)judging.id[c], state_names[state]);
     differ("ET-STATE-2", expected, "it is %s", state_names[e->state]);
 }
 
@@ -213,12 +217,12 @@ static void check_returned(const struct event *e, int expected) {
         return;
     snprintf(text, sizeof text, "the call returns %s",
              result_text(expected, result, sizeof result));
-    differ(j.model.clause, text, "it returned %s", result_text(e->result, seen, sizeof seen));
+    differ(judging.model.clause, text, "it returned %s", result_text(e->result, seen, sizeof seen));
 }
 
 /* Without the time no deadline is known: a timer may fire when it is seen to. */
 static uint64_t delay_of(const struct event *e) {
-    return (j.observes & OBSERVES_TIME) != 0 ? e->delay_ms : UINT64_MAX;
+    return (judging.observes & OBSERVES_TIME) != 0 ? e->delay_ms : UINT64_MAX;
 }
 
 /* Whoever sees neither the end of an operation nor what ends it cannot say what the loop is to do
@@ -228,10 +232,10 @@ static void check_observable(const struct event *e, unsigned operation) {
     bool timer = operation == ET_TIMER;
     if (e->has_callback || e->result < 0)
         return;
-    if (ready && (j.observes & OBSERVES_READINESS) == 0)
+    if (ready && (judging.observes & OBSERVES_READINESS) == 0)
         malformed("an operation without a callback on a descriptor can be judged only when "
                   "readiness is observed");
-    if (timer && (j.observes & OBSERVES_TIME) == 0)
+    if (timer && (judging.observes & OBSERVES_TIME) == 0)
         malformed("a timer without a callback can be judged only when time is observed");
 }
 
@@ -251,17 +255,18 @@ static void describe(const struct event *e, unsigned c) {
     check_observable(e, e->operation);
     if (e->operation == ET_CANCEL && e->target != EVENT_NOBODY)
         d.target = (model_index)place(e->target);
-    if (!j.lost && j.model.completion[c].state == ET_DEAD)
-        model_describe(&j.model, c, &d);
+    if (!judging.lost && judging.model.completion[c].state == ET_DEAD)
+        model_describe(&judging.model, c, &d);
 }
 
 /* Whether a round has begun between two events is not known to who sees no waits. What a call
  * returned, or the state after it, tells whether c was started in it; but only of what may have
  * been, or nothing that a call returns would be wrong. */
 static void start_unseen(const struct event *e, unsigned c) {
-    bool called = j.model.in_tick && j.model.in_callback != MODEL_NONE;
-    bool unknown = (j.observes & OBSERVES_WAITS) == 0 && (called || (!j.in_tick && j.within[c]));
-    const struct model_completion *of = &j.model.completion[c];
+    bool called = judging.model.in_tick && judging.model.in_callback != MODEL_NONE;
+    bool unknown = (judging.observes & OBSERVES_WAITS) == 0 &&
+                   (called || (!judging.in_tick && judging.within[c]));
+    const struct model_completion *of = &judging.model.completion[c];
     bool busy = e->result == -EBUSY, timer = of->operation == ET_TIMER;
     bool active = e->state == ET_ACTIVE, adding = e->state == ET_ADDING;
     if (e->state == EVENT_NO_STATE && e->kind == EVENT_RESET) {
@@ -272,23 +277,24 @@ static void start_unseen(const struct event *e, unsigned c) {
         adding = e->result == 0;
     }
     if (unknown && of->state == ET_ADDING && active)
-        wide_start(&j.model, c);
-    bool just_now = of->state == ET_ACTIVE && (!called || of->order >= j.before.orders);
+        wide_start(&judging.model, c);
+    bool just_now = of->state == ET_ACTIVE && (!called || of->order >= judging.before.orders);
     if (unknown && just_now && adding)
-        wide_unstart(&j.model, c);
+        wide_unstart(&judging.model, c);
 }
 
 /* After a call that submits c. */
 static void note_submission(unsigned c) {
-    j.within[c] = j.model.completion[c].state == ET_ADDING ? j.in_tick : j.within[c];
+    judging.within[c] =
+        judging.model.completion[c].state == ET_ADDING ? judging.in_tick : judging.within[c];
 }
 
 /* What a recording of an add cannot do without. */
 static void check_add(const struct event *e, unsigned c) {
-    const struct model_completion *of = &j.model.completion[c];
+    const struct model_completion *of = &judging.model.completion[c];
     bool described =
         (e->has & EVENT_HAS_DESCRIPTION) != 0 || of->state == ET_ADDING || of->state == ET_ACTIVE;
-    if (e->pool && e->result == 0 && (j.observes & OBSERVES_POOL) == 0)
+    if (e->pool && e->result == 0 && (judging.observes & OBSERVES_POOL) == 0)
         malformed("an operation with the pool mark can be judged only when the pool is observed");
     else if (!described)
         malformed(
@@ -297,23 +303,23 @@ static void check_add(const struct event *e, unsigned c) {
 
 /* What comes after it is another loop; the clock goes on. */
 static void begin_anew(void) {
-    unsigned completions = j.model.completions;
-    uint64_t clock_ns = j.model.clock_ns;
+    unsigned completions = judging.model.completions;
+    uint64_t clock_ns = judging.model.clock_ns;
     struct model_async async[MODEL_ASYNCS];
-    memcpy(async, j.model.async, sizeof async);
-    wide_init(&j.model, completions, j.recording.descriptors_max, clock_ns);
-    memcpy(j.model.async, async, sizeof async); /* they belong to no loop */
-    memset(j.used, 0, sizeof j.used);
-    memset(j.bucket, 0xff, sizeof j.bucket);
-    j.taken = j.spare = 0;
-    j.time_known = false;
+    memcpy(async, judging.model.async, sizeof async);
+    wide_init(&judging.model, completions, judging.recording.descriptors_max, clock_ns);
+    memcpy(judging.model.async, async, sizeof async); /* they belong to no loop */
+    memset(judging.used, 0, sizeof judging.used);
+    memset(judging.bucket, 0xff, sizeof judging.bucket);
+    judging.taken = judging.spare = 0;
+    judging.time_known = false;
 }
 
 /* Returns whether the model is to be told. */
 static bool check_async(const struct event *e) {
     if (e->kind == EVENT_NOTIFY && e->result < 0 && e->fd >= 0)
         return false; /* it is no async of the subject */
-    if (!wide_knows_async(&j.model, e->fd))
+    if (!wide_knows_async(&judging.model, e->fd))
         malformed("more than 64 asyncs are in use at once");
     return true;
 }
@@ -323,7 +329,7 @@ static bool begin_call(const struct event *e, unsigned c, unsigned by) {
     unsigned submitted = e->kind == EVENT_CANCEL ? by : c;
     switch (e->kind) {
     case EVENT_DELETE:
-        j.deleted[c] = j.deleted[c] || j.model.completion[c].state != ET_DEAD;
+        judging.deleted[c] = judging.deleted[c] || judging.model.completion[c].state != ET_DEAD;
         return true;
     case EVENT_ADD:
     case EVENT_TIMER:
@@ -338,13 +344,13 @@ static bool begin_call(const struct event *e, unsigned c, unsigned by) {
         (void)check_async(e);
     if (e->kind == EVENT_TIMER || e->kind == EVENT_RESET || e->kind == EVENT_ASYNC_WAIT)
         check_observable(e, e->kind == EVENT_ASYNC_WAIT ? ET_READ : ET_TIMER);
-    if (j.lost)
+    if (judging.lost)
         return false;
-    j.deleted[submitted] = false;
+    judging.deleted[submitted] = false;
     start_unseen(e, submitted);
     if (e->kind == EVENT_ADD) {
         describe(e, c);
-        if (!j.lost)
+        if (!judging.lost)
             check_add(e, c);
     }
     return true;
@@ -352,12 +358,12 @@ static bool begin_call(const struct event *e, unsigned c, unsigned by) {
 
 /* The model has said what it must return. */
 static void end_call(const struct event *e, unsigned c, unsigned by, int expected) {
-    bool pool = j.model.has_pool;
+    bool pool = judging.model.has_pool;
     if (e->kind == EVENT_STOP || e->kind == EVENT_UPDATE_NOW || e->kind == EVENT_WAKEUP)
         return;
     check_returned(e, expected);
-    if (e->kind == EVENT_DEINIT && expected == 0 && !j.lost) {
-        j.in_deinit = pool;
+    if (e->kind == EVENT_DEINIT && expected == 0 && !judging.lost) {
+        judging.in_deinit = pool;
         if (!pool)
             begin_anew();
     }
@@ -376,19 +382,20 @@ static uint64_t clock_at(const struct event *e) {
         return e->clock_ns;
     /* a loop time that stands still may be ahead of a clock that has gone back */
     bool known = (e->has & EVENT_HAS_NOW) != 0 && e->now_ms <= UINT64_MAX / MS_NS &&
-                 e->now_ms > j.model.now_ms;
-    return known && e->now_ms * MS_NS > j.model.clock_ns ? e->now_ms * MS_NS : j.model.clock_ns;
+                 e->now_ms > judging.model.now_ms;
+    return known && e->now_ms * MS_NS > judging.model.clock_ns ? e->now_ms * MS_NS
+                                                               : judging.model.clock_ns;
 }
 
 /* Else time must go by before the event, as it does in a wait. */
 static bool at_this_time(const struct event *e) {
-    return (j.observes & OBSERVES_TIME) == 0 || (e->has & EVENT_HAS_NOW) == 0 ||
-           e->now_ms == j.model.now_ms;
+    return (judging.observes & OBSERVES_TIME) == 0 || (e->has & EVENT_HAS_NOW) == 0 ||
+           e->now_ms == judging.model.now_ms;
 }
 
 /* The model stands at a try that nobody saw. c: whose callback follows, or NO_SLOT. */
 static bool try_unseen(unsigned current, unsigned c, int64_t result) {
-    const struct model_completion *of = &j.model.completion[current];
+    const struct model_completion *of = &judging.model.completion[current];
     unsigned operation = of->operation;
     bool own = current == c;
     if (operation != ET_CONNECT && !own && of->description.has_callback)
@@ -399,40 +406,40 @@ static bool try_unseen(unsigned current, unsigned c, int64_t result) {
                       .operation = of->operation,
                       .fd = of->description.fd,
                       .result = answer};
-    return wide_step(&j.model, &e).broken == NULL;
+    return wide_step(&judging.model, &e).broken == NULL;
 }
 
 /* A wait that nobody saw, by every clause as it must be, ends with this error. */
 static bool wait_unseen(const struct event *e, int error) {
     struct event wait = {
-        .kind = EVENT_WAIT, .result = wide_lawful_limit(&j.model), .forgiven = true};
+        .kind = EVENT_WAIT, .result = wide_lawful_limit(&judging.model), .forgiven = true};
     struct event woken = {.kind = EVENT_WOKEN, .result = -error};
-    if (wide_step(&j.model, &wait).broken != NULL)
+    if (wide_step(&judging.model, &wait).broken != NULL)
         return false;
-    if (clock_at(e) > j.model.clock_ns)
-        model_clock(&j.model, clock_at(e));
-    return wide_step(&j.model, &woken).broken == NULL;
+    if (clock_at(e) > judging.model.clock_ns)
+        model_clock(&judging.model, clock_at(e));
+    return wide_step(&judging.model, &woken).broken == NULL;
 }
 
 /* Goes past one thing that was not seen, in search of what makes the event lawful. c: whose
  * callback the event is. */
 static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
     unsigned current;
-    bool ready = (j.observes & OBSERVES_READINESS) != 0, is_end = e->kind == EVENT_END, fails;
+    bool ready = (judging.observes & OBSERVES_READINESS) != 0, is_end = e->kind == EVENT_END, fails;
     int64_t result = e->result;
-    switch (wide_due(&j.model, &current)) {
+    switch (wide_due(&judging.model, &current)) {
     case WIDE_TRY: return !ready && try_unseen(current, at_this_time(e) ? c : NO_SLOT, result);
     case WIDE_CHOICE:
         if (!ready && current == c && result != -ECANCELED && at_this_time(e))
             return try_unseen(current, c, result);
-        return wide_move_on(&j.model);
-    case WIDE_DELIVERY: return wide_move_on(&j.model);
+        return wide_move_on(&judging.model);
+    case WIDE_DELIVERY: return wide_move_on(&judging.model);
     case WIDE_WAIT:
-        if ((j.observes & OBSERVES_WAITS) != 0 || ++*rounds > UNSEEN_ROUNDS)
+        if ((judging.observes & OBSERVES_WAITS) != 0 || ++*rounds > UNSEEN_ROUNDS)
             return false;
-        fails = is_end && result < 0 && result > -4096 && *rounds > j.good_waits;
+        fails = is_end && result < 0 && result > -4096 && *rounds > judging.good_waits;
         return wait_unseen(e, fails ? (int)-result : 0);
-    case WIDE_UNSEEN: return wide_move_on(&j.model);
+    case WIDE_UNSEEN: return wide_move_on(&judging.model);
     default: return false;
     }
 }
@@ -443,18 +450,19 @@ static bool pass(const struct event *e, unsigned c, unsigned *rounds) {
 static bool refused_unseen(const struct event *e, unsigned c) {
     static const int typical[] = {EPERM, EBADF, ENOENT, ENOMEM, ENOSPC, EEXIST, EMFILE, ELOOP};
     unsigned current;
-    enum wide_due due = wide_due(&j.model, &current);
-    bool waits = (j.observes & OBSERVES_WAITS) != 0, ready = (j.observes & OBSERVES_READINESS) != 0;
+    enum wide_due due = wide_due(&judging.model, &current);
+    bool waits = (judging.observes & OBSERVES_WAITS) != 0,
+         ready = (judging.observes & OBSERVES_READINESS) != 0;
     if (ready || e->result >= 0 || e->result < -4095 || e->result == -ECANCELED ||
-        !wide_waits(&j.model, c))
+        !wide_waits(&judging.model, c))
         return false;
     if ((due == WIDE_CALLBACK || due == WIDE_TRY || due == WIDE_CHOICE) && current == c)
         return false;
-    if (j.any_errno)
+    if (judging.any_errno)
         return true;
     if (due == WIDE_CALLBACK)
         return false;
-    if (j.model.completion[c].operation == ET_POLL || (waits && due == WIDE_WAIT))
+    if (judging.model.completion[c].operation == ET_POLL || (waits && due == WIDE_WAIT))
         return true;
     for (unsigned i = 0; i < sizeof typical / sizeof *typical; i++)
         if (e->result == -typical[i])
@@ -468,22 +476,23 @@ static bool reach_by(const struct event *e, unsigned c) {
     enum wide_due aim = e->kind == EVENT_WAIT ? WIDE_WAIT : WIDE_END;
     bool callback = e->kind == EVENT_CALLBACK, took = e->kind == EVENT_TOOK;
     aim = e->kind == EVENT_THREAD ? WIDE_THREAD : aim;
-    (void)wide_due(&j.model, &due);
+    (void)wide_due(&judging.model, &due);
     while (steps++ < UNSEEN_STEPS_MAX) {
-        if (took && j.model.completion[c].pool != MODEL_NO_POOL)
+        if (took && judging.model.completion[c].pool != MODEL_NO_POOL)
             return true;
-        if (callback ? wide_may_end(&j.model, c, e->result) : wide_due(&j.model, &due) == aim) {
-            bool later = callback && (j.observes & OBSERVES_WAITS) == 0 && !at_this_time(e);
+        if (callback ? wide_may_end(&judging.model, c, e->result)
+                     : wide_due(&judging.model, &due) == aim) {
+            bool later = callback && (judging.observes & OBSERVES_WAITS) == 0 && !at_this_time(e);
             /* the pool may have given it back behind its phase, before a wait */
-            if (!later || !wide_move_on(&j.model))
+            if (!later || !wide_move_on(&judging.model))
                 return true;
             continue;
         }
-        if (callback && wide_due(&j.model, &due) == WIDE_DELIVERY &&
-            wide_ready_unseen(&j.model, c, e->result))
+        if (callback && wide_due(&judging.model, &due) == WIDE_DELIVERY &&
+            wide_ready_unseen(&judging.model, c, e->result))
             continue;
         if (callback && at_this_time(e) && refused_unseen(e, c)) {
-            wide_refused_unseen(&j.model, c, (int)-e->result);
+            wide_refused_unseen(&judging.model, c, (int)-e->result);
             return true;
         }
         if (!pass(e, c, &rounds))
@@ -496,31 +505,31 @@ static bool reach_by(const struct event *e, unsigned c) {
 static void reach(const struct event *e, unsigned c) {
     bool callback = e->kind == EVENT_CALLBACK;
     unsigned due;
-    if ((j.observes & OBSERVES_READINESS) != 0 || !j.model.in_tick ||
-        j.model.in_callback != MODEL_NONE)
+    if ((judging.observes & OBSERVES_READINESS) != 0 || !judging.model.in_tick ||
+        judging.model.in_callback != MODEL_NONE)
         return;
-    (void)wide_due(&j.model, &due);
-    wide_copy(&j.before, &j.model);
-    for (j.any_errno = false;; j.any_errno = true) {
+    (void)wide_due(&judging.model, &due);
+    wide_copy(&judging.before, &judging.model);
+    for (judging.any_errno = false;; judging.any_errno = true) {
         if (reach_by(e, c) || e->kind == EVENT_END)
             return;
         /* so that the clause is told of the place where it was broken */
-        wide_copy(&j.model, &j.before);
-        if (!callback || j.any_errno)
+        wide_copy(&judging.model, &judging.before);
+        if (!callback || judging.any_errno)
             return;
     }
 }
 
 /* In which round an unseen wait has failed, only what is active then can tell. */
 static void reach_end(const struct event *e) {
-    bool failed = (j.observes & OBSERVES_WAITS) == 0 && e->result < 0;
-    for (j.good_waits = 0;; j.good_waits++) {
+    bool failed = (judging.observes & OBSERVES_WAITS) == 0 && e->result < 0;
+    for (judging.good_waits = 0;; judging.good_waits++) {
         reach(e, NO_SLOT);
-        bool fits = !failed || !j.model.in_tick || (e->has & EVENT_HAS_ACTIVE) == 0 ||
-                    j.model.active == e->active;
-        if (fits || j.good_waits == UNSEEN_ROUNDS - 1)
+        bool fits = !failed || !judging.model.in_tick || (e->has & EVENT_HAS_ACTIVE) == 0 ||
+                    judging.model.active == e->active;
+        if (fits || judging.good_waits == UNSEEN_ROUNDS - 1)
             break;
-        wide_copy(&j.model, &j.before);
+        wide_copy(&judging.model, &judging.before);
     }
 }
 
@@ -530,64 +539,67 @@ static void prepare(const struct event *next) {
     if (next == NULL)
         return;
     unsigned c = next->kind == EVENT_CALLBACK ? find(next->c) : NO_SLOT;
-    bool fires = c != NO_SLOT && next->result == 0 && j.model.completion[c].operation == ET_TIMER;
-    if ((j.observes & OBSERVES_TIME) == 0) {
+    bool fires =
+        c != NO_SLOT && next->result == 0 && judging.model.completion[c].operation == ET_TIMER;
+    if ((judging.observes & OBSERVES_TIME) == 0) {
         if (fires)
-            wide_expire(&j.model, c);
+            wide_expire(&judging.model, c);
         return;
     }
     bool updated = fires || next->kind == EVENT_WAIT;
-    if (updated && clock_at(next) > j.model.clock_ns)
-        model_clock(&j.model, clock_at(next));
+    if (updated && clock_at(next) > judging.model.clock_ns)
+        model_clock(&judging.model, clock_at(next));
     if (fires && (next->has & EVENT_HAS_NOW) != 0)
-        wide_settle(&j.model, c, next->now_ms);
+        wide_settle(&judging.model, c, next->now_ms);
 }
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
 
 /* Returns whether the model is to be told. */
 static bool begin_tick(void) {
-    bool within = j.refused_tick || (j.in_tick && j.model.in_callback == MODEL_NONE);
+    bool within =
+        judging.refused_tick || (judging.in_tick && judging.model.in_callback == MODEL_NONE);
     if (within)
         malformed("a tick begins within another, outside of a callback");
     return !within;
 }
 
 static void tick_begun(int expected) {
-    j.refused_tick = expected != MODEL_RUNS;
-    j.expected = expected;
-    if (!j.in_tick)
-        memset(j.within, 0, sizeof j.within);
-    j.in_tick = true;
+    judging.refused_tick = expected != MODEL_RUNS;
+    judging.expected = expected;
+    if (!judging.in_tick)
+        memset(judging.within, 0, sizeof judging.within);
+    judging.in_tick = true;
 }
 
 static void check_active(const struct event *e) {
     char expected[64];
-    unsigned least = j.model.active, most = j.model.active;
-    for (unsigned c = 0; c < j.model.completions && (j.observes & OBSERVES_WAITS) == 0; c++) {
-        least -= j.within[c] && j.model.completion[c].state == ET_ACTIVE;
-        most += j.within[c] && j.model.completion[c].state == ET_ADDING;
+    unsigned least = judging.model.active, most = judging.model.active;
+    for (unsigned c = 0; c < judging.model.completions && (judging.observes & OBSERVES_WAITS) == 0;
+         c++) {
+        least -= judging.within[c] && judging.model.completion[c].state == ET_ACTIVE;
+        most += judging.within[c] && judging.model.completion[c].state == ET_ADDING;
     }
     if ((e->has & EVENT_HAS_ACTIVE) == 0 || (e->active >= least && e->active <= most))
         return;
-    snprintf(expected, sizeof expected, "%u completions are active", j.model.active);
+    snprintf(expected, sizeof expected, "%u completions are active", judging.model.active);
     differ("ET-STATE-6", expected, "%u are", e->active);
 }
 
 static bool begin_end(const struct event *e) {
-    if (e->of_deinit && j.in_deinit)
+    if (e->of_deinit && judging.in_deinit)
         return true;
-    if (!j.in_tick || e->of_deinit) {
+    if (!judging.in_tick || e->of_deinit) {
         malformed("a tick or deinit ends that has not begun");
         return false;
     }
-    if (j.refused_tick) {
-        check_returned(e, j.expected);
-        j.refused_tick = false;
-        j.in_tick = j.model.in_tick;
+    if (judging.refused_tick) {
+        check_returned(e, judging.expected);
+        judging.refused_tick = false;
+        judging.in_tick = judging.model.in_tick;
         return false;
     }
-    if (j.model.in_callback != MODEL_NONE) {
+    if (judging.model.in_callback != MODEL_NONE) {
         malformed("a tick ends within a callback that has not returned");
         return false;
     }
@@ -597,32 +609,32 @@ static bool begin_end(const struct event *e) {
 
 static void ended(const struct event *e, bool lawful) {
     if (!e->of_deinit) {
-        j.in_tick = false;
+        judging.in_tick = false;
         if (lawful)
             check_active(e);
         return;
     }
-    j.in_deinit = false;
+    judging.in_deinit = false;
     if (lawful) {
-        j.model.clause = "ET-DEINIT-2"; /* a notification may have come meanwhile */
+        judging.model.clause = "ET-DEINIT-2"; /* a notification may have come meanwhile */
         check_returned(e, 0);
     }
-    if (!j.lost)
+    if (!judging.lost)
         begin_anew();
 }
 
 /* After a difference: the subject is right, as far as the model can follow it. */
 static void believe_callback(unsigned c) {
-    if (!j.model.in_tick) {
-        j.lost = true; /* outside of every tick there is nothing to go on from */
+    if (!judging.model.in_tick) {
+        judging.lost = true; /* outside of every tick there is nothing to go on from */
         return;
     }
-    wide_bury(&j.model, c);
-    j.model.in_callback = (model_index)c;
+    wide_bury(&judging.model, c);
+    judging.model.in_callback = (model_index)c;
 }
 
 static bool begin_callback(const struct event *e, unsigned c) {
-    bool within = j.model.in_callback != MODEL_NONE;
+    bool within = judging.model.in_callback != MODEL_NONE;
     if (within)
         malformed("a callback begins within another one that has not returned");
     else
@@ -631,14 +643,14 @@ static bool begin_callback(const struct event *e, unsigned c) {
 }
 
 static bool begin_return(const struct event *e, unsigned c) {
-    if (j.model.in_callback != c) {
+    if (judging.model.in_callback != c) {
         malformed("a callback returns that does not run");
         return false;
     }
     if (e->rearm)
         describe(e, c);
-    if (!j.lost && (j.observes & OBSERVES_READINESS) == 0)
-        wide_hold(&j.model);
+    if (!judging.lost && (judging.observes & OBSERVES_READINESS) == 0)
+        wide_hold(&judging.model);
     return true;
 }
 
@@ -652,7 +664,7 @@ static bool is_of_pool(const struct event *e) {
 static bool begin_event(const struct event *e, unsigned c, unsigned by) {
     if (e->kind < EVENT_TICK)
         return begin_call(e, c, by);
-    if (is_of_pool(e) && !j.model.has_pool) {
+    if (is_of_pool(e) && !judging.model.has_pool) {
         malformed("a thread of a pool, but nothing said that the loop has one");
         return false;
     }
@@ -666,8 +678,8 @@ static bool begin_event(const struct event *e, unsigned c, unsigned by) {
     case EVENT_THREAD:
     case EVENT_TOOK: reach(e, c); return true;
     case EVENT_DEAD: {
-        const struct model_completion *of = &j.model.completion[c];
-        bool maybe = (j.model.maybe_dead[c / 64] >> (c % 64) & 1) != 0;
+        const struct model_completion *of = &judging.model.completion[c];
+        bool maybe = (judging.model.maybe_dead[c / 64] >> (c % 64) & 1) != 0;
         return maybe || (of->state != ET_DEAD && !of->description.has_callback);
     }
     default: return true;
@@ -676,15 +688,15 @@ static bool begin_event(const struct event *e, unsigned c, unsigned by) {
 
 /* The model: without the time, of the limit of a wait counts only whether there is one. */
 static struct model_answer tell(const struct event *e) {
-    struct model_answer answer = wide_step(&j.model, e);
+    struct model_answer answer = wide_step(&judging.model, e);
     bool limit =
         e->kind == EVENT_WAIT && answer.broken != NULL && e->result >= 0 &&
         (strcmp(answer.broken, "ET-WAIT-2") == 0 || strcmp(answer.broken, "ET-WAIT-3") == 0);
     struct event lawful = *e;
-    if (limit && (j.observes & OBSERVES_TIME) == 0) {
-        lawful.result = wide_lawful_limit(&j.model);
+    if (limit && (judging.observes & OBSERVES_TIME) == 0) {
+        lawful.result = wide_lawful_limit(&judging.model);
         if (lawful.result >= 0)
-            answer = wide_step(&j.model, &lawful);
+            answer = wide_step(&judging.model, &lawful);
     }
     return answer;
 }
@@ -697,35 +709,35 @@ static void conclude_event(const struct event *e, unsigned c, unsigned by,
         return;
     }
     /* it is known how that episode ended */
-    bool deleted = e->kind == EVENT_CALLBACK && answer.broken != NULL && j.deleted[c] &&
+    bool deleted = e->kind == EVENT_CALLBACK && answer.broken != NULL && judging.deleted[c] &&
                    strcmp(answer.broken, "ET-STATE-3") == 0;
     if (deleted) {
         answer.broken = "ET-DELETE-4";
-        j.model.why = "it was deleted";
+        judging.model.why = "it was deleted";
     }
     bool lawful = e->kind <= EVENT_RUN || e->kind == EVENT_DEAD || judge(answer.broken, e);
     if (e->kind <= EVENT_RUN)
         tick_begun(answer.returns);
     else if (e->kind == EVENT_END)
         ended(e, lawful);
-    else if (e->kind == EVENT_CALLBACK && !lawful && j.model.in_callback != c)
+    else if (e->kind == EVENT_CALLBACK && !lawful && judging.model.in_callback != c)
         believe_callback(c);
     else if (e->kind == EVENT_RETURNED && e->rearm)
-        j.within[c] = true;
+        judging.within[c] = true;
 }
 
 /* ET-TIME-1: the loop time that the subject shows at this event. */
 static void check_time(const struct event *e) {
     char expected[64];
-    if ((j.observes & OBSERVES_TIME) == 0 || (e->has & EVENT_HAS_NOW) == 0 ||
-        e->now_ms == j.model.now_ms || j.lost)
+    if ((judging.observes & OBSERVES_TIME) == 0 || (e->has & EVENT_HAS_NOW) == 0 ||
+        e->now_ms == judging.model.now_ms || judging.lost)
         return;
     snprintf(expected, sizeof expected, "the loop time is %llu",
-             (unsigned long long)j.model.now_ms);
-    differ(e->now_ms < j.model.now_ms ? "ET-TIME-3" : "ET-TIME-1", expected, "it is %llu",
+             (unsigned long long)judging.model.now_ms);
+    differ(e->now_ms < judging.model.now_ms ? "ET-TIME-3" : "ET-TIME-1", expected, "it is %llu",
            (unsigned long long)e->now_ms);
-    j.model.now_ms = e->now_ms;
-    j.model.now_rest = 0;
+    judging.model.now_ms = e->now_ms;
+    judging.model.now_rest = 0;
 }
 
 static bool is_call(const struct event *e) {
@@ -737,63 +749,65 @@ static bool is_call(const struct event *e) {
 static void perform(const struct event *e) {
     struct event told = *e;
     unsigned c = NO_SLOT, by = NO_SLOT;
-    j.pinned = NO_SLOT;
+    judging.pinned = NO_SLOT;
     if (e->c != EVENT_NOBODY && (c = place(e->c)) == NO_SLOT)
         return;
     if (e->kind != EVENT_TRY)
-        j.pinned = c;
+        judging.pinned = c;
     bool two = e->kind == EVENT_RESET || e->kind == EVENT_CANCEL;
     if (two && e->by != EVENT_NOBODY && (by = place(e->by)) == NO_SLOT)
         return;
-    if (!begin_event(e, c, by) || j.lost)
+    if (!begin_event(e, c, by) || judging.lost)
         return;
     told.c = c == NO_SLOT ? EVENT_NOBODY : c;
     told.by = by == NO_SLOT ? EVENT_NOBODY : by;
     told.delay_ms = delay_of(e);
-    told.forgiven = e->forgiven || (j.observes & OBSERVES_READINESS) == 0;
+    told.forgiven = e->forgiven || (judging.observes & OBSERVES_READINESS) == 0;
     if (e->kind == EVENT_CALLBACK && (e->has & EVENT_HAS_USERDATA) == 0)
-        told.userdata = j.model.completion[c].description.userdata;
+        told.userdata = judging.model.completion[c].description.userdata;
     conclude_event(e, c, by, tell(&told));
 }
 
 /* The time at which the loop was made is that of the first event that tells one. */
 static void begin_time(const struct event *e) {
-    if (j.time_known || (e->has & (EVENT_HAS_NOW | EVENT_HAS_CLOCK)) == 0)
+    if (judging.time_known || (e->has & (EVENT_HAS_NOW | EVENT_HAS_CLOCK)) == 0)
         return;
-    bool same = (e->has & EVENT_HAS_NOW) != 0 && e->now_ms == j.model.clock_ns / MS_NS;
-    j.time_known = true;
+    bool same = (e->has & EVENT_HAS_NOW) != 0 && e->now_ms == judging.model.clock_ns / MS_NS;
+    judging.time_known = true;
     if ((e->has & EVENT_HAS_CLOCK) != 0)
-        j.model.clock_ns = e->clock_ns;
+        judging.model.clock_ns = e->clock_ns;
     else if (!same) /* to the nanosecond it may have been told to the loop before */
-        j.model.clock_ns = e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS : 0;
-    j.model.now_ms = (e->has & EVENT_HAS_NOW) != 0 ? e->now_ms : j.model.clock_ns / MS_NS;
-    j.clock_known = j.clock_known || (e->has & EVENT_HAS_CLOCK) != 0;
-    j.model.clock_is_vague = !j.clock_known;
-    j.model.rest_is_vague = true; /* the clock may have gone on since the loop looked at it */
-    j.model.now_rest = 0;
+        judging.model.clock_ns = e->now_ms <= UINT64_MAX / MS_NS ? e->now_ms * MS_NS : 0;
+    judging.model.now_ms =
+        (e->has & EVENT_HAS_NOW) != 0 ? e->now_ms : judging.model.clock_ns / MS_NS;
+    judging.clock_known = judging.clock_known || (e->has & EVENT_HAS_CLOCK) != 0;
+    judging.model.clock_is_vague = !judging.clock_known;
+    judging.model.rest_is_vague = true; /* the clock may have gone on since the loop looked at it */
+    judging.model.now_rest = 0;
 }
 
 static void apply(struct event *e, const struct event *next) {
-    j.line = e->line;
-    j.verdict.events++;
+    judging.line = e->line;
+    judging.verdict.events++;
     begin_time(e);
     if ((e->has & EVENT_HAS_CLOCK) != 0)
-        model_clock(&j.model, e->clock_ns);
+        model_clock(&judging.model, e->clock_ns);
     else if ((e->has & EVENT_HAS_NOW) != 0 && e->kind == EVENT_UPDATE_NOW)
-        model_clock(&j.model, clock_at(e));
-    if (is_call(e) && j.in_tick && !j.refused_tick && j.model.in_callback == MODEL_NONE) {
+        model_clock(&judging.model, clock_at(e));
+    if (is_call(e) && judging.in_tick && !judging.refused_tick &&
+        judging.model.in_callback == MODEL_NONE) {
         malformed("a call within a tick, outside of a callback");
         return;
     }
     bool thread = (e->kind >= EVENT_THREAD && e->kind <= EVENT_IDLE) || e->kind == EVENT_NOTIFY ||
                   e->kind == EVENT_WAKEUP;
-    if (j.in_deinit && !thread && !(e->kind == EVENT_END && e->of_deinit)) {
+    if (judging.in_deinit && !thread && !(e->kind == EVENT_END && e->of_deinit)) {
         malformed("a deinit that waits for its pool has not ended");
         return;
     }
-    if (j.refused_tick && e->kind != EVENT_END && !thread) {
-        differ(j.model.clause, "this tick ends at once", "something happens in it");
-        j.lost = true; /* the model makes no rounds there */
+    if (judging.refused_tick && e->kind != EVENT_END && !thread) {
+        differ(judging.model.clause, "this tick ends at once", "something happens in it");
+        judging.lost = true; /* the model makes no rounds there */
         return;
     }
     /* What the model does by itself after these comes after them in the subject too. */
@@ -801,57 +815,58 @@ static void apply(struct event *e, const struct event *next) {
                   e->kind == EVENT_DEINIT;
     if (before)
         check_time(e);
-    if (j.lost)
+    if (judging.lost)
         return;
     prepare(next);
     perform(e);
     if (!before)
         check_time(e);
-    if (e->kind == EVENT_RETURNED && (j.observes & OBSERVES_TIME) == 0)
+    if (e->kind == EVENT_RETURNED && (judging.observes & OBSERVES_TIME) == 0)
         prepare(next); /* of a timer that was rearmed just now */
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static void begin(void) {
-    j.in_tick = j.in_deinit = j.refused_tick = j.lost = j.time_known = j.clock_known = false;
-    j.malformed[0] = '\0';
-    j.taken = j.spare = 0;
-    memset(j.used, 0, sizeof j.used);
-    memset(j.bucket, 0xff, sizeof j.bucket);
-    j.pinned = NO_SLOT;
-    wide_init(&j.model, 0, j.recording.descriptors_max, 0);
-    wide_init(&j.before, 0, j.recording.descriptors_max, 0);
+    judging.in_tick = judging.in_deinit = judging.refused_tick = judging.lost = judging.time_known =
+        judging.clock_known = false;
+    judging.malformed[0] = '\0';
+    judging.taken = judging.spare = 0;
+    memset(judging.used, 0, sizeof judging.used);
+    memset(judging.bucket, 0xff, sizeof judging.bucket);
+    judging.pinned = NO_SLOT;
+    wide_init(&judging.model, 0, judging.recording.descriptors_max, 0);
+    wide_init(&judging.before, 0, judging.recording.descriptors_max, 0);
 }
 
 static void complain_of_input(void) {
-    if (j.recording.line == 0)
-        fprintf(stderr, "etalon: %s: %s\n", j.verdict.name, j.recording.error);
+    if (judging.recording.line == 0)
+        fprintf(stderr, "etalon: %s: %s\n", judging.verdict.name, judging.recording.error);
     else
-        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name,
-                (unsigned long long)j.recording.line, j.recording.error);
+        fprintf(stderr, "etalon: %s:%llu: %s\n", judging.verdict.name,
+                (unsigned long long)judging.recording.line, judging.recording.error);
 }
 
 /* The next event of those that are to be judged. */
 static int next_event(struct event *e) {
     for (;;) {
-        int status = recording_next(&j.recording, e);
+        int status = recording_next(&judging.recording, e);
         if (status != 1)
             return status;
         bool ready = e->kind >= EVENT_REPORT && e->kind <= EVENT_REFUSED;
         bool pool = (e->kind >= EVENT_THREAD && e->kind <= EVENT_POOL) ||
                     (e->kind == EVENT_END && e->of_deinit);
-        if (e->kind == EVENT_DEAD && (j.observes & (OBSERVES_READINESS | OBSERVES_POOL)) == 0)
+        if (e->kind == EVENT_DEAD && (judging.observes & (OBSERVES_READINESS | OBSERVES_POOL)) == 0)
             continue;
         bool wait = e->kind == EVENT_WAIT || e->kind == EVENT_WOKEN;
-        if (pool && (j.observes & OBSERVES_POOL) == 0)
+        if (pool && (judging.observes & OBSERVES_POOL) == 0)
             continue;
-        if ((ready && (j.observes & OBSERVES_READINESS) == 0) ||
-            (wait && (j.observes & OBSERVES_WAITS) == 0))
+        if ((ready && (judging.observes & OBSERVES_READINESS) == 0) ||
+            (wait && (judging.observes & OBSERVES_WAITS) == 0))
             continue;
-        if ((j.observes & OBSERVES_TIME) == 0)
+        if ((judging.observes & OBSERVES_TIME) == 0)
             e->has &= (uint8_t) ~(EVENT_HAS_NOW | EVENT_HAS_CLOCK);
-        if ((j.observes & OBSERVES_STATES) == 0) {
+        if ((judging.observes & OBSERVES_STATES) == 0) {
             e->has &= (uint8_t)~EVENT_HAS_ACTIVE;
             e->state = EVENT_NO_STATE;
         }
@@ -865,19 +880,19 @@ static bool judge_all(void) {
     unsigned at = 0;
     int status = next_event(&event[0]);
     bool more = status == 1;
-    while (more && !j.lost) {
+    while (more && !judging.lost) {
         status = next_event(&event[at ^ 1]);
         more = status == 1;
         apply(&event[at], more ? &event[at ^ 1] : NULL);
         at ^= 1;
     }
-    j.verdict.unfinished = j.lost;
-    if (j.malformed[0] != '\0') {
-        fprintf(stderr, "etalon: %s:%llu: %s\n", j.verdict.name, (unsigned long long)j.line,
-                j.malformed);
+    judging.verdict.unfinished = judging.lost;
+    if (judging.malformed[0] != '\0') {
+        fprintf(stderr, "etalon: %s:%llu: %s\n", judging.verdict.name,
+                (unsigned long long)judging.line, judging.malformed);
         return false;
     }
-    if (status >= 0 || j.lost)
+    if (status >= 0 || judging.lost)
         return true;
     complain_of_input();
     return false;
@@ -888,19 +903,20 @@ static void write_json(FILE *out, const void *verdict) {
 }
 
 static int conclude(void) {
-    uint64_t broken = j.verdict.differences - j.verdict.not_strict;
-    int status = broken > 0 || (j.strict && j.verdict.not_strict > 0);
-    printf("%s: %s in %llu events", j.verdict.name,
-           broken > 0                 ? "the law is broken"
-           : j.verdict.not_strict > 0 ? "lawful, but not strictly"
-                                      : "lawful",
-           (unsigned long long)j.verdict.events);
-    if (j.verdict.differences > 0)
-        printf(", %llu difference%s%s", (unsigned long long)j.verdict.differences,
-               j.verdict.differences == 1 ? "" : "s", j.lost ? "; the rest was not judged" : "");
+    uint64_t broken = judging.verdict.differences - judging.verdict.not_strict;
+    int status = broken > 0 || (judging.strict && judging.verdict.not_strict > 0);
+    printf("%s: %s in %llu events", judging.verdict.name,
+           broken > 0                       ? "the law is broken"
+           : judging.verdict.not_strict > 0 ? "lawful, but not strictly"
+                                            : "lawful",
+           (unsigned long long)judging.verdict.events);
+    if (judging.verdict.differences > 0)
+        printf(", %llu difference%s%s", (unsigned long long)judging.verdict.differences,
+               judging.verdict.differences == 1 ? "" : "s",
+               judging.lost ? "; the rest was not judged" : "");
     const char *separator = "; not observed, and so not judged: ";
     for (unsigned i = 0; i < OBSERVABLE; i++)
-        if ((j.observes >> i & 1) == 0) {
+        if ((judging.observes >> i & 1) == 0) {
             printf("%s%s", separator, recording_observes[i]);
             separator = ", ";
         }
@@ -917,7 +933,7 @@ static void usage(FILE *out) {
 
 /* A list such as "time,states". */
 static bool read_observes(char *list) {
-    j.only = 0;
+    judging.only = 0;
     for (char *word = strtok(list, ","); word != NULL; word = strtok(NULL, ",")) {
         unsigned i = 0;
         while (i < OBSERVABLE && strcmp(word, recording_observes[i]) != 0)
@@ -929,9 +945,9 @@ static bool read_observes(char *list) {
                     word);
             exit(BAD_INPUT);
         }
-        j.only |= 1U << i;
+        judging.only |= 1U << i;
     }
-    if ((j.only & OBSERVES_READINESS) != 0 && (j.only & OBSERVES_WAITS) == 0) {
+    if ((judging.only & OBSERVES_READINESS) != 0 && (judging.only & OBSERVES_WAITS) == 0) {
         fputs("etalon: judge: --observes: who observes readiness observes waits too\n", stderr);
         exit(BAD_INPUT);
     }
@@ -951,14 +967,14 @@ static bool read_options(int argc, char **argv) {
     int letter;
     while ((letter = getopt_long(argc, argv, "kqh", options, NULL)) != -1) {
         switch (letter) {
-        case 'k': j.keep_going = true; break;
-        case 's': j.strict = true; break;
-        case 'q': j.quiet = true; break;
+        case 'k': judging.keep_going = true; break;
+        case 's': judging.strict = true; break;
+        case 'q': judging.quiet = true; break;
         case 'o':
             if (!read_observes(optarg))
                 return false;
             break;
-        case 'j': j.json = optarg; break;
+        case 'j': judging.json = optarg; break;
         case 'h': usage(stdout); exit(fflush(stdout) != 0);
         default: return false;
         }
@@ -973,19 +989,20 @@ static int judge_file(const char *name) {
         fprintf(stderr, "etalon: %s: %s\n", name, strerror(errno));
         return BAD_INPUT;
     }
-    j.verdict = (struct judgement){.name = standard ? "standard input" : name,
-                                   .recording = &j.recording,
-                                   .difference = j.difference};
+    judging.verdict = (struct judgement){.name = standard ? "standard input" : name,
+                                         .recording = &judging.recording,
+                                         .difference = judging.difference};
     int status = BAD_INPUT;
-    if (!recording_open(&j.recording, file, j.verdict.name)) {
+    if (!recording_open(&judging.recording, file, judging.verdict.name)) {
         complain_of_input();
     } else {
-        j.observes = j.recording.observes & j.only;
+        judging.observes = judging.recording.observes & judging.only;
         begin();
-        if (judge_all() && (j.json == NULL || write_whole(j.json, write_json, &j.verdict)))
+        if (judge_all() &&
+            (judging.json == NULL || write_whole(judging.json, write_json, &judging.verdict)))
             status = conclude();
     }
-    recording_close(&j.recording);
+    recording_close(&judging.recording);
     if (!standard)
         fclose(file);
     return status;
@@ -993,12 +1010,12 @@ static int judge_file(const char *name) {
 
 int judge_main(int argc, char **argv) {
     int worst = 0;
-    j.only = ~0U;
+    judging.only = ~0U;
     if (!read_options(argc, argv)) {
         usage(stderr);
         return BAD_INPUT;
     }
-    if (j.json != NULL && argc - optind > 1) {
+    if (judging.json != NULL && argc - optind > 1) {
         fputs("etalon: judge: --json takes one recording at a time\n", stderr);
         return BAD_INPUT;
     }

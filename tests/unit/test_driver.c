@@ -84,28 +84,28 @@ static struct {
      * assertions would end the test. */
     void (*undo)(struct at *at);
     struct at at;
-} l;
+} liar;
 
 static void undone_by(struct at *at, void (*undo)(struct at *at)) {
-    l.at = *at;
-    l.undo = undo;
+    liar.at = *at;
+    liar.undo = undo;
 }
 
 #define LIE_ABOUT(kind, at, real)                                                                  \
     do {                                                                                           \
         bool lying = begins(kind);                                                                 \
-        if (!lying || l.lie->instead == NULL || !l.lie->instead(at))                               \
+        if (!lying || liar.lie->instead == NULL || !liar.lie->instead(at))                         \
             (at)->result = (int64_t)(real);                                                        \
-        if (lying && l.lie->besides != NULL)                                                       \
-            l.lie->besides(at);                                                                    \
+        if (lying && liar.lie->besides != NULL)                                                    \
+            liar.lie->besides(at);                                                                 \
     } while (0)
 
 static bool begins(enum call call) {
-    if (l.lie == NULL || l.lie->call != call)
+    if (liar.lie == NULL || liar.lie->call != call)
         return false;
-    l.calls++;
-    bool lying = l.lie->nth == 0 || l.calls == l.lie->nth;
-    l.told = l.told || lying;
+    liar.calls++;
+    bool lying = liar.lie->nth == 0 || liar.calls == liar.lie->nth;
+    liar.told = liar.told || lying;
     return lying;
 }
 
@@ -115,9 +115,9 @@ static bool begins(enum call call) {
     type __real_##name parameters;                                                                 \
     type __wrap_##name parameters {                                                                \
         struct at at = {.loop = loop, .c = completion};                                            \
-        if (l.loop == NULL)                                                                        \
-            l.loop = loop;                                                                         \
-        l.c = at.c != NULL ? at.c : l.c;                                                           \
+        if (liar.loop == NULL)                                                                     \
+            liar.loop = loop;                                                                      \
+        liar.c = at.c != NULL ? at.c : liar.c;                                                     \
         LIE_ABOUT(kind, &at, __real_##name arguments);                                             \
         return (type)at.result;                                                                    \
     }
@@ -148,9 +148,9 @@ WRAP_LOOP_CALL(INIT, int, et_loop_init, (struct et_loop * loop, const struct et_
 int __real_et_loop_deinit(struct et_loop *loop);
 int __wrap_et_loop_deinit(struct et_loop *loop) {
     struct at at = {.loop = loop};
-    if (l.undo != NULL)
-        l.undo(&l.at);
-    l.undo = NULL;
+    if (liar.undo != NULL)
+        liar.undo(&liar.at);
+    liar.undo = NULL;
     LIE_ABOUT(DEINIT, &at, __real_et_loop_deinit(loop));
     return (int)at.result;
 }
@@ -213,7 +213,7 @@ int __wrap_et_async_wait(struct et_loop *loop, struct et_async *async, struct et
 int __real_et_pool_init(struct et_pool *pool, const struct et_pool_options *options);
 int __wrap_et_pool_init(struct et_pool *pool, const struct et_pool_options *options) {
     struct at at = {.pool = pool};
-    l.pool = pool;
+    liar.pool = pool;
     LIE_ABOUT(POOL_INIT, &at, __real_et_pool_init(pool, options));
     return (int)at.result;
 }
@@ -228,7 +228,7 @@ int __wrap_et_pool_deinit(struct et_pool *pool) {
 bool __real_eti_pool_step(struct eti_worker *worker);
 bool __wrap_eti_pool_step(struct eti_worker *worker) {
     struct at at = {.worker = worker};
-    l.phase = worker->phase;
+    liar.phase = worker->phase;
     LIE_ABOUT(STEP, &at, __real_eti_pool_step(worker));
     return at.result != 0;
 }
@@ -303,7 +303,7 @@ static void deadline_moves(struct at *at) {
 
 static void something_is_active(struct at *at) {
     (void)at;
-    l.c->internal.state = ET_ACTIVE;
+    liar.c->internal.state = ET_ACTIVE;
 }
 
 static void order_changes(struct at *at) {
@@ -311,7 +311,7 @@ static void order_changes(struct at *at) {
     struct et_completion *c = loop->submissions_head;
     eti_unlink(&loop->submissions_head, &loop->submissions_tail, c);
     eti_append(&loop->submissions_head, &loop->submissions_tail, c);
-    undone_by(at, l.undo == NULL ? order_changes : NULL);
+    undone_by(at, liar.undo == NULL ? order_changes : NULL);
 }
 
 static void is_submitted(struct at *at) {
@@ -337,8 +337,8 @@ static void is_also_deleted(struct at *at) {
 
 static void allocates(struct at *at) {
     (void)at;
-    free(l.memory);
-    l.memory = malloc(1);
+    free(liar.memory);
+    liar.memory = malloc(1);
 }
 
 static bool allocates_before(struct at *at) {
@@ -360,29 +360,29 @@ static void has_no_callback(struct at *at) {
 
 static enum et_action calls_twice(struct et_loop *loop, struct et_completion *c, int64_t result,
                                   void *userdata) {
-    l.callback(loop, c, result, userdata);
-    return l.callback(loop, c, result, userdata);
+    liar.callback(loop, c, result, userdata);
+    return liar.callback(loop, c, result, userdata);
 }
 
 static enum et_action calls_with_another_result(struct et_loop *loop, struct et_completion *c,
                                                 int64_t result, void *userdata) {
-    return l.callback(loop, c, result + 1, userdata);
+    return liar.callback(loop, c, result + 1, userdata);
 }
 
 static enum et_action calls_with_another_loop(struct et_loop *loop, struct et_completion *c,
                                               int64_t result, void *userdata) {
     static struct et_loop another;
     (void)loop;
-    return l.callback(&another, c, result, userdata);
+    return liar.callback(&another, c, result, userdata);
 }
 
 static enum et_action calls_with_other_userdata(struct et_loop *loop, struct et_completion *c,
                                                 int64_t result, void *userdata) {
-    return l.callback(loop, c, result, (void *)((uintptr_t)userdata + 8));
+    return liar.callback(loop, c, result, (void *)((uintptr_t)userdata + 8));
 }
 
 static void lies_in_its_callback(struct at *at, et_callback callback) {
-    l.callback = at->c->callback;
+    liar.callback = at->c->callback;
     at->c->callback = callback;
 }
 
@@ -443,7 +443,7 @@ static void registers_twice(struct at *at) {
 static void raises_its_eventfd(struct at *at) {
     (void)at;
     int saved = errno;
-    (void)write(l.loop->wakeup, &(uint64_t){1}, sizeof(uint64_t));
+    (void)write(liar.loop->wakeup, &(uint64_t){1}, sizeof(uint64_t));
     errno = saved;
 }
 
@@ -531,7 +531,7 @@ static void hands_over_no_other(struct at *at) {
 }
 
 static void hands_over_another(struct at *at) {
-    if (l.phase != ETI_HANDS_OVER || l.undo != NULL)
+    if (liar.phase != ETI_HANDS_OVER || liar.undo != NULL)
         return;
     struct at at_loop = {.loop = at->worker->loop};
     memset(&another, 0, sizeof another);
@@ -543,7 +543,7 @@ static void hands_over_another(struct at *at) {
 static void hands_over_in_front(struct at *at) {
     struct et_loop *loop = at->worker->loop;
     struct et_completion *last = loop != NULL ? atomic_load(&loop->handed_over) : NULL;
-    if (l.phase != ETI_HANDS_OVER || last->internal.next == NULL)
+    if (liar.phase != ETI_HANDS_OVER || last->internal.next == NULL)
         return;
     struct et_completion *first = last->internal.next;
     last->internal.next = NULL;
@@ -560,7 +560,7 @@ static bool executes_nothing(struct at *at) {
 }
 
 static void executes_twice(struct at *at) {
-    if (l.phase != ETI_EXECUTES)
+    if (liar.phase != ETI_EXECUTES)
         return;
     at->worker->phase = ETI_EXECUTES;
     (void)__real_eti_pool_step(at->worker);
@@ -609,7 +609,7 @@ static void takes_the_first(struct at *at) {
 }
 
 static void takes_nobodys(struct at *at) {
-    if (l.phase != ETI_IDLE || at->worker->work == NULL)
+    if (liar.phase != ETI_IDLE || at->worker->work == NULL)
         return;
     taken = at->worker->work;
     at->worker->work = &another;
@@ -640,7 +640,7 @@ static bool never_leaves(struct at *at) {
 }
 
 static void ends_when_it_has_left(struct at *at) {
-    if (l.phase == ETI_LEAVES)
+    if (liar.phase == ETI_LEAVES)
         at->result = false;
 }
 
@@ -899,25 +899,25 @@ static void run_program(const char *lines, struct lockstep_report *report) {
 
 /* A lie may have kept the loop or the pool from being deinitialised. */
 static void free_what_is_left(void) {
-    free(l.memory);
-    if (l.loop != NULL)
-        free(l.loop->descriptors);
-    if (l.pool != NULL)
-        free(l.pool->workers);
+    free(liar.memory);
+    if (liar.loop != NULL)
+        free(liar.loop->descriptors);
+    if (liar.pool != NULL)
+        free(liar.pool->workers);
 }
 
 static void is_seen(void **state) {
     const struct lie *lie = *state;
     struct lockstep_report report;
-    memset(&l, 0, sizeof l);
+    memset(&liar, 0, sizeof liar);
     run_program(lie->program, &report);
     if (report.differs)
         fail_msg("without the lie: %s: %s", report.clause, report.what);
-    l.lie = lie;
+    liar.lie = lie;
     run_program(lie->program, &report);
-    l.lie = NULL;
+    liar.lie = NULL;
     free_what_is_left();
-    assert_true(l.told);
+    assert_true(liar.told);
     if (!report.differs)
         fail_msg("the lie was not seen");
     if (strcmp(report.clause, lie->clause) != 0 ||
@@ -1009,7 +1009,7 @@ static const struct agreement agreements[] = {
 
 static void is_forbidden(void **state) {
     struct lockstep_report report;
-    memset(&l, 0, sizeof l);
+    memset(&liar, 0, sizeof liar);
     agreed.agreement = NULL;
     const struct agreement *agreement = *state;
     run_program(agreement->program, &report);
