@@ -19,11 +19,12 @@
 
 enum { READY_ERR = 8, READY_HUP = 16, POLLABLE = 0x201f };
 
-#define VERDICT(name, clause, kind, weight, why) {clause, kind, why, PROMISE_##weight},
+#define LAW(clause, kind, weight, why, trusts)   {clause, kind, why, PROMISE_##weight, trusts},
+#define VERDICT(name, clause, kind, weight, why) LAW(clause, kind, weight, why, false)
+#define TRUSTS(name, clause, kind, weight, why)  LAW(clause, kind, weight, why, true)
 const struct promise_law promise_laws[PROMISE_VERDICTS] = {
 #include "promise.def"
 };
-#undef VERDICT
 
 /* What one step works with: the event, and the answer so far. */
 struct step {

@@ -37,11 +37,11 @@ enum promise_verdict {
 #include "promise.def"
     PROMISE_VERDICTS
 };
-#undef VERDICT
 
 struct promise_law {
     const char *clause, *kind, *why;
     enum promise_weight weight;
+    bool trusts_kernel; /* it rests on the kernel's telling the truth */
 };
 extern const struct promise_law promise_laws[PROMISE_VERDICTS];
 

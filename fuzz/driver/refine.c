@@ -46,71 +46,60 @@ static struct {
     unsigned canceled;          /* mask: the kernel has said ECANCELED of it */
     bool relies_on_former;      /* of what is rearmed: its number names another file by now */
     uint64_t named;             /* mask of numbers: by now they have named a file */
-} r;
+} told;
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
-/* What rests on the kernel's telling the truth, and on waits that do not fail. */
-static const enum promise_verdict of_readiness[] = {
-    PROMISE_REGISTER_1,      PROMISE_EVENT_1_WAITS,   PROMISE_ASYNC_2,
-    PROMISE_EVENT_4_RETURNS, PROMISE_EVENT_1_RETURNS, PROMISE_EVENT_4_BITS,
-    PROMISE_ASYNC_2_RETURNS, PROMISE_EVENT_6,         PROMISE_REGISTER_4,
-    PROMISE_REGISTER_5,      PROMISE_PROGRESS,        PROMISE_CALL_4_STARVED,
-    PROMISE_SUBMIT_8,        PROMISE_EVENT_5,         PROMISE_WAIT_3,
-    PROMISE_WAIT_4,          PROMISE_WAIT_2_SPINS,    PROMISE_TICK_4_SPINS,
-    PROMISE_TICK_3,          PROMISE_ASYNC_1,         PROMISE_ASYNC_3,
-    PROMISE_CANCEL_8,        PROMISE_CANCEL_10,
-};
-
 static void excuse_readiness(void) {
-    for (unsigned i = 0; i < sizeof of_readiness / sizeof *of_readiness; i++)
-        promise_excuse(&r.promise.settings, of_readiness[i]);
-    r.excuses_readiness = true;
+    for (unsigned v = 0; v < PROMISE_VERDICTS; v++)
+        if (promise_laws[v].trusts_kernel)
+            promise_excuse(&told.promise.settings, v);
+    told.excuses_readiness = true;
 }
 
 static void tell(struct event event) {
     event.has |= EVENT_HAS_CLOCK;
     event.clock_ns = driver.world->clock();
-    r.is_past = r.is_past || event.clock_ns < r.clock_ns;
-    r.clock_ns = event.clock_ns;
-    if (driver.report->differs || r.is_past)
+    told.is_past = told.is_past || event.clock_ns < told.clock_ns;
+    told.clock_ns = event.clock_ns;
+    if (driver.report->differs || told.is_past)
         return;
-    if (driver.faults && !r.excuses_readiness)
+    if (driver.faults && !told.excuses_readiness)
         excuse_readiness();
-    const struct promise_answer a = promise_step(&r.promise, &event);
-    if (a.broken == NULL || promise_excuses(&r.promise.settings, a.verdict))
+    const struct promise_answer a = promise_step(&told.promise, &event);
+    if (a.broken == NULL || promise_excuses(&told.promise.settings, a.verdict))
         return;
     if (a.c < COUNT)
-        lockstep_differ(a.broken, "Part II allows what Part I forbids, of c%u; Part I: %s",
-                        (unsigned)a.c, a.why);
+        differ(a.broken, "Part II allows what Part I forbids, of c%u; Part I: %s", (unsigned)a.c,
+               a.why);
     else
-        lockstep_differ(a.broken, "Part II allows what Part I forbids; Part I: %s", a.why);
+        differ(a.broken, "Part II allows what Part I forbids; Part I: %s", a.why);
 }
 
 #define TELL(...) tell((struct event){.kind = __VA_ARGS__})
 
 static void tell_now(const struct model *m) {
-    if (m->now_ms == r.now_ms && m->now_rest == r.now_rest)
+    if (m->now_ms == told.now_ms && m->now_rest == told.now_rest)
         return;
-    r.now_ms = m->now_ms;
-    r.now_rest = m->now_rest;
+    told.now_ms = m->now_ms;
+    told.now_rest = m->now_rest;
     TELL(EVENT_NOW, .now_ms = m->now_ms, .rest_ns = m->now_rest);
 }
 
 /* ---- what is ready --------------------------------------------------------------------------- */
 
 static uint32_t ready_now(unsigned c) {
-    const struct promise_completion *of = &r.promise.completion[c];
+    const struct promise_completion *of = &told.promise.completion[c];
     unsigned class = operation_traits(of->operation, of->flags) & WAITS_CLASS;
     uint32_t ready = driver.world->ready(of->fd);
     if (of->operation == ET_POLL)
         return ready & (of->asked | EPOLLERR | EPOLLHUP);
-    return r.unanswered[c] == of->order || (classes_of(ready) & class) == 0 ? 0 : ready;
+    return told.unanswered[c] == of->order || (classes_of(ready) & class) == 0 ? 0 : ready;
 }
 
 static void tell_ready(void) {
     for (unsigned c = 0; c < COUNT; c++) {
-        const struct promise_completion *of = &r.promise.completion[c];
+        const struct promise_completion *of = &told.promise.completion[c];
         if (of->use == PROMISE_DEAD || of->pool || of->async || of->orphaned ||
             (operation_traits(of->operation, of->flags) & WAITS_AT_ALL) == 0)
             continue;
@@ -128,7 +117,7 @@ static uint64_t mask_of(int fd) {
 
 /* By what the loop waits on besides: nothing was reported, and its time has not come. */
 static bool ended_by_its_own(const struct model *m) {
-    return r.reports == 0 && !driver.faults && !m->has_pool && r.woken.result == 0 &&
+    return told.reports == 0 && !driver.faults && !m->has_pool && told.woken.result == 0 &&
            driver.wait.timeout_ns != 0 &&
            (driver.wait.timeout_ns < 0 || driver.world->clock() < driver.wait.end_ns);
 }
@@ -137,21 +126,21 @@ static bool ended_by_its_own(const struct model *m) {
  * ET-PROGRESS-2 asks of Part II, and lockstep.c judges. */
 static bool has_left_out_something(void) {
     for (unsigned c = 0; c < COUNT; c++) {
-        const struct promise_completion *of = &r.promise.completion[c];
-        if (of->use != PROMISE_DEAD && of->ready != 0 && (r.reported & mask_of(of->fd)) == 0)
+        const struct promise_completion *of = &told.promise.completion[c];
+        if (of->use != PROMISE_DEAD && of->ready != 0 && (told.reported & mask_of(of->fd)) == 0)
             return true;
     }
     return false;
 }
 
 static void end_wait(const struct model *m) {
-    if (!r.ends_wait)
+    if (!told.ends_wait)
         return;
-    r.ends_wait = false;
-    r.woken.events = r.reports > 0;
-    r.woken.claimed = ended_by_its_own(m) ? OWN : 0;
-    r.woken.forgiven = has_left_out_something();
-    tell(r.woken);
+    told.ends_wait = false;
+    told.woken.events = told.reports > 0;
+    told.woken.claimed = ended_by_its_own(m) ? OWN : 0;
+    told.woken.forgiven = has_left_out_something();
+    tell(told.woken);
 }
 
 /* ---- what the model is told ------------------------------------------------------------------ */
@@ -194,7 +183,7 @@ static void returned(const struct model *m, const struct event *event) {
         return;
     describe(&e, m, c);
     e.rearm = e.rearm && (!e.pool || m->has_pool); /* ET-ADD-6 */
-    e.forgiven = r.relies_on_former || !e.has_callback;
+    e.forgiven = told.relies_on_former || !e.has_callback;
     tell(e);
 }
 
@@ -214,13 +203,13 @@ static void submitted(const struct model *m, const struct event *event, int resu
 /* It may be the result: the kernel has said ECANCELED. */
 static void says_canceled(unsigned c, int64_t result) {
     if (c < COUNT)
-        r.canceled = (r.canceled & ~(1u << c)) | (result == -ECANCELED ? 1u << c : 0);
+        told.canceled = (told.canceled & ~(1u << c)) | (result == -ECANCELED ? 1u << c : 0);
 }
 
 /* … to a registration, or to the creation of a thread: whose end it may be. */
 static void refused(const struct event *event) {
     for (unsigned c = 0; c < COUNT; c++) {
-        const struct promise_completion *of = &r.promise.completion[c];
+        const struct promise_completion *of = &told.promise.completion[c];
         if (event->kind == EVENT_THREAD ? of->pool : of->fd == event->fd)
             says_canceled(c, event->result);
     }
@@ -231,17 +220,17 @@ static void tried(const struct event *event) {
     says_canceled((unsigned)e.c, e.result);
     if (e.c >= COUNT || (e.result != -EAGAIN && e.result != -EINTR && e.result != -EINPROGRESS))
         return;
-    r.unanswered[e.c] = r.promise.completion[e.c].order;
+    told.unanswered[e.c] = told.promise.completion[e.c].order;
     e.forgiven = (driver.reported & mask_of(e.fd)) != 0;
     tell(e);
 }
 
 /* What the kernel has said of a descriptor was so when the wait ended, which is told after it. */
 static void reported(const struct event *event) {
-    r.reports++;
-    r.reported |= mask_of(event->fd);
+    told.reports++;
+    told.reported |= mask_of(event->fd);
     for (unsigned c = 0; c < COUNT; c++) {
-        const struct promise_completion *of = &r.promise.completion[c];
+        const struct promise_completion *of = &told.promise.completion[c];
         uint32_t more = event->events & (of->asked | EPOLLERR | EPOLLHUP) & ~of->ready;
         if (of->use != PROMISE_DEAD && of->operation == ET_POLL && of->fd == event->fd && more != 0)
             TELL(EVENT_READY, .c = c, .events = of->ready | more);
@@ -250,7 +239,7 @@ static void reported(const struct event *event) {
 
 static void say_in_use(const struct model *m) {
     for (unsigned c = 0; c < COUNT; c++) {
-        unsigned use = r.promise.completion[c].use, state = m->completion[c].state;
+        unsigned use = told.promise.completion[c].use, state = m->completion[c].state;
         if ((m->maybe_dead >> c & 1) != 0)
             continue;
         bool gone =
@@ -265,8 +254,8 @@ static void before(const struct model *m, const struct event *event) {
         end_wait(m);
     switch (event->kind) {
     case EVENT_INIT:
-        r.now_ms = r.now_rest = 0;
-        r.ends_wait = false;
+        told.now_ms = told.now_rest = 0;
+        told.ends_wait = false;
         tell(*event);
         tell_now(m);
         break;
@@ -277,7 +266,7 @@ static void before(const struct model *m, const struct event *event) {
         break;
     case EVENT_RETURNED: /* behind it the model may go on, and its time, too */
         tell_now(m);
-        r.relies_on_former =
+        told.relies_on_former =
             event->c < COUNT && (m->orphaned >> event->c & 1) != 0 &&
             m->completion[event->c].vouches == m->completion[event->c].description.fd;
         break;
@@ -308,7 +297,7 @@ static void after(const struct model *m, const struct event *event, int result) 
         tell(e);
         break;
     case EVENT_CALLBACK:
-        e.forgiven = e.c < COUNT && (r.canceled >> e.c & 1) != 0;
+        e.forgiven = e.c < COUNT && (told.canceled >> e.c & 1) != 0;
         says_canceled((unsigned)e.c, 0);
         tell(e);
         tell_now(m);
@@ -323,14 +312,15 @@ static void after(const struct model *m, const struct event *event, int result) 
         tell(e);
         break;
     case EVENT_WOKEN: /* what comes next may have taken what was there */
-        if (e.result == -EDEADLK && !r.promise.slept) /* the driver has had enough of its waits */
+        /* the driver has had enough of its waits */
+        if (e.result == -EDEADLK && !told.promise.slept)
             excuse_readiness();
-        memset(r.unanswered, 0, sizeof r.unanswered);
+        memset(told.unanswered, 0, sizeof told.unanswered);
         tell_ready();
-        r.ends_wait = true;
-        r.woken = e;
-        r.reports = 0;
-        r.reported = 0;
+        told.ends_wait = true;
+        told.woken = e;
+        told.reports = 0;
+        told.reported = 0;
         break;
     case EVENT_REPORT: reported(event); break;
     case EVENT_REFUSED:
@@ -339,9 +329,9 @@ static void after(const struct model *m, const struct event *event, int result) 
     case EVENT_EXECUTED: says_canceled((unsigned)e.c, e.result); break;
     case EVENT_DEAD: say_in_use(m); break;
     case EVENT_MOVED:
-        if ((r.named & mask_of(e.fd)) != 0) /* else it is the first that it names */
+        if ((told.named & mask_of(e.fd)) != 0) /* else it is the first that it names */
             tell(e);
-        r.named |= mask_of(e.fd);
+        told.named |= mask_of(e.fd);
         break;
     case EVENT_STOP:
     case EVENT_END: tell(e); break;
@@ -355,21 +345,21 @@ static void observe(const struct model *m, const struct event *event,
         before(m, event);
     else if (answer->broken == NULL) /* else the driver says so */
         after(m, event, answer->returns);
-    if (r.others != NULL)
-        r.others(m, event, answer);
+    if (told.others != NULL)
+        told.others(m, event, answer);
 }
 
 /* ---- what the driver tells ------------------------------------------------------------------- */
 
 void refine_woken_up(void) {
-    if (!r.is_on)
+    if (!told.is_on)
         return;
     end_wait(&driver.model);
     TELL(EVENT_WAKEUP);
 }
 
 void refine_sleeps(void) {
-    if (!r.is_on)
+    if (!told.is_on)
         return;
     uint64_t clock_ns = driver.world->clock();
     int64_t left_ns = driver.wait.timeout_ns < 0       ? -1
@@ -380,17 +370,17 @@ void refine_sleeps(void) {
 }
 
 void refine_counter_read(int fd) {
-    if (r.is_on)
+    if (told.is_on)
         TELL(EVENT_TRY, .c = EVENT_NOBODY, .operation = ET_READ, .fd = fd,
              .result = sizeof(uint64_t));
 }
 
 void refine_compare(void) {
-    if (!r.is_on || driver.report->differs)
+    if (!told.is_on || driver.report->differs)
         return;
     end_wait(&driver.model);
     say_in_use(&driver.model);
-    if (r.promise.stopped != driver.model.stopped)
+    if (told.promise.stopped != driver.model.stopped)
         TELL(EVENT_SAYS_STOPPED, .result = driver.model.stopped);
 }
 
@@ -401,19 +391,19 @@ void refine_begin(void) {
                                               .has_turn = true,
                                               .keeps = true,
                                               .exact = true};
-    r.is_on = lockstep_refines;
-    if (!r.is_on)
+    told.is_on = lockstep_refines;
+    if (!told.is_on)
         return;
     model_observer_function *others = model_observer;
-    memset(&r, 0, sizeof r);
-    r.is_on = true;
-    r.others = others;
-    promise_init(&r.promise, &settings, COUNT, driver.world->clock());
+    memset(&told, 0, sizeof told);
+    told.is_on = true;
+    told.others = others;
+    promise_init(&told.promise, &settings, COUNT, driver.world->clock());
     model_observer = observe;
 }
 
 void refine_end(void) {
-    if (r.is_on)
-        model_observer = r.others;
-    r.is_on = false;
+    if (told.is_on)
+        model_observer = told.others;
+    told.is_on = false;
 }

@@ -319,10 +319,10 @@ judged EXITS_EARLY 2 'ends the process when it is loaded' timer-zero
 judged HALF_ROUNDS 2 'offers rounds, but not all' timer-zero
 
 # The table of failures in RUNNER.md, and what the promise can say; what no manual can excuse.
-listed=$(sed -n 's/^VERDICT([A-Z0-9_]*, "\(ET-[A-Z0-9-]*\)", "\([a-z]\+\)".*/\1\/\2/p' \
+listed=$(sed -n 's/^[A-Z]*([A-Z0-9_]*, "\(ET-[A-Z0-9-]*\)", "\([a-z]\+\)".*/\1\/\2/p' \
     model/promise.def | sort -u)
 cardinal=$(grep ', CARDINAL,' model/promise.def |
-    sed 's/^VERDICT([A-Z0-9_]*, "\(ET-[A-Z0-9-]*\)", "\([a-z]*\)".*/\1\/\2/; s,/$,,' | sort -u)
+    sed 's/^[A-Z]*([A-Z0-9_]*, "\(ET-[A-Z0-9-]*\)", "\([a-z]*\)".*/\1\/\2/; s,/$,,' | sort -u)
 missing=$(for each in $listed; do
     grep -qE "^\| .*${each%/*}.*\| \`${each#*/}\` \|" tests/kit/RUNNER.md || echo "$each"
 done; for each in $cardinal; do
