@@ -190,7 +190,7 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
 /* By the return of c's callback. */
 void begin_again(unsigned c);
 struct event event_of(unsigned c, enum event_kind kind, int64_t result);
-const char *undefined_submission(unsigned c);
+const char *undefined_submission(unsigned c, bool is_rearm);
 
 /* ---- outside.c ------------------------------------------------------------------------------- */
 

@@ -86,10 +86,8 @@ static bool is_undefined(unsigned c, uint64_t serial) {
     bool otherwise = i->redescribed || (i->serial != serial && !i->in_use);
     const char *why = otherwise && !offers(ETALON_OFFERS_READD)
                           ? "needs a description that changes before a rearm (readd)"
-                      : !i->in_use ? undefined_submission(c)
+                      : !i->in_use ? undefined_submission(c, true)
                                    : NULL;
-    if (why == NULL && !i->in_use && waits_on(i) && error_has_a_cause(&i->d, EPERM))
-        why = "needs the kernel's refusal of a rearm to be the callback's result (rounds)";
     if (why != NULL && !o.lenient)
         lacks(why);
     return why != NULL;

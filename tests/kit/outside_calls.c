@@ -248,8 +248,9 @@ static const char *undefined_wait(unsigned c) {
     return NULL;
 }
 
-/* What cannot be asked of a subject that leaves it undefined. */
-const char *undefined_submission(unsigned c) {
+/* What cannot be asked of a subject that leaves it undefined. A rearm returns nothing: what another
+ * submission learns from the call, that the kernel refuses it, has to be known before. */
+const char *undefined_submission(unsigned c, bool is_rearm) {
     const struct item *i = &o.item[c];
     if (i->d.operation == ASYNC_WAIT)
         return undefined_wait(c);
@@ -259,6 +260,8 @@ const char *undefined_submission(unsigned c) {
             return "needs several completions that wait on one descriptor (many_polls)";
     if (waits_on(i) && world_real.installed(i->d.fd) == 0 && !offers(ETALON_OFFERS_CHECKED))
         return "needs misuse to be refused: a descriptor that is not open (checked)";
+    if (is_rearm && waits_on(i) && error_has_a_cause(&i->d, EPERM))
+        return "needs the kernel's refusal of a rearm to be the callback's result (rounds)";
     return NULL;
 }
 
@@ -327,7 +330,7 @@ void run_submit(const struct command *command) {
     }
     if (!i->ever && command->kind == COMMAND_ADD && i->d.userdata == 0)
         LACKS("needs a zero-initialised completion (rounds)");
-    const char *undefined = undefined_submission(c);
+    const char *undefined = undefined_submission(c, false);
     if (undefined != NULL)
         LACKS(undefined);
     begin_again(c);
