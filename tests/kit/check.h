@@ -74,6 +74,11 @@ void check_profiles(FILE *out, const struct check *check, unsigned subject);
 /* The clause's text, or NULL. */
 const char *law_text(const struct law *law, const char *id);
 
+/* Text behind a word in the margin, in lines of 100 columns (tell.c). No line ends at a JOINED
+ * blank. */
+#define JOINED "\x1f"
+void paragraph(FILE *out, const char *margin, const char *text);
+
 /* What a person has to know (tell.c): of what fails the shortest program, what was expected and
  * what was seen; the claim; what was not asked. */
 void tell_people(FILE *out, const void *check);

@@ -180,10 +180,32 @@ static struct share share_of(const struct claim_profile *profile, const struct c
     return share;
 }
 
-#define COLUMNS 100
-
 static const char *separator(unsigned at, unsigned count) {
     return at == 0 ? "" : at + 1 == count ? " and " : ", ";
+}
+
+/* In three places, so that the lines of all profiles are alike. */
+static void write_number(FILE *out, unsigned number) {
+    fprintf(out, "%s%s%u", number < 100 ? JOINED : "", number < 10 ? JOINED : "", number);
+}
+
+static void tell_profile(FILE *out, const char *name, struct share share,
+                         const struct exceptions *all) {
+    char *text = NULL;
+    size_t size;
+    FILE *line = open_memstream(&text, &size);
+    if (line == NULL)
+        return;
+    write_number(line, share.good);
+    fputs(" of ", line);
+    write_number(line, share.asked);
+    fputs(" cases asked are good", line);
+    for (unsigned i = 0; i < all->count; i++)
+        fprintf(line, "%s%s", i == 0 ? ", except by " : separator(i, all->count), all->name[i]);
+    fclose(line);
+    if (text != NULL)
+        paragraph(out, name, text);
+    free(text);
 }
 
 void claim_profiles(FILE *out, const struct claim_suite *suite, const struct check *check,
@@ -193,23 +215,10 @@ void claim_profiles(FILE *out, const struct claim_suite *suite, const struct che
     for (unsigned i = 0; i < CLAIM_PROFILES; i++)
         if ((mask & 1u << i) != 0 && !collect(&all[i], &suite->profile[i], mask, check, subject))
             return;
-    for (unsigned i = 0; i < CLAIM_PROFILES; i++) {
-        const struct share share = share_of(&suite->profile[i], check, subject);
-        if ((mask & 1u << i) == 0)
-            continue;
-        int column = fprintf(out, "  %-10s %3u of %3u cases asked are good", profiles[i].name,
-                             share.good, share.asked);
-        for (unsigned k = 0; k < all[i].count; k++) {
-            const char *before = k == 0 ? ", except by " : separator(k, all[i].count);
-            column += (int)(strlen(before) + strlen(all[i].name[k]));
-            if (column > COLUMNS)
-                column = (int)strlen(all[i].name[k]) + fprintf(out, "%s\n%12s", before, "") - 1;
-            else
-                fputs(before, out);
-            fputs(all[i].name[k], out);
-        }
-        fputc('\n', out);
-    }
+    for (unsigned i = 0; i < CLAIM_PROFILES; i++)
+        if ((mask & 1u << i) != 0)
+            tell_profile(out, profiles[i].name, share_of(&suite->profile[i], check, subject),
+                         &all[i]);
 }
 
 void claim_write(FILE *out, const struct claim_suite *suite, const struct check *check,

@@ -17,7 +17,6 @@
 #define LINES_SAID    4
 #define CASES_SHOWN   6
 #define LACKING_SHOWN 6
-#define JOINED        '\x1f' /* a blank where no line may end */
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
@@ -28,8 +27,7 @@ static unsigned columns(const char *text, size_t length) {
     return count;
 }
 
-/* Text behind a word in the margin, in lines of COLUMNS. */
-static void paragraph(FILE *out, const char *margin, const char *text) {
+void paragraph(FILE *out, const char *margin, const char *text) {
     unsigned column = INDENT;
     fprintf(out, "  %-*s", INDENT - 2, margin);
     for (const char *word = text + strspn(text, " "); *word != '\0';) {
@@ -41,7 +39,7 @@ static void paragraph(FILE *out, const char *margin, const char *text) {
         }
         fputs(column > INDENT ? " " : "", out);
         for (size_t i = 0; i < length; i++)
-            fputc(word[i] == JOINED ? ' ' : word[i], out);
+            fputc(word[i] == *JOINED ? ' ' : word[i], out);
         column += width + (column > INDENT);
         word += length;
         word += strspn(word, " ");
@@ -96,7 +94,7 @@ static void tell_program(FILE *out, const struct program *p) {
         if (head)
             used = (size_t)sprintf(body, "%s:", strncmp(line, "body ", 5) == 0 ? line + 5 : line);
         for (char *blank = line; !head && (blank = strchr(blank, ' ')) != NULL;)
-            *blank = JOINED;
+            *blank = *JOINED;
         if (!head)
             used += (size_t)sprintf(body + used, "%s %s", body[used - 1] == ':' ? "" : " ·", line);
     }
