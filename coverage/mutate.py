@@ -44,7 +44,7 @@ WORK = ROOT / "build/mutate"
 JUDGED = WORK / "judged.jsonl"
 EQUIVALENT = ROOT / "coverage/mutants.equivalent"
 sys.path.insert(0, str(ROOT / "tests/suites"))
-import faults  # noqa: E402
+import broken  # noqa: E402
 
 K = clang.CursorKind
 Mutant = collections.namedtuple("Mutant", "file line function operator start end old new key")
@@ -303,7 +303,7 @@ class Judge:
     def __init__(self, number, all_checks):
         self.work = WORK / f"work-{number}"
         self.checks = all_checks
-        faults.copy_tree(self.work, ["default", "fuzz"])
+        broken.copy_tree(self.work, ["default", "fuzz"])
         shutil.copytree(ROOT / "coverage", self.work / "coverage")
         shutil.copytree(ROOT / "fuzz", self.work / "fuzz", dirs_exist_ok=True)
 

@@ -19,6 +19,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/suites"))
+import broken  # noqa: E402
 import faults  # noqa: E402
 
 WORK = ROOT / "build/explore-faults"
@@ -55,7 +56,8 @@ OUTSIDE = {  # what no scope can show, and why
 def search(fault):
     """The report, and the trace's length in commands and what replaying it says; None where nothing
     was found."""
-    faults.inject(WORK, fault[0], {fault[1]: faults.faulty_text(fault)}, ["build/default/etalon"])
+    texts = broken.texts_of(fault[0], fault[1:])
+    broken.inject(WORK, fault[0], texts, ["build/default/etalon"])
     scope = SCOPES.get(fault[0], "small")
     report = WORK / "report.json"
     environment = {
@@ -64,7 +66,7 @@ def search(fault):
     }
     run = subprocess.run([ROOT / "model/spin/explore.sh", scope], env=environment,
                          capture_output=True, text=True)
-    faults.restore(WORK, [fault[1]])
+    broken.restore(WORK, texts)
     row = {"fault": fault[0], "scope": scope, "found": run.returncode == 1}
     if run.returncode != 1:
         row["failure"] = (run.stdout + run.stderr)[-500:].strip()
@@ -96,7 +98,7 @@ def main():
     chosen.sort(key=lambda fault: fault[0] in SCOPES)  # what the small scope shows comes first
     subprocess.run(["make", "-s", "build/default/etalon"], cwd=ROOT, check=True,
                    stdout=subprocess.DEVNULL)
-    faults.copy_tree(WORK, ["default"])
+    broken.copy_tree(WORK, ["default"])
     rows, found = [], 0
     for fault in chosen:
         row = search(fault)

@@ -28,9 +28,10 @@ import subprocess
 import sys
 import zlib
 
+import broken
 import faults
+from broken import ROOT
 
-ROOT = faults.ROOT
 WORK = ROOT / "build/bites"
 BUILT = ROOT / "build/default"
 LIST = ROOT / "tests/suites/clauses.faults"
@@ -54,12 +55,7 @@ class Fault:
 
     def texts(self):
         """What the fault makes of which files."""
-        result = {}
-        for file, old, new in self.changes:
-            path = faults.path_of(file)
-            text = result.get(path) or (ROOT / path).read_text()
-            result[path] = faults.replaced(self.name, file, text, old, new)
-        return result
+        return broken.texts_of(self.name, *self.changes)
 
 
 def thread_faults():
@@ -272,7 +268,7 @@ def bite(builder, number, fault, cases):
     elif fault.outside:
         adapter = builder.adapter(name, fault.texts())
         found = [(case, "from outside", clause) for case, clause in
-                 faults.failing_outside(adapter, [path.stem for path in cases], 0)]
+                 broken.failing_outside(adapter, [path.stem for path in cases], 0)]
         shutil.rmtree(adapter.parent)
     else:
         runner = builder.runner(name, fault.texts())

@@ -11,13 +11,13 @@ build/report/designs.json. Exit status 1 when a verdict is another one than is s
 import argparse
 import json
 import os
-import pathlib
-import re
 import shutil
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import broken
+from broken import ROOT
+
 WORK = ROOT / "build/designs"
 HARMLESS, HARMFUL = True, False
 
@@ -108,41 +108,20 @@ DESIGNS = [  # name, whether it is harmless, slack in ms, [(file, what stands th
 ]
 
 
-def changed(name, replacements):
-    """{file: text} of the sources that a design changes."""
-    texts = {}
-    for file, old, new in replacements:
-        text = texts.get(file) or (ROOT / "src" / file).read_text(encoding="utf-8")
-        if text.count(old) != 1:
-            sys.exit(f"designs.py: {name}: src/{file} does not have its text once")
-        texts[file] = text.replace(old, new)
-    return texts
-
-
 def build(number, name, slack, replacements):
     folder = WORK / str(number)
     folder.mkdir(parents=True)
     for source in (ROOT / "src").iterdir():
         if source.suffix in (".c", ".h"):
             shutil.copy(source, folder)
-    for file, text in changed(name, replacements).items():
-        (folder / file).write_text(text, encoding="utf-8")
+    for path, text in broken.texts_of(name, *replacements).items():
+        (folder / path.name).write_text(text, encoding="utf-8")
     adapter = folder / "etalon.so"
     subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-w", "-DNDEBUG", "-fPIC", "-pthread",
                     f"-I{folder}", f"-DSLACK_MS={slack}", "-shared", "-Wl,-Bsymbolic",
                     *sorted(map(str, folder.glob("*.c"))), ROOT / "fuzz/driver/etalon_loop.c",
                     "-o", adapter], check=True)
     return adapter
-
-
-def failures(adapter, randoms, *options):
-    run = subprocess.run([ROOT / "build/default/etalon", "check", *options, "--quiet",
-                          "--tap", "-", "--watchdog", "5", "--random", str(randoms), adapter],
-                         capture_output=True, text=True, errors="replace", cwd=ROOT, check=False)
-    if run.returncode not in (0, 1):
-        sys.exit(f"designs.py: {run.stdout}{run.stderr}")
-    return re.findall(r"^not ok \d+ - \S+?/(\S+): \w+\n#   (?:it crashes: )?([A-Z0-9-]+)",
-                      run.stdout, re.M)
 
 
 def shown(found):
@@ -159,7 +138,7 @@ def main():
     if not chosen:
         parser.error("no design has such a name")
     for name, _, _, replacements in chosen:
-        changed(name, replacements)
+        broken.texts_of(name, *replacements)
     if options.check:
         print(f"{len(chosen)} designs have their text")
         return 0
@@ -170,8 +149,8 @@ def main():
     for number, (name, harmless, slack, replacements) in enumerate(
             [("the reference loop", None, 1, []), *chosen]):
         adapter = build(number, name, slack, replacements)
-        first = failures(adapter, options.random, "--outside")
-        second = failures(adapter, 0)
+        first = broken.failing(adapter, options.random, "--watchdog", "5", "--outside")
+        second = broken.failing(adapter, 0, "--watchdog", "5")
         good = bool(first) == (harmless is HARMFUL) and bool(second) == (harmless is not None)
         wrong += not good
         rows.append({"design": name, "slack_ms": slack, "part_1": first, "part_2": second,

@@ -16,15 +16,15 @@ build/report/outside.json, and fails when a fault is not found that OUTSIDE says
 way round; with --short each is only shown the case that is named there. """
 import argparse
 import json
-import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import broken
+from broken import ROOT
+
 WORK = ROOT / "build/faults"
 
 FAULTS = [  # name, file, what stands there, what the fault makes of it
@@ -314,62 +314,6 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
 }
 
 
-def copy_tree(work, variants):
-    """A copy of the tree with its objects, so that only what a fault touches is compiled anew."""
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    for name in ["Makefile", "src", "model", "fuzz", "spec", "tests"]:
-        subprocess.run(["cp", "-a", str(ROOT / name), str(work / name)], check=True)
-    (work / "build").mkdir()
-    for name in variants:
-        subprocess.run(["cp", "-a", str(ROOT / "build" / name), str(work / "build" / name)],
-                       check=True)
-
-
-def path_of(file):
-    """A file is named from the root, or by its name alone in src/."""
-    return pathlib.Path(file if "/" in file else f"src/{file}")
-
-
-def replaced(name, file, text, old, new):
-    if text.count(old) != 1:
-        sys.exit(f"faults.py: '{name}': its text stands {text.count(old)} times in "
-                 f"{path_of(file)}, expected once")
-    return text.replace(old, new)
-
-
-def faulty_text(fault):
-    name, file, old, new = fault
-    return replaced(name, file, (ROOT / path_of(file)).read_text(), old, new)
-
-
-def inject(work, name, texts, targets):
-    """texts: what the fault makes of which files."""
-    for file, text in texts.items():
-        (work / path_of(file)).write_text(text)
-    build = subprocess.run(["make", "-s", "-j2", "WERROR=", *targets], cwd=work,
-                           capture_output=True, text=True)
-    if build.returncode != 0:
-        sys.exit(f"faults.py: '{name}' does not compile:\n{build.stderr}")
-
-
-def restore(work, files):
-    for file in files:
-        # a new time stamp: it is compiled again
-        shutil.copy(ROOT / path_of(file), work / path_of(file))
-
-
-def conclude(report, rows, survived):
-    """Writes build/report/REPORT; returns the exit status."""
-    path = ROOT / "build/report" / report
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived,
-                                "equivalent": 0, "survived": survived, "faults": rows},
-                               indent=1) + "\n")
-    print(f"{len(rows) - survived} of {len(rows)} faults were found")
-    return 1 if survived else 0
-
-
 def failing_cases():
     """The names of the cases that fail, on either kernel; a crash or a hang is a failure of the
     case that it happened in."""
@@ -389,44 +333,11 @@ def failing_cases():
     return sorted(failed)
 
 
-def fuzz(seconds, work=WORK, seeds=(), seed=1):
-    """Seconds until the fuzzer, starting from copies of these folders, or else from nothing, stops
-    at something, and what it says; or None."""
-    corpus = work / "corpus"
-    shutil.rmtree(corpus, ignore_errors=True)
-    corpus.mkdir()
-    flags = (ROOT / "fuzz/libfuzzer.flags").read_text().split()
-    started = time.monotonic()
-    run = subprocess.run([work / "build/fuzz/harness", *flags, f"-max_total_time={seconds}",
-                          f"-seed={seed}", f"-artifact_prefix={corpus}/found-", str(corpus),
-                          *seeds],
-                         capture_output=True, text=True, errors="replace", cwd=work,
-                         env={**os.environ, "ASAN_OPTIONS": "symbolize=0:handle_abort=0"})
-    if run.returncode == 0:
-        return None
-    said = re.search(r"difference: (\S+):|ERROR: (AddressSanitizer: [\w-]+|libFuzzer: timeout)|"
-                     r"(runtime error): |(Assertion)", run.stderr)
-    elapsed = time.monotonic() - started
-    return elapsed, next(g for g in said.groups() if g) if said else "crash"
-
-
 def compiled(source, work):
     result = work / (pathlib.Path(source).stem + ".o")
     subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-w", "-DNDEBUG", "-fPIC",
                     "-pthread", f"-I{ROOT / 'src'}", "-c", source, "-o", result], check=True)
     return result
-
-
-def failing_outside(adapter, cases, randoms):
-    """The cases that the judge from outside says to fail, hang or crash, in their order."""
-    run = subprocess.run([ROOT / "build/default/etalon", "check", "--outside", "--strict",
-                          "--quiet", "--tap", "-", "--watchdog", "3", "--random", str(randoms),
-                          *[word for case in cases for word in ("--case", case)], adapter],
-                         capture_output=True, text=True, errors="replace", cwd=ROOT)
-    if run.returncode not in (0, 1):
-        sys.exit(f"faults.py: {run.stdout}{run.stderr}")
-    return re.findall(r"^not ok \d+ - \S+?/(\S+): \w+\n#   (?:it crashes: )?([A-Z0-9-]+)",
-                      run.stdout, re.M)
 
 
 def outside(chosen, short):
@@ -442,13 +353,14 @@ def outside(chosen, short):
     for number, fault in enumerate([("none", None, "", ""), *chosen]):
         name, objects = fault[0], dict(good)
         if fault[1]:
-            (work / f"fault-{number}.c").write_text(faulty_text(fault))
+            (text,) = broken.texts_of(name, fault[1:]).values()
+            (work / f"fault-{number}.c").write_text(text)
             objects[fault[1]] = compiled(work / f"fault-{number}.c", work)
         subprocess.run(["cc", "-shared", "-pthread", "-Wl,-Bsymbolic", *objects.values(), "-o",
                         work / f"{number}.so"], check=True)
         said = OUTSIDE.get(name, "")
         cases = [said] if short and re.fullmatch(r"[a-z0-9-]+", said) else []
-        found = failing_outside(work / f"{number}.so", cases, 0 if short else 200)
+        found = broken.failing_outside(work / f"{number}.so", cases, 0 if short else 200)
         not_to_be_seen = name == "none" or " " in said
         good_word = not found if not_to_be_seen else any(case == said for case, _ in found)
         wrong += not good_word
@@ -481,7 +393,7 @@ def main():
     if not chosen:
         parser.error("no fault has such a name")
     for fault in chosen:
-        faulty_text(fault)
+        broken.texts_of(fault[0], fault[1:])
     if options.outside:
         return outside(chosen, options.short)
     if options.check:
@@ -489,20 +401,21 @@ def main():
         return 0
     targets = ["build/default/etalon", "build/fuzz/harness"]
     subprocess.run(["make", "-s", *targets], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    copy_tree(WORK, ["default", "fuzz"])
+    broken.copy_tree(WORK, ["default", "fuzz"])
     rows, survived = [], 0
     for fault in chosen:
-        inject(WORK, fault[0], {fault[1]: faulty_text(fault)}, targets)
+        texts = broken.texts_of(fault[0], fault[1:])
+        broken.inject(WORK, fault[0], texts, targets)
         cases = failing_cases()
-        found = fuzz(options.seconds)
-        restore(WORK, [fault[1]])
+        found = broken.fuzz(options.seconds, WORK)
+        broken.restore(WORK, texts)
         by_cases = f"{len(cases)} cases, as {cases[0]}" if cases else "no case"
         by_fuzz = f"{found[1]} after {found[0]:.1f} s" if found else f"not in {options.seconds} s"
         survived += not cases and not found
         rows.append({"fault": fault[0], "file": fault[1], "cases": cases, "fuzz": by_fuzz})
         print(f"{'found    ' if cases or found else 'NOT FOUND'} {fault[0]:58} "
               f"cases: {by_cases:40} fuzzer: {by_fuzz}", flush=True)
-    return conclude("mutate.json", rows, survived)
+    return broken.conclude("mutate.json", rows, survived)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ import statistics
 import subprocess
 import sys
 
+import broken
 import faults
 
-WORK = faults.ROOT / "build/fuzz-time"
-SEEDS = [faults.ROOT / "build/fuzz" / name for name in ("committed", "seeds")]
+WORK = broken.ROOT / "build/fuzz-time"
+SEEDS = [broken.ROOT / "build/fuzz" / name for name in ("committed", "seeds")]
 
 # A mend taken back: name, file (from the root), what stands there, what stood there before. That a
 # refusal owes the orphaned nothing is not here: Etalon's loop ends them all the same, always.
@@ -47,15 +48,15 @@ MENDS = [
 
 def measured(change, options):
     """{"committed" or "empty": seconds of each repetition, None where it was not found}."""
-    name, file = change[:2]
-    faults.inject(WORK, name, {file: faults.faulty_text(change)}, ["build/fuzz/harness"])
+    texts = broken.texts_of(change[0], change[1:])
+    broken.inject(WORK, change[0], texts, ["build/fuzz/harness"])
     times = {}
     for start in ["committed", "empty"] if options.empty else ["committed"]:
         seeds = SEEDS if start == "committed" else []
-        runs = [faults.fuzz(options.seconds, WORK, seeds, seed + 1)
+        runs = [broken.fuzz(options.seconds, WORK, seeds, seed + 1)
                 for seed in range(options.repeat)]
         times[start] = [run and round(run[0], 2) for run in runs]
-    faults.restore(WORK, [file])
+    broken.restore(WORK, texts)
     return times
 
 
@@ -84,13 +85,13 @@ def main():
     if len(chosen) < len(options.name) or not chosen:
         parser.error("no mend or fault has such a name (--list)")
     for change in chosen:
-        faults.faulty_text(change)
+        broken.texts_of(change[0], change[1:])
     if options.list or options.check:
         print("\n".join(c[0] for c in chosen) if options.list else f"{len(chosen)} have their text")
         return 0
     targets = ["build/fuzz/harness", "build/seeds.made", "build/committed.made"]
-    subprocess.run(["make", "-s", *targets], cwd=faults.ROOT, check=True, stdout=subprocess.DEVNULL)
-    faults.copy_tree(WORK, ["fuzz"])
+    subprocess.run(["make", "-s", *targets], cwd=broken.ROOT, check=True, stdout=subprocess.DEVNULL)
+    broken.copy_tree(WORK, ["fuzz"])
     starts = ["committed", "empty"] if options.empty else ["committed"]
     print(f"{'seconds from a corpus that is':58}" + "".join(f"  {start:>24}" for start in starts))
     print(f"{'':58}" + "  {:>8} {:>8} {:>6}".format("median", "worst", "found") * len(starts))
@@ -102,7 +103,7 @@ def main():
         missed += all(t is None for t in times["committed"])
         row = "".join(f"  {figures(times[start], options.seconds)}" for start in starts)
         print(f"{change[0]:58}{row}", flush=True)
-    path = faults.ROOT / "build/report/fuzz-time.json"
+    path = broken.ROOT / "build/report/fuzz-time.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"limit_s": options.seconds, "seconds": report}, indent=1) + "\n")
     print(f"{len(chosen) - missed} of {len(chosen)} were found from the committed corpus")

@@ -12,24 +12,21 @@ Called by `make thread-faults`.
 Works on a copy under build/thread-faults; writes build/report/thread-faults.json. Exit status 1
 when a fault is found by nothing, or a check finds something where there is no fault. """
 import argparse
-import importlib.util
 import os
 import pathlib
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests/suites"))
+import broken  # noqa: E402
+
 WORK = ROOT / "build/thread-faults"
 TARGETS = [
     "build/default/etalon", "build/asan/tests/unit/test_pool", "build/default/stress",
     "build/asan/stress", "build/tsan/stress", "build/default/tests/unit/test_fork"
 ]
 
-# How a fault is seeded, from the list of the loop's faults, which has the same file name.
-specification = importlib.util.spec_from_file_location("loop_faults",
-                                                       ROOT / "tests/suites/faults.py")
-loop_faults = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(loop_faults)
 LIMIT_S = 40  # a hang is how a lost wake-up shows
 
 FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€¦
@@ -177,14 +174,6 @@ FAULTS = [  # name, then (file, what stands there, what the fault makes of it)â€
 ]
 
 
-def faulty_texts(fault):
-    texts = {}
-    for file, old, new in fault[1:]:
-        text = texts.get(file) or (ROOT / "src" / file).read_text()
-        texts[file] = loop_faults.replaced(fault[0], file, text, old, new)
-    return texts
-
-
 def fails(command):
     """Whether it fails, hangs or crashes."""
     try:
@@ -240,25 +229,25 @@ def main():
     chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
     if not chosen:
         parser.error("no fault has such a name")
-    texts = [faulty_texts(fault) for fault in chosen]
+    texts = [broken.texts_of(*fault) for fault in chosen]
     if options.check:
         print(f"{len(chosen)} faults have their text")
         return 0
-    loop_faults.copy_tree(WORK, ["default", "asan", "tsan"])
-    loop_faults.inject(WORK, "no fault", {}, TARGETS)
+    broken.copy_tree(WORK, ["default", "asan", "tsan"])
+    broken.inject(WORK, "no fault", {}, TARGETS)
     found = checks()
     if found:
         print(f"without a fault there are findings: {', '.join(found)}", file=sys.stderr)
         return 1
     rows = []
     for fault, files in zip(chosen, texts):
-        loop_faults.inject(WORK, fault[0], files, TARGETS)
+        broken.inject(WORK, fault[0], files, TARGETS)
         found = checks()
-        loop_faults.restore(WORK, files)
+        broken.restore(WORK, files)
         rows.append({"fault": fault[0], "found_by": found})
         print(f"{'found    ' if found else 'NOT FOUND'} {fault[0]:52} {', '.join(found)}",
               flush=True)
-    return loop_faults.conclude("thread-faults.json", rows,
+    return broken.conclude("thread-faults.json", rows,
                                 sum(not row["found_by"] for row in rows))
 
 
