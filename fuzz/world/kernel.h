@@ -135,6 +135,17 @@ void wrap_end(void);
 #define KERNEL_ENTRY_TRIED(name)    .name = call_##name,
 #define KERNEL_ENTRY_JUDGED(name)   .name = call_##name,
 
+/* The table of a world by the names that its functions have in either file. */
+#define WORLD_TABLE(word)                                                                          \
+    {                                                                                              \
+        .name = word, .begin = world_begin, .end = world_end, .clock = clock_now,                  \
+        .command = world_command, .descriptor = world_descriptor, .adopt = world_adopt,            \
+        .address = world_address, .port = world_port, .ready = world_ready,                        \
+        .registered = world_registered, .installed = world_installed, .readable = world_readable,  \
+        .has_reports = world_has_reports, .gives = world_gives, .owned = world_owned,              \
+        .is_socket = world_is_socket,                                                              \
+    }
+
 /* On a machine of 32 bits with the GNU C library, pread and pwrite with offsets of 64 bits have
  * names of their own, under which the loop calls them. */
 #if defined(__GLIBC__) && !defined(__LP64__)

@@ -815,22 +815,4 @@ static void world_gives(int handle) {
     reality.gives = handle + 1;
 }
 
-const struct world_kind_functions world_real = {
-    .name = "real",
-    .begin = world_begin,
-    .end = world_end,
-    .clock = clock_now,
-    .command = world_command,
-    .descriptor = world_descriptor,
-    .adopt = world_adopt,
-    .address = world_address,
-    .port = world_port,
-    .ready = world_ready,
-    .registered = world_registered,
-    .installed = world_installed,
-    .readable = world_readable,
-    .has_reports = world_has_reports,
-    .gives = world_gives,
-    .owned = world_owned,
-    .is_socket = world_is_socket,
-};
+const struct world_kind_functions world_real = WORLD_TABLE("real");
