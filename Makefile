@@ -166,12 +166,6 @@ $B/model/wide.o: model/model.c $B/flags
 	$(call say,cc)
 	$(Q)$(compile) -DMODEL_WIDE -MMD -MP -c $< -o $@
 
-# The harness and the toy for a plain run over files.
-$B/fuzz/%.replay.o: fuzz/%.c $B/flags
-	@mkdir -p $(@D)
-	$(call say,cc)
-	$(Q)$(compile) -DETALON_REPLAY -MMD -MP -c $< -o $@
-
 # A change of compiler or flags compiles anew.
 $B/flags: FORCE
 	@mkdir -p $(@D)
@@ -205,12 +199,12 @@ $B/wrapped.o: $(loop:%.c=$B/%.o) $(seam:%.c=$B/%.o) $(wrap)
 $B/etalon: $(tool:%.c=$B/%.o) $(checker:%.c=$B/%.o) $B/wrapped.o $(extra) \
 	$B/model/wide.o $B/jansson.flags $(interposed)
 $B/etalon: libraries = -Wl,--dynamic-list=$(interposed)
-$B/replay: $B/fuzz/harness.replay.o $(checker:%.c=$B/%.o) $B/wrapped.o $(extra)
+$B/replay: $B/fuzz/harness.o $B/fuzz/replay.o $(checker:%.c=$B/%.o) $B/wrapped.o $(extra)
 $B/harness: $B/fuzz/harness.o $(checker:%.c=$B/%.o) $B/wrapped.o $(extra)
 $B/heap: $B/fuzz/heap.o $B/src/heap.o
-$B/heap-replay: $B/fuzz/heap.replay.o $B/src/heap.o $(extra)
+$B/heap-replay: $B/fuzz/heap.o $B/fuzz/replay.o $B/src/heap.o $(extra)
 $B/toy: $B/fuzz/toy.o
-$B/toy-replay: $B/fuzz/toy.replay.o
+$B/toy-replay: $B/fuzz/toy.o $B/fuzz/replay.o
 $B/stress: $B/tests/threads/stress.o $B/libetalon.a $(extra)
 $(examples:%=$B/%): $B/%: $B/%.o $B/libetalon.a $(extra)
 # The unit tests make such calls, too, and check what becomes of them.
@@ -303,7 +297,7 @@ all: $(addprefix $B/,libetalon.a etalon $(examples))
 ## compile_commands.json: write build/compile_commands.json, for clangd and its like
 compile_commands.json:
 	@mkdir -p build
-	@for file in $(sort $(loop) $(checker) $(seam) $(tool) fuzz/harness.c fuzz/toy.c \
+	@for file in $(sort $(loop) $(checker) $(seam) $(tool) $(wildcard fuzz/*.c) \
 		$(addsuffix .c,$(unit) $(examples)) tests/threads/stress.c); do \
 		printf '{"directory":"%s","file":"%s","command":"%s -c %s"},\n' '$(CURDIR)' $$file \
 			"$$(echo '$(compile)' | sed 's/[\\"]/\\&/g')" $$file; \

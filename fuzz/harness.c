@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The fuzz target: every input is a program, which must run on the loop and on the model without a
- * difference. One source for libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and, with
- * -DETALON_REPLAY, for replaying files or folders. */
+ * difference. For libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and for replay.c. */
 #include "driver/lockstep.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -27,11 +25,7 @@ static struct timespec started;
 
 /* One in so many inputs is also checked against Part I (refine.h), which takes twice as long; 0:
  * none. Which ones depends on their bytes alone, so that what a fuzzer finds is found again. */
-#ifdef ETALON_REPLAY
-static unsigned long refines = 1;
-#else
 static unsigned long refines = 16;
-#endif
 
 /* A fuzzer runs the target in processes that it kills, so that what they print in the end is lost.
  * They count together in a file that fuzz/run has made and named in the environment. */
@@ -111,58 +105,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     return 0;
 }
-
-#ifdef ETALON_REPLAY
-
-static bool replay_file(const char *path) {
-    static uint8_t bytes[1 << 20];
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        fprintf(stderr, "replay: %s: %s\n", path, strerror(errno));
-        return false;
-    }
-    size_t size = fread(bytes, 1, sizeof bytes, file);
-    bool complete = ferror(file) == 0;
-    fclose(file);
-    if (!complete) {
-        fprintf(stderr, "replay: %s: cannot be read\n", path);
-        return false;
-    }
-    /* A copy of the exact size, so that AddressSanitizer sees a read beyond the input. */
-    uint8_t *copy = malloc(size > 0 ? size : 1);
-    if (copy == NULL)
-        return false;
-    memcpy(copy, bytes, size);
-    LLVMFuzzerTestOneInput(copy, size);
-    free(copy);
-    return true;
-}
-
-static bool replay_folder(DIR *folder, const char *path) {
-    bool read_all = true;
-    struct dirent *entry;
-    while ((entry = readdir(folder)) != NULL) {
-        char name[4096];
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        read_all = replay_file(name) && read_all;
-    }
-    closedir(folder);
-    return read_all;
-}
-
-int main(int argc, char **argv) {
-    bool read_all = argc > 1;
-    LLVMFuzzerInitialize(&argc, &argv);
-    if (argc < 2)
-        fprintf(stderr, "usage: %s FILE-OR-FOLDER...\n", argv[0]);
-    for (int i = 1; i < argc; i++) {
-        DIR *folder = opendir(argv[i]);
-        read_all =
-            (folder != NULL ? replay_folder(folder, argv[i]) : replay_file(argv[i])) && read_all;
-    }
-    return read_all ? 0 : 2;
-}
-
-#endif

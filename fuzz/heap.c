@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The fuzz target of the timer heap (make fuzz-heap): an input is the number of timers, the time,
  * and steps (driver/heap.h), after each of which the heap must be sound and agree with a naive one.
- * For libFuzzer and AFL++, and with -DETALON_REPLAY a program that runs the files it is given. */
+ * For libFuzzer, for AFL++ and for replay.c. */
 #include "driver/heap.h"
 
 #include <stdio.h>
@@ -32,21 +32,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     return 0;
 }
-
-#ifdef ETALON_REPLAY
-int main(int argc, char **argv) {
-    static uint8_t data[HEADER + HEAP_STEP * STEPS_MAX];
-    if (argc < 2)
-        fprintf(stderr, "usage: %s FILE...\n", argv[0]);
-    for (int i = 1; i < argc; i++) {
-        FILE *file = fopen(argv[i], "rb");
-        if (file == NULL) {
-            perror(argv[i]);
-            return 2;
-        }
-        LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof data, file));
-        fclose(file);
-    }
-    return argc < 2 ? 2 : 0;
-}
-#endif

@@ -4,8 +4,8 @@
  *
  * Commands per second mean little from machine to machine. This is about the cheapest target that
  * still does something with its input; run beside the harness, with the same flags, it tells how
- * far the harness is from that. Built like the harness: for libFuzzer and AFL++, and with
- * -DETALON_REPLAY as a program that runs the files it is given. */
+ * far the harness is from that. Built like the harness: for libFuzzer, for AFL++ and for
+ * replay.c. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,20 +117,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     }
     return 0;
 }
-
-#ifdef ETALON_REPLAY
-int main(int argc, char **argv) {
-    LLVMFuzzerInitialize(&argc, &argv);
-    for (int i = 1; i < argc; i++) {
-        static uint8_t bytes[4096];
-        FILE *file = fopen(argv[i], "rb");
-        if (file == NULL) {
-            perror(argv[i]);
-            return 2;
-        }
-        LLVMFuzzerTestOneInput(bytes, fread(bytes, 1, sizeof bytes, file));
-        fclose(file);
-    }
-    return 0;
-}
-#endif
