@@ -44,7 +44,7 @@ BEGIN, END = "<!-- lifecycle table: begin -->", "<!-- lifecycle table: end -->"
 
 def read_rows():
     text = (HERE / "lifecycle.def").read_text()
-    pattern = r'^LIFECYCLE\((\w+), (\w+), (\w+), (\w+), ([-\w]+), "([-\w]+)", "([^"]*)"\)$'
+    pattern = r'^LIFECYCLE\((\w+), (\w+), (\w+), (\w+), ([-\w]+), "([-\w]+)",\s+"([^"]*)"\)$'
     rows = re.findall(pattern, text, re.M)
     if len(rows) != len(re.findall(r"^LIFECYCLE", text, re.M)):
         sys.exit("render.py: spec/lifecycle.def: a row cannot be read")

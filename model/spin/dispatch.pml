@@ -4,24 +4,30 @@
  *
  *   -DPUBLISHED            libxev, src/backend/epoll.zig at commit a82a04e
  *   -DGUARD                the same with the guard that its pull request #239 proposes
- *   -DGUARD -DCANCEL_237   the same, and a cancel looks at its target's state, as pull request #237 describes
- *   -DLAW                  the rule of etalon.md: a report carries a generation, a useless registration is removed
+ *   -DGUARD -DCANCEL_237   the same, and a cancel looks at its target's state, as pull request
+ *                          #237 describes
+ *   -DLAW                  the rule of etalon.md: a report carries a generation, a useless
+ *                          registration is removed
  *
  * What is checked, by compilation:
  *
  *   -DCHECK_ACTIVE      a callback is called only for a completion that is active (ET-EVENT-6)
- *   -DCHECK_DELETED     ... not for one that was deleted and is still in the deletions (ET-DELETE-4)
+ *   -DCHECK_DELETED     ... not for one that was deleted and is still in the deletions
+ *                       (ET-DELETE-4)
  *   -DCHECK_EPISODE     ... in the episode that registered what was reported (ET-EVENT-6)
  *   -DCHECK_CONTROL     no EPOLL_CTL_DEL fails where libxev calls its failure unreachable
  *   -DCHECK_REGISTERED  when the kernel is asked, whatever waits is registered (ET-REGISTER-1)
- *   -DCHECK_TURNS       at most two waits in a row return reports that nothing comes of (ET-REGISTER-7)
- *   -DCHECK_SERVED      a completion that waits on a file that stays ready is called some time (LTL; ET-EVENT-10)
+ *   -DCHECK_TURNS       at most two waits in a row return reports that nothing comes of
+ *                       (ET-REGISTER-7)
+ *   -DCHECK_SERVED      a completion that waits on a file that stays ready is called some time
+ *                       (LTL; ET-EVENT-10)
  *   -DNP                the loop does not turn for ever without progress (non-progress cycles)
  *
  * -DNO_CLOSE leaves out closing and opening; -DCOMMANDS=N bounds the calls in one callback;
  * -DSEED=1 to 5 plants a defect in the law's variant, to show that the checks see it:
- *   1 no generation check   2 a useless registration is not removed   3 the epoll instance is not created anew
- *   4 the new instance does not learn what waits   5 a report is delivered to a completion that is being deleted
+ *   1 no generation check   2 a useless registration is not removed
+ *   3 the epoll instance is not created anew   4 the new instance does not learn what waits
+ *   5 a report is delivered to a completion that is being deleted
  *
  * What the model leaves out is listed in spec/findings.md. */
 
@@ -96,7 +102,8 @@ byte c, f, fd_before, i, k, left, reported;
 #endif
 
 #ifdef CHECK_EPISODE
-#define MUST_BE_SAME assert(state[c] != ACTIVE || (batch_same[reported] && batch_data[reported] == c))
+#define MUST_BE_SAME                                                                               \
+    assert(state[c] != ACTIVE || (batch_same[reported] && batch_data[reported] == c))
 #else
 #define MUST_BE_SAME skip
 #endif
@@ -193,7 +200,8 @@ inline register(whose, fd) {
 /* The memory of a completion that is dead, or being deleted, may take a new description. */
 inline add(whose, fd) {
     d_step {
-        (state[whose] == DEAD || state[whose] == DELETING) && file[fd] != NONE && !(BUSY(1 - whose, fd));
+        (state[whose] == DEAD || state[whose] == DELETING) && file[fd] != NONE &&
+            !(BUSY(1 - whose, fd));
         printf("    add %c, waiting on fd%d\n", NAME(whose), fd);
         end_episode(whose);
         number[whose] = fd;
@@ -279,7 +287,8 @@ inline start(whose) {
 #endif
     if
     :: failed ->
-        printf("  start %c: epoll_ctl ADD fd%d is refused, %c gets the error\n", NAME(whose), number[whose], NAME(whose));
+        printf("  start %c: epoll_ctl ADD fd%d is refused, %c gets the error\n", NAME(whose),
+               number[whose], NAME(whose));
         state[whose] = DEAD
     :: else ->
         printf("  start %c: fd%d is registered\n", NAME(whose), number[whose]);
@@ -369,7 +378,8 @@ inline dispatch() {
         delivers = (state[c] == ACTIVE); /* #239; otherwise the next report */
 #elif defined(LAW)
         c = (number[0] == FD(reported) && state[0] == ACTIVE -> 0 : 1);
-        delivers = (number[c] == FD(reported) && (state[c] == ACTIVE || (SEED == 5 && state[c] == DELETING)));
+        delivers = (number[c] == FD(reported) &&
+                    (state[c] == ACTIVE || (SEED == 5 && state[c] == DELETING)));
         if
         /* of a former generation: another file had this number */
         :: !batch_current[reported] && SEED != 1 ->
@@ -392,7 +402,8 @@ inline dispatch() {
             PROGRESS
         :: else -> printf("    nothing comes of it\n"); MUST_NOT_TURN; c = 0
         fi;
-        batch[reported] = 0; batch_data[reported] = 0; batch_same[reported] = 0; batch_current[reported] = 0;
+        batch[reported] = 0; batch_data[reported] = 0;
+        batch_same[reported] = 0; batch_current[reported] = 0;
         reported = 0
     };
     if
@@ -512,7 +523,8 @@ progress_command:
         for (k : 0 .. FILES - 1) {
             if
             :: registered[k] && ready[k] ->
-                batch[k] = 1; batch_data[k] = data[k]; batch_same[k] = same[k]; batch_current[k] = current[k];
+                batch[k] = 1; batch_data[k] = data[k];
+                batch_same[k] = same[k]; batch_current[k] = current[k];
                 blocked = 0
             :: else
             fi

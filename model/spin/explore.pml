@@ -14,7 +14,11 @@ c_track "explore_state" "EXPLORE_STATE" "Matched"
 
 bit wrong;
 
-#define WAY(i) :: d_step { c_expr { explore_head->options > i } -> c_code { now.wrong = explore_take(i); }; assert(!wrong) }
+#define WAY(i)                                                                                     \
+    :: d_step {                                                                                    \
+        c_expr { explore_head->options > i } -> c_code { now.wrong = explore_take(i); };           \
+        assert(!wrong)                                                                             \
+    }
 #define WAYS(i) WAY(i) WAY(i + 1) WAY(i + 2) WAY(i + 3) WAY(i + 4) WAY(i + 5) WAY(i + 6) WAY(i + 7)
 
 active proctype program() {
@@ -25,7 +29,8 @@ end:
         c_expr { explore_head->options > 0 } ->
 more:
         if
-        WAYS(0) WAYS(8) WAYS(16) WAYS(24) WAYS(32) WAYS(40) WAYS(48) WAYS(56) WAYS(64) WAYS(72) WAYS(80) WAYS(88)
+        WAYS(0) WAYS(8) WAYS(16) WAYS(24) WAYS(32) WAYS(40)
+        WAYS(48) WAYS(56) WAYS(64) WAYS(72) WAYS(80) WAYS(88)
         fi;
         if
         :: c_expr { explore_head->inside } -> goto more

@@ -9,7 +9,8 @@
  *
  *   -DPRODUCERS=N     threads of the pool: 0 to 3; and as many completions, but at least 2
  *   -DWAKER           another thread calls et_loop_wakeup again and again, also while the loop ends
- *   -DASYNC           it calls et_async_notify as well, and a completion of the loop waits on the async
+ *   -DASYNC           it calls et_async_notify as well, and a completion of the loop waits on the
+ *                     async
  *
  * The assertions: no thread touches a completion that has been given back to the caller, nor a
  * loop, a pool or a descriptor that is gone; delivered is what was handed over, once, in the order
@@ -90,7 +91,8 @@ byte submitted;
 #define CAN_SUBMIT(c) (place[c] == DEAD && (c) == submitted)
 #define COUNT_SUBMISSION submitted++
 #else
-#define CAN_SUBMIT(c) (place[c] == DEAD && ((c) == 0 || (place[0] != DEAD && ((c) == 1 || place[1] != DEAD))))
+#define CAN_SUBMIT(c)                                                                              \
+    (place[c] == DEAD && ((c) == 0 || (place[0] != DEAD && ((c) == 1 || place[1] != DEAD))))
 #define COUNT_SUBMISSION skip
 #endif
 #define WAKE_ONE :: asleep[0] -> asleep[0] = 0 :: !asleep[0] && asleep[1] -> asleep[1] = 0 \
@@ -112,7 +114,11 @@ byte submitted;
 #define LOOP_IS   assert(!loop_gone)
 #define POOL_IS   assert(!pool_gone)
 #define RAISED    (counter[WAKEUP] || counter[COUNTERS - 1])
-#define LOOK      d_step { reported[WAKEUP] = counter[WAKEUP]; reported[COUNTERS - 1] = counter[COUNTERS - 1] }
+#define LOOK                                                                                       \
+    d_step {                                                                                       \
+        reported[WAKEUP] = counter[WAKEUP];                                                        \
+        reported[COUNTERS - 1] = counter[COUNTERS - 1]                                             \
+    }
 #define IN_POOL   (place[0] != DEAD || place[1] != DEAD || place[COMPLETIONS - 1] != DEAD)
 
 #ifndef TRACKED
@@ -316,7 +322,9 @@ end_asleep:
             :: wakes -> /* src/pool.c: eti_pool_step: wake */
                 LOOP_IS;
 #if PRODUCERS == 3
-                atomic { assert(open[WAKEUP] && !closed[WAKEUP]); counter[WAKEUP] = 1; owed[WAKEUP] = 1 }
+                atomic {
+                    assert(open[WAKEUP] && !closed[WAKEUP]); counter[WAKEUP] = 1; owed[WAKEUP] = 1
+                }
 #else
                 raise(WAKEUP)
 #endif
@@ -405,7 +413,9 @@ inline delete(may, c) {
 }
 
 #if COMPLETIONS > 2
-#define COMMANDS :: submit(true, 0) :: submit(true, 1) :: submit(true, 2) :: delete(true, 0) :: delete(true, 1) :: delete(true, 2)
+#define COMMANDS                                                                                   \
+    :: submit(true, 0) :: submit(true, 1) :: submit(true, 2)                                       \
+    :: delete(true, 0) :: delete(true, 1) :: delete(true, 2)
 #else
 #define COMMANDS :: submit(true, 0) :: submit(true, 1) :: delete(true, 0) :: delete(true, 1)
 #endif
@@ -513,7 +523,8 @@ end_idle:
 #else
     owed[WAKEUP] = owed[WAKEUP] && !reported[WAKEUP];
 #endif
-    /* Then what else was reported, and callbacks, which may wake the loop. src/kernel_phase.c: eti_ask_kernel: "deliver(" */
+    /* Then what else was reported, and callbacks, which may wake the loop.
+     * src/kernel_phase.c: eti_ask_kernel: "deliver(" */
 #ifdef ASYNC
     if
     :: reported[1] ->

@@ -70,7 +70,9 @@ ltl ends_cancel { [] (!answered -> <> (answered || stopped)) }
 /* run(UNTIL_DONE) ends when nothing new is added. */
 ltl done { [] ((closing && running) -> <> !running) }
 /* Nobody starves, whatever rearms itself for ever. */
-ltl served { [] ((state[READ] == ACTIVE && ready) -> <> (state[READ] != ACTIVE || !ready || stopped)) }
+ltl served {
+    [] ((state[READ] == ACTIVE && ready) -> <> (state[READ] != ACTIVE || !ready || stopped))
+}
 #endif
 
 /* ---- the calls ------------------------------------------------------------------------------- */
@@ -140,7 +142,8 @@ inline program_cancels(c) {
     }
 }
 
-/* ---- callbacks: the completion has been dead since a step ago (ET-CALL-1), which the formulas can see - */
+/* ---- callbacks: the completion has been dead since a step ago (ET-CALL-1), which the formulas can
+ * see ---- */
 
 inline callback(c) {
     if
@@ -174,13 +177,15 @@ inline callback(c) {
         add(c);
 #ifdef REFIRES
         if
-        :: c == TIMER && phase == 3 -> submissions??eval(c); joined[c] = 0; state[c] = ACTIVE; count++
+        :: c == TIMER && phase == 3 ->
+            submissions??eval(c); joined[c] = 0; state[c] = ACTIVE; count++
         :: else
         fi
 #endif
 #ifdef REARM_KEEPS_PLACE
         if
-        :: c == READ_2 && phase == 5 -> submissions??eval(c); joined[c] = 0; state[c] = ACTIVE; count++; first = 1
+        :: c == READ_2 && phase == 5 ->
+            submissions??eval(c); joined[c] = 0; state[c] = ACTIVE; count++; first = 1
         :: else
         fi
 #endif
@@ -282,7 +287,10 @@ inline process_deletions() {
 
 inline expire_timers() {
     do
-    :: atomic { state[TIMER] == ACTIVE && expired -> IN_PHASE(3); withdraw(TIMER); state[TIMER] = DEAD };
+    :: atomic {
+            state[TIMER] == ACTIVE && expired ->
+                IN_PHASE(3); withdraw(TIMER); state[TIMER] = DEAD
+        };
         callback(TIMER);
         IN_PHASE(1)
     :: !(state[TIMER] == ACTIVE && expired) -> break

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-//! How a program in Zig records what its event loop does, for `etalon judge`: spec/trace-format.md, section 3. (Zig 0.11;
-//! `zig run record.zig > FILE.ndjson`.) The loop here is a toy with timers only, and what matters is `Recorder`: with a loop such
-//! as libxev, call it where the program adds, cancels and deletes completions, first and last thing in each callback, and
-//! around each tick. Here a completion's number is its address.
+//! How a program in Zig records what its event loop does, for `etalon judge`: spec/trace-format.md,
+//! section 3. (Zig 0.11; `zig run record.zig > FILE.ndjson`.) The loop here is a toy with timers
+//! only, and what matters is `Recorder`: with a loop such as libxev, call it where the program
+//! adds, cancels and deletes completions, first and last thing in each callback, and around each
+//! tick. Here a completion's number is its address.
 const std = @import("std");
 
 pub const Recorder = struct {
     out: std.io.BufferedWriter(4096, std.fs.File.Writer),
 
-    /// Nothing of time, states, waits or readiness is observed: only calls and callbacks are judged.
+    /// Nothing of time, states, waits or readiness is observed: only calls and callbacks are
+    /// judged.
     pub fn init(file: std.fs.File, subject: []const u8) !Recorder {
         var self = Recorder{ .out = .{ .unbuffered_writer = file.writer() } };
         try self.line("{{\"etalon-recording\":1,\"subject\":\"{s}\",\"observes\":[]}}", .{subject});
@@ -20,11 +22,17 @@ pub const Recorder = struct {
     }
 
     pub fn addTimer(self: *Recorder, c: anytype, delay_ms: u64, result: i32) !void {
-        try self.line("{{\"call\":\"add\",\"c\":{d},\"op\":\"timer\",\"delay_ms\":{d},\"returns\":{d}}}", .{ @intFromPtr(c), delay_ms, result });
+        try self.line(
+            "{{\"call\":\"add\",\"c\":{d},\"op\":\"timer\",\"delay_ms\":{d},\"returns\":{d}}}",
+            .{ @intFromPtr(c), delay_ms, result },
+        );
     }
 
     pub fn delete(self: *Recorder, c: anytype, result: i32) !void {
-        try self.line("{{\"call\":\"delete\",\"c\":{d},\"returns\":{d}}}", .{ @intFromPtr(c), result });
+        try self.line(
+            "{{\"call\":\"delete\",\"c\":{d},\"returns\":{d}}}",
+            .{ @intFromPtr(c), result },
+        );
     }
 
     pub fn callback(self: *Recorder, c: anytype, result: i64) !void {
@@ -34,7 +42,10 @@ pub const Recorder = struct {
     /// A callback that rearms says what is added again.
     pub fn returned(self: *Recorder, c: anytype, rearm_delay_ms: ?u64) !void {
         if (rearm_delay_ms) |delay_ms| {
-            try self.line("{{\"returned\":{d},\"action\":\"rearm\",\"op\":\"timer\",\"delay_ms\":{d}}}", .{ @intFromPtr(c), delay_ms });
+            try self.line(
+                "{{\"returned\":{d},\"action\":\"rearm\",\"op\":\"timer\",\"delay_ms\":{d}}}",
+                .{ @intFromPtr(c), delay_ms },
+            );
         } else {
             try self.line("{{\"returned\":{d},\"action\":\"disarm\"}}", .{@intFromPtr(c)});
         }
@@ -73,7 +84,8 @@ const Loop = struct {
         try self.recorder.tickBegins(1);
         var first: ?*Timer = null;
         for (self.timers) |*timer| {
-            if (timer.active and (first == null or timer.deadline_ms < first.?.deadline_ms)) first = timer;
+            if (timer.active and (first == null or timer.deadline_ms < first.?.deadline_ms))
+                first = timer;
         }
         if (first) |timer| {
             self.now_ms = timer.deadline_ms;
