@@ -253,8 +253,9 @@ extern model_observer_function *MODEL_NAME(observer);
  *               handler, its errno
  *   ET-INIT-3   what a pool_init or async_init that fails returns and leaves */
 
-#ifndef MODEL_WIDE
-#include "calls.h"
-#endif
+/* Of a null pointer, or what cannot be told. */
+static inline uint64_t model_named(unsigned c) {
+    return c == MODEL_NONE ? EVENT_NOBODY : c;
+}
 
 #endif

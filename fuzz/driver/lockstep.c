@@ -116,6 +116,14 @@ static void judge(const char *clause) {
         differ(clause, "%s", driver.model.why != NULL ? driver.model.why : "");
 }
 
+static struct model_answer say(struct event event) {
+    return model_step(&driver.model, &event);
+}
+
+/* To the model, of a call: what it must return; of what was seen: whether it is lawful. */
+#define SAY(...) (say((struct event){.kind = __VA_ARGS__}).returns)
+#define SEE(...) judge(say((struct event){.kind = __VA_ARGS__}).broken)
+
 static void note(char mark, const char *format, ...) {
     char line[400];
     va_list arguments;
@@ -177,7 +185,7 @@ static void settle_unseen_but(unsigned futile) {
             dead |= 1u << i;
     }
     if (dead != 0 || driver.model.maybe_dead != 0)
-        model_settled(&driver.model, dead);
+        (void)SAY(EVENT_DEAD, .c = EVENT_NOBODY, .dead = dead);
 }
 
 static void settle_unseen(void) {
@@ -308,7 +316,7 @@ static void see_files(void) {
             continue;
         driver.named[fd] = names;
         driver.claimed &= ~mask_of(fd);
-        model_moved(&driver.model, fd);
+        (void)SAY(EVENT_MOVED, .fd = fd);
     }
 }
 
@@ -407,8 +415,8 @@ static void settle_refusal(void) {
         differ("ET-REGISTER-2",
                "the registration of descriptor %d was refused and not tried the other way", fd);
     else
-        judge(model_refused(&driver.model, fd, driver.refused.error, driver.refused.kept,
-                            driver.refused.claimed));
+        SEE(EVENT_REFUSED, .fd = fd, .result = -driver.refused.error, .events = driver.refused.kept,
+            .claimed = driver.refused.claimed);
 }
 
 static bool within(const void *pointer, const void *start, size_t size) {
@@ -507,7 +515,7 @@ static void raised_otherwise(int fd) {
     unsigned number = counter_of(fd);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (has_counter(d, number))
-            (void)model_notify(&driver.model, driver.async_fd[d]);
+            (void)SAY(EVENT_NOTIFY, .fd = driver.async_fd[d]);
 }
 
 /* by_wait: by what waits on it. */
@@ -534,7 +542,7 @@ static void see_effects(unsigned i, enum et_operation operation, int fd, int64_t
     see_files();
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (is_async(d) && driver.async_fd[d] == fd) { /* it was closed behind its back */
-            (void)model_async_deinit(&driver.model, fd);
+            (void)SAY(EVENT_ASYNC_DEINIT, .fd = fd);
             driver.asyncs &= ~(1u << d);
             driver.async_is_gone |= 1u << d;
         }
@@ -561,7 +569,7 @@ static void on_executed(enum et_operation operation, int fd, const void *identit
                operation_name(operation), fd, i);
     if (operation != ET_CLOSE)
         check_arguments(i, operation, fd, length, offset, flags);
-    judge(model_executed(&driver.model, i, operation, fd, result));
+    SEE(EVENT_EXECUTED, .c = i, .operation = (uint8_t)operation, .fd = fd, .result = result);
 }
 
 static void on_tried(void *self, enum et_operation operation, int fd, const void *identity,
@@ -618,7 +626,8 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
         driver.progress[i].is_ready = false;
     }
     settle_unseen();
-    judge(model_try(&driver.model, i, operation, fd, result));
+    SEE(EVENT_TRY, .c = model_named(i), .operation = (uint8_t)operation, .fd = fd,
+        .result = result);
     if (operation == ET_ACCEPT && result >= 0 && i != MODEL_NONE)
         driver.world->adopt(driver.slot[i].into, (int)result);
     see_effects(i, operation, fd, result);
@@ -697,7 +706,7 @@ static bool on_waits(void *self, int64_t timeout_ns) {
     if (driver.faults)
         driver.model.forgive_registration = true;
     settle_unseen();
-    judge(model_wait(&driver.model, timeout_ns));
+    SEE(EVENT_WAIT, .result = timeout_ns, .forgiven = driver.model.forgive_registration);
     lockstep_compare();
     check_registrations();
     check_progress();
@@ -708,7 +717,7 @@ static bool on_waits(void *self, int64_t timeout_ns) {
         differ("ET-REGISTER-5", "%u waits in a row led to nothing: the loop spins",
                driver.idle_waits);
     if (driver.report->waits > WAITS_MAX) {
-        judge(model_woken(&driver.model, EDEADLK));
+        SEE(EVENT_WOKEN, .result = -EDEADLK);
         return false;
     }
     driver.wait.open = false;
@@ -768,7 +777,7 @@ static void judge_step(const struct thread *thread, const struct lockstep_thread
         }
         if (driver.log != NULL)
             note('.', "w%u: takes c%u", k, i);
-        judge(model_took(&driver.model, i));
+        SEE(EVENT_TOOK, .c = i);
         return;
     case LOCKSTEP_EXECUTES:
         if (driver.executed != 1)
@@ -777,7 +786,7 @@ static void judge_step(const struct thread *thread, const struct lockstep_thread
     case LOCKSTEP_HANDS_OVER:
         if (driver.log != NULL)
             note('.', "w%u: hands over c%u", k, before->work);
-        judge(model_gave_back(&driver.model, before->work));
+        SEE(EVENT_GAVE_BACK, .c = before->work);
         return;
     case LOCKSTEP_WAKES:
         if (driver.log != NULL)
@@ -787,7 +796,7 @@ static void judge_step(const struct thread *thread, const struct lockstep_thread
     case LOCKSTEP_LEAVES:
         if (driver.log != NULL)
             note('.', "w%u: is idle", k);
-        judge(model_idle(&driver.model));
+        SEE(EVENT_IDLE);
     }
 }
 
@@ -849,7 +858,7 @@ static void on_created(void *self, void *thread, int error) {
         note('.', "thread w%u is created", driver.threads - 1);
     else if (driver.log != NULL)
         note('.', "no thread is created: %s", errno_name(error));
-    judge(model_thread(&driver.model, error));
+    SEE(EVENT_THREAD, .result = -error);
 }
 
 static bool act_in_world(void) {
@@ -959,7 +968,7 @@ static void on_woken(void *self, int error) {
     if (now_ns != driver.model.clock_ns)
         driver.idle_waits = 0;
     model_clock(&driver.model, now_ns);
-    judge(model_woken(&driver.model, error));
+    SEE(EVENT_WOKEN, .result = -error);
     driver.wait.counts = error == 0 && driver.choose == NULL;
     see_who_is_ready();
     driver.wait.open = error == 0;
@@ -991,7 +1000,7 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     else if (known && !driver.faults && ++driver.stale_reports[fd] > 2)
         differ("ET-REGISTER-7",
                "descriptor %d is still reported for a file that has left this number", fd);
-    judge(model_report(&driver.model, fd, events, stale ? MODEL_STALE : MODEL_SEEN));
+    SEE(EVENT_REPORT, .fd = fd, .events = events, .source = stale ? MODEL_STALE : MODEL_SEEN);
 }
 
 static const struct world_observer observer = {on_tried, on_controlled, on_waits,   on_blocked,
@@ -1024,11 +1033,11 @@ static enum et_action on_callback(unsigned i, int64_t result, uint32_t token) {
     const struct model_completion *before = &driver.model.completion[i];
     if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
         lockstep_errors[before->operation][-result]++;
-    judge(model_callback(&driver.model, i, result, token));
+    SEE(EVENT_CALLBACK, .c = i, .result = result, .userdata = token);
     lockstep_compare();
     if (driver.report->callbacks >= CALLBACKS_MAX) {
         TELL(stop(driver.self));
-        model_stop(&driver.model);
+        (void)SAY(EVENT_STOP);
     }
     driver.moved &= ~(1U << i);
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
@@ -1037,7 +1046,7 @@ static enum et_action on_callback(unsigned i, int64_t result, uint32_t token) {
     /* its memory is gone: a caller that frees a completion does not rearm it */
     if ((driver.moved >> i & 1) != 0)
         action = ET_DISARM;
-    judge(model_returned(&driver.model, action));
+    SEE(EVENT_RETURNED, .c = driver.model.in_callback, .rearm = action == ET_REARM);
     if (driver.log != NULL && action == ET_REARM)
         note('.', "rearm");
     return action;
@@ -1208,13 +1217,13 @@ static void run_submit(const struct command *command) {
             TELL(describe(driver.self, c, &d));
         return;
     }
-    int expected = model_add(&driver.model, c);
+    int expected = SAY(EVENT_ADD, .c = c);
     ASK(result, submit(driver.self, c, anew ? &d : NULL));
     check_result(command, result, expected);
 }
 
 static void run_delete(const struct command *command) {
-    int expected = model_delete(&driver.model, command->c), result;
+    int expected = SAY(EVENT_DELETE, .c = command->c), result;
     ASK(result, remove(driver.self, command->c));
     check_result(command, result, expected);
 }
@@ -1222,7 +1231,8 @@ static void run_delete(const struct command *command) {
 static void run_timer(const struct command *command) {
     uint32_t userdata = new_userdata(command->body);
     bool has_callback = command->body != 0;
-    int expected = model_timer(&driver.model, command->c, command->value, has_callback, userdata);
+    int expected = SAY(EVENT_TIMER, .c = command->c, .delay_ms = command->value,
+                       .has_callback = has_callback, .userdata = userdata);
     int result;
     ASK(result, timer(driver.self, command->c, command->value, userdata, has_callback));
     check_result(command, result, expected);
@@ -1231,8 +1241,9 @@ static void run_timer(const struct command *command) {
 static void run_reset(const struct command *command) {
     uint32_t userdata = new_userdata(command->body);
     bool has_callback = command->body != 0, alone = command->other >= PROGRAM_COMPLETIONS;
-    int expected = model_reset(&driver.model, command->c, alone ? MODEL_NONE : command->other,
-                               command->value, has_callback, userdata);
+    int expected =
+        SAY(EVENT_RESET, .c = command->c, .by = alone ? EVENT_NOBODY : command->other,
+            .delay_ms = command->value, .has_callback = has_callback, .userdata = userdata);
     int result;
     ASK(result, timer_reset(driver.self, command->c, alone ? ETALON_NOBODY : command->other,
                             command->value, userdata, has_callback));
@@ -1243,8 +1254,8 @@ static void run_cancel(const struct command *command) {
     uint32_t userdata = new_userdata(command->body);
     bool has_callback = command->body != 0;
     uint32_t target = target_of(command);
-    int expected = model_cancel(&driver.model, command->c, target < COUNT ? target : MODEL_NONE,
-                                has_callback, userdata);
+    int expected = SAY(EVENT_CANCEL, .c = target < COUNT ? target : EVENT_NOBODY, .by = command->c,
+                       .has_callback = has_callback, .userdata = userdata);
     int result;
     ASK(result, cancel(driver.self, command->c, target, userdata, has_callback));
     check_result(command, result, expected);
@@ -1281,9 +1292,9 @@ static void run_tick(const struct command *command) {
     driver.idle_waits = 0;
     if (run)
         expected =
-            model_run(&driver.model, command->value <= ET_RUN_TURN ? (int)command->value : -1);
+            SAY(EVENT_RUN, .mode = command->value <= ET_RUN_TURN ? (int8_t)command->value : -1);
     else
-        expected = model_tick(&driver.model, callbacks);
+        expected = SAY(EVENT_TICK, .callbacks = callbacks);
     if (run)
         ASK(result, run(driver.self, (uint32_t)command->value));
     else
@@ -1294,7 +1305,7 @@ static void run_tick(const struct command *command) {
     settle_refusal();
     settle_unseen();
     if (expected == MODEL_RUNS)
-        judge(model_tick_end(&driver.model, result));
+        SEE(EVENT_END, .result = result);
     check_result(command, result, expected == MODEL_RUNS ? result : expected);
     if (expected == MODEL_RUNS)
         driver.context = NULL;
@@ -1385,11 +1396,11 @@ static int deinit_pool(void) {
 static int deinit_loop(int *result) {
     if (driver.pool_threads_max > 0 && deinit_pool() != -EBUSY)
         differ("ET-POOL-14", "pool_deinit did not refuse while a loop has the pool");
-    int expected = model_deinit(&driver.model);
+    int expected = SAY(EVENT_DEINIT);
     driver.deiniting = expected == 0;
     *result = deinit_subject();
     if (*result == 0 && expected == 0 && !failed()) {
-        judge(model_deinit_end(&driver.model));
+        SEE(EVENT_END, .of_deinit = true);
         if (world_counts.unreleased != driver.unreleased)
             differ("ET-DEINIT-3", "%lld blocks of memory were not released",
                    (long long)(world_counts.unreleased - driver.unreleased));
@@ -1487,7 +1498,8 @@ static void run_async_wait(const struct command *command) {
     unsigned i = command->c, d = command->d;
     bool has_callback = command->body != 0;
     int fd = is_async(d) ? driver.async_fd[d] : -1, result = -EINVAL;
-    int expected = model_async_wait(&driver.model, i, fd, has_callback, userdata);
+    int expected =
+        SAY(EVENT_ASYNC_WAIT, .c = i, .fd = fd, .has_callback = has_callback, .userdata = userdata);
     if (!is_gone(d))
         ASK(result, async_wait(driver.self, i, d, userdata, has_callback));
     if (result != -EINVAL && result != -EBUSY) { /* it is described */
@@ -1508,7 +1520,7 @@ static int notify(unsigned d) {
 static void run_notify(const struct command *command) {
     const int untouched = EXDEV;
     int fd = is_async(command->d) ? driver.async_fd[command->d] : -1;
-    int expected = model_notify(&driver.model, fd);
+    int expected = SAY(EVENT_NOTIFY, .fd = fd);
     world_counts.notifying = expected == 0;
     errno = untouched;
     int result = notify(command->d);
@@ -1560,7 +1572,7 @@ static void close_async(unsigned d) {
     driver.asyncs &= ~(1u << d);
     if (failed())
         return;
-    (void)model_async_deinit(&driver.model, driver.async_fd[d]);
+    (void)SAY(EVENT_ASYNC_DEINIT, .fd = driver.async_fd[d]);
     if (result != 0 || driver.world->descriptor(d) >= 0)
         differ("ET-ASYNC-5", "async_deinit has not released the descriptor");
     if (!refuses_calls(d))
@@ -1646,11 +1658,11 @@ void lockstep_command(const struct command *command) {
     case COMMAND_RUN: run_tick(command); break;
     case COMMAND_STOP:
         TELL(stop(driver.self));
-        model_stop(&driver.model);
+        (void)SAY(EVENT_STOP);
         break;
     case COMMAND_UPDATE_NOW:
         TELL(update_now(driver.self));
-        model_update_now(&driver.model);
+        (void)SAY(EVENT_UPDATE_NOW);
         break;
     case COMMAND_DEINIT:
     case COMMAND_POOL: run_deinit(command); break;

@@ -30,7 +30,7 @@ MENDS = [
      "if (d->opened_round == loop->round && generation + 1 == d->generation)",
      "if (d->opened_round == loop->round)"),
     ("the model is not told that a number has moved", "fuzz/driver/lockstep.c",
-     "        model_moved(&driver.model, fd);\n", ""),
+     "        (void)SAY(EVENT_MOVED, .fd = fd);\n", ""),
     ("a report owes the orphaned what it owes others", "model/model.c",
      "report->source == MODEL_SEEN ? mask & ~m->orphaned : NOTHING;",
      "report->source == MODEL_SEEN ? mask : NOTHING;"),

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "../../model/model.h"
+#include "calls.h"
 
 #define MS            INT64_C(1000000)
 #define IS(state_, c) assert_int_equal(m.completion[c].state, ET_##state_)

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Each event as a function, for whoever drives the model by hand: the lockstep driver, the unit
- * tests. A call returns what the subject must return, an observation the clause that it breaks or
- * NULL. event.h says what each one means. Included by model.h. */
-#ifndef ETALON_CALLS_H
-#define ETALON_CALLS_H
+/* Each event as a function: the model by hand, in one line of a test. A call returns what the
+ * subject must return, an observation the clause that it breaks or NULL. model/event.h says what
+ * each one means. */
+#ifndef ETALON_TEST_CALLS_H
+#define ETALON_TEST_CALLS_H
 
-/* Of a null pointer, or what cannot be told. */
-static inline uint64_t model_named(unsigned c) {
-    return c == MODEL_NONE ? EVENT_NOBODY : c;
-}
+#include "../../model/model.h"
 
 static inline int model_call(struct model *m, struct event event) {
     return model_step(m, &event).returns;
