@@ -503,7 +503,7 @@ faults-fuzzed:
 designs: $B/etalon
 	@tests/suites/designs.py
 
-## faults-outside: the same for the judge of other loops, who sees what a caller sees (1 minute)
+## faults-outside: the same for the judge of other loops, which sees what a caller sees (1 minute)
 faults-outside: $B/etalon
 	@tests/suites/faults.py --outside
 

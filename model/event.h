@@ -89,7 +89,7 @@ enum event_kind {
     EVENT_DEAD,
     EVENT_INIT, /* another loop begins; model_init tells it to the observer, and nobody else */
 
-    /* ---- what a judge from outside has, who knows of no rounds: for promise_step (promise.h).
+    /* ---- what a judge from outside has, which knows no rounds: for promise_step (promise.h).
      * To it a call is told when it has returned, with what it returned in result; a tick or run
      * when it begins; the descriptor of an async is any number that names it. ---- */
     /* What the descriptor of c has now of the events that c waits for, EPOLLERR and EPOLLHUP
@@ -109,7 +109,7 @@ enum event_kind {
     EVENT_UNTRUE,
 };
 
-/* Of whom a report speaks: of the file that its number names, of one that has left the number (it
+/* Of what a report speaks: of the file that its number names, of one that has left the number (it
  * serves nobody but the orphaned), or of nobody knows what, since it was not seen but inferred from
  * what came of it (it may serve whatever it matches, and owes nothing). */
 enum model_source { MODEL_SEEN, MODEL_STALE, MODEL_INFERRED };

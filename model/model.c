@@ -239,7 +239,7 @@ static model_set loud(const struct model *m, model_set mask) {
     return mask;
 }
 
-/* Those of mask to whom the report owes something: not the orphaned (ET-EVENT-9). */
+/* Those of mask that the report owes something: not the orphaned (ET-EVENT-9). */
 static model_set claim_of(const struct model *m, const struct model_report *report,
                           model_set mask) {
     return report->source == MODEL_SEEN ? mask & ~m->orphaned : NOTHING;
@@ -1154,7 +1154,7 @@ static bool any_reported(const struct model *m, int fd) {
     return (reported(m, fd, false) | reported(m, fd, true)) != 0;
 }
 
-/* A close of fd that a callback has deleted while it ended those who waited. */
+/* A close of fd that a callback has deleted while it ended those that waited. */
 static bool deleted_close(const struct model *m, int fd) {
     bool found = false;
     for (unsigned c = 0; c < m->completions; c++) {

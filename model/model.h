@@ -75,7 +75,7 @@ struct model_completion {
     int refusal;
     /* from the callback of a report to the start that its rearm brings: for this number; or -1 */
     int vouches;
-    /* For who finds a difference: the clauses by which it is in its state, and where it is queued;
+    /* For what finds a difference: the clauses by which it is in its state, and where it is queued;
      * by which it has its deadline; of a timer and of a carrier, by which they are tied or not; by
      * which its callback must not be called, since it was deleted. Null: nothing has happened. */
     const char *clause, *deadline_clause, *reset_clause, *forbidden;
@@ -190,7 +190,7 @@ struct model {
         uint64_t orders_timers, orders_asked;
         int64_t answered_result;
         model_index due_completion;
-        uint8_t due, due_event; /* what must be observed next, for whom, and what it does to it */
+        uint8_t due, due_event; /* what must be observed next, of what, and what it does to it */
         int64_t due_result;
         const char *due_clause;
         const char *run_clause; /* of a tick that a run acts as; or NULL */

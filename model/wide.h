@@ -23,7 +23,7 @@ enum wide_due {
     WIDE_END
 };
 
-/* What must be observed next. Of WIDE_CALLBACK, WIDE_TRY and WIDE_CHOICE: for whom. */
+/* What must be observed next. Of WIDE_CALLBACK, WIDE_TRY and WIDE_CHOICE: of what. */
 enum wide_due wide_due(struct model *m, unsigned *c);
 /* Leaves what was only allowed: a try at the start, further reports. False: nothing can be left. */
 bool wide_move_on(struct model *m);

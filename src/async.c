@@ -20,14 +20,15 @@ void eti_raise_begins(_Atomic(uint32_t) *users) {
 }
 
 bool eti_raise(_Atomic(uint32_t) *users, const int *fd) {
-    /* Looked at before it is changed: who comes too late must not keep eti_raise_ends waiting. */
+    /* Looked at before it is changed: what comes too late must not keep eti_raise_ends waiting. */
     if ((atomic_load_explicit(users, memory_order_relaxed) & OPEN) == 0)
         return false;
     int saved = errno, cancelling;
     /* Async-signal-safe since POSIX.1-2024. A thread that ended in write(2) would be waited for. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling);
-    /* Relaxed: who made *fd known to this thread has ordered it, or our caller has broken a promise
-     * before; and nobody changes it as long as the count is not 0. See tests/threads/ORDERS.md. */
+    /* Relaxed: what made *fd known to this thread has ordered it, or our caller has broken a
+     * promise before; and nobody changes it as long as the count is not 0. See
+     * tests/threads/ORDERS.md. */
     bool open = (atomic_fetch_add_explicit(users, 1, memory_order_relaxed) & OPEN) != 0;
     if (open) {
         uint64_t one = 1;

@@ -136,7 +136,7 @@ void eti_heap_insert(struct et_heap *heap, struct et_completion *c) {
     first->internal.wait_previous = last->internal.wait_next = c;
 }
 
-/* c's children, melded, take its place; or else who comes after it. */
+/* c's children, melded, take its place; or else what comes after it. */
 void eti_heap_remove(struct et_heap *heap, struct et_completion *c) {
     struct place_in_heap at = place_of(heap, c);
     struct et_completion **first = &heap->first[at.level][at.slot];

@@ -10,7 +10,7 @@
  *   async.c          what other threads may do
  *   timers.c         time, and the timer phase
  *   completion.c     the queues and the transitions of a completion
- *   registrations.c  who waits for what, and what the kernel has been told of it
+ *   registrations.c  what waits for what, and what the kernel has been told of it
  *   heap.c           the timers that run, by their deadlines
  *   process.c        whether this process made it, or one that it was forked from
  *   linux.c          what not every C library has */
@@ -50,7 +50,7 @@ struct waiters {
     struct et_completion *head, *tail;
 };
 
-/* One descriptor number, with one registration for all who wait on it.
+/* One descriptor number, with one registration for all that wait on it.
  *
  * The kernel registers files, not numbers: a file that has left its number is still reported under
  * it while a duplicate is open. So a registration that is made, changed or given up raises the
@@ -141,7 +141,7 @@ void eti_raise_begins(ET_ATOMIC(uint32_t) * users);
 bool eti_raise(ET_ATOMIC(uint32_t) * users, const int *fd);
 /* Returns when nobody uses the descriptor any more, nor will. */
 void eti_raise_ends(ET_ATOMIC(uint32_t) * users);
-/* The same in a child: who was using the parent's is not there, and never leaves. */
+/* The same in a child: what was using the parent's is not there, and never leaves. */
 void eti_raise_forgets(ET_ATOMIC(uint32_t) * users);
 /* ---- timers.c -------------------------------------------------------------------------------- */
 uint64_t eti_clock_ns(void);
@@ -196,7 +196,7 @@ struct et_completion *eti_first_uncovered(const struct et_descriptor *d);
 void eti_mark_changed(struct et_loop *loop, int fd);
 /* One that has to be looked at, or -1. */
 int eti_take_changed(struct et_loop *loop);
-/* Makes the registration fit those who wait; an error is for those who then are not covered. */
+/* Makes the registration fit those that wait; an error is for those that then are not covered. */
 int eti_fit_registration(struct et_loop *loop, int fd);
 /* The number is about to be closed by the loop, or was handed out for a new file. */
 void eti_descriptor_closes(struct et_loop *loop, int fd);

@@ -54,7 +54,7 @@ static uint32_t matching(const struct et_completion *c, uint32_t reported) {
 static void serve_others(struct et_loop *loop, int fd, uint32_t reported) {
     struct et_descriptor *d = &loop->descriptors[fd];
     unsigned answered = 0; /* bit e: in the class that asks for the events e */
-    uint64_t next = 0;     /* in the order of starting: who comes before has been served or tried */
+    uint64_t next = 0; /* in the order of starting: what comes before has been served or tried */
     bool none = true;
     for (struct et_completion *c = d->others.head, *following; c != NULL; c = following) {
         int64_t result = matching(c, reported);

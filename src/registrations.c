@@ -12,7 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* ---- who waits ------------------------------------------------------------------------------- */
+/* ---- what waits ------------------------------------------------------------------------------ */
 
 static struct et_descriptor *descriptor(const struct et_loop *loop, int fd) {
     assert(fd >= 0 && fd < loop->descriptors_max);

@@ -14,7 +14,7 @@
 struct heap_pair {
     struct et_heap heap;
     struct et_completion timer[HEAP_NUMBERS];
-    bool is_in[HEAP_NUMBERS]; /* the naive heap: who is in it */
+    bool is_in[HEAP_NUMBERS]; /* the naive heap: what is in it */
     size_t numbers, count;    /* timers that are used; that are in it */
     uint64_t now_ms, order;
 };

@@ -31,8 +31,8 @@ static bool is_linked(const struct et_completion *head, const struct et_completi
     return head == c;
 }
 
-/* Whom a queue has wrong that has `found` (perhaps null) in the place of `expected`: who should not
- * be in it, or is missing, or else came behind the other. */
+/* Which completion a queue has wrong that has `found` (perhaps null) in the place of `expected`:
+ * the one that should not be in it, or is missing, or else came behind the other. */
 static unsigned misplaced(const struct et_completion *head, const struct model_queue *queue,
                           const struct et_completion *found, unsigned expected) {
     unsigned c = found != NULL ? etalon_number(found) : ETALON_NOBODY;

@@ -65,7 +65,7 @@ static const struct lockstep_inspect *inspect(void) {
     return driver.subject->inspect;
 }
 
-/* Of who sleeps among the pool's threads. */
+/* Of which threads of the pool sleep. */
 static bool keeps_account(void) {
     return driver.subject->threads->sleeps == NULL;
 }
@@ -748,7 +748,7 @@ static bool can_step(const struct thread *thread) {
     return !sleeps(thread) && (thread->at.phase != LOCKSTEP_IDLE || has_work);
 }
 
-/* ET-POOL-17: who sleeps is told by a thread that goes on, or by the loop before it turns to
+/* ET-POOL-17: what sleeps is told by a thread that goes on, or by the loop before it turns to
  * something else. */
 static void check_idle(void) {
     const struct thread *idle = NULL;
@@ -879,7 +879,7 @@ static void on_parked(void *self, const void *condition) {
         return;
     }
     for (driver.awaited = condition; driver.awaited != NULL && (act_in_world() || step_any());)
-        /* fuzz/world/interpose.c knows who is told of what, and comes again */
+        /* fuzz/world/interpose.c knows what is told of what, and comes again */
         if (!keeps_account())
             return;
     if (driver.awaited == NULL)

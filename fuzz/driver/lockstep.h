@@ -36,8 +36,8 @@ void lockstep_run(const struct lockstep_subject *subject, const struct program *
                   const struct world_kind_functions *world, lockstep_log log, void *self,
                   struct lockstep_report *report);
 
-/* The state of c, as the subject tells it: for who is called by a log, and not while the subject is
- * busy: in init or deinit, where it must not be asked. */
+/* The state of c, as the subject tells it: for what a log calls, and not while the subject is busy:
+ * in init or deinit, where it must not be asked. */
 enum et_state lockstep_state(unsigned c);
 bool lockstep_busy(void);
 

@@ -15,7 +15,7 @@
 #define DESCRIPTORS_MAX 64
 #define BUFFER          4096
 
-/* The at-th command of a body, or NULL: for who chooses a program while it runs. */
+/* The at-th command of a body, or NULL: for what chooses a program while it runs. */
 typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
 
 /* What the driver keeps for one completion of the program. */
@@ -59,7 +59,7 @@ struct lockstep {
     bool deiniting;         /* in deinit of the loop */
     unsigned async_is_gone; /* mask of handles: its descriptor was closed behind its back */
     jmp_buf stuck;          /* out of a call that would never return */
-    /* What the kernel would have reported when the last wait ended; not kept by who chooses the
+    /* What the kernel would have reported when the last wait ended; not kept by what chooses the
      * program while it runs (ET-PROGRESS-2). */
     struct {
         uint64_t order;      /* of the operation: by this it is known that it is the same */

@@ -889,7 +889,7 @@ EXPORT int sched_yield(void) {
     return (int)syscall(SYS_sched_yield);
 }
 
-/* A signal lets one participant go on: who means all of them has to say so. */
+/* A signal lets one participant go on: what is for all of them says so. */
 static void tell(const pthread_cond_t *condition, bool all) {
     if (awaited == condition)
         awaited = NULL;

@@ -159,7 +159,7 @@ static uint32_t asked_by(const struct watch *w) {
     return w->spent ? 0 : (w->events & (uint32_t) ~(EPOLLET | EPOLLONESHOT)) | ALWAYS;
 }
 
-/* As Linux does, who looks takes from the front of the list what is not ready any more, which may
+/* As on Linux, a look takes from the front of the list what is not ready any more, which may
  * join it again at its end. One that contains another one is as ready as that. */
 static uint32_t readiness_of_epoll(const struct file *f) {
     struct file *epoll = &simulation.file[index_of(f)];

@@ -259,7 +259,7 @@ static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_
     if (max <= 0)
         count = -EINVAL;
     else if (failure != 0 && failures != NULL)
-        /* not at once, so that it shows who does not look at the clock */
+        /* not at once, so that it shows what does not look at the clock */
         kernel->advance(kernel->clock() + (timeout_ns < 0 || timeout_ns > FAILED_NS
                                                ? FAILED_NS
                                                : (uint64_t)timeout_ns));

@@ -30,7 +30,7 @@
 #define PARALLEL_MAX   64
 #define DEPTH_MAX      2
 #define FILE_BYTES_MAX (16 << 20)
-/* of what a run has started: who goes on forking for longer is left */
+/* of what a run has started: what goes on forking for longer is left */
 #define GENERATIONS_MAX 100
 
 unsigned process_watchdog_s = 10;

@@ -42,7 +42,7 @@ static struct judge {
     bool used[MODEL_COMPLETIONS];
     bool deleted[MODEL_COMPLETIONS]; /* its last episode was, by the caller */
     bool within
-        /* submitted in a callback of the last tick: who sees no waits knows of no round that starts
+        /* submitted in a callback of the last tick: without waits, no round is known that starts
            it */
         [MODEL_COMPLETIONS];
     model_index next[MODEL_COMPLETIONS], bucket[BUCKETS];
@@ -259,7 +259,7 @@ static void describe(const struct event *e, unsigned c) {
         model_describe(&judging.model, c, &d);
 }
 
-/* Whether a round has begun between two events is not known to who sees no waits. What a call
+/* Whether a round has begun between two events is not known where no waits were seen. What a call
  * returned, or the state after it, tells whether c was started in it; but only of what may have
  * been, or nothing that a call returns would be wrong. */
 static void start_unseen(const struct event *e, unsigned c) {
@@ -948,7 +948,7 @@ static bool read_observes(char *list) {
         judging.only |= 1U << i;
     }
     if ((judging.only & OBSERVES_READINESS) != 0 && (judging.only & OBSERVES_WAITS) == 0) {
-        fputs("etalon: judge: --observes: who observes readiness observes waits too\n", stderr);
+        fputs("etalon: judge: --observes: what observes readiness observes waits too\n", stderr);
         exit(BAD_INPUT);
     }
     return true;

@@ -673,7 +673,7 @@ static int read_header(struct recording *r) {
     }
     if (status == 1 && (r->observes & OBSERVES_READINESS) != 0 &&
         (r->observes & OBSERVES_WAITS) == 0)
-        status = fails(r, "who observes \"readiness\" observes \"waits\" too%s", "");
+        status = fails(r, "what observes \"readiness\" observes \"waits\" too%s", "");
     json_decref(object);
     return status;
 }

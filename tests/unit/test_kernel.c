@@ -558,7 +558,7 @@ static ssize_t send_to(int fd, unsigned port, size_t length) {
     return sendmsg(fd, &message, MSG_DONTWAIT);
 }
 
-/* Datagrams for somebody by name: whose buffer they weigh on, and who is full. */
+/* Datagrams for somebody by name: whose buffer they weigh on, and what is full. */
 static void scenario_port(void) {
     int epfd = epoll_create1(0);
     int fd = open_as(0, WORLD_PORT), other = open_as(1, WORLD_PORT);

@@ -1740,7 +1740,7 @@ static enum et_action count_and_rearm(struct et_loop *l, struct et_completion *x
     return ET_REARM;
 }
 
-/* Who has been served stands behind those who have not, however often it is ready again. */
+/* What has been served stands behind what has not, however often it is ready again. */
 static void ET_PROGRESS_2_a_crowd_that_stays_ready(void **state) {
     (void)state;
     static int fds[CROWD];

@@ -261,7 +261,7 @@ static void ET_EVENT_4_poll_of_urgent_data(void **state) {
     run(ET_RUN_ONCE);
     EXPECT({&c[2], 1});
     assert_int_equal(in[0][0], '!');
-    /* TCP says EINVAL to who asks for urgent data where there are none: not when others come */
+    /* TCP says EINVAL to what asks for urgent data where there are none: not when others come */
     submit(&c[2],
            (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[0], 1, MSG_OOB}});
     submit(&c[3], (struct et_completion){.operation = ET_RECV, .fd = fd, .recv = {in[1], 8, 0}});

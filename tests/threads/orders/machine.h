@@ -382,8 +382,8 @@ inline int machine_cancelling(int *before) {
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* What is freed is destroyed, so that Relacy sees who comes too late. It goes back to the C library
- * when the execution is over (scenarios.cc). */
+/* What is freed is destroyed, so that Relacy sees what comes too late. It goes back to the C
+ * library when the execution is over (scenarios.cc). */
 struct allocation {
     struct allocation *next;
     size_t count;

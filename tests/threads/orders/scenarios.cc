@@ -72,8 +72,8 @@ static bool give_back_memory() {
 #define FILE_FD   100 /* a regular file, of FILE_BYTE */
 #define FILE_BYTE 7
 
-/* Numbers of eventfds. `use` is stored to by who makes or closes one, and loaded by who uses it: a
- * use must be ordered with both. */
+/* Numbers of eventfds. `use` is stored to by what makes or closes one, and loaded by what uses it:
+ * a use must be ordered with both. */
 static struct descriptor {
     bool is_open;
     unsigned long long count;
