@@ -268,28 +268,29 @@ static int recorded(const char *path, const struct options *options,
     return report->not_possible ? BAD_INPUT : report->differs;
 }
 
-struct events {
-    char *text;
+struct bytes {
+    const void *first;
     size_t size;
 };
 
-static void write_events(FILE *out, const void *what) {
-    const struct events *events = what;
-    fwrite(events->text, 1, events->size, out);
+static void write_bytes(FILE *out, const void *what) {
+    const struct bytes *bytes = what;
+    fwrite(bytes->first, 1, bytes->size, out);
 }
 
 /* Writes each event of a run, as `etalon judge` reads them. */
 static int record_events(const char *path, const struct options *options) {
     struct trace trace;
-    struct events events = {NULL, 0};
+    char *text = NULL;
+    size_t size = 0;
     struct lockstep_report report;
-    FILE *memory = open_memstream(&events.text, &events.size);
+    FILE *memory = open_memstream(&text, &size);
     if (memory == NULL || !load(path, &trace)) {
         if (memory == NULL)
             complain("%s: %s", path, strerror(errno));
         else
             fclose(memory);
-        free(events.text);
+        free(text);
         return BAD_INPUT;
     }
     record_to(memory);
@@ -299,9 +300,10 @@ static int record_events(const char *path, const struct options *options) {
     if (failed)
         complain("%s: %s", path, strerror(errno));
     int status = failed ? BAD_INPUT : recorded(path, options, &report);
-    if (status != BAD_INPUT && !write_whole(options->output, write_events, &events))
+    if (status != BAD_INPUT &&
+        !write_whole(options->output, write_bytes, &(struct bytes){text, size}))
         status = BAD_INPUT;
-    free(events.text);
+    free(text);
     trace_free(&trace);
     return status;
 }
@@ -344,24 +346,14 @@ static int decode(const char *path, const struct options *options) {
     return written ? 0 : BAD_INPUT;
 }
 
-struct encoded {
-    uint8_t bytes[PROGRAM_COMMANDS_MAX * PROGRAM_RECORD];
-    size_t size;
-};
-
-static void write_encoded(FILE *out, const void *what) {
-    const struct encoded *encoded = what;
-    fwrite(encoded->bytes, 1, encoded->size, out);
-}
-
 static int encode(const char *path, const struct options *options) {
     struct trace trace;
-    struct encoded encoded;
+    uint8_t encoded[PROGRAM_COMMANDS_MAX * PROGRAM_RECORD];
     const char *name = base_name(path);
     char target[4096];
     if (!load(path, &trace))
         return BAD_INPUT;
-    encoded.size = program_encode(&trace.program, encoded.bytes, sizeof encoded.bytes);
+    size_t size = program_encode(&trace.program, encoded, sizeof encoded);
     trace_free(&trace);
     if (options->output == NULL) {
         complain("encode needs --output FOLDER");
@@ -375,7 +367,7 @@ static int encode(const char *path, const struct options *options) {
         complain("%.60s...: the name is too long", path);
         return BAD_INPUT;
     }
-    return write_whole(target, write_encoded, &encoded) ? 0 : BAD_INPUT;
+    return write_whole(target, write_bytes, &(struct bytes){encoded, size}) ? 0 : BAD_INPUT;
 }
 
 /* ---- shrinking ------------------------------------------------------------------------------- */
