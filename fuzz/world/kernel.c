@@ -1372,14 +1372,7 @@ static const struct kernel simulated = {
 #define CALL(name, way, real, exported, errors, result, parameters, arguments, told)               \
     KERNEL_ENTRY_##way(name)
 #include "calls.def"
-    .epoll_ctl = call_epoll_ctl,
-    .own = own,
-    .asked = asked,
-    .look = look,
-    .clock = clock_now,
-    .next_expiry = next_expiry,
-    .advance = advance,
-    .thread = thread,
+    KERNEL_PARTS,
     .file = file_kind,
     .interest = interest,
 };

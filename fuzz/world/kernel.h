@@ -135,7 +135,12 @@ void wrap_end(void);
 #define KERNEL_ENTRY_TRIED(name)    .name = call_##name,
 #define KERNEL_ENTRY_JUDGED(name)   .name = call_##name,
 
-/* The table of a world by the names that its functions have in either file. */
+/* … and the rest of the table, by the names that its functions have in either file. */
+#define KERNEL_PARTS                                                                               \
+    .epoll_ctl = call_epoll_ctl, .own = own, .asked = asked, .look = look, .clock = clock_now,     \
+    .next_expiry = next_expiry, .advance = advance, .thread = thread
+
+/* Likewise, the table of a world. */
 #define WORLD_TABLE(word)                                                                          \
     {                                                                                              \
         .name = word, .begin = world_begin, .end = world_end, .clock = clock_now,                  \
