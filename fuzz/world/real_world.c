@@ -99,11 +99,22 @@ static void install(int fd, int file) {
     reality.file[file].numbers++;
 }
 
-static int file_new(int fd, unsigned kind) {
+static int file_free(void) {
     int file = 0;
     while (file < KERNEL_FILES && reality.file[file].numbers > 0)
         file++;
-    must(file < KERNEL_FILES ? 0 : -1, "real world: too many files");
+    return file < KERNEL_FILES ? file : NONE;
+}
+
+/* A program may open files without end, as by accepts of which nobody hears: this world has as many
+ * as the simulated one, and refuses more as Linux would. */
+static bool has_room(void) {
+    return file_free() != NONE;
+}
+
+static int file_new(int fd, unsigned kind) {
+    int file = file_free();
+    assert(file != NONE);
     reality.file[file] = (struct open_file){.kind = kind, .peer = NONE};
     install(fd, file);
     return file;
@@ -187,6 +198,8 @@ static int64_t number_release(int fd) {
 /* ---- the calls ------------------------------------------------------------------------------- */
 
 static int64_t call_epoll_create1(int flags) {
+    if (!has_room())
+        return -ENFILE;
     int fd = __real_epoll_create1(flags);
     if (fd >= 0)
         fd = moved(fd, KERNEL_OWN_FROM);
@@ -228,6 +241,8 @@ static int64_t given_new(unsigned value, int flags) {
 }
 
 static int64_t call_eventfd(unsigned value, int flags) {
+    if (!has_room())
+        return -ENFILE;
     if (reality.gives != 0)
         return given_new(value, flags);
     int fd = __real_eventfd(value, flags);
@@ -251,7 +266,8 @@ static struct watch *watch_new(int epoll, int fd) {
     unsigned i = 0;
     while (i < KERNEL_WATCHES && reality.watch[i].used)
         i++;
-    must(i < KERNEL_WATCHES ? 0 : -1, "real world: too many registrations");
+    if (i == KERNEL_WATCHES)
+        return NULL;
     reality.watch[i] = (struct watch){
         .epoll = epoll, .number = fd, .file = known(fd) ? reality.number[fd].file : NONE};
     return &reality.watch[i];
@@ -267,6 +283,8 @@ static int64_t call_epoll_ctl(int epfd, int op, int fd, const struct epoll_event
     told->kept = w != NULL ? w->events : 0;
     if (w == NULL)
         w = watch_new(reality.number[epfd].file, fd);
+    if (w == NULL)
+        return -ENOSPC;
     struct epoll_event translated = {.events = event != NULL ? event->events : 0,
                                      .data.u64 = (uint64_t)(w - reality.watch)};
     int64_t result = outcome(__real_epoll_ctl(epfd, op, known(fd) ? fd : -1, &translated));
@@ -301,6 +319,8 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
     struct open_file *listener = named(fd);
     if (listener == NULL)
         return -EBADF;
+    if (!has_room())
+        return -ENFILE;
     limit_numbers(true);
     int accepted = __real_accept4(fd, address, length, flags);
     limit_numbers(false);
@@ -477,7 +497,7 @@ static unsigned open_ends(unsigned kind, int end[2]) {
 
 static void open_handle(unsigned d, uint64_t kind) {
     int end[2];
-    if (reality.handle[d] != NONE || kind >= WORLD_KINDS)
+    if (reality.handle[d] != NONE || kind >= WORLD_KINDS || !has_room())
         return;
     if (kind == WORLD_ASYNC) /* nobody has asked for the interface's own */
         kind = WORLD_EVENTFD;

@@ -1673,6 +1673,21 @@ static void test_real_limits(void **state) {
     assert_int_equal(world->end(), 0);
 }
 
+/* As by a program that accepts again and again, with nobody to hear of it. */
+static void test_real_files_run_out(void **state) {
+    (void)state;
+    begin(&world_real);
+    int fd = open_as(0, WORLD_LISTENER), accepted = 0, last;
+    while (order(COMMAND_PEER_CONNECT, 0, 0), (last = accept4(fd, NULL, NULL, 0)) >= 0)
+        accepted++;
+    assert_int_equal(errno, ENFILE);
+    assert_int_equal(accepted, KERNEL_FILES - 1);
+    FAILS(epoll_create1(0), ENFILE);
+    FAILS(eventfd(0, 0), ENFILE);
+    assert_int_equal(open_as(1, WORLD_STREAM), -1);
+    assert_int_equal(world->end(), 0);
+}
+
 static void test_passing_through(void **state) {
     (void)state;
     int64_t start = monotonic_ns();
@@ -1771,6 +1786,7 @@ int main(void) {
         cmocka_unit_test(test_full_sockets),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_real_limits),
+        cmocka_unit_test(test_real_files_run_out),
         cmocka_unit_test(test_passing_through),
         cmocka_unit_test(test_cost),
     };
