@@ -333,13 +333,17 @@ static bool is_gate(unsigned subject) {
     return options.gate != NULL && strcmp(options.gate, check.subject[subject].name) == 0;
 }
 
-/* Whether it is a failure in this check, and one that is known. */
-static void rate(struct check_result *r) {
+/* Whether it is a failure in this check. */
+static bool is_failure(unsigned subject, const struct outcome *outcome) {
     char failure[OUTCOME_FAILURE];
-    outcome_failure(&r->outcome, failure);
-    bool strictly = (check.strict || is_gate(r->subject)) && !kit_tolerates(failure);
-    r->counts =
-        is_bad(r->outcome.verdict) || (strictly && r->outcome.verdict == VERDICT_NOT_STRICT);
+    outcome_failure(outcome, failure);
+    bool strictly = (check.strict || is_gate(subject)) && !kit_tolerates(failure);
+    return is_bad(outcome->verdict) || (strictly && outcome->verdict == VERDICT_NOT_STRICT);
+}
+
+/* … and one that is known. */
+static void rate(struct check_result *r) {
+    r->counts = is_failure(r->subject, &r->outcome);
     if (check.baseline != NULL)
         baseline_meet(check.baseline, &check, r);
 }
@@ -390,7 +394,7 @@ static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct
     r->outcome = *outcome;
     r->random = true;
     rate(r);
-    if (is_bad(outcome->verdict) && !r->known && shorten)
+    if (r->counts && !r->known && shorten)
         shrink(r, true);
     if (r->shrunk != NULL) {
         c->trace.program = *r->shrunk;
@@ -431,7 +435,7 @@ static void tell_batch(unsigned done, unsigned all) {
         check.tally[s].judged += outcome->verdict != VERDICT_NOT_OFFERED;
         check.tally[s].bad += is_bad(outcome->verdict);
         check.tally[s].excused += outcome->verdict == VERDICT_NOT_STRICT;
-        bool is_new = is_bad(outcome->verdict) && !known_kind(s, batch.first, outcome);
+        bool is_new = is_failure(s, outcome) && !known_kind(s, batch.first, outcome);
         check.tally[s].too_many = check.tally[s].too_many || (is_new && batch.kinds == KINDS_MAX);
         if (is_new && batch.kinds < KINDS_MAX)
             tell_random(s, check.seed, batch.from + batch.told, &batch.trace[batch.told], outcome,
