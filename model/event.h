@@ -50,7 +50,8 @@ enum event_kind {
     EVENT_WAIT,
     /* The wait has ended, with result: 0 or a negative errno. To promise_step, events: not 0 when
      * something was reported; claimed: that was one thing alone, the loop's own, by a number that
-     * is not 0; forgiven: it could bring no more, and may have left out what is ready. */
+     * is not 0; others: not all of it was the loop's own, as the timer that it waits by; forgiven:
+     * it could bring no more, and may have left out what is ready. */
     EVENT_WOKEN,
     /* One report of that wait, told before anything is delivered: fd, events, source. */
     EVENT_REPORT,
@@ -104,6 +105,9 @@ enum event_kind {
     EVENT_NOW,          /* the loop says that it is now_ms; rest_ns: see promise_settings.exact */
     EVENT_SAYS_IN_USE,  /* the loop says of c: result 1, it is in use, or 0 */
     EVENT_SAYS_STOPPED, /* the loop says: result 1, it is stopped, or 0 */
+    /* A loop around it asks, before it would wait, for the timeout (result), and whether the
+     * descriptor is readable (events: not 0). */
+    EVENT_HOSTED,
     /* What c, which was called with result before, or deleted, or refused, came to contradicts the
      * world: source, an enum promise_untrue. */
     EVENT_UNTRUE,
@@ -137,6 +141,7 @@ struct event {
     bool coarse;    /* of a wait: it counts in whole milliseconds */
     bool addressed; /* of a sendmsg: its port may have no room although its socket is writable */
     bool async;     /* of a description: it waits on the async fd */
+    bool others;    /* of the end of a wait: what was reported is not the loop's own */
     int fd;
     int flags; /* of send, recv, sendmsg, recvmsg */
     uint32_t events, userdata;

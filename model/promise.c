@@ -88,16 +88,28 @@ static bool in_run(const struct promise *p) {
 
 /* ---- what is due ----------------------------------------------------------------------------- */
 
+/* Something may have ended of which nobody hears, and have taken what others were ready for. */
+static bool any_silent(const struct promise *p) {
+    for (unsigned c = 0; c < p->completions; c++) {
+        const struct promise_completion *of = &p->completion[c];
+        if (of->use != PROMISE_DEAD && !of->has_callback && (of->async || has_descriptor(of)))
+            return true;
+    }
+    return false;
+}
+
 /* Another one of the same descriptor and class that was submitted before it, and was ready at some
  * moment since the last wait, or whose number names another file now (it may be tried all the same:
- * section 15, 12). sure: its try would have been answered. */
+ * section 15, 12). sure: its try would have been answered. What it was ready for may have gone with
+ * what was called meanwhile, on the other side of its descriptor, too: a write to a datagram socket
+ * whose peer has left empties its queue. */
 static bool has_predecessor(const struct promise *p, const struct promise_completion *of,
                             bool sure) {
-    unsigned class = class_of(of);
+    unsigned class = sure && any_silent(p) ? 0 : class_of(of);
     for (unsigned d = 0; class != 0 && d < p->completions; d++) {
         const struct promise_completion *other = &p->completion[d];
         bool stands =
-            sure ? definite(other) && other->had != 0 && !other->addressed && !other->either_place
+            sure ? definite(other) && other->stood != 0 && !other->addressed && !other->either_place
                  : other->use == PROMISE_PERHAPS ||
                        (other->use == PROMISE_IN_USE && (other->orphaned || other->had != 0));
         if (stands && other->fd == of->fd && other->order < of->order && !other->pool &&
@@ -207,6 +219,12 @@ static void refresh_perhaps(struct promise *p) {
     }
 }
 
+/* Something has begun or ended: from now on the loop is at work by itself. */
+static void let_stand(struct promise *p) {
+    for (unsigned c = 0; c < p->completions; c++)
+        p->completion[c].stood = p->completion[c].ready;
+}
+
 /* ---- episodes -------------------------------------------------------------------------------- */
 
 static void set_deadline(struct promise *p, struct promise_completion *of, uint64_t delay_ms) {
@@ -247,10 +265,11 @@ static void begin_cancel(struct promise *p, struct promise_completion *of) {
 static void begin(struct promise *p, struct promise_completion *of) {
     of->use = PROMISE_IN_USE;
     of->due = PROMISE_NOT_DUE;
-    of->to_begin = in_run(p) ? 2 : 1;
+    of->unbegun = true;
+    of->ends_before = p->ends;
     of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled =
         of->carries = false;
-    of->ready = of->had = 0;
+    of->ready = of->had = of->stood = 0;
     of->new_file = waits(of) && has_moved(p, of->fd);
     of->order = ++p->orders;
     of->turn = p->turns;
@@ -364,7 +383,7 @@ static enum promise_verdict busy_verdict(const struct step *s) {
 static void on_busy(struct step *s, unsigned c, bool senseless) {
     struct promise_completion *of = &s->p->completion[c];
     enum promise_verdict busy = busy_verdict(s);
-    bool again = of->to_begin > 0 && (s->e->kind == EVENT_ADD || s->e->kind == EVENT_TIMER);
+    bool again = of->unbegun && (s->e->kind == EVENT_ADD || s->e->kind == EVENT_TIMER);
     if (s->e->result != 0) {
         if (s->e->result != -EBUSY && !(senseless && s->e->result == -EINVAL))
             blame(s, busy, c);
@@ -389,7 +408,7 @@ static void begin_anew(struct step *s, struct promise_completion *of) {
         disown(s->p, of);
     describe(of, s->e);
     begin(s->p, of);
-    if (!perhaps || before.ended != PROMISE_CALLED || before.to_begin == 0)
+    if (!perhaps || before.ended != PROMISE_CALLED || !before.unbegun)
         return;
     of->either_place = true;
     of->order = before.order;
@@ -456,7 +475,7 @@ static void on_reset(struct step *s) {
         of->userdata = e->userdata;
         of->has_callback = e->has_callback;
         of->reset = perhaps = true;
-        of->either_place = of->to_begin > 0;
+        of->either_place = of->unbegun;
         p->alone = 0;
     } else if (free_carrier || e->result != -EBUSY)
         blame(s, refused_timer(s, PROMISE_RESET_3), e->c);
@@ -709,10 +728,13 @@ static void check_progress(struct step *s, unsigned c) {
     of->overtaking = (uint8_t)((of->overtaking + 1) % (PROMISE_OVERTAKES + 1));
     uint64_t oldest = of->ends[of->overtaking];
     bool again = in_run(p) && of->by_callback_of == p->run.number;
-    for (unsigned d = 0; oldest != 0 && d < p->completions; d++)
+    for (unsigned d = 0; oldest != 0 && d < p->completions; d++) {
+        if (p->completion[d].ends_before < oldest)
+            p->completion[d].unbegun = false;
         if (d != c && p->completion[d].due != PROMISE_NOT_DUE && p->completion[d].has_callback &&
             p->completion[d].due_since < oldest)
             blame(s, again ? PROMISE_CALL_4_STARVED : PROMISE_PROGRESS, d);
+    }
 }
 
 static void check_caller(struct step *s, uint64_t c) {
@@ -806,6 +828,7 @@ static void on_callback(struct step *s) {
     p->run.called += in_run(p);
     p->spins = p->alone = 0;
     p->epoch++;
+    let_stand(p);
 }
 
 static void on_returned(struct step *s) {
@@ -827,19 +850,16 @@ static void on_returned(struct step *s) {
     p->callbacks -= p->callbacks > 0;
     p->in_callback = EVENT_NOBODY;
     p->epoch++;
+    let_stand(p);
 }
 
 /* ---- waits ----------------------------------------------------------------------------------- */
 
 static void on_wait(struct step *s) {
     struct promise *p = s->p;
-    if (p->run.mode == ET_RUN_TURN && p->run.waits > 0 && in_run(p))
-        blame(s, PROMISE_RUN_5, EVENT_NOBODY);
-    for (unsigned c = 0; c < p->completions; c++)
-        if (p->completion[c].to_begin > 0)
-            p->completion[c].to_begin--;
     p->waiting = true;
     p->slept = false;
+    p->could_sleep = s->e->result != 0;
     p->wait_coarse = s->e->coarse;
     p->wait_began_ns = p->clock_ns;
 }
@@ -908,6 +928,8 @@ static void on_sleep(struct step *s) {
             blame(s, PROMISE_STOP_2, EVENT_NOBODY);
         if (p->wake_pending)
             blame(s, PROMISE_WAKE_1, EVENT_NOBODY);
+        if (p->run.mode == ET_RUN_TURN && p->run.turned)
+            blame(s, PROMISE_RUN_5, EVENT_NOBODY);
         if (p->run.asked > 0 && p->run.called >= p->run.asked)
             blame(s, PROMISE_WAIT_1_ENOUGH, EVENT_NOBODY);
         check_due(s);
@@ -923,6 +945,8 @@ static void on_sleep(struct step *s) {
             blame(s, PROMISE_WAIT_4, (uint64_t)(timer - p->completion));
         }
     }
+    for (unsigned c = 0; in_run(p) && c < p->completions; c++)
+        p->completion[c].unbegun = false;
     p->slept = true;
 }
 
@@ -967,7 +991,8 @@ static void on_woken(struct step *s) {
         p->completion[c].had = p->completion[c].ready;
     }
     look_for_second_wait(s);
-    p->run.waits++;
+    p->run.turned =
+        p->run.turned || p->could_sleep || p->slept || p->wake_pending || e->result == -EINTR;
     p->run.failed = p->run.failed || (e->result != 0 && e->result != -EINTR);
     p->run.full = p->run.full || e->forgiven;
     p->run.interrupted = p->run.interrupted || e->result == -EINTR;
@@ -978,10 +1003,11 @@ static void on_woken(struct step *s) {
         p->spins = 0;
     } else
         count_spin(s);
-    bool of_others = p->settings.exact && e->events != 0; /* a last report: ET-REGISTER-5 */
-    if (p->wake_pending || e->result == -EINTR || of_others)
+    /* a last report of what nothing waits for any more is none for the timer (ET-REGISTER-5) */
+    if (p->wake_pending || e->result == -EINTR || e->others)
         p->alone = 0;
     p->wake_pending = p->waiting = false;
+    let_stand(p);
     if (p->slept) /* otherwise it may have taken the time when it began to wait */
         p->loop_ns = p->clock_ns;
     else if (p->loop_ns < p->wait_began_ns)
@@ -995,7 +1021,7 @@ static void on_woken(struct step *s) {
 static void on_run(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
-    static const uint64_t asked[] = {0, 1, EVENT_NEVER_REACHED, 0};
+    static const uint64_t asked[] = {0, 1, EVENT_NEVER_REACHED, 1};
     bool tick = e->kind == EVENT_TICK;
     bool known_mode = tick || (e->mode >= 0 && (e->mode < ET_RUN_TURN ||
                                                 (e->mode == ET_RUN_TURN && p->settings.has_turn)));
@@ -1004,7 +1030,7 @@ static void on_run(struct step *s) {
         p->refused_unknown = !known_mode;
         return;
     }
-    struct promise_run run = {.number = ++p->runs, .step = p->steps};
+    struct promise_run run = {.number = ++p->runs, .step = p->steps, .order = p->orders};
     run.mode = !known_mode                           ? PROMISE_UNKNOWN
                : !tick                               ? (uint8_t)e->mode
                : e->callbacks == 0                   ? ET_RUN_NO_WAIT
@@ -1020,6 +1046,8 @@ static void on_run(struct step *s) {
     for (unsigned c = 0; c < p->completions; c++)
         run.silent += p->completion[c].use == PROMISE_PERHAPS && !p->completion[c].has_callback;
     p->run = run;
+    p->told_late = false;
+    let_stand(p);
     p->turns++;
     p->spins = p->alone = 0;
     p->epoch++;
@@ -1035,14 +1063,19 @@ static enum promise_verdict too_early(const struct promise *p, enum promise_verd
                                                    : 4);
 }
 
+/* What was submitted before a run that does not wait has begun, too: the loop cannot know what is
+ * due of what it has not looked at. */
 static void check_left(struct step *s) {
-    const struct promise *p = s->p;
+    struct promise *p = s->p;
     if (p->settings.serves_max != 0 && p->run.called >= p->settings.serves_max)
         return;
-    for (unsigned c = 0; c < p->completions; c++)
+    for (unsigned c = 0; c < p->completions; c++) {
+        p->completion[c].unbegun =
+            p->completion[c].unbegun && p->completion[c].order > p->run.order;
         if (p->completion[c].due != PROMISE_NOT_DUE && p->completion[c].due_step <= p->run.step &&
             !(p->completion[c].due == PROMISE_READY && p->run.full))
             blame(s, overlooked(&p->completion[c], true), c);
+    }
 }
 
 static void check_return(struct step *s) {
@@ -1056,6 +1089,11 @@ static void check_return(struct step *s) {
         check_left(s);
     if (!used || p->run.called + p->run.silent >= p->run.asked)
         return;
+    if (p->run.mode == ET_RUN_TURN) {
+        if (!p->run.turned && !p->run.woken && !p->run.something && !p->run.before_it)
+            blame(s, PROMISE_RUN_5_EARLY, EVENT_NOBODY);
+        return;
+    }
     blame(s,
           too_early(p, p->run.mode == ET_RUN_ONCE         ? PROMISE_RUN_2_WOKEN
                        : p->run.mode == ET_RUN_UNTIL_DONE ? PROMISE_RUN_3_WOKEN
@@ -1202,6 +1240,63 @@ static void on_says_stopped(struct step *s) {
         blame(s, p->fresh && !stopped ? PROMISE_INIT_2 : PROMISE_STOP_1, EVENT_NOBODY);
 }
 
+/* ---- inside another loop --------------------------------------------------------------------- */
+
+/* The host is told of nothing, and would wait. A timeout that was too long stands until the loop is
+ * run: then it is the descriptor that has to tell. */
+static void check_told(struct step *s) {
+    const struct promise *p = s->p;
+    bool tells = s->e->events != 0, at_once = s->e->result == 0 && !p->told_late;
+    for (unsigned c = 0; c < p->completions && !tells; c++) {
+        const struct promise_completion *of = &p->completion[c];
+        if (of->due == PROMISE_TIMER && !at_once)
+            blame(s, PROMISE_HOST_2_LATE, c);
+        else if (of->due == PROMISE_QUEUED && s->e->result != 0)
+            blame(s, PROMISE_HOST_1, c);
+        else if ((of->due == PROMISE_READY || of->due == PROMISE_NOTIFIED) && s->e->result != 0)
+            blame(s, PROMISE_HOST_5, c);
+    }
+    if (p->wake_pending && !tells && s->e->result != 0)
+        blame(s, PROMISE_HOST_5, EVENT_NOBODY);
+}
+
+/* Something may have to be taken up, or let go, of which nothing is to be seen. */
+static bool may_be_at_work(const struct promise *p) {
+    bool any = p->something || p->run.something || p->run.silent > 0 || p->wake_pending;
+    for (unsigned c = 0; c < p->completions; c++) {
+        const struct promise_completion *of = &p->completion[c];
+        any = any || of->use == PROMISE_PERHAPS || of->due != PROMISE_NOT_DUE ||
+              (of->use == PROMISE_IN_USE && of->unbegun);
+    }
+    return any;
+}
+
+static void on_hosted(struct step *s) {
+    struct promise *p = s->p;
+    const struct promise_completion *timer;
+    int64_t told = s->e->result;
+    (void)count_used(p, &timer);
+    if (p->callbacks > 0 || in_run(p))
+        return;
+    if (p->stopped) {
+        if (told != -1)
+            blame(s, PROMISE_HOST_3, EVENT_NOBODY);
+        if (s->e->events != 0)
+            blame(s, PROMISE_HOST_5_STOPPED, EVENT_NOBODY);
+        return;
+    }
+    check_told(s);
+    uint64_t until = told < 0 ? FARTHEST : later_ms(p->clock_ns, (uint64_t)told);
+    uint64_t at = timer != NULL ? later(timer->latest_ns, p->settings.slack_ns) : FARTHEST;
+    p->told_late = p->told_late || (told != 0 && at != FARTHEST && until >= later(at, COARSE_NS));
+    if (may_be_at_work(p) || told < 0)
+        return;
+    if (timer == NULL)
+        blame(s, PROMISE_HOST_2_VAIN, EVENT_NOBODY);
+    else if (until < timer->earliest_ns && until != FARTHEST)
+        blame(s, PROMISE_HOST_2_EARLY, (uint64_t)(timer - p->completion));
+}
+
 static void on_untrue(struct step *s) {
     static const enum promise_verdict verdict[] = {
         [PROMISE_UNTRUE_ERROR] = PROMISE_OP_1_ERROR,
@@ -1245,7 +1340,7 @@ static void on_try(struct promise *p, const struct event *e) {
     if (known(p, e->c)) {
         struct promise_completion *of = &p->completion[e->c];
         if (is_unanswered(of, e->result)) /* so it was not ready (section 2) */
-            of->ready = of->had = 0;
+            of->ready = of->had = of->stood = 0;
         if (e->forgiven) /* section 15, 7: Linux reports it again and again */
             p->spins = 0;
         return;
@@ -1287,6 +1382,7 @@ static void take(struct step *s) {
     case EVENT_NOW: on_now(s); break;
     case EVENT_SAYS_IN_USE: on_says_in_use(s); break;
     case EVENT_SAYS_STOPPED: on_says_stopped(s); break;
+    case EVENT_HOSTED: on_hosted(s); break;
     case EVENT_UNTRUE: on_untrue(s); break;
     default: break; /* what only Part II judges */
     }

@@ -67,8 +67,7 @@ struct promise_settings {
     bool keeps;          /* a notification that comes while nothing waits ends the next wait */
     bool lingers;        /* ET-LINGER-1: a deleted operation may stay in use silently */
     /* EVENT_NOW says the loop time whenever it has changed, with all of its nanoseconds: then the
-     * deadlines are known, too; and an async is named by its descriptor, which may be closed. What
-     * ends a wait (EVENT_WOKEN, events) is no timer of the loop's own */
+     * deadlines are known, too; and an async is named by its descriptor, which may be closed */
     bool exact;
     /* verdicts that the manual announces: they count as a missed SHOULD does */
     uint8_t excused[(PROMISE_VERDICTS + 7) / 8];
@@ -96,10 +95,10 @@ struct promise_completion {
     uint8_t operation; /* enum et_operation */
     uint8_t due;       /* enum promise_due */
     bool pool, has_callback;
-    bool refusable;   /* it has a descriptor on which nothing can wait */
-    uint8_t to_begin; /* waits until it has certainly begun; until then it may be submitted again */
-    bool orphaned;    /* its number names another file since it was submitted: nothing is owed */
-    bool new_file;    /* its number had come to name another file before it was submitted */
+    bool refusable;    /* it has a descriptor on which nothing can wait */
+    bool unbegun;      /* perhaps its episode has not begun: then it may be submitted again */
+    bool orphaned;     /* its number names another file since it was submitted: nothing is owed */
+    bool new_file;     /* its number had come to name another file before it was submitted */
     bool either_place; /* set anew before it had begun: it keeps its place, or takes a new one */
     bool reset;        /* the deadline was moved in this episode */
     bool carries;      /* it carries a reset, or did last, and ends silently */
@@ -113,6 +112,7 @@ struct promise_completion {
     uint32_t userdata;
     uint32_t asked;      /* of a poll: events */
     uint32_t ready, had; /* events: now; at some moment since the last wait or the submission */
+    uint32_t stood;      /* … when a run or wait, or a callback, began or ended last */
     uint64_t delay_ms;
     uint64_t earliest_ns, latest_ns; /* the deadline lies between */
     uint64_t set_ns, set_epoch;      /* the clock, and which passage of the loop, when it was set */
@@ -121,6 +121,7 @@ struct promise_completion {
     uint64_t called_in;              /* the number of the run that called it last, or 0 */
     uint64_t by_callback_of;         /* the number of the run whose callback submitted it, or 0 */
     uint64_t due_since, due_step;    /* how many episodes had ended with a result; which event */
+    uint64_t ends_before;            /* how many when it was submitted */
     uint64_t target;                 /* of a cancel */
     /* its ends with -ECANCELED that no cancel has claimed; of these, what another hand may have
      * brought about: a cancel that was deleted since, a close, its own system call */
@@ -137,15 +138,15 @@ struct promise_async {
 struct promise_run {
     uint64_t number; /* of runs, from 1 on; 0: none is in progress */
     uint64_t asked, called;
-    uint64_t waits;            /* that have ended */
     uint64_t silent;           /* episodes without a callback that may have ended in it */
-    uint64_t step;             /* at which event it began */
+    uint64_t step, order;      /* at which event it began; what was submitted before it */
     uint8_t mode;              /* enum et_run_mode, or PROMISE_TICKS or PROMISE_UNKNOWN */
     bool stopped, was_stopped; /* the loop was stopped in it; before, for good */
     bool failed;               /* a wait has failed */
     bool full;                 /* a wait may have left out what was ready */
     bool woken, interrupted;   /* in it, or a wake-up was left from before */
     bool sliced;               /* the last wait ended by itself, and nothing was due */
+    bool turned;               /* a wait that could sleep has ended, or one that was woken */
     bool something, before_it; /* a deletion, or a descriptor's callback: here, in the one before */
 };
 #define PROMISE_TICKS   4 /* tick(n), n > 1 */
@@ -171,12 +172,13 @@ struct promise {
     struct promise_run run;
     uint8_t refused;      /* runs inside callbacks in progress that must be refused */
     bool refused_unknown; /* the last of them had an unknown mode */
-    bool waiting, slept, wait_coarse, wake_pending;
+    bool waiting, slept, could_sleep, wait_coarse, wake_pending;
     uint64_t wait_began_ns;
     uint32_t spins; /* waits in a row that led to nothing */
     /* what has just ended a wait as the loop was woken, and what has ended two by one wake-up */
     uint32_t woken_by, woken_twice_by;
     uint32_t alone; /* ET-WAIT-4: sleeps in a row for one timer alone */
+    bool told_late; /* ET-HOST-2: to a host, since the last run: then its descriptor has to tell */
 };
 
 struct promise_answer {

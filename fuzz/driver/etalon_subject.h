@@ -113,10 +113,11 @@ extern "C" {
 #define ETALON_OFFERS_FORGET (UINT64_C(1) << 21)
 /* timer_reset without a carrier: a running timer has its new deadline when the call returns */
 #define ETALON_OFFERS_RESET_ALONE (UINT64_C(1) << 22)
-/* run(TURN): one round, which waits at most once; so far only with ETALON_OFFERS_ROUNDS */
+/* run(TURN): as run(ONCE), but one sleep, whatever that brings (ET-RUN-5) */
 #define ETALON_OFFERS_TURN (UINT64_C(1) << 23)
-/* timeout and descriptor: by which a loop around it knows when to call run(NO_WAIT); so far only
- * with ETALON_OFFERS_ROUNDS */
+/* timeout and descriptor: by which a loop around it knows when to call run(NO_WAIT). Both are asked
+ * for before each wait of that loop, the descriptor first; a loop that has no descriptor of its own
+ * may bring one up to date then */
 #define ETALON_OFFERS_HOSTED (UINT64_C(1) << 28)
 
 /* Operations: readiness. */

@@ -138,6 +138,7 @@ static void end_wait(const struct model *m) {
         return;
     told.ends_wait = false;
     told.woken.events = told.reports > 0;
+    told.woken.others = told.reports > 0;
     told.woken.claimed = ended_by_its_own(m) ? OWN : 0;
     told.woken.forgiven = has_left_out_something();
     tell(told.woken);

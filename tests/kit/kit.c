@@ -120,8 +120,15 @@ static const struct {
     {"ET-RUN-2", ETALON_OFFERS_ONCE},
     {"ET-RUN-3", ETALON_OFFERS_UNTIL_DONE},
     {"ET-RUN-4", ETALON_OFFERS_CHECKED},
+    {"ET-RUN-5", ETALON_OFFERS_TURN},
+    {"ET-HOST-1", ETALON_OFFERS_HOSTED},
+    {"ET-HOST-2", ETALON_OFFERS_HOSTED},
+    {"ET-HOST-3", ETALON_OFFERS_HOSTED | ETALON_OFFERS_STOPPED},
+    {"ET-HOST-4", ETALON_OFFERS_HOSTED},
+    {"ET-HOST-5", ETALON_OFFERS_HOSTED},
     {"ET-STOP-1", ETALON_OFFERS_STOPPED},
     {"ET-STOP-2", ETALON_OFFERS_STOP},
+    {"ET-INIT-1", ETALON_OFFERS_DEINIT},
     {"ET-INIT-2", 0},
     {"ET-DEINIT-1", ETALON_OFFERS_GUARDED},
     {"ET-DEINIT-2", ETALON_OFFERS_DEINIT},
@@ -239,8 +246,7 @@ static uint64_t operation_needs(const struct command *command) {
 
 static uint64_t run_needs(const struct command *command) {
     static const uint64_t modes[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE,
-                                     ETALON_OFFERS_UNTIL_DONE,
-                                     ETALON_OFFERS_TURN | ETALON_OFFERS_ROUNDS};
+                                     ETALON_OFFERS_UNTIL_DONE, ETALON_OFFERS_TURN};
     if (command->value <= (command->kind == COMMAND_RUN ? ET_RUN_TURN : 1))
         return modes[command->value];
     return command->kind == COMMAND_RUN ? ETALON_OFFERS_CHECKED : ETALON_OFFERS_TICK;
@@ -260,7 +266,7 @@ static uint64_t command_needs(const struct command *command) {
     case COMMAND_RUN: return run_needs(command);
     case COMMAND_STOP: return ETALON_OFFERS_STOP;
     case COMMAND_TIMEOUT:
-    case COMMAND_DESCRIPTOR: return ETALON_OFFERS_HOSTED | ETALON_OFFERS_ROUNDS;
+    case COMMAND_DESCRIPTOR: return ETALON_OFFERS_HOSTED;
     case COMMAND_UPDATE_NOW: return ETALON_OFFERS_UPDATE_NOW;
     case COMMAND_DEINIT: return ETALON_OFFERS_DEINIT;
     case COMMAND_FORGET: return ETALON_OFFERS_FORGET;
@@ -273,6 +279,8 @@ static uint64_t command_needs(const struct command *command) {
     /* any wait can be interrupted; what else a loop makes of a failing kernel is its own business
      */
     case COMMAND_FAIL:
+        if (command->call == FAULTY_EPOLL_CREATE && command->error == EMFILE && command->value == 1)
+            return ETALON_OFFERS_DEINIT; /* whatever it opens, there is no number for it */
         return command->call == FAULTY_EPOLL_WAIT && command->error == EINTR ? 0
                                                                              : ETALON_OFFERS_ROUNDS;
     case COMMAND_OPEN:

@@ -9,9 +9,11 @@
  * would allow. */
 #ifndef ETALON_WITHOUT_KIT
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,7 +31,7 @@ static void tell_run(const struct command *command, bool tick) {
         TELL(EVENT_TICK, .callbacks = command->value);
     else
         TELL(EVENT_RUN,
-             .mode = command->value <= ET_RUN_UNTIL_DONE ? (int8_t)command->value : (int8_t)-1);
+             .mode = command->value <= ET_RUN_TURN ? (int8_t)command->value : (int8_t)-1);
 }
 
 static void run_nested(const struct command *command, bool tick) {
@@ -65,7 +67,7 @@ static void run_repeatedly(uint64_t callbacks) {
 /* tick(0) is run(NO_WAIT), tick(1) is run(ONCE) (ET-RUN-1, ET-RUN-2). */
 static void run_loop(const struct command *command) {
     static const uint64_t bits[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE,
-                                    ETALON_OFFERS_UNTIL_DONE};
+                                    ETALON_OFFERS_UNTIL_DONE, ETALON_OFFERS_TURN};
     bool until_done = command->kind == COMMAND_RUN && command->value == ET_RUN_UNTIL_DONE;
     bool many =
         (until_done && !offers(ETALON_OFFERS_UNTIL_DONE)) ||
@@ -77,13 +79,11 @@ static void run_loop(const struct command *command) {
     bool tick = command->kind == COMMAND_TICK && (command->value > 1 || offers(ETALON_OFFERS_TICK));
     uint64_t mode =
         command->kind == COMMAND_TICK && command->value > 1 ? ET_RUN_ONCE : command->value;
-    if (mode == ET_RUN_TURN)
-        LACKS("needs a turn, which only the rounds say (rounds)");
-    if (mode <= ET_RUN_UNTIL_DONE && !tick && !offers(bits[mode]))
+    if (mode <= ET_RUN_TURN && !tick && !offers(bits[mode]))
         LACKS("needs a mode of run that is not offered");
     if (tick && !offers(ETALON_OFFERS_TICK))
         LACKS("needs tick with a number of callbacks (tick)");
-    if (mode > ET_RUN_UNTIL_DONE && !offers(ETALON_OFFERS_CHECKED))
+    if (mode > ET_RUN_TURN && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: an unknown mode (checked)");
     if (o.in_callback) {
         run_nested(command, tick);
@@ -121,6 +121,15 @@ static unsigned open_descriptors(void) {
     return count;
 }
 
+static bool asks_as_a_host(void) {
+    for (unsigned i = 0; i < o.program->commands; i++) {
+        unsigned kind = o.program->command[i].kind;
+        if (kind == COMMAND_TIMEOUT || kind == COMMAND_DESCRIPTOR)
+            return true;
+    }
+    return false;
+}
+
 static void make_loop(void) {
     forget_all();
     o.host = (struct etalon_subject_host){
@@ -131,7 +140,41 @@ static void make_loop(void) {
     o.busy = false;
     if (answer != 0)
         observed("ET-INIT-2", "init returned %s", kit_result_name(answer));
+    /* before the program has numbers, which it may close more than once */
+    if (offers(ETALON_OFFERS_HOSTED) && asks_as_a_host()) {
+        SUBJECT(o.subject->descriptor(o.self));
+        (void)answer;
+    }
     ask_now();
+}
+
+/* All numbers below the lowest that is free are in use: the kernel itself refuses another one. */
+static void fail_to_make_loop(void) {
+    struct rlimit usual, none;
+    unsigned before = open_descriptors();
+    int lowest = (int)syscall(SYS_fcntl, STDOUT_FILENO, F_DUPFD, 0);
+    o.fails_init = false;
+    if (lowest < 0 || getrlimit(RLIMIT_NOFILE, &usual) != 0)
+        return;
+    (void)syscall(SYS_close, lowest);
+    none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = usual.rlim_max};
+    (void)setrlimit(RLIMIT_NOFILE, &none);
+    o.busy = true;
+    SUBJECT(o.subject->init(&o.host, &o.self));
+    (void)setrlimit(RLIMIT_NOFILE, &usual);
+    if (answer == 0) { /* it needs none */
+        bool inside = interpose_inside(true);
+        (void)o.subject->deinit(o.self);
+        (void)interpose_inside(inside);
+    }
+    o.self = NULL;
+    o.busy = false;
+    note('c', -1, "init without a free number = %s", kit_result_name(answer));
+    if (answer > 0)
+        observed("ET-INIT-1", "an init that fails returned %s", kit_result_name(answer));
+    if (open_descriptors() > before)
+        observed("ET-INIT-1", "an init that returned %s leaves %u descriptors open",
+                 kit_result_name(answer), open_descriptors() - before);
 }
 
 static int release_loop(void) {
@@ -140,6 +183,7 @@ static int release_loop(void) {
     o.busy = false;
     if (answer == 0)
         o.self = NULL;
+    o.hosted_by = 0;
     return answer;
 }
 
@@ -150,8 +194,40 @@ static void run_deinit(const struct command *command) {
         LACKS("needs a deinit inside a callback to be refused (guarded)");
     int answer = release_loop();
     tell_call(command, (struct event){.kind = EVENT_DEINIT, .result = answer});
+    if (!o.in_callback && answer == 0 && o.fails_init)
+        fail_to_make_loop();
     if (!o.in_callback && answer == 0)
         make_loop();
+}
+
+/* ---- inside another loop --------------------------------------------------------------------- */
+
+static bool is_readable(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct timespec none = {0};
+    return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) == 1 && (p.revents & POLLIN) != 0;
+}
+
+/* Both are asked for, as by a host that is about to wait. */
+static void run_hosted(const struct command *command) {
+    bool before = interpose_inside(true);
+    int fd = o.subject->descriptor(o.self);
+    int64_t timeout = o.subject->timeout(o.self);
+    (void)interpose_inside(before);
+    bool readable = fd >= 0 && is_readable(fd);
+    note('c', -1, "%s: timeout %lld ms, descriptor %d is %sreadable",
+         command->kind == COMMAND_TIMEOUT ? "timeout" : "descriptor", (long long)timeout, fd,
+         readable ? "" : "not ");
+    if (fd < 0 || syscall(SYS_fcntl, fd, F_GETFD, 0) != FD_CLOEXEC)
+        observed("ET-HOST-4", "descriptor returned %s, which is no close-on-exec descriptor",
+                 kit_result_name(fd));
+    if (o.hosted_by != 0 && o.hosted_by != fd + 1)
+        observed("ET-HOST-4", "descriptor returned %d, and %d before", fd, o.hosted_by - 1);
+    o.hosted_by = fd + 1;
+    tell_ready(false);
+    snprintf(o.seen, sizeof o.seen, "timeout returned %lld, and descriptor %d is %sreadable",
+             (long long)timeout, fd, readable ? "" : "not ");
+    TELL(EVENT_HOSTED, .result = timeout, .events = readable);
 }
 
 /* ---- the world ------------------------------------------------------------------------------- */
@@ -204,6 +280,10 @@ static void run_world(const struct command *command) {
         o.duplicated = true;
         lose_place();
     }
+    if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_CREATE) {
+        o.fails_init = true;
+        return;
+    }
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_WAIT) {
         o.fail_wait_at = (int)command->value;
         o.fail_wait_error = command->error;
@@ -231,8 +311,8 @@ static bool of_carrier(const struct command *command) {
                    (command->kind == COMMAND_SUBMIT && command->operation == ET_CANCEL);
     bool completion = command->kind <= COMMAND_CANCEL || command->kind == COMMAND_FORGET ||
                       command->kind == COMMAND_DESCRIBE;
-    return (completion && o.item[command->c].carrying > 0) ||
-           (targets && command->other < COUNT && o.item[command->other].carrying > 0);
+    return (completion && is_carrying(command->c)) ||
+           (targets && command->other < COUNT && is_carrying(command->other));
 }
 
 void run_command(const struct command *command) {
@@ -251,6 +331,8 @@ void run_command(const struct command *command) {
     case COMMAND_RUN: run_loop(command); break;
     case COMMAND_STOP: run_stop(); break;
     case COMMAND_ASYNC_WAIT: run_async_wait(command); break;
+    case COMMAND_TIMEOUT:
+    case COMMAND_DESCRIPTOR: run_hosted(command); break;
     case COMMAND_UPDATE_NOW: {
         TELL(EVENT_UPDATE_NOW); /* likewise */
         bool before = interpose_inside(true);

@@ -32,10 +32,7 @@ struct item {
     bool in_use, ever;
     uint32_t told;    /* what it was last told to be ready for */
     bool redescribed; /* the subject knows nothing of what it is described as now */
-    /* so many waits have to begin before it is certain that it has carried a reset: rounds are not
-     * seen, and until then the subject may say that it is in use */
-    unsigned carrying;
-    bool moved; /* forgotten, since its last callback began */
+    bool moved;       /* forgotten, since its last callback began */
     struct etalon_subject_description d;
     unsigned body;
     uint64_t serial;    /* order of submission */
@@ -83,10 +80,12 @@ struct observation {
     unsigned connects;     /* that were asked for, by the program or its peers */
     unsigned barren_waits; /* in a row that only let time pass */
     int fail_wait_at, fail_wait_error;
+    bool fails_init;           /* the next loop finds no number for a descriptor */
     uint64_t file[FILES];      /* what each number names, as the promise was told */
     int64_t wait_ns, sleep_ns; /* what the last wait asks for, and how long it sleeps */
     int own;                   /* the loop's descriptor that has ended a wait last */
     uint32_t called_for;       /* the number that a callback was called for */
+    int hosted_by;             /* the loop's descriptor for a host, plus 1; 0: not asked for */
     char seen[120];            /* what was seen, in words, for what is told next; or empty */
 };
 extern struct observation o;
@@ -176,6 +175,8 @@ int descriptor(unsigned d);
 int ask_state(unsigned c);
 /* What has no callback ends unseen: the subject's word is taken for when. */
 void settle_unseen(void);
+/* It carries a reset, or may: the subject says that it is in use, and nobody submitted it. */
+bool is_carrying(unsigned c);
 /* The subject is asked which completions are in use, and what time it is. */
 void ask_in_use(void);
 void ask_now(void);

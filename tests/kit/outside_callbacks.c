@@ -125,7 +125,7 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     o.in_callback = outer;
     if (i->moved || (action == ETALON_REARM && is_undefined(c, serial)))
         action = ETALON_DISARM; /* whoever frees a completion does not rearm it */
-    if (action == ETALON_REARM && !i->in_use && i->carrying == 0)
+    if (action == ETALON_REARM && !i->in_use && !is_carrying(c))
         rearm(c, result);
     else
         TELL(EVENT_RETURNED, .c = c);

@@ -47,6 +47,12 @@ void settle_unseen(void) {
     }
 }
 
+bool is_carrying(unsigned c) {
+    const struct promise_completion *of = &o.promise.completion[c];
+    return of->carries && of->use == PROMISE_PERHAPS && tells_states() && o.self != NULL &&
+           ask_state(c) != ETALON_DEAD; /* a loop without carriers leaves it alone */
+}
+
 void ask_now(void) {
     if (!offers(ETALON_OFFERS_NOW) || o.self == NULL)
         return;
@@ -64,18 +70,12 @@ void ask_in_use(void) {
         int state = ask_state(c);
         bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
         TELL(EVENT_SAYS_IN_USE, .c = c, .result = used);
-        if (!used && o.item[c].carrying == 0)
+        if (!used)
             check_buffer(c, state == ETALON_DEAD);
     }
 }
 
 /* ---- episodes -------------------------------------------------------------------------------- */
-
-/* What is submitted in a run may have missed the submissions of this round; its wait is then one
- * too early. */
-static unsigned rounds_to_go(void) {
-    return o.running ? 2 : 1;
-}
 
 void begin_again(unsigned c) {
     struct item *i = &o.item[c];
@@ -377,7 +377,7 @@ void run_timer(const struct command *command) {
     struct before before = remember(c);
     if (i->in_use && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: a timer that is in use is set (checked)");
-    if (i->in_use && o.promise.completion[c].to_begin > 0 && i->d.operation == ET_TIMER)
+    if (i->in_use && o.promise.completion[c].unbegun && i->d.operation == ET_TIMER)
         LACKS("needs adding completions (rounds)"); /* ET-TIMER-2 */
     if (i->in_use) {
         SUBJECT(o.subject->timer(o.self, c, command->value, new_token(command->body), 1));
@@ -416,9 +416,6 @@ void run_reset(const struct command *command) {
     begin_again(c);
     SUBJECT(o.subject->timer_reset(o.self, c, alone ? ETALON_NOBODY : command->other,
                                    command->value, i->d.userdata, i->d.has_callback));
-    /* a loop without carriers leaves it alone */
-    if (!alone && tells_states() && ask_state(command->other) != ETALON_DEAD)
-        o.item[command->other].carrying = rounds_to_go();
     struct event e = event_of(c, EVENT_RESET, answer);
     e.by = command->other < COUNT ? command->other : EVENT_NOBODY;
     if (answer != 0)

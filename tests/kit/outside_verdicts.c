@@ -34,7 +34,7 @@ void note(char kind, int c, const char *format, ...) {
 /* ---- documented differences ------------------------------------------------------------------ */
 
 /* What only the observer sees. */
-static const char *const own_clauses[] = {"ET-DEINIT-3"};
+static const char *const own_clauses[] = {"ET-DEINIT-3", "ET-HOST-4", "ET-INIT-1"};
 
 static void name_failure(char name[40], unsigned v) {
     snprintf(name, 40, "%s%s%s", promise_laws[v].clause, *promise_laws[v].kind != 0 ? "/" : "",
@@ -101,6 +101,7 @@ struct promise_settings outside_settings(void) {
                                  .stays_stopped = offers(ETALON_OFFERS_STOPPED),
                                  .keeps = offers(ETALON_OFFERS_ASYNC_KEPT),
                                  .tells = tells_states(),
+                                 .has_turn = offers(ETALON_OFFERS_TURN),
                                  .no_pool = !offers(ETALON_OFFERS_POOL),
                                  .lingers = (subject->offers >> 33 & 0xff) != 0};
     for (unsigned v = 0; v < PROMISE_VERDICTS; v++) {

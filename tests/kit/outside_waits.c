@@ -45,8 +45,6 @@ static int wait_begins(int64_t timeout_ns) {
     o.wait_ns = timeout_ns;
     TELL(EVENT_WAIT, .result = timeout_ns, .coarse = true);
     world_real.command(&moment);
-    for (unsigned c = 0; c < COUNT; c++)
-        o.item[c].carrying -= o.item[c].carrying > 0;
     if (timeout_ns < 0)
         note('w', -1, "wait without limit");
     else
@@ -147,13 +145,21 @@ static bool only_its_timer(int ready) {
     return ready == 1 && fd >= 0 && !of_program(fd) && interpose_is_timer(fd);
 }
 
+/* Something of the program's, or what has no descriptor any more. */
+static bool of_others(int ready) {
+    uint32_t events;
+    int fd = interpose_reported(&events);
+    return ready > 1 || (ready == 1 && (fd < 0 || of_program(fd)));
+}
+
 static void wait_ends(int ready) {
     uint32_t events;
     o.reported = ready > 0;
     tell_ready(true);
     bool own = ended_by_its_own(ready);
     uint32_t claimed = own ? (uint32_t)interpose_reported(&events) + 1 : 0;
-    TELL(EVENT_WOKEN, .result = ready < 0 ? ready : 0, .events = ready > 0, .claimed = claimed);
+    TELL(EVENT_WOKEN, .result = ready < 0 ? ready : 0, .events = ready > 0, .claimed = claimed,
+         .others = of_others(ready));
     if (own)
         o.own = (int)claimed - 1;
     note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,

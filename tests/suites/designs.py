@@ -101,6 +101,20 @@ DESIGNS = [  # name, whether it is harmless, slack in ms, [(file, what stands th
         ("operations.c", "#include <errno.h>\n",
          "#include <errno.h>\n#include <poll.h>\n#include <time.h>\n"),
     ]),
+    ("a look at the kernel before and after each round", HARMLESS, 1, [
+        ("loop.c",
+         "    return eti_ask_kernel(loop, callbacks);\n",
+         "    int error = eti_ask_kernel(loop, callbacks);\n"
+         "    return error == 0 && goes_on(loop) ? eti_ask_kernel(loop, 0) : error;\n"),
+        ("loop.c",
+         "    do\n        error = make_round(loop, callbacks);\n    while (!one_round",
+         "    do {\n"
+         "        bool looks = !one_round && callbacks > 0;\n"
+         "        error = looks ? eti_ask_kernel(loop, 0) : 0;\n"
+         "        if (error == 0 && goes_on(loop))\n"
+         "            error = make_round(loop, callbacks);\n"
+         "    } while (!one_round"),
+    ]),
     ("edge-triggered, and each report serves one operation", HARMFUL, 1, [
         ("registrations.c", "struct epoll_event event = {.events = events,\n",
          "struct epoll_event event = {.events = events | EPOLLET,\n"),

@@ -612,6 +612,43 @@ static void test_set_anew_before_it_has_begun(void **state) {
     called(A, 0);
 }
 
+/* How often a loop looks at the kernel is its own business. */
+static void test_when_an_episode_has_begun(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    run(ET_RUN_ONCE);
+    for (unsigned i = 0; i < 3; i++) {
+        polled();
+        LAWFUL(EVENT_ADD, .c = A);
+    }
+    slept(1);
+    BREAKS(ADD_3, EVENT_ADD, .c = A);
+    begin_anew();
+    timer(A, 10);
+    run(ET_RUN_NO_WAIT);
+    timer(B, 10);
+    polled();
+    polled();
+    ended();
+    BREAKS(TIMER_4, TIMER(A, 10, 0));
+    LAWFUL(TIMER(B, 20, 0)); /* submitted in that run */
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(EVENT_STOP);
+    ended();
+    LAWFUL(TIMER(B, 20, 0)); /* it was stopped */
+    begin_anew();
+    timer(A, 10);
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    for (unsigned i = 0; i <= PROMISE_OVERTAKES; i++) {
+        LAWFUL(TIMER(A, 10, 0));
+        LAWFUL(CALLED(B, 0));
+        LAWFUL(EVENT_RETURNED, .c = B, .rearm = true);
+        polled();
+    }
+    BREAKS(TIMER_4, TIMER(A, 10, 0)); /* a noop would have been starved */
+}
+
 /* ---- waiting and progress -------------------------------------------------------------------- */
 
 static void test_no_sleep_while_something_is_due(void **state) {
@@ -953,12 +990,63 @@ static void test_runs_that_go_on_long_enough(void **state) {
     ended();
     begin_anew();
     add(B, ET_POLL, 3);
-    LAWFUL(EVENT_RUN, .mode = ET_RUN_TURN);
+}
+
+/* What ends one does so in whichever of its waits; and it is asked for one callback. */
+static void test_turns(void **state) {
+    (void)state;
+    run(ET_RUN_TURN);
+    ended(); /* nothing is in use */
+    add(A, ET_POLL, 3);
+    run(ET_RUN_TURN);
     polled();
+    slept(5);
+    polled(); /* it looks before it sleeps, and after that */
     ended();
-    LAWFUL(EVENT_RUN, .mode = ET_RUN_TURN);
+    run(ET_RUN_TURN);
+    slept(5);
+    wait_for(MS);
+    BREAKS(RUN_5, EVENT_SLEEP);
+    woken();
+    ended();
+    LAWFUL(EVENT_WAKEUP);
+    run(ET_RUN_TURN);
     polled();
-    BREAKS(RUN_5, EVENT_WAIT);
+    wait_for(MS);
+    BREAKS(RUN_5, EVENT_SLEEP);
+    woken();
+    ended();
+    run(ET_RUN_TURN);
+    wait_for(0);
+    LAWFUL(EVENT_WOKEN, .result = -EINTR);
+    ended();
+    add(B, ET_NOOP, 0);
+    run(ET_RUN_TURN);
+    called(B, 0);
+    wait_for(MS);
+    BREAKS(WAIT_1_ENOUGH, EVENT_SLEEP);
+    woken();
+    ended();
+}
+
+static void test_turns_that_bring_nothing(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_POLL, 4);
+    run(ET_RUN_TURN);
+    polled();
+    BREAKS(RUN_5_EARLY, EVENT_END);
+    LAWFUL(EVENT_DELETE, .c = B);
+    run(ET_RUN_TURN);
+    polled();
+    ended(); /* with the deletion */
+    run(ET_RUN_TURN);
+    wait_for(MS);
+    woken(); /* by what nobody waits for */
+    ended();
+    run(ET_RUN_TURN);
+    LAWFUL(EVENT_STOP);
+    ended();
 }
 
 static void test_modes(void **state) {
@@ -1155,6 +1243,38 @@ static void test_results(void **state) {
     BREAKS(OP_1, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_LENGTH);
     BREAKS(CLOSE_2, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_CLOSES);
     BREAKS(OP_1_BYTES, EVENT_UNTRUE, .c = EVENT_NOBODY, .source = PROMISE_UNTRUE_BYTES);
+}
+
+static void test_what_an_operation_was_ready_for_has_gone(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_PREAD, 3);
+    add(C, ET_WRITE, 3);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    ready(A, POLL_IN);
+    ready(B, POLL_IN);
+    woken();
+    ready(A, 0);
+    called(C, -ECONNREFUSED); /* which has emptied the queue of a datagram socket */
+    called(B, -ESPIPE);
+    add(B, ET_READ, 3);
+    wait_for(-1);
+    ready(A, POLL_IN);
+    ready(B, POLL_IN);
+    woken();
+    ready(A, 0);
+    BREAKS(SUBMIT_8, CALLED(B, 1)); /* it has taken it itself */
+    begin_anew();
+    add(A, ET_READ, 3);
+    add(B, ET_READ, 3);
+    add_silent(C, ET_WRITE, 4);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    ready(A, POLL_IN);
+    woken();
+    ready(A, 0);
+    called(B, 1); /* nobody knows what C has done meanwhile */
 }
 
 static void test_order_of_operations(void **state) {
@@ -1657,12 +1777,82 @@ static void test_one_timer_and_reports_of_others(void **state) {
     for (unsigned i = 0; i < 3; i++) {
         wait_for(10 * (int64_t)MS);
         LAWFUL(EVENT_SLEEP);
-        LAWFUL(EVENT_WOKEN, .events = 1);
+        LAWFUL(EVENT_WOKEN, .events = 1, .others = true);
     }
     for (unsigned i = 0; i < 2; i++)
         slept(1);
     wait_for(8 * (int64_t)MS);
     BREAKS(WAIT_4, EVENT_SLEEP);
+}
+
+static void hosted(int64_t timeout, bool readable) {
+    LAWFUL(EVENT_HOSTED, .result = timeout, .events = readable);
+}
+
+static void test_what_a_host_is_told(void **state) {
+    (void)state;
+    hosted(-1, false);
+    BREAKS(HOST_2_VAIN, EVENT_HOSTED, .result = 0);
+    BREAKS(HOST_2_VAIN, EVENT_HOSTED, .result = 100);
+    add(A, ET_NOOP, 0);
+    hosted(0, false);
+    hosted(-1, true); /* the descriptor may tell it, too */
+    BREAKS(HOST_1, EVENT_HOSTED, .result = -1);
+    run(ET_RUN_NO_WAIT);
+    called(A, 0);
+    hosted(7, false); /* while it runs, nobody waits */
+    polled();
+    ended();
+    hosted(-1, false);
+    add(B, ET_POLL, 3);
+    hosted(0, false); /* it may have to be taken up */
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    BREAKS(HOST_2_VAIN, EVENT_HOSTED, .result = 0);
+    ready(B, POLL_IN);
+    hosted(-1, true);
+    hosted(0, false);
+    BREAKS(HOST_5, EVENT_HOSTED, .result = -1);
+    ready(B, 0);
+    LAWFUL(EVENT_WAKEUP);
+    hosted(-1, true);
+    BREAKS(HOST_5, EVENT_HOSTED, .result = 5);
+    LAWFUL(EVENT_STOP);
+    hosted(-1, false);
+    BREAKS(HOST_3, EVENT_HOSTED, .result = 0);
+    BREAKS(HOST_5_STOPPED, EVENT_HOSTED, .result = -1, .events = true);
+}
+
+static void test_when_a_host_is_told_to_come(void **state) {
+    (void)state;
+    timer(A, 10);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    hosted(10, false);
+    hosted(11, false); /* within the slack */
+    BREAKS(HOST_2_EARLY, EVENT_HOSTED, .result = 9);
+    BREAKS(HOST_2_EARLY, EVENT_HOSTED, .result = 0);
+    clock_ns += 10 * MS + MS / 2;
+    hosted(0, false);
+    hosted(1, false);
+    clock_ns += MS;
+    hosted(0, false);
+    BREAKS(HOST_2_LATE, EVENT_HOSTED, .result = 1);
+    begin_anew();
+    timer(A, 10);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    hosted(-1, false); /* it may be the descriptor that tells, as of a timerfd */
+    clock_ns += 11 * MS;
+    hosted(-1, true);
+    BREAKS(HOST_2_LATE, EVENT_HOSTED, .result = 0); /* nobody asks again before */
+    run(ET_RUN_NO_WAIT);
+    called(A, 0);
+    polled();
+    ended();
 }
 
 static void test_a_counter_that_others_read(void **state) {
@@ -1836,73 +2026,80 @@ static void test_every_verdict_was_given(void **state) {
 
 #define TEST(name)  cmocka_unit_test_setup(name, set_up)
 #define EXACT(name) cmocka_unit_test_setup(name, set_up_exact)
+static const struct CMUnitTest tests[] = {
+    TEST(test_one_callback),
+    TEST(test_deleted),
+    TEST(test_in_use),
+    TEST(test_lingering),
+    TEST(test_submission),
+    TEST(test_without_a_pool),
+    TEST(test_senseless),
+    TEST(test_refused_with_kinds),
+    TEST(test_refused_in_a_stopped_loop),
+    TEST(test_call),
+    TEST(test_now),
+    TEST(test_now_of_a_wait_without_sleep),
+    TEST(test_not_early),
+    TEST(test_deadline_lies_between),
+    TEST(test_order_of_timers),
+    TEST(test_order_of_equal_timers),
+    TEST(test_reset),
+    TEST(test_set_anew_before_it_has_begun),
+    TEST(test_when_an_episode_has_begun),
+    TEST(test_no_sleep_while_something_is_due),
+    TEST(test_what_may_stand_before_it),
+    TEST(test_orphans),
+    TEST(test_length_of_a_wait),
+    TEST(test_sleeps_that_make_no_sense),
+    TEST(test_spinning),
+    TEST(test_one_timer_alone),
+    TEST(test_bounded_overtaking),
+    TEST(test_what_is_due_comes_in_a_run_without_waiting),
+    TEST(test_runs_that_return_too_early),
+    TEST(test_runs_that_go_on_long_enough),
+    TEST(test_turns),
+    TEST(test_turns_that_bring_nothing),
+    TEST(test_modes),
+    TEST(test_a_run_in_a_callback),
+    TEST(test_result_of_a_run),
+    TEST(test_stop),
+    TEST(test_deinit),
+    TEST(test_polls),
+    TEST(test_results),
+    TEST(test_order_of_operations),
+    TEST(test_what_an_operation_was_ready_for_has_gone),
+    TEST(test_cancel),
+    TEST(test_cancel_of_what_another_has_canceled),
+    TEST(test_a_timer_that_is_added_again_may_keep_its_deadline),
+    TEST(test_cancel_that_loses),
+    TEST(test_canceled_without_a_cause),
+    TEST(test_a_cancel_that_was_deleted_may_linger),
+    TEST(test_silent),
+    TEST(test_wakeup),
+    TEST(test_a_wakeup_ends_one_wait),
+    TEST(test_async),
+    TEST(test_asyncs_that_are_not_kept),
+    TEST(test_excuses),
+    TEST(test_what_only_part_2_judges),
+    EXACT(test_exact_times),
+    EXACT(test_tries),
+    EXACT(test_a_wait_that_brings_no_more),
+    TEST(test_what_a_host_is_told),
+    TEST(test_when_a_host_is_told_to_come),
+    EXACT(test_one_timer_and_reports_of_others),
+    EXACT(test_a_counter_that_others_read),
+    EXACT(test_an_async_that_is_closed),
+    TEST(test_orphans_stand_before_others),
+    TEST(test_a_carrier_is_cancelled),
+    TEST(test_silent_cancels),
+    TEST(test_added_again_when_it_may_be_over),
+    TEST(test_a_rearm_that_is_refused),
+    TEST(test_a_clock_that_goes_back),
+    EXACT(test_a_timer_that_is_moved_again_and_again),
+    TEST(test_a_silent_wait_takes_a_notification),
+    TEST(test_every_verdict_was_given),
+};
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        TEST(test_one_callback),
-        TEST(test_deleted),
-        TEST(test_in_use),
-        TEST(test_lingering),
-        TEST(test_submission),
-        TEST(test_without_a_pool),
-        TEST(test_senseless),
-        TEST(test_refused_with_kinds),
-        TEST(test_refused_in_a_stopped_loop),
-        TEST(test_call),
-        TEST(test_now),
-        TEST(test_now_of_a_wait_without_sleep),
-        TEST(test_not_early),
-        TEST(test_deadline_lies_between),
-        TEST(test_order_of_timers),
-        TEST(test_order_of_equal_timers),
-        TEST(test_reset),
-        TEST(test_set_anew_before_it_has_begun),
-        TEST(test_no_sleep_while_something_is_due),
-        TEST(test_what_may_stand_before_it),
-        TEST(test_orphans),
-        TEST(test_length_of_a_wait),
-        TEST(test_sleeps_that_make_no_sense),
-        TEST(test_spinning),
-        TEST(test_one_timer_alone),
-        TEST(test_bounded_overtaking),
-        TEST(test_what_is_due_comes_in_a_run_without_waiting),
-        TEST(test_runs_that_return_too_early),
-        TEST(test_runs_that_go_on_long_enough),
-        TEST(test_modes),
-        TEST(test_a_run_in_a_callback),
-        TEST(test_result_of_a_run),
-        TEST(test_stop),
-        TEST(test_deinit),
-        TEST(test_polls),
-        TEST(test_results),
-        TEST(test_order_of_operations),
-        TEST(test_cancel),
-        TEST(test_cancel_of_what_another_has_canceled),
-        TEST(test_a_timer_that_is_added_again_may_keep_its_deadline),
-        TEST(test_cancel_that_loses),
-        TEST(test_canceled_without_a_cause),
-        TEST(test_a_cancel_that_was_deleted_may_linger),
-        TEST(test_silent),
-        TEST(test_wakeup),
-        TEST(test_a_wakeup_ends_one_wait),
-        TEST(test_async),
-        TEST(test_asyncs_that_are_not_kept),
-        TEST(test_excuses),
-        TEST(test_what_only_part_2_judges),
-        EXACT(test_exact_times),
-        EXACT(test_tries),
-        EXACT(test_a_wait_that_brings_no_more),
-        EXACT(test_one_timer_and_reports_of_others),
-        EXACT(test_a_counter_that_others_read),
-        EXACT(test_an_async_that_is_closed),
-        TEST(test_orphans_stand_before_others),
-        TEST(test_a_carrier_is_cancelled),
-        TEST(test_silent_cancels),
-        TEST(test_added_again_when_it_may_be_over),
-        TEST(test_a_rearm_that_is_refused),
-        TEST(test_a_clock_that_goes_back),
-        EXACT(test_a_timer_that_is_moved_again_and_again),
-        TEST(test_a_silent_wait_takes_a_notification),
-        TEST(test_every_verdict_was_given),
-    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
