@@ -8,7 +8,9 @@
  *   poll          g_unix_fd_source_new
  *   rearm         G_SOURCE_CONTINUE: "the function is called repeatedly until it returns FALSE"
  *   remove        g_source_destroy
- *   run           g_main_context_iteration, may_block for ONCE
+ *   run           g_main_context_iteration, may_block for ONCE, which is a turn, too
+ *   timeout       g_main_context_prepare and _query; 0 if a source is ready by then
+ *   descriptor    an epoll instance with the descriptors of that query, as the host waits on one
  *   wakeup        g_main_context_wakeup
  *   async         a source of its own kind, attached for the life of the async; notify is
  *                 g_source_set_ready_time(source, 0), and its dispatch sets -1 first
@@ -27,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "etalon_subject.h"
 
@@ -43,8 +46,13 @@ struct async {
     struct completion *waiter; /* or null */
 };
 
+#define POLLED_MAX 64
+
 struct subject {
     GMainContext *context;
+    int hosted;                  /* -1: not asked for */
+    GPollFD host_fd[POLLED_MAX]; /* … with these */
+    int host_fds;
     const struct etalon_subject_host *host;
     struct completion completions[ETALON_SUBJECT_COMPLETIONS];
     struct async *asyncs[ETALON_SUBJECT_ASYNCS]; /* null: not initialised */
@@ -156,6 +164,8 @@ static int deinit(void *self) {
         if (s->asyncs[a] != NULL)
             async_deinit(s, a);
     g_main_context_unref(s->context);
+    if (s->hosted >= 0)
+        close(s->hosted);
     free(s);
     return 0;
 }
@@ -166,6 +176,7 @@ static int init(const struct etalon_subject_host *host, void **self) {
         return -ENOMEM;
     s->host = host;
     s->context = g_main_context_new();
+    s->hosted = -1;
     for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
         s->completions[c] = (struct completion){.subject = s, .number = c};
     *self = s;
@@ -213,8 +224,45 @@ static int state(void *self, uint32_t c) {
 
 static int run(void *self, uint32_t mode) {
     const struct subject *s = self;
-    g_main_context_iteration(s->context, mode == ETALON_RUN_ONCE);
+    g_main_context_iteration(s->context, mode != ETALON_RUN_NO_WAIT);
     return 0;
+}
+
+/* What a host asks before it polls. As it does not dispatch, the context is prepared anew by the
+ * next iteration. */
+static int query(struct subject *s, GPollFD fds[POLLED_MAX], gint *timeout_ms) {
+    gint priority;
+    gboolean at_once = FALSE;
+    if (!g_main_context_acquire(s->context))
+        return -EBUSY;
+    at_once = g_main_context_prepare(s->context, &priority);
+    gint count = g_main_context_query(s->context, priority, timeout_ms, fds, POLLED_MAX);
+    g_main_context_release(s->context);
+    if (at_once)
+        *timeout_ms = 0;
+    return count <= POLLED_MAX ? count : -ENOBUFS;
+}
+
+static int64_t timeout(void *self) {
+    GPollFD fds[POLLED_MAX];
+    gint timeout_ms;
+    int count = query(self, fds, &timeout_ms);
+    return count < 0 ? count : timeout_ms;
+}
+
+static int descriptor(void *self) {
+    struct subject *s = self;
+    gint timeout_ms;
+    if (s->hosted < 0)
+        s->hosted = epoll_create1(EPOLL_CLOEXEC);
+    for (int i = 0; i < s->host_fds; i++)
+        (void)epoll_ctl(s->hosted, EPOLL_CTL_DEL, s->host_fd[i].fd, NULL);
+    s->host_fds = query(s, s->host_fd, &timeout_ms);
+    for (int i = 0; i < s->host_fds; i++) {
+        struct epoll_event event = {.events = s->host_fd[i].events};
+        (void)epoll_ctl(s->hosted, EPOLL_CTL_ADD, s->host_fd[i].fd, &event);
+    }
+    return s->hosted;
 }
 
 static void wakeup(void *self) {
@@ -260,7 +308,7 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_WAKEUP | ETALON_OFFERS_IN_USE |
               ETALON_OFFERS_DEINIT | ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS |
-              ETALON_OFFERS_ASYNC,
+              ETALON_OFFERS_ASYNC | ETALON_OFFERS_TURN | ETALON_OFFERS_HOSTED,
     .differences = differences,
     .version = version,
     .init = init,
@@ -276,4 +324,6 @@ ETALON_SUBJECT = {
     .async_deinit = async_deinit,
     .async_notify = async_notify,
     .async_wait = async_wait,
+    .timeout = timeout,
+    .descriptor = descriptor,
 };

@@ -11,7 +11,9 @@
  *   rearm         uv_timer_start with the same delay; a uv_poll_t as for a new poll
  *   remove        uv_timer_stop; uv_poll_stop, then uv_close
  *   state         uv_is_active
- *   run           uv_run: NOWAIT, ONCE, DEFAULT
+ *   run           uv_run: NOWAIT, ONCE, DEFAULT; ONCE is a turn, too
+ *   timeout       uv_backend_timeout
+ *   descriptor    uv_backend_fd
  *   stop          uv_stop
  *   now           uv_now
  *   update_now    uv_update_time
@@ -285,9 +287,17 @@ static int state(void *of, uint32_t c) {
 }
 
 static int run(void *of, uint32_t mode) {
-    static const uv_run_mode modes[] = {UV_RUN_NOWAIT, UV_RUN_ONCE, UV_RUN_DEFAULT};
+    static const uv_run_mode modes[] = {UV_RUN_NOWAIT, UV_RUN_ONCE, UV_RUN_DEFAULT, UV_RUN_ONCE};
     int left = uv_run(&((struct self *)of)->loop, modes[mode]);
     return left > 0 ? 0 : left;
+}
+
+static int64_t timeout(void *of) {
+    return uv_backend_timeout(&((struct self *)of)->loop);
+}
+
+static int descriptor(void *of) {
+    return uv_backend_fd(&((struct self *)of)->loop);
 }
 
 static void stop(void *of) {
@@ -341,7 +351,7 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
               ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |
               ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_POLL |
-              ETALON_OFFERS_ASYNC,
+              ETALON_OFFERS_ASYNC | ETALON_OFFERS_TURN | ETALON_OFFERS_HOSTED,
     .differences = differences,
     .version = uv_version_string,
     .init = init,
@@ -360,4 +370,6 @@ ETALON_SUBJECT = {
     .async_deinit = async_deinit,
     .async_notify = async_notify,
     .async_wait = async_wait,
+    .timeout = timeout,
+    .descriptor = descriptor,
 };
