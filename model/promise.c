@@ -1266,7 +1266,7 @@ static bool may_be_at_work(const struct promise *p) {
     for (unsigned c = 0; c < p->completions; c++) {
         const struct promise_completion *of = &p->completion[c];
         any = any || of->use == PROMISE_PERHAPS || of->due != PROMISE_NOT_DUE ||
-              (of->use == PROMISE_IN_USE && of->unbegun);
+              (of->use == PROMISE_IN_USE && (of->unbegun || of->pool));
     }
     return any;
 }

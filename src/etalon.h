@@ -107,6 +107,8 @@ struct et_connect { const struct sockaddr *address; socklen_t address_length; };
 struct et_poll { uint32_t events; };
 struct et_read { void *buffer; size_t length; };
 struct et_pread { void *buffer; size_t length; int64_t offset; };
+/* Of what gives bytes, send and sendmsg included: when one is done in part and rearmed for the
+ * rest, that comes behind the next one on its descriptor, and their bytes mix. Have one at a time */
 struct et_write { const void *buffer; size_t length; };
 struct et_pwrite { const void *buffer; size_t length; int64_t offset; };
 /* flags: MSG_…; MSG_DONTWAIT is always added, and MSG_NOSIGNAL to what sends. A receive with
@@ -116,7 +118,8 @@ struct et_send { const void *buffer; size_t length; int flags; };
 /* msg_namelen, msg_controllen and msg_flags are overwritten: set them again before a rearm */
 struct et_recvmsg { struct msghdr *message; int flags; };
 struct et_sendmsg { const struct msghdr *message; int flags; };
-struct et_shutdown { int how; }; /* SHUT_RD, SHUT_WR, SHUT_RDWR */
+/* SHUT_RD, SHUT_WR, SHUT_RDWR; it does not wait for a send in use, which then ends with -EPIPE */
+struct et_shutdown { int how; };
 struct et_timer { uint64_t delay_ms; };
 /* clang-format on */
 

@@ -6,7 +6,7 @@
  * unseen. What is not told, and why:
  *   data        bytes, ends and errors (EVENT_UNTRUE): the model has only results, and the driver
  *               compares the arguments of each system call (ET-OP-2)
- *   ET-HOST-…   Part I's state machine has no host; lockstep.c asks for timeout and descriptor
+ *   ET-HOST-4   the descriptor itself, which lockstep.c asks for
  *   ET-POOL-…   of a pooled operation the promise hears of the call and of the end
  *   ET-WAKE-2   where there is a pool: a hand-over ends a wait by the same descriptor
  *   readiness   once calls were made to fail: neither loop nor model can know what is so
@@ -376,11 +376,22 @@ void refine_counter_read(int fd) {
              .result = sizeof(uint64_t));
 }
 
+/* What a host would be told, if the loop had one. The loop's own was compared with the model's. */
+static void tell_hosted(struct model *m) {
+    if (m->in_tick || m->in_callback != MODEL_NONE || driver.faults)
+        return;
+    tell_now(m);
+    tell_ready();
+    TELL(EVENT_HOSTED, .result = model_timeout(m),
+         .events = !m->stopped && driver.world->has_reports());
+}
+
 void refine_compare(void) {
     if (!told.is_on || driver.report->differs)
         return;
     end_wait(&driver.model);
     say_in_use(&driver.model);
+    tell_hosted(&driver.model);
     if (told.promise.stopped != driver.model.stopped)
         TELL(EVENT_SAYS_STOPPED, .result = driver.model.stopped);
 }
