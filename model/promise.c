@@ -1254,7 +1254,7 @@ static void check_told(struct step *s) {
         else if (of->due == PROMISE_QUEUED && s->e->result != 0)
             blame(s, PROMISE_HOST_1, c);
         else if ((of->due == PROMISE_READY || of->due == PROMISE_NOTIFIED) && s->e->result != 0)
-            blame(s, PROMISE_HOST_5, c);
+            blame(s, of->unbegun ? PROMISE_HOST_1 : PROMISE_HOST_5, c);
     }
     if (p->wake_pending && !tells && s->e->result != 0)
         blame(s, PROMISE_HOST_5, EVENT_NOBODY);

@@ -108,7 +108,7 @@ struct et_poll { uint32_t events; };
 struct et_read { void *buffer; size_t length; };
 struct et_pread { void *buffer; size_t length; int64_t offset; };
 /* Of what gives bytes, send and sendmsg included: when one is done in part and rearmed for the
- * rest, that comes behind the next one on its descriptor, and their bytes mix. Have one at a time */
+ * rest, that comes behind the next one of its descriptor, and the bytes mix. Have one at a time. */
 struct et_write { const void *buffer; size_t length; };
 struct et_pwrite { const void *buffer; size_t length; int64_t offset; };
 /* flags: MSG_…; MSG_DONTWAIT is always added, and MSG_NOSIGNAL to what sends. A receive with
