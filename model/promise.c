@@ -158,6 +158,23 @@ static enum promise_due due_now(const struct promise *p, const struct promise_co
     return of->ready != 0 && !has_predecessor(p, of, false) ? PROMISE_READY : PROMISE_NOT_DUE;
 }
 
+/* A loop may have begun to end it, or a thread or the kernel to carry it out (ET-CANCEL-11). */
+static bool is_beyond_recall(const struct promise *p, const struct promise_completion *of) {
+    if (of->use == PROMISE_PERHAPS || of->pool || of->orphaned || of->due != PROMISE_NOT_DUE)
+        return true;
+    if (of->operation == ET_TIMER)
+        return p->clock_ns >= of->earliest_ns;
+    return of->had != 0;
+}
+
+static void refresh_late(struct promise *p) {
+    for (unsigned c = 0; c < p->completions; c++) {
+        struct promise_completion *of = &p->completion[c];
+        if (of->use != PROMISE_DEAD && of->operation == ET_CANCEL && known(p, of->target))
+            of->late_seen = of->late_seen || is_beyond_recall(p, &p->completion[of->target]);
+    }
+}
+
 static void refresh_due(struct promise *p) {
     for (unsigned c = 0; c < p->completions; c++) {
         struct promise_completion *of = &p->completion[c];
@@ -168,6 +185,7 @@ static void refresh_due(struct promise *p) {
         }
         of->due = (uint8_t)due;
     }
+    refresh_late(p);
 }
 
 /* A close of its descriptor may be under way. */
@@ -259,6 +277,7 @@ static void begin_cancel(struct promise *p, struct promise_completion *of) {
     if (!other)
         target->canceled = target->disowned = 0;
     of->idle_seen = target->use != PROMISE_IN_USE;
+    of->late_seen = false;
 }
 
 /* What the description says is in `of` already. */
@@ -608,6 +627,8 @@ static void check_cancel_end(struct step *s, unsigned c) {
     case -EALREADY:
         if (target->use == PROMISE_DEAD && !has_ended_since(target, of->due_since))
             blame(s, PROMISE_CANCEL_9, c);
+        else if (target->use == PROMISE_IN_USE && !of->late_seen && !s->e->forgiven)
+            blame(s, PROMISE_CANCEL_11, c);
         break;
     default: blame(s, PROMISE_CANCEL_4, c); break;
     }

@@ -104,6 +104,7 @@ struct promise_completion {
     bool carries;      /* it carries a reset, or did last, and ends silently */
     bool async;        /* it waits on the async fd */
     bool idle_seen;    /* of a cancel: its target was not in use at some moment since */
+    bool late_seen;    /* of a cancel: it may have been too late for it at some moment since */
     bool told_slow;    /* ET-WAIT-4 was told of this episode */
     bool may_be_cancelled; /* by a cancel that was deleted, and lingers */
     uint8_t overtaking;    /* the oldest of `ends` */

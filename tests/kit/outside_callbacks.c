@@ -103,6 +103,7 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     o.called_for = c;
     bool own = result == -ECANCELED && c < COUNT && waits_on(&o.item[c]) &&
                error_has_a_cause(&o.item[c].d, ECANCELED);
+    own = own || (result == -EALREADY && interpose_other_threads()); /* one may have its target */
     TELL(EVENT_CALLBACK, .c = c < COUNT ? c : EVENT_NOBODY, .result = result, .userdata = userdata,
          .forgiven = own);
     if (c >= COUNT)

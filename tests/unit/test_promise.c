@@ -1438,6 +1438,7 @@ static void test_cancel_that_loses(void **state) {
     add(A, ET_RECV, 3);
     cancel(A, B);
     run(ET_RUN_UNTIL_DONE);
+    ready(A, POLL_IN);
     called(B, -EALREADY);
     called(A, 5);
     add(A, ET_RECV, 3);
@@ -1455,6 +1456,32 @@ static void test_cancel_that_loses(void **state) {
     called(B, 0); /* its target has no callback */
     is_in_use(A, false);
     ended();
+}
+
+static void test_cancel_that_has_no_cause_to_lose(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(CANCEL_11, CALLED(B, -EALREADY));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    ready(A, POLL_IN);
+    cancel(A, B);
+    ready(A, 0);
+    called(B, -EALREADY); /* it was ready */
+    called(A, 5);
+    timer(A, 10);
+    cancel(A, B);
+    clock_ns += 9 * MS;
+    BREAKS(CANCEL_11, CALLED(B, -EALREADY));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    cancel(A, B);
+    clock_ns += MS;
+    called(B, -EALREADY);
+    called(A, 0);
+    add(A, ET_RECV, 3);
+    cancel(A, B);
+    LAWFUL(CALLED(B, -EALREADY), .forgiven = true); /* a thread has it */
 }
 
 static void test_canceled_without_a_cause(void **state) {
@@ -2072,6 +2099,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_cancel_of_what_another_has_canceled),
     TEST(test_a_timer_that_is_added_again_may_keep_its_deadline),
     TEST(test_cancel_that_loses),
+    TEST(test_cancel_that_has_no_cause_to_lose),
     TEST(test_canceled_without_a_cause),
     TEST(test_a_cancel_that_was_deleted_may_linger),
     TEST(test_silent),
