@@ -971,6 +971,17 @@ static void on_sleep(struct step *s) {
     p->slept = true;
 }
 
+/* Nothing else of its descriptor and class may be in use. */
+static bool is_alone(const struct promise *p, const struct promise_completion *of) {
+    for (unsigned d = 0; d < p->completions; d++) {
+        const struct promise_completion *other = &p->completion[d];
+        if (other != of && other->use != PROMISE_DEAD && other->fd == of->fd &&
+            class_of(other) == class_of(of))
+            return false;
+    }
+    return true;
+}
+
 /* A wait has led to nothing. */
 static void count_spin(struct step *s) {
     struct promise *p = s->p;
@@ -981,7 +992,11 @@ static void count_spin(struct step *s) {
     p->spins = 0;
     for (unsigned c = 0; c < p->completions; c++)
         if (p->completion[c].due == PROMISE_READY && class_of(&p->completion[c]) != 0)
-            blame(s, PROMISE_SUBMIT_8, c); /* it stands behind one that cannot be served */
+            blame(s,
+                  is_alone(p, &p->completion[c])
+                      ? PROMISE_EVENT_1_WAITS
+                      : PROMISE_SUBMIT_8, /* it stands behind one that cannot be served */
+                  c);
     bool over = p->run.stopped || used == 0 || (p->run.asked > 0 && p->run.called >= p->run.asked);
     blame(s,
           s->e->events != 0               ? PROMISE_REGISTER_5
@@ -1326,8 +1341,13 @@ static void on_untrue(struct step *s) {
         [PROMISE_UNTRUE_BYTES] = PROMISE_OP_1_BYTES,
         [PROMISE_UNTRUE_CLOSES] = PROMISE_CLOSE_2,
         [PROMISE_UNTRUE_BUFFER] = PROMISE_DELETE_4_BUFFER,
+        [PROMISE_UNTRUE_GIVEN] = PROMISE_OP_6_BYTES,
+        [PROMISE_UNTRUE_ADDRESS] = PROMISE_OP_6_ADDRESS,
+        [PROMISE_UNTRUE_FLAGS] = PROMISE_OP_6_FLAGS,
+        [PROMISE_UNTRUE_OFFSET] = PROMISE_OP_6_OFFSET,
+        [PROMISE_UNTRUE_MESSAGE] = PROMISE_OP_6_MESSAGE,
     };
-    assert(s->e->source <= PROMISE_UNTRUE_BUFFER);
+    assert(s->e->source < PROMISE_UNTRUES);
     bool poll = known(s->p, s->e->c) && s->p->completion[s->e->c].operation == ET_POLL;
     blame(s,
           poll && s->e->source == PROMISE_UNTRUE_ERROR ? PROMISE_EVENT_4_RESULT

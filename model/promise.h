@@ -53,6 +53,13 @@ enum promise_untrue {
     PROMISE_UNTRUE_LENGTH, /* more than was asked for */
     PROMISE_UNTRUE_CLOSES, /* its descriptor was not closed, or more than once */
     PROMISE_UNTRUE_BUFFER, /* a buffer was touched after the deletion */
+    /* what the description says was not passed on, or not given back: */
+    PROMISE_UNTRUE_GIVEN,   /* other bytes */
+    PROMISE_UNTRUE_ADDRESS, /* an address */
+    PROMISE_UNTRUE_FLAGS,   /* flags, or how to shut down */
+    PROMISE_UNTRUE_OFFSET,  /* the place in a file */
+    PROMISE_UNTRUE_MESSAGE, /* the flags of a message, or what came with it */
+    PROMISE_UNTRUES
 };
 
 /* What the loop's manual decides. */
@@ -215,7 +222,8 @@ static inline bool promise_in_use(const struct promise *p, unsigned c) {
  *   ET-STATE-5  that a refused call touches nothing: the promise goes on as before the call, so
  *               what did change is found later, by another clause
  *   ET-STATE-7  memory that is dead is not read or written (sanitizers, `forget`)
- *   ET-DELETE-4, ET-OP-1, ET-CLOSE-2  buffers, bytes, errors and their causes, closes: EVENT_UNTRUE
+ *   ET-DELETE-4, ET-OP-1, ET-OP-6, ET-CLOSE-2  buffers, bytes, errors and their causes, what was
+ *               given and got besides, closes: EVENT_UNTRUE
  *   ET-CALL-5   the thread that calls; that no callback comes from another one
  *   ET-DEINIT-3 descriptors and memory
  *   ET-OP-4     whose error it is: by the causes (EVENT_UNTRUE, error)

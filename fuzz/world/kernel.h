@@ -71,6 +71,17 @@ bool real_world_received(int fd,
                          /* that have come to that end so far; false: it has none that counts */
                          uint64_t *bytes);
 
+/* Whether these bytes have come to the other end of fd, a stream, at this place; also true where
+ * nobody knows any more. */
+bool real_world_came(int fd, uint64_t place, const void *bytes, size_t length);
+/* Whether a message of just these bytes waits at the other end of fd, datagrams, which has read
+ * nothing since real_world_reads said `reads`; also true where nobody knows. */
+bool real_world_message(int fd, unsigned reads, const void *bytes, size_t length);
+unsigned real_world_reads(int fd);
+bool real_world_left(int fd); /* it had another end, which the program has closed */
+/* How often SIGPIPE has come since this was asked last. */
+unsigned real_world_broken_pipes(void);
+
 /* Set when a table of the simulation was full, where Linux would have gone on; whoever wants to
  * know resets it. */
 extern bool kernel_limit_met;

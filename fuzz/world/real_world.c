@@ -30,6 +30,7 @@
 #define NONE              (-1)
 #define CLIENTS           8
 #define PAGE              4096
+#define READ_THERE        (16 * PAGE) /* of what the other end has read last, for a judge */
 #define WORLD_OWN_EPOLL   WORLD_KINDS
 #define WORLD_OWN_EVENTFD (WORLD_KINDS + 1)
 #define WORLD_OWN_OUTER   (WORLD_KINDS + 2) /* an epoll instance that contains another one */
@@ -43,6 +44,7 @@ struct open_file {
     int client[CLIENTS];
     unsigned clients;
     uint64_t sent, taken; /* bytes that the other end has sent, and those that it has read */
+    unsigned reads;       /* of the other end */
     bool peer_left;       /* there was another end */
     unsigned name;        /* of a listener; of an epoll instance: the higher, the newer */
 };
@@ -67,8 +69,11 @@ static struct {
     struct watch watch[KERNEL_WATCHES];
     struct virtual_timers timers; /* the program's timerfds */
     int gives; /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
-    void (*sigpipe)(int);
+    struct sigaction sigpipe;
+    unsigned char read_there[KERNEL_FILES][READ_THERE]; /* by their place, modulo */
 } reality;
+
+static volatile sig_atomic_t broken_pipes; /* how often SIGPIPE came */
 
 static int64_t outcome(int64_t result) {
     return result < 0 ? -errno : result;
@@ -326,8 +331,6 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
     limit_numbers(false);
     if (accepted < 0)
         return outcome(accepted);
-    /* this world cannot afford a call that sleeps */
-    must(fcntl(accepted, F_SETFL, O_NONBLOCK), "fcntl");
     small_buffer(accepted);
     int file = file_new(accepted, WORLD_STREAM);
     assert(listener->clients > 0);
@@ -586,7 +589,11 @@ static void peer_read(struct open_file *f, uint64_t value) {
         taken = __real_read(f->peer, scrap, length);
     else if (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM)
         taken = __real_recv(f->peer, scrap, length, MSG_DONTWAIT);
+    unsigned char *kept = reality.read_there[f - reality.file];
+    for (ssize_t i = 0; i < taken; i++)
+        kept[(f->taken + (uint64_t)i) % READ_THERE] = (unsigned char)scrap[i];
     f->taken += taken > 0 ? (uint64_t)taken : 0;
+    f->reads++;
 }
 
 unsigned char real_world_byte(uint64_t place) {
@@ -606,6 +613,79 @@ bool real_world_received(int fd, uint64_t *bytes) {
         return false;
     *bytes = f->taken + (uint64_t)left;
     return true;
+}
+
+/* Up to `size` bytes that wait at the other end, which stay there. */
+static ssize_t look_at_waiting(const struct open_file *f, void *bytes, size_t size) {
+    int copy[2];
+    if (f->kind != WORLD_PIPE_WRITER)
+        return __real_recv(f->peer, bytes, size, MSG_PEEK | MSG_DONTWAIT);
+    must(pipe2(copy, O_NONBLOCK | O_CLOEXEC), "pipe2");
+    ssize_t length = tee(f->peer, copy[1], size, SPLICE_F_NONBLOCK);
+    if (length > 0)
+        length = __real_read(copy[0], bytes, (size_t)length);
+    __real_close(copy[0]);
+    __real_close(copy[1]);
+    return length;
+}
+
+bool real_world_came(int fd, uint64_t place, const void *bytes, size_t length) {
+    static unsigned char waiting[16 * PAGE];
+    const unsigned char *expected = bytes;
+    const struct open_file *f = named(fd);
+    uint64_t received;
+    if (f == NULL || !real_world_received(fd, &received) || place + length > received ||
+        place + READ_THERE < f->taken)
+        return true; /* nobody knows */
+    ssize_t there = look_at_waiting(f, waiting, sizeof waiting);
+    for (uint64_t i = place; i < place + length; i++) {
+        if (i >= f->taken && i - f->taken >= (uint64_t)(there > 0 ? there : 0))
+            return true;
+        unsigned char came = i < f->taken ? reality.read_there[f - reality.file][i % READ_THERE]
+                                          : waiting[i - f->taken];
+        if (came != expected[i - place])
+            return false;
+    }
+    return true;
+}
+
+/* Linux gives one after the other to whoever looks from an offset on. */
+bool real_world_message(int fd, unsigned reads, const void *bytes, size_t length) {
+    static char message[8192];
+    const struct open_file *f = named(fd);
+    int offset = 0, off = -1;
+    bool found = false;
+    if (f == NULL || f->kind != WORLD_DATAGRAM || f->peer == NONE || f->reads != reads ||
+        length == 0)
+        return true;
+    must(setsockopt(f->peer, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset), "setsockopt");
+    for (ssize_t got = 0; got >= 0 && !found;) {
+        got = __real_recv(f->peer, message, sizeof message, MSG_PEEK | MSG_DONTWAIT);
+        found = got == (ssize_t)length && memcmp(message, bytes, length) == 0;
+    }
+    must(setsockopt(f->peer, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off), "setsockopt");
+    return found;
+}
+
+unsigned real_world_reads(int fd) {
+    const struct open_file *f = named(fd);
+    return f != NULL ? f->reads : 0;
+}
+
+bool real_world_left(int fd) {
+    const struct open_file *f = named(fd);
+    return f != NULL && f->peer_left;
+}
+
+unsigned real_world_broken_pipes(void) {
+    unsigned came = (unsigned)broken_pipes;
+    broken_pipes = 0;
+    return came;
+}
+
+static void count_broken_pipe(int number) {
+    (void)number;
+    broken_pipes++;
 }
 
 static void peer_close(struct open_file *f) {
@@ -723,7 +803,10 @@ static void world_begin(const struct world_observer *observer, void *self, uint6
     reality.names = names;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         reality.handle[d] = NONE;
-    reality.sigpipe = signal(SIGPIPE, SIG_IGN); /* the simulated kernel sends no signal either */
+    /* The caller's part of section 15, 6: what a send to a socket must not need is counted. */
+    struct sigaction action = {.sa_handler = count_broken_pipe, .sa_flags = SA_RESTART};
+    must(sigaction(SIGPIPE, &action, &reality.sigpipe), "sigaction");
+    broken_pipes = 0;
     wrap_begin(&real, observer, self);
 }
 
@@ -747,7 +830,7 @@ static int world_end(void) {
             number_release(fd);
     }
     wrap_end();
-    signal(SIGPIPE, reality.sigpipe);
+    must(sigaction(SIGPIPE, &reality.sigpipe, NULL), "sigaction");
     return unreleased;
 }
 

@@ -120,7 +120,8 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     case EISCONN: return n.connected && d->operation == ETALON_SENDMSG; /* to an address */
     case ECANCELED: return takes(d->operation) && is_timerfd(d->fd); /* TFD_TIMER_CANCEL_ON_SET */
     case EOPNOTSUPP:
-        return socket && (n.listens || !stream || d->operation == ETALON_SENDMSG /* as above */);
+        return socket && (n.listens || !stream || d->operation == ETALON_SENDMSG /* as above */ ||
+                          (of_sockets(d->operation) && (d->flags & MSG_OOB) != 0));
     case ENOTCONN: return socket && (!n.connected || gone);
     case EPIPE:
         return gives(d->operation) &&
@@ -136,6 +137,20 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     }
 }
 
+bool is_to_be_refused(const struct etalon_subject_description *d, bool left) {
+    int type = option(d->fd, SO_TYPE);
+    if (!gives(d->operation))
+        return false;
+    if (left) /* who wrote to it has closed, or whom it was connected to */
+        return d->operation == ETALON_SENDMSG
+                   ? d->message->msg_name == NULL &&
+                         d->message->msg_iov[0].iov_len + d->message->msg_iov[1].iov_len > 0
+                   : d->length > 0;
+    return type == SOCK_DGRAM && option(d->fd, SO_DOMAIN) == AF_UNIX &&
+           (d->operation == ETALON_SEND || d->operation == ETALON_SENDMSG) &&
+           (d->flags & MSG_OOB) != 0;
+}
+
 bool takes_connections(int fd, const struct sockaddr *address, socklen_t length) {
     struct nature n = nature_of(fd);
     struct sockaddr_storage own;
@@ -149,6 +164,14 @@ bool can_be_at_its_end(int fd) {
     struct nature n = nature_of(fd);
     return n.kind == S_IFREG || (n.events & (POLLHUP | POLLRDHUP | POLLERR)) != 0 ||
            (n.kind == S_IFSOCK && n.type != SOCK_STREAM);
+}
+
+bool is_shut_too_far(const struct etalon_subject_description *d) {
+    struct nature n = nature_of(d->fd);
+    if (n.type != SOCK_STREAM || !n.connected)
+        return false;
+    return (d->flags == SHUT_WR && (n.events & POLLRDHUP) != 0) ||
+           (d->flags == SHUT_RD && cannot_send(d->fd));
 }
 
 bool is_brought_about(const struct etalon_subject_description *d) {

@@ -21,6 +21,12 @@ bool takes_connections(int fd, const struct sockaddr *address, socklen_t length)
 /* Nothing more can come from it: the other end has gone or has shut down, or it is a file. */
 bool can_be_at_its_end(int fd);
 
+/* Linux cannot have carried it out. left: it has no other end any more. */
+bool is_to_be_refused(const struct etalon_subject_description *d, bool left);
+
+/* A shutdown that nothing else has come before has shut down the other direction, too. */
+bool is_shut_too_far(const struct etalon_subject_description *d);
+
 /* What a connect, shutdown or close that ended with 0 was to bring about is so. */
 bool is_brought_about(const struct etalon_subject_description *d);
 

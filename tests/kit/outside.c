@@ -257,6 +257,18 @@ static void wake_up(void) {
     TELL(EVENT_WAKEUP);
 }
 
+/* The first number of a program is 3 (spec/trace-format.md): here others may have it. */
+static uint64_t limit_here(uint64_t limit) {
+    uint64_t fd = 3;
+    for (uint64_t left = limit < 3 ? 0 : limit - 3; limit != 0 && fd < FILES; fd++) {
+        bool others = syscall(SYS_fcntl, (int)fd, 1 /* F_GETFD */, 0) >= 0 &&
+                      world_real.installed((int)fd) == 0;
+        if (!others && left-- == 0)
+            break;
+    }
+    return limit == 0 ? 0 : fd;
+}
+
 static void run_world(const struct command *command) {
     char text[96] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
@@ -276,9 +288,12 @@ static void run_world(const struct command *command) {
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
         LACKS("closes a descriptor while a completion waits on it (closed_early)");
     o.connects += command->kind == COMMAND_PEER_CONNECT;
+    o.endings += command->kind == COMMAND_CLOSE || command->kind == COMMAND_PEER_CLOSE ||
+                 command->kind == COMMAND_PEER_SHUTDOWN;
     if (command->kind == COMMAND_DUP) {
         o.duplicated = true;
         lose_place();
+        lose_given();
     }
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_CREATE) {
         o.fails_init = true;
@@ -292,6 +307,8 @@ static void run_world(const struct command *command) {
     struct command rounded = *command;
     if (command->kind == COMMAND_ADVANCE)
         rounded.value = whole_us(command->value);
+    if (command->kind == COMMAND_LIMIT)
+        rounded.value = limit_here(command->value);
     if (!world_real.command(&rounded))
         LACKS("needs a simulated kernel");
 }
@@ -352,6 +369,7 @@ void run_command(const struct command *command) {
     case COMMAND_RETURN: break;
     default: run_world(command); break;
     }
+    check_signals();
     tell_ready(false);
     ask_now();
     ask_in_use();

@@ -42,6 +42,8 @@ struct item {
     uint8_t into;       /* which handle an accept makes, or a connect names */
     uint64_t listener;  /* of a connect: what its address named, and listened; 0: nothing did */
     unsigned async;     /* that it waits on */
+    unsigned reads;     /* of the other end, when it was submitted */
+    bool left;          /* there was no other end any more, when it was submitted */
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];
@@ -55,6 +57,8 @@ struct stream {
     /* bytes that had come to the other end when the first was written, and have been written since
      */
     uint64_t before, given;
+    bool certain; /* which of the bytes there are whose */
+    bool refused; /* datagrams: somebody was told */
 };
 
 struct observation {
@@ -78,6 +82,8 @@ struct observation {
     uint64_t serial;
     unsigned commands, world_next, tokens, callbacks;
     unsigned connects;     /* that were asked for, by the program or its peers */
+    bool given_lost;       /* something was taken back that may have given bytes */
+    unsigned endings;      /* what may have ended a direction of some stream */
     unsigned barren_waits; /* in a row that only let time pass */
     int fail_wait_at, fail_wait_error;
     bool fails_init;           /* the next loop finds no number for a descriptor */
@@ -139,6 +145,7 @@ void tell_ready(bool settled);
 /* ---- outside_results.c: whether what a completion came to is so ------------------------------ */
 
 bool takes_bytes(const struct item *i);
+bool gives_bytes(const struct item *i);
 /* When c, which gives or takes bytes, is submitted. */
 void begin_bytes(const struct item *i);
 /* Which byte of any stream comes next is not known any more. */
@@ -146,6 +153,21 @@ void lose_place(void);
 void check_result(unsigned c, int64_t result);
 /* The buffer of what was deleted, and is dead, belongs to the caller again. */
 void check_buffer(unsigned c, bool dead);
+
+/* ---- outside_peers.c: what others have got of what the caller gave --------------------------- */
+
+/* What is written by c: bytes that tell it from what others write. */
+void fill_bytes(unsigned c);
+/* When c is submitted. */
+void begin_at_peers(struct item *i);
+/* Which bytes at any other end are whose is not known any more. */
+void lose_given(void);
+/* c has given so many bytes, from this place on, if that is certain. */
+void check_given_bytes(unsigned c, uint64_t place, bool certain, int64_t result);
+void check_accepted(unsigned c, int fd);
+void check_shut(unsigned c);
+/* What no caller can have had in mind: before anything else is told. */
+void check_signals(void);
 
 /* ---- outside_waits.c: clock and waits (interpose.h) ------------------------------------------ */
 

@@ -36,6 +36,7 @@ void ask_states(int8_t *known) {
 }
 
 void settle_unseen(void) {
+    check_signals(); /* as long as it is known what was in use */
     for (unsigned c = 0; c < COUNT && tells_states() && o.self != NULL; c++) {
         struct item *i = &o.item[c];
         int state = i->in_use && !i->d.has_callback ? ask_state(c) : ETALON_ACTIVE;
@@ -44,6 +45,8 @@ void settle_unseen(void) {
         i->in_use = false;
         if (takes_bytes(i))
             lose_place();
+        if (gives_bytes(i))
+            lose_given();
     }
 }
 
@@ -93,6 +96,7 @@ void begin_again(unsigned c) {
         o.connects++;
     }
     begin_bytes(i);
+    begin_at_peers(i);
     if (takes_bytes(i))
         memset(o.buffer[c], 0, BUFFER);
 }
@@ -198,11 +202,6 @@ static void describe_parameters(struct item *i, const struct command *command) {
             i->message.msg_namelen = size;
         }
         break;
-    case ET_WRITE:
-    case ET_PWRITE:
-    case ET_SEND:
-        memset(o.buffer[command->c], 0, sizeof(uint64_t)); /* as an eventfd reads it: 1 */
-        o.buffer[command->c][0] = 1;                       /* fall through */
     default:
         d->flags = command->flags;
         d->buffer = o.buffer[command->c];
@@ -225,6 +224,8 @@ static void describe(const struct command *command) {
                                                .has_callback = command->body != 0 || !may_be_null(),
                                                .on_pool = command->pool};
     describe_parameters(i, command);
+    if (gives_bytes(i))
+        fill_bytes(command->c);
 }
 
 /* ---- submissions ----------------------------------------------------------------------------- */
@@ -350,6 +351,8 @@ void run_delete(const struct command *command) {
         o.known[command->c] = KIT_SILENT;
         if (takes_bytes(i))
             lose_place();
+        if (gives_bytes(i))
+            lose_given();
     }
     i->in_use = false;
     i->deleted = true;

@@ -24,7 +24,7 @@ bool takes_bytes(const struct item *i) {
     return in_sequence(i, TAKES_BYTES);
 }
 
-static bool gives_bytes(const struct item *i) {
+bool gives_bytes(const struct item *i) {
     return in_sequence(i, GIVES_BYTES);
 }
 
@@ -41,6 +41,7 @@ static struct stream *stream_of(const struct item *i) {
             stream->before = UINT64_MAX;
         stream->placed = is_stream(i->d.fd) && !o.duplicated; /* nothing was read of it */
         stream->next = real_world_byte(0);
+        stream->certain = is_stream(i->d.fd) && !o.duplicated;
     }
     stream->installed = i->installed;
     return stream;
@@ -101,16 +102,33 @@ static void check_taken(unsigned c, int64_t result) {
     stream->next = after(bytes[result - 1]);
 }
 
+/* Linux tells of the other end that has gone once, and after that of none. */
+static void check_refusal(unsigned c, struct stream *stream, int64_t result) {
+    const struct item *i = &o.item[c];
+    if (stream == NULL || is_stream(i->d.fd) || is_addressed(i))
+        return;
+    stream->refused = stream->refused || result == -ECONNREFUSED;
+    if (i->left && result == -ENOTCONN && !stream->refused && !o.given_lost)
+        untrue(c, PROMISE_UNTRUE_ERROR,
+               "c%u ends with -ENOTCONN, but Linux has said -ECONNREFUSED before, and nobody was "
+               "told",
+               c);
+}
+
 /* What is written is in the pipe or socket, where the other end finds it. */
 static void check_given(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
     struct stream *stream = stream_of(i);
     uint64_t received;
+    check_refusal(c, stream, result);
     if (result == 0 && i->d.length > 0)
         untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with 0 bytes of %zu", c, i->d.length);
+    check_given_bytes(c, 0, false, result);
     if (result <= 0 || stream == NULL || stream->before == UINT64_MAX ||
         !real_world_received(i->d.fd, &received))
         return;
+    stream->certain = stream->certain && (i->d.flags & MSG_OOB) == 0;
+    uint64_t place = stream->before + stream->given;
     stream->given += (uint64_t)result;
     if (received - stream->before < stream->given)
         untrue(
@@ -118,6 +136,7 @@ static void check_given(unsigned c, int64_t result) {
             "c%u ends with %lld bytes, but %llu less than were written have come to the other end",
             c, (long long)result,
             (unsigned long long)(stream->given - (received - stream->before)));
+    check_given_bytes(c, place, stream->certain, result);
 }
 
 /* It has taken bytes of the file that its number names now: which are the next, is not known. */
@@ -187,6 +206,10 @@ static void check_operation(unsigned c, int64_t result) {
             took_anothers(i);
         return; /* closed behind the loop's back */
     }
+    if (result >= 0 && is_to_be_refused(&i->d, i->left))
+        untrue(c, PROMISE_UNTRUE_ERROR,
+               "c%u ends with %lld, but Linux can only have refused it with an error", c,
+               (long long)result);
     if (result < 0 && (result < -4095 || is_refused_in_vain(i, result) ||
                        !error_has_a_cause(&i->d, (int)-result)))
         untrue(
@@ -196,6 +219,8 @@ static void check_operation(unsigned c, int64_t result) {
             c, kit_result_name(result), i->d.fd);
     if (result == 0 && !is_brought_about(&i->d))
         untrue(c, PROMISE_UNTRUE_END, "c%u ends with 0, but what it is for has not happened", c);
+    if (result == 0 && i->d.operation == ET_SHUTDOWN)
+        check_shut(c);
     if (takes_bytes(i))
         check_taken(c, result);
     if (gives_bytes(i))
@@ -219,12 +244,16 @@ static void check_accept(unsigned c, int64_t result) {
                c, (long long)result);
     check_operation(c, result);
     if (result >= 0)
+        check_accepted(c, (int)result);
+    if (result >= 0)
         world_real.adopt(o.item[c].into, (int)result);
 }
 
 void check_result(unsigned c, int64_t result) {
-    if (result == -ECANCELED) { /* it may have taken bytes already */
+    if (result == -ECANCELED) { /* it may have taken bytes already, or given some */
         lose_place();
+        if (gives_bytes(&o.item[c]))
+            lose_given();
         return;
     }
     switch (o.item[c].d.operation) {

@@ -806,7 +806,12 @@ static void test_spinning(void **state) {
     ready(D, POLL_IN);
     called(D, 1); /* it is of another class */
     spin(64, POLL_IN);
+    BREAKS(EVENT_1_WAITS, EVENT_WOKEN, .events = POLL_IN);
+    errors.c = E;
+    lawful(errors);
+    spin(64, POLL_IN);
     BREAKS(SUBMIT_8, EVENT_WOKEN, .events = POLL_IN);
+    LAWFUL(EVENT_DELETE, .c = E);
     LAWFUL(EVENT_DELETE, .c = C);
     LAWFUL(EVENT_DELETE, .c = A);
     LAWFUL(EVENT_DELETE, .c = B);
@@ -1242,6 +1247,11 @@ static void test_results(void **state) {
     BREAKS(OP_1_BYTES, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_BYTES);
     BREAKS(OP_1, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_LENGTH);
     BREAKS(CLOSE_2, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_CLOSES);
+    BREAKS(OP_6_BYTES, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_GIVEN);
+    BREAKS(OP_6_ADDRESS, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_ADDRESS);
+    BREAKS(OP_6_FLAGS, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_FLAGS);
+    BREAKS(OP_6_OFFSET, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_OFFSET);
+    BREAKS(OP_6_MESSAGE, EVENT_UNTRUE, .c = B, .source = PROMISE_UNTRUE_MESSAGE);
     BREAKS(OP_1_BYTES, EVENT_UNTRUE, .c = EVENT_NOBODY, .source = PROMISE_UNTRUE_BYTES);
 }
 

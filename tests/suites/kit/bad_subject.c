@@ -495,9 +495,10 @@ static int64_t take(const struct etalon_subject_description *d) {
 static int64_t give(const struct etalon_subject_description *d) {
     if (FAULT == WRITES_DO_NOTHING)
         return (int64_t)d->length;
-    return value(d->operation == ETALON_SEND
-                     ? send(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT | MSG_NOSIGNAL)
-                     : write(d->fd, d->buffer, d->length));
+    int64_t sent = value(send(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT | MSG_NOSIGNAL));
+    return sent == -ENOTSOCK && d->operation == ETALON_WRITE
+               ? value(write(d->fd, d->buffer, d->length))
+               : sent; /* a write to a socket would raise SIGPIPE */
 }
 
 /* What comes of the operation that the kernel has reported; -EAGAIN: it goes on waiting. */

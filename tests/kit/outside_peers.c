@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether what the caller has given, and asked for, is what others got: the other end of a
+ * descriptor, whoever is accepted, the process that a signal comes to. The observer (outside.h)
+ * tells the promise what is not so. */
+#ifndef ETALON_WITHOUT_KIT
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "answers.h"
+#include "outside.h"
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+static mode_t kind_of(int fd) {
+    struct stat status = {.st_mode = 0};
+    return fstat(fd, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG;
+}
+
+void fill_bytes(unsigned c) {
+    const struct item *i = &o.item[c];
+    if (kind_of(i->d.fd) == 0) { /* as an eventfd reads it: 1 */
+        uint64_t one = 1;
+        memset(o.buffer[c], 0, BUFFER);
+        memcpy(o.buffer[c], &one, sizeof one);
+        return;
+    }
+    for (unsigned k = 0; k < BUFFER; k++) /* printable, and never the same twice in a row */
+        o.buffer[c][k] = (char)('!' + (i->d.userdata / 8 * 37 + k * 11 + k / 94) % 94);
+}
+
+void begin_at_peers(struct item *i) {
+    i->reads = real_world_reads(i->d.fd);
+    i->left = real_world_left(i->d.fd);
+    o.endings += i->d.operation == ET_SHUTDOWN || i->d.operation == ET_CLOSE;
+    if (i->d.operation != ET_ACCEPT)
+        return;
+    memset(&i->address, 0xa5, sizeof i->address);
+    i->address_length = sizeof i->address;
+}
+
+void lose_given(void) {
+    o.given_lost = true;
+    for (unsigned k = 0; k < STREAMS; k++)
+        o.stream[k].certain = false;
+}
+
+void check_given_bytes(unsigned c, uint64_t place, bool certain, int64_t result) {
+    const struct item *i = &o.item[c];
+    size_t length = result > 0 && result < BUFFER ? (size_t)result : 0;
+    if (certain && !real_world_came(i->d.fd, place, o.buffer[c], length))
+        untrue(c, PROMISE_UNTRUE_GIVEN,
+               "c%u ends with %lld bytes, but others than were given have come to the other end", c,
+               (long long)result);
+    if (!certain && !is_addressed(i) && !is_stream(i->d.fd) &&
+        !real_world_message(i->d.fd, i->reads, o.buffer[c], length))
+        untrue(c, PROMISE_UNTRUE_GIVEN,
+               "c%u ends with %lld bytes, but no such message has come to the other end", c,
+               (long long)result);
+}
+
+/* ---- what an accept gives -------------------------------------------------------------------- */
+
+void check_accepted(unsigned c, int fd) {
+    const struct item *i = &o.item[c];
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    int flags = (int)syscall(SYS_fcntl, fd, F_GETFL, 0);
+    if (flags < 0)
+        return; /* it is not open, which was told */
+    if (syscall(SYS_getpeername, fd, &peer, &length) == 0 &&
+        (i->address_length != length ||
+         memcmp(&i->address, &peer, length < sizeof peer ? length : sizeof peer) != 0))
+        untrue(c, PROMISE_UNTRUE_ADDRESS,
+               "the accept c%u ends with descriptor %d, but its address is not there", c, fd);
+    if ((i->d.flags & SOCK_NONBLOCK) != 0 && (flags & O_NONBLOCK) == 0)
+        untrue(c, PROMISE_UNTRUE_FLAGS,
+               "the accept c%u ends with descriptor %d, which is not in non-blocking mode", c, fd);
+    if ((i->d.flags & SOCK_CLOEXEC) != 0 && (syscall(SYS_fcntl, fd, F_GETFD, 0) & FD_CLOEXEC) == 0)
+        untrue(c, PROMISE_UNTRUE_FLAGS,
+               "the accept c%u ends with descriptor %d, which is not close-on-exec", c, fd);
+}
+
+/* ---- shutdown -------------------------------------------------------------------------------- */
+
+void check_shut(unsigned c) {
+    if (o.endings == 1 && is_shut_too_far(&o.item[c].d))
+        untrue(c, PROMISE_UNTRUE_FLAGS,
+               "the shutdown c%u was to shut down one direction, and has shut down both", c);
+}
+
+/* ---- signals --------------------------------------------------------------------------------- */
+
+/* A pipe that nobody reads is the caller's affair (section 15, 6). */
+static bool is_broken_pipe(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    struct timespec none = {0};
+    return kind_of(fd) == S_IFIFO && syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 &&
+           (p.revents & POLLERR) != 0;
+}
+
+void check_signals(void) {
+    if (real_world_broken_pipes() == 0)
+        return;
+    for (unsigned c = 0; c < COUNT; c++)
+        if (o.item[c].in_use && gives_bytes(&o.item[c]) && is_broken_pipe(o.item[c].d.fd))
+            return;
+    observed("ET-OP-5", "SIGPIPE was raised, and no pipe was written to that nobody reads");
+}
+
+#else
+typedef int nothing_here;
+#endif
