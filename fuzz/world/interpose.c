@@ -35,7 +35,9 @@
 #define SECOND_NS UINT64_C(1000000000)
 #define EPOCH_NS  (UINT64_C(1700000000) * SECOND_NS) /* of CLOCK_REALTIME: some day in 2023 */
 /* time lands a little after a deadline: some loops spin when it lands exactly on it */
-#define PAST_NS  1000
+#define PAST_NS 1000
+/* CLOCK_REALTIME is set with each wait, forth and back by hours: no law of a loop speaks of it. */
+static const uint64_t wall_clock_ahead_ns[] = {0, 10800 * SECOND_NS, 3600 * SECOND_NS};
 #define GRACE_MS 300 /* for other threads of the subject, before a wait counts as one for ever */
 
 static enum interpose_mode mode;
@@ -68,6 +70,7 @@ static struct {
 } report; /* the first of the last wait that had one */
 
 static struct virtual_timers timers; /* the subject's timerfds */
+static unsigned wall_clock_set;      /* how often */
 
 void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks *new_hooks) {
     mode = new_mode;
@@ -77,6 +80,7 @@ void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks 
     first_thread = true;
     inside = false;
     timers.count = 0;
+    wall_clock_set = 0;
     report.epfd = report.fd = -1;
     participants_wanted = false;
     awaited = NULL;
@@ -291,6 +295,23 @@ static bool virtual_time(void) {
     return mode == INTERPOSE_TIME && (inside || !first_thread);
 }
 
+/* What CLOCK_REALTIME says when the virtual clock says 0. */
+static uint64_t epoch(void) {
+    size_t times = sizeof wall_clock_ahead_ns / sizeof *wall_clock_ahead_ns;
+    return EPOCH_NS + wall_clock_ahead_ns[wall_clock_set % times];
+}
+
+/* A timerfd that waits for an hour of the day goes by the new time. */
+static void set_wall_clock(void) {
+    uint64_t before = epoch();
+    wall_clock_set++;
+    for (unsigned i = 0; i < timers.count; i++) {
+        struct virtual_timer *t = &timers.timer[i];
+        if (t->by_day && t->expiry != VIRTUAL_NEVER)
+            t->expiry = t->expiry + before > epoch() ? t->expiry + before - epoch() : 0;
+    }
+}
+
 EXPORT int clock_gettime(clockid_t clock, struct timespec *now) {
     IN_WORLD(int, __wrap_clock_gettime(clock, now))
     if (!virtual_time() || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
@@ -299,7 +320,7 @@ EXPORT int clock_gettime(clockid_t clock, struct timespec *now) {
         hooks.clock_is_read();
     uint64_t ns = hooks.clock();
     if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI)
-        ns += EPOCH_NS;
+        ns += epoch();
     *now = (struct timespec){(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)};
     return 0;
 }
@@ -331,7 +352,7 @@ EXPORT int timerfd_create(int clock, int flags) {
     int fd = (int)syscall(SYS_timerfd_create, clock, flags);
     if (fd >= 0 && by_subject(INTERPOSE_TIME) && virtual_timer_add(&timers, fd) &&
         (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM))
-        virtual_timer_of(&timers, fd)->epoch = EPOCH_NS;
+        virtual_timer_of(&timers, fd)->wall = true;
     return fd;
 }
 
@@ -356,14 +377,16 @@ EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value,
     if (old != NULL)
         remaining(t, old);
     uint64_t at = (uint64_t)virtual_duration(&value->it_value), now = hooks.clock(), expiry;
+    uint64_t zero = t->wall ? epoch() : 0;
     if (at == 0)
         expiry = VIRTUAL_NEVER;
     else if (at >= VIRTUAL_END)
         expiry = VIRTUAL_NEVER - PAST_NS;
     else if ((flags & TFD_TIMER_ABSTIME) != 0)
-        expiry = at > t->epoch ? at - t->epoch : 0;
+        expiry = at > zero ? at - zero : 0;
     else
         expiry = at < VIRTUAL_NEVER - now - PAST_NS ? now + at : VIRTUAL_NEVER - PAST_NS;
+    t->by_day = t->wall && (flags & TFD_TIMER_ABSTIME) != 0;
     virtual_timer_arm(&timers, t, expiry, (uint64_t)virtual_duration(&value->it_interval));
     expire_timers();
     return 0;
@@ -430,6 +453,7 @@ struct subject_wait {
     int64_t timeout_ns;
     int64_t (*look)(void *call, int grace_ms);
     void *call;
+    int epfd;
 };
 
 static int64_t look_again(void *self, int grace_ms) {
@@ -455,12 +479,31 @@ static int64_t forever(void) {
     return -EDEADLK; /* not reached */
 }
 
-/* Returns what `look` does, or -1 with errno. */
-static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms),
-                          void *call) {
+/* Without taking what an edge-triggered registration tells once. */
+static bool is_ready(const struct subject_wait *wait) {
+    const uint64_t at_once[2] = {0};
+    struct pollfd p = {.fd = wait->epfd, .events = POLLIN};
+    if (wait->epfd < 0)
+        return wait->look(wait->call, 0) != 0;
+    return syscall(SYS_ppoll, &p, 1, at_once, NULL, 8) != 0;
+}
+
+/* A signal comes when half of the time has passed, where the wait sleeps: so whoever waits again as
+ * long as before waits too long. */
+static void let_half_pass(const struct subject_wait *wait) {
+    uint64_t now = hooks.clock(), half = (uint64_t)wait->timeout_ns / 2;
+    if (wait->timeout_ns <= 0 || half >= VIRTUAL_END - now || next_expiry() <= now + half ||
+        interpose_other_threads() || is_ready(wait))
+        return;
+    hooks.advance(now + half);
+}
+
+/* Returns what `look` does, or -1 with errno. epfd: -1 for what is no wait on an epoll instance. */
+static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms), void *call,
+                          int epfd) {
     const struct virtual_wait wait = {hooks.clock, look_again, blocked, next_expiry,
                                       advance,     forever,    others,  GRACE_MS};
-    struct subject_wait self = {timeout_ns, look, call};
+    struct subject_wait self = {timeout_ns, look, call, epfd};
     uint64_t begun = hooks.clock();
     uint64_t left = begun < VIRTUAL_END ? VIRTUAL_END - begun : 0, asked = (uint64_t)timeout_ns;
     uint64_t deadline = timeout_ns < 0 ? VIRTUAL_NEVER : begun + (asked < left ? asked : left);
@@ -470,6 +513,9 @@ static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int gr
     int64_t ready = -hooks.wait_begins(timeout_ns);
     if (ready == 0)
         ready = virtual_wait(&wait, &self, deadline);
+    else if (ready == -EINTR)
+        let_half_pass(&self);
+    set_wall_clock();
     hooks.wait_ends((int)ready);
     inside = true;
     if (ready >= 0)
@@ -524,7 +570,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
     struct epoll_call call = {epfd, max, events, mask};
     ask("epoll_pwait", "%d", timeout);
     if (by_subject(INTERPOSE_TIME))
-        return wait_virtually(milliseconds(timeout), look_epoll, &call);
+        return wait_virtually(milliseconds(timeout), look_epoll, &call, epfd);
     return (int)syscall(SYS_epoll_pwait, epfd, events, max, timeout, mask, 8);
 }
 
@@ -540,7 +586,7 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int max,
     struct epoll_call call = {epfd, max, events, mask};
     ask_for("epoll_pwait2", timeout);
     if (by_subject(INTERPOSE_TIME))
-        return wait_virtually(virtual_duration(timeout), look_epoll, &call);
+        return wait_virtually(virtual_duration(timeout), look_epoll, &call, epfd);
     return (int)syscall(SYS_epoll_pwait2, epfd, events, max, timeout, mask, 8);
 }
 
@@ -569,7 +615,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
     struct timespec copy;
     ask_for("ppoll", timeout);
     if (by_subject(INTERPOSE_TIME))
-        return wait_virtually(virtual_duration(timeout), look_poll, &call);
+        return wait_virtually(virtual_duration(timeout), look_poll, &call, -1);
     if (timeout != NULL)
         copy = *timeout; /* the kernel writes to it */
     return (int)syscall(SYS_ppoll, fds, count, timeout == NULL ? NULL : &copy, mask, 8);
@@ -641,7 +687,8 @@ EXPORT int pselect(int count, fd_set *restrict in, fd_set *restrict out, fd_set 
         if (call.sets[i] != NULL)
             call.asked[i] = *call.sets[i];
     ask_for("pselect", timeout);
-    return wait_virtually(timeout == NULL ? -1 : virtual_duration(&precise), look_select, &call);
+    return wait_virtually(timeout == NULL ? -1 : virtual_duration(&precise), look_select, &call,
+                          -1);
 }
 
 EXPORT int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
@@ -666,7 +713,7 @@ EXPORT int nanosleep(const struct timespec *duration, struct timespec *rest) {
     if (!by_subject(INTERPOSE_TIME))
         return (int)syscall(SYS_nanosleep, duration, rest);
     ask_for("nanosleep", duration);
-    return wait_virtually(virtual_duration(duration), look_nowhere, NULL);
+    return wait_virtually(virtual_duration(duration), look_nowhere, NULL, -1);
 }
 
 /* An absolute time is one of the virtual clock. Returns the error, and leaves errno alone. */

@@ -52,7 +52,7 @@ struct virtual_timer {
     uint64_t expiry;   /* or VIRTUAL_NEVER */
     uint64_t interval; /* 0: it expires once */
     uint64_t armed;    /* in this order among equals */
-    uint64_t epoch;    /* what its clock says when the virtual one says 0; for what arms it */
+    bool wall, by_day; /* its clock can be set; it expires at a time of that; for what arms it */
 };
 
 struct virtual_timers {

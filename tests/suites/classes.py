@@ -76,6 +76,15 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
     ("a refused datagram is tried for ever", "datagram-refused", "ET-OP-1",
      ("operations.c", "errno == EWOULDBLOCK || errno == EINTR)",
       "errno == EWOULDBLOCK || errno == EINTR || errno == ECONNREFUSED)")),
+    ("time is taken from the wall clock", "loop-time", "ET-TIME-2",
+     ("timers.c", "clock_gettime(CLOCK_MONOTONIC, &t);", "clock_gettime(CLOCK_REALTIME, &t);\n"
+      "    t.tv_sec -= 1700000000;")),
+    ("an interrupted wait is made again as long", "interrupted-waits", "ET-WAIT-2",
+     ("kernel_phase.c",
+      "        int count = epoll_pwait2(loop->epoll, events, REPORTS_MAX, timeout, NULL);",
+      "        int count;\n        do\n"
+      "            count = epoll_pwait2(loop->epoll, events, REPORTS_MAX, timeout, NULL);\n"
+      "        while (count < 0 && errno == EINTR);")),
 ]
 
 
