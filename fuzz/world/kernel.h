@@ -79,6 +79,9 @@ bool real_world_came(int fd, uint64_t place, const void *bytes, size_t length);
 bool real_world_message(int fd, unsigned reads, const void *bytes, size_t length);
 unsigned real_world_reads(int fd);
 bool real_world_left(int fd); /* it had another end, which the program has closed */
+/* How many files somebody else keeps open, as their other end does not see that they were closed.
+ */
+unsigned real_world_kept_open(void);
 /* How often SIGPIPE has come since this was asked last. */
 unsigned real_world_broken_pipes(void);
 

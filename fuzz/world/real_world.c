@@ -70,6 +70,7 @@ static struct {
     struct virtual_timers timers; /* the program's timerfds */
     int gives; /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
     struct sigaction sigpipe;
+    unsigned kept_open; /* files that have no number of the program's, and do not end */
     unsigned char read_there[KERNEL_FILES][READ_THERE]; /* by their place, modulo */
 } reality;
 
@@ -157,8 +158,18 @@ static void small_buffer(int fd) {
     must(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), "setsockopt");
 }
 
+/* Of what was closed by its last number: the other end has to see that. */
+static bool sees_end(const struct open_file *f) {
+    struct pollfd p = {.fd = f->peer, .events = POLLIN};
+    struct timespec none = {0};
+    if (f->peer == NONE || f->kind == WORLD_DATAGRAM)
+        return true;
+    return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 static void file_release(int file) {
     struct open_file *f = &reality.file[file];
+    reality.kept_open += !sees_end(f);
     for (unsigned i = 0; i < KERNEL_WATCHES; i++)
         if (reality.watch[i].file == file || reality.watch[i].epoll == file)
             reality.watch[i].used = false;
@@ -675,6 +686,10 @@ unsigned real_world_reads(int fd) {
 bool real_world_left(int fd) {
     const struct open_file *f = named(fd);
     return f != NULL && f->peer_left;
+}
+
+unsigned real_world_kept_open(void) {
+    return reality.kept_open;
 }
 
 unsigned real_world_broken_pipes(void) {

@@ -9,6 +9,7 @@
  * would allow. */
 #ifndef ETALON_WITHOUT_KIT
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -96,6 +97,7 @@ static void run_loop(const struct command *command) {
                  : o.subject->run(o.self, (uint32_t)command->value));
     settle_unseen();
     tell_ready(false);
+    check_descriptors();
     o.running = false;
     tell_call(command, (struct event){.kind = EVENT_END, .result = answer});
 }
@@ -241,19 +243,23 @@ static bool closes_early(const struct command *command) {
     return false;
 }
 
-static void *wake_up_there(void *unused) {
+static void *wake_up_there(void *kept) {
+    errno = ERRNO_BEFORE;
     o.subject->wakeup(o.self);
-    return unused;
+    *(bool *)kept = errno == ERRNO_BEFORE;
+    return NULL;
 }
 
 /* By another thread, as it is meant to be: some loops take one from their own thread for needless.
  */
 static void wake_up(void) {
     pthread_t thread;
-    bool before = interpose_inside(false);
-    if (pthread_create(&thread, NULL, wake_up_there, NULL) == 0)
+    bool before = interpose_inside(false), kept = true;
+    if (pthread_create(&thread, NULL, wake_up_there, &kept) == 0)
         pthread_join(thread, NULL);
     (void)interpose_inside(before);
+    if (!kept)
+        observed("ET-WAKE-4", "a wake-up changes errno of the thread that makes it");
     TELL(EVENT_WAKEUP);
 }
 
@@ -311,6 +317,10 @@ static void run_world(const struct command *command) {
         rounded.value = limit_here(command->value);
     if (!world_real.command(&rounded))
         LACKS("needs a simulated kernel");
+    if (command->kind == COMMAND_OPEN)
+        note_mode(descriptor(command->d));
+    if (command->kind == COMMAND_DUP)
+        note_mode(descriptor(command->other));
 }
 
 /* The caller keeps the target of a cancel, and what is not dead. */
@@ -403,6 +413,7 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
     interpose_begin(INTERPOSE_TIME, &outside_hooks);
     unsigned before = open_descriptors();
+    note_others();
     /* what a library opens once for the whole process is no leak */
     if (offers(ETALON_OFFERS_DEINIT)) {
         make_loop();

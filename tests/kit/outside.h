@@ -25,6 +25,7 @@
 #define STREAMS      64
 #define FILES        256
 #define MOVED_AWAY   UINT64_MAX
+#define ERRNO_BEFORE 4000 /* of a thread that wakes the loop */
 #define ASYNC_WAIT   1000 /* the operation of a completion that waits on an async */
 
 /* What its caller knows of a completion. */
@@ -61,6 +62,12 @@ struct stream {
     bool refused; /* datagrams: somebody was told */
 };
 
+/* Of a descriptor of the program, as it was given to it. */
+struct mode {
+    uint64_t installed;
+    int status, flags; /* F_GETFL, F_GETFD */
+};
+
 struct observation {
     const struct etalon_subject *subject;
     const struct program *program;
@@ -81,7 +88,9 @@ struct observation {
     bool reported; /* something, by the last wait */
     uint64_t serial;
     unsigned commands, world_next, tokens, callbacks;
-    unsigned connects;     /* that were asked for, by the program or its peers */
+    unsigned connects; /* that were asked for, by the program or its peers */
+    struct mode mode[FILES];
+    bool others[FILES];    /* numbers that were open before there was a loop */
     bool given_lost;       /* something was taken back that may have given bytes */
     unsigned endings;      /* what may have ended a direction of some stream */
     unsigned barren_waits; /* in a row that only let time pass */
@@ -168,6 +177,12 @@ void check_accepted(unsigned c, int fd);
 void check_shut(unsigned c);
 /* What no caller can have had in mind: before anything else is told. */
 void check_signals(void);
+/* Numbers that are open now are not the loop's. */
+void note_others(void);
+/* A number names a file that the program has just opened or accepted. */
+void note_mode(int fd);
+/* The descriptors of the program, and the loop's own. */
+void check_descriptors(void);
 
 /* ---- outside_waits.c: clock and waits (interpose.h) ------------------------------------------ */
 

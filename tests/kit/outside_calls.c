@@ -516,18 +516,21 @@ static void close_async(const struct command *command) {
 struct notice {
     unsigned async;
     int result;
+    bool kept; /* errno */
 };
 
 static void *notify_there(void *of) {
     struct notice *notice = of;
+    errno = ERRNO_BEFORE;
     notice->result = o.subject->async_notify(o.self, notice->async);
+    notice->kept = errno == ERRNO_BEFORE;
     return NULL;
 }
 
 /* By another thread, as it is meant to be. */
 static void notify(const struct command *command) {
     bool open = o.async_open[command->d];
-    struct notice notice = {.async = command->d};
+    struct notice notice = {.async = command->d, .kept = true};
     pthread_t thread;
     if (!open && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: a notification of no async (checked)");
@@ -537,6 +540,8 @@ static void notify(const struct command *command) {
     if (pthread_create(&thread, NULL, notify_there, &notice) == 0)
         pthread_join(thread, NULL);
     (void)interpose_inside(before);
+    if (!notice.kept)
+        observed("ET-ASYNC-4", "a notification changes errno of the thread that makes it");
     struct event e = {.kind = EVENT_NOTIFY, .fd = open ? command->d : -1, .result = notice.result};
     tell_call(command, e);
 }

@@ -112,6 +112,48 @@ void check_signals(void) {
     observed("ET-OP-5", "SIGPIPE was raised, and no pipe was written to that nobody reads");
 }
 
+/* ---- descriptors ----------------------------------------------------------------------------- */
+
+static struct mode mode_of(int fd) {
+    return (struct mode){world_real.installed(fd), (int)syscall(SYS_fcntl, fd, F_GETFL, 0),
+                         (int)syscall(SYS_fcntl, fd, F_GETFD, 0)};
+}
+
+void note_others(void) {
+    for (int fd = 0; fd < FILES; fd++)
+        o.others[fd] = mode_of(fd).flags >= 0;
+}
+
+void note_mode(int fd) {
+    if (fd >= 0 && fd < FILES)
+        o.mode[fd] = mode_of(fd);
+}
+
+/* A loop may ask for what section 15, 5 has promised it. */
+static void check_mode(int fd) {
+    struct mode now = mode_of(fd), before = o.mode[fd];
+    if (now.flags < 0)
+        observed("ET-REGISTER-9", "descriptor %d of the program was closed", fd);
+    else if ((before.status & ~now.status & O_NONBLOCK) != 0)
+        observed("ET-REGISTER-9", "descriptor %d is not in non-blocking mode any more", fd);
+    else if (((before.status ^ now.status) & ~O_NONBLOCK) != 0 || before.flags != now.flags)
+        observed("ET-REGISTER-9", "the flags of descriptor %d were %#x, %#x and are %#x, %#x", fd,
+                 (unsigned)before.status, (unsigned)before.flags, (unsigned)now.status,
+                 (unsigned)now.flags);
+}
+
+void check_descriptors(void) {
+    if (real_world_kept_open() > 0)
+        observed("ET-CLOSE-4", "a file was closed, and its other end does not see the end");
+    for (int fd = 0; fd < FILES; fd++) {
+        uint64_t installed = world_real.installed(fd);
+        if (installed != 0 && installed == o.mode[fd].installed)
+            check_mode(fd);
+        else if (installed == 0 && !o.others[fd] && mode_of(fd).flags == 0)
+            observed("ET-INIT-5", "descriptor %d, the loop's own, is not close-on-exec", fd);
+    }
+}
+
 #else
 typedef int nothing_here;
 #endif

@@ -247,6 +247,8 @@ static void check_accept(unsigned c, int64_t result) {
         check_accepted(c, (int)result);
     if (result >= 0)
         world_real.adopt(o.item[c].into, (int)result);
+    if (result >= 0)
+        note_mode((int)result);
 }
 
 void check_result(unsigned c, int64_t result) {

@@ -85,6 +85,21 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
       "        int count;\n        do\n"
       "            count = epoll_pwait2(loop->epoll, events, REPORTS_MAX, timeout, NULL);\n"
       "        while (count < 0 && errno == EINTR);")),
+    ("a wake-up changes errno", "errno-is-left", "ET-WAKE-4",
+     ("async.c", "    pthread_setcancelstate(cancelling, NULL);\n    errno = saved;",
+      "    pthread_setcancelstate(cancelling, NULL);\n    errno = saved + 1;")),
+    ("O_NONBLOCK of the caller is cleared", "descriptors-stay-as-they-are", "ET-REGISTER-9",
+     ("operations.c", "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;",
+      "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
+      "    extern int fcntl(int, int, ...);\n"
+      "    fcntl(c->fd, 4, fcntl(c->fd, 3) & ~04000);")),
+    ("the loop's descriptors are not close-on-exec", "descriptors-stay-as-they-are", "ET-INIT-5",
+     ("loop.c", "loop->wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);",
+      "loop->wakeup = eventfd(0, EFD_NONBLOCK);")),
+    ("a closed file is kept open", "closed-files-end", "ET-CLOSE-4",
+     ("operations.c", "    int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;",
+      "    extern int fcntl(int, int, ...);\n    fcntl(fd, 1030, 100);\n"
+      "    int result = close(fd) == 0 || errno == EINTR ? 0 : -errno;")),
 ]
 
 
