@@ -468,7 +468,7 @@ static void check_arguments(unsigned i, enum et_operation operation, int fd, uin
     default: break;
     }
     if (operation == ET_PREAD || operation == ET_PWRITE)
-        right = right && offset == 0;
+        right = right && offset == driver.slot[i].offset;
     if (operation == ET_SENDMSG || operation == ET_RECVMSG || operation == ET_ACCEPT ||
         operation == ET_CONNECT)
         expected_length = length;
@@ -1187,7 +1187,10 @@ static struct etalon_subject_description describe(const struct command *command)
                                            .has_callback = command->body != 0,
                                            .on_pool = command->pool != 0};
     describe_parameters(&d, slot, command);
+    if (d.operation == ET_PREAD || d.operation == ET_PWRITE)
+        d.offset = program_offset(d.length);
     slot->length = d.length;
+    slot->offset = d.offset;
     slot->flags = command->flags;
     slot->own_memory = false;
     struct model_description described = {.operation = command->operation,

@@ -21,6 +21,7 @@ typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
 /* What the driver keeps for one completion of the program. */
 struct slot {
     uint64_t length; /* in bytes, of the buffer that was described */
+    int64_t offset;
     uint8_t into;    /* of an accept: the handle that the accepted descriptor becomes */
     int flags;       /* that were described */
     bool own_memory; /* it waits on an async, and reads into whatever memory its loop likes */

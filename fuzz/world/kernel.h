@@ -78,6 +78,11 @@ bool real_world_came(int fd, uint64_t place, const void *bytes, size_t length);
  * nothing since real_world_reads said `reads`; also true where nobody knows. */
 bool real_world_message(int fd, unsigned reads, const void *bytes, size_t length);
 unsigned real_world_reads(int fd);
+/* The number-th datagram, from 0, that the other end of fd has sent: its first place, as of
+ * real_world_byte, and its length. False: it has sent none, or nobody knows any more. */
+bool real_world_sent(int fd, unsigned number, uint64_t *place, size_t *length);
+/* From now on who sends a datagram is told with it (SCM_CREDENTIALS). */
+void real_world_give_credentials(void);
 bool real_world_left(int fd); /* it had another end, which the program has closed */
 /* How many files somebody else keeps open, as their other end does not see that they were closed.
  */

@@ -31,6 +31,7 @@
 #define CLIENTS           8
 #define PAGE              4096
 #define READ_THERE        (16 * PAGE) /* of what the other end has read last, for a judge */
+#define MESSAGES          64
 #define WORLD_OWN_EPOLL   WORLD_KINDS
 #define WORLD_OWN_EVENTFD (WORLD_KINDS + 1)
 #define WORLD_OWN_OUTER   (WORLD_KINDS + 2) /* an epoll instance that contains another one */
@@ -45,8 +46,13 @@ struct open_file {
     unsigned clients;
     uint64_t sent, taken; /* bytes that the other end has sent, and those that it has read */
     unsigned reads;       /* of the other end */
-    bool peer_left;       /* there was another end */
-    unsigned name;        /* of a listener; of an epoll instance: the higher, the newer */
+    unsigned messages;    /* datagrams that it has sent: where they begin, and how long they are */
+    struct {
+        uint64_t place;
+        size_t length;
+    } message[MESSAGES];
+    bool peer_left; /* there was another end */
+    unsigned name;  /* of a listener; of an epoll instance: the higher, the newer */
 };
 
 struct watch {
@@ -74,6 +80,7 @@ static struct {
     unsigned char read_there[KERNEL_FILES][READ_THERE]; /* by their place, modulo */
 } reality;
 
+static bool gives_credentials;             /* with each datagram */
 static volatile sig_atomic_t broken_pipes; /* how often SIGPIPE came */
 
 static int64_t outcome(int64_t result) {
@@ -452,7 +459,11 @@ static int open_regular(void) {
     char path[] = "/tmp/etalon.XXXXXX";
     int fd = must(mkostemp(path, O_CLOEXEC), "mkostemp");
     must(unlink(path), "unlink");
-    must(ftruncate(fd, KERNEL_FILE_SIZE), "ftruncate");
+    for (unsigned i = 0; i < KERNEL_FILE_SIZE; i++) {
+        unsigned char byte = real_world_byte(i);
+        must((int)__real_write(fd, &byte, 1), "write");
+    }
+    must((int)lseek(fd, 0, SEEK_SET), "lseek");
     return fd;
 }
 
@@ -476,6 +487,7 @@ static int open_port(unsigned name) {
 
 /* Both ends of what has two: end[0] is the program's. Returns the number of ends. */
 static unsigned open_ends(unsigned kind, int end[2]) {
+    const int yes = 1;
     int type = (kind == WORLD_DATAGRAM ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
     int reader_and_writer[2];
     switch (kind) {
@@ -491,6 +503,8 @@ static unsigned open_ends(unsigned kind, int end[2]) {
         must(socketpair(AF_UNIX, type, 0, end), "socketpair");
         small_buffer(end[0]);
         small_buffer(end[1]);
+        if (kind == WORLD_DATAGRAM && gives_credentials)
+            must(setsockopt(end[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes), "setsockopt");
         return 2;
     case WORLD_LISTENER: end[0] = open_listener(++reality.names); return 1;
     case WORLD_PORT: end[0] = open_port(++reality.names); return 1;
@@ -588,6 +602,10 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
     } else if (f->peer != NONE && (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM)) {
         sent = __real_send(f->peer, letter(f, length), length, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
+    if (f->kind == WORLD_DATAGRAM && sent >= 0 && f->peer != NONE) {
+        f->message[f->messages % MESSAGES].place = f->sent;
+        f->message[f->messages++ % MESSAGES].length = (size_t)sent;
+    }
     f->sent += sent > 0 ? (uint64_t)sent : 0;
 }
 
@@ -676,6 +694,20 @@ bool real_world_message(int fd, unsigned reads, const void *bytes, size_t length
     }
     must(setsockopt(f->peer, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof off), "setsockopt");
     return found;
+}
+
+bool real_world_sent(int fd, unsigned number, uint64_t *place, size_t *length) {
+    const struct open_file *f = named(fd);
+    if (f == NULL || f->kind != WORLD_DATAGRAM || number >= f->messages ||
+        number + MESSAGES < f->messages)
+        return false;
+    *place = f->message[number % MESSAGES].place;
+    *length = f->message[number % MESSAGES].length;
+    return true;
+}
+
+void real_world_give_credentials(void) {
+    gives_credentials = true;
 }
 
 unsigned real_world_reads(int fd) {

@@ -410,6 +410,7 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     promise_init(&o.promise, &settings, COUNT, KIT_CLOCK_NS);
     memset(o.known, -1, sizeof o.known);
     kit_ask_states(ask_states);
+    real_world_give_credentials();
     world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
     interpose_begin(INTERPOSE_TIME, &outside_hooks);
     unsigned before = open_descriptors();

@@ -26,6 +26,7 @@
 #define FILES        256
 #define MOVED_AWAY   UINT64_MAX
 #define ERRNO_BEFORE 4000 /* of a thread that wakes the loop */
+#define CONTROL      128  /* bytes for what comes with a message */
 #define ASYNC_WAIT   1000 /* the operation of a completion that waits on an async */
 
 /* What its caller knows of a completion. */
@@ -49,12 +50,14 @@ struct item {
     socklen_t address_length;
     struct iovec iov[2];
     struct msghdr message;
+    _Alignas(struct cmsghdr) char control[CONTROL];
 };
 
 struct stream {
     uint64_t installed; /* 0: free */
-    bool placed;        /* it is certain which byte is read next: */
+    bool placed;        /* it is certain which byte, or message, is read next: */
     unsigned char next;
+    unsigned messages; /* datagrams that were taken */
     /* bytes that had come to the other end when the first was written, and have been written since
      */
     uint64_t before, given;
@@ -173,8 +176,12 @@ void begin_at_peers(struct item *i);
 void lose_given(void);
 /* c has given so many bytes, from this place on, if that is certain. */
 void check_given_bytes(unsigned c, uint64_t place, bool certain, int64_t result);
+/* c, a pread or pwrite, has ended with this. */
+void check_place(unsigned c, int64_t result);
 void check_accepted(unsigned c, int fd);
 void check_shut(unsigned c);
+/* c, a recvmsg, has got a message, which had so many bytes; SIZE_MAX: nobody knows. */
+void check_message(unsigned c, int64_t result, size_t length);
 /* What no caller can have had in mind: before anything else is told. */
 void check_signals(void);
 /* Numbers that are open now are not the loop's. */

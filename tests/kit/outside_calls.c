@@ -194,7 +194,7 @@ static void describe_parameters(struct item *i, const struct command *command) {
         i->iov[1] = (struct iovec){o.buffer[command->c] + length / 2, length - length / 2};
         i->message = (struct msghdr){.msg_iov = i->iov, .msg_iovlen = 2};
         d->message = &i->message;
-        if (command->to != 0) {
+        if (command->operation == ET_SENDMSG && command->to != 0) {
             unsigned size;
             const void *address = world_real.port(command->to - 1U, &size);
             memcpy(&i->address, address, size);
@@ -224,7 +224,9 @@ static void describe(const struct command *command) {
                                                .has_callback = command->body != 0 || !may_be_null(),
                                                .on_pool = command->pool};
     describe_parameters(i, command);
-    if (gives_bytes(i))
+    if (i->d.operation == ET_PREAD || i->d.operation == ET_PWRITE)
+        i->d.offset = program_offset(i->d.length);
+    if (gives_bytes(i) || i->d.operation == ET_PWRITE)
         fill_bytes(command->c);
 }
 

@@ -37,6 +37,14 @@ void begin_at_peers(struct item *i) {
     i->reads = real_world_reads(i->d.fd);
     i->left = real_world_left(i->d.fd);
     o.endings += i->d.operation == ET_SHUTDOWN || i->d.operation == ET_CLOSE;
+    if (i->d.operation == ET_RECVMSG) { /* Linux writes all of these */
+        memset(i->control, 0, sizeof i->control);
+        i->message.msg_control = i->control;
+        i->message.msg_controllen = sizeof i->control;
+        i->message.msg_name = &i->address;
+        i->message.msg_namelen = sizeof i->address;
+        i->message.msg_flags = -1;
+    }
     if (i->d.operation != ET_ACCEPT)
         return;
     memset(&i->address, 0xa5, sizeof i->address);
@@ -63,6 +71,27 @@ void check_given_bytes(unsigned c, uint64_t place, bool certain, int64_t result)
                (long long)result);
 }
 
+/* Others may change the file meanwhile. */
+static bool is_written_alone(unsigned c) {
+    for (unsigned k = 0; k < COUNT; k++)
+        if (k != c && o.item[k].in_use && o.item[k].d.fd == o.item[c].d.fd &&
+            (gives_bytes(&o.item[k]) || o.item[k].d.operation == ET_PWRITE))
+            return false;
+    return true;
+}
+
+void check_place(unsigned c, int64_t result) {
+    static char there[BUFFER];
+    const struct item *i = &o.item[c];
+    if (result <= 0 || result > BUFFER || kind_of(i->d.fd) != S_IFREG || !is_written_alone(c))
+        return;
+    if (syscall(SYS_pread64, i->d.fd, there, (size_t)result, i->d.offset) != result ||
+        memcmp(there, o.buffer[c], (size_t)result) != 0)
+        untrue(c, PROMISE_UNTRUE_OFFSET,
+               "c%u ends with %lld bytes, but those at %lld in the file are others", c,
+               (long long)result, (long long)i->d.offset);
+}
+
 /* ---- what an accept gives -------------------------------------------------------------------- */
 
 void check_accepted(unsigned c, int fd) {
@@ -83,6 +112,39 @@ void check_accepted(unsigned c, int fd) {
     if ((i->d.flags & SOCK_CLOEXEC) != 0 && (syscall(SYS_fcntl, fd, F_GETFD, 0) & FD_CLOEXEC) == 0)
         untrue(c, PROMISE_UNTRUE_FLAGS,
                "the accept c%u ends with descriptor %d, which is not close-on-exec", c, fd);
+}
+
+/* ---- what comes with a message --------------------------------------------------------------- */
+
+static bool tells_sender(struct msghdr *message) {
+    for (struct cmsghdr *m = CMSG_FIRSTHDR(message); m != NULL; m = CMSG_NXTHDR(message, m)) {
+        struct ucred sender;
+        if (m->cmsg_level != SOL_SOCKET || m->cmsg_type != SCM_CREDENTIALS)
+            continue;
+        memcpy(&sender, CMSG_DATA(m), sizeof sender);
+        return sender.pid == getpid();
+    }
+    return false;
+}
+
+void check_message(unsigned c, int64_t result, size_t length) {
+    struct item *i = &o.item[c];
+    struct msghdr *message = &i->message;
+    size_t room = i->iov[0].iov_len + i->iov[1].iov_len;
+    bool cut = length != SIZE_MAX && length > room;
+    if (message->msg_flags == -1 || message->msg_namelen == sizeof i->address)
+        untrue(c, PROMISE_UNTRUE_MESSAGE,
+               "c%u ends with %lld bytes, but the address and the flags of the message are not "
+               "there",
+               c, (long long)result);
+    else if (length != SIZE_MAX && cut != ((message->msg_flags & MSG_TRUNC) != 0))
+        untrue(c, PROMISE_UNTRUE_MESSAGE,
+               "c%u ends with %lld bytes of a message of %zu, and the flags %#x", c,
+               (long long)result, length, (unsigned)message->msg_flags);
+    else if (length != SIZE_MAX && !tells_sender(message))
+        untrue(c, PROMISE_UNTRUE_MESSAGE,
+               "c%u ends with %lld bytes, but the control data are not there", c,
+               (long long)result);
 }
 
 /* ---- shutdown -------------------------------------------------------------------------------- */

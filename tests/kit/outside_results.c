@@ -39,7 +39,7 @@ static struct stream *stream_of(const struct item *i) {
     if (stream->installed == 0) {
         if (!real_world_received(i->d.fd, &stream->before))
             stream->before = UINT64_MAX;
-        stream->placed = is_stream(i->d.fd) && !o.duplicated; /* nothing was read of it */
+        stream->placed = !o.duplicated; /* nothing was read of it */
         stream->next = real_world_byte(0);
         stream->certain = is_stream(i->d.fd) && !o.duplicated;
     }
@@ -66,11 +66,50 @@ static size_t room_of(const struct item *i) {
     return i->d.operation == ET_RECVMSG ? i->iov[0].iov_len + i->iov[1].iov_len : i->d.length;
 }
 
+/* Of datagrams. Returns the length of the one that was taken, or SIZE_MAX where nobody knows. */
+static size_t check_datagram(unsigned c, struct stream *stream, int64_t result) {
+    const struct item *i = &o.item[c];
+    uint64_t place;
+    size_t length, room = room_of(i);
+    const unsigned char *bytes = (const unsigned char *)o.buffer[c];
+    if (!stream->placed || room == 0 ||
+        !real_world_sent(i->d.fd, stream->messages, &place, &length)) {
+        stream->placed = false;
+        return SIZE_MAX;
+    }
+    size_t got = length < room || (i->d.flags & MSG_TRUNC) != 0 ? length : room;
+    if (result != (int64_t)got)
+        untrue(c, PROMISE_UNTRUE_BYTES,
+               "c%u ends with %lld bytes, but the next datagram has %zu, and it has room for %zu",
+               c, (long long)result, length, room);
+    else if (got > 0 && bytes[0] != real_world_byte(place))
+        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with %lld bytes, but others were to come before",
+               c, (long long)result);
+    stream->messages += (i->d.flags & MSG_PEEK) == 0;
+    return length;
+}
+
+/* Whether nothing more is to be said of what was taken. */
+static bool check_apart(unsigned c, struct stream *stream, int64_t result) {
+    const struct item *i = &o.item[c];
+    bool datagrams = !is_stream(i->d.fd) && real_world_letters(i->d.fd) && stream != NULL;
+    size_t length = SIZE_MAX;
+    if (result < 0 || (i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0)
+        return false;
+    if (datagrams)
+        length = check_datagram(c, stream, result);
+    if (i->d.operation == ET_RECVMSG)
+        check_message(c, result, length);
+    return datagrams && length != SIZE_MAX && length == 0;
+}
+
 /* The bytes are those that the other end has sent next, as far as that is certain. */
 static void check_taken(unsigned c, int64_t result) {
     struct item *i = &o.item[c];
     struct stream *stream = stream_of(i);
     const unsigned char *bytes = (const unsigned char *)o.buffer[c];
+    if (check_apart(c, stream, result))
+        return;
     if (result == 0 && i->d.length > 0 && i->d.operation != ET_RECVMSG &&
         !can_be_at_its_end(i->d.fd))
         untrue(c, PROMISE_UNTRUE_END,
@@ -93,12 +132,14 @@ static void check_taken(unsigned c, int64_t result) {
                 "c%u ends with %lld bytes, but byte %lld in its buffer (%#x) is not what was sent",
                 c, (long long)result, (long long)k, bytes[k]);
     }
+    if (!is_stream(i->d.fd)) /* which was judged above */
+        return;
     if (stream->placed && bytes[0] != stream->next)
         untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with %lld bytes, but others were to come before",
                c, (long long)result);
     if ((i->d.flags & MSG_PEEK) != 0)
         return;
-    stream->placed = is_stream(i->d.fd) && !o.duplicated;
+    stream->placed = !o.duplicated;
     stream->next = after(bytes[result - 1]);
 }
 
@@ -221,6 +262,8 @@ static void check_operation(unsigned c, int64_t result) {
         untrue(c, PROMISE_UNTRUE_END, "c%u ends with 0, but what it is for has not happened", c);
     if (result == 0 && i->d.operation == ET_SHUTDOWN)
         check_shut(c);
+    if (i->d.operation == ET_PREAD || i->d.operation == ET_PWRITE)
+        check_place(c, result);
     if (takes_bytes(i))
         check_taken(c, result);
     if (gives_bytes(i))
