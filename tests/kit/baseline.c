@@ -236,6 +236,42 @@ const char *baseline_why(const struct check *check, const struct baseline_entry 
     return text;
 }
 
+/* ---- what can be ----------------------------------------------------------------------------- */
+
+/* "ET-RUN-2/woken" of the law, and of a crash or a hang what is no clause. */
+static const char *impossible_failure(const struct check *check,
+                                      const struct baseline_entry *entry) {
+    char clause[OUTCOME_FAILURE];
+    bool by_clause = strncmp(entry->failure, "ET-", 3) == 0;
+    snprintf(clause, sizeof clause, "%.*s", (int)strcspn(entry->failure, "/"), entry->failure);
+    if (!by_clause)
+        return entry->verdict == VERDICT_FAIL || entry->verdict == VERDICT_NOT_STRICT
+                   ? "expected a clause of the law as the fourth word"
+                   : NULL;
+    if (law_text(&check->law, clause) == NULL)
+        return "the law has no such clause";
+    if (strchr(entry->failure, '/') != NULL && !outside_finds(entry->failure))
+        return "this clause has no such kind of failure (RUNNER.md has the table of them)";
+    return NULL;
+}
+
+bool baseline_makes_sense(const struct check *check) {
+    for (unsigned i = 0; check->baseline != NULL && i < check->baseline->entries; i++) {
+        const struct baseline_entry *entry = &check->baseline->entry[i];
+        const char *wrong = impossible_failure(check, entry), *of = entry->failure;
+        if (wrong == NULL && !entry->random && strchr(entry->of_case, ' ') != NULL &&
+            !is_a_case(check, entry->of_case)) {
+            wrong = "expected nothing behind the name of the case";
+            of = strchr(entry->of_case, ' ') + 1;
+        }
+        if (wrong == NULL)
+            continue;
+        fprintf(stderr, "etalon: %s:%u: %s: %s\n", check->baseline->path, entry->line, of, wrong);
+        return false;
+    }
+    return true;
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 struct lines {

@@ -25,6 +25,10 @@ struct baseline {
  * line. */
 bool baseline_read(struct baseline *baseline, const char *path, bool may_be_new);
 
+/* Whether what the baseline of the check says can be: its clauses and kinds of failures are those
+ * of the law. The law and all cases were read. False after a complaint with its line. */
+bool baseline_makes_sense(const struct check *check);
+
 /* Compares the result with the baseline: sets its `known` and `expected`. */
 void baseline_meet(struct baseline *baseline, const struct check *check,
                    struct check_result *result);

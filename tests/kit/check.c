@@ -365,7 +365,7 @@ static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome)
 
 /* The file that is standard output. */
 static bool is_dash(const char *path) {
-    return path != NULL && strcmp(path, "-") == 0;
+    return path != NULL && output_is_standard(path);
 }
 
 static void tell_now(unsigned number) {
@@ -644,17 +644,13 @@ static bool number(const char *option, const char *text, uint64_t least, uint64_
     return false;
 }
 
-/* "random-SEED-NUMBER", and "-NAME" for one subject only. False when it is no such name. */
+/* One subject's only when it has a name at its end. False: it is no name of a random program. */
 static bool add_rerun(const char *name) {
-    unsigned long long seed, of_seed;
-    int length = 0;
-    if (sscanf(name, "random-%llu-%llu%n", &seed, &of_seed, &length) != 2 || seed > UINT32_MAX ||
-        (name[length] != '\0' && name[length] != '-') || options.reruns == RERUNS_MAX)
+    if (options.reruns == RERUNS_MAX ||
+        !random_name(name, &options.rerun[options.reruns].seed,
+                     &options.rerun[options.reruns].number, &options.rerun[options.reruns].subject))
         return false;
-    options.rerun[options.reruns].seed = seed;
-    options.rerun[options.reruns].number = of_seed;
-    options.rerun[options.reruns].name = name;
-    options.rerun[options.reruns++].subject = name + length + (name[length] == '-');
+    options.rerun[options.reruns++].name = name;
     return true;
 }
 
@@ -704,6 +700,38 @@ static bool tolerate(const char *failure) {
     return why == NULL;
 }
 
+/* What is given a second time would silently take the place of the first. */
+static bool take_word(int letter) {
+    static struct {
+        int letter;
+        const char *option, **into;
+        bool given;
+    } words[] = {{JSON, "--json", &options.json, false},
+                 {HTML, "--html", &options.html, false},
+                 {TAP, "--tap", &options.tap, false},
+                 {JUNIT, "--junit", &options.junit, false},
+                 {SUMMARY, "--summary", &options.summary, false},
+                 {BASELINE, "--baseline", &options.baseline, false},
+                 {GATE, "--gate", &options.gate, false},
+                 {CASES, "--cases", &options.cases, false},
+                 {LAW, "--law", &options.law, false},
+                 {PROFILES, "--profiles", &options.profiles, false}};
+    for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
+        if (words[i].letter != letter)
+            continue;
+        if (words[i].given) {
+            fprintf(stderr, "etalon: %s %s: it was given already, as %s\n", words[i].option, optarg,
+                    *words[i].into);
+            return false;
+        }
+        *words[i].into = optarg;
+        words[i].given = true;
+        check.other_cases = check.other_cases || letter == CASES;
+        return true;
+    }
+    return false;
+}
+
 static bool take_option(int letter) {
     uint64_t value = 0;
     switch (letter) {
@@ -713,7 +741,7 @@ static bool take_option(int letter) {
     case CLAUSE: return add_pattern(options.clause_pattern, &options.clause_patterns, optarg);
     case LIST: options.list = true; return true;
     case DRY_RUN: options.dry_run = true; return true;
-    case RANDOM: return number("random", optarg, 0, 100000000, &check.random);
+    case RANDOM: return number("random", optarg, 0, RANDOM_MAX, &check.random);
     case SEED: return number("seed", optarg, 0, UINT32_MAX, &check.seed);
     case JOBS:
         if (!number("jobs", optarg, 1, 64, &value))
@@ -727,24 +755,11 @@ static bool take_option(int letter) {
         return true;
     case STRICT: check.strict = true; return true;
     case OUTSIDE: options.outside = true; return true;
-    case GATE: options.gate = optarg; return true;
     case MATRIX: options.matrix = true; return true;
     case QUIET: check.quiet = true; return true;
-    case JSON: options.json = optarg; return true;
-    case HTML: options.html = optarg; return true;
-    case TAP: options.tap = optarg; return true;
-    case JUNIT: options.junit = optarg; return true;
     case TOLERATE: return tolerate(optarg);
-    case BASELINE: options.baseline = optarg; return true;
     case UPDATE_BASELINE: options.update_baseline = true; return true;
-    case SUMMARY: options.summary = optarg; return true;
-    case CASES:
-        options.cases = optarg;
-        check.other_cases = true;
-        return true;
-    case LAW: options.law = optarg; return true;
-    case PROFILES: options.profiles = optarg; return true;
-    default: return false;
+    default: return take_word(letter);
     }
 }
 
@@ -973,8 +988,8 @@ static bool outputs_possible(void) {
     for (unsigned i = 0; i < OUTPUTS; i++) {
         bool dash = is_dash(output[i].path);
         if (dash && (output[i].write == NULL || output[i].write == baseline_write)) {
-            fprintf(stderr, "etalon: %s -: it is no standard output, but a file\n",
-                    output[i].option);
+            fprintf(stderr, "etalon: %s %s: it is no standard output, but a file\n",
+                    output[i].option, output[i].path);
             return false;
         }
         if (output[i].path == NULL || dash)
@@ -1063,7 +1078,7 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
     if (!options.list && !baseline_possible())
         return BAD_INPUT;
     if (!law_read(&check.law, options.law) || !claim_read(&suite, options.profiles) ||
-        !load_cases(options.cases, load) || !choose_cases())
+        !load_cases(options.cases, load) || !choose_cases() || !baseline_makes_sense(&check))
         return BAD_INPUT;
     if (options.list)
         return 0;

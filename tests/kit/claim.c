@@ -199,7 +199,8 @@ static void tell_profile(FILE *out, const char *name, struct share share,
     write_number(line, share.good);
     fputs(" of ", line);
     write_number(line, share.asked);
-    fputs(" cases asked are good", line);
+    fprintf(line, " case%s asked %s good", share.asked == 1 ? "" : "s",
+            share.good == 1 ? "is" : "are");
     for (unsigned i = 0; i < all->count; i++)
         fprintf(line, "%s%s", i == 0 ? ", except by " : separator(i, all->count), all->name[i]);
     fclose(line);

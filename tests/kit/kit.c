@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -327,6 +328,24 @@ void random_program(struct program *program, uint64_t seed, uint64_t number,
                                           .shares = (offers & ETALON_OFFERS_MANY_POLLS) != 0,
                                           .files = (offers & ETALON_OFFERS_FILES) != 0};
     generate_program(program, &state, NULL, 0, &can);
+}
+
+static bool digits(const char **at, uint64_t most, uint64_t *number) {
+    char *end;
+    errno = 0;
+    *number = strtoull(*at, &end, 10);
+    bool good = **at >= '0' && **at <= '9' && errno == 0 && *number <= most;
+    *at = end;
+    return good;
+}
+
+bool random_name(const char *text, uint64_t *seed, uint64_t *number, const char **subject) {
+    const char *at = text + strlen("random-");
+    if (strncmp(text, "random-", strlen("random-")) != 0 || !digits(&at, UINT32_MAX, seed) ||
+        *at++ != '-' || !digits(&at, RANDOM_MAX - 1, number) || (*at != '\0' && *at != '-'))
+        return false;
+    *subject = at + (*at == '-');
+    return true;
 }
 
 static const char *missing(uint64_t needed, uint64_t offered) {

@@ -111,6 +111,11 @@ void kit_ask_states(void (*ask)(int8_t state[PROGRAM_COMPLETIONS]));
 const char *kit_result_name(int64_t result); /* "-EBUSY", "0", "5" */
 void kit_end(struct kit_result *result);     /* the process ends here, with what the result says */
 
+/* "random-SEED-NUMBER" of a random program, with or without "-NAME" of a subject behind it, to
+ * which *subject points then. False when the text is no such name. */
+bool random_name(const char *text, uint64_t *seed, uint64_t *number, const char **subject);
+#define RANDOM_MAX UINT64_C(100000000)
+
 /* A random program of what the subject offers. */
 void random_program(struct program *program, uint64_t seed, uint64_t number,
                     const struct etalon_subject *subject);

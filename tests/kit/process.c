@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "text.h"
 
 /* for what makes no call that could be counted */
 #define WATCHDOG_NS    (process_watchdog_s * UINT64_C(1000000000))
@@ -32,6 +33,7 @@
 #define FILE_BYTES_MAX (16 << 20)
 /* of what a run has started: what goes on forking for longer is left */
 #define GENERATIONS_MAX 100
+#define OTHERS_MAX      256
 
 unsigned process_watchdog_s = 10;
 
@@ -78,6 +80,62 @@ static void seclude(const void *mine, int said) {
     for (unsigned i = 0; i < DEPTH_MAX * PARALLEL_MAX; i++)
         if (slots[i].shared != NULL && slots[i].shared != mine)
             munmap(slots[i].shared, slots[i].size);
+}
+
+/* ---- what a run leaves behind ---------------------------------------------------------------- */
+
+/* What this process had when it began, as a shell leaves it that became this program, is not of a
+ * run. */
+static struct {
+    bool known;
+    unsigned count;
+    int pid[OTHERS_MAX];
+} others;
+
+static FILE *open_children(void) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)syscall(SYS_gettid));
+    return fopen(path, "r");
+}
+
+/* From here on orphans come to this process, also those that have left the group of their run by
+ * setsid(2), and what they have started comes when they end. */
+static void adopt(void) {
+    FILE *children = others.known ? NULL : open_children();
+    while (children != NULL && others.count < OTHERS_MAX &&
+           fscanf(children, "%d", &others.pid[others.count]) == 1)
+        others.count++;
+    if (children != NULL)
+        fclose(children);
+    others.known = true;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+static bool is_other(int pid) {
+    for (unsigned i = 0; i < others.count; i++)
+        if (others.pid[i] == pid)
+            return true;
+    return false;
+}
+
+static bool end_orphans(void) {
+    int child;
+    bool any = false;
+    FILE *children = open_children();
+    while (children != NULL && fscanf(children, "%d", &child) == 1)
+        if (!is_other(child)) {
+            any = true;
+            kill(child, SIGKILL);
+            waitpid(child, NULL, 0);
+        }
+    if (children != NULL)
+        fclose(children);
+    return any;
+}
+
+static void end_all_orphans(void) {
+    for (unsigned i = 0; i < GENERATIONS_MAX && end_orphans(); i++)
+        ;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -263,14 +321,27 @@ static const char *signal_name(int number) {
     return text;
 }
 
+/* What a terminal or a reader would take for something else than a letter: the controls (also
+ * U+0080 to U+009F, by which an escape sequence can begin), the ends of lines and paragraphs, and
+ * what turns the direction of the text. */
+static bool is_control(const unsigned char *p, unsigned length) {
+    unsigned three = length == 3 ? (p[0] & 0xfU) << 12 | (p[1] & 0x3fU) << 6 | (p[2] & 0x3fU) : 0;
+    return (length == 1 && (*p < ' ' || *p == 0x7f)) ||
+           (length == 2 && p[0] == 0xc2 && p[1] < 0xa0) || (three >= 0x200b && three <= 0x200f) ||
+           (three >= 0x2028 && three <= 0x202e) || (three >= 0x2060 && three <= 0x206f) ||
+           three == 0xfeff;
+}
+
 /* What a subject says of itself is told on one line, and to a terminal. Other texts than ASCII
  * stay. */
 static void make_printable(char *text, size_t size) {
     text[size - 1] = '\0';
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-        /* the last: U+0080 to U+009F */
-        if (*p < ' ' || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
-            *p = '?';
+    for (unsigned char *p = (unsigned char *)text; *p != '\0';) {
+        unsigned length = utf8_length(p);
+        if (length == 0 || is_control(p, length))
+            memset(p, '?', length > 0 ? length : 1);
+        p += length > 0 ? length : 1;
+    }
 }
 
 /* The first line that a library wrote before it ended the process: a reason, as of
@@ -293,6 +364,7 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
     }
     struct look *look = shared_memory(sizeof *look);
     int said = memfd_create("said", MFD_CLOEXEC);
+    adopt();
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
@@ -310,6 +382,9 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
         kill(child, SIGKILL);
         waitpid(child, &status, 0);
     }
+    if (child > 0)
+        kill(-child, SIGKILL); /* whatever it has started */
+    end_all_orphans();
     bool good = false;
     if (child < 0)
         snprintf(error, error_size, "%s", strerror(errno));
@@ -325,6 +400,7 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
         good = true;
     if (!good && child > 0 && ended > 0 && look->magic != KIT_MAGIC)
         add_reason(error, error_size, said);
+    make_printable(error, error_size);
     if (said >= 0)
         close(said);
     if (good) {
@@ -509,32 +585,12 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
     syscall(SYS_exit_group, 1);
 }
 
-/* ---- what a run leaves behind ---------------------------------------------------------------- */
-
-/* Orphans come to this process, also those that have left the group of their run by setsid(2), and
- * what they have started comes when they end. */
-static bool end_orphans(void) {
-    char path[64];
-    int child;
-    bool any = false;
-    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)syscall(SYS_gettid));
-    FILE *children = fopen(path, "r");
-    while (children != NULL && fscanf(children, "%d", &child) == 1) {
-        any = true;
-        kill(child, SIGKILL);
-        waitpid(child, NULL, 0);
-    }
-    if (children != NULL)
-        fclose(children);
-    return any;
-}
-
 void process_run(struct job *job, unsigned jobs, unsigned parallel,
                  void (*progress)(unsigned done, unsigned all)) {
     unsigned next = 0, done = 0;
     assert(depth < DEPTH_MAX);
     struct slot *own = &slots[depth++ * PARALLEL_MAX];
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    adopt();
     parallel = parallel == 0 ? 1 : parallel > PARALLEL_MAX ? PARALLEL_MAX : parallel;
     while (done < jobs) {
         bool moved = false;
@@ -571,8 +627,8 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
             usleep(200);
     }
     depth--;
-    for (unsigned i = 0; depth == 0 && i < GENERATIONS_MAX && end_orphans(); i++)
-        ;
+    if (depth == 0)
+        end_all_orphans();
 }
 
 bool outcome_alike(const struct outcome *a, const struct outcome *b) {

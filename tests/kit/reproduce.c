@@ -62,23 +62,12 @@ static bool complain(const char *what, const char *format, ...) {
 
 /* ---- the case -------------------------------------------------------------------------------- */
 
-/* "random-SEED-NUMBER", with or without "-NAME". */
-static bool is_random(uint64_t *seed, uint64_t *number) {
-    unsigned long long of_seed, at;
-    int length = 0;
-    if (sscanf(options.of_case, "random-%llu-%llu%n", &of_seed, &at, &length) != 2 ||
-        of_seed > UINT32_MAX || (options.of_case[length] != '\0' && options.of_case[length] != '-'))
-        return false;
-    *seed = of_seed;
-    *number = at;
-    return true;
-}
-
 static bool load_case(bool (*load)(const char *path, struct trace *trace)) {
     char path[PATH_BYTES];
     struct stat status;
     uint64_t seed, number;
-    if (is_random(&seed, &number)) {
+    const char *name;
+    if (random_name(options.of_case, &seed, &number, &name)) {
         struct etalon_subject subject = subject_shape(&work.subject);
         random_program(&work.trace.program, seed, number, &subject);
         work.lenient = true;
@@ -658,6 +647,13 @@ static void reproduce_usage(FILE *out) {
           out);
 }
 
+static bool take_once(const char *option, const char **into) {
+    if (*into != NULL)
+        return complain(option, "it was given already, as %s", *into);
+    *into = optarg;
+    return true;
+}
+
 static bool take_options(int argc, char **argv) {
     static const struct option long_options[] = {{"output", required_argument, NULL, 'o'},
                                                  {"adapter", required_argument, NULL, 'a'},
@@ -667,18 +663,30 @@ static bool take_options(int argc, char **argv) {
                                                  {"help", no_argument, NULL, 'h'},
                                                  {0}};
     int letter;
-    options.cases = tool_file("cases", "spec/cases");
-    options.law = tool_file("etalon.md", "spec/etalon.md");
     while ((letter = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1)
         switch (letter) {
-        case 'o': options.output = optarg; break;
-        case 'a': options.object = optarg; break;
-        case 'c': options.cases = optarg; break;
-        case 'l': options.law = optarg; break;
+        case 'o':
+            if (!take_once("--output", &options.output))
+                return false;
+            break;
+        case 'a':
+            if (!take_once("--adapter", &options.object))
+                return false;
+            break;
+        case 'c':
+            if (!take_once("--cases", &options.cases))
+                return false;
+            break;
+        case 'l':
+            if (!take_once("--law", &options.law))
+                return false;
+            break;
         case 'w': options.whole = true; break;
         case 'h': reproduce_usage(stdout); exit(0);
         default: return false;
         }
+    options.cases = options.cases != NULL ? options.cases : tool_file("cases", "spec/cases");
+    options.law = options.law != NULL ? options.law : tool_file("etalon.md", "spec/etalon.md");
     options.cases = options.cases != NULL ? options.cases : "spec/cases";
     options.law = options.law != NULL ? options.law : "spec/etalon.md";
     if (argc - optind != 2) {

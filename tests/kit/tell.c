@@ -18,6 +18,10 @@
 #define CASES_SHOWN   6
 #define LACKING_SHOWN 6
 
+static const char *plural(unsigned count) {
+    return count == 1 ? "" : "s";
+}
+
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 static unsigned columns(const char *text, size_t length) {
@@ -234,7 +238,7 @@ static void each_lacking(const char *message, void (*count)(const char *name, vo
 }
 
 struct lacking {
-    bool rounds;
+    bool rounds, any;
     unsigned count[64];
     unsigned one[64]; /* in the case at hand */
 };
@@ -244,15 +248,33 @@ static void count_lacking(const char *name, void *self) {
     for (unsigned bit = 0; bit < 64; bit++)
         if (capability_name(bit) != NULL && strcmp(capability_name(bit), name) == 0) {
             lacking->one[bit] = 1;
+            lacking->any = true;
             lacking->rounds = lacking->rounds || UINT64_C(1) << bit == ETALON_OFFERS_ROUNDS;
         }
 }
 
+/* What is lacked, the most frequent first; a case that lacks several is counted with each. */
+static void list_lacking(FILE *text, struct lacking *lacking, const char *before) {
+    for (unsigned listed = 0;; listed++) {
+        unsigned most = 0;
+        for (unsigned bit = 1; bit < 64; bit++)
+            if (lacking->count[bit] > lacking->count[most])
+                most = bit;
+        if (lacking->count[most] == 0)
+            break;
+        if (listed == LACKING_SHOWN) {
+            fputs(", … (--dry-run says which)", text);
+            break;
+        }
+        fprintf(text, "%s%u %s", listed > 0 ? ", " : before, lacking->count[most],
+                capability_name(most));
+        lacking->count[most] = 0;
+    }
+}
+
 static void tell_not_asked(FILE *out, const struct check *check, unsigned subject) {
-    struct lacking lacking = {false, {0}, {0}};
-    unsigned all = 0, none = 0, rounds = 0;
-    char text[1024];
-    size_t used = 0;
+    struct lacking lacking = {false, false, {0}, {0}};
+    unsigned all = 0, none = 0, rounds = 0, other = 0;
     for (unsigned i = 0; i < check->results; i++) {
         const struct check_result *r = &check->result[i];
         if (r->subject != subject || r->random)
@@ -261,38 +283,39 @@ static void tell_not_asked(FILE *out, const struct check *check, unsigned subjec
         if (r->outcome.verdict != VERDICT_NOT_OFFERED)
             continue;
         none++;
-        lacking.rounds = false;
+        lacking.rounds = lacking.any = false;
         memset(lacking.one, 0, sizeof lacking.one);
         each_lacking(r->outcome.message, count_lacking, &lacking);
         rounds += lacking.rounds;
+        other += !lacking.any;
         for (unsigned bit = 0; bit < 64 && !lacking.rounds; bit++)
             lacking.count[bit] += lacking.one[bit];
     }
-    if (none == 0)
+    char *text = NULL;
+    size_t size;
+    FILE *memory = none > 0 ? open_memstream(&text, &size) : NULL;
+    if (memory == NULL)
         return;
-    used = (size_t)snprintf(text, sizeof text, "%u of %u cases", none, all);
-    if (rounds > 0)
-        used += (size_t)snprintf(text + used, sizeof text - used,
-                                 ": %u are about rounds (Part II of the law)", rounds);
-    for (unsigned listed = 0;; listed++) {
-        unsigned most = 0;
-        for (unsigned bit = 1; bit < 64; bit++)
-            if (lacking.count[bit] > lacking.count[most])
-                most = bit;
-        if (lacking.count[most] == 0)
-            break;
-        if (listed == LACKING_SHOWN) {
-            snprintf(text + used, sizeof text - used, ", … (--dry-run says which)");
-            break;
-        }
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%u %s",
-                                 listed > 0   ? ", "
-                                 : rounds > 0 ? "; the others need what is not offered: "
-                                              : " need what is not offered: ",
-                                 lacking.count[most], capability_name(most));
-        lacking.count[most] = 0;
+    fprintf(memory, "%u of %u case%s", none, all, plural(all));
+    const char *before = ":";
+    if (rounds > 0) {
+        fprintf(memory, ": %u %s about rounds (Part II of the law)", rounds,
+                rounds == 1 ? "is" : "are");
+        before = ";";
     }
+    if (other > 0) {
+        fprintf(memory, "%s %u need%s what only the simulated kernel can do", before, other,
+                other == 1 ? "s" : "");
+        before = ";";
+    }
+    unsigned left = none - rounds - other;
+    if (left > 0) {
+        fprintf(memory, "%s %u need%s what is not offered", before, left, left == 1 ? "s" : "");
+        list_lacking(memory, &lacking, ": ");
+    }
+    fclose(memory);
     paragraph(out, "not asked", text);
+    free(text);
 }
 
 static void tell_not_strict(FILE *out, const struct check *check, unsigned subject) {
@@ -313,7 +336,7 @@ static void tell_not_strict(FILE *out, const struct check *check, unsigned subje
         outcome_failure(&r->outcome, failure);
         if (!told)
             used += (size_t)snprintf(text + used, sizeof text - used, "%s%s in %u case%s",
-                                     used > 0 ? ", " : "", failure, count, count == 1 ? "" : "s");
+                                     used > 0 ? ", " : "", failure, count, plural(count));
     }
     if (used > 0)
         paragraph(out, "not strict", text);
@@ -326,7 +349,7 @@ static void tell_baseline(FILE *out, const struct check *check, unsigned subject
         known += check->result[i].subject == subject && check->result[i].counts &&
                  check->result[i].known;
     if (known > 0)
-        fprintf(out, "  %-*s%u failures that %s has\n", INDENT - 2, "known", known,
+        fprintf(out, "  %-*s%u failure%s that %s has\n", INDENT - 2, "known", known, plural(known),
                 check->baseline->path);
     for (unsigned at = 0; (entry = baseline_gone(check, &at, false)) != NULL;)
         if (strcmp(entry->subject, check->subject[subject].name) == 0) {
@@ -343,11 +366,11 @@ static void tell_random(FILE *out, const struct check *check, unsigned subject) 
     if (tally->programs == 0)
         return;
     snprintf(text, sizeof text,
-             "%llu programs of seed %llu, %llu judged, %llu not as the law has it, %llu not "
+             "%llu program%s of seed %llu, %llu judged, %llu not as the law has it, %llu not "
              "strict%s",
-             (unsigned long long)tally->programs, (unsigned long long)check->seed,
-             (unsigned long long)tally->judged, (unsigned long long)tally->bad,
-             (unsigned long long)tally->excused,
+             (unsigned long long)tally->programs, plural(tally->programs == 1 ? 1 : 2),
+             (unsigned long long)check->seed, (unsigned long long)tally->judged,
+             (unsigned long long)tally->bad, (unsigned long long)tally->excused,
              tally->too_many ? "; there are more sorts of failures than are told here" : "");
     paragraph(out, "random", text);
 }
@@ -363,16 +386,17 @@ static void tell_subject(FILE *out, const struct check *check, unsigned subject,
     }
     for (unsigned v = 0; v < VERDICTS; v++)
         asked += v != VERDICT_NOT_OFFERED ? count[v] : 0;
-    fprintf(out, "%s%s %s%s: %u cases asked", colour ? "\033[1m" : "", check->subject[subject].name,
-            check->subject[subject].version, colour ? "\033[0m" : "", asked);
+    fprintf(out, "%s%s %s%s: %u case%s asked", colour ? "\033[1m" : "",
+            check->subject[subject].name, check->subject[subject].version, colour ? "\033[0m" : "",
+            asked, plural(asked));
     static const char *const said[VERDICTS] = {"passed", "not strict", "failed",
                                                NULL,     "hung",       "crashed"};
     for (unsigned v = 0; v < VERDICTS; v++)
         if (said[v] != NULL && (count[v] > 0 || v == VERDICT_PASS))
             fprintf(out, ", %u %s", count[v], said[v]);
     if (sorts > 0)
-        fprintf(out, "; %u sort%s of %sfailure%s", sorts, sorts == 1 ? "" : "s",
-                check->baseline != NULL ? "new " : "", sorts == 1 ? "" : "s");
+        fprintf(out, "; %u sort%s of %sfailure%s", sorts, plural(sorts),
+                check->baseline != NULL ? "new " : "", plural(sorts));
     fputc('\n', out);
     for (unsigned i = 0; i < check->results; i++)
         if (is_new(&check->result[i], subject) && !was_told(check, i))

@@ -3,12 +3,15 @@
 #include "output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_SIZE 4096 /* of realpath too */
+#define PATH_SIZE      4096 /* of realpath too */
+#define READER_WAIT_US 10000
+#define READER_WAITS   1000
 
 struct target {
     char path[PATH_SIZE]; /* behind symbolic links */
@@ -64,18 +67,36 @@ static FILE *open_part(const struct target *target, char *temporary, size_t size
     return NULL;
 }
 
+/* A pipe that nobody reads would keep the tool for ever; one that is read a little later is waited
+ * for. */
+static FILE *open_there(const char *path) {
+    int fd = -1;
+    for (unsigned waits = 0; waits < READER_WAITS; waits++) {
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != ENXIO)
+            break;
+        usleep(READER_WAIT_US);
+        errno = ENXIO;
+    }
+    if (fd < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK) != 0)
+        return NULL;
+    return fdopen(fd, "wb");
+}
+
 static FILE *open_target(const struct target *target, char *temporary, size_t size) {
     if (target->replaces)
         return open_part(target, temporary, size);
     if (!target->is_standard)
-        return fopen(target->path, "wb");
+        return open_there(target->path);
     fflush(stdout);
     int fd = dup(STDOUT_FILENO);
     return fd < 0 ? NULL : fdopen(fd, "wb");
 }
 
 static bool complain(const char *path, int error) {
-    fprintf(stderr, "etalon: %s: %s\n", path, strerror(error));
+    struct stat there;
+    bool unread = error == ENXIO && stat(path, &there) == 0 && S_ISFIFO(there.st_mode);
+    fprintf(stderr, "etalon: %s: %s\n", path, unread ? "nobody reads this pipe" : strerror(error));
     return false;
 }
 
@@ -135,6 +156,16 @@ bool output_possible(const char *option, const char *path) {
     if (access(folder, W_OK | X_OK) != 0)
         return complain(name, errno);
     return (stat(folder, &there) == 0 && S_ISDIR(there.st_mode)) || complain(name, ENOTDIR);
+}
+
+bool output_is_standard(const char *path) {
+    struct stat there, standard;
+    if (strcmp(path, "-") == 0)
+        return true;
+    if (stat(path, &there) != 0 || fstat(STDOUT_FILENO, &standard) != 0 ||
+        there.st_dev != standard.st_dev || there.st_ino != standard.st_ino)
+        return false;
+    return !S_ISCHR(there.st_mode) || isatty(STDOUT_FILENO); /* /dev/null takes anything */
 }
 
 bool output_same(const char *a, const char *b) {

@@ -17,6 +17,10 @@ bool write_whole(const char *path, void (*write)(FILE *, const void *), const vo
  * names the option. */
 bool output_possible(const char *option, const char *path);
 
+/* "-", and any other name of what standard output is, as /dev/stdout: there nothing else may be
+ * printed. */
+bool output_is_standard(const char *path);
+
 /* Whether both would be the same file, of which the second output would leave nothing of the first.
  * Devices take both. */
 bool output_same(const char *a, const char *b);

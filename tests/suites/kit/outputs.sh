@@ -47,8 +47,16 @@ output=$("$etalon" check --quiet "$work/EARLY.so" 2>&1)
 grep -q '^fail ET-EXPIRE-4$' <<<"$output" && ! grep -q '^  program\|^  expected' <<<"$output"
 report_said '--quiet leaves programs and clauses out' $? "$output"
 output=$("$etalon" check --case timer-zero "$work/NONE.so" 2>&1)
-[ $? -eq 0 ] && grep -q '^bad .*: 1 cases asked, 1 passed$' <<<"$output"
+[ $? -eq 0 ] && grep -q '^bad .*: 1 case asked, 1 passed$' <<<"$output"
 report_said 'nothing fails' $? "$output"
+output=$("$etalon" check "$work/NONE.so" 2>&1)
+python3 - "$output" <<'EOF'
+import re, sys
+text = " ".join(re.search(r"^  not asked (.*?)(?=^  \S|\Z)", sys.argv[1], re.M | re.S)[1].split())
+none, *parts = map(int, re.findall(r"(\d+)(?: of \d+ cases| (?:is|are) about| needs? what)", text))
+assert none == sum(parts) and len(parts) == 3, text
+EOF
+report_said 'the parts of what was not asked make the whole' $? "$output"
 
 # ---- crashes -------------------------------------------------------------------------------------
 
@@ -66,6 +74,69 @@ report_said 'two crashes in two places are two sorts' $? "$output"
 output=$("$etalon" check --case timer-zero "$work/TALKS.so" 2>&1)
 [ $? -eq 0 ]
 report_said 'more on standard error than can be kept is no crash' $? "$output"
+
+# ---- what a subject says, and what it leaves behind ----------------------------------------------
+
+compile() { # compile NAME [OPTION…]
+    local name=$1
+    shift
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver "$@" "$work/$name.c" \
+        -o "$work/$name.so"
+}
+cat >"$work/strange.sed" <<'EOF'
+s/case EXITS:/&\
+    fputs("a\\033[31mb \\x9b" "31m \\xc2\\x9b" "31m "\
+        "\\xe2\\x80\\xae \\xe9 caf\\xc3\\xa9\\n", stderr);/
+EOF
+sed -f "$work/strange.sed" tests/suites/kit/bad_subject.c >"$work/strange.c" &&
+    compile strange -DFAULT=EXITS
+for tap in '' '--tap -'; do
+    # shellcheck disable=SC2086 # words
+    output=$("$etalon" check --case timer-zero $tap "$work/strange.so" 2>&1)
+    grep -qaF 'a?[31mb ?31m ??31m ??? ? caf'$'\xc3\xa9' <<<"$output"
+    report_said "what it said has no escape sequence ${tap:-}" $? "$output"
+done
+cat >"$work/wrong.sed" <<'EOF'
+s/^ETALON_SUBJECT = {/static const struct etalon_subject_difference wrong[] =\
+    {{"\\x9b" "2J", ""}, {0}};\
+&\
+    .differences = wrong,/
+EOF
+sed -f "$work/wrong.sed" tests/suites/kit/bad_subject.c >"$work/wrong.c" && compile wrong
+output=$("$etalon" check --case timer-zero "$work/wrong.so" 2>&1)
+[ $? -eq 2 ] && grep -qaF "documents the difference '?2J'" <<<"$output"
+report_said '… nor has what it documents' $? "$output"
+cat >"$work/constructor.c" <<'EOF'
+#include <stdio.h>
+#include <unistd.h>
+static __attribute__((constructor)) void leave(void) {
+    if (fork() != 0)
+        return;
+    if (APART)
+        setsid();
+    FILE *file = fopen(LEFT, "w");
+    fprintf(file, "%d", (int)getpid());
+    fclose(file);
+    for (;;)
+        pause();
+}
+EOF
+cat tests/suites/kit/bad_subject.c "$work/constructor.c" >"$work/subject.c"
+cp "$work/constructor.c" "$work/no-subject.c"
+for apart in 0 1; do
+    for kind in subject no-subject; do
+        rm -f "$work/left"
+        compile $kind -DAPART=$apart "-DLEFT=\"$PWD/$work/left\""
+        "$etalon" check --dry-run "$work/$kind.so" >/dev/null 2>&1
+        sleep 0.2
+        ! kill -9 "$(cat "$work/left" 2>/dev/null || echo none)" 2>/dev/null
+        report "a constructor that forks leaves nothing behind ($kind, apart: $apart)" $?
+    done
+done
+bash -c 'sleep 100 & echo $! >"$1"; exec "$2" check --case timer-zero "$3"' bash "$work/before" \
+    "$etalon" "$work/NONE.so" >/dev/null
+kill "$(cat "$work/before")"
+report 'what was there before it is not ended' $?
 
 # ---- behind a failure ---------------------------------------------------------------------------
 
@@ -122,6 +193,32 @@ for wrong in '--tap - --json -' '--matrix --tap -'; do
         [ "$(wc -l <<<"$output")" -eq 1 ]
     report_said "$wrong is refused" $? "$output"
 done
+for name in /dev/stdout /proc/self/fd/1; do
+    output=$("$etalon" check --case timer-zero --tap - --json $name "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && [ "$output" = 'etalon: --tap: standard output has another use already' ]
+    report_said "--tap - --json $name is refused" $? "$output"
+    output=$("$etalon" check --case timer-zero --json $name "$work/NONE.so" 2>&1)
+    [ $? -eq 0 ] && python3 -c 'import json, sys; json.loads(sys.argv[1])' "$output" 2>/dev/null
+    report_said "--json $name is all that is printed" $? "$output"
+done
+output=$("$etalon" check --case timer-zero --json /dev/null "$work/NONE.so" 2>&1 >/dev/null)
+report_said '/dev/null takes both' $? "$output"
+for option in tap junit json html summary baseline gate cases law profiles; do
+    output=$("$etalon" check --case timer-zero --$option "$work/1" --$option "$work/2" \
+        "$work/NONE.so" 2>&1)
+    [ $? -eq 2 ] && [ "$output" = "etalon: --$option $work/2: it was given already, as $work/1" ]
+    report_said "a second --$option is refused" $? "$output"
+done
+mkfifo "$work/fifo"
+output=$(timeout 60 "$etalon" check --case timer-zero --json "$work/fifo" --tap "$work/after" \
+    "$work/NONE.so" 2>&1)
+[ $? -eq 2 ] && grep -q 'fifo: nobody reads this pipe$' <<<"$output" && [ -s "$work/after" ]
+report_said 'a pipe that nobody reads is no end of all outputs' $? "$output"
+timeout 60 "$etalon" check --case timer-zero --json "$work/fifo" "$work/NONE.so" >/dev/null 2>&1 &
+sleep 1
+timeout 60 cat "$work/fifo" | grep -q '^{'
+report 'one that is read later is waited for' $?
+wait $!
 output=$("$etalon" check --case timer-zero --html - "$work/NONE.so" 2>&1)
 [ $? -eq 2 ] && grep -q 'etalon: --html -: ' <<<"$output"
 report_said '--html - is refused' $? "$output"
@@ -274,6 +371,12 @@ for number_of in 'x programs with seed 1' '1 programs with seed 1 2' '1 programs
     malformed 2 'of N programs with seed S' "${first}bad random fail ET-EXPIRE-4 of $number_of\n"
 done
 malformed 3 'the same is said in line 2' "${first}bad case fail ET-A-1 t\nbad case hang - t\n"
+malformed 2 'ET-EXPIRE-17: the law has no such clause' "${first}bad case fail ET-EXPIRE-17 t\n"
+malformed 2 'ET-RUN: the law has no such clause' "${first}bad case not_strict ET-RUN t\n"
+malformed 2 'no such kind of failure' "${first}bad case fail ET-RUN-2/never timer-zero\n"
+malformed 2 'Timer: expected a clause' "${first}bad case fail Timer timer-zero\n"
+malformed 2 'no such clause' "${first}bad random fail ET-EXPIRE-17 of 5 programs with seed 1\n"
+malformed 2 'really: expected nothing behind the name' "${first}bad case hang - timer-zero really\n"
 malformed 2 'a byte 0' "${first}bad case fail\\0 ET-A-1 t\n"
 malformed 2 'a control character' "${first}bad case fail ET-A-1 t\tu\n"
 malformed 2 'too long' "${first}bad case fail ET-A-1 $(head -c 5000 /dev/zero | tr '\0' x)\n"

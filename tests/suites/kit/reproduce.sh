@@ -124,6 +124,10 @@ printf '/* Build: -lm */\n#include "etalon_subject.h"\nint nothing\n' >"$work/sy
 printf '/* Build: -lm */\n#include "etalon_subject.h"\nint nothing;\n' >"$work/symbol.c"
 printf '/* Build: -lm */\n#include "etalon_subject.h"\n\0\n' >"$work/zero.c"
 refused 'no-such-case: neither a case' no-such-case $tiny
+for number_of in 1-99999999999999999999 1-100000000 4294967296-1 -1-1 1--1 '1- 1' 1-1x; do
+    refused "random-$number_of: neither a case" "random-$number_of" $tiny
+done
+refused '--law: it was given already, as a' --law a --law b timer-zero $tiny
 refused 'No such file' timer-zero "$work/nowhere.c"
 refused 'it does not include etalon_subject.h' timer-zero "$work/nothing.c"
 refused "its head does not say how it is built" timer-zero "$work/nobuild.c"
