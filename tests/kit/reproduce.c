@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* `etalon reproduce CASE ADAPTER.c`: builds the adapter, runs the case on it, makes the program as
- * short as it gets, and writes one C file of it: the adapter with the types that it needs, the
+/* `etalon reproduce CASE ADAPTER`: builds the adapter, runs the case on it, makes the program as
+ * short as it gets, and writes one file of it, in C or C++ as the adapter is: the adapter with the types that it needs, the
  * driver (reproducers/driver.h), and the program as calls. That file compiles with the loop alone,
  * and shows the failure on the real kernel and the real clock. */
 #include "reproduce.h"
@@ -48,6 +48,8 @@ static struct {
     struct law law;
     char *adapter, *header, *driver; /* texts */
     char build[1024];                /* what the adapter is compiled and linked with */
+    char compiler[64];               /* that it needs, or empty */
+    bool cpp;
 } work;
 
 static bool complain(const char *what, const char *format, ...) {
@@ -88,13 +90,21 @@ static bool load_case(bool (*load)(const char *path, struct trace *trace)) {
 
 /* ---- the adapter ----------------------------------------------------------------------------- */
 
+/* As make conform has it: the one that the head names, or that of the environment. */
+static const char *compiler(void) {
+    const char *usual = getenv(work.cpp ? "CXX" : "CC");
+    return work.compiler[0] != '\0'            ? work.compiler
+           : usual != NULL && usual[0] != '\0' ? usual
+           : work.cpp                          ? "c++"
+                                               : "cc";
+}
+
 /* The shell expands what the head says, as make conform does: "$(pkg-config …)". */
 static bool compile(const char *object) {
     static const char *const script =
-        "eval \"set -- \\\"\\$1\\\" \\\"\\$2\\\" \\\"\\$3\\\" \\\"\\$4\\\" $5\"\n"
-        "source=$1 object=$2 header=$3 folder=$4\n"
-        "shift 4\n"
-        "exec ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -g -w -shared -fPIC -pthread -I\"$header\" "
+        "source=$1 object=$2 header=$3 folder=$4 compiler=$5 standard=$6\n"
+        "eval \"set -- $7\"\n"
+        "exec $compiler $standard -D_GNU_SOURCE -O1 -g -w -shared -fPIC -pthread -I\"$header\" "
         "-I\"$folder\" \"$source\" -o \"$object\" \"$@\" 1>&2";
     char *header = tool_file("../../include/etalon_subject.h", "fuzz/driver/etalon_subject.h");
     char *folder = strdup(options.adapter), *slash = folder != NULL ? strrchr(folder, '/') : NULL;
@@ -116,6 +126,8 @@ static bool compile(const char *object) {
                                (char *)object,
                                header,
                                slash != NULL ? folder : ".",
+                               (char *)compiler(),
+                               work.cpp ? "-std=c++17" : "-std=c11",
                                work.build,
                                NULL};
     int error = posix_spawnp(&child, "sh", NULL, NULL, arguments, environ);
@@ -289,6 +301,10 @@ static const char *kind_name(uint64_t kind) {
     case WORLD_STREAM: return "stream";
     case WORLD_DATAGRAM: return "datagram";
     case WORLD_EVENTFD: return "eventfd";
+    case WORLD_LISTENER: return "listener";
+    case WORLD_SOCKET: return "socket";
+    case WORLD_PORT: return "port";
+    case WORLD_FILE: return "file";
     default: return NULL;
     }
 }
@@ -300,6 +316,10 @@ static const char *operation_word(unsigned operation) {
     case ET_POLL: return "ETALON_POLL";
     case ET_READ: return "ETALON_READ";
     case ET_WRITE: return "ETALON_WRITE";
+    case ET_PREAD: return "ETALON_PREAD";
+    case ET_PWRITE: return "ETALON_PWRITE";
+    case ET_SENDMSG: return "ETALON_SENDMSG";
+    case ET_RECVMSG: return "ETALON_RECVMSG";
     case ET_SEND: return "ETALON_SEND";
     case ET_RECV: return "ETALON_RECV";
     case ET_SHUTDOWN: return "ETALON_SHUTDOWN";
@@ -307,11 +327,29 @@ static const char *operation_word(unsigned operation) {
     }
 }
 
+/* What names a second descriptor, or takes one away. False: it is another operation. */
+static bool write_of_sockets(FILE *out, const struct command *c, const char *text) {
+    const char *body = body_name(c->body);
+    if (c->d >= PROGRAM_HANDLES)
+        return false;
+    switch (c->operation) {
+    case ET_ACCEPT:
+        fprintf(out, "rp_accept(%u, %u, %u, %s, \"%s\");\n", c->c, c->d, c->other, body, text);
+        return c->other < PROGRAM_HANDLES;
+    case ET_CONNECT:
+        fprintf(out, "rp_connect(%u, %u, %u, %s, \"%s\");\n", c->c, c->d, c->other, body, text);
+        return c->other < PROGRAM_HANDLES;
+    case ET_CLOSE:
+        fprintf(out, "rp_close_by_loop(%u, %u, %s, \"%s\");\n", c->c, c->d, body, text);
+        return true;
+    default: return false;
+    }
+}
+
 static bool write_submit(FILE *out, const struct command *c, const char *text) {
     const char *word = operation_word(c->operation);
-    bool has_buffer = c->operation == ET_READ || c->operation == ET_WRITE ||
-                      c->operation == ET_SEND || c->operation == ET_RECV;
-    unsigned long long value = c->value;
+    bool has_buffer = c->operation >= ET_READ && c->operation <= ET_RECV;
+    unsigned long long value = c->value, length = value < 4096 ? value : 4096;
     if (c->operation == ET_TIMER) {
         fprintf(out, "rp_timer(%u, %lluu, %s, \"%s\");\n", c->c, value, body_name(c->body), text);
         return true;
@@ -320,15 +358,22 @@ static bool write_submit(FILE *out, const struct command *c, const char *text) {
         fprintf(out, "rp_cancel(%u, %u, %s, \"%s\");\n", c->c, c->other, body_name(c->body), text);
         return true;
     }
+    if (c->pool == 0 && write_of_sockets(out, c, text))
+        return true;
     if (word == NULL || c->pool != 0 || (c->operation != ET_NOOP && c->d >= PROGRAM_HANDLES))
         return false;
+    if (c->operation == ET_SENDMSG || c->operation == ET_RECVMSG) {
+        fprintf(out, "rp_message(%u, %s, rp.fd[%u], %llu, %u, %d, %s, \"%s\");\n", c->c, word, c->d,
+                length, c->flags, c->to - 1, body_name(c->body), text);
+        return c->to <= PROGRAM_HANDLES;
+    }
     fprintf(out, "rp_submit(%u, %s, ", c->c, word);
     if (c->operation == ET_NOOP)
         fputs("-1, ", out);
     else
         fprintf(out, "rp.fd[%u], ", c->d);
     fprintf(out, "0x%llx, %llu, %llu, %s, \"%s\");\n", c->operation == ET_POLL ? value : 0,
-            has_buffer ? (value < 4096 ? value : 4096ULL) : 0,
+            has_buffer ? length : 0,
             c->operation == ET_SHUTDOWN ? value
             : has_buffer                ? c->flags
                                         : 0ULL,
@@ -384,6 +429,7 @@ static bool write_world(FILE *out, const struct command *c, const char *text) {
     case COMMAND_PEER_READ: fprintf(out, "rp_peer_read(%u, %llu);\n", c->d, value); return true;
     case COMMAND_PEER_CLOSE: fprintf(out, "rp_peer_close(%u);\n", c->d); return true;
     case COMMAND_PEER_SHUTDOWN: fprintf(out, "rp_peer_shutdown(%u);\n", c->d); return true;
+    case COMMAND_PEER_CONNECT: fprintf(out, "rp_peer_connect(%u);\n", c->d); return true;
     case COMMAND_ADVANCE: fprintf(out, "rp_advance(%lluu); /* %s */\n", value, text); return true;
     case COMMAND_ORDER: fprintf(out, "/* %s: Linux has its own */\n", text); return true;
     case COMMAND_FAIL:
@@ -468,17 +514,32 @@ static void write_head(FILE *out) {
              "Etalon and the adapter of the loop stand before it.",
              options.of_case, is_bad(o->verdict) ? "the failure" : "that");
     write_sentence(out, text);
-    fprintf(out, " *\n * Build: %s */\n", work.build);
+    fputs(" *\n *", out);
+    if (work.compiler[0] != '\0')
+        fprintf(out, " Compiler: %s", work.compiler);
+    fprintf(out, " Build: %s */\n", work.build);
+}
+
+/* A body that nothing names would be a function that nobody calls. */
+static void find_named(bool named[PROGRAM_BODIES]) {
+    const struct program *p = &work.program;
+    named[0] = named[PROGRAM_BODY_WORLD] = true;
+    for (unsigned round = 0; round < PROGRAM_BODIES; round++)
+        for (unsigned b = 0; b < PROGRAM_BODIES; b++)
+            for (unsigned i = 0; named[b] && i < p->count[b]; i++)
+                named[p->command[p->first[b] + i].body] = true;
 }
 
 static void write_bodies(FILE *out) {
     const struct program *p = &work.program;
+    bool named[PROGRAM_BODIES] = {false};
+    find_named(named);
     for (unsigned b = 1; b < PROGRAM_BODY_WORLD; b++)
-        if (p->count[b] > 0)
+        if (p->count[b] > 0 && named[b])
             fprintf(out, "static enum etalon_subject_action rp_body_%u(void);\n", b);
     for (unsigned b = 1; b < PROGRAM_BODY_WORLD; b++) {
         bool returned = false;
-        if (p->count[b] == 0)
+        if (p->count[b] == 0 || !named[b])
             continue;
         fprintf(out, "\nstatic enum etalon_subject_action rp_body_%u(void) {\n", b);
         for (unsigned i = 0; i < p->count[b] && !returned; i++) {
@@ -616,24 +677,27 @@ static bool read_texts(void) {
     free(driver);
     free(header);
     const char *dot = strrchr(options.adapter, '.');
-    if (good && (dot == NULL || strcmp(dot, ".c") != 0))
-        good = complain(options.adapter, "no source in C: what is written is one");
+    work.cpp = source_is_cpp(options.adapter);
+    if (good && !work.cpp && (dot == NULL || strcmp(dot, ".c") != 0))
+        good = complain(options.adapter, "no source in C or C++: what is written is one");
     if (good && !source_has_line(work.adapter, "etalon_subject.h"))
         good = complain(options.adapter, "it does not include etalon_subject.h: no adapter");
     if (good && !source_build(work.adapter, work.build, sizeof work.build))
         good =
             complain(options.adapter, "its head does not say how it is built ('Build: -lmyloop')");
+    if (good)
+        source_compiler(work.adapter, work.compiler, sizeof work.compiler);
     return good;
 }
 
 static void reproduce_usage(FILE *out) {
-    fputs("usage: etalon reproduce [OPTION...] CASE ADAPTER.c\n"
+    fputs("usage: etalon reproduce [OPTION...] CASE ADAPTER.c|ADAPTER.cpp\n"
           "\n"
           "Runs the case, a file of a trace, or a random program by the name that was told of it, "
           "on the loop of the adapter,\n"
-          "which is built as the 'Build:' of its head says. Writes one C file that shows what was "
-          "found on the real kernel and\n"
-          "the real clock, and compiles with the loop alone.\n"
+          "which is built as the 'Build:' of its head says. Writes one file, in C or C++ as the "
+          "adapter is, that shows what was\n"
+          "found on the real kernel and the real clock, and compiles with the loop alone.\n"
           "\n"
           "  --output FILE      write there, not on standard output\n"
           "  --adapter FILE.so  the adapter as it is built already\n"

@@ -138,6 +138,27 @@ const char *source_behind_head(const char *text) {
     }
 }
 
+bool source_is_cpp(const char *path) {
+    static const char *const ends[] = {".cpp", ".cc", ".cxx"};
+    const char *dot = strrchr(path, '.');
+    for (unsigned i = 0; dot != NULL && i < sizeof ends / sizeof *ends; i++)
+        if (strcmp(dot, ends[i]) == 0)
+            return true;
+    return false;
+}
+
+void source_compiler(const char *text, char *compiler, size_t size) {
+    static const char word[] = "Compiler:";
+    const char *build = strstr(text, "Build:"), *at = strstr(text, word);
+    *compiler = '\0';
+    if (build == NULL || at == NULL || at > build)
+        return;
+    at += sizeof word - 1;
+    at += strspn(at, " \t");
+    size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789+-");
+    snprintf(compiler, size, "%.*s", (int)length, at);
+}
+
 bool source_build(const char *text, char *build, size_t size) {
     const char *at = strstr(text, "Build:");
     if (at == NULL)

@@ -28,6 +28,12 @@ const char *source_behind_includes(const char *text);
 /* The text behind the comments that it begins with. */
 const char *source_behind_head(const char *text);
 
+/* Whether the file's name is one of a source in C++. */
+bool source_is_cpp(const char *path);
+
+/* The word behind "Compiler:" in the line with "Build:", or empty. */
+void source_compiler(const char *text, char *compiler, size_t size);
+
 /* What stands behind "Build:" in the first line that has it. False: no line has it, or it is too
  * long. */
 bool source_build(const char *text, char *build, size_t size);

@@ -453,7 +453,7 @@ static int shrink(const char *path, const struct options *options) {
 static void usage(FILE *out) {
     fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
           "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
-          "       etalon reproduce [OPTION...] CASE ADAPTER.c   (etalon reproduce --help)\n"
+          "       etalon reproduce [OPTION...] CASE ADAPTER     (etalon reproduce --help)\n"
           "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
           "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] "
           "RECORDING...\n"
@@ -482,7 +482,7 @@ static void usage(FILE *out) {
           "  compare      run programs, and N random ones, on both kernels: all that is seen must "
           "be the same\n"
           "  check        check other loops, shown by an adapter, against the law\n"
-          "  reproduce    write what a case shows of another loop as one C file that needs no "
+          "  reproduce    write what a case shows of another loop as one file that needs no "
           "Etalon\n"
           "  torture      run programs again for each system call that can fail, with that call "
           "failing\n"

@@ -2,7 +2,7 @@
 /* What drives the loop in a reproducer: `etalon reproduce` puts this text, without this comment,
  * between the adapter and the program. It needs RP_EXPECTED, RP_SHOULD, RP_SLACK_MS and RP_LATE_US,
  * and works on the real kernel and the real clock. Everything in it begins with rp_, as the adapter
- * has names of its own.
+ * has names of its own. It is C11 as well as C++17, as the adapter may be either.
  *
  * Of the names in these headers an adapter may use those for its own functions that the driver does
  * not call; `etalon reproduce` gives them others then. So no header is here without need.
@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +24,18 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define RP_COUNT    ETALON_SUBJECT_COMPLETIONS
 #define RP_ATTEMPTS 10
 #define RP_MS       UINT64_C(1000000)
+#define RP_HANDLES  8
+#define RP_BACKLOG  1
+#define RP_CLIENTS  16
+#define RP_FILE     64 /* bytes of a regular file */
 
 enum rp_check {
     RP_NOTHING,  /* all is to be well */
@@ -53,22 +60,39 @@ enum rp_check {
     RP_CRASH,
 };
 
+struct rp_address {
+    struct sockaddr_un name;
+    socklen_t length;
+};
+
+struct rp_item {
+    int in_use, ever, deleted, is_timer, is_async, in_this_run;
+    uint32_t userdata, operation, async;
+    unsigned serial;
+    int fd;
+    short events;
+    uint64_t earliest, latest;                /* of a timer: between these its deadline lies */
+    unsigned due_for;                         /* callbacks of others since it was seen due */
+    enum etalon_subject_action (*body)(void); /* or null */
+    struct etalon_subject_description again;  /* to add it as it was described */
+    unsigned from, into;                      /* of an accept, a connect or a close: handles */
+};
+
 static struct {
     void *self;
     struct etalon_subject_host host;
-    struct rp_item {
-        int in_use, ever, deleted, is_timer, is_async, in_this_run;
-        uint32_t userdata, operation, async;
-        unsigned serial;
-        int fd;
-        short events;
-        uint64_t earliest, latest;                /* of a timer: between these its deadline lies */
-        unsigned due_for;                         /* callbacks of others since it was seen due */
-        enum etalon_subject_action (*body)(void); /* or null */
-        struct etalon_subject_description again;  /* to add it as it was described */
-    } item[RP_COUNT];
+    struct rp_item item[RP_COUNT];
     char buffer[RP_COUNT][4096];
-    int fd[8], peer[8], async[ETALON_SUBJECT_ASYNCS], left[8]; /* left: a number was taken over */
+    struct rp_address address[RP_COUNT], named[RP_HANDLES]; /* the latter: of listeners and ports */
+    struct iovec parts[RP_COUNT][2];
+    struct msghdr message[RP_COUNT];
+    const char *kind[RP_HANDLES];
+    int fd[RP_HANDLES], peer[RP_HANDLES], async[ETALON_SUBJECT_ASYNCS];
+    struct { /* what has connected to a listener, and is known by its name */
+        int fd;
+        struct rp_address address;
+    } client[RP_CLIENTS];
+    unsigned clients, names;
     uint32_t tokens;
     unsigned serials;
     uint64_t time_min, now_ms, work, since;
@@ -111,7 +135,7 @@ static inline uint64_t rp_later(uint64_t from, uint64_t ms) {
 }
 
 static inline short rp_ready(const struct rp_item *i) {
-    struct pollfd fd = {.fd = i->fd, .events = i->events};
+    struct pollfd fd = {i->fd, i->events, 0};
     if (!i->in_use || i->is_timer || i->is_async || i->fd < 0 || i->operation == ETALON_CLOSE)
         return 0;
     return poll(&fd, 1, 0) == 1 ? fd.revents : 0;
@@ -185,6 +209,19 @@ static inline void rp_check_order(uint32_t c) {
                     c, k);
 }
 
+/* What Linux may have to answer: a connect is asked for once more, by another socket. */
+static inline int rp_has_a_cause(const struct rp_item *i, int error) {
+    if (error == ECANCELED || error == EPIPE || error == ECONNRESET)
+        return 1;
+    if (i->operation != ETALON_CONNECT)
+        return fcntl(i->fd, F_GETFD) < 0 && error == EBADF;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const struct rp_address *to = &rp.address[i - rp.item];
+    int answer = connect(fd, (const struct sockaddr *)&to->name, to->length) == 0 ? 0 : errno;
+    close(fd);
+    return answer == error || error == EISCONN || error == EINVAL;
+}
+
 static inline void rp_check_result(uint32_t c, int64_t result) {
     const struct rp_item *i = &rp.item[c];
     if (i->is_timer || (i->operation == ETALON_NOOP && !i->is_async)) {
@@ -196,9 +233,34 @@ static inline void rp_check_result(uint32_t c, int64_t result) {
         else if (rp_ready(i) == 0)
             rp_seen(RP_UNREADY, "the poll c%u ends with 0x%llx, but its descriptor is not ready", c,
                     (long long)result);
-    } else if (result < 0 && result != -ECANCELED) {
+    } else if (result < 0 && !rp_has_a_cause(i, (int)-result)) {
         rp_seen(RP_RESULT, "c%u ends with %lld (%s)", c, (long long)result, strerror((int)-result));
     }
+}
+
+/* The number that an accept has made becomes a descriptor of the program, and a close ends one. */
+static inline void rp_take_over(struct rp_item *i, int64_t result) {
+    struct sockaddr_un name;
+    socklen_t length = sizeof name;
+    int other = -1;
+    if (i->operation == ETALON_CLOSE && result == 0)
+        rp.fd[i->from] = -1;
+    if (i->operation != ETALON_ACCEPT || result < 0)
+        return;
+    if (rp.fd[i->into] >= 0) {
+        close((int)result);
+        return;
+    }
+    (void)getpeername((int)result, (struct sockaddr *)&name, &length);
+    for (unsigned k = 0; k < rp.clients; k++)
+        if (rp.client[k].address.length == length &&
+            memcmp(&rp.client[k].address.name, &name, length) == 0) {
+            other = rp.client[k].fd;
+            rp.client[k].fd = -1;
+        }
+    rp.fd[i->into] = (int)result;
+    rp.kind[i->into] = "stream";
+    rp.peer[i->into] = other;
 }
 
 static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, uint32_t userdata) {
@@ -225,6 +287,7 @@ static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, u
                 c);
     i->in_this_run = 1;
     i->in_use = 0;
+    rp_take_over(i, result);
     rp.callbacks++;
     if (++rp.all_callbacks > 200000)
         _exit(RP_EXPECTED != RP_NOTHING);
@@ -275,7 +338,10 @@ static inline void rp_check_states(void) {
 /* From here on c is in use, until its callback is called. */
 static inline struct rp_item *rp_start(unsigned c, enum etalon_subject_action (*body)(void)) {
     struct rp_item *i = &rp.item[c];
-    *i = (struct rp_item){.in_use = 1, .ever = 1, .in_this_run = i->in_this_run};
+    int in_this_run = i->in_this_run;
+    memset(i, 0, sizeof *i);
+    i->in_use = i->ever = 1;
+    i->in_this_run = in_this_run;
     i->serial = ++rp.serials;
     i->fd = -1;
     i->body = body;
@@ -326,6 +392,31 @@ static inline int rp_polled(int fd) {
     return 0;
 }
 
+static inline struct rp_item *rp_describe(unsigned c, uint32_t operation, int fd,
+                                          enum etalon_subject_action (*body)(void)) {
+    struct rp_item *i = rp_start(c, body);
+    int writes = operation == ETALON_WRITE || operation == ETALON_SEND ||
+                 operation == ETALON_SENDMSG || operation == ETALON_PWRITE;
+    i->operation = operation;
+    i->fd = operation == ETALON_NOOP ? -1 : fd;
+    i->events = writes ? POLLOUT : POLLIN;
+    i->again.operation = operation;
+    i->again.fd = i->fd;
+    i->again.target = ETALON_NOBODY;
+    i->again.userdata = i->userdata;
+    i->again.has_callback = 1;
+    return i;
+}
+
+/* A name of its own, by which nobody listens yet. */
+static inline void rp_name(struct rp_address *of) {
+    memset(of, 0, sizeof *of);
+    of->name.sun_family = AF_UNIX;
+    int length = snprintf(of->name.sun_path + 1, sizeof of->name.sun_path - 1, "reproducer.%d.%u",
+                          (int)getpid(), ++rp.names);
+    of->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+}
+
 /* events: of a poll; length: of what has a buffer; flags: of a shutdown, how. */
 static inline void rp_submit(unsigned c, uint32_t operation, int fd, uint32_t events, size_t length,
                              int flags, enum etalon_subject_action (*body)(void),
@@ -333,24 +424,86 @@ static inline void rp_submit(unsigned c, uint32_t operation, int fd, uint32_t ev
     int many = (etalon_subject.offers & ETALON_OFFERS_MANY_POLLS) != 0;
     if (rp.item[c].in_use || (operation != ETALON_NOOP && (fd < 0 || (!many && rp_polled(fd)))))
         return;
-    struct rp_item *i = rp_start(c, body);
-    int writes =
-        operation == ETALON_WRITE || operation == ETALON_SEND || operation == ETALON_PWRITE;
-    i->operation = operation;
-    i->fd = operation == ETALON_NOOP ? -1 : fd;
-    i->events = operation == ETALON_POLL ? (short)events : writes ? POLLOUT : POLLIN;
-    i->again = (struct etalon_subject_description){.operation = operation,
-                                                   .fd = i->fd,
-                                                   .events = events,
-                                                   .flags = flags,
-                                                   .target = ETALON_NOBODY,
-                                                   .userdata = i->userdata,
-                                                   .has_callback = 1};
+    struct rp_item *i = rp_describe(c, operation, fd, body);
+    i->again.events = events;
+    i->again.flags = flags;
+    i->events = operation == ETALON_POLL ? (short)events : i->events;
     if (length > 0) {
         i->again.buffer = rp.buffer[c];
         i->again.length = length;
+        memset(rp.buffer[c], 0, sizeof(uint64_t)); /* as an eventfd reads it: 1 */
         rp.buffer[c][0] = 1;
     }
+    rp_started(c, etalon_subject.submit(rp.self, c, &i->again), call);
+}
+
+static inline int rp_may_start(unsigned c, int fd) {
+    int many = (etalon_subject.offers & ETALON_OFFERS_MANY_POLLS) != 0;
+    return !rp.item[c].in_use && fd >= 0 && (many || !rp_polled(fd));
+}
+
+/* Accepts on the listener `from`; the connection becomes the descriptor `into`, if that is free. */
+static inline void rp_accept(unsigned c, unsigned from, unsigned into,
+                             enum etalon_subject_action (*body)(void), const char *call) {
+    if (!rp_may_start(c, rp.fd[from]))
+        return;
+    struct rp_item *i = rp_describe(c, ETALON_ACCEPT, rp.fd[from], body);
+    i->from = from;
+    i->into = into;
+    rp.address[c].length = sizeof rp.address[c].name;
+    i->again.address = (struct sockaddr *)&rp.address[c].name;
+    i->again.address_length = &rp.address[c].length;
+    i->again.flags = SOCK_NONBLOCK | SOCK_CLOEXEC;
+    rp_started(c, etalon_subject.submit(rp.self, c, &i->again), call);
+}
+
+/* Connects the socket `from` to the listener `to`, or to where none is. */
+static inline void rp_connect(unsigned c, unsigned from, unsigned to,
+                              enum etalon_subject_action (*body)(void), const char *call) {
+    if (!rp_may_start(c, rp.fd[from]))
+        return;
+    struct rp_item *i = rp_describe(c, ETALON_CONNECT, rp.fd[from], body);
+    i->from = from;
+    i->into = to;
+    i->events = 0; /* when it has to end, nobody but Linux knows */
+    rp.address[c] = rp.named[to];
+    if (rp.named[to].length == 0)
+        rp_name(&rp.address[c]);
+    i->again.address = (struct sockaddr *)&rp.address[c].name;
+    i->again.address_length = &rp.address[c].length;
+    rp_started(c, etalon_subject.submit(rp.self, c, &i->again), call);
+}
+
+/* A message in two parts; port: to which handle's address, or -1. */
+static inline void rp_message(unsigned c, uint32_t operation, int fd, size_t length, int flags,
+                              int port, enum etalon_subject_action (*body)(void),
+                              const char *call) {
+    if (!rp_may_start(c, fd))
+        return;
+    struct rp_item *i = rp_describe(c, operation, fd, body);
+    rp.parts[c][0].iov_base = rp.buffer[c];
+    rp.parts[c][0].iov_len = length / 2;
+    rp.parts[c][1].iov_base = rp.buffer[c] + length / 2;
+    rp.parts[c][1].iov_len = length - length / 2;
+    memset(&rp.message[c], 0, sizeof rp.message[c]);
+    rp.message[c].msg_iov = rp.parts[c];
+    rp.message[c].msg_iovlen = 2;
+    if (port >= 0) {
+        rp.address[c] = rp.named[port];
+        rp.message[c].msg_name = &rp.address[c].name;
+        rp.message[c].msg_namelen = rp.address[c].length;
+    }
+    i->again.flags = flags;
+    i->again.message = &rp.message[c];
+    rp_started(c, etalon_subject.submit(rp.self, c, &i->again), call);
+}
+
+static inline void rp_close_by_loop(unsigned c, unsigned d,
+                                    enum etalon_subject_action (*body)(void), const char *call) {
+    if (!rp_may_start(c, rp.fd[d]))
+        return;
+    struct rp_item *i = rp_describe(c, ETALON_CLOSE, rp.fd[d], body);
+    i->from = d;
     rp_started(c, etalon_subject.submit(rp.self, c, &i->again), call);
 }
 
@@ -442,7 +595,7 @@ static inline void *rp_there(void *async) {
     if (async == NULL)
         etalon_subject.wakeup(rp.self);
     else
-        etalon_subject.async_notify(rp.self, (uint32_t)((int *)async - rp.async));
+        (void)etalon_subject.async_notify(rp.self, (uint32_t)((int *)async - rp.async));
     return NULL;
 }
 
@@ -488,6 +641,25 @@ static inline void rp_async_wait(unsigned c, unsigned a, enum etalon_subject_act
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
+/* What has no other end. Returns 0, or another number after an error. */
+static inline int rp_open_one(unsigned d, const char *kind, int *fd) {
+    int listens = strcmp(kind, "listener") == 0, is_port = strcmp(kind, "port") == 0, small = 1;
+    int type = (is_port ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    if (strcmp(kind, "file") == 0) {
+        *fd = memfd_create("reproducer", MFD_CLOEXEC);
+        return *fd < 0 || ftruncate(*fd, RP_FILE) != 0;
+    }
+    *fd = socket(AF_UNIX, type, 0);
+    if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) != 0)
+        return 1;
+    if (!listens && !is_port)
+        return 0;
+    rp_name(&rp.named[d]);
+    if (bind(*fd, (const struct sockaddr *)&rp.named[d].name, rp.named[d].length) != 0)
+        return 1;
+    return listens && listen(*fd, RP_BACKLOG) != 0;
+}
+
 static inline void rp_open(unsigned d, const char *kind) {
     int end[2] = {-1, -1}, small = 1, flags = SOCK_NONBLOCK | SOCK_CLOEXEC, bad;
     if (rp.fd[d] >= 0)
@@ -499,6 +671,8 @@ static inline void rp_open(unsigned d, const char *kind) {
             bad = setsockopt(end[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     } else if (strcmp(kind, "eventfd") == 0) {
         bad = (end[0] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0;
+    } else if (strncmp(kind, "pipe", 4) != 0) {
+        bad = rp_open_one(d, kind, &end[0]);
     } else {
         bad = pipe2(end, O_NONBLOCK | O_CLOEXEC);
         if (bad == 0 && strcmp(kind, "pipe_writer") == 0) {
@@ -510,6 +684,7 @@ static inline void rp_open(unsigned d, const char *kind) {
             bad = fcntl(end[0], F_SETPIPE_SZ, 65536) < 0;
     }
     rp.fd[d] = end[0];
+    rp.kind[d] = kind;
     rp.peer[d] = end[1] < 0 ? -1 : fcntl(end[1], F_DUPFD_CLOEXEC, 500);
     if (end[1] >= 0)
         close(end[1]);
@@ -527,21 +702,35 @@ static inline void rp_close(unsigned d) {
     if (rp.peer[d] >= 0)
         close(rp.peer[d]);
     rp.fd[d] = rp.peer[d] = -1;
+    rp.named[d].length = 0;
 }
 
 static inline void rp_dup(unsigned d, unsigned copy) {
     rp_close(copy);
     if (rp.fd[d] >= 0 && rp.fd[copy] < 0)
         rp.fd[copy] = fcntl(rp.fd[d], F_DUPFD_CLOEXEC, 0);
+    rp.kind[copy] = rp.kind[d];
+}
+
+/* Strangers send to it until no more can. */
+static inline void rp_fill_port(const struct rp_address *port, const char *bytes, size_t length) {
+    for (ssize_t sent = 0; sent >= 0;) {
+        int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        sent = sendto(fd, bytes, length, MSG_DONTWAIT, (const struct sockaddr *)&port->name,
+                      port->length);
+        close(fd);
+    }
 }
 
 static inline void rp_peer_write(unsigned d, uint64_t bytes) {
-    static const char scrap[65536];
+    static const char scrap[65536] = {0};
     size_t length = bytes < sizeof scrap ? (size_t)bytes : sizeof scrap;
     if (rp.peer[d] >= 0)
         (void)!write(rp.peer[d], scrap, length);
-    else if (rp.fd[d] >= 0)
+    else if (rp.fd[d] >= 0 && strcmp(rp.kind[d], "eventfd") == 0)
         (void)!write(rp.fd[d], &bytes, sizeof bytes);
+    else if (rp.fd[d] >= 0 && strcmp(rp.kind[d], "port") == 0)
+        rp_fill_port(&rp.named[d], scrap, length);
 }
 
 static inline void rp_peer_read(unsigned d, uint64_t bytes) {
@@ -561,10 +750,29 @@ static inline void rp_peer_shutdown(unsigned d) {
         shutdown(rp.peer[d], SHUT_WR);
 }
 
+/* A stranger connects to the listener. */
+static inline void rp_peer_connect(unsigned d) {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, 500);
+    struct rp_address own;
+    close(fd);
+    rp_name(&own);
+    if (rp.clients < RP_CLIENTS &&
+        bind(high, (const struct sockaddr *)&own.name, own.length) == 0 &&
+        connect(high, (const struct sockaddr *)&rp.named[d].name, rp.named[d].length) == 0) {
+        rp.client[rp.clients].fd = high;
+        rp.client[rp.clients++].address = own;
+    } else {
+        close(high);
+    }
+}
+
 /* As if the caller had computed for so long. */
 static inline void rp_advance(uint64_t ns) {
     uint64_t until = rp_clock() + ns;
-    struct timespec end = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
+    struct timespec end;
+    end.tv_sec = (time_t)(until / 1000000000);
+    end.tv_nsec = (long)(until % 1000000000);
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
         ;
 }
@@ -575,7 +783,9 @@ static inline void rp_on_signal(int number) {
 
 /* The next wait that sleeps is interrupted by a signal. */
 static inline void rp_interrupt(void) {
-    struct sigaction action = {.sa_handler = rp_on_signal};
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = rp_on_signal;
     sigaction(SIGUSR1, &action, NULL);
     rp.interrupts = 1;
 }
@@ -654,8 +864,10 @@ static inline unsigned rp_open_descriptors(void) {
 }
 
 static inline void rp_init(void) {
-    rp.host = (struct etalon_subject_host){
-        .size = sizeof rp.host, .called = rp_called, .descriptors_max = 64};
+    memset(&rp.host, 0, sizeof rp.host);
+    rp.host.size = sizeof rp.host;
+    rp.host.called = rp_called;
+    rp.host.descriptors_max = 64;
     memset(rp.item, 0, sizeof rp.item);
     memset(rp.async, 0, sizeof rp.async);
     rp.now_ms = 0;
@@ -673,7 +885,7 @@ static inline void rp_deinit(void) {
 static inline void rp_attempt(void (*program)(void), void (*world)(unsigned), unsigned count) {
     pthread_t watcher;
     signal(SIGPIPE, SIG_IGN);
-    for (unsigned d = 0; d < 8; d++)
+    for (unsigned d = 0; d < RP_HANDLES; d++)
         rp.fd[d] = rp.peer[d] = -1;
     rp.mode = -1;
     rp.world = world;
@@ -688,7 +900,7 @@ static inline void rp_attempt(void (*program)(void), void (*world)(unsigned), un
     if (pthread_create(&watcher, NULL, rp_watch, NULL) != 0)
         _exit(2);
     program();
-    for (unsigned d = 0; d < 8; d++)
+    for (unsigned d = 0; d < RP_HANDLES; d++)
         rp_close(d);
     rp_deinit();
     if ((etalon_subject.offers & ETALON_OFFERS_DEINIT) != 0 && rp_open_descriptors() > before)
@@ -702,7 +914,7 @@ static inline int rp_main(void (*program)(void), void (*world)(unsigned), unsign
                           unsigned seconds) {
     int attempts = RP_EXPECTED == RP_NOTHING ? 1 : RP_EXPECTED == RP_LATE ? 3 : RP_ATTEMPTS;
     int shown = 0;
-    rp_said = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    rp_said = (char *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (rp_said == MAP_FAILED)
         return 2;
     for (int i = 0; i < attempts && (RP_EXPECTED == RP_LATE ? shown == i : shown == 0); i++) {

@@ -414,11 +414,11 @@ static int is_at_once(uint32_t operation) {
 }
 
 static int takes(uint32_t operation) {
-    return operation == ETALON_READ || operation == ETALON_RECV;
+    return operation == ETALON_READ || operation == ETALON_RECV || operation == ETALON_RECVMSG;
 }
 
 static int gives(uint32_t operation) {
-    return operation == ETALON_WRITE || operation == ETALON_SEND;
+    return operation == ETALON_WRITE || operation == ETALON_SEND || operation == ETALON_SENDMSG;
 }
 
 static void start(uint32_t c, const struct etalon_subject_description *d, int error) {
@@ -479,6 +479,9 @@ static int64_t value(ssize_t result) {
 }
 
 static int64_t take(const struct etalon_subject_description *d) {
+    if (d->operation == ETALON_RECVMSG)
+        return FAULT == READS_FAIL ? -EIO
+                                   : value(recvmsg(d->fd, d->message, d->flags | MSG_DONTWAIT));
     int64_t got = value(d->operation == ETALON_RECV
                             ? recv(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT)
                             : read(d->fd, d->buffer, d->length));
@@ -495,6 +498,8 @@ static int64_t take(const struct etalon_subject_description *d) {
 static int64_t give(const struct etalon_subject_description *d) {
     if (FAULT == WRITES_DO_NOTHING)
         return (int64_t)d->length;
+    if (d->operation == ETALON_SENDMSG)
+        return value(sendmsg(d->fd, d->message, d->flags | MSG_DONTWAIT | MSG_NOSIGNAL));
     int64_t sent = value(send(d->fd, d->buffer, d->length, d->flags | MSG_DONTWAIT | MSG_NOSIGNAL));
     return sent == -ENOTSOCK && d->operation == ETALON_WRITE
                ? value(write(d->fd, d->buffer, d->length))
@@ -513,6 +518,7 @@ static int64_t try(const struct etalon_subject_description *d, uint32_t events) 
                    ? 200
                    : value(accept4(d->fd, d->address, d->address_length, d->flags));
     case ETALON_WRITE:
+    case ETALON_SENDMSG:
     case ETALON_SEND: return give(d);
     default: return take(d);
     }
@@ -882,8 +888,8 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE |
               ETALON_OFFERS_DEINIT | ETALON_OFFERS_ASYNC | ETALON_OFFERS_POLL |
               ETALON_OFFERS_WAKEUP | ETALON_OFFERS_NOOP | ETALON_OFFERS_READ | ETALON_OFFERS_SEND |
-              ETALON_OFFERS_ACCEPT | ETALON_OFFERS_CONNECT | ETALON_OFFERS_CLOSE |
-              ETALON_OFFERS_SHUTDOWN | ETALON_OFFERS_CANCEL |
+              ETALON_OFFERS_MESSAGES | ETALON_OFFERS_ACCEPT | ETALON_OFFERS_CONNECT |
+              ETALON_OFFERS_CLOSE | ETALON_OFFERS_SHUTDOWN | ETALON_OFFERS_CANCEL |
               (FAULT == OLDER ? ETALON_OFFERS_POOL : 0) |
               (FAULT == HALF_ROUNDS ? ETALON_OFFERS_ROUNDS : 0),
 #ifdef DIFFERENCE
