@@ -79,9 +79,10 @@ say = $(if $(V),@:,@printf '  %-5s %s\n' '$(1)' '$@')
 loop := $(wildcard src/*.c)
 # What stands between the loop and Linux, and what else a program needs to check the loop.
 seam := fuzz/world/wrap.c fuzz/world/real_world.c
+interposition := $(wildcard fuzz/world/interpose*.c)
 checker := $(wildcard model/*.c fuzz/driver/*.c) \
-	$(filter-out $(seam) fuzz/world/interpose.c,$(wildcard fuzz/world/*.c))
-tool := $(wildcard tests/tool/*.c tests/kit/*.c) fuzz/world/interpose.c
+	$(filter-out $(seam) $(interposition),$(wildcard fuzz/world/*.c))
+tool := $(wildcard tests/tool/*.c tests/kit/*.c) $(interposition)
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := $(addprefix tests/examples/,echo_server echo_load copy record)
 # The last one is linked into the checks, too.

@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +31,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "interpose_inside.h"
 #include "kernel.h"
 
 #define SECOND_NS UINT64_C(1000000000)
-#define EPOCH_NS  (UINT64_C(1700000000) * SECOND_NS) /* of CLOCK_REALTIME: some day in 2023 */
 /* time lands a little after a deadline: some loops spin when it lands exactly on it */
 #define PAST_NS 1000
 /* CLOCK_REALTIME is set with each wait, forth and back by hours: no law of a loop speaks of it. */
@@ -84,6 +85,7 @@ void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks 
     report.epfd = report.fd = -1;
     participants_wanted = false;
     awaited = NULL;
+    interpose_waits_begin();
 }
 
 bool interpose_inside(bool now) {
@@ -158,8 +160,6 @@ static void leave_world(void) {
         inside = true;                                                                             \
         return answer;                                                                             \
     }
-
-#define EXPORT __attribute__((visibility("default")))
 
 /* musl has macros of these names, which are the other names' calls. */
 #undef pread64
@@ -298,7 +298,7 @@ static bool virtual_time(void) {
 /* What CLOCK_REALTIME says when the virtual clock says 0. */
 static uint64_t epoch(void) {
     size_t times = sizeof wall_clock_ahead_ns / sizeof *wall_clock_ahead_ns;
-    return EPOCH_NS + wall_clock_ahead_ns[wall_clock_set % times];
+    return INTERPOSE_EPOCH_NS + wall_clock_ahead_ns[wall_clock_set % times];
 }
 
 /* A timerfd that waits for an hour of the day goes by the new time. */
@@ -310,6 +310,14 @@ static void set_wall_clock(void) {
         if (t->by_day && t->expiry != VIRTUAL_NEVER)
             t->expiry = t->expiry + before > epoch() ? t->expiry + before - epoch() : 0;
     }
+}
+
+bool interpose_virtual(void) {
+    return virtual_time();
+}
+
+bool interpose_in_time(void) {
+    return by_subject(INTERPOSE_TIME);
 }
 
 EXPORT int clock_gettime(clockid_t clock, struct timespec *now) {
@@ -448,6 +456,10 @@ static void ask_for(const char *call, const struct timespec *timeout) {
         ask(call, "{%lld, %ld}", (long long)timeout->tv_sec, timeout->tv_nsec);
 }
 
+void interpose_ask(const char *call, const struct timespec *timeout) {
+    ask_for(call, timeout);
+}
+
 /* A wait of whatever kind. */
 struct subject_wait {
     int64_t timeout_ns;
@@ -522,6 +534,14 @@ static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int gr
         return (int)ready;
     errno = (int)-ready;
     return -1;
+}
+
+int interpose_wait(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms), void *call) {
+    return wait_virtually(timeout_ns, look, call);
+}
+
+void interpose_reports_nothing(void) {
+    report.epfd = report.fd = -1;
 }
 
 struct epoll_call {
@@ -745,17 +765,7 @@ EXPORT int usleep(useconds_t duration) {
 
 /* ---- threads --------------------------------------------------------------------------------- */
 
-/* The C library's, or a sanitizer's that stands before it: no name leads there any more, for the
- * name is taken here. */
-static struct {
-    int (*create)(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
-                  void *argument);
-    int (*join)(pthread_t thread, void **result);
-    int (*lock)(pthread_mutex_t *mutex);
-    int (*wait)(pthread_cond_t *condition, pthread_mutex_t *mutex);
-    int (*signal)(pthread_cond_t *condition);
-    int (*broadcast)(pthread_cond_t *condition);
-} real;
+static struct interpose_real real;
 
 extern int __interceptor_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                                         void *(*start)(void *), void *argument)
@@ -771,6 +781,11 @@ static void *next_of(const char *name) {
 /* Not in a constructor: those of libraries come before it, and lock mutexes. */
 static void find_real(void) {
     *(void **)&real.join = next_of("pthread_join");
+    *(void **)&real.timedwait = next_of("pthread_cond_timedwait");
+    *(void **)&real.clockwait = dlsym(RTLD_NEXT, "pthread_cond_clockwait"); /* musl has none */
+    *(void **)&real.sem_wait = next_of("sem_wait");
+    *(void **)&real.sem_timedwait = next_of("sem_timedwait");
+    *(void **)&real.timer_settime = next_of("timer_settime");
     *(void **)&real.wait = next_of("pthread_cond_wait");
     *(void **)&real.signal = next_of("pthread_cond_signal");
     *(void **)&real.broadcast = next_of("pthread_cond_broadcast");
@@ -780,7 +795,20 @@ static void find_real(void) {
     *(void **)&real.lock = next_of("pthread_mutex_lock");
 }
 
-#define REAL(call) (real.lock == NULL ? find_real() : (void)0, real.call)
+const struct interpose_real *interpose_find_real(void) {
+    if (real.lock == NULL)
+        find_real();
+    return &real;
+}
+
+#define REAL INTERPOSE_REAL
+
+long interpose_syscall(long number, long a, long b, long c, long d, long e, long f) {
+    static long (*call)(long, ...);
+    if (call == NULL)
+        *(void **)&call = next_of("syscall");
+    return call(number, a, b, c, d, e, f);
+}
 
 void interpose_participants(void) {
     participants_wanted = true;
@@ -918,7 +946,7 @@ EXPORT int pthread_cond_wait(pthread_cond_t *restrict condition, pthread_mutex_t
     }
     if (participants_wanted)
         IN_WORLD(int, wait_for_participants(condition, mutex))
-    return REAL(wait)(condition, mutex);
+    return interpose_waits_for(condition, mutex) ? 0 : REAL(wait)(condition, mutex);
 }
 
 /* Who gives way waits for others. */
@@ -951,12 +979,14 @@ static void tell(const pthread_cond_t *condition, bool all) {
 EXPORT int pthread_cond_signal(pthread_cond_t *condition) {
     if (participants_wanted)
         tell(condition, false);
+    interpose_tell(condition);
     return REAL(signal)(condition);
 }
 
 EXPORT int pthread_cond_broadcast(pthread_cond_t *condition) {
     if (participants_wanted)
         tell(condition, true);
+    interpose_tell(condition);
     return REAL(broadcast)(condition);
 }
 

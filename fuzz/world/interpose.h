@@ -47,6 +47,10 @@ int interpose_reported(uint32_t *events);
 /* The subject's last wait as it was called: "epoll_wait(timeout = 10)"; empty: there was none. */
 const char *interpose_wait_call(void);
 
+/* Why the subject may not be driven by virtual time: what it does takes its time from Linux, or
+ * from another thread; NULL: nothing of that was seen. */
+const char *interpose_undriven(void);
+
 /* The process has more threads than this one: what they do takes real time. */
 bool interpose_other_threads(void);
 /* Gives them some real time. */

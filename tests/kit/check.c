@@ -886,8 +886,14 @@ static bool can_be_driven(const struct subject *s) {
     bool slept = outcome.verdict == VERDICT_HANG
                      ? outcome.clause[0] == '\0' && outcome.asleep_in >= 0
                      : outcome.callbacks > 0 && outcome.seconds >= PROBE_MS / 1000.0;
-    bool good = outcome.waits > 0 || !slept;
-    if (!good)
+    bool has_own = outcome.undriven[0] != '\0' && is_bad(outcome.verdict);
+    bool good = (outcome.waits > 0 || !slept) && !has_own;
+    if (has_own)
+        fprintf(stderr,
+                "etalon: %s: cannot be driven, because %s, and no virtual time comes from there "
+                "(RUNNER.md); etalon judge takes recordings\n",
+                s->file, outcome.undriven);
+    else if (!good)
         fprintf(stderr,
                 "etalon: %s: cannot be driven, because it waits by %s, and not by a call of the C "
                 "library that virtual time replaces (RUNNER.md); etalon judge takes recordings\n",

@@ -59,6 +59,7 @@ struct kit_result {
     char clause[24];
     char kind[16]; /* of failure, where a clause can be broken in several (RUNNER.md), or empty */
     char message[320];
+    char undriven[64]; /* why virtual time may not drive it (interpose.h), or empty */
     uint32_t callbacks, waits;
     struct crash_record crash;
     uint32_t events;

@@ -41,6 +41,9 @@ static bool anything_due(void) {
 static int wait_begins(int64_t timeout_ns) {
     /* no call of the kernel takes no time at all */
     struct command moment = {.kind = COMMAND_ADVANCE, .value = READING_NS};
+    const char *undriven = interpose_undriven();
+    if (undriven != NULL)
+        snprintf(o.result->undriven, sizeof o.result->undriven, "%s", undriven);
     o.result->waits++;
     o.wait_ns = timeout_ns;
     TELL(EVENT_WAIT, .result = timeout_ns, .coarse = true);

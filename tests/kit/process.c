@@ -467,6 +467,7 @@ static bool believable(struct kit_result *result) {
         return false;
     make_printable(result->clause, sizeof result->clause);
     make_printable(result->kind, sizeof result->kind);
+    make_printable(result->undriven, sizeof result->undriven);
     make_printable(result->message, sizeof result->message);
     for (unsigned i = 0; i < result->events; i++)
         make_event_printable(&result->event[i]);
@@ -477,6 +478,7 @@ static void keep(struct outcome *outcome, struct kit_result *result) {
     outcome->verdict = (enum verdict)result->verdict;
     snprintf(outcome->clause, sizeof outcome->clause, "%s", result->clause);
     snprintf(outcome->kind, sizeof outcome->kind, "%s", result->kind);
+    snprintf(outcome->undriven, sizeof outcome->undriven, "%s", result->undriven);
     snprintf(outcome->message, sizeof outcome->message, "%s", result->message);
     outcome->callbacks = result->callbacks;
     outcome->waits = result->waits;

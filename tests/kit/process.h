@@ -32,8 +32,9 @@ struct outcome {
     char place[96];  /* of a crash: one word by which it is told from others (crash.h), or empty */
     char stack[400]; /* of a crash: the functions that it was in, or empty */
     char said[1200]; /* the end of what it has written to standard error, in lines */
-    double seconds;  /* real ones, that it has taken */
-    long asleep_in;  /* of one without an end: the system call that it slept in, or -1 */
+    char undriven[64]; /* why virtual time may not drive it, or empty */
+    double seconds;    /* real ones, that it has taken */
+    long asleep_in;    /* of one without an end: the system call that it slept in, or -1 */
     unsigned callbacks, waits, events;
     struct kit_event *event; /* to be freed */
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* `etalon reproduce CASE ADAPTER`: builds the adapter, runs the case on it, makes the program as
- * short as it gets, and writes one file of it, in C or C++ as the adapter is: the adapter with the types that it needs, the
- * driver (reproducers/driver.h), and the program as calls. That file compiles with the loop alone,
- * and shows the failure on the real kernel and the real clock. */
+ * short as it gets, and writes one file of it, in C or C++ as the adapter is: the adapter with the
+ * types that it needs, the driver (reproducers/driver.h), and the program as calls. That file
+ * compiles with the loop alone, and shows the failure on the real kernel and the real clock. */
 #include "reproduce.h"
 
 #include <stdio.h>

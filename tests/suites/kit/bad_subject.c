@@ -6,9 +6,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <dlfcn.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -18,8 +21,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/select.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,8 +51,10 @@ enum fault {
     STOPS_ITSELF,
     FORKS,
     ESCAPES,             /* as FORKS, out of its process group */
-    WAITS_BY_THE_KERNEL, /* not by the C library */
+    WAITS_BY_THE_KERNEL, /* where no name of the C library stands in between */
     WAITS_ON_A_CONDITION,
+    TIMES_BY_A_POSIX_TIMER,
+    TIMES_BY_AN_INTERVAL_TIMER,
     OVERFLOWS,
     /* in its ways as a loop */
     EARLY,
@@ -105,8 +112,13 @@ enum fault {
     CLOSES_FAIL,
     CLOSES_DO_NOTHING,
     NEVER_CANCELS,
-    /* no faults: other ways to wait and to read */
+    /* no faults: other ways to wait, to be woken and to read */
     WAITS_BY_PSELECT,
+    WAITS_BY_SYSCALL,
+    WAITS_ON_A_TIMED_CONDITION, /* while another thread asks the kernel, as Tcl's does */
+    WAITS_ON_A_SEMAPHORE,       /* likewise */
+    WAITS_ON_A_FUTEX,           /* likewise */
+    WOKEN_BY_A_SIGNALFD,
     WAITS_BY_CLOCK_NANOSLEEP,
     READS_BY_THREADS,
     /* in what its calls return, and in its results */
@@ -267,12 +279,21 @@ static void misbehave(void) {
 #define ASYNC  101
 #define TOLD   102
 
+static int open_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 static int init(const struct etalon_subject_host *host, void **self) {
     memset(&loop, 0, sizeof loop);
     loop.host = host;
     loop.now = milliseconds();
     loop.epoll = epoll_create1(EPOLL_CLOEXEC);
-    loop.wakeup = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop.wakeup =
+        FAULT == WOKEN_BY_A_SIGNALFD ? open_signals() : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = WAKEUP};
     epoll_ctl(loop.epoll, EPOLL_CTL_ADD, loop.wakeup, &event);
     loop.told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -463,7 +484,9 @@ static int cancel(void *self, uint32_t c, uint32_t target, uint32_t userdata, in
 static void wakeup(void *self) {
     uint64_t one = 1;
     (void)self;
-    if (write(loop.wakeup, &one, sizeof one) < 0)
+    if (FAULT == WOKEN_BY_A_SIGNALFD)
+        kill(getpid(), SIGUSR1);
+    else if (write(loop.wakeup, &one, sizeof one) < 0)
         abort();
 }
 
@@ -613,12 +636,13 @@ static void go_on_reading(void) {
 
 static void drain(const struct epoll_event *event, int count) {
     uint64_t counter;
+    char wakeups[sizeof(struct signalfd_siginfo)]; /* or a counter */
     for (int i = 0; i < count; i++)
         if (event[i].data.u64 == TOLD)
             (void)!read(loop.told, &counter, sizeof counter);
         else if (event[i].data.u64 == WAKEUP && FAULT != DRAINS_NEVER &&
                  (FAULT != KEEPS_WAKEUPS || ++loop.kept % 2 == 0))
-            (void)!read(loop.wakeup, &counter, sizeof counter);
+            (void)!read(loop.wakeup, wakeups, sizeof wakeups);
 }
 
 /* Of what was submitted before `until`, and is the same still. */
@@ -763,6 +787,96 @@ static int limit(uint32_t mode, unsigned fired) {
 }
 
 /* limit_ms: what a wait in milliseconds is to ask for. */
+static void on_alarm(int number) {
+    (void)number;
+}
+
+/* The wait is without a limit, and a signal ends it. */
+static int wait_for_alarm(struct epoll_event event[16], int limit_ms) {
+    struct sigaction action = {.sa_handler = on_alarm};
+    struct itimerspec value = {.it_value = {limit_ms / 1000, limit_ms % 1000 * 1000000L}};
+    struct itimerval other = {.it_value = {limit_ms / 1000, limit_ms % 1000 * 1000L}};
+    timer_t timer;
+    if (limit_ms <= 0)
+        return epoll_wait(loop.epoll, event, 16, limit_ms);
+    sigaction(SIGALRM, &action, NULL);
+    if (FAULT == TIMES_BY_AN_INTERVAL_TIMER) {
+        setitimer(ITIMER_REAL, &other, NULL);
+    } else {
+        timer_create(CLOCK_MONOTONIC, NULL, &timer);
+        timer_settime(timer, 0, &value, NULL);
+    }
+    int count = epoll_wait(loop.epoll, event, 16, -1);
+    return count < 0 && errno == EINTR ? 0 : count;
+}
+
+/* One thread asks the kernel, and tells the first one when something is there. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t condition;
+    sem_t semaphore;
+    _Atomic uint32_t word;
+    int wanted, there, begun;
+} helper = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER};
+
+static void *help(void *unused) {
+    struct pollfd fd = {.events = POLLIN};
+    (void)unused;
+    for (;;) {
+        pthread_mutex_lock(&helper.mutex);
+        while (!helper.wanted)
+            pthread_cond_wait(&helper.condition, &helper.mutex);
+        pthread_mutex_unlock(&helper.mutex);
+        fd.fd = loop.epoll;
+        int ready = poll(&fd, 1, 10);
+        pthread_mutex_lock(&helper.mutex);
+        if (ready > 0 && helper.wanted) {
+            helper.wanted = 0;
+            helper.there = 1;
+            helper.word++;
+            sem_post(&helper.semaphore);
+            syscall(SYS_futex, &helper.word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+            pthread_cond_broadcast(&helper.condition);
+        }
+        pthread_mutex_unlock(&helper.mutex);
+    }
+    return NULL;
+}
+
+static void wait_for_thread(int limit_ms) {
+    struct timespec end, left = {limit_ms / 1000, limit_ms % 1000 * 1000000L};
+    pthread_t thread;
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += left.tv_sec + (end.tv_nsec + left.tv_nsec) / 1000000000;
+    end.tv_nsec = (end.tv_nsec + left.tv_nsec) % 1000000000;
+    pthread_mutex_lock(&helper.mutex);
+    if (!helper.begun++) {
+        sem_init(&helper.semaphore, 0, 0);
+        pthread_create(&thread, NULL, help, NULL);
+    }
+    helper.wanted = 1;
+    helper.there = 0;
+    uint32_t word = helper.word;
+    while (sem_trywait(&helper.semaphore) == 0)
+        ;
+    pthread_cond_broadcast(&helper.condition);
+    int error = 0;
+    while (FAULT == WAITS_ON_A_TIMED_CONDITION && !helper.there && error == 0)
+        error = limit_ms < 0 ? pthread_cond_wait(&helper.condition, &helper.mutex)
+                             : pthread_cond_timedwait(&helper.condition, &helper.mutex, &end);
+    pthread_mutex_unlock(&helper.mutex);
+    if (FAULT == WAITS_ON_A_SEMAPHORE && limit_ms < 0)
+        sem_wait(&helper.semaphore);
+    else if (FAULT == WAITS_ON_A_SEMAPHORE)
+        sem_timedwait(&helper.semaphore, &end);
+    else if (FAULT == WAITS_ON_A_FUTEX)
+        syscall(SYS_futex, &helper.word, FUTEX_WAIT_PRIVATE, word, limit_ms < 0 ? NULL : &left,
+                NULL, 0);
+    pthread_mutex_lock(&helper.mutex);
+    helper.wanted = 0;
+    pthread_mutex_unlock(&helper.mutex);
+}
+
 static int wait(struct epoll_event event[16], int limit_ms) {
     int c = next();
     struct timespec timeout = {limit_ms / 1000, limit_ms % 1000 * 1000000L}, end;
@@ -783,8 +897,21 @@ static int wait(struct epoll_event event[16], int limit_ms) {
             return -1;
         limit_ms = 0;
     }
-    if (FAULT == WAITS_BY_THE_KERNEL)
+    if (FAULT == WAITS_BY_SYSCALL)
         return (int)syscall(SYS_epoll_pwait, loop.epoll, event, 16, limit_ms, NULL, 8);
+    if (FAULT == WAITS_BY_THE_KERNEL) {
+        long (*call)(long, ...) =
+            (long (*)(long, ...))dlsym(dlopen("libc.so.6", RTLD_LAZY), "syscall");
+        return (int)call(SYS_epoll_pwait, loop.epoll, event, 16, limit_ms, NULL, 8);
+    }
+    if (FAULT == TIMES_BY_A_POSIX_TIMER || FAULT == TIMES_BY_AN_INTERVAL_TIMER)
+        return wait_for_alarm(event, limit_ms);
+    if (FAULT == WAITS_ON_A_TIMED_CONDITION || FAULT == WAITS_ON_A_SEMAPHORE ||
+        FAULT == WAITS_ON_A_FUTEX) {
+        if (limit_ms != 0)
+            wait_for_thread(limit_ms);
+        limit_ms = 0;
+    }
     if (FAULT == WAITS_ON_A_CONDITION && limit_ms != 0) {
         static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
         static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;

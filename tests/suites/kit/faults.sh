@@ -62,7 +62,12 @@ report_said 'what a run has started is ended with it, also out of its process gr
 for pid in $left; do kill -9 "$pid"; done
 judged WAITS_BY_THE_KERNEL 2 \
     'cannot be driven, because it waits by epoll_pwait, asked of the kernel itself' timer-zero
-judged WAITS_ON_A_CONDITION 2 'cannot be driven, because it waits by futex' timer-zero
+judged WAITS_ON_A_CONDITION 2 \
+    'cannot be driven, because it waits for a condition without a limit' timer-zero
+judged TIMES_BY_A_POSIX_TIMER 2 \
+    'cannot be driven, because its timers are those of timer_settime' timer-zero
+judged TIMES_BY_AN_INTERVAL_TIMER 2 \
+    'cannot be driven, because its timers are those of setitimer' timer-zero
 judged OVERFLOWS 1 'it crashes: SIGSEGV' timer-zero
 
 judged EARLY 1 'ET-EXPIRE-4' timer-not-early
@@ -191,6 +196,11 @@ judged NEVER_CANCELS 1 'ET-CANCEL-9: c1 is called with -EALREADY' cancel-complet
 # threads of their own.
 judged WAITS_BY_PSELECT 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted wakeup-in-the-wait \
     poll-readable interrupted-waits
+for way in WAITS_BY_SYSCALL WAITS_ON_A_TIMED_CONDITION WAITS_ON_A_SEMAPHORE WAITS_ON_A_FUTEX \
+    WOKEN_BY_A_SIGNALFD; do
+    judged $way 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted wakeup-in-the-wait \
+        poll-readable far-timers wakeups-before-a-poll
+done
 judged WAITS_BY_CLOCK_NANOSLEEP 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted \
     timer-not-early
 for jobs in 1 8; do
