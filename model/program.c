@@ -186,7 +186,14 @@ static const uint64_t batches[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 2, 1, 16, 
 static const uint16_t injected_errors[] = {
     EINTR,  EAGAIN,     ENOMEM, EMFILE,       ENFILE,      ENOSPC,   EPERM,     EBADF,     EIO,
     EINVAL, ECONNRESET, EPIPE,  ECONNREFUSED, EINPROGRESS, ENOTCONN, ETIMEDOUT, ECANCELED,
+    /* what some call of Linux documents, and seldom says */
+    ENOENT, ENXIO,      EACCES, EFAULT,       EEXIST,      EISDIR,   EFBIG,     ESPIPE,    ELOOP,
+    ENOSR,  ENONET,     EPROTO, EOVERFLOW,    ENOTSOCK,    EDESTADDRREQ, EMSGSIZE, EPROTOTYPE,
+    ENOPROTOOPT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, EOPNOTSUPP, EAFNOSUPPORT, EADDRINUSE,
+    EADDRNOTAVAIL, ENETDOWN, ENETUNREACH, ECONNABORTED, ENOBUFS, EISCONN, EHOSTDOWN, EHOSTUNREACH,
+    EALREADY, EDQUOT,
 };
+#define USUAL_ERRORS 17 /* the first ones */
 #define INJECTED_ERRORS (sizeof injected_errors / sizeof *injected_errors)
 /* clang-format on */
 
@@ -283,7 +290,9 @@ static unsigned handle_of_selector(unsigned selector) {
 #define NUMBER_NONE (POOLED - 1)
 
 static unsigned error_index(unsigned b) {
-    return b * (unsigned)INJECTED_ERRORS >> 8;
+    if (b < USUAL_ERRORS * 8)
+        return b / 8;
+    return USUAL_ERRORS + (b - USUAL_ERRORS * 8) % ((unsigned)INJECTED_ERRORS - USUAL_ERRORS);
 }
 
 static unsigned kind_in_body(unsigned kind, unsigned body) {
