@@ -9,7 +9,8 @@
 # Only `make setup` needs the network, and only that and the checks need more than a C11 compiler,
 # make and ar.
 
-variants := default asan fuzz fuzz-bare afl tsan helgrind drd cov musl i686 bench
+variants := default asan fuzz fuzz-bare fuzz-seen fuzz-text engine afl afl-seen tsan helgrind drd \
+	cov musl i686 bench
 VARIANT ?= default
 goal_folder := $(word 2,$(subst /, ,$(filter build/%,$(firstword $(MAKECMDGOALS)))))
 override VARIANT := $(or $(filter $(variants),$(goal_folder)),$(VARIANT))
@@ -49,6 +50,9 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+FUZZ_FROM ?= nothing
+PARSERS ?=
+JANSSON ?= -ljansson
 COMPARE_PROGRAMS ?= 10000
 COMPARE_SEED ?= 1
 CONFORM_RANDOM ?= 0
@@ -83,6 +87,7 @@ interposition := $(wildcard fuzz/world/interpose*.c)
 checker := $(wildcard model/*.c fuzz/driver/*.c) \
 	$(filter-out $(seam) $(interposition),$(wildcard fuzz/world/*.c))
 tool := $(wildcard tests/tool/*.c tests/kit/*.c) $(interposition)
+parsers := $(filter-out target,$(basename $(notdir $(wildcard tests/parsers/*.c))))
 unit := $(basename $(wildcard tests/unit/test_*.c))
 examples := $(addprefix tests/examples/,echo_server echo_load copy record)
 # The last one is linked into the checks, too.
@@ -112,8 +117,26 @@ compiler.fuzz = $(CLANG)
 flags.fuzz = -O2 -g -fsanitize=fuzzer-no-link $(counted) -fsanitize=$(checked)
 compiler.fuzz-bare = $(CLANG)
 flags.fuzz-bare = -O2 -g -fsanitize=fuzzer-no-link $(counted)
+# For the parsers: everything counts, and comparisons are traced, as these do look for words.
+compiler.fuzz-text = $(CLANG)
+flags.fuzz-text = -O1 -g -fsanitize=fuzzer-no-link -fsanitize=$(checked)
+# For an engine that brings its compilers, its flags and its main(): fuzz/oss-fuzz/build.sh.
+compiler.engine = $(CC)
+flags.engine = $(CFLAGS)
+linker.engine = $(CXX) $(CXXFLAGS)
+engine = $(if $(filter engine,$(VARIANT)),$(LIB_FUZZING_ENGINE))
 compiler.afl = AFL_QUIET=1 $(AFL_CC)
 flags.afl = -O2 -g -fsanitize=fuzzer-no-link -fsanitize=$(checked)
+# Both engines with a harness that counts what its programs use (fuzz/seen.h), and each line of the
+# sources: in a file, since a fuzzer kills its processes. Behind an assertion clang 14 counts none.
+seen := -DMODEL_COUNTS -DNDEBUG -Wno-unused -fprofile-instr-generate \
+	-fcoverage-mapping -mllvm -runtime-counter-relocation -Qunused-arguments
+compiler.fuzz-seen = $(CLANG)
+flags.fuzz-seen = $(flags.fuzz-bare) $(seen)
+compiler.afl-seen = $(compiler.afl)
+flags.afl-seen = -O2 -g -fsanitize=fuzzer-no-link $(seen)
+extra.fuzz-seen = build/fuzz-seen/fuzz/seen.o
+extra.afl-seen = build/afl-seen/fuzz/seen.o
 # The threads' stress test: with the compiler's race detector, and for Valgrind's two, to which the
 # atomics have to be announced.
 compiler.tsan = $(CLANG)
@@ -176,13 +199,13 @@ $B/flags: FORCE
 # none: one that this compiler finds and can link, whatever the host has.
 $B/jansson.flags: $B/flags FORCE
 	@echo 'int main(void) { return json_null() == 0; }' | $(compiler) $(CPPFLAGS) \
-		-include jansson.h -x c - $(LDFLAGS) -ljansson -o $@.try 2>/dev/null && \
-		echo -ljansson >$@.new || : >$@.new
+		-include jansson.h -x c - $(LDFLAGS) $(JANSSON) -o $@.try 2>/dev/null && \
+		echo $(JANSSON) >$@.new || : >$@.new
 	@cmp -s $@.new $@ || cp $@.new $@
 	@rm -f $@.try $@.new
 
 $B/tests/tool/recording.o: $B/jansson.flags
-$B/tests/tool/recording.o: defines = $$(sed s/.*jansson/-DETALON_WITH_JANSSON/ $B/jansson.flags)
+$B/tests/tool/recording.o: defines = $$(sed s/.*jansson.*/-DETALON_WITH_JANSSON/ $B/jansson.flags)
 
 $B/libetalon.a: $(loop:%.c=$B/%.o)
 	$(call say,ar)
@@ -241,15 +264,23 @@ $(timer_loads) $(io_loads): tests/bench/bench.h $B/libetalon.a $B/flags
 		$B/libetalon.a $(library.$*) -o $@
 $B/tests/bench/count: $B/tests/bench/count.o
 
+# The fuzz target of each parser, beside the whole of the tool but its main().
+$(parsers:%=$B/parser-%): $B/parser-%: $B/tests/parsers/%.o $B/tests/parsers/target.o \
+	$(patsubst %.c,$B/%.o,$(filter-out %/etalon.c,$(tool)) $(checker)) $B/wrapped.o \
+	$B/model/wide.o $B/jansson.flags $(extra)
+$(parsers:%=$B/parser-%): linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
+
 programs := $(addprefix $B/,etalon replay stress toy-replay harness toy heap heap-replay \
-	tests/bench/count $(examples) $(unit))
+	$(parsers:%=parser-%) tests/bench/count $(examples) $(unit))
 $B/harness $B/toy $B/heap: linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
+$B/harness $B/heap $(parsers:%=$B/parser-%): libraries = $(engine)
 linked_with = $(flags)
 
 $(programs) $B/wrapped.o: Makefile
 $(programs):
 	$(call say,link)
-	$(Q)$(compiler) -pthread $(linked_with) $(cross.$(VARIANT)) $(LDFLAGS) $(filter %.o %.a,$^) \
+	$(Q)$(or $(linker.$(VARIANT)),$(compiler) $(linked_with)) -pthread $(cross.$(VARIANT)) \
+		$(LDFLAGS) $(filter %.o %.a,$^) \
 		$(addprefix @,$(filter %.flags,$^)) $(libraries) -o $@
 
 -include $(wildcard $B/*/*.d $B/*/*/*.d)
@@ -326,10 +357,12 @@ clean:
 .PHONY: test test-report coverage mutate spec portable-c
 
 ## test: run all tests (up to 5 minutes), JOBS=N steps at a time
-test: build/node/installed build/seeds.made build/committed.made subjects all \
+test: build/node/installed build/seeds.made build/committed.made build/parsers.made subjects all \
 	$(addprefix $B/,replay stress tests/unit/test_operations tests/bench/timers-etalon)
 	@$(MAKE) $(addprefix build/asan/,etalon replay stress $(unit) $(examples))
 	@$(MAKE) build/fuzz/harness build/fuzz/toy build/fuzz/heap
+	@$(MAKE) build/fuzz-seen/harness
+	@$(MAKE) $(parsers:%=build/fuzz-text/parser-%)
 	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
 	@$(MAKE) portable-libraries
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' \
@@ -349,12 +382,13 @@ portable-programs portable-libraries: FORCE
 test-report: build/node/installed
 	@PYTHON=$(PYTHON) node tests/suites/report/report.test.mjs build/test/report
 
-report_inputs := $(addprefix build/test/report/,large.json medium.json hostile.json)
+report_inputs := $(addprefix build/test/report/,large.json medium.json tiny.json hostile.json)
 test test-report: $(report_inputs)
 build/test/report/large.json: count := 160
 build/test/report/medium.json: count := 12
-build/test/report/large.json build/test/report/medium.json: tests/suites/report/generate.py \
-	spec/etalon.md $(cases)
+build/test/report/tiny.json: count := 1
+$(addprefix build/test/report/,large.json medium.json tiny.json): \
+	tests/suites/report/generate.py spec/etalon.md $(cases)
 	@mkdir -p $(@D)
 	$(Q)$(PYTHON) $< $@ $(count)
 build/test/report/hostile.json: tests/suites/report/hostile.py
@@ -383,7 +417,8 @@ spec:
 
 # ---- random programs, and failing system calls ---------------------------------------------------
 
-.PHONY: fuzz fuzz-corpus fuzz-heap fuzz-time compare torture bench-lockstep bench-judge
+.PHONY: fuzz fuzz-corpus fuzz-report fuzz-parsers fuzz-heap fuzz-time
+.PHONY: compare torture bench-lockstep bench-judge
 
 # The conformance cases as fuzz inputs; the corpus that long runs have grown, which fuzz/corpus has
 # packed as traces.
@@ -400,6 +435,8 @@ build/committed.made: fuzz/corpus.tar.gz $B/etalon
 	@touch $@
 
 fuzz_programs_libfuzzer := build/fuzz/harness build/fuzz/toy
+fuzz_seen_libfuzzer := build/fuzz-seen/harness
+fuzz_seen_afl := build/afl-seen/harness
 fuzz_programs_afl := build/afl/harness build/afl/toy build/default/replay build/default/toy-replay
 fuzz fuzz-corpus fuzz-time: $B/etalon build/seeds.made build/committed.made
 
@@ -412,7 +449,26 @@ fuzz:
 ## fuzz-corpus: merge build/fuzz/corpus, and MERGE='FOLDER…', into the committed corpus
 fuzz-corpus:
 	@$(MAKE) build/fuzz/harness
+	@$(MAKE) build/fuzz-seen/harness
 	@fuzz/corpus $(MERGE)
+
+## fuzz-report: what FUZZ_SECONDS=60 of fuzzing exercise, and what never; FUZZ_FROM=nothing, ENGINE=
+fuzz-report: $B/etalon build/seeds.made build/committed.made
+	@$(MAKE) $(fuzz_seen_$(ENGINE))
+	@ENGINE='$(ENGINE)' FUZZ_SECONDS='$(FUZZ_SECONDS)' JOBS='$(JOBS)' \
+		FUZZ_FROM='$(FUZZ_FROM)' tests/suites/fuzz_report.py
+
+# Seeds of the parsers, out of committed files.
+build/parsers.made: tests/parsers/seeds.sh build/seeds.made $B/etalon spec/etalon.md \
+	model/promise.def
+	@mkdir -p build/parsers
+	$(Q)$< $B/etalon build/parsers/seeds
+	@touch $@
+
+## fuzz-parsers: random files for each parser, FUZZ_SECONDS=60 each; PARSERS='trace law' chooses
+fuzz-parsers: build/parsers.made
+	@$(MAKE) $(parsers:%=build/fuzz-text/parser-%)
+	@tests/parsers/run $(FUZZ_SECONDS) $(PARSERS)
 
 ## fuzz-heap: random steps on the timer heap and on a naive one, for FUZZ_SECONDS=60
 fuzz-heap:

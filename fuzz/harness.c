@@ -2,6 +2,7 @@
 /* The fuzz target: every input is a program, which must run on the loop and on the model without a
  * difference. For libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and for replay.c. */
 #include "driver/lockstep.h"
+#include "seen.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,6 +86,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     clock_gettime(CLOCK_MONOTONIC, &started);
     share_counts();
     read_refines();
+    seen_begin();
     atexit(print_totals);
     return 0;
 }

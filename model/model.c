@@ -104,6 +104,13 @@ static const struct transition *transition(enum on event, unsigned state,
     return row->exists ? row : always;
 }
 
+/* A row has its effect; only some builds count that (MODEL_COUNTS). */
+#ifdef MODEL_COUNTS
+#define USED(row) model_row_used((unsigned)((row) - &table[0][0][0]))
+#else
+#define USED(row) ((void)(row))
+#endif
+
 /* For every event but ON_START and, of an active timer, ON_RESET. */
 static const struct transition *row_of(enum on event, const struct model_completion *of) {
     bool taken = of->pool >= MODEL_EXECUTING;
@@ -378,6 +385,7 @@ static void end(struct model *m, unsigned c, enum on event) {
     const struct transition *row =
         event == ON_START ? transition(event, of->state, IF_ENDS) : row_of(event, of);
     assert(row->next == ET_DEAD);
+    USED(row);
     leave(m, c);
     of->state = row->next;
     of->clause = clause;
@@ -440,8 +448,10 @@ static int on_add(struct model *m, unsigned c) {
     const struct model_description *d = &m->completion[c].description;
     unsigned state = m->completion[c].state;
     const struct transition *row = row_of(ON_ADD, &m->completion[c]);
-    if (row->next != ET_ADDING || state == ET_ADDING) /* ET-ADD-2, ET-ADD-3, ET-POOL-9 */
+    if (row->next != ET_ADDING || state == ET_ADDING) { /* ET-ADD-2, ET-ADD-3, ET-POOL-9 */
+        USED(row);
         return answer(m, row->result, row->clause);
+    }
     bool bad_target = d->operation == ET_CANCEL && (d->target >= m->completions || d->target == c);
     bool bad_events = d->operation == ET_POLL && (d->events & ~(CAN_REGISTER | READY_ALWAYS)) != 0;
     REFUSE_IF(d->operation >= ET_OPERATIONS || bad_target || bad_events, -EINVAL, "ET-ADD-5");
@@ -452,6 +462,7 @@ static int on_add(struct model *m, unsigned c) {
     bool is_new =
         d->operation == ET_NOOP && d->userdata == 0 && !d->has_callback && state == ET_DEAD;
     const char *clause = is_new ? "ET-STATE-1" : row->clause;
+    USED(row);
     begin_episode(m, c, clause); /* ET-ADD-1, ET-ADD-4 */
     return answer(m, row->result, clause);
 }
@@ -470,6 +481,7 @@ static int on_delete(struct model *m, unsigned c) {
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_DELETE, of);
+    USED(row);
     if (row->next != of->state && of->pool >= MODEL_EXECUTING) { /* ET-POOL-8 */
         of->clause = row->clause;
         of->forbidden = "ET-DELETE-4";
@@ -500,6 +512,7 @@ static int on_timer(struct model *m, unsigned c, uint64_t delay_ms, bool has_cal
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     struct model_completion *of = &m->completion[c];
     const struct transition *row = row_of(ON_TIMER, of);
+    USED(row);
     REFUSE_IF(row->result < 0, row->result, row->clause);            /* ET-TIMER-3, -4, ET-POOL-9 */
     set_timer(m, c, delay_ms, has_callback, userdata, "ET-TIMER-2"); /* that is all */
     of->description.operation = ET_TIMER;
@@ -526,6 +539,7 @@ static int on_reset_alone(struct model *m, unsigned c, uint64_t delay_ms, bool h
     bool pending = of->carrier != MODEL_NONE;
     const struct transition *row =
         transition(ON_RESET, of->state, of->operation == ET_TIMER ? IF_ALONE : IF_OTHER);
+    USED(row);
     REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-RESET-2 */
     drop_reset(m, c, "ET-RESET-14");
     set_timer(m, c, delay_ms, has_callback, userdata, row->clause);
@@ -541,8 +555,9 @@ static int on_reset(struct model *m, unsigned c, unsigned carrier, uint64_t dela
     REFUSE_IF(carrier == c, -EINVAL, "ET-RESET-12");
     struct model_completion *of = &m->completion[c];
     if (of->state != ET_ACTIVE) {
-        const char *clause = row_of(ON_RESET, of)->clause; /* ET-RESET-1, ET-POOL-9 */
-        return answer(m, on_timer(m, c, delay_ms, has_callback, userdata), clause);
+        const struct transition *row = row_of(ON_RESET, of); /* ET-RESET-1, ET-POOL-9 */
+        USED(row);
+        return answer(m, on_timer(m, c, delay_ms, has_callback, userdata), row->clause);
     }
     if (carrier >= m->completions)
         return on_reset_alone(m, c, delay_ms, has_callback, userdata);
@@ -552,6 +567,7 @@ static int on_reset(struct model *m, unsigned c, unsigned carrier, uint64_t dela
     enum condition condition = lingering(by) ? IF_TAKEN : usable ? IF_TIMER : IF_BUSY;
     condition = of->operation == ET_TIMER ? condition : IF_OTHER;
     const struct transition *row = transition(ON_RESET, of->state, condition);
+    USED(row);
     REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-RESET-2, -6, ET-POOL-9 */
     if (!same) {                                          /* ET-RESET-3 */
         drop_reset(m, c, "ET-RESET-11");
@@ -574,6 +590,7 @@ static int on_cancel(struct model *m, unsigned cancel, unsigned target, bool has
     REFUSE_IF(m->dead || cancel >= m->completions, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(target >= m->completions || target == cancel, -EINVAL, "ET-CANCEL-3");
     const struct transition *row = row_of(ON_CANCEL, &m->completion[cancel]);
+    USED(row);
     REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-CANCEL-2, ET-POOL-9 */
     describe_cancel(m, cancel, target, has_callback, userdata);
     begin_episode(m, cancel, row->clause); /* ET-CANCEL-1 */
@@ -597,6 +614,7 @@ static int on_async_wait(struct model *m, unsigned c, int fd, bool has_callback,
     REFUSE_IF(m->dead || c >= m->completions, -EINVAL, "ET-DEINIT-4");
     REFUSE_IF(fd < 0, -EINVAL, "ET-ASYNC-5");
     const struct transition *row = row_of(ON_ASYNC, &m->completion[c]);
+    USED(row);
     REFUSE_IF(row->result < 0, row->result, row->clause); /* ET-ASYNC-1, ET-POOL-9 */
     struct model_description *d = &m->completion[c].description;
     d->operation = ET_READ;
@@ -635,8 +653,11 @@ static int on_deinit(struct model *m) {
     REFUSE_IF(m->in_callback != MODEL_NONE, -EBUSY, "ET-DEINIT-1");
     for (unsigned c = 0; c < m->completions; c++) { /* no callback, and no reset is applied */
         struct model_completion *of = &m->completion[c];
-        if (of->state != ET_DEAD)
-            of->state = row_of(ON_DEINIT, of)->next;
+        if (of->state != ET_DEAD) {
+            const struct transition *row = row_of(ON_DEINIT, of);
+            USED(row);
+            of->state = row->next;
+        }
         of->is_carrier = false;
         of->carrier = of->carries = MODEL_NONE;
     }
@@ -773,6 +794,7 @@ static bool due_target(struct model *m, unsigned c) {
     /* ET-CANCEL-4, ET-CANCEL-5, ET-POOL-6 */
     const struct transition *row = row_of(ON_CANCELLED, of);
     if (row->result < 0) {
+        USED(row);
         m->completion[target].pool_kept = true;
         return due_callback(m, c, row->result, ON_FINISH, row->clause);
     }
@@ -842,7 +864,9 @@ static void start(struct model *m, unsigned c) {
     bool orphaned = HAS(m->orphaned, c) && of->vouches == of->description.fd; /* ET-REGISTER-6 */
     leave(m, c);
     m->orphaned |= orphaned ? BIT(c) : NOTHING;
-    of->state = transition(ON_START, ET_ADDING, IF_WAITS)->next;
+    const struct transition *row = transition(ON_START, ET_ADDING, IF_WAITS);
+    USED(row);
+    of->state = row->next;
     of->order = m->orders++;
     of->clause = start_clause(of);
     m->active++;

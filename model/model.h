@@ -242,6 +242,12 @@ typedef void model_observer_function(const struct model *m, const struct event *
                                      const struct model_answer *answer);
 extern model_observer_function *MODEL_NAME(observer);
 
+#ifdef MODEL_COUNTS
+/* A row of the lifecycle's table was used, by its place there: event, state, condition. Only in the
+ * builds that count it (make fuzz-report). */
+void model_row_used(unsigned row);
+#endif
+
 /* What the driver judges, for only it can see it:
  *   ET-POOL-11  a hand-over ends a wait; a wait that began with something handed over and blocks
  *               for ever has lost it
