@@ -77,12 +77,10 @@ static const char *read_line(struct claim_suite *suite, struct claim_profile *pr
     return NULL;
 }
 
-static bool read_profile(struct claim_suite *suite, unsigned number, const char *folder) {
+bool claim_read_list(struct claim_suite *suite, unsigned number, const char *path) {
     struct claim_profile *profile = &suite->profile[number];
-    char path[4096], line[512];
+    char line[512];
     unsigned lines = 0;
-    profile->name = profiles[number].name;
-    snprintf(path, sizeof path, "%.3800s/%s-%s.txt", folder, profile->name, PROFILE_VERSION);
     FILE *file = fopen(path, "r");
     if (file == NULL) {
         fprintf(stderr, "etalon: %s: %s (--profiles says where the lists are)\n", path,
@@ -103,9 +101,13 @@ static bool read_profile(struct claim_suite *suite, unsigned number, const char 
 }
 
 bool claim_read(struct claim_suite *suite, const char *folder) {
-    for (unsigned i = 0; i < CLAIM_PROFILES; i++)
-        if (!read_profile(suite, i, folder))
+    for (unsigned i = 0; i < CLAIM_PROFILES; i++) {
+        char path[4096];
+        suite->profile[i].name = profiles[i].name;
+        snprintf(path, sizeof path, "%.3800s/%s-%s.txt", folder, profiles[i].name, PROFILE_VERSION);
+        if (!claim_read_list(suite, i, path))
             return false;
+    }
     return true;
 }
 

@@ -25,6 +25,8 @@ struct claim_suite {
 
 /* Reads the lists of cases, FOLDER/NAME-1.0.txt. False after a complaint. */
 bool claim_read(struct claim_suite *suite, const char *folder);
+/* Reads the list of one of them, by its place. */
+bool claim_read_list(struct claim_suite *suite, unsigned number, const char *path);
 
 /* Writes the claim, without an end of line: what the subject offers, with its slack, except the
  * clauses that it fails. Nothing when no profile is offered, or a case of an offered one was not

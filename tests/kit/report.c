@@ -37,9 +37,11 @@ static const char *level_of(const char *text) {
 static bool clause_begin(struct law *law, const char *line, const char *section) {
     struct law_clause *grown = realloc(law->clause, (law->clauses + 1) * sizeof *grown);
     const char *end = strstr(line + 4, "** ");
-    if (grown == NULL || end == NULL || (size_t)(end - line) - 4 >= sizeof grown->id)
+    if (grown == NULL)
         return false;
-    law->clause = grown;
+    law->clause = grown; /* the old one is gone */
+    if (end == NULL || (size_t)(end - line) - 4 >= sizeof grown->id)
+        return false;
     struct law_clause *clause = &law->clause[law->clauses++];
     memset(clause, 0, sizeof *clause);
     memcpy(clause->id, line + 4, (size_t)(end - line) - 4);
@@ -52,12 +54,14 @@ bool law_read(struct law *law, const char *path) {
     char line[4096], chapter[80] = "", section[80] = "";
     FILE *file = fopen(path, "r");
     bool inside = false, good = true;
+    unsigned number = 0;
     if (file == NULL) {
         fprintf(stderr, "etalon: %s: %s (--law FILE says where the law is)\n", path,
                 strerror(errno));
         return false;
     }
     while (good && fgets(line, sizeof line, file) != NULL) {
+        number++;
         trim(line);
         if (strncmp(line, "## ", 3) == 0) {
             snprintf(chapter, sizeof chapter, "%.70s", line + 3);
@@ -76,7 +80,10 @@ bool law_read(struct law *law, const char *path) {
     for (unsigned i = 0; i < law->clauses; i++)
         snprintf(law->clause[i].level, sizeof law->clause[i].level, "%s",
                  level_of(law->clause[i].text));
-    if (!good || law->clauses == 0)
+    if (!good)
+        fprintf(stderr, "etalon: %s:%u: no number of a clause between '- **' and '** '\n", path,
+                number);
+    else if (law->clauses == 0)
         fprintf(stderr, "etalon: %s: no numbered clauses\n", path);
     return good && law->clauses > 0;
 }

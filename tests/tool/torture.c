@@ -252,10 +252,11 @@ static bool read_expectation(char *line) {
     return true;
 }
 
-static bool read_expectations(const char *path) {
+bool torture_read_expectations(const char *path) {
     char line[512];
     unsigned number = 0;
     bool good = true;
+    memset(expected, 0, sizeof expected);
     FILE *in = fopen(path, "r");
     while (in != NULL && good && fgets(line, sizeof line, in) != NULL) {
         number++;
@@ -360,7 +361,7 @@ static void show_progress(int done, int count) {
 int torture_all(char **files, int count, bool (*load)(const char *path, struct trace *trace),
                 const struct torture_options *options) {
     int status = 0;
-    if (options->expected != NULL && !read_expectations(options->expected))
+    if (options->expected != NULL && !torture_read_expectations(options->expected))
         return 2;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)

@@ -14,6 +14,9 @@ struct torture_options {
     const char *report;   /* folder for errors.md and torture.json; null: none is written */
 };
 
+/* Reads which errors must be met. False after a complaint with its line. */
+bool torture_read_expectations(const char *path);
+
 /* "N:ERRNO", "N:ERRNO:same" or "N:ERRNO:on". False when it is none of them. */
 bool torture_parse(const char *text, struct torture_setting *setting);
 
