@@ -7,7 +7,7 @@ set -eu
 
 packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev'
 packages="$packages valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin libjansson-dev"
-packages="$packages libxml2-utils"
+packages="$packages libxml2-utils zip"
 # Another C library, a machine of 32 bits, C++ (make portable-c).
 packages="$packages musl-tools gcc-i686-linux-gnu libc6-dev-i386-cross g++ qemu-user"
 # Memory orders (make orders).

@@ -163,15 +163,19 @@ def fuzz(engine, harness, folder, start):
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    for line in run.stdout:
-        print(line, end="", flush=True)
-    status = run.wait()
-    ended.set()
-    watcher.join()
+    try:
+        for line in run.stdout:
+            print(line, end="", flush=True)
+        status = run.wait()
+    finally:  # also when this is ended: it ends what it has started
+        ended.set()
+        run.terminate()
+        run.wait()
+        watcher.join()
     if status not in (0, 1):
         sys.exit(status)
     series.append(point(counts, time.monotonic() - begun))
-    return counts, json.loads(report.read_text(encoding="utf-8")), series, status
+    return counts, json.loads(report.read_text(encoding="utf-8")), series
 
 
 # ---- what comes of it ----------------------------------------------------------------------------
@@ -275,12 +279,14 @@ def main():
         stop(f"{harness} is not there: `make fuzz-report` builds it")
     os.makedirs("build/report", exist_ok=True)
     work = pathlib.Path(f"build/fuzz-report/{engine}-{os.getpid()}")
-    once, files = corpus_once(harness, work / "corpus")
-    print(f"fuzz-report: {files:,} programs of the corpus and the cases are counted", flush=True)
-    counts, report, series, _ = fuzz(engine, harness, work / "fuzzed", start)
-    status = conclude(engine, start, report, series, tables(once), tables(counts))
-    shutil.rmtree(work)
-    return status
+    try:
+        once, files = corpus_once(harness, work / "corpus")
+        print(f"fuzz-report: {files:,} programs of the corpus and the cases are counted",
+              flush=True)
+        counts, report, series = fuzz(engine, harness, work / "fuzzed", start)
+        return conclude(engine, start, report, series, tables(once), tables(counts))
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 if __name__ == "__main__":
