@@ -257,12 +257,20 @@ timer_loads := $(addprefix $B/tests/bench/timer_loads-,$(bench_subjects) etalon_
 io_loads := $(addprefix $B/tests/bench/io_loads-,$(bench_subjects) etalon_polls)
 $(timer_loads): $B/tests/bench/timer_loads-%: tests/bench/timer_loads.c
 $(io_loads): $B/tests/bench/io_loads-%: tests/bench/io_loads.c
-$(timer_loads) $(io_loads): tests/bench/bench.h $B/libetalon.a $B/flags
+net_loads := $(addprefix $B/tests/bench/net_loads-,$(bench_subjects) etalon_polls)
+thread_loads := $(addprefix $B/tests/bench/thread_loads-,$(bench_subjects))
+bench_loads := $(timer_loads) $(io_loads) $(net_loads) $(thread_loads)
+$(net_loads): $B/tests/bench/net_loads-%: tests/bench/net_loads.c
+$(thread_loads): $B/tests/bench/thread_loads-%: tests/bench/thread_loads.c
+$B/tests/bench/thread_loads-libevent: library.libevent += -levent_pthreads
+$(net_loads): tests/bench/client.h tests/bench/net_ready.h
+$(bench_loads): tests/bench/bench.h $B/libetalon.a $B/flags
 	@mkdir -p $(@D)
 	$(call say,link)
 	$(Q)$(compile) -fno-strict-aliasing -Isrc -DLOOP_$* $(filter %.c,$^) $(LDFLAGS) \
 		$B/libetalon.a $(library.$*) -o $@
 $B/tests/bench/count: $B/tests/bench/count.o
+$B/tests/bench/client: $B/tests/bench/client.o
 
 # The fuzz target of each parser, beside the whole of the tool but its main().
 $(parsers:%=$B/parser-%): $B/parser-%: $B/tests/parsers/%.o $B/tests/parsers/target.o \
@@ -271,7 +279,8 @@ $(parsers:%=$B/parser-%): $B/parser-%: $B/tests/parsers/%.o $B/tests/parsers/tar
 $(parsers:%=$B/parser-%): linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
 
 programs := $(addprefix $B/,etalon replay stress toy-replay harness toy heap heap-replay \
-	$(parsers:%=parser-%) tests/bench/count $(examples) $(unit))
+	$(parsers:%=parser-%) tests/bench/count \
+	tests/bench/client $(examples) $(unit))
 $B/harness $B/toy $B/heap: linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
 $B/harness $B/heap $(parsers:%=$B/parser-%): libraries = $(engine)
 linked_with = $(flags)
@@ -502,18 +511,19 @@ bench-lockstep: build/seeds.made
 
 .PHONY: bench bench-quick timer-accuracy
 
-## bench: loads in each loop's own calls (half an hour); BENCH='fire …' chooses; BASE=rev compares
+## bench: loads in each loop's own calls (ten minutes, or SECONDS); BENCH='fire …' chooses; BASE=rev
 bench: bench-programs
-	@CC='$(CC)' tests/bench/bench.py --base '$(BASE)' build/bench/tests/bench $(BENCH)
+	@CC='$(CC)' tests/bench/bench.py --base '$(BASE)' --seconds '$(or $(SECONDS),540)' \
+		build/bench/tests/bench $(BENCH)
 
-## bench-quick: the same in less than a minute, on smaller loads
+## bench-quick: the same in less than a minute, some of the loads; BASE=rev compares with a commit
 bench-quick: bench-programs
 	@CC='$(CC)' tests/bench/bench.py --quick --base '$(BASE)' build/bench/tests/bench $(BENCH)
 
 bench-programs: FORCE
 	@mkdir -p build/bench
 	@$(MAKE) -k VARIANT=bench \
-		$(subst $B/,build/bench/,$(timer_loads) $(io_loads) $B/tests/bench/count) \
+		$(subst $B/,build/bench/,$(bench_loads) $B/tests/bench/count $B/tests/bench/client) \
 		>build/bench/build.log 2>&1 || :
 
 ## timer-accuracy: early and late timers of 10,000 of each delay, beside other loops (3 minutes)

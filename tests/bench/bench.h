@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,6 +22,9 @@
 
 static const char *bench_name;
 static unsigned bench_share = 1; /* of the operations: one in so many is made */
+static char bench_more[256];     /* what a load has to say beside: ", \"name\": value" */
+
+#define BENCH_SECONDS_MAX 200 /* a load that loses something would wait for ever */
 
 static inline void must(bool good, const char *what) {
     if (good)
@@ -60,10 +64,18 @@ static inline uint64_t bench_wall_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+/* What the program has taken from malloc: its own watchers and what the loop adds to them. */
+static inline uint64_t bench_heap_bytes(void) {
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
 static uint64_t bench_begun_cpu_ns, bench_begun_wall_ns, bench_took_cpu_ns, bench_took_wall_ns;
+static uint64_t bench_heap_before, bench_heap_after;
 
 /* Each load calls these two around what is measured; valgrind's callgrind counts between them. */
 __attribute__((noinline)) static void bench_begin(void) {
+    bench_heap_after = bench_heap_bytes();
     bench_begun_wall_ns = bench_wall_ns();
     bench_begun_cpu_ns = bench_cpu_ns(); /* count.c counts system calls from this one */
 }
@@ -71,6 +83,9 @@ __attribute__((noinline)) static void bench_begin(void) {
 __attribute__((noinline)) static void bench_end(void) {
     bench_took_cpu_ns = bench_cpu_ns() - bench_begun_cpu_ns; /* to this one */
     bench_took_wall_ns = bench_wall_ns() - bench_begun_wall_ns;
+    uint64_t heap = bench_heap_bytes();
+    if (heap > bench_heap_after)
+        bench_heap_after = heap;
 }
 
 static inline uint64_t bench_random(void) {
@@ -111,6 +126,8 @@ static inline int bench_main(int argc, char **argv, const struct bench_load *loa
         if (strcmp(loads[i].name, argv[1]) != 0)
             continue;
         size_t n = bench_number(argv[2], max);
+        alarm(BENCH_SECONDS_MAX);
+        bench_heap_before = bench_heap_bytes();
         init(n);
         if (cold)
             bench_share = 20;
@@ -118,8 +135,10 @@ static inline int bench_main(int argc, char **argv, const struct bench_load *loa
             loads[i].run(n);
         uint64_t operations = loads[i].run(n);
         must(operations > 0, "a load of any operations");
-        printf("{\"operations\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 ", \"wall_ns\": %" PRIu64 "}\n",
-               operations, bench_took_cpu_ns, bench_took_wall_ns);
+        printf("{\"operations\": %" PRIu64 ", \"cpu_ns\": %" PRIu64 ", \"wall_ns\": %" PRIu64
+               ", \"heap_bytes\": %" PRIu64 "%s}\n",
+               operations, bench_took_cpu_ns, bench_took_wall_ns,
+               bench_heap_after - bench_heap_before, bench_more);
         return 0;
     }
     fprintf(stderr, "usage: %s LOAD COUNT [cold]; the loads are:", argv[0]);

@@ -3,13 +3,13 @@
 """Measures the loads of tests/bench in the calls of each loop that is installed. Called by `make
 bench` and `make bench-quick`; README.md says how to read what it prints.
 
-usage: bench.py [--quick] [--runs N] [--base REVISION] FOLDER [LOAD ...]
+usage: bench.py [--quick] [--runs N] [--seconds N] [--base REVISION] FOLDER [LOAD ...]
 
-The programs are FOLDER/timer_loads-LOOP, FOLDER/io_loads-LOOP and FOLDER/count. Each load is run by
-one loop after the other, --runs times, so that what else the machine does befalls all of them; what
-is compared is the processor time of an operation. --base builds src/ of another commit and measures
-it beside. Writes build/report/bench.json, bench.full.json and bench.svg. Exit status 2: a bad
-argument, or a load that failed."""
+The programs are FOLDER/timer_loads-LOOP and its like, FOLDER/client and FOLDER/count. Each load is
+run by one loop after the other, so that what else the machine does befalls all of them, up to
+--runs times as far as --seconds allow; what is compared is the processor time of an operation.
+--base builds src/ of another commit and measures it beside. Writes build/report/bench.json,
+bench.full.json, bench.md and bench.svg. Exit status 2: a bad argument, or a load that failed."""
 import argparse
 import json
 import os
@@ -19,70 +19,66 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 
 import picture
+import tables
+from loads import CURVES, ENDS_AT, LOADS, NOT_THERE, PEERS, why_not
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PEERS = ["libev", "libevent", "libuv"]
-OF_TIMERS = ["etalon", *PEERS, "floor"]
-OF_RESETS = ["etalon", "etalon_carrier", *PEERS, "floor"]
-OF_IO = ["etalon", "etalon_polls", *PEERS, "floor"]
 FLAGS = "-std=c11 -D_GNU_SOURCE -pthread -O2 -g -DNDEBUG -fno-strict-aliasing"
-LOADS = [  # name, program, its load, how many, the same when quick (0: not then), subjects
-    ("start and fire 1M", "timer_loads", "fire", 1_000_000, 1_000_000, OF_TIMERS),
-    ("start and fire 10M", "timer_loads", "fire", 10_000_000, 0, OF_TIMERS),
-    ("start and stop 1M", "timer_loads", "stop", 1_000_000, 1_000_000, OF_TIMERS),
-    ("reset at random", "timer_loads", "reset-random", 100_000, 100_000, OF_RESETS),
-    ("reset to shorter", "timer_loads", "reset-shorter", 100_000, 100_000, OF_RESETS),
-    ("reset the idle", "timer_loads", "reset-idle", 100_000, 100_000, OF_RESETS),
-    ("reset the idle, a turn for each", "timer_loads", "reset-idle-each", 100_000, 0, OF_RESETS),
-    ("an hour, tick by tick", "timer_loads", "hour", 1_000_000, 0, OF_TIMERS),
-    ("ping-pong 1", "io_loads", "ping-pong", 1, 1, OF_IO),
-    ("ping-pong 100", "io_loads", "ping-pong", 100, 0, OF_IO),
-    ("ping-pong 1,000", "io_loads", "ping-pong", 1000, 1000, OF_IO),
-    ("ping-pong 9,000", "io_loads", "ping-pong", 9000, 0, OF_IO),
-    ("wake-ups", "io_loads", "wake-ups", 1, 1, OF_TIMERS),
-    ("submit and delete", "io_loads", "submit-delete", 100, 100, OF_TIMERS),
-]
-GROWN = [("start and fire", "fire"), ("start and stop", "stop"),
-         ("reset at random", "reset-random")]
-GROWTH = [10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000]
-NOT_THERE = {("wake-ups", "libevent"): "libevent has no call for another thread of its own"}
+PROGRAMS = {"timer_loads": ["etalon", "etalon_carrier"], "io_loads": ["etalon", "etalon_polls"],
+            "net_loads": ["etalon", "etalon_polls"], "thread_loads": ["etalon"]}
+PARTS = {"loads": 0.5, "counts": 0.25, "growth": 0.25}  # of the time
+LONGEST_S = 8  # a curve ends for a loop for which a point took longer
+PROCESSOR = max(os.sched_getaffinity(0))
 
 
 class Failure(Exception):
     """A bad argument, or a load that failed: exit status 2."""
 
 
-def run_load(program, load, count, *more, before=()):
+def say(words):
+    """Progress, where somebody watches: a line that the next one overwrites."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{words}", end="", file=sys.stderr, flush=True)
+
+
+def run_load(program, load, count, *more, before=(), is_pinned=True):
     command = [*before, str(program), load, str(count), *more]
+    say(f"{program.name} {load} {count:,}")
+    environment = {**os.environ, "BENCH_CLIENT": str(run_load.client)}
+    pin = ["taskset", "-c", str(PROCESSOR)] if is_pinned and shutil.which("taskset") else []
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        run = subprocess.run(pin + command, capture_output=True, text=True, timeout=300,
+                             check=False, env=environment)
     except subprocess.TimeoutExpired:
         raise Failure(f"{' '.join(command)}: no end within 300 s") from None
+    finally:
+        say("")
     if run.returncode != 0:
-        raise Failure(f"{' '.join(command)}: " + (run.stderr.strip() or f"{run.returncode}"))
+        why = "no end" if run.returncode in (-14, 142) else f"exit status {run.returncode}"
+        raise Failure(f"{' '.join(command)}: " + (run.stderr.strip() or why))
     return run
 
 
-def measured(program, load, count):
-    """ns of processor time for each operation"""
-    result = json.loads(run_load(program, load, count).stdout)
-    return result["cpu_ns"] / result["operations"]
+def measured(program, load, count, is_pinned=True):
+    result = json.loads(run_load(program, load, count, is_pinned=is_pinned).stdout)
+    return {**result, "ns": result["cpu_ns"] / result["operations"]}
 
 
-def counted(folder, program, load, count):
+def counted(folder, program, row, count):
     """System calls for each operation."""
-    run = run_load(program, load, count, "cold", before=[str(folder / "count")])
+    run = run_load(program, row.load, count, "cold", before=[str(folder / "count")])
     return int(run.stderr) / json.loads(run.stdout)["operations"]
 
 
-def instructions(program, load, count):
+def instructions(program, row, count):
     """Instructions for each operation, of this process, by callgrind; None without valgrind."""
-    if shutil.which("valgrind") is None:
+    if shutil.which("valgrind") is None or not row.has_instructions:
         return None
     out = ROOT / f"build/bench/callgrind.{os.getpid()}"
-    run = run_load(program, load, count, "cold", before=[
+    run = run_load(program, row.load, count, "cold", before=[
         "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--zero-before=bench_end",
         "--zero-before=bench_begin", "--dump-before=bench_end"])
     parts = sorted(out.parent.glob(out.name + "*"))
@@ -109,110 +105,127 @@ def build_base(revision):
     archive = subprocess.run(["git", "archive", commit, "src"], capture_output=True, cwd=ROOT,
                              check=True)
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    compiler = os.environ.get("CC", "cc").split() + FLAGS.split()
+
+    def compile_(*arguments):
+        run = subprocess.run([*compiler, *map(str, arguments)], capture_output=True, text=True,
+                             check=False, cwd=folder)
+        if run.returncode != 0:
+            raise Failure(f"--base {revision}: {run.stderr.strip()}")
+
+    compile_("-c", *sorted((folder / "src").glob("*.c")))
     made = {}
-    for program, loops in ("timer_loads", OF_RESETS), ("io_loads", OF_IO):
-        for loop in [each for each in loops if each.startswith("etalon")]:
+    for program, loops in PROGRAMS.items():
+        for loop in loops:
             path = folder / f"{program}-{loop}"
-            command = [os.environ.get("CC", "cc"), *FLAGS.split(), f"-I{folder}/src",
-                       f"-DLOOP_{loop}", str(ROOT / f"tests/bench/{program}.c"),
-                       *map(str, sorted((folder / "src").glob("*.c"))), "-o", str(path)]
-            run = subprocess.run(command, capture_output=True, text=True, check=False)
-            if run.returncode != 0:
-                raise Failure(f"--base {revision}: {run.stderr.strip()}")
+            compile_(f"-I{folder}/src", f"-DLOOP_{loop}", ROOT / f"tests/bench/{program}.c",
+                     *sorted(folder.glob("*.o")), "-o", path)
             made.setdefault(f"{loop}@{commit}", {})[program] = path
     return made
 
 
-def subjects_of(folder, program, names, base):
+def subjects_of(folder, row, base):
     """{subject: path} of those that are there; --base stands beside the loop it is a base of."""
     found = {}
-    for name in names:
-        path = folder / f"{program}-{name}"
+    for name in row.subjects:
+        path = folder / f"{row.program}-{name}"
+        if (row.name, name) in NOT_THERE:
+            continue
         if os.access(path, os.X_OK):
             found[name] = path
         for subject, paths in base.items():
-            if subject.split("@")[0] == name and program in paths:
-                found[subject] = paths[program]
+            if subject.split("@")[0] == name and row.program in paths:
+                found[subject] = paths[row.program]
     return found
 
 
-def summary(values):
-    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2),
-            "max": round(max(values), 2)}
+def summary(runs):
+    values = [run["ns"] for run in runs]
+    entry = {"median": round(statistics.median(values), 2), "min": round(min(values), 2),
+             "max": round(max(values), 2), "runs": len(runs)}
+    middle = sorted(runs, key=lambda run: run["ns"])[len(runs) // 2]
+    entry.update({key: middle[key] for key in ("latency_us", "per_second") if key in middle})
+    return entry
 
 
-def shared(runs, load, count):
-    """What takes long is run less often."""
-    return max(1, runs // 3) if load == "hour" or count >= 10_000_000 else runs
+def rounds(subjects, once, runs, seconds):
+    """{subject: results} of up to `runs` rounds in which every subject has its turn; at least one,
+    and no more than `seconds` allow."""
+    begun, results = time.monotonic(), {subject: [] for subject in subjects}
+    for number in range(1, runs + 1):
+        for subject, program in subjects.items():
+            results[subject].append(once(program))
+        spent = time.monotonic() - begun
+        if spent + spent / number > seconds:
+            break
+    return results
 
 
-def measure(folder, row, quick, runs, base):
-    name, program, load, count, quick_count, names = row
-    subjects = subjects_of(folder, program, names, base)
-    count = quick_count if quick else count
-    times = {subject: [] for subject in subjects if (name, subject) not in NOT_THERE}
-    for _ in range(shared(runs, load, count)):
-        for subject in times:
-            times[subject].append(measured(subjects[subject], load, count))
-    result = {subject: summary(values) for subject, values in times.items()}
+def measure(folder, row, count, runs, base, seconds):
+    subjects = subjects_of(folder, row, base)
+    results = rounds(subjects, lambda program: measured(program, row.load, count, row.is_pinned),
+                     runs, seconds)
+    result = {subject: summary(each) for subject, each in results.items()}
     for subject, entry in result.items():
+        if row.item:
+            entry["bytes"] = round(results[subject][0]["heap_bytes"] / count)
+            entry["bytes_of"] = row.item
         for other in [*PEERS, "floor"]:
             if other in result and other != subject:
                 ratio = entry["median"] / result[other]["median"]
                 entry["ratio_to_" + other] = round(ratio, 3)
-        if not quick:
-            entry["system_calls"] = round(counted(folder, subjects[subject], load, count), 3)
-            small = min(count, 20_000)
-            entry["instructions"] = None if load in ("hour", "wake-ups") else \
-                round(instructions(subjects[subject], load, small), 1)
     return result
 
 
-def print_table(name, result):
-    print(f"\n{name}")
-    others = [each for each in [*PEERS, "floor"] if each in result]
-    print(f"  {'':22}{'ns':>9}{'from':>9}{'to':>9}" +
-          "".join(f"{'/ ' + each:>12}" for each in others) + f"{'calls':>9}{'instr.':>10}")
-    for subject, entry in result.items():
-        ratios = "".join(f"{entry.get('ratio_to_' + each, ''):>12}" for each in others)
-        extra = "".join(f"{'' if entry.get(key) is None else entry[key]:>{width}}"
-                        for key, width in (("system_calls", 9), ("instructions", 10)))
-        print(f"  {subject:22}{entry['median']:9.1f}{entry['min']:9.1f}{entry['max']:9.1f}"
-              f"{ratios}{extra}", flush=True)
+def count_all(folder, rows, results, base, seconds):
+    """System calls and instructions, which do not depend on the machine: one run of each."""
+    until = time.monotonic() + seconds
+    for row in rows:
+        for subject, program in subjects_of(folder, row, base).items():
+            entry = results[row.name][subject]
+            entry["system_calls"] = round(counted(folder, program, row, row.count), 3)
+            if time.monotonic() < until or subject.startswith("etalon"):
+                count = instructions(program, row, min(row.count, 20_000))
+                entry["instructions"] = count and round(count, 1)
 
 
-def growth(folder, runs, base):
-    """{load: {subject: {count: ns}}}"""
-    curves = {}
-    for name, load in GROWN:
-        subjects = subjects_of(folder, "timer_loads", OF_TIMERS, base)
-        for count in GROWTH:
-            if load == "reset-random" and count > 1_000_000:
-                continue
-            values = {subject: [] for subject in subjects}
-            for _ in range(shared(runs, load, count)):
-                for subject, program in subjects.items():
-                    values[subject].append(measured(program, load, count))
-            for subject, each in values.items():
-                curve = curves.setdefault(name, {}).setdefault(subject, {})
-                curve[count] = round(statistics.median(each), 1)
-        print(f"\ngrowth: {name}, ns for each operation")
-        counts = sorted(next(iter(curves[name].values())))
-        print(f"  {'':22}" + "".join(f"{count:>11,}" for count in counts))
-        for subject, curve in curves[name].items():
-            print(f"  {subject:22}" + "".join(f"{curve[count]:11.1f}" for count in counts),
-                  flush=True)
-    return curves
+def grow(folder, curve, runs, base, seconds):
+    """{subject: {count: ns}}"""
+    subjects, points = subjects_of(folder, curve, base), {}
+    begun = time.monotonic()
+    for i, count in enumerate(curve.counts):
+        why = why_not(curve.program, curve.load, count)
+        if why is not None:
+            print(f"  {curve.name}: {count:,}: left out: {why}")
+            continue
+        share = (seconds - (time.monotonic() - begun)) / (len(curve.counts) - i)
+        results = rounds(subjects, lambda program, n=count: measured(program, curve.load, n), runs,
+                         share)
+        for subject, each in results.items():
+            point = statistics.median(run["ns"] for run in each)
+            points.setdefault(subject, {})[count] = round(point, 1)
+            last, why = ENDS_AT.get((curve.name, subject), (max(curve.counts), ""))
+            if min(run["wall_ns"] for run in each) > LONGEST_S * 1e9:
+                last, why = count, "it took too long"
+            if count >= last and why:
+                del subjects[subject]
+                print(f"  {curve.name}: {subject}: no more than {count:,}: {why}")
+    return points
 
 
 def chosen(names):
-    rows = [row for row in LOADS if not names or any(name in row[0] or name == row[2]
-                                                     for name in names)]
+    things = [*LOADS, *CURVES]
     for name in names:
-        if not any(name in row[0] or name == row[2] for row in LOADS) and name != "growth":
+        if name != "growth" and not any(name in each.name or name == each.load for each in things):
             raise Failure(f"no load is called {name}; there are: growth, " +
-                          ", ".join(row[0] for row in LOADS))
-    return rows
+                          ", ".join(each.name for each in things))
+    return [row for row in LOADS if not names or any(name in row.name or name == row.load
+                                                     for name in names)]
+
+
+def chosen_curves(names):
+    return [curve for curve in CURVES if not names or "growth" in names or
+            any(name in curve.name and ", over" in name for name in names)]
 
 
 def write_reports(commit, results, curves):
@@ -223,42 +236,74 @@ def write_reports(commit, results, curves):
         load: {subject: {"median": entry["median"],
                          "ratio_to_floor": entry.get("ratio_to_floor", 1)}
                for subject, entry in result.items()} for load, result in results.items()}}
-    (report / "bench.json").write_text(json.dumps(short, indent=1) + "\n", encoding="utf-8")
-    (report / "bench.full.json").write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
-    (report / "bench.svg").write_text(picture.draw(full), encoding="utf-8")
-    print("\nbuild/report/bench.json, bench.full.json, bench.svg")
+    for name, text in (("json", json.dumps(short, indent=1) + "\n"),
+                       ("full.json", json.dumps(full, indent=1) + "\n"),
+                       ("md", tables.markdown(full)), ("svg", picture.draw(full))):
+        (report / f"bench.{name}").write_text(text, encoding="utf-8")
+    print("\nbuild/report/bench.json, bench.full.json, bench.md, bench.svg")
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--runs", type=int, default=0)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=0)
     parser.add_argument("--base", default="")
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("load", nargs="*")
     options = parser.parse_args()
-    runs = options.runs or (2 if options.quick else 5)
+    if options.runs < 1 or options.seconds < 0:
+        raise Failure("--runs is at least 1, --seconds at least 0")
+    options.seconds = options.seconds or (45 if options.quick else 540)
+    return options
+
+
+def measure_all(options, rows, base):
+    results = {}
+    until = time.monotonic() + options.seconds * (1 if options.quick else PARTS["loads"])
+    for i, row in enumerate(rows):
+        count = row.quick if options.quick else row.count
+        why = why_not(row.program, row.load, count)
+        if why is not None:
+            print(f"\n{row.name}: left out: {why}")
+            continue
+        share = (until - time.monotonic()) / (len(rows) - i)
+        results[row.name] = measure(options.folder, row, count, options.runs, base, share)
+        tables.print_load(row.name, results[row.name])
+        for (load, loop), reason in NOT_THERE.items():
+            if load == row.name:
+                print(f"  {loop}: left out: {reason}")
+    return results
+
+
+def main():
+    options = arguments()
     dirty = subprocess.run(["git", "status", "--porcelain", "src", "tests/bench"], cwd=ROOT,
                            capture_output=True, text=True, check=False).stdout.strip()
     commit = commit_of("HEAD") + ("+" if dirty else "")
-    rows = [row for row in chosen(options.load) if not options.quick or row[4]]
+    rows = [row for row in chosen(options.load) if not options.quick or row.quick]
+    run_load.client = options.folder / "client"
     base = build_base(options.base) if options.base else {}
     if not os.access(options.folder / "timer_loads-etalon", os.X_OK):
         raise Failure("the programs were not built: see build/bench/build.log")
     for loop in PEERS:
         if not os.access(options.folder / f"timer_loads-{loop}", os.X_OK):
             print(f"{loop}: not installed, left out")
-    print(f"ns of processor time for each operation, the median of {runs} runs, of 10M timers and "
-          f"of an hour of {shared(runs, 'hour', 0)}; calls: system calls for each operation")
-    results, curves = {}, {}
-    for row in rows:
-        results[row[0]] = measure(options.folder, row, options.quick, runs, base)
-        print_table(row[0], results[row[0]])
-        for (load, loop), why in NOT_THERE.items():
-            if load == row[0]:
-                print(f"  {loop}: left out: {why}")
-    if not options.quick and (not options.load or "growth" in options.load):
-        curves = growth(options.folder, min(runs, 3), base)
+    print(f"{commit}: ns of processor time for each operation, the median of up to {options.runs} "
+          f"runs, as far as {options.seconds} s allow")
+    results = measure_all(options, rows, base)
+    curves = {}
+    if not options.quick:
+        rows = [row for row in rows if row.name in results]
+        count_all(options.folder, rows, results, base, options.seconds * PARTS["counts"])
+        tables.print_counts(results)
+        grown = chosen_curves(options.load)
+        until = time.monotonic() + options.seconds * PARTS["growth"]
+        for i, curve in enumerate(grown):
+            share = (until - time.monotonic()) / (len(grown) - i)
+            curves[curve.name] = grow(options.folder, curve, min(options.runs, 3), base, share)
+            tables.print_curve(curve.name, curves[curve.name])
+    tables.print_goals(results)
     write_reports(commit, results, curves)
 
 

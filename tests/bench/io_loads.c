@@ -5,8 +5,8 @@
  * by bench.py; bench.h has the usage.
  *
  * What a loop provides: init, watch (descriptor i is read for ever: bounce, or the loop's own calls
- * and bounced), run (until `left` is 0), begin_and_end (of a wait on a descriptor, before the
- * kernel is asked), turn; and for two threads wake_init, wake_send, wake_run. */
+ * and bounced), run (until `left` is 0), wait_begin and wait_end (of a wait on a descriptor), turn;
+ * and for two threads wake_init, wake_send, wake_run. */
 #include "bench.h"
 
 #include <pthread.h>
@@ -16,22 +16,32 @@
 #include <sys/socket.h>
 
 #define PAIRS_MAX  10000
+#define WAITS_MAX  10000000
 #define BOUNCES    200000
-#define WAKE_UPS   100000
-#define ADDITIONS  1000000
+#define WAKE_UPS   50000
+#define ADDITIONS  500000
 #define MAY_UNUSED __attribute__((unused))
 
 static uint64_t left;
 static int descriptors[2 * PAIRS_MAX];
 
-/* Readiness: reads the byte, and sends it back. */
+static uint32_t left_of[2 * PAIRS_MAX + 100]; /* bytes to come, by descriptor */
+
+/* A byte has come; whether it goes back. Each pair has so many to bounce, and the load ends with
+ * the last of all: when one is lost, never. */
+static MAY_UNUSED bool goes_back(int fd) {
+    must(left > 0 && left_of[fd] > 0, "no byte that nobody sent");
+    left--;
+    return --left_of[fd] > 0;
+}
+
+/* Readiness: reads the byte, and sends it back. Returns false when all are done. */
 static MAY_UNUSED bool bounce(int fd) {
     char byte;
     must(read(fd, &byte, 1) == 1, "read");
-    if (left == 0 || --left == 0)
-        return false;
-    must(write(fd, &byte, 1) == 1, "write");
-    return true;
+    if (goes_back(fd))
+        must(write(fd, &byte, 1) == 1, "write");
+    return left > 0;
 }
 
 /* ---- the loops ------------------------------------------------------------------------------- */
@@ -60,12 +70,10 @@ static MAY_UNUSED enum et_action on_received(struct et_loop *l, struct et_comple
                                              int64_t result, void *userdata) {
     struct et_completion *reply = userdata;
     must(result == 1, "recv");
-    if (left == 0 || --left == 0) {
+    if (goes_back(c->fd))
+        et_loop_add(l, reply);
+    else if (left == 0)
         et_loop_stop(l);
-        return ET_DISARM;
-    }
-    (void)c;
-    et_loop_add(l, reply);
     return ET_REARM;
 }
 
@@ -99,10 +107,13 @@ static void turn(void) {
     must(et_loop_run(&loop, ET_RUN_NO_WAIT) == 0, "et_loop_run");
 }
 
-static void begin_and_end(size_t i, int fd) {
+static void wait_begin(size_t i, int fd) {
     reads[i].operation = ET_RECV;
     reads[i].fd = fd;
     et_loop_add(&loop, &reads[i]);
+}
+
+static void wait_end(size_t i) {
     et_loop_delete(&loop, &reads[i]);
 }
 
@@ -157,12 +168,11 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer) 
     if (count == 0)
         return;
     must(count == 1, "uv_read");
-    if (left == 0 || --left == 0) {
-        uv_stop(stream->loop);
-        return;
-    }
     uv_buf_t reply = uv_buf_init(buffer->base, 1);
-    must(uv_try_write(stream, &reply, 1) == 1, "uv_try_write");
+    if (goes_back(descriptors[(uv_pipe_t *)stream - pipes]))
+        must(uv_try_write(stream, &reply, 1) == 1, "uv_try_write");
+    else if (left == 0)
+        uv_stop(stream->loop);
 }
 
 static void on_poll(uv_poll_t *p, int status, int events) {
@@ -189,10 +199,13 @@ static void turn(void) {
     uv_run(&loop, UV_RUN_NOWAIT);
 }
 
-static void begin_and_end(size_t i, int fd) {
+static void wait_begin(size_t i, int fd) {
     if (polls[i].loop == NULL)
         must(uv_poll_init(&loop, &polls[i], fd) == 0, "uv_poll_init");
     uv_poll_start(&polls[i], UV_READABLE, on_poll);
+}
+
+static void wait_end(size_t i) {
     uv_poll_stop(&polls[i]);
 }
 
@@ -255,9 +268,12 @@ static void turn(void) {
     ev_run(loop, EVRUN_NOWAIT);
 }
 
-static void begin_and_end(size_t i, int fd) {
+static void wait_begin(size_t i, int fd) {
     ev_io_init(&ios[i], on_io, fd, EV_READ);
     ev_io_start(loop, &ios[i]);
+}
+
+static void wait_end(size_t i) {
     ev_io_stop(loop, &ios[i]);
 }
 
@@ -323,9 +339,12 @@ static void turn(void) {
     event_base_loop(loop, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
-static void begin_and_end(size_t i, int fd) {
+static void wait_begin(size_t i, int fd) {
     event_assign(&ios[i], loop, fd, EV_READ | EV_PERSIST, on_io, NULL);
     event_add(&ios[i], NULL);
+}
+
+static void wait_end(size_t i) {
     event_del(&ios[i]);
 }
 
@@ -333,9 +352,14 @@ static void begin_and_end(size_t i, int fd) {
 
 static int epoll_fd;
 
+static struct waiter {
+    struct waiter *next, *previous;
+    int fd;
+} * waiters, head = {&head, &head, -1};
+
 static void init(size_t count) {
-    (void)count;
     must((epoll_fd = epoll_create1(0)) >= 0, "epoll_create1");
+    must((waiters = calloc(2 * count, sizeof *waiters)) != NULL, "calloc");
 }
 
 static void watch(size_t i, int fd) {
@@ -360,17 +384,17 @@ static void turn(void) {
 }
 
 /* Into a list, and out of it. */
-static void begin_and_end(size_t i, int fd) {
-    static struct waiter {
-        struct waiter *next, *previous;
-        int fd;
-    } waiters[2 * PAIRS_MAX], head;
-    struct waiter *w = &waiters[i], *volatile *first = (struct waiter *volatile *)&head.next;
-    w->fd = fd;
-    w->next = *first;
-    w->previous = &head;
-    *first = w;
-    *first = w->next;
+static void wait_begin(size_t i, int fd) {
+    struct waiter *w = &waiters[i];
+    *w = (struct waiter){&head, head.previous, fd};
+    head.previous = head.previous->next = w;
+    __asm__ volatile("" ::: "memory"); /* or begin and end together would be nothing */
+}
+
+static void wait_end(size_t i) {
+    waiters[i].previous->next = waiters[i].next;
+    waiters[i].next->previous = waiters[i].previous;
+    __asm__ volatile("" ::: "memory");
 }
 
 #define CAN_WAKE
@@ -429,25 +453,50 @@ static uint64_t ping_pong(size_t count) {
     for (size_t i = 0; i < 2 * count; i++)
         watch(i, descriptors[i]);
     turn();
-    left = BOUNCES / bench_share;
-    for (size_t i = 0; i < count; i++)
+    uint32_t times = (uint32_t)(BOUNCES / bench_share / (2 * count)) + 1;
+    for (size_t i = 0; i < count; i++) {
+        left_of[descriptors[2 * i]] = times; /* its last byte stays */
+        left_of[descriptors[2 * i + 1]] = times + 1;
         must(write(descriptors[2 * i], "x", 1) == 1, "write");
+    }
+    uint64_t bounces = left = (uint64_t)times * 2 * count;
     bench_begin();
     run();
     bench_end();
-    return BOUNCES / bench_share;
+    must(left == 0, "every byte in every pair");
+    return bounces;
 }
 
 /* Of a wait on each of `count` descriptors in turn; a turn after every 64th. */
 static uint64_t submit_delete(size_t count) {
     bench_begin();
     for (unsigned i = 0; i < ADDITIONS / bench_share; i++) {
-        begin_and_end(i % count, descriptors[2 * (i % count)]);
+        wait_begin(i % count, descriptors[2 * (i % count)]);
+        wait_end(i % count);
         if (i % 64 == 63)
             turn();
     }
     bench_end();
     return ADDITIONS / bench_share;
+}
+
+#define WAITED 10 /* descriptors, for any number of waits */
+
+/* `count` waits are begun, and after a turn all are ended, in the same order. */
+static uint64_t waits(size_t count) {
+    uint64_t times = ADDITIONS / bench_share / count + 1;
+    turn();
+    bench_begin();
+    for (uint64_t k = 0; k < times; k++) {
+        for (size_t i = 0; i < count; i++)
+            wait_begin(i, descriptors[2 * (i % WAITED)]);
+        turn();
+        for (size_t i = 0; i < count; i++)
+            wait_end(i);
+        turn();
+    }
+    bench_end();
+    return times * count;
 }
 
 #ifdef CAN_WAKE
@@ -487,6 +536,7 @@ static uint64_t wake_ups(size_t count) {
 static const struct bench_load loads[] = {
     {"ping-pong", ping_pong, false},
     {"submit-delete", submit_delete, true},
+    {"waits", waits, true},
 #ifdef CAN_WAKE
     {"wake-ups", wake_ups, false},
 #endif
@@ -497,6 +547,13 @@ static void begin(size_t count) {
     init(count);
 }
 
+static void begin_waits(size_t count) {
+    open_pairs(WAITED);
+    init(count);
+}
+
 int main(int argc, char **argv) {
-    return bench_main(argc, argv, loads, sizeof loads / sizeof *loads, PAIRS_MAX, begin);
+    bool of_waits = argc > 1 && strcmp(argv[1], "waits") == 0;
+    return bench_main(argc, argv, loads, sizeof loads / sizeof *loads,
+                      of_waits ? WAITS_MAX : PAIRS_MAX, of_waits ? begin_waits : begin);
 }

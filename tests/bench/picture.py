@@ -64,7 +64,7 @@ def graph(name, curves, top):
     def y(value):
         return top + GRAPH - (math.log10(value) - low) / ((high - low) or 1) * (GRAPH - 20)
 
-    lines = [text(LEFT, top - 6, name + ": ns for each operation over the number of timers")]
+    lines = [text(LEFT, top - 6, name + ": ns for each operation")]
     for value in [each * 10 ** power for power in range(0, 5) for each in (1, 2, 5)]:
         if low <= math.log10(value) <= high:
             lines.append(f'<line x1="{LEFT}" x2="{WIDTH - 40}" y1="{y(value):.1f}" '

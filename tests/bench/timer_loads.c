@@ -18,6 +18,8 @@
 #define SPREAD_MS  UINT64_C(60000)
 #define HOUR_MS    UINT64_C(3600000)
 
+#define OPERATIONS_MIN 100000
+
 static uint64_t fired, ready;
 
 /* ---- the loops ------------------------------------------------------------------------------- */
@@ -26,7 +28,10 @@ static uint64_t fired, ready;
 #include <etalon.h>
 
 static struct et_loop loop;
-static struct et_completion *timers, *carriers, poll_completion;
+static struct et_completion *timers, poll_completion;
+#ifdef LOOP_etalon_carrier
+static struct et_completion *carriers;
+#endif
 
 static enum et_action on_timer(struct et_loop *l, struct et_completion *c, int64_t result,
                                void *userdata) {
@@ -45,7 +50,9 @@ static enum et_action on_ready(struct et_loop *l, struct et_completion *c, int64
 static void init(size_t count) {
     must(et_loop_init(&loop, NULL) == 0, "et_loop_init");
     must((timers = calloc(count, sizeof *timers)) != NULL, "calloc");
+#ifdef LOOP_etalon_carrier
     must((carriers = calloc(count, sizeof *carriers)) != NULL, "calloc");
+#endif
 }
 
 static void watch(int fd) {
@@ -384,30 +391,44 @@ static void fire_all(uint64_t until) {
     must(fired == until, "a turn that fires what is due");
 }
 
+/* How often a load of few timers is repeated: a handful of operations cannot be measured. */
+static uint64_t times_for(size_t count) {
+    return OPERATIONS_MIN / bench_share / count + 1;
+}
+
 /* Start all, due in 0 or 1 ms, and let them fire. */
 static uint64_t fire(size_t count) {
-    uint64_t before = fired;
+    uint64_t times = times_for(count);
     bench_begin();
     turn();
-    for (size_t i = 0; i < count; i++)
-        start(i, i & 1);
-    pass_ms(3);
-    fire_all(before + count);
+    for (uint64_t k = 0; k < times; k++) {
+        uint64_t before = fired;
+        for (size_t i = 0; i < count; i++)
+            start(i, i & 1);
+        pass_ms(3);
+        fire_all(before + count);
+    }
     bench_end();
-    return count;
+    return times * count;
 }
 
 /* Start all, due in one to two minutes, and stop all, in the same order. */
 static uint64_t start_stop(size_t count) {
+    uint64_t times = times_for(count), before = fired;
     bench_begin();
-    for (size_t i = 0; i < count; i++)
-        start(i, SPREAD_MS + bench_random() % SPREAD_MS);
-    turn();
-    for (size_t i = 0; i < count; i++)
-        stop(i);
-    turn();
+    for (uint64_t k = 0; k < times; k++) {
+        for (size_t i = 0; i < count; i++)
+            start(i, SPREAD_MS + bench_random() % SPREAD_MS);
+        turn();
+        for (size_t i = 0; i < count; i++)
+            stop(i);
+        turn();
+    }
     bench_end();
-    return count;
+    pass_ms(3 * SPREAD_MS);
+    turn();
+    must(fired == before, "no timer that was stopped fires");
+    return times * count;
 }
 
 static void stop_all(size_t count) {
@@ -422,6 +443,7 @@ static void stop_all(size_t count) {
 /* Among `count` timers of one to two minutes, one at random gets another such delay; a turn after
  * every 64th. */
 static uint64_t reset_random(size_t count) {
+    uint64_t before = fired;
     for (size_t i = 0; i < count; i++)
         start(i, SPREAD_MS + bench_random() % SPREAD_MS);
     turn();
@@ -433,12 +455,14 @@ static uint64_t reset_random(size_t count) {
     }
     turn();
     bench_end();
-    stop_all(count);
+    pass_ms(3 * SPREAD_MS);
+    fire_all(before + count);
     return RESETS / bench_share;
 }
 
 /* The same with delays that become shorter and shorter, from two minutes to one, and again. */
 static uint64_t reset_shorter(size_t count) {
+    uint64_t before = fired;
     for (size_t i = 0; i < count; i++)
         start(i, SPREAD_MS + bench_random() % SPREAD_MS);
     turn();
@@ -450,7 +474,8 @@ static uint64_t reset_shorter(size_t count) {
     }
     turn();
     bench_end();
-    stop_all(count);
+    pass_ms(3 * SPREAD_MS);
+    fire_all(before + count);
     return RESETS / bench_share;
 }
 
