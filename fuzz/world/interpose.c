@@ -537,7 +537,7 @@ static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int gr
 }
 
 int interpose_wait(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms), void *call) {
-    return wait_virtually(timeout_ns, look, call);
+    return wait_virtually(timeout_ns, look, call, -1);
 }
 
 void interpose_reports_nothing(void) {

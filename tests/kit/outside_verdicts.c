@@ -35,8 +35,8 @@ void note(char kind, int c, const char *format, ...) {
 
 /* What only the observer sees. */
 static const char *const own_clauses[] = {
-    "ET-DEINIT-3", "ET-HOST-4", "ET-INIT-1", "ET-OP-5", "ET-WAKE-4",
-    "ET-ASYNC-4", "ET-INIT-5", "ET-REGISTER-9", "ET-CLOSE-4",
+    "ET-DEINIT-3", "ET-HOST-4", "ET-INIT-1",     "ET-OP-5",    "ET-WAKE-4",
+    "ET-ASYNC-4",  "ET-INIT-5", "ET-REGISTER-9", "ET-CLOSE-4",
 };
 
 static void name_failure(char name[40], unsigned v) {
