@@ -190,6 +190,15 @@ $B/model/wide.o: model/model.c $B/flags
 	$(call say,cc)
 	$(Q)$(compile) -DMODEL_WIDE -MMD -MP -c $< -o $@
 
+# All that the tool is made of once more, for programs of thousands of completions (ETALON_MANY,
+# model/program.h), which the fuzzers, the explorer and the unit tests have no use for. Coverage is
+# counted of one text.
+many = $(if $(filter cov,$(VARIANT)),,many/)
+$B/many/%.o: %.c $B/flags
+	@mkdir -p $(@D)
+	$(call say,cc)
+	$(Q)$(compile) -DETALON_MANY $(defines) -MMD -MP -c $< -o $@
+
 # A change of compiler or flags compiles anew.
 $B/flags: FORCE
 	@mkdir -p $(@D)
@@ -204,8 +213,9 @@ $B/jansson.flags: $B/flags FORCE
 	@cmp -s $@.new $@ || cp $@.new $@
 	@rm -f $@.try $@.new
 
-$B/tests/tool/recording.o: $B/jansson.flags
-$B/tests/tool/recording.o: defines = $$(sed s/.*jansson.*/-DETALON_WITH_JANSSON/ $B/jansson.flags)
+recording := $B/$(many)tests/tool/recording.o
+$(recording): $B/jansson.flags
+$(recording): defines = $$(sed s/.*jansson.*/-DETALON_WITH_JANSSON/ $B/jansson.flags)
 
 $B/libetalon.a: $(loop:%.c=$B/%.o)
 	$(call say,ar)
@@ -214,13 +224,15 @@ $B/libetalon.a: $(loop:%.c=$B/%.o)
 # The loop with its calls of Linux and of the allocator sent to the world. It is linked for itself,
 # so that nobody else's are: in a static program those of the C library would be, too.
 $B/wrapped.o: $(loop:%.c=$B/%.o) $(seam:%.c=$B/%.o) $(wrap)
+$B/many/wrapped.o: $(loop:%.c=$B/%.o) $(seam:%.c=$B/many/%.o) $(wrap)
+$B/wrapped.o $B/many/wrapped.o:
 	$(call say,link)
 	$(Q)$(compiler) -r -nostdlib $(if $(findstring -flto,$(flags)),$(flags) \
 		-flinker-output=nolto-rel) $(filter %.o,$^) @$(wrap) -o $@
 
 # ---- programs ------------------------------------------------------------------------------------
 
-$B/etalon: $(tool:%.c=$B/%.o) $(checker:%.c=$B/%.o) $B/wrapped.o $(extra) \
+$B/etalon: $(tool:%.c=$B/$(many)%.o) $(checker:%.c=$B/$(many)%.o) $B/$(many)wrapped.o $(extra) \
 	$B/model/wide.o $B/jansson.flags $(interposed)
 $B/etalon: libraries = -Wl,--dynamic-list=$(interposed)
 $B/replay: $B/fuzz/harness.o $B/fuzz/replay.o $(checker:%.c=$B/%.o) $B/wrapped.o $(extra)
@@ -285,14 +297,14 @@ $B/harness $B/toy $B/heap: linked_with = $(subst fuzzer-no-link,fuzzer,$(flags))
 $B/harness $B/heap $(parsers:%=$B/parser-%): libraries = $(engine)
 linked_with = $(flags)
 
-$(programs) $B/wrapped.o: Makefile
+$(programs) $B/wrapped.o $B/many/wrapped.o: Makefile
 $(programs):
 	$(call say,link)
 	$(Q)$(or $(linker.$(VARIANT)),$(compiler) $(linked_with)) -pthread $(cross.$(VARIANT)) \
 		$(LDFLAGS) $(filter %.o %.a,$^) \
 		$(addprefix @,$(filter %.flags,$^)) $(libraries) -o $@
 
--include $(wildcard $B/*/*.d $B/*/*/*.d)
+-include $(wildcard $B/*/*.d $B/*/*/*.d $B/*/*/*/*.d)
 
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -84,8 +84,8 @@ enum event_kind {
 
     /* ---- what belongs to no call ---- */
     EVENT_POOL, /* the loop has a pool from now on: threads_max, and threads that exist */
-    /* c is dead now, without a callback; of several at once, dead: bit i is completion i, c
-     * EVENT_NOBODY, and those that are not in it are not dead. Of those that are not dead in the
+    /* c is dead now, without a callback; of several at once, c EVENT_NOBODY, dead: the set of them
+     * (a model_set), and those that are not in it are not dead. Of those that are not dead in the
      * model and have no callback or are in m->maybe_dead. */
     EVENT_DEAD,
     EVENT_INIT, /* another loop begins; model_init tells it to the observer, and nobody else */
@@ -147,13 +147,13 @@ struct event {
     uint32_t events, userdata;
     uint32_t active; /* how many completions are, after a tick */
     uint32_t claimed, threads_max, threads;
-    uint32_t dead;
     uint32_t rest_ns; /* beyond now_ms */
     uint64_t c, by, target;
     uint64_t delay_ms, callbacks;
     int64_t result; /* of a call: what it returned */
     uint64_t now_ms, clock_ns;
     uint64_t line; /* of the recording */
+    const void *dead;
 };
 
 #endif

@@ -122,20 +122,17 @@ static const struct transition *row_of(enum on event, const struct model_complet
 
 /* ---- small things ---------------------------------------------------------------------------- */
 
-#ifdef MODEL_WIDE
+#if MODEL_COMPLETIONS > 32
 #define BIT(c)      bit(c)
 #define SOME(set)   some(set)
 #define HAS(set, c) (((set)[(c) / 64] >> ((c) % 64) & 1) != 0)
 static inline model_set bit(unsigned c) {
     model_set set = {0};
-    set[c / 64] = UINT64_C(1) << (c % 64);
+    model_put(&set, c);
     return set;
 }
 static inline bool some(model_set set) {
-    uint64_t any = 0;
-    for (unsigned i = 0; i < MODEL_COMPLETIONS / 64; i++)
-        any |= set[i];
-    return any != 0;
+    return !model_is_empty(&set);
 }
 #define EACH(c, mask)                                                                              \
     for (unsigned word = 0; word < MODEL_COMPLETIONS / 64; word++)                                 \
@@ -1906,7 +1903,9 @@ static void on_pool(struct model *m, const struct event *e) {
 }
 
 static const char *on_dead(struct model *m, const struct event *e) {
-    model_set dead = {e->dead};
+    model_set dead = NOTHING;
+    if (e->dead != NULL)
+        dead = *(const model_set *)e->dead;
     if (e->c < m->completions)
         dead |= BIT((unsigned)e->c);
     return on_settled(m, dead);

@@ -14,17 +14,39 @@
 
 #include "event.h"
 
-/* A set of completions; bit i is completion i. model.c is compiled twice: once more with
- * MODEL_WIDE, for whoever needs a larger table than the lockstep driver does (wide.h). The text of
- * the law is the same; the few names that the linker sees begin with wide_ then. */
+/* A set of completions; bit i is completion i. model.c is compiled several times: with MODEL_WIDE
+ * for whoever reads what others have recorded (wide.h), with ETALON_MANY for the programs that need
+ * many. The text of the law is the same; with MODEL_WIDE the few names that the linker sees begin
+ * with wide_. */
+#if defined MODEL_WIDE || defined ETALON_MANY
 #ifdef MODEL_WIDE
 #define MODEL_NAME(name)  wide_##name
 #define MODEL_COMPLETIONS 1024
-#define MODEL_REPORTS     256
-#define MODEL_NONE        0xffff
 #define MODEL_ASYNCS      64
+#else
+#define MODEL_NAME(name)  model_##name
+#define MODEL_COMPLETIONS 4096
+#define MODEL_ASYNCS      4
+#endif
+#define MODEL_REPORTS 256
+#define MODEL_NONE    0xffff
 typedef uint16_t model_index;
 typedef uint64_t model_set __attribute__((vector_size(MODEL_COMPLETIONS / 8), aligned(8)));
+static inline bool model_has(const model_set *set, unsigned c) {
+    return ((*set)[c / 64] >> (c % 64) & 1) != 0;
+}
+static inline bool model_is_empty(const model_set *set) {
+    uint64_t any = 0;
+    for (unsigned i = 0; i < MODEL_COMPLETIONS / 64; i++)
+        any |= (*set)[i];
+    return any == 0;
+}
+static inline void model_put(model_set *set, unsigned c) {
+    (*set)[c / 64] |= UINT64_C(1) << (c % 64);
+}
+static inline void model_take(model_set *set, unsigned c) {
+    (*set)[c / 64] &= ~(UINT64_C(1) << (c % 64));
+}
 #else
 #define MODEL_NAME(name)  model_##name
 #define MODEL_COMPLETIONS 16
@@ -33,6 +55,18 @@ typedef uint64_t model_set __attribute__((vector_size(MODEL_COMPLETIONS / 8), al
 #define MODEL_NONE        0xff /* no completion: a null pointer, or "not known which" */
 typedef uint8_t model_index;
 typedef uint32_t model_set;
+static inline bool model_has(const model_set *set, unsigned c) {
+    return (*set >> c & 1) != 0;
+}
+static inline bool model_is_empty(const model_set *set) {
+    return *set == 0;
+}
+static inline void model_put(model_set *set, unsigned c) {
+    *set |= UINT32_C(1) << c;
+}
+static inline void model_take(model_set *set, unsigned c) {
+    *set &= ~(UINT32_C(1) << c);
+}
 #endif
 #define MODEL_RUNS          1 /* of a tick: it makes rounds; what is seen in them follows */
 #define MODEL_WAIT_FOREVER  (-1)

@@ -12,7 +12,7 @@
 #define NOTATION_LENGTH_MAX 4096
 
 /* What follows the first word of a command: words, and fields that stand for one word each.
- *   %p operation, then its own format   %c completion   %o completion (other)   %N that, or none
+ *   %p operation, then its own format   %c completion   %N completion (other), or none
  *   %d handle   %h handle (other)   %D handle, bad or huge   %l length   %n number   %t tick
  *   %i number from 1   %m delay   %u duration   %e events   %E errno   %f faulty call
  *   %P threads of a pool   %W thread   %w how to shut down   %r run mode   %a action

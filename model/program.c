@@ -274,8 +274,7 @@ static const struct use use_of_operation[ET_OPERATIONS] = {
 static_assert(ET_OPERATIONS == 16, "four bits of a record hold an operation");
 static_assert(FAULTY_CALLS > 16 && FAULTY_CALLS <= 32, "five bits of a record hold a call");
 static_assert(PROGRAM_WORKERS == 4, "two bits hold a thread");
-static_assert(PROGRAM_COMPLETIONS == 8 && PROGRAM_HANDLES == 8 && PROGRAM_BODIES == 8,
-              "three bits hold each of these");
+static_assert(PROGRAM_FEW == 8 && PROGRAM_BODIES == 8, "three bits hold each of these");
 
 /* The handle's six bits in an operation; the highest two values are the descriptors that no handle
  * has. */
@@ -422,8 +421,9 @@ static void encode_number(const struct command *command, uint8_t *record) {
 
 static void encode_command(const struct command *command, unsigned body, uint8_t *record) {
     bool operation = has_operation(command->kind);
-    unsigned selector =
-        command->d < PROGRAM_HANDLES ? command->d : SELECTOR_BAD + (command->d > PROGRAM_HANDLES);
+    unsigned selector = command->d < PROGRAM_HANDLES
+                            ? command->d & 7u
+                            : SELECTOR_BAD + (command->d > PROGRAM_HANDLES);
     bool none = command->kind == COMMAND_CANCEL && command->other >= PROGRAM_COMPLETIONS;
     unsigned middle = operation                       ? command->operation % ET_OPERATIONS
                       : none                          ? MIDDLE_NONE
@@ -436,6 +436,56 @@ static void encode_command(const struct command *command, unsigned body, uint8_t
     if (command->kind == COMMAND_FAIL)
         record[2] = (uint8_t)b_of_error(command->error);
     encode_number(command, record);
+}
+
+/* ---- repetition ------------------------------------------------------------------------------ */
+
+static uint64_t grown(struct command_series series, unsigned i) {
+    uint64_t by = (uint64_t)series.by * i;
+    return series.of != 0 ? by % series.of : by;
+}
+
+struct command command_repeated(const struct command *command, unsigned i) {
+    static const struct command_series none;
+    struct command one = *command;
+    one.times = 0;
+    one.c_series = one.other_series = one.d_series = one.value_series = none;
+    one.c = (uint16_t)(command->c + grown(command->c_series, i));
+    one.other = (uint16_t)(command->other + grown(command->other_series, i));
+    one.d = (uint16_t)(command->d + grown(command->d_series, i));
+    one.value = command->value + grown(command->value_series, i);
+    return one;
+}
+
+/* One more than the largest that it comes to, if it is the number of something. */
+static void reach(unsigned *needs, unsigned first, struct command_series series, unsigned times,
+                  unsigned most) {
+    uint64_t last = first;
+    if (first >= most)
+        return;
+    if (series.of != 0)
+        last += series.of - 1;
+    else if (times > 1)
+        last += (uint64_t)series.by * (times - 1);
+    if (last >= *needs)
+        *needs = (unsigned)(last < most ? last + 1 : most);
+}
+
+bool program_needs(const struct program *p, unsigned *completions, unsigned *handles) {
+    bool repeats = false;
+    *completions = *handles = PROGRAM_FEW;
+    for (unsigned i = 0; i < p->commands && PROGRAM_COMPLETIONS > PROGRAM_FEW; i++) {
+        const struct command *of = &p->command[i];
+        unsigned to = of->to > 0 ? of->to - 1U : 0;
+        repeats = repeats || of->times > 0;
+        reach(completions, of->c, of->c_series, of->times, PROGRAM_COMPLETIONS);
+        reach(handles, of->d, of->d_series, of->times, PROGRAM_HANDLES);
+        reach(handles, to, (struct command_series){0}, of->times, PROGRAM_HANDLES);
+        /* whichever it is: too much room does no harm */
+        reach(completions, of->other, of->other_series, of->times, PROGRAM_COMPLETIONS);
+        reach(handles, of->other, of->other_series, of->times, PROGRAM_HANDLES);
+    }
+    return repeats;
 }
 
 size_t program_encode(const struct program *p, uint8_t *bytes, size_t size) {
@@ -752,9 +802,21 @@ static void write_duration(FILE *out, uint64_t ns) {
     fprintf(out, " %" PRIu64 "%s", ns / unit->value, unit->name);
 }
 
-static void write_handle(FILE *out, unsigned d) {
+static void write_series(FILE *out, struct command_series series, const char *unit) {
+    if (series.by != 0)
+        fprintf(out, "+%" PRIu32 "%s", series.by, unit);
+    if (series.of != 0)
+        fprintf(out, "%%%" PRIu32 "%s", series.of, unit);
+}
+
+static void write_numbered(FILE *out, char letter, unsigned number, struct command_series series) {
+    fprintf(out, " %c%u", letter, number);
+    write_series(out, series, "");
+}
+
+static void write_handle(FILE *out, unsigned d, struct command_series series) {
     if (d < PROGRAM_HANDLES)
-        fprintf(out, " d%u", d);
+        write_numbered(out, 'd', d, series);
     else
         fputs(d == PROGRAM_HANDLES ? " bad" : " huge", out);
 }
@@ -768,19 +830,21 @@ static void write_field(FILE *out, char field, const struct command *command) {
         if (command->operation < ET_OPERATIONS)
             write_format(out, operation_format[command->operation], command);
         break;
-    case 'c': fprintf(out, " c%u", command->c); break;
-    case 'o': fprintf(out, " c%u", command->other); break;
+    case 'c': write_numbered(out, 'c', command->c, command->c_series); break;
     case 'N':
         if (command->other < PROGRAM_COMPLETIONS)
-            fprintf(out, " c%u", command->other);
+            write_numbered(out, 'c', command->other, command->other_series);
         else
             fputs(" none", out);
         break;
     case 'd':
-    case 'D': write_handle(out, command->d); break;
-    case 'h': write_handle(out, command->other); break;
+    case 'D': write_handle(out, command->d, command->d_series); break;
+    case 'h': write_handle(out, command->other, command->other_series); break;
     case 'W': fprintf(out, " w%u", command->other); break;
-    case 'm': fprintf(out, " %" PRIu64 "ms", command->value); break;
+    case 'm':
+        fprintf(out, " %" PRIu64 "ms", command->value);
+        write_series(out, command->value_series, "ms");
+        break;
     case 'u': write_duration(out, command->value); break;
     case 'e': write_bits(out, event_names, command->value); break;
     case 'g':
@@ -792,25 +856,29 @@ static void write_field(FILE *out, char field, const struct command *command) {
     case 'T':
         if (command->to != 0) {
             fputs(" to", out);
-            write_handle(out, command->to - 1U);
+            write_handle(out, command->to - 1U, (struct command_series){0});
         }
         break;
     case 'E': fprintf(out, " %s", errno_name(command->error)); break;
     case 'f': write_named(out, call_names, command->call); break;
     case 'x': fputs(command->pool ? " on_pool" : "", out); break;
     case 'y':
-        if (command->other < PROGRAM_COMPLETIONS)
-            fprintf(out, " by c%u", command->other);
+        if (command->other < PROGRAM_COMPLETIONS) {
+            fputs(" by", out);
+            write_numbered(out, 'c', command->other, command->other_series);
+        }
         break;
     case 'b':
         if (command->body != 0)
             fprintf(out, " do b%u", command->body);
         break;
     default:
-        if (names_of(field))
+        if (names_of(field)) {
             write_named(out, names_of(field), command->value);
-        else
-            fprintf(out, " %" PRIu64, command->value);
+            break;
+        }
+        fprintf(out, " %" PRIu64, command->value);
+        write_series(out, command->value_series, "");
     }
 }
 
@@ -831,6 +899,8 @@ void command_write(FILE *out, const struct command *command) {
         fputs("unknown", out);
         return;
     }
+    if (command->times > 0)
+        fprintf(out, "repeat %u ", command->times);
     fputs(command_text[command->kind].word, out);
     write_format(out, command_text[command->kind].format, command);
 }

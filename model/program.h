@@ -12,14 +12,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define PROGRAM_COMPLETIONS 8 /* c0 … c7 */
-#define PROGRAM_HANDLES     8 /* d0 … d7: descriptors of the program's world */
-#define PROGRAM_WORKERS     4 /* w0 … w3: threads of the pool */
+/* What the bytes of the fuzzers can name, and all that they, the explorer and most cases need. */
+#define PROGRAM_FEW 8
+/* What is compiled with ETALON_MANY runs programs that show what only numbers show, too. */
+#ifdef ETALON_MANY
+#define PROGRAM_COMPLETIONS 4096 /* c0 … c4095 */
+#define PROGRAM_HANDLES     2048 /* d0 … d2047: descriptors of the program's world */
+#else
+#define PROGRAM_COMPLETIONS PROGRAM_FEW /* c0 … c7 */
+#define PROGRAM_HANDLES     PROGRAM_FEW /* d0 … d7 */
+#endif
+#define PROGRAM_WORKERS 4 /* w0 … w3: threads of the pool */
 /* body 0: the main sequence; 1 … 6: callbacks; 7: the world while the loop waits */
 #define PROGRAM_BODIES       8
 #define PROGRAM_BODY_WORLD   7
 #define PROGRAM_COMMANDS_MAX 512
-#define PROGRAM_RECORD       4 /* bytes of one command in the binary notation */
+#define PROGRAM_RECORD       4     /* bytes of one command in the binary notation */
+#define PROGRAM_TIMES_MAX    10000 /* a command is repeated so often at most */
 
 enum command_kind {
     /* calls on the loop */
@@ -116,24 +125,33 @@ enum faulty_call { /* what COMMAND_FAIL can name */
                    FAULTY_CALLS
 };
 
+/* How a number of a command that is repeated goes on: the i-th time, from 0 on, it is larger by
+ * i * by, or, if `of` is not 0, by the rest of that when it is divided by `of`. */
+struct command_series {
+    uint32_t by, of;
+};
+
 struct command {
-    uint8_t kind;  /* enum command_kind */
-    uint8_t c;     /* completion, 0 … 7 */
-    uint8_t other; /* second completion (carrier, target), second handle (accept's "into", connect's
-                      listener, dup's copy) or thread; of a target PROGRAM_COMPLETIONS: none */
-    uint8_t
-        /* handle, 0 … 7; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number above
-           the loop's limit */
+    uint8_t kind;   /* enum command_kind */
+    uint8_t body;   /* the body that the callback runs: 0 none (a null callback), 1 … 6 */
+    uint16_t c;     /* completion, from 0 on */
+    uint16_t other; /* second completion (carrier, target), second handle (accept's "into",
+                       connect's listener, dup's copy) or thread; of a target
+                       PROGRAM_COMPLETIONS: none */
+    uint16_t
+        /* handle, from 0 on; PROGRAM_HANDLES: the descriptor -1; PROGRAM_HANDLES + 1: a number
+           above the loop's limit */
         d;
-    uint8_t body; /* the body that the callback runs: 0 none (a null callback), 1 … 6 */
     /* of SUBMIT and DESCRIBE: enum et_operation, or ET_OPERATIONS: an unknown one */
     uint8_t operation;
     uint8_t call;   /* of FAIL: enum faulty_call */
     uint8_t pool;   /* of SUBMIT and DESCRIBE: 1 when marked for the pool */
     uint16_t error; /* of FAIL: a positive errno */
     uint16_t flags; /* of send, recv, sendmsg, recvmsg: MSG_… */
-    uint8_t to; /* of sendmsg: the handle that it is addressed to, plus 1; 0: it has no address */
+    uint16_t to; /* of sendmsg: the handle that it is addressed to, plus 1; 0: it has no address */
+    uint16_t times; /* it is repeated so often, with these series; 0: it is not */
     uint64_t value; /* delay, count, bytes, flags, events, action … */
+    struct command_series c_series, other_series, d_series, value_series;
 };
 /* Fields that a kind does not use are 0, so that equal programs compare equal with memcmp. */
 
@@ -167,6 +185,7 @@ struct trace {
     char clause[TRACE_CLAUSES_MAX][24];
     unsigned clauses;
     bool simulated_only; /* uses what only a simulated kernel can do */
+    bool real_only;      /* … only a real one */
     struct program program;
     /* observation lines, in order, each without leading blanks and the '>' mark: what must be seen
      * when the program runs. A trace without observations demands nothing but agreement with the
@@ -180,6 +199,15 @@ struct trace {
  * struct). */
 int trace_read(struct trace *t, const char *text, size_t size, char *error, size_t error_size);
 void trace_free(struct trace *t);
+
+/* What a command that is repeated is the i-th time, from 0 on: one that is not. */
+struct command command_repeated(const struct command *command, unsigned i);
+
+/* How many completions and handles a program needs: those up to the highest that it names, but
+ * PROGRAM_FEW at least. Returns whether it repeats anything: then it may do far more than others
+ * (PROGRAM_LONG). */
+bool program_needs(const struct program *p, unsigned *completions, unsigned *handles);
+#define PROGRAM_LONG 50 /* times as many commands, callbacks and waits as other programs */
 
 /* Writes the program as text: header, bodies, main sequence. */
 void trace_write(FILE *out, const struct trace *t);

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "words.h"
@@ -175,17 +176,26 @@ static void refresh_late(struct promise *p) {
     }
 }
 
-static void refresh_due(struct promise *p) {
-    for (unsigned c = 0; c < p->completions; c++) {
-        struct promise_completion *of = &p->completion[c];
-        enum promise_due due = due_now(p, of);
-        if (due != PROMISE_NOT_DUE && of->due == PROMISE_NOT_DUE) {
-            of->due_since = p->ends;
-            of->due_step = p->steps;
-        }
-        of->due = (uint8_t)due;
+/* What c alone decides: whether it is due. Else: from when on the time may make it so. */
+static void refresh_due_of(struct promise *p, struct promise_completion *of) {
+    enum promise_due due = due_now(p, of);
+    if (due != PROMISE_NOT_DUE && of->due == PROMISE_NOT_DUE) {
+        of->due_since = p->ends;
+        of->due_step = p->steps;
     }
-    refresh_late(p);
+    of->due = (uint8_t)due;
+    if (of->use != PROMISE_IN_USE || of->operation != ET_TIMER || due != PROMISE_NOT_DUE)
+        return;
+    uint64_t at = of->has_callback ? later(of->latest_ns, p->settings.slack_ns) : of->earliest_ns;
+    p->look_at_ns = at < p->look_at_ns ? at : p->look_at_ns;
+}
+
+static void refresh_due(struct promise *p) {
+    p->look_at_ns = FARTHEST;
+    for (unsigned c = 0; c < p->completions; c++)
+        refresh_due_of(p, &p->completion[c]);
+    if (p->has_cancels)
+        refresh_late(p);
 }
 
 /* A close of its descriptor may be under way. */
@@ -217,7 +227,7 @@ static bool may_be_cancelled(const struct promise *p, unsigned c) {
 /* Of what has no callback nobody hears when it ends: from when it may have, it is perhaps in use.
  */
 static void refresh_perhaps(struct promise *p) {
-    for (unsigned c = 0; in_run(p) && c < p->completions; c++) {
+    for (unsigned c = 0; in_run(p) && p->has_nulls && c < p->completions; c++) {
         struct promise_completion *of = &p->completion[c];
         bool may_end;
         if (of->use != PROMISE_IN_USE || of->has_callback)
@@ -233,6 +243,7 @@ static void refresh_perhaps(struct promise *p) {
             of->use = PROMISE_PERHAPS;
             of->ended = PROMISE_CALLED;
             p->run.silent++;
+            p->look_at_ns = 0; /* what is due may depend on it */
         }
     }
 }
@@ -301,7 +312,7 @@ static void begin(struct promise *p, struct promise_completion *of) {
     p->alone = 0;
 }
 
-static void describe(struct promise_completion *of, const struct event *e) {
+static void describe(struct promise *p, struct promise_completion *of, const struct event *e) {
     of->operation = e->kind == EVENT_TIMER || e->kind == EVENT_RESET ? ET_TIMER
                     : e->kind == EVENT_CANCEL                        ? ET_CANCEL
                     : e->kind == EVENT_ASYNC_WAIT                    ? ET_READ
@@ -317,6 +328,8 @@ static void describe(struct promise_completion *of, const struct event *e) {
     of->asked = e->events;
     of->delay_ms = e->delay_ms;
     of->target = e->kind == EVENT_CANCEL ? e->c : e->target;
+    p->has_cancels = p->has_cancels || of->operation == ET_CANCEL;
+    p->has_nulls = p->has_nulls || !of->has_callback;
 }
 
 /* A cancel ends, or may have ended, and nobody hears of it: what its target has ended with may have
@@ -332,7 +345,7 @@ static void end(struct promise *p, unsigned c, enum promise_ended how) {
     of->ended = (uint8_t)how;
     of->due = PROMISE_NOT_DUE;
     p->alone = 0;
-    for (unsigned d = 0; d < p->completions; d++)
+    for (unsigned d = 0; p->has_cancels && d < p->completions; d++)
         if (p->completion[d].operation == ET_CANCEL && p->completion[d].target == c)
             p->completion[d].idle_seen = true;
 }
@@ -415,6 +428,7 @@ static void on_busy(struct step *s, unsigned c, bool senseless) {
         of->earliest_ns = of->earliest_ns < earliest_ns ? of->earliest_ns : earliest_ns;
         of->userdata = s->e->userdata;
         of->has_callback = s->e->has_callback;
+        s->p->has_nulls = s->p->has_nulls || !of->has_callback;
     }
 }
 
@@ -425,7 +439,7 @@ static void begin_anew(struct step *s, struct promise_completion *of) {
     bool perhaps = of->use == PROMISE_PERHAPS;
     if (perhaps)
         disown(s->p, of);
-    describe(of, s->e);
+    describe(s->p, of, s->e);
     begin(s->p, of);
     if (!perhaps || before.ended != PROMISE_CALLED || !before.unbegun)
         return;
@@ -493,6 +507,7 @@ static void on_reset(struct step *s) {
         set_deadline(p, of, e->delay_ms);
         of->userdata = e->userdata;
         of->has_callback = e->has_callback;
+        p->has_nulls = p->has_nulls || !of->has_callback;
         of->reset = perhaps = true;
         of->either_place = of->unbegun;
         p->alone = 0;
@@ -862,7 +877,7 @@ static void on_returned(struct step *s) {
         bool described = (e->has & EVENT_HAS_DESCRIPTION) != 0;
         bool refused = described && (is_senseless(s, e->c) || (e->pool && p->settings.no_pool));
         if (described)
-            describe(of, e);
+            describe(p, of, e);
         if (!refused) { /* ET-CALL-3 */
             begin(p, of);
             of->orphaned = e->forgiven && waits(of);
@@ -1429,28 +1444,62 @@ static void take(struct step *s) {
     }
 }
 
+/* Where nothing that it says can make another completion due, or let it end unseen, than c: that of
+ * the event. (Two that take from one descriptor stand in each other's way, and a cancel in its
+ * target's.) */
+static bool concerns_only(const struct promise *p, const struct event *e, uint64_t c) {
+    switch (e->kind) {
+    case EVENT_NOW:
+    case EVENT_SAYS_STOPPED:
+    case EVENT_UNTRUE: return true;
+    case EVENT_TIMER:
+    case EVENT_ADD:
+    case EVENT_CALLBACK:
+    case EVENT_RETURNED:
+    case EVENT_READY: break;
+    default: return false;
+    }
+    if (!known(p, c) || p->has_cancels)
+        return false;
+    const struct promise_completion *of = &p->completion[c];
+    return of->has_callback && !of->async &&
+           (of->operation == ET_TIMER || of->operation == ET_POLL);
+}
+
+static void refresh(struct promise *p) {
+    refresh_due(p);
+    refresh_perhaps(p);
+}
+
 struct promise_answer promise_step(struct promise *p, const struct event *event) {
     struct step s = {p, event, {.c = EVENT_NOBODY}};
     p->steps++;
     if ((event->has & EVENT_HAS_CLOCK) != 0 && event->clock_ns > p->clock_ns)
         p->clock_ns = event->clock_ns;
-    refresh_due(p);
-    refresh_perhaps(p);
+    if (p->clock_ns >= p->look_at_ns || p->has_cancels)
+        refresh(p);
     if (event->kind <= EVENT_RUN)
         p->woken_by = 0;
+    bool before = concerns_only(p, event, event->c);
     take(&s);
-    refresh_due(p);
-    refresh_perhaps(p);
+    if (!before || !concerns_only(p, event, event->c))
+        refresh(p);
+    else if (known(p, event->c))
+        refresh_due_of(p, &p->completion[event->c]);
     return s.answer;
 }
 
 void promise_init(struct promise *p, const struct promise_settings *settings, unsigned completions,
                   uint64_t clock_ns) {
     assert(completions <= PROMISE_COMPLETIONS);
-    memset(p, 0, sizeof *p);
+    const size_t rest = offsetof(struct promise, async);
+    memset(p, 0, offsetof(struct promise, completion));
+    memset(p->completion, 0, completions * sizeof *p->completion);
+    memset((char *)p + rest, 0, sizeof *p - rest);
     p->settings = *settings;
     p->completions = completions;
     p->clock_ns = clock_ns;
     p->in_callback = EVENT_NOBODY;
+    p->look_at_ns = FARTHEST;
     on_init(p);
 }

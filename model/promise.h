@@ -17,7 +17,11 @@
 
 /* How many completions may be told of; an event takes time in proportion to it. */
 #ifndef PROMISE_COMPLETIONS
+#ifdef ETALON_MANY
+#define PROMISE_COMPLETIONS 4096
+#else
 #define PROMISE_COMPLETIONS 16
+#endif
 #endif
 #define PROMISE_ASYNCS    8  /* asyncs that are in use at a time */
 #define PROMISE_MOVED     16 /* numbers that came to name another file; older ones are forgotten */
@@ -177,6 +181,10 @@ struct promise {
     uint64_t said_ms;     /* what `now` said last */
     uint64_t epoch;       /* passages of the loop, in which it may have updated its time */
     uint64_t turns, orders, runs, ends, steps;
+    /* What is due is worked out anew where an event may change it, and once the clock has come so
+     * far. Of what has never been there nobody need be looked for. */
+    uint64_t look_at_ns;
+    bool has_cancels, has_nulls;
     struct promise_run run;
     uint8_t refused;      /* runs inside callbacks in progress that must be refused */
     bool refused_unknown; /* the last of them had an unknown mode */

@@ -31,6 +31,7 @@ struct reader {
     bool headed, titled;
     /* that the next command belongs to, or NO_BODY */
     unsigned body;
+    uint16_t times; /* of the command that is read: it is repeated so often; 0: it is not */
     /* in the order of the text; first may be ABSENT */
     uint16_t first[PROGRAM_BODIES], count[PROGRAM_BODIES];
     unsigned observations_room;
@@ -140,13 +141,27 @@ static bool number_of(struct word word, uint64_t *value) {
     return word.length > 0;
 }
 
-/* A letter and one digit: c0, d7, b1. */
-static bool index_of(struct word word, char letter, unsigned first, unsigned last, uint8_t *index) {
-    if (word.length != 2 || word.text[0] != letter || !digit(word.text[1]))
+/* A letter and a number without leading zeros: c0, d12, b1. */
+static bool index_of(struct word word, char letter, unsigned first, unsigned last,
+                     uint16_t *index) {
+    struct word digits = {word.text + 1, word.length - 1};
+    uint64_t value;
+    if (word.length < 2 || word.length > 5 || word.text[0] != letter ||
+        !number_of(digits, &value) || (digits.length > 1 && digits.text[0] == '0'))
         return false;
-    unsigned value = (unsigned)(word.text[1] - '0');
-    *index = (uint8_t)value;
+    *index = (uint16_t)value;
     return value >= first && value <= last;
+}
+
+/* What is left of a word from this byte on, which it loses; nothing when it has none. */
+static struct word cut_from(struct word *word, char byte) {
+    const char *at = word->length > 0 ? memchr(word->text, byte, word->length) : NULL;
+    struct word rest = {word->text + word->length, 0};
+    if (at != NULL) {
+        rest = (struct word){at + 1, (size_t)(word->text + word->length - at - 1)};
+        word->length = (size_t)(at - word->text);
+    }
+    return rest;
 }
 
 /* ---- fields of commands ---------------------------------------------------------------------- */
@@ -165,24 +180,64 @@ static const struct range ranges[] = {
     {'P', 0, PROGRAM_WORKERS, "a number of threads up to 4"},
 };
 
-static int read_number(struct reader *r, char field, uint64_t *value) {
-    const struct range *range = ranges;
-    while (range->field != field)
-        range++;
-    struct word word = next_word(r);
-    if (!number_of(word, value) || *value < range->least || *value > range->most)
-        return expected(r, range->what, word);
+/* A step or size of a series, with its unit. */
+static bool series_number(struct word word, const char *unit, uint32_t *number) {
+    size_t length = strlen(unit);
+    uint64_t value;
+    if (word.length < length || memcmp(word.text + word.length - length, unit, length) != 0)
+        return false;
+    word.length -= length;
+    if (!number_of(word, &value) || value == 0 || value > UINT32_MAX)
+        return false;
+    *number = (uint32_t)value;
+    return true;
+}
+
+/* Takes what follows a number, "+BY" or "+BY%OF", off the word: how it goes on when the command is
+ * repeated. `last`: what it comes to at most, if it starts from 0. */
+static int take_series(struct reader *r, struct word *word, const char *unit,
+                       struct command_series *series, uint64_t *last) {
+    struct word whole = *word, by = cut_from(word, '+');
+    bool any = by.text != whole.text + whole.length;
+    bool has_size = any && memchr(by.text, '%', by.length) != NULL;
+    struct word of = cut_from(&by, '%');
+    *last = 0;
+    if (!any)
+        return 0;
+    if (!series_number(by, unit, &series->by) ||
+        (has_size && !series_number(of, unit, &series->of)))
+        return expected(r, "a step such as c0+1, 5ms+2ms or c0+7%100 with its units", whole);
+    if (r->times == 0)
+        return expected(r, "no step, as nothing is repeated here", whole);
+    *last = has_size ? series->of - 1U : (uint64_t)series->by * (r->times - 1U);
     return 0;
 }
 
-static int read_delay(struct reader *r, uint64_t *value) {
-    struct word word = next_word(r), digits = word;
+static int read_number(struct reader *r, char field, struct command *command) {
+    const struct range *range = ranges;
+    uint64_t *value = &command->value, last;
+    while (range->field != field)
+        range++;
+    struct word whole = next_word(r), word = whole;
+    if (take_series(r, &word, "", &command->value_series, &last) < 0)
+        return -1;
+    if (!number_of(word, value) || *value < range->least || *value > range->most ||
+        last > range->most - *value)
+        return expected(r, range->what, whole);
+    return 0;
+}
+
+static int read_delay(struct reader *r, struct command *command) {
+    struct word whole = next_word(r), word = whole;
+    uint64_t *value = &command->value, last;
+    if (take_series(r, &word, "ms", &command->value_series, &last) < 0)
+        return -1;
     if (word.length > 2 && memcmp(word.text + word.length - 2, "ms", 2) == 0) {
-        digits.length -= 2;
-        if (number_of(digits, value))
+        word.length -= 2;
+        if (number_of(word, value) && last <= UINT64_MAX - *value)
             return 0;
     }
-    return expected(r, "a delay such as 10ms, up to 18446744073709551615ms", word);
+    return expected(r, "a delay such as 10ms, up to 18446744073709551615ms", whole);
 }
 
 static int read_duration(struct reader *r, uint64_t *value) {
@@ -260,46 +315,66 @@ static int read_name(struct reader *r, char field, uint64_t *value) {
     }
 }
 
-static int read_handle(struct reader *r, bool any, uint8_t *d) {
-    struct word word = next_word(r);
-    if (index_of(word, 'd', 0, PROGRAM_HANDLES - 1, d))
+#ifdef ETALON_MANY
+#define LAST_HANDLE     "d2047"
+#define LAST_COMPLETION "c4095"
+static_assert(PROGRAM_HANDLES == 2048 && PROGRAM_COMPLETIONS == 4096, "as they are called here");
+#else
+#define LAST_HANDLE     "d7"
+#define LAST_COMPLETION "c7"
+static_assert(PROGRAM_HANDLES == 8 && PROGRAM_COMPLETIONS == 8, "as they are called here");
+#endif
+
+/* c12, or c12+1%100 of a command that is repeated: all that it comes to there must be. */
+static int read_indices(struct reader *r, char letter, unsigned count, const char *what,
+                        uint16_t *index, struct command_series *series) {
+    struct word word = next_word(r), first = word;
+    uint64_t last;
+    if (take_series(r, &first, "", series, &last) < 0)
+        return -1;
+    if (index_of(first, letter, 0, count - 1, index) && last < count - *index)
         return 0;
-    if (!any)
-        return expected(r, "a handle, d0 to d7", word);
-    *d = is(word, "bad") ? PROGRAM_HANDLES : PROGRAM_HANDLES + 1;
-    return is(word, "bad") || is(word, "huge")
-               ? 0
-               : expected(r, "a handle, d0 to d7, bad or huge", word);
+    return expected(r, what, word);
 }
 
-static int read_destination(struct reader *r, uint8_t *to) {
+static int read_handle(struct reader *r, bool any, uint16_t *d, struct command_series *series) {
+    bool bad = any && optional(r, "bad"), huge = any && !bad && optional(r, "huge");
+    *d = bad ? PROGRAM_HANDLES : PROGRAM_HANDLES + 1;
+    return bad || huge ? 0
+                       : read_indices(r, 'd', PROGRAM_HANDLES,
+                                      any ? "a handle, d0 to " LAST_HANDLE ", bad or huge"
+                                          : "a handle, d0 to " LAST_HANDLE,
+                                      d, series);
+}
+
+static int read_destination(struct reader *r, uint16_t *to) {
+    struct command_series none = {0};
     if (!optional(r, "to"))
         return 0;
-    uint8_t d;
-    if (read_handle(r, false, &d) < 0)
+    uint16_t d;
+    if (read_handle(r, false, &d, &none) < 0)
         return -1;
-    *to = (uint8_t)(d + 1);
+    if (none.by != 0)
+        return wrong(r, "where a message goes to is the same each time");
+    *to = (uint16_t)(d + 1);
     return 0;
 }
 
-static int read_completion(struct reader *r, uint8_t *c) {
-    struct word word = next_word(r);
-    if (!index_of(word, 'c', 0, PROGRAM_COMPLETIONS - 1, c))
-        return expected(r, "a completion, c0 to c7", word);
-    return 0;
+static int read_completion(struct reader *r, uint16_t *c, struct command_series *series) {
+    return read_indices(r, 'c', PROGRAM_COMPLETIONS, "a completion, c0 to " LAST_COMPLETION, c,
+                        series);
 }
 
 /* A target, which may be a null pointer. */
-static int read_target(struct reader *r, uint8_t *c) {
-    struct word word = next_word(r);
-    if (is(word, "none"))
-        *c = PROGRAM_COMPLETIONS;
-    else if (!index_of(word, 'c', 0, PROGRAM_COMPLETIONS - 1, c))
-        return expected(r, "a completion, c0 to c7, or none", word);
-    return 0;
+static int read_target(struct reader *r, uint16_t *c, struct command_series *series) {
+    *c = PROGRAM_COMPLETIONS;
+    return optional(r, "none")
+               ? 0
+               : read_indices(r, 'c', PROGRAM_COMPLETIONS,
+                              "a completion, c0 to " LAST_COMPLETION ", or none", c, series);
 }
 
-static int read_thread(struct reader *r, uint8_t *thread) {
+static int read_thread(struct reader *r, uint16_t *thread) {
     struct word word = next_word(r);
     return index_of(word, 'w', 0, PROGRAM_WORKERS - 1, thread)
                ? 0
@@ -307,12 +382,14 @@ static int read_thread(struct reader *r, uint8_t *thread) {
 }
 
 static int read_callback(struct reader *r, uint8_t *body) {
+    uint16_t number;
     if (!optional(r, "do"))
         return 0;
     struct word word = next_word(r);
-    return index_of(word, 'b', 1, PROGRAM_BODY_WORLD - 1, body)
-               ? 0
-               : expected(r, "a callback, b1 to b6", word);
+    if (!index_of(word, 'b', 1, PROGRAM_BODY_WORLD - 1, &number))
+        return expected(r, "a callback, b1 to b6", word);
+    *body = (uint8_t)number;
+    return 0;
 }
 
 static int read_error(struct reader *r, uint16_t *error) {
@@ -345,14 +422,13 @@ static int read_operation(struct reader *r, struct command *command) {
 static int read_field(struct reader *r, char field, struct command *command) {
     switch (field) {
     case 'p': return read_operation(r, command);
-    case 'c': return read_completion(r, &command->c);
-    case 'o': return read_completion(r, &command->other);
-    case 'N': return read_target(r, &command->other);
-    case 'd': return read_handle(r, false, &command->d);
-    case 'D': return read_handle(r, true, &command->d);
-    case 'h': return read_handle(r, false, &command->other);
+    case 'c': return read_completion(r, &command->c, &command->c_series);
+    case 'N': return read_target(r, &command->other, &command->other_series);
+    case 'd': return read_handle(r, false, &command->d, &command->d_series);
+    case 'D': return read_handle(r, true, &command->d, &command->d_series);
+    case 'h': return read_handle(r, false, &command->other, &command->other_series);
     case 'W': return read_thread(r, &command->other);
-    case 'm': return read_delay(r, &command->value);
+    case 'm': return read_delay(r, command);
     case 'u': return read_duration(r, &command->value);
     case 'e': return read_events(r, &command->value);
     case 'E': return read_error(r, &command->error);
@@ -361,12 +437,12 @@ static int read_field(struct reader *r, char field, struct command *command) {
     case 'x': command->pool = optional(r, "on_pool"); return 0;
     case 'y':
         command->other = PROGRAM_COMPLETIONS;
-        return optional(r, "by") ? read_completion(r, &command->other) : 0;
+        return optional(r, "by") ? read_completion(r, &command->other, &command->other_series) : 0;
     case 'T': return read_destination(r, &command->to);
     case 'g': return read_flags(r, &command->flags);
     default:
         return names_of(field) ? read_name(r, field, &command->value)
-                               : read_number(r, field, &command->value);
+                               : read_number(r, field, command);
     }
 }
 
@@ -393,9 +469,24 @@ static int read_format(struct reader *r, const char *format, struct command *com
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
+static int read_times(struct reader *r) {
+    struct word word = next_word(r);
+    uint64_t times;
+    if (!number_of(word, &times) || times < 1 || times > PROGRAM_TIMES_MAX)
+        return expected(r, "how often it is repeated, 1 to 10000", word);
+    r->times = (uint16_t)times;
+    return 0;
+}
+
 static int read_command(struct reader *r, struct word word) {
     struct program *p = &r->trace->program;
     unsigned kind = 0;
+    r->times = 0;
+    if (is(word, "repeat")) {
+        if (read_times(r) < 0)
+            return -1;
+        word = next_word(r);
+    }
     while (kind < COMMAND_KINDS && !is(word, command_text[kind].word))
         kind++;
     if (kind == COMMAND_KINDS)
@@ -407,11 +498,14 @@ static int read_command(struct reader *r, struct word word) {
         return wrong(r, "%s in the body of the world, which cannot call the loop", name);
     if (r->body == 0 && kind == COMMAND_RETURN)
         return wrong(r, "return in main");
+    if (r->times > 0 && kind == COMMAND_RETURN)
+        return wrong(r, "return is repeated");
     if (p->commands == PROGRAM_COMMANDS_MAX)
         return wrong(r, "more than %d commands", PROGRAM_COMMANDS_MAX);
 
     struct command *command = &p->command[p->commands];
     command->kind = (uint8_t)kind;
+    command->times = r->times;
     if (read_format(r, command_text[kind].format, command) < 0)
         return -1;
     p->commands++;
@@ -474,9 +568,19 @@ static int read_clauses(struct reader *r) {
     return 0;
 }
 
-static int read_simulated(struct reader *r) {
-    r->trace->simulated_only = true;
+static int read_kernel(struct reader *r, bool *only) {
+    *only = true;
+    if (r->trace->simulated_only && r->trace->real_only)
+        return wrong(r, "simulated and real: no kernel is both");
     return end_of_line(r);
+}
+
+static int read_simulated(struct reader *r) {
+    return read_kernel(r, &r->trace->simulated_only);
+}
+
+static int read_real(struct reader *r) {
+    return read_kernel(r, &r->trace->real_only);
 }
 
 static int read_header(struct reader *r) {
@@ -521,7 +625,10 @@ static void cut_comment(struct reader *r) {
 static const struct {
     const char *word;
     int (*read)(struct reader *r);
-} header_lines[] = {{"title", read_title}, {"clause", read_clauses}, {"simulated", read_simulated}};
+} header_lines[] = {{"title", read_title},
+                    {"clause", read_clauses},
+                    {"simulated", read_simulated},
+                    {"real", read_real}};
 
 static int read_line(struct reader *r) {
     while (r->at < r->end && blank(*r->at))
@@ -642,6 +749,8 @@ void trace_write(FILE *out, const struct trace *t) {
                 i + 1 == t->clauses ? "\n" : "");
     if (t->simulated_only)
         fputs("simulated\n", out);
+    if (t->real_only)
+        fputs("real\n", out);
     for (unsigned body = 1; body < PROGRAM_BODIES; body++)
         write_body(out, &t->program, body);
     write_body(out, &t->program, 0);

@@ -57,7 +57,7 @@ def profiles_of(trace, clauses):
         if re.match(r"(main|body|world)\b", line):
             inside = True
         elif line and not line.startswith(("#", ">")):
-            (commands if inside else head).append(line)
+            (commands if inside else head).append(re.sub(r"^repeat \d+ ", "", line))
     cited = next((line.split()[1:] for line in head if line.startswith("clause ")), [])
     asks = {command.split()[0] for command in commands}
     failing = [command for command in commands if command.startswith("fail ")]

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Etalon itself, as a subject. Build: -Wl,-Bsymbolic $(find src -name '*.c')
+/* Etalon itself, as a subject. Build: -DETALON_MANY -Wl,-Bsymbolic $(find src -name '*.c')
  *
  * The mapping is one to one: each function of the ABI is the function of etalon.h that has its
  * name, each completion number is one struct et_completion. Nothing is emulated; everything that
@@ -31,7 +31,7 @@
 #define UNPOISON(memory, size) ((void)0)
 #endif
 
-#define COUNT ETALON_SUBJECT_COMPLETIONS
+#define COUNT ETALON_LOOP_COMPLETIONS
 #ifndef SLACK_MS
 #define SLACK_MS 1 /* deadlines are whole milliseconds */
 #endif
@@ -41,7 +41,7 @@ struct etalon_loop etalon_loop;
 
 bool etalon_is_left_alone(uint32_t c) {
     struct et_completion *left = &etalon_loop.memory[etalon_loop.generation[c] ^ 1][c], untouched;
-    if (!CAN_LOOK || (etalon_loop.left >> c & 1) == 0)
+    if (!CAN_LOOK || !etalon_loop.left[c])
         return true;
     memset(&untouched, LEFT, sizeof untouched);
     return memcmp(left, &untouched, sizeof untouched) == 0;
@@ -72,7 +72,7 @@ static int init(const struct etalon_subject_host *host, void **self) {
     UNPOISON(etalon_loop.memory, sizeof etalon_loop.memory);
     memset(etalon_loop.memory, 0, sizeof etalon_loop.memory);
     memset(etalon_loop.generation, 0, sizeof etalon_loop.generation);
-    etalon_loop.left = 0;
+    memset(etalon_loop.left, 0, sizeof etalon_loop.left);
     *self = &etalon_loop;
     return et_loop_init(&etalon_loop.loop, &options);
 }
@@ -170,7 +170,7 @@ static void forget(void *of, uint32_t c) {
     struct et_completion *old = etalon_completion(c), *fresh;
     (void)of;
     etalon_loop.generation[c] ^= 1;
-    etalon_loop.left |= UINT32_C(1) << c;
+    etalon_loop.left[c] = true;
     fresh = etalon_completion(c);
     for (uint32_t k = 0; k < COUNT; k++) /* nobody adds a cancel whose target is gone */
         if (k != c && etalon_completion(k)->operation == ET_CANCEL &&
@@ -315,4 +315,5 @@ ETALON_SUBJECT = {
     .slack_ms = SLACK_MS,
     .timeout = timeout,
     .descriptor = descriptor,
+    .completions_max = ETALON_LOOP_COMPLETIONS,
 };

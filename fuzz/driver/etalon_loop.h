@@ -7,6 +7,13 @@
 #include "../../src/etalon.h"
 #include "etalon_subject.h"
 
+/* For how many completions there is room. */
+#ifdef ETALON_MANY
+#define ETALON_LOOP_COMPLETIONS ETALON_SUBJECT_MANY
+#else
+#define ETALON_LOOP_COMPLETIONS ETALON_SUBJECT_COMPLETIONS
+#endif
+
 /* All of it is static: nothing is allocated while a loop exists, and the exhaustive search knows
  * where everything is. */
 struct etalon_loop {
@@ -14,9 +21,9 @@ struct etalon_loop {
     const struct etalon_subject_host *host;
     /* A completion that is forgotten moves to the other memory; what it leaves must not be touched,
      * and shows it under AddressSanitizer. */
-    struct et_completion memory[2][ETALON_SUBJECT_COMPLETIONS];
-    uint8_t generation[ETALON_SUBJECT_COMPLETIONS];
-    uint32_t left; /* mask of completions that have left a memory since init */
+    struct et_completion memory[2][ETALON_LOOP_COMPLETIONS];
+    uint8_t generation[ETALON_LOOP_COMPLETIONS];
+    bool left[ETALON_LOOP_COMPLETIONS];           /* it has left a memory since init */
     struct et_async async[ETALON_SUBJECT_ASYNCS]; /* they belong to no loop */
     struct et_pool pool;
 };
@@ -34,7 +41,7 @@ bool etalon_is_left_alone(uint32_t c);
 /* Of the completion that lives there now, or ETALON_NOBODY. */
 static inline uint32_t etalon_number(const struct et_completion *c) {
     size_t at = (size_t)((uintptr_t)c - (uintptr_t)etalon_loop.memory) / sizeof *c;
-    uint32_t i = (uint32_t)(at % ETALON_SUBJECT_COMPLETIONS);
+    uint32_t i = (uint32_t)(at % ETALON_LOOP_COMPLETIONS);
     return c == etalon_completion(i) ? i : ETALON_NOBODY;
 }
 

@@ -19,11 +19,12 @@
  * - An adapter maps what its loop documents, and no more. It does not mend, sort, delay, count or
  *   repeat what the loop does. The head of the file states the mapping; `notes` says it in a few
  *   sentences for the report.
- * - The runner names completions by number, 0 to ETALON_SUBJECT_COMPLETIONS - 1. The adapter keeps,
- *   for each number, whatever its loop needs (a handle, a watcher, a source), and tells the runner
- *   of each callback by `host->called`. A number is *dead* until something is submitted by it. It
- *   is dead again from just before its callback on, or once its deletion is complete. So a callback
- *   may, while it runs, make any call on any number, its own included.
+ * - The runner names completions by number, 0 to ETALON_SUBJECT_COMPLETIONS - 1, or to
+ *   completions_max - 1 where the adapter says so. The adapter keeps, for each number, whatever its
+ *   loop needs (a handle, a watcher, a source), and tells the runner of each callback by
+ *   `host->called`. A number is *dead* until something is submitted by it. It is dead again from
+ *   just before its callback on, or once its deletion is complete. So a callback may, while it
+ *   runs, make any call on any number, its own included.
  * - One process makes one loop at a time: init … deinit, perhaps init again. All calls come from
  *   one thread; no call comes from within init or deinit. From within a callback any function but
  *   init may be called.
@@ -61,7 +62,9 @@ extern "C" {
 
 #define ETALON_SUBJECT_ABI         1
 #define ETALON_SUBJECT_COMPLETIONS 8 /* completions 0 … 7 */
-#define ETALON_SUBJECT_ASYNCS      8 /* asyncs 0 … 7 */
+/* … of an adapter that has room for more; a case that needs more than it has is not asked */
+#define ETALON_SUBJECT_MANY   4096
+#define ETALON_SUBJECT_ASYNCS 8 /* asyncs 0 … 7 */
 
 /* ---- what a subject can offer (bits of `offers`) --------------------------------------------- */
 
@@ -335,6 +338,12 @@ struct etalon_subject {
     /* A descriptor that is readable when the loop must be run, the same in each call; or a negated
      * errno. */
     int (*descriptor)(void *self);
+
+    /* ---- an adapter whose `size` ends here keeps ETALON_SUBJECT_COMPLETIONS ---- */
+
+    /* For how many completions it has room: they are 0 to this number - 1. 0: for
+     * ETALON_SUBJECT_COMPLETIONS; more than ETALON_SUBJECT_MANY are never asked for. */
+    uint32_t completions_max;
 };
 #define ETALON_EXACT UINT32_MAX /* slack_ms of a loop whose timers are due at their deadlines */
 

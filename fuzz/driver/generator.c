@@ -28,11 +28,11 @@ struct draft {
 struct writer {
     uint64_t *state;
     struct draft *draft;
-    uint8_t kind[PROGRAM_HANDLES]; /* enum world_kind, or WORLD_KINDS when closed */
-    uint8_t kinds[4];              /* that this program opens */
-    unsigned bodies;               /* that callbacks may run: 1 … bodies */
-    bool fills;                    /* this program moves much at once */
-    bool pooled;                   /* it has a pool */
+    uint8_t kind[PROGRAM_FEW]; /* enum world_kind, or WORLD_KINDS when closed */
+    uint8_t kinds[4];          /* that this program opens */
+    unsigned bodies;           /* that callbacks may run: 1 … bodies */
+    bool fills;                /* this program moves much at once */
+    bool pooled;               /* it has a pool */
 };
 
 uint64_t generator_random(uint64_t *state) {
@@ -92,18 +92,18 @@ bool generator_only_simulated(const struct program *p) {
 /* ---- commands -------------------------------------------------------------------------------- */
 
 static unsigned handle_of_kind(struct writer *w, unsigned kind) {
-    unsigned d = draw(w->state, PROGRAM_HANDLES);
-    for (unsigned i = 0; i < PROGRAM_HANDLES; i++, d = (d + 1) % PROGRAM_HANDLES)
+    unsigned d = draw(w->state, PROGRAM_FEW);
+    for (unsigned i = 0; i < PROGRAM_FEW; i++, d = (d + 1) % PROGRAM_FEW)
         if (w->kind[d] == kind)
             return d;
     return d;
 }
 
 static unsigned open_handle(struct writer *w) {
-    unsigned d = draw(w->state, PROGRAM_HANDLES);
-    for (unsigned i = 0; i < PROGRAM_HANDLES && w->kind[d] == WORLD_KINDS; i++)
-        d = (d + 1) % PROGRAM_HANDLES;
-    return draw(w->state, 16) == 0 ? draw(w->state, PROGRAM_HANDLES) : d;
+    unsigned d = draw(w->state, PROGRAM_FEW);
+    for (unsigned i = 0; i < PROGRAM_FEW && w->kind[d] == WORLD_KINDS; i++)
+        d = (d + 1) % PROGRAM_FEW;
+    return draw(w->state, 16) == 0 ? draw(w->state, PROGRAM_FEW) : d;
 }
 
 static uint64_t length(struct writer *w) {
@@ -141,7 +141,7 @@ static void operation(struct writer *w, struct command *command) {
     static const uint16_t polled[] = {1, 4, 5, 0x2000, 0x2001, 2, 0x2005, 16, 0};
     static const uint16_t flags[] = {MSG_PEEK, MSG_ERRQUEUE, MSG_TRUNC, MSG_WAITALL};
     bool closed = draw(w->state, 40) == 0;
-    command->d = (uint8_t)(closed ? PROGRAM_HANDLES + draw(w->state, 2) : open_handle(w));
+    command->d = (uint16_t)(closed ? PROGRAM_HANDLES + draw(w->state, 2) : open_handle(w));
     command->operation = (uint8_t)operation_for(w, closed ? WORLD_KINDS : w->kind[command->d]);
     switch (command->operation) {
     case ET_NOOP: command->d = 0; break;
@@ -151,7 +151,7 @@ static void operation(struct writer *w, struct command *command) {
         break;
     case ET_CANCEL:
         command->d = 0;
-        command->other = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS);
+        command->other = (uint16_t)draw(w->state, PROGRAM_FEW);
         break;
     case ET_ACCEPT: command->other = (uint8_t)handle_of_kind(w, WORLD_KINDS); break;
     case ET_CONNECT: command->other = (uint8_t)handle_of_kind(w, WORLD_LISTENER); break;
@@ -164,7 +164,7 @@ static void operation(struct writer *w, struct command *command) {
     bool poolable = (traits & POOLABLE) != 0;
     if ((traits & FLAGGED) != 0 && draw(w->state, 8) == 0)
         command->flags = flags[draw(w->state, sizeof flags / sizeof *flags)];
-    if (command->operation == ET_SENDMSG && w->kind[command->d % PROGRAM_HANDLES] == WORLD_PORT)
+    if (command->operation == ET_SENDMSG && w->kind[command->d % PROGRAM_FEW] == WORLD_PORT)
         command->to = (uint8_t)(1 + handle_of_kind(w, WORLD_PORT));
     command->pool = w->pooled && poolable && draw(w->state, 2) == 0;
     if (command->operation == ET_ACCEPT)
@@ -174,10 +174,10 @@ static void operation(struct writer *w, struct command *command) {
 }
 
 /* One number for both, so that a seed goes on as it did when there was no reset without one. */
-static uint8_t draw_carrier(struct writer *w) {
+static uint16_t draw_carrier(struct writer *w) {
     uint64_t drawn = generator_random(w->state);
     bool alone = (drawn >> 32) % 3 == 0;
-    return alone ? PROGRAM_COMPLETIONS : (uint8_t)(drawn % PROGRAM_COMPLETIONS);
+    return alone ? PROGRAM_COMPLETIONS : (uint16_t)(drawn % PROGRAM_FEW);
 }
 
 /* Without drawing a number, for what came later. */
@@ -194,14 +194,14 @@ static void call_on_loop(struct writer *w, struct command *command) {
         COMMAND_FORGET,    COMMAND_CANCEL, COMMAND_DELETE, COMMAND_UPDATE_NOW, COMMAND_DESCRIBE,
         COMMAND_ASYNC_WAIT};
     command->kind = kinds[draw(w->state, sizeof kinds)];
-    command->c = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS);
+    command->c = (uint16_t)draw(w->state, PROGRAM_FEW);
     if (draw(w->state, 10) != 0)
         command->body = (uint8_t)(1 + draw(w->state, w->bodies));
     switch (command->kind) {
     case COMMAND_SUBMIT:
     case COMMAND_DESCRIBE: operation(w, command); return;
     case COMMAND_RESET: command->other = draw_carrier(w); break;
-    case COMMAND_CANCEL: command->other = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS); break;
+    case COMMAND_CANCEL: command->other = (uint16_t)draw(w->state, PROGRAM_FEW); break;
     case COMMAND_UPDATE_NOW:
         command->c = command->body = 0;
         command->kind = half_of_them(w) ? COMMAND_UPDATE_NOW : COMMAND_DESCRIPTOR;
@@ -251,7 +251,7 @@ static void act_in_world(struct writer *w, struct command *command) {
         break;
     case COMMAND_CLOSE: w->kind[command->d] = WORLD_KINDS; break;
     case COMMAND_DUP:
-        command->other = (uint8_t)draw(w->state, PROGRAM_HANDLES);
+        command->other = (uint16_t)draw(w->state, PROGRAM_FEW);
         w->kind[command->other] = w->kind[command->d];
         break;
     case COMMAND_ADVANCE:
@@ -328,7 +328,7 @@ static void write_from_scratch(struct program *p, uint64_t *state) {
     struct writer w;
     draft.count = 0;
     begin_writing(&w, state, &draft);
-    unsigned handles = 1 + draw(state, PROGRAM_HANDLES);
+    unsigned handles = 1 + draw(state, PROGRAM_FEW);
     if (w.pooled) {
         struct command command;
         memset(&command, 0, sizeof command);
@@ -354,10 +354,10 @@ static void write_from_scratch(struct program *p, uint64_t *state) {
 
 static void change_a_field(struct command *command, uint64_t *state) {
     switch (draw(state, 4)) {
-    case 0: command->c = (uint8_t)draw(state, PROGRAM_COMPLETIONS); break;
-    case 1: command->d = (uint8_t)draw(state, PROGRAM_HANDLES); break;
+    case 0: command->c = (uint16_t)draw(state, PROGRAM_FEW); break;
+    case 1: command->d = (uint16_t)draw(state, PROGRAM_FEW); break;
     case 2: command->value = draw(state, 8); break;
-    default: command->other = (uint8_t)draw(state, PROGRAM_HANDLES); break;
+    default: command->other = (uint16_t)draw(state, PROGRAM_FEW); break;
     }
     if (command->kind == COMMAND_RETURN)
         command->value &= 1;
@@ -380,7 +380,7 @@ static void change(struct program *p, uint64_t *state, const struct program *bas
     reopen(base, &draft);
     begin_writing(&w, state, &draft);
     for (unsigned i = 0; i < draft.count; i++)
-        if (draft.command[i].kind == COMMAND_OPEN && draft.command[i].d < PROGRAM_HANDLES)
+        if (draft.command[i].kind == COMMAND_OPEN && draft.command[i].d < PROGRAM_FEW)
             w.kind[draft.command[i].d] = (uint8_t)draft.command[i].value;
     for (unsigned left = 1 + draw(state, 10); left > 0 && draft.count > 0; left--) {
         unsigned at = draw(state, draft.count), body = draft.body[at];
@@ -509,7 +509,7 @@ static bool draw_careful(struct careful *w, unsigned d, struct command *c) {
                        ? ET_POLL
                        : operation[draw(w->state, offered)];
     bool shares = c->operation != ET_POLL && w->subject->shares && draw(w->state, 3) == 0;
-    c->c = (uint8_t)(shares ? draw(w->state, PROGRAM_COMPLETIONS) : d);
+    c->c = (uint16_t)(shares ? draw(w->state, PROGRAM_FEW) : d);
     c->d = (uint8_t)d;
     c->value = 1 + draw(w->state, 8);
     if (c->operation == ET_POLL)
@@ -519,7 +519,7 @@ static bool draw_careful(struct careful *w, unsigned d, struct command *c) {
     else if (c->operation == ET_SHUTDOWN)
         c->value = draw(w->state, 3);
     else if (c->operation == ET_ACCEPT)
-        c->other = (uint8_t)(DESCRIPTORS + 1 + draw(w->state, PROGRAM_HANDLES - DESCRIPTORS - 1));
+        c->other = (uint16_t)(DESCRIPTORS + 1 + draw(w->state, PROGRAM_FEW - DESCRIPTORS - 1));
     else if (c->operation == ET_CONNECT)
         c->other = (uint8_t)draw(w->state, DESCRIPTORS);
     return true;
@@ -538,7 +538,7 @@ static struct command careful_operation(struct careful *w) {
     }
     if (can_submit(w, ET_NOOP) && draw(w->state, 12) == 0) {
         c.operation = ET_NOOP;
-        c.c = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS);
+        c.c = (uint16_t)draw(w->state, PROGRAM_FEW);
         return c;
     }
     if (draw(w->state, 2) == 0 || !draw_careful(w, d, &c)) {
@@ -558,7 +558,7 @@ static struct command careful_call(struct careful *w) {
     case 1:
         if (can_do(w, COMMAND_DELETE, 0))
             return (struct command){.kind = COMMAND_DELETE,
-                                    .c = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS)};
+                                    .c = (uint16_t)draw(w->state, PROGRAM_FEW)};
         break;
     case 2:
         if (can_do(w, COMMAND_RESET, 0)) {
@@ -576,7 +576,7 @@ static struct command careful_call(struct careful *w) {
         if (can_do(w, COMMAND_CANCEL, 0))
             return (struct command){.kind = COMMAND_CANCEL,
                                     .c = 4,
-                                    .other = (uint8_t)draw(w->state, PROGRAM_COMPLETIONS - 4),
+                                    .other = (uint16_t)draw(w->state, PROGRAM_FEW - 4),
                                     .body = c.body};
         break;
     default: break;

@@ -2,16 +2,15 @@
 /* The reference loop, as the driver runs it: its adapter (etalon_loop.c), what is seen inside, and
  * the threads of its pool, which the driver moves step by step. Of fuzz/ this file alone knows the
  * loop's insides. */
-#include "../../model/model.h"
 #include "../../src/internal.h"
 #include "etalon_loop.h"
+#include "state.h"
 #include "subject.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#define COUNT ETALON_SUBJECT_COMPLETIONS
 
 static struct et_loop *const loop = &etalon_loop.loop;
 static struct et_pool *const pool = &etalon_loop.pool;
@@ -61,7 +60,7 @@ static void compare_queue(const char *name, const struct model *model,
 
 /* What was handed over and is not delivered, in that order: the rest of what the pool phase has
  * taken, then the loop's list. */
-static unsigned handed_over(const struct et_completion *in_order[2 * COUNT]) {
+static unsigned handed_over(const struct et_completion *in_order[]) {
     unsigned count = 0, taken;
     for (const struct et_completion *c = loop->delivering; c != NULL && count < COUNT;
          c = c->internal.next)
@@ -79,7 +78,7 @@ static unsigned handed_over(const struct et_completion *in_order[2 * COUNT]) {
 }
 
 static void compare_pool(const struct model *model) {
-    const struct et_completion *in_order[2 * COUNT];
+    const struct et_completion *in_order[2 * PROGRAM_COMPLETIONS];
     unsigned count = handed_over(in_order);
     if (loop->lingering != model->lingering)
         differ("ET-POOL-8", "%u completions are lingering, expected %u", loop->lingering,
@@ -110,7 +109,7 @@ static bool has_deadline(const struct model_completion *c) {
 static void compare_deadlines(const struct model *model) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *expected = &model->completion[i];
-        if (!has_deadline(expected) || (model->maybe_dead >> i & 1) != 0)
+        if (!has_deadline(expected) || model_has(&model->maybe_dead, i))
             continue;
         uint64_t deadline_ms = etalon_completion(i)->internal.deadline_ms;
         if (deadline_ms != expected->deadline_ms)
@@ -159,7 +158,7 @@ static void compare(const struct model *model) {
     compare_deadlines(model);
     compare_queue("submissions", model, loop->submissions_head, &model->submissions);
     compare_queue("deletions", model, loop->deletions_head, &model->deletions);
-    if (model->maybe_dead != 0)
+    if (!model_is_empty(&model->maybe_dead))
         return;
     compare_resets(model);
     compare_pool(model);
@@ -289,7 +288,7 @@ static enum lockstep_phase phase_of(enum eti_phase phase) {
 
 /* ET-POOL-12: from the hand-over on, a step must leave every completion as it is. */
 static bool step(void *thread, struct lockstep_thread *seen) {
-    static struct et_completion before[COUNT];
+    static struct et_completion before[PROGRAM_COMPLETIONS];
     struct eti_worker *worker = thread;
     bool after = worker->phase == ETI_WAKES || worker->phase == ETI_LEAVES;
     for (unsigned i = 0; i < COUNT && after; i++)

@@ -16,18 +16,24 @@
 #include <sys/epoll.h>
 #include <sys/uio.h>
 
-#define HUGE_DESCRIPTOR 1000
+/* above the limit of a loop that has so many numbers */
+#define HUGE_DESCRIPTOR(numbers) ((int)(numbers) + 936)
 /* not a whole millisecond: rounding errors must show */
 #define CLOCK_START_NS UINT64_C(1000000700000)
 #define ACCEPT_FLAGS   (SOCK_CLOEXEC | SOCK_NONBLOCK)
 #define INIT_ATTEMPTS  4
-#define CALLBACKS_MAX  400 /* then the loop is stopped: a program may rearm for ever */
-#define COMMANDS_MAX   4000
+#ifdef ETALON_MANY
+#define LONG driver.long_by
+#else
+#define LONG 1
+#endif
+#define CALLBACKS_MAX (400 * LONG) /* then the loop is stopped: a program may rearm for ever */
+#define COMMANDS_MAX  (4000 * LONG)
 /* then they fail: some sockets are ready for ever without anything to read */
-#define WAITS_MAX 4000
+#define WAITS_MAX (4000 * LONG)
 #define STEPS_MAX 100 /* of a thread that is to end */
 /* what a program has opened, what is left registered of what it has closed, and the loop's own */
-#define PROGRAM_DESCRIPTORS_MAX 64
+#define PROGRAM_DESCRIPTORS_MAX NUMBERS
 #define NANOSECONDS_PER_MS      UINT64_C(1000000)
 #define IDLE_WAITS_MAX          64 /* in a row, without a callback, a try, or the clock moving */
 
@@ -133,6 +139,32 @@ static void note(char mark, const char *format, ...) {
     driver.log(driver.log_self, mark, line);
 }
 
+static const char *result_name(int64_t result);
+
+/* Many callbacks in a row with the same result are one line. */
+static void write_callbacks(void) {
+    unsigned count = driver.unwritten.callbacks, first = driver.unwritten.first;
+    const char *result = result_name(driver.unwritten.result);
+    driver.unwritten.callbacks = 0;
+    if (count == 1)
+        note('>', "callback c%u %s", first, result);
+    else if (count > 1)
+        note('>', "%u callbacks, c%u to c%u, %s", count, first, driver.unwritten.last, result);
+}
+
+static void note_callback(unsigned c, int64_t result) {
+    if (LONG == 1) {
+        note('>', "callback c%u %s", c, result_name(result));
+        return;
+    }
+    if (driver.unwritten.callbacks > 0 && driver.unwritten.result != result)
+        write_callbacks();
+    if (driver.unwritten.callbacks++ == 0)
+        driver.unwritten.first = c;
+    driver.unwritten.last = c;
+    driver.unwritten.result = result;
+}
+
 static const char *result_name(int64_t result) {
     static char text[32];
     if (result < 0 && result > -4096)
@@ -176,16 +208,16 @@ static bool has_been_cancelled(unsigned target, unsigned futile) {
  * report of a file that has left its number; if a cancel has come to it since, that has ended it,
  * unless it is futile. */
 static void settle_unseen_but(unsigned futile) {
-    uint32_t dead = 0;
+    model_set dead = {0};
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &driver.model.completion[i];
-        bool may = (driver.model.maybe_dead >> i & 1) != 0 || !c->description.has_callback;
+        bool may = model_has(&driver.model.maybe_dead, i) || !c->description.has_callback;
         if (may && c->state != ET_DEAD && lockstep_state(i) == ET_DEAD &&
             (c->operation != ET_POLL || !has_been_cancelled(i, futile)))
-            dead |= 1u << i;
+            model_put(&dead, i);
     }
-    if (dead != 0 || driver.model.maybe_dead != 0)
-        (void)SAY(EVENT_DEAD, .c = EVENT_NOBODY, .dead = dead);
+    if (!model_is_empty(&dead) || !model_is_empty(&driver.model.maybe_dead))
+        (void)SAY(EVENT_DEAD, .c = EVENT_NOBODY, .dead = &dead);
 }
 
 static void settle_unseen(void) {
@@ -205,7 +237,7 @@ static void compare_states(const struct etalon_subject *calls, void *self) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &driver.model.completion[i];
         unsigned told = (unsigned)state(self, i);
-        if (told == c->state || (driver.model.maybe_dead >> i & 1) != 0)
+        if (told == c->state || model_has(&driver.model.maybe_dead, i))
             continue;
         bool is_so = inspect() != NULL && inspect()->state(i) == c->state;
         differ(told > ET_DELETING || is_so ? "ET-STATE-2" : lockstep_blame(c->clause),
@@ -277,6 +309,21 @@ void lockstep_compare(void) {
     refine_compare();
 }
 
+/* Of a program that may do much, all is compared when the loop waits and after each of its main
+ * commands, and between these what the event is about. */
+static void compare_about(unsigned c) {
+    if (LONG == 1) {
+        lockstep_compare();
+        return;
+    }
+    if (failed() || driver.deiniting || c >= COUNT || model_has(&driver.model.maybe_dead, c))
+        return;
+    unsigned told = lockstep_state(c), expected = driver.model.completion[c].state;
+    if (told != expected)
+        differ(lockstep_blame(driver.model.completion[c].clause), "c%u is %s, expected %s", c,
+               state_name(told), state_name(expected));
+}
+
 /* ---- what the loop asks of the kernel -------------------------------------------------------- */
 
 /* ET-WAKE-2, once it is known what a wait has reported: it must have had a reason to end early. */
@@ -304,18 +351,14 @@ static unsigned class_of(const struct model_completion *c) {
     return operation_traits(c->operation, c->description.flags) & WAITS_CLASS;
 }
 
-static uint64_t mask_of(int fd) {
-    return fd >= 0 && fd < DESCRIPTORS_MAX ? UINT64_C(1) << fd : 0;
-}
-
 /* Something may have made numbers name other files. */
 static void see_files(void) {
-    for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
+    for (int fd = 0; fd < (int)NUMBERS; fd++) {
         uint64_t names = driver.world->installed(fd);
         if (names == driver.named[fd])
             continue;
         driver.named[fd] = names;
-        driver.claimed &= ~mask_of(fd);
+        drop_number(&driver.claimed, fd);
         (void)SAY(EVENT_MOVED, .fd = fd);
     }
 }
@@ -324,9 +367,9 @@ static void see_files(void) {
 static void check_registrations(void) {
     for (unsigned i = 0; i < COUNT; i++) {
         const struct model_completion *c = &driver.model.completion[i];
-        if (!waits_on_descriptor(c) || (driver.model.orphaned >> i & 1) != 0 ||
+        if (!waits_on_descriptor(c) || model_has(&driver.model.orphaned, i) ||
             driver.world->installed(c->description.fd) == 0 ||
-            (driver.claimed & mask_of(c->description.fd)) != 0)
+            has_number(&driver.claimed, c->description.fd))
             continue;
         unsigned traits = operation_traits(c->operation, c->description.flags);
         uint32_t polled = c->description.events & ~(uint32_t)(EPOLLERR | EPOLLHUP),
@@ -346,8 +389,8 @@ static void check_registrations(void) {
  * operation's class, or matches the poll. Where failures were asked for, the loop cannot know. */
 static bool is_ready(unsigned i) {
     const struct model_completion *c = &driver.model.completion[i];
-    if (!waits_on_descriptor(c) || (driver.model.orphaned >> i & 1) != 0 || driver.faults ||
-        (driver.claimed & mask_of(c->description.fd)) != 0)
+    if (!waits_on_descriptor(c) || model_has(&driver.model.orphaned, i) || driver.faults ||
+        has_number(&driver.claimed, c->description.fd))
         return false;
     uint32_t ready = driver.world->ready(c->description.fd);
     if (c->operation == ET_POLL)
@@ -398,7 +441,7 @@ static void see_who_is_ready(void) {
     for (unsigned i = 0; i < COUNT && driver.wait.counts; i++) {
         driver.progress[i].order = driver.model.completion[i].order;
         driver.progress[i].is_ready = is_ready(i);
-        if (driver.progress[i].overlooked == 0)
+        if (driver.progress[i].overlooked == 0 && driver.progress[i].is_ready)
             driver.progress[i].bound = rounds_until_served(i);
     }
 }
@@ -486,14 +529,14 @@ static bool has_hung_up(int fd) {
 }
 
 static bool is_async(unsigned d) {
-    return d < PROGRAM_HANDLES && (driver.asyncs >> d & 1) != 0;
+    return d < PROGRAM_FEW && (driver.asyncs >> d & 1) != 0;
 }
 
 /* Of the async whose counter fd names, perhaps by another number than the async's own; 0: it names
  * something else. */
 static unsigned counter_of(int fd) {
     uint64_t installed = fd >= 0 ? driver.world->installed(fd) : 0;
-    for (unsigned d = 0; d < PROGRAM_HANDLES && installed != 0; d++)
+    for (unsigned d = 0; d < HANDLES && installed != 0; d++)
         if (driver.counter[d].installed == installed)
             return driver.counter[d].number;
     return 0;
@@ -513,7 +556,7 @@ static bool has_counter(unsigned d, unsigned number) {
 /* What fd names was raised by something else than a notify. */
 static void raised_otherwise(int fd) {
     unsigned number = counter_of(fd);
-    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+    for (unsigned d = 0; d < PROGRAM_FEW; d++)
         if (has_counter(d, number))
             (void)SAY(EVENT_NOTIFY, .fd = driver.async_fd[d]);
 }
@@ -521,7 +564,7 @@ static void raised_otherwise(int fd) {
 /* by_wait: by what waits on it. */
 static void is_read(int fd, bool by_wait) {
     unsigned number = counter_of(fd);
-    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+    for (unsigned d = 0; d < PROGRAM_FEW; d++)
         if (has_counter(d, number)) {
             driver.notified &= ~(1u << d);
             if (!by_wait)
@@ -540,7 +583,7 @@ static void see_effects(unsigned i, enum et_operation operation, int fd, int64_t
     if (operation != ET_CLOSE)
         return;
     see_files();
-    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+    for (unsigned d = 0; d < PROGRAM_FEW; d++)
         if (is_async(d) && driver.async_fd[d] == fd) { /* it was closed behind its back */
             (void)SAY(EVENT_ASYNC_DEINIT, .fd = fd);
             driver.asyncs &= ~(1u << d);
@@ -572,6 +615,13 @@ static void on_executed(enum et_operation operation, int fd, const void *identit
     SEE(EVENT_EXECUTED, .c = i, .operation = (uint8_t)operation, .fd = fd, .result = result);
 }
 
+static void note_try(unsigned i, enum et_operation operation, int fd, int64_t result) {
+    if (i == MODEL_NONE)
+        note('.', "%s on %d  = %s", operation_name(operation), fd, result_name(result));
+    else
+        note('.', "%s on %d for c%u = %s", operation_name(operation), fd, i, result_name(result));
+}
+
 static void on_tried(void *self, enum et_operation operation, int fd, const void *identity,
                      uint64_t length, int64_t offset, int flags, int64_t result) {
     (void)self;
@@ -592,7 +642,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
     /* Linux itself reports some sockets for ever that it then does not let us read (shut down for
      * reading). A file that has left its number is no such excuse: ET-REGISTER-7. */
     bool unanswered = result == -EAGAIN || result == -EINTR || result == -EINPROGRESS;
-    if (!unanswered || (driver.reported & mask_of(fd)) != 0)
+    if (!unanswered || has_number(&driver.reported, fd))
         driver.idle_waits = 0;
     unsigned i = whose(identity);
     if (i == MODEL_NONE) {
@@ -602,9 +652,7 @@ static void on_tried(void *self, enum et_operation operation, int fd, const void
                    (unsigned long long)length);
     }
     if (driver.log != NULL)
-        note('.', "%s on %d%s%c = %s", operation_name(operation), fd,
-             i == MODEL_NONE ? "" : " for c", i == MODEL_NONE ? ' ' : (char)('0' + i),
-             result_name(result));
+        note_try(i, operation, fd, result);
     if (operation == ET_CONNECT && i == MODEL_NONE && result == -EINPROGRESS && has_hung_up(fd))
         result = -ENOTCONN; /* ET-OP-3 */
     if (i == MODEL_NONE && operation != ET_CONNECT && operation != ET_CLOSE &&
@@ -650,7 +698,7 @@ static void refuse(int operation, int fd, int error, uint32_t kept) {
     driver.refused.both_ways = exists || denied;
     driver.refused.kept = driver.refused.claimed = 0;
     if (exists)
-        driver.refused.claimed = mask_of(fd) != 0 ? driver.told[fd] : 0;
+        driver.refused.claimed = is_number(fd) ? driver.told[fd] : 0;
     else if (error == EBADF)
         return;
     else if (operation == EPOLL_CTL_ADD) /* it would be something new, were nothing registered */
@@ -676,14 +724,14 @@ static void on_controlled(void *self, int operation, int fd, uint32_t events, in
     if (driver.refused.fd != fd)
         settle_refusal();
     if (operation == EPOLL_CTL_ADD && error == EEXIST)
-        driver.claimed |= mask_of(fd);
+        put_number(&driver.claimed, fd);
     else if (error == 0 || error == ENOENT)
-        driver.claimed &= ~mask_of(fd);
-    if (mask_of(fd) != 0 && (error == 0 || error == ENOENT))
+        drop_number(&driver.claimed, fd);
+    if (is_number(fd) && (error == 0 || error == ENOENT))
         driver.told[fd] =
             error == 0 && operation != EPOLL_CTL_DEL ? events | EPOLLERR | EPOLLHUP : 0;
     /* another registration, which the next files may leave behind */
-    if (error == 0 && fd >= 0 && fd < DESCRIPTORS_MAX)
+    if (error == 0 && is_number(fd))
         driver.stale_reports[fd] = 0;
     if (error != 0 && operation != EPOLL_CTL_DEL)
         refuse(operation, fd, error, kept);
@@ -923,9 +971,9 @@ static void check_notified(unsigned i) {
     if (c->state != ET_ACTIVE || c->operation != ET_READ || c->pool != MODEL_NO_POOL ||
         driver.faults)
         return;
-    if ((driver.model.orphaned >> i & 1) != 0)
+    if (model_has(&driver.model.orphaned, i))
         return;
-    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+    for (unsigned d = 0; d < PROGRAM_FEW; d++)
         if (is_async(d) && (driver.notified >> d & 1) != 0 &&
             driver.async_fd[d] == c->description.fd)
             differ("ET-ASYNC-2", "the loop waits, and c%u with it, although d%u was notified", i,
@@ -973,7 +1021,7 @@ static void on_woken(void *self, int error) {
     see_who_is_ready();
     driver.wait.open = error == 0;
     driver.wait.reports = 0;
-    driver.reported = 0;
+    driver.reported = NO_NUMBERS;
     if (error == 0)
         driver.wake_pending = false;
 }
@@ -990,9 +1038,9 @@ static void on_reported(void *self, int fd, uint32_t events, bool stale) {
     for (unsigned i = 0; i < COUNT; i++)
         awaited = awaited || (waits_on_descriptor(&driver.model.completion[i]) &&
                               driver.model.completion[i].description.fd == fd);
-    bool known = fd >= 0 && fd < DESCRIPTORS_MAX;
+    bool known = is_number(fd);
     if (!stale)
-        driver.reported |= mask_of(fd);
+        put_number(&driver.reported, fd);
     if (known &&
         /* a report that something waited for was no vain one: what follows is counted anew */
         (!stale || awaited))
@@ -1028,23 +1076,23 @@ static enum et_action on_callback(unsigned i, int64_t result, uint32_t token) {
     driver.report->callbacks++;
     driver.idle_waits = 0;
     if (driver.log != NULL)
-        note('>', "callback c%u %s", i, result_name(result));
+        note_callback(i, result);
     settle_unseen_but(result == -ENOENT ? i : COUNT);
     const struct model_completion *before = &driver.model.completion[i];
     if (result < 0 && result > -LOCKSTEP_ERRORS && before->operation < ET_OPERATIONS)
         lockstep_errors[before->operation][-result]++;
     SEE(EVENT_CALLBACK, .c = i, .result = result, .userdata = token);
-    lockstep_compare();
+    compare_about(i);
     if (driver.report->callbacks >= CALLBACKS_MAX) {
         TELL(stop(driver.self));
         (void)SAY(EVENT_STOP);
     }
-    driver.moved &= ~(1U << i);
+    model_take(&driver.moved, i);
     enum et_action action = failed() ? ET_DISARM : run_body(token & 7);
     if (failed())
         return ET_DISARM;
     /* its memory is gone: a caller that frees a completion does not rearm it */
-    if ((driver.moved >> i & 1) != 0)
+    if (model_has(&driver.moved, i))
         action = ET_DISARM;
     SEE(EVENT_RETURNED, .c = driver.model.in_callback, .rearm = action == ET_REARM);
     if (driver.log != NULL && action == ET_REARM)
@@ -1067,19 +1115,38 @@ static enum etalon_subject_action called(uint32_t c, int64_t result, uint32_t us
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
+/* An observation. Of what is repeated, one line for the first time, and one for each time that it
+ * comes to something else. */
+static void note_outcome(const struct command *command, const char *outcome) {
+    char text[96];
+    write_callbacks();
+    bool repeated = command == driver.unwritten.one;
+    if (repeated && driver.unwritten.known && strcmp(driver.unwritten.outcome, outcome) == 0)
+        return;
+    if (repeated && !driver.unwritten.known) {
+        driver.unwritten.known = true;
+        snprintf(driver.unwritten.outcome, sizeof driver.unwritten.outcome, "%s", outcome);
+        command = driver.unwritten.repeating;
+    }
+    command_text(command, text, sizeof text);
+    note('>', "%s = %s", text, outcome);
+}
+
 /* Of a call, which the model has answered. */
 static void check_result(const struct command *command, int result, int expected) {
     if (driver.log != NULL) {
-        char text[96], name[32];
-        command_text(command, text, sizeof text);
-        snprintf(name, sizeof name, "%s", result_name(result));
-        if (command->kind == COMMAND_TICK || command->kind == COMMAND_RUN)
-            note('>', "%s = %s, %u active", text, name, driver.model.active);
-        else if (command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL ||
-                 command->kind == COMMAND_NOTIFY)
-            note('>', "%s = %s", text, name);
-        else
-            note('>', "%s = %s, %s", text, name, state_name(lockstep_state(command->c)));
+        char outcome[64];
+        bool runs = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN;
+        bool alone = command->kind == COMMAND_DEINIT || command->kind == COMMAND_POOL ||
+                     command->kind == COMMAND_NOTIFY;
+        int length = snprintf(outcome, sizeof outcome, "%s", result_name(result));
+        if (runs)
+            snprintf(outcome + length, sizeof outcome - (size_t)length, ", %u active",
+                     driver.model.active);
+        else if (!alone)
+            snprintf(outcome + length, sizeof outcome - (size_t)length, ", %s",
+                     state_name(lockstep_state(command->c)));
+        note_outcome(command, outcome);
     }
     if (expected < 0)
         driver.context = "ET-STATE-5";
@@ -1094,11 +1161,11 @@ static void check_result(const struct command *command, int result, int expected
 
 /* What a call has returned, where that is no error. */
 static void check_count(const struct command *command, int64_t count) {
-    char text[96];
+    char outcome[32];
     if (driver.log == NULL)
         return;
-    command_text(command, text, sizeof text);
-    note('>', "%s = %lld", text, (long long)count);
+    snprintf(outcome, sizeof outcome, "%lld", (long long)count);
+    note_outcome(command, outcome);
 }
 
 static uint32_t new_userdata(unsigned body) {
@@ -1108,7 +1175,7 @@ static uint32_t new_userdata(unsigned body) {
 static int descriptor(unsigned d) {
     if (d == PROGRAM_HANDLES)
         return -1;
-    return d > PROGRAM_HANDLES ? HUGE_DESCRIPTOR : driver.world->descriptor(d);
+    return d > PROGRAM_HANDLES ? HUGE_DESCRIPTOR(NUMBERS) : driver.world->descriptor(d);
 }
 
 static void address_message(struct slot *slot, unsigned port) {
@@ -1321,7 +1388,7 @@ static bool try_init(void) {
     driver.descriptor = -1;
     driver.host = (struct etalon_subject_host){.size = sizeof driver.host,
                                                .called = called,
-                                               .descriptors_max = DESCRIPTORS_MAX,
+                                               .descriptors_max = NUMBERS,
                                                .pool = driver.pool};
     int owned = driver.world->owned();
     driver.disturbed_by = world_counts.failed = 0;
@@ -1352,13 +1419,13 @@ static bool try_init(void) {
 void lockstep_init(void) {
     struct model_async async[MODEL_ASYNCS];
     memcpy(async, driver.model.async, sizeof async);
-    model_init(&driver.model, COUNT, DESCRIPTORS_MAX, driver.world->clock());
+    model_init(&driver.model, COUNT, (int)NUMBERS, driver.world->clock());
     memcpy(driver.model.async, async, sizeof async);
     driver.model.has_pool = driver.pool_threads_max > 0;
     driver.model.pool_threads_max = driver.pool_threads_max;
     driver.model.pool_threads = driver.threads;
     driver.wake_pending = driver.wake_credit = driver.wait.open = driver.wait.counts = false;
-    driver.claimed = driver.reported = 0;
+    driver.claimed = driver.reported = NO_NUMBERS;
     memset(driver.told, 0, sizeof driver.told);
     memset(driver.stale_reports, 0, sizeof driver.stale_reports);
     driver.refused.fd = -1;
@@ -1477,14 +1544,14 @@ static void run_deinit(const struct command *command) {
  * elsewhere. */
 static void run_forget(const struct command *command) {
     unsigned i = command->c;
-    if (driver.model.completion[i].state != ET_DEAD || (driver.model.maybe_dead >> i & 1) != 0)
+    if (driver.model.completion[i].state != ET_DEAD || model_has(&driver.model.maybe_dead, i))
         return;
     /* the caller keeps a cancel's target until the cancel is dead */
     for (unsigned k = 0; k < COUNT; k++)
         if (driver.model.completion[k].state != ET_DEAD &&
             driver.model.completion[k].description.target == i)
             return;
-    driver.moved |= 1U << i;
+    model_put(&driver.moved, i);
     if ((driver.subject->calls->offers & ETALON_OFFERS_FORGET) != 0)
         TELL(forget(driver.self, i));
     model_forget(&driver.model, i);
@@ -1493,7 +1560,7 @@ static void run_forget(const struct command *command) {
 /* ---- asyncs ---------------------------------------------------------------------------------- */
 
 static bool is_gone(unsigned d) {
-    return (driver.async_is_gone >> d & 1) != 0;
+    return d < PROGRAM_FEW && (driver.async_is_gone >> d & 1) != 0;
 }
 
 static void run_async_wait(const struct command *command) {
@@ -1545,7 +1612,7 @@ static bool refuses_calls(unsigned d) {
 static void open_async(unsigned d) {
     unsigned count = 0;
     int result;
-    for (unsigned i = 0; i < PROGRAM_HANDLES; i++)
+    for (unsigned i = 0; i < PROGRAM_FEW; i++)
         count += is_async(i);
     if (count == MODEL_ASYNCS || driver.world->descriptor(d) >= 0)
         return;
@@ -1617,7 +1684,7 @@ static void run_world(const struct command *command) {
     if (command->kind == COMMAND_FAIL)
         driver.faults = true;
     if (command->kind == COMMAND_BATCH)
-        driver.batch = (unsigned)(command->value < DESCRIPTORS_MAX ? command->value : 0);
+        driver.batch = (unsigned)(command->value < NUMBERS ? command->value : 0);
     if (command->kind == COMMAND_WAKEUP) {
         driver.wake_pending = driver.wake_credit = true;
         const int untouched = EXDEV;
@@ -1646,7 +1713,7 @@ static void run_world(const struct command *command) {
     model_clock(&driver.model, driver.world->clock());
 }
 
-void lockstep_command(const struct command *command) {
+static void run_command(const struct command *command) {
     driver.report->commands++;
     driver.context = NULL;
     switch ((enum command_kind)command->kind) {
@@ -1676,7 +1743,34 @@ void lockstep_command(const struct command *command) {
     case COMMAND_RETURN: break;
     default: run_world(command); break;
     }
+}
+
+static void repeat_command(const struct command *command) {
+    bool known = false;
+    for (unsigned i = 0; i < command->times && !failed() && driver.report->commands < COMMANDS_MAX;
+         i++) {
+        struct command one = command_repeated(command, i);
+        driver.unwritten.repeating = command; /* what its callbacks do may be repeated, too */
+        driver.unwritten.one = &one;
+        driver.unwritten.known = known;
+        run_command(&one);
+        known = true;
+        compare_about(one.c);
+    }
+    driver.unwritten.one = NULL;
     lockstep_compare();
+}
+
+void lockstep_command(const struct command *command) {
+    if (command->times > 0) {
+        repeat_command(command);
+        return;
+    }
+    run_command(command);
+    if (driver.model.in_tick)
+        compare_about(command->c);
+    else
+        lockstep_compare();
 }
 
 /* ---- programs -------------------------------------------------------------------------------- */
@@ -1694,7 +1788,7 @@ static void perform(const struct program *program) {
     if (result != 0)
         differ("ET-DEINIT-2", "deinit failed at the end of the program");
     end_pool();
-    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+    for (unsigned d = 0; d < PROGRAM_FEW; d++)
         if (is_async(d))
             close_async(d);
 }
@@ -1703,6 +1797,11 @@ void lockstep_begin(const struct lockstep_subject *subject, const struct program
                     const struct world_kind_functions *world, lockstep_log log, void *self,
                     struct lockstep_report *report) {
     memset(report, 0, sizeof *report);
+#ifdef ETALON_MANY
+    bool repeats = program_needs(program, &driver.completions, &driver.handles);
+    driver.long_by = repeats ? PROGRAM_LONG : 1;
+    driver.numbers = driver.handles > PROGRAM_FEW ? DESCRIPTORS_MAX : 64;
+#endif
     driver.subject = subject;
     driver.program = program;
     driver.choose = NULL;
@@ -1711,7 +1810,8 @@ void lockstep_begin(const struct lockstep_subject *subject, const struct program
     driver.log = log;
     driver.log_self = self;
     driver.batch = 0;
-    memset(driver.progress, 0, sizeof driver.progress);
+    memset(&driver.unwritten, 0, sizeof driver.unwritten);
+    memset(driver.progress, 0, COUNT * sizeof *driver.progress);
     driver.serial = driver.world_next = driver.idle_waits = driver.pool_threads_max =
         driver.threads = driver.asyncs = driver.notified = driver.asyncs_made = 0;
     driver.faults = driver.disturbed = driver.busy = driver.deiniting = driver.closing = false;
@@ -1734,6 +1834,8 @@ void lockstep_run(const struct lockstep_subject *subject, const struct program *
     if (world_counts.unreleased != 0)
         differ("ET-DEINIT-3", "%lld blocks of memory were not released",
                (long long)world_counts.unreleased);
+    if (log != NULL)
+        write_callbacks();
     refine_end();
     int leaked = driver.world->end();
     if (leaked != 0)

@@ -40,12 +40,13 @@ static struct {
     bool ends_wait;
     struct event woken;
     unsigned reports;
-    uint64_t reported;          /* mask of numbers */
-    uint64_t now_ms, now_rest;  /* as they were told last */
-    uint64_t unanswered[COUNT]; /* the episode whose try has been, since the last wait; or 0 */
-    unsigned canceled;          /* mask: the kernel has said ECANCELED of it */
-    bool relies_on_former;      /* of what is rearmed: its number names another file by now */
-    uint64_t named;             /* mask of numbers: by now they have named a file */
+    number_set reported;
+    uint64_t now_ms, now_rest; /* as they were told last */
+    uint64_t unanswered
+        [PROGRAM_COMPLETIONS]; /* the episode whose try has been, since the last wait; or 0 */
+    model_set canceled;        /* the kernel has said ECANCELED of it */
+    bool relies_on_former;     /* of what is rearmed: its number names another file by now */
+    number_set named;          /* by now they have named a file */
 } told;
 
 /* ---- telling --------------------------------------------------------------------------------- */
@@ -109,10 +110,6 @@ static void tell_ready(void) {
     }
 }
 
-static uint64_t mask_of(int fd) {
-    return fd >= 0 && fd < DESCRIPTORS_MAX ? UINT64_C(1) << fd : 0;
-}
-
 /* ---- waits ----------------------------------------------------------------------------------- */
 
 /* By what the loop waits on besides: nothing was reported, and its time has not come. */
@@ -127,7 +124,7 @@ static bool ended_by_its_own(const struct model *m) {
 static bool has_left_out_something(void) {
     for (unsigned c = 0; c < COUNT; c++) {
         const struct promise_completion *of = &told.promise.completion[c];
-        if (of->use != PROMISE_DEAD && of->ready != 0 && (told.reported & mask_of(of->fd)) == 0)
+        if (of->use != PROMISE_DEAD && of->ready != 0 && !has_number(&told.reported, of->fd))
             return true;
     }
     return false;
@@ -149,7 +146,7 @@ static void end_wait(const struct model *m) {
 /* Of a description. Where its async is gone, it is no more than a read of that number. */
 static bool is_async_wait(const struct model *m, unsigned c) {
     const struct model_description *d = &m->completion[c].description;
-    for (unsigned k = 0; k < PROGRAM_HANDLES; k++)
+    for (unsigned k = 0; k < PROGRAM_FEW; k++)
         if ((driver.asyncs >> k & 1) != 0 && driver.async_fd[k] == d->fd)
             return driver.slot[c].own_memory && d->operation == ET_READ;
     return false;
@@ -203,8 +200,10 @@ static void submitted(const struct model *m, const struct event *event, int resu
 
 /* It may be the result: the kernel has said ECANCELED. */
 static void says_canceled(unsigned c, int64_t result) {
-    if (c < COUNT)
-        told.canceled = (told.canceled & ~(1u << c)) | (result == -ECANCELED ? 1u << c : 0);
+    if (c < COUNT && result == -ECANCELED)
+        model_put(&told.canceled, c);
+    else if (c < COUNT)
+        model_take(&told.canceled, c);
 }
 
 /* … to a registration, or to the creation of a thread: whose end it may be. */
@@ -222,14 +221,14 @@ static void tried(const struct event *event) {
     if (e.c >= COUNT || (e.result != -EAGAIN && e.result != -EINTR && e.result != -EINPROGRESS))
         return;
     told.unanswered[e.c] = told.promise.completion[e.c].order;
-    e.forgiven = (driver.reported & mask_of(e.fd)) != 0;
+    e.forgiven = has_number(&driver.reported, e.fd);
     tell(e);
 }
 
 /* What the kernel has said of a descriptor was so when the wait ended, which is told after it. */
 static void reported(const struct event *event) {
     told.reports++;
-    told.reported |= mask_of(event->fd);
+    put_number(&told.reported, event->fd);
     for (unsigned c = 0; c < COUNT; c++) {
         const struct promise_completion *of = &told.promise.completion[c];
         uint32_t more = event->events & (of->asked | EPOLLERR | EPOLLHUP) & ~of->ready;
@@ -241,7 +240,7 @@ static void reported(const struct event *event) {
 static void say_in_use(const struct model *m) {
     for (unsigned c = 0; c < COUNT; c++) {
         unsigned use = told.promise.completion[c].use, state = m->completion[c].state;
-        if ((m->maybe_dead >> c & 1) != 0)
+        if (model_has(&m->maybe_dead, c))
             continue;
         bool gone =
             state == ET_DEAD || (state == ET_DELETING && m->completion[c].pool == MODEL_NO_POOL);
@@ -268,7 +267,7 @@ static void before(const struct model *m, const struct event *event) {
     case EVENT_RETURNED: /* behind it the model may go on, and its time, too */
         tell_now(m);
         told.relies_on_former =
-            event->c < COUNT && (m->orphaned >> event->c & 1) != 0 &&
+            event->c < COUNT && model_has(&m->orphaned, (unsigned)event->c) &&
             m->completion[event->c].vouches == m->completion[event->c].description.fd;
         break;
     case EVENT_CALLBACK:
@@ -298,7 +297,7 @@ static void after(const struct model *m, const struct event *event, int result) 
         tell(e);
         break;
     case EVENT_CALLBACK:
-        e.forgiven = e.c < COUNT && (told.canceled >> e.c & 1) != 0;
+        e.forgiven = e.c < COUNT && model_has(&told.canceled, (unsigned)e.c);
         says_canceled((unsigned)e.c, 0);
         tell(e);
         tell_now(m);
@@ -321,7 +320,7 @@ static void after(const struct model *m, const struct event *event, int result) 
         told.ends_wait = true;
         told.woken = e;
         told.reports = 0;
-        told.reported = 0;
+        told.reported = NO_NUMBERS;
         break;
     case EVENT_REPORT: reported(event); break;
     case EVENT_REFUSED:
@@ -330,9 +329,9 @@ static void after(const struct model *m, const struct event *event, int result) 
     case EVENT_EXECUTED: says_canceled((unsigned)e.c, e.result); break;
     case EVENT_DEAD: say_in_use(m); break;
     case EVENT_MOVED:
-        if ((told.named & mask_of(e.fd)) != 0) /* else it is the first that it names */
+        if (has_number(&told.named, e.fd)) /* else it is the first that it names */
             tell(e);
-        told.named |= mask_of(e.fd);
+        put_number(&told.named, e.fd);
         break;
     case EVENT_STOP:
     case EVENT_END: tell(e); break;

@@ -11,9 +11,46 @@
 #include "../../model/model.h"
 #include "lockstep.h"
 
+/* How much of the tables a program uses. What is compiled for few knows it beforehand. */
+#ifdef ETALON_MANY
+#define COUNT           driver.completions
+#define HANDLES         driver.handles
+#define NUMBERS         driver.numbers
+#define DESCRIPTORS_MAX 8192
+#else
 #define COUNT           PROGRAM_COMPLETIONS
+#define HANDLES         PROGRAM_HANDLES
+#define NUMBERS         DESCRIPTORS_MAX
 #define DESCRIPTORS_MAX 64
-#define BUFFER          4096
+#endif
+#define BUFFER 4096
+
+/* A set of descriptors' numbers, below DESCRIPTORS_MAX. */
+#ifdef ETALON_MANY
+typedef struct {
+    uint64_t word[DESCRIPTORS_MAX / 64];
+} number_set;
+#define WORD_OF(set, fd) (set)->word[(fd) / 64]
+#define NO_NUMBERS       ((number_set){{0}})
+#else
+typedef uint64_t number_set;
+#define WORD_OF(set, fd) *(set)
+#define NO_NUMBERS       0
+#endif
+static inline bool is_number(int fd) {
+    return fd >= 0 && fd < DESCRIPTORS_MAX;
+}
+static inline bool has_number(const number_set *set, int fd) {
+    return is_number(fd) && (WORD_OF(set, fd) >> (fd % 64) & 1) != 0;
+}
+static inline void put_number(number_set *set, int fd) {
+    if (is_number(fd))
+        WORD_OF(set, fd) |= UINT64_C(1) << (fd % 64);
+}
+static inline void drop_number(number_set *set, int fd) {
+    if (is_number(fd))
+        WORD_OF(set, fd) &= ~(UINT64_C(1) << (fd % 64));
+}
 
 /* The at-th command of a body, or NULL: for what chooses a program while it runs. */
 typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
@@ -22,7 +59,7 @@ typedef const struct command *(*lockstep_chooser)(unsigned body, unsigned at);
 struct slot {
     uint64_t length; /* in bytes, of the buffer that was described */
     int64_t offset;
-    uint8_t into;    /* of an accept: the handle that the accepted descriptor becomes */
+    uint16_t into;   /* of an accept: the handle that the accepted descriptor becomes */
     int flags;       /* that were described */
     bool own_memory; /* it waits on an async, and reads into whatever memory its loop likes */
     struct sockaddr_storage address;
@@ -40,9 +77,20 @@ struct thread {
 };
 
 struct lockstep {
-    struct slot slot[COUNT];
-    char buffer[COUNT][BUFFER];
+    struct slot slot[PROGRAM_COMPLETIONS];
+    char buffer[PROGRAM_COMPLETIONS][BUFFER];
     struct model model;
+    unsigned completions, handles, numbers; /* that the program uses */
+    unsigned long_by; /* it may do so many times more than others: PROGRAM_LONG, or 1 */
+    /* Of a long program's observations: callbacks in a row that are not written down yet, and what
+     * the command that is being repeated has come to. */
+    struct {
+        unsigned callbacks, first, last;
+        int64_t result;
+        const struct command *repeating, *one; /* as a whole, and this time */
+        bool known;
+        char outcome[64]; /* the first time */
+    } unwritten;
     uint64_t named[DESCRIPTORS_MAX]; /* the file that the number names, by world.installed */
     uint32_t told[DESCRIPTORS_MAX];  /* what the kernel took last, and has not denied since */
     const struct lockstep_subject *subject;
@@ -67,7 +115,7 @@ struct lockstep {
         bool is_ready;       /* it was, and has not been tried since */
         unsigned overlooked; /* by so many waits in a row */
         unsigned bound;      /* of that */
-    } progress[COUNT];
+    } progress[PROGRAM_COMPLETIONS];
     unsigned batch; /* reports that a wait can bring; 0: as many as there are */
 
     /* ---- from here on, what the search tracks ---- */
@@ -81,10 +129,10 @@ struct lockstep {
     unsigned idle_waits;
     /* What the kernel has claimed of the files that the numbers name. It is the truth, but where a
      * failure was injected; the loop, and so the model, must go by the claim. */
-    /* mask of numbers: an addition was refused with EEXIST, so that there is a registration, and
+    /* numbers: an addition was refused with EEXIST, so that there is a registration, and
      * nothing was said since: what it is for, nobody but the kernel knows */
-    uint64_t claimed;
-    uint64_t reported; /* mask of numbers: by the last wait, for the file that they name */
+    number_set claimed;
+    number_set reported; /* by the last wait, for the file that they name */
     struct {
         int fd, operation, error;
         uint32_t kept, claimed; /* as model_refused has them */
@@ -122,7 +170,7 @@ struct lockstep {
         uint64_t installed; /* when its counter came to this handle */
     } counter[PROGRAM_HANDLES];
     unsigned asyncs_made;
-    unsigned moved; /* mask of completions: forgotten since their last callback began */
+    model_set moved; /* forgotten since their last callback began */
     /* in a row, of a file that has left this number, with nothing waiting */
     uint8_t stale_reports[DESCRIPTORS_MAX];
 };

@@ -65,6 +65,8 @@ const struct kernel_sizes *real_world_sizes(void);
 
 /* In world_real, what the other end of fd has sent and got, for a judge of results. The bytes that
  * it sends, by their place among them; none is 0. */
+/* How often a number has come to name another file, or none. */
+uint64_t real_world_changes(void);
 unsigned char real_world_byte(uint64_t place);
 bool real_world_letters(int fd); /* what is read from fd comes from such an end */
 bool real_world_received(int fd,

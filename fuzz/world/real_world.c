@@ -25,7 +25,15 @@
 
 #include "kernel.h"
 
-#define NUMBERS           256
+#ifdef ETALON_MANY
+#define NUMBERS 8192
+#define FILES   (PROGRAM_HANDLES + KERNEL_FILES)
+#define WATCHES (PROGRAM_HANDLES + KERNEL_WATCHES)
+#else
+#define NUMBERS 256
+#define FILES   KERNEL_FILES
+#define WATCHES KERNEL_WATCHES
+#endif
 #define PEERS_FROM        500 /* numbers of the other ends */
 #define NONE              (-1)
 #define CLIENTS           8
@@ -63,16 +71,17 @@ struct watch {
 };
 
 static struct {
-    uint64_t clock_ns, installs;
+    uint64_t clock_ns, installs, releases;
     unsigned names;
     uint64_t limit; /* the program gets no number from here on; 0: no limit */
     int handle[PROGRAM_HANDLES];
     struct {
         int file;
+        unsigned watch; /* the one that was made last for it, perhaps none any more */
         uint64_t installed;
-    } number[NUMBERS];                   /* installed 0: not ours */
-    struct open_file file[KERNEL_FILES]; /* numbers 0: free */
-    struct watch watch[KERNEL_WATCHES];
+    } number[NUMBERS];            /* installed 0: not ours */
+    struct open_file file[FILES]; /* numbers 0: free */
+    struct watch watch[WATCHES];
     struct virtual_timers timers; /* the program's timerfds */
     int gives; /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
     struct sigaction sigpipe;
@@ -114,9 +123,9 @@ static void install(int fd, int file) {
 
 static int file_free(void) {
     int file = 0;
-    while (file < KERNEL_FILES && reality.file[file].numbers > 0)
+    while (file < FILES && reality.file[file].numbers > 0)
         file++;
-    return file < KERNEL_FILES ? file : NONE;
+    return file < FILES ? file : NONE;
 }
 
 /* A program may open files without end, as by accepts of which nobody hears: this world has as many
@@ -177,7 +186,7 @@ static bool sees_end(const struct open_file *f) {
 static void file_release(int file) {
     struct open_file *f = &reality.file[file];
     reality.kept_open += !sees_end(f);
-    for (unsigned i = 0; i < KERNEL_WATCHES; i++)
+    for (unsigned i = 0; i < WATCHES; i++)
         if (reality.watch[i].file == file || reality.watch[i].epoll == file)
             reality.watch[i].used = false;
     if (f->peer != NONE)
@@ -208,6 +217,7 @@ static void timer_leaves(int fd, int file) {
 static int64_t number_release(int fd) {
     int file = reality.number[fd].file;
     reality.number[fd].installed = 0;
+    reality.releases++;
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (reality.handle[d] == fd)
             reality.handle[d] = NONE;
@@ -276,23 +286,29 @@ static int64_t call_eventfd(unsigned value, int flags) {
     return outcome(fd);
 }
 
+static bool is_watch_of(const struct watch *w, int epoll, int fd) {
+    return w->used && w->epoll == epoll && w->number == fd && w->file == reality.number[fd].file;
+}
+
 static struct watch *watch_of(int epoll, int fd) {
-    for (unsigned i = 0; known(fd) && i < KERNEL_WATCHES; i++) {
-        struct watch *w = &reality.watch[i];
-        if (w->used && w->epoll == epoll && w->number == fd && w->file == reality.number[fd].file)
-            return w;
-    }
+    if (known(fd) && is_watch_of(&reality.watch[reality.number[fd].watch], epoll, fd))
+        return &reality.watch[reality.number[fd].watch];
+    for (unsigned i = 0; known(fd) && i < WATCHES; i++)
+        if (is_watch_of(&reality.watch[i], epoll, fd))
+            return &reality.watch[i];
     return NULL;
 }
 
 static struct watch *watch_new(int epoll, int fd) {
     unsigned i = 0;
-    while (i < KERNEL_WATCHES && reality.watch[i].used)
+    while (i < WATCHES && reality.watch[i].used)
         i++;
-    if (i == KERNEL_WATCHES)
+    if (i == WATCHES)
         return NULL;
     reality.watch[i] = (struct watch){
         .epoll = epoll, .number = fd, .file = known(fd) ? reality.number[fd].file : NONE};
+    if (known(fd))
+        reality.number[fd].watch = i;
     return &reality.watch[i];
 }
 
@@ -367,7 +383,7 @@ static socklen_t listener_address(struct sockaddr_un *address, unsigned name) {
 
 static struct open_file *listener_at(const struct sockaddr *address, socklen_t length) {
     struct sockaddr_un own;
-    for (unsigned i = 0; i < KERNEL_FILES; i++)
+    for (unsigned i = 0; i < FILES; i++)
         if (reality.file[i].numbers > 0 && reality.file[i].kind == WORLD_LISTENER &&
             listener_address(&own, reality.file[i].name) == length &&
             memcmp(&own, address, length) == 0)
@@ -523,6 +539,20 @@ static unsigned open_ends(unsigned kind, int end[2]) {
     }
 }
 
+/* Whether there is room for the handle d and all before it, both ends of each. The usual limit of a
+ * process has some for what few programs need. */
+static bool has_room_for(unsigned d) {
+    const rlim_t needed = 2 * (rlim_t)(d + 1) + PEERS_FROM;
+    struct rlimit limit;
+    if (d < PROGRAM_FEW || reality.limit != 0)
+        return true;
+    must(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
+    if (limit.rlim_cur >= needed)
+        return true;
+    limit.rlim_cur = limit.rlim_max < NUMBERS ? limit.rlim_max : NUMBERS;
+    return limit.rlim_cur >= needed && setrlimit(RLIMIT_NOFILE, &limit) == 0;
+}
+
 static void open_handle(unsigned d, uint64_t kind) {
     int end[2];
     if (reality.handle[d] != NONE || kind >= WORLD_KINDS || !has_room())
@@ -623,6 +653,10 @@ static void peer_read(struct open_file *f, uint64_t value) {
         kept[(f->taken + (uint64_t)i) % READ_THERE] = (unsigned char)scrap[i];
     f->taken += taken > 0 ? (uint64_t)taken : 0;
     f->reads++;
+}
+
+uint64_t real_world_changes(void) {
+    return reality.installs + reality.releases;
 }
 
 unsigned char real_world_byte(uint64_t place) {
@@ -765,7 +799,7 @@ static bool world_command(const struct command *command) {
     case COMMAND_ORDER: return true; /* Linux has its own */
     case COMMAND_LIMIT: reality.limit = command->value; return true;
     case COMMAND_OPEN:
-        if (command->value == WORLD_TCP)
+        if (command->value == WORLD_TCP || !has_room_for(d))
             return false;
         if (d < PROGRAM_HANDLES)
             open_handle(d, command->value);
@@ -922,7 +956,7 @@ static uint32_t world_ready(int fd) {
 /* While the loop replaces its epoll instance it has two; the newest one that lives counts. */
 static int waited_on(void) {
     int newest = NONE;
-    for (int i = 0; i < KERNEL_FILES; i++)
+    for (int i = 0; i < FILES; i++)
         if (reality.file[i].numbers > 0 && reality.file[i].kind == WORLD_OWN_EPOLL &&
             (newest == NONE || reality.file[i].name > reality.file[newest].name))
             newest = i;

@@ -368,6 +368,10 @@ const char *kit_lacks(const struct etalon_subject *subject, const struct trace *
         needed |= command_needs(&p->command[i]);
     if ((needed & ~offered) != 0)
         return missing(needed, offered);
+    unsigned completions, handles;
+    (void)program_needs(p, &completions, &handles);
+    if (completions > subject->completions_max && completions > PROGRAM_FEW)
+        return "needs room for more completions (completions_max)";
     bool any = trace->clauses == 0;
     for (unsigned i = 0; i < trace->clauses; i++)
         any = any || judged(subject, trace->clause[i]);
@@ -389,7 +393,7 @@ const char *kit_result_name(int64_t result) {
 
 static void (*ask_states)(int8_t *state);
 
-void kit_ask_states(void (*ask)(int8_t state[PROGRAM_COMPLETIONS])) {
+void kit_ask_states(void (*ask)(int8_t state[PROGRAM_FEW])) {
     ask_states = ask;
 }
 
@@ -400,7 +404,7 @@ void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int comp
     struct kit_event *event = &result->event[result->events++];
     event->at_us = clock_ns > KIT_CLOCK_NS ? (clock_ns - KIT_CLOCK_NS) / 1000 : 0;
     event->kind = kind;
-    event->completion = (int8_t)completion;
+    event->completion = (int16_t)completion;
     memset(event->state, -1, sizeof event->state);
     if (ask_states != NULL)
         ask_states(event->state);

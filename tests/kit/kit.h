@@ -43,10 +43,10 @@ enum kit_state {
 };
 
 struct kit_event {
-    uint64_t at_us;                    /* since the beginning of the program */
-    char kind;                         /* 'c'all, call'b'ack, 's'tate, 'w'ait, w'o'rld, 'e'nd */
-    int8_t completion;                 /* -1: of none */
-    int8_t state[PROGRAM_COMPLETIONS]; /* enum kit_state, at this moment; -1: nothing is known */
+    uint64_t at_us;            /* since the beginning of the program */
+    char kind;                 /* 'c'all, call'b'ack, 's'tate, 'w'ait, w'o'rld, 'e'nd */
+    int16_t completion;        /* -1: of none */
+    int8_t state[PROGRAM_FEW]; /* enum kit_state, at this moment; -1: nothing is known */
     char text[96];
     char raw[80]; /* of a wait that begins: the call as it was made, or empty */
 };
@@ -107,8 +107,9 @@ void reference_run(const struct program *program, const struct world_kind_functi
 
 void kit_event(struct kit_result *result, uint64_t clock_ns, char kind, int completion,
                const char *text);
-/* From here on each event holds what `ask` fills in; what it leaves alone is not known. */
-void kit_ask_states(void (*ask)(int8_t state[PROGRAM_COMPLETIONS]));
+/* From here on each event holds what `ask` fills in, of the first completions; what it leaves alone
+ * is not known. */
+void kit_ask_states(void (*ask)(int8_t state[PROGRAM_FEW]));
 const char *kit_result_name(int64_t result); /* "-EBUSY", "0", "5" */
 void kit_end(struct kit_result *result);     /* the process ends here, with what the result says */
 

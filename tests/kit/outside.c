@@ -20,7 +20,7 @@
 
 #include "outside.h"
 
-#define TURNS_MAX 1000
+#define TURNS_MAX (1000 * o.long_by)
 
 struct observation o;
 
@@ -118,7 +118,7 @@ static void run_stop(void) {
 
 static unsigned open_descriptors(void) {
     unsigned count = 0;
-    for (int fd = 0; fd < 256; fd++)
+    for (int fd = 0; fd < (int)o.files; fd++)
         count += syscall(SYS_fcntl, fd, 1 /* F_GETFD */, 0) >= 0;
     return count;
 }
@@ -134,8 +134,9 @@ static bool asks_as_a_host(void) {
 
 static void make_loop(void) {
     forget_all();
-    o.host = (struct etalon_subject_host){
-        .size = sizeof o.host, .called = outside_called, .descriptors_max = 64};
+    o.host = (struct etalon_subject_host){.size = sizeof o.host,
+                                          .called = outside_called,
+                                          .descriptors_max = o.files > 256 ? FILES : 64};
     o.busy = true;
     TELL(EVENT_INIT); /* the loop takes the time at any moment from now on */
     SUBJECT(o.subject->init(&o.host, &o.self));
@@ -316,7 +317,9 @@ static void run_world(const struct command *command) {
     if (command->kind == COMMAND_LIMIT)
         rounded.value = limit_here(command->value);
     if (!world_real.command(&rounded))
-        LACKS("needs a simulated kernel");
+        LACKS(command->d < PROGRAM_FEW
+                  ? "needs a simulated kernel"
+                  : "needs more open files than the system allows (ulimit -n)");
     if (command->kind == COMMAND_OPEN)
         note_mode(descriptor(command->d));
     if (command->kind == COMMAND_DUP)
@@ -342,7 +345,7 @@ static bool of_carrier(const struct command *command) {
            (targets && command->other < COUNT && is_carrying(command->other));
 }
 
-void run_command(const struct command *command) {
+static void run_command(const struct command *command) {
     o.commands++;
     if (of_carrier(command))
         LACKS("needs carriers (rounds)");
@@ -382,7 +385,18 @@ void run_command(const struct command *command) {
     check_signals();
     tell_ready(false);
     ask_now();
-    ask_in_use();
+    ask_about(command->c);
+}
+
+void perform(const struct command *command) {
+    if (command->times == 0)
+        run_command(command);
+    for (unsigned i = 0; i < command->times && o.commands < COMMANDS_MAX; i++) {
+        struct command one = command_repeated(command, i);
+        run_command(&one);
+    }
+    if (o.long_by > 1 && !o.in_callback)
+        ask_in_use();
 }
 
 /* ---- a program ------------------------------------------------------------------------------- */
@@ -401,9 +415,12 @@ static void finish(unsigned before) {
 void outside_run(const struct etalon_subject *subject, const struct program *program, bool lenient,
                  struct kit_result *result) {
     static const struct world_observer nobody;
-    memset(&o, 0, sizeof o);
-    o.subject = subject;
+    unsigned handles;
+    o.subject = subject; /* all else is as a new process has it */
     o.program = program;
+    bool repeats = program_needs(program, &o.completions, &handles);
+    o.long_by = repeats ? PROGRAM_LONG : 1;
+    o.files = handles > PROGRAM_FEW ? FILES : 256;
     o.result = result;
     o.lenient = lenient;
     const struct promise_settings settings = outside_settings();
@@ -426,7 +443,7 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     }
     make_loop();
     for (unsigned i = 0; i < program->count[0] && o.commands < COMMANDS_MAX; i++)
-        run_command(&program->command[program->first[0] + i]);
+        perform(&program->command[program->first[0] + i]);
     if (offers(ETALON_OFFERS_DEINIT))
         finish(before);
     end_run();

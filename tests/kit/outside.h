@@ -13,21 +13,22 @@
 #include "../../model/promise.h"
 #include "kit.h"
 
-#define COUNT  PROGRAM_COMPLETIONS
+#define COUNT  o.completions /* that the program uses */
 #define BUFFER 4096
 #define MS_NS  UINT64_C(1000000)
 /* A clock that stands still while it is read again and again would give timers one deadline that no
  * real clock gives one. A call of the subject may read it so often before it takes the time. */
-#define READING_NS   1000
-#define READINGS_MAX 64
-#define COMMANDS_MAX 4000
-#define POLLED       (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
-#define STREAMS      64
-#define FILES        256
-#define MOVED_AWAY   UINT64_MAX
-#define ERRNO_BEFORE 4000 /* of a thread that wakes the loop */
-#define CONTROL      128  /* bytes for what comes with a message */
-#define ASYNC_WAIT   1000 /* the operation of a completion that waits on an async */
+#define READING_NS    1000
+#define READINGS_MAX  64
+#define COMMANDS_MAX  (4000 * o.long_by)
+#define CALLBACKS_MAX (KIT_CALLBACKS_MAX * o.long_by)
+#define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
+#define STREAMS       64
+#define FILES         8192
+#define MOVED_AWAY    UINT64_MAX
+#define ERRNO_BEFORE  4000 /* of a thread that wakes the loop */
+#define CONTROL       128  /* bytes for what comes with a message */
+#define ASYNC_WAIT    1000 /* the operation of a completion that waits on an async */
 
 /* What its caller knows of a completion. */
 struct item {
@@ -41,7 +42,7 @@ struct item {
     uint64_t installed; /* the file behind its descriptor */
     bool deleted;       /* … and not submitted again */
     bool quiet;         /* deleted, told to be dead, and its buffer was cleared since */
-    uint8_t into;       /* which handle an accept makes, or a connect names */
+    uint16_t into;      /* which handle an accept makes, or a connect names */
     uint64_t listener;  /* of a connect: what its address named, and listened; 0: nothing did */
     unsigned async;     /* that it waits on */
     unsigned reads;     /* of the other end, when it was submitted */
@@ -77,11 +78,14 @@ struct observation {
     struct kit_result *result;
     void *self;
     struct etalon_subject_host host;
-    struct promise promise; /* which decides */
-    struct item item[COUNT];
-    int8_t known[COUNT];                    /* enum kit_state, of a subject that cannot be asked */
+    struct promise promise;      /* which decides */
+    unsigned completions, files; /* how much of the tables the program uses */
+    unsigned long_by;            /* it may do so many times more than others: PROGRAM_LONG, or 1 */
+    struct item item[PROGRAM_COMPLETIONS];
+    /* enum kit_state, of a subject that cannot be asked */
+    int8_t known[PROGRAM_COMPLETIONS];
     bool async_open[ETALON_SUBJECT_ASYNCS]; /* that the program has made */
-    char buffer[COUNT][BUFFER];
+    char buffer[PROGRAM_COMPLETIONS][BUFFER];
     struct stream stream[STREAMS];
     bool duplicated; /* a file may have several numbers */
     bool busy;       /* init or deinit runs: the subject is not to be asked anything */
@@ -100,6 +104,7 @@ struct observation {
     int fail_wait_at, fail_wait_error;
     bool fails_init;           /* the next loop finds no number for a descriptor */
     uint64_t file[FILES];      /* what each number names, as the promise was told */
+    uint64_t changes;          /* … when the world had changed so often; UINT64_MAX: not all */
     int64_t wait_ns, sleep_ns; /* what the last wait asks for, and how long it sleeps */
     int own;                   /* the loop's descriptor that has ended a wait last */
     uint32_t called_for;       /* the number that a callback was called for */
@@ -223,6 +228,8 @@ void settle_unseen(void);
 bool is_carrying(unsigned c);
 /* The subject is asked which completions are in use, and what time it is. */
 void ask_in_use(void);
+/* … or only c, where asking of all would take a long program too long. */
+void ask_about(unsigned c);
 void ask_now(void);
 /* For the events of the run. A subject is not asked while it is made or released. */
 void ask_states(int8_t *known);
@@ -239,6 +246,7 @@ const char *undefined_submission(unsigned c, bool is_rearm);
 
 /* ---- outside.c ------------------------------------------------------------------------------- */
 
-void run_command(const struct command *command);
+/* As often as it says. */
+void perform(const struct command *command);
 
 #endif

@@ -17,7 +17,7 @@ static enum etalon_subject_action run_body(unsigned body) {
         const struct command *command = &p->command[p->first[body] + i];
         if (command->kind == COMMAND_RETURN)
             return command->value == 1 ? ETALON_REARM : ETALON_DISARM;
-        run_command(command);
+        perform(command);
     }
     return ETALON_DISARM;
 }
@@ -95,7 +95,8 @@ static bool is_undefined(unsigned c, uint64_t serial) {
 
 enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t userdata) {
     bool before = interpose_inside(false);
-    settle_unseen();
+    if (o.long_by == 1)
+        settle_unseen();
     if (c < COUNT)
         o.known[c] = KIT_CALLED;
     note('b', c < COUNT ? (int)c : -1, "callback c%u %s", c, kit_result_name(result));
@@ -114,8 +115,8 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     o.callbacks++;
     o.barren_waits = 0;
     ask_now();
-    ask_in_use();
-    if (o.callbacks >= KIT_CALLBACKS_MAX) {
+    ask_about(c);
+    if (o.callbacks >= CALLBACKS_MAX) {
         note('e', -1, "%u callbacks: the program ends here", o.callbacks);
         end_run();
     }

@@ -21,7 +21,7 @@ int ask_state(unsigned c) {
 }
 
 void ask_states(int8_t *known) {
-    for (unsigned c = 0; c < COUNT; c++) {
+    for (unsigned c = 0; c < PROGRAM_FEW; c++) {
         if (!tells_states()) {
             known[c] = o.known[c];
         } else if (o.self != NULL && !o.busy) {
@@ -35,19 +35,24 @@ void ask_states(int8_t *known) {
     }
 }
 
+static void settle(unsigned c) {
+    struct item *i = &o.item[c];
+    if (!i->in_use || i->d.has_callback)
+        return;
+    int state = ask_state(c);
+    if (state == ETALON_ACTIVE || state == ETALON_ADDING)
+        return;
+    i->in_use = false;
+    if (takes_bytes(i))
+        lose_place();
+    if (gives_bytes(i))
+        lose_given();
+}
+
 void settle_unseen(void) {
     check_signals(); /* as long as it is known what was in use */
-    for (unsigned c = 0; c < COUNT && tells_states() && o.self != NULL; c++) {
-        struct item *i = &o.item[c];
-        int state = i->in_use && !i->d.has_callback ? ask_state(c) : ETALON_ACTIVE;
-        if (state == ETALON_ACTIVE || state == ETALON_ADDING)
-            continue;
-        i->in_use = false;
-        if (takes_bytes(i))
-            lose_place();
-        if (gives_bytes(i))
-            lose_given();
-    }
+    for (unsigned c = 0; c < COUNT && tells_states() && o.self != NULL; c++)
+        settle(c);
 }
 
 bool is_carrying(unsigned c) {
@@ -65,17 +70,34 @@ void ask_now(void) {
     TELL(EVENT_NOW, .now_ms = now);
 }
 
+/* What the promise knows already it is not told. */
+static void ask_one(unsigned c) {
+    int state = ask_state(c);
+    bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
+    unsigned use = o.promise.completion[c].use;
+    if (use == PROMISE_PERHAPS ? !used : used != (use == PROMISE_IN_USE))
+        TELL(EVENT_SAYS_IN_USE, .c = c, .result = used);
+    if (!used)
+        check_buffer(c, state == ETALON_DEAD);
+}
+
 void ask_in_use(void) {
     if (!tells_states() || o.self == NULL)
         return;
     settle_unseen();
-    for (unsigned c = 0; c < COUNT; c++) {
-        int state = ask_state(c);
-        bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
-        TELL(EVENT_SAYS_IN_USE, .c = c, .result = used);
-        if (!used)
-            check_buffer(c, state == ETALON_DEAD);
+    for (unsigned c = 0; c < COUNT; c++)
+        ask_one(c);
+}
+
+void ask_about(unsigned c) {
+    if (o.long_by == 1) {
+        ask_in_use();
+        return;
     }
+    if (!tells_states() || o.self == NULL || c >= COUNT)
+        return;
+    settle(c);
+    ask_one(c);
 }
 
 /* ---- episodes -------------------------------------------------------------------------------- */
@@ -105,7 +127,7 @@ void forget_all(void) {
     for (unsigned c = 0; c < COUNT; c++)
         if (o.item[c].in_use) /* it was released with the loop before */
             o.known[c] = KIT_SILENT;
-    memset(o.item, 0, sizeof o.item);
+    memset(o.item, 0, COUNT * sizeof *o.item);
     memset(o.async_open, 0, sizeof o.async_open);
     lose_place();
     for (unsigned c = 0; c < COUNT; c++)
@@ -153,8 +175,12 @@ static uint32_t new_token(unsigned body) {
     return (++o.tokens & 0xfffffff) << 3 | body;
 }
 
+#define HUGE_DESCRIPTOR (o.files > 256 ? 9128 : 1000)
+
 int descriptor(unsigned d) {
-    return d < PROGRAM_HANDLES ? world_real.descriptor(d) : d == PROGRAM_HANDLES ? -1 : 1000;
+    return d < PROGRAM_HANDLES    ? world_real.descriptor(d)
+           : d == PROGRAM_HANDLES ? -1
+                                  : HUGE_DESCRIPTOR;
 }
 
 /* Of a cancel: the completion, or a null pointer. */

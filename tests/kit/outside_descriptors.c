@@ -88,21 +88,57 @@ static bool is_being_closed(int fd) {
     return false;
 }
 
-void tell_ready(bool settled) {
-    for (int fd = 0; fd < FILES; fd++) {
+/* Which numbers name other files than before. */
+static void tell_moved(void) {
+    uint64_t changes = real_world_changes();
+    if (changes == o.changes)
+        return;
+    o.changes = changes;
+    for (int fd = 0; fd < (int)o.files; fd++) {
         uint64_t installed = world_real.installed(fd);
-        if (is_being_closed(fd))
-            continue; /* by the loop, whose callback tells it */
-        if (o.file[fd] != 0 && o.file[fd] != installed)
+        if (o.file[fd] == installed)
+            continue;
+        if (is_being_closed(fd)) { /* by the loop, whose callback tells it */
+            o.changes = UINT64_MAX;
+            continue;
+        }
+        if (o.file[fd] != 0)
             TELL(EVENT_MOVED, .fd = fd);
-        o.file[fd] = installed != 0 || o.file[fd] == 0 ? installed : MOVED_AWAY;
+        o.file[fd] = installed != 0 ? installed : MOVED_AWAY;
+        if (o.file[fd] == MOVED_AWAY) /* of what waits on it from now on, too */
+            o.changes = UINT64_MAX;
     }
-    bool threads = !settled && interpose_other_threads();
+}
+
+/* Asks Linux of all that waits at once: each by itself would take thousands too long. */
+static unsigned ask_linux(struct pollfd *polled, uint16_t *who) {
+    struct timespec none = {0};
+    unsigned count = 0;
     for (unsigned c = 0; c < COUNT; c++) {
-        struct item *i = &o.item[c];
+        const struct item *i = &o.item[c];
         if (!i->in_use || !waits_on(i))
             continue;
-        uint32_t ready = falsely_ready(i) ? 0 : (uint32_t)(unsigned short)ready_now(i);
+        bool same = i->installed != 0 && world_real.installed(i->d.fd) == i->installed;
+        polled[count] = (struct pollfd){.fd = same ? i->d.fd : -1, .events = awaited(i)};
+        who[count++] = (uint16_t)c;
+    }
+    if (count > 0)
+        (void)syscall(SYS_ppoll, polled, count, &none, NULL, 8);
+    return count;
+}
+
+void tell_ready(bool settled) {
+    static struct pollfd polled[PROGRAM_COMPLETIONS];
+    static uint16_t who[PROGRAM_COMPLETIONS];
+    tell_moved();
+    bool threads = !settled && interpose_other_threads();
+    unsigned count = ask_linux(polled, who);
+    for (unsigned k = 0; k < count; k++) {
+        unsigned c = who[k];
+        struct item *i = &o.item[c];
+        uint32_t ready = (uint32_t)(unsigned short)(polled[k].revents & ~POLLNVAL);
+        if (i->d.operation != ET_POLL && falsely_ready(i))
+            ready = 0;
         if (i->d.operation == ET_POLL && !offers(ETALON_OFFERS_POLL_MORE) &&
             (ready & (POLLHUP | POLLERR)) != 0)
             ready |= i->d.events;

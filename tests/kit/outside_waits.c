@@ -82,7 +82,7 @@ static bool blocked(int64_t timeout_ns) {
     TELL(EVENT_SLEEP);
     if (o.world_next >= p->count[PROGRAM_BODY_WORLD] || o.commands >= COMMANDS_MAX)
         return false;
-    run_command(&p->command[p->first[PROGRAM_BODY_WORLD] + o.world_next++]);
+    perform(&p->command[p->first[PROGRAM_BODY_WORLD] + o.world_next++]);
     return true;
 }
 

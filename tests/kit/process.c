@@ -174,6 +174,8 @@ static struct etalon_subject completed(const struct etalon_subject *s) {
     subject.slack_ms = subject.slack_ms == ETALON_EXACT                      ? 0
                        : s->size < END_OF(slack_ms) || subject.slack_ms == 0 ? 1
                                                                              : subject.slack_ms;
+    if (s->size < END_OF(completions_max) || subject.completions_max == 0)
+        subject.completions_max = ETALON_SUBJECT_COMPLETIONS;
     return subject;
 }
 
@@ -286,6 +288,7 @@ static void look_here(const char *path, struct look *look) {
         snprintf(to->version, sizeof to->version, "%s", version != NULL ? version : "unknown");
         snprintf(to->notes, sizeof to->notes, "%s", s->notes != NULL ? s->notes : "");
         to->offers = s->offers;
+        to->completions_max = s->completions_max;
         to->slack_ms = s->slack_ms;
         for (unsigned i = 0;
              s->differences != NULL && s->differences[i].clause != NULL && i < SUBJECT_DIFFERENCES;

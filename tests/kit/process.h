@@ -12,7 +12,7 @@ struct subject {
     char path[4096]; /* absolute */
     char name[64], version[64], notes[2048], file[256];
     uint64_t offers;
-    unsigned slack_ms, differences;
+    unsigned slack_ms, differences, completions_max;
     struct {
         char clause[24], kind[16], why[240];
     } difference[SUBJECT_DIFFERENCES];

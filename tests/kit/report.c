@@ -157,9 +157,9 @@ static void states(FILE *out, const struct kit_event *e, int8_t *known) {
                                                  "submitted", "called", "silent"};
     bool any = false;
     int own = e->kind == 'c' || e->kind == 'b' ? e->completion : -1;
-    if (own >= 0 && own < PROGRAM_COMPLETIONS && e->state[own] >= 0 && e->state[own] < KIT_STATES)
+    if (own >= 0 && own < PROGRAM_FEW && e->state[own] >= 0 && e->state[own] < KIT_STATES)
         fprintf(out, ",\"state\":\"%s\"", name[e->state[own]]);
-    for (int c = 0; c < PROGRAM_COMPLETIONS; c++) {
+    for (int c = 0; c < PROGRAM_FEW; c++) {
         int8_t state = e->state[c];
         if (state < 0 || state >= KIT_STATES)
             continue;
@@ -174,8 +174,8 @@ static void states(FILE *out, const struct kit_event *e, int8_t *known) {
 }
 
 static void events(FILE *out, const char *name, const struct outcome *outcome) {
-    int8_t known[PROGRAM_COMPLETIONS];
-    for (unsigned c = 0; c < PROGRAM_COMPLETIONS; c++)
+    int8_t known[PROGRAM_FEW];
+    for (unsigned c = 0; c < PROGRAM_FEW; c++)
         known[c] = -1;
     fprintf(out, "\"%s\":[", name);
     for (unsigned i = 0; i < outcome->events; i++) {

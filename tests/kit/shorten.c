@@ -11,13 +11,15 @@
 #define RUNS_MAX 3000
 
 struct etalon_subject subject_shape(const struct subject *subject) {
-    return (struct etalon_subject){.name = subject->name, .offers = subject->offers};
+    return (struct etalon_subject){.name = subject->name,
+                                   .offers = subject->offers,
+                                   .completions_max = subject->completions_max};
 }
 
 struct wanted {
     const struct subject *subject;
     const struct outcome *like;
-    bool lenient, simulated;
+    bool lenient, simulated, real;
     unsigned runs;
     struct outcome shortest; /* of the last run that shows it: of the shortest program */
 };
@@ -31,6 +33,7 @@ static bool shows(const struct program *p, void *self) {
     memset(&trace, 0, sizeof trace);
     trace.program = *p;
     trace.simulated_only = wanted->simulated;
+    trace.real_only = wanted->real;
     struct etalon_subject subject = subject_shape(wanted->subject);
     if (kit_lacks(&subject, &trace) != NULL)
         return false;
@@ -51,8 +54,11 @@ static bool shows(const struct program *p, void *self) {
 
 void shorten(const struct subject *subject, const struct trace *trace, const struct outcome *like,
              bool lenient, struct program *p, struct outcome *shortest) {
-    struct wanted wanted = {
-        .subject = subject, .like = like, .lenient = lenient, .simulated = trace->simulated_only};
+    struct wanted wanted = {.subject = subject,
+                            .like = like,
+                            .lenient = lenient,
+                            .simulated = trace->simulated_only,
+                            .real = trace->real_only};
     *p = trace->program;
     memset(shortest, 0, sizeof *shortest);
     if (like->verdict == VERDICT_HANG && like->clause[0] == '\0')

@@ -102,7 +102,7 @@ static void on_log(void *self, char mark, const char *line) {
 }
 
 static void ask_states(int8_t *state) {
-    for (unsigned c = 0; c < PROGRAM_COMPLETIONS && !lockstep_busy(); c++) {
+    for (unsigned c = 0; c < PROGRAM_FEW && !lockstep_busy(); c++) {
         unsigned told = lockstep_state(c);
         state[c] = told <= KIT_DELETING ? (int8_t)told : -1;
     }

@@ -34,6 +34,8 @@ from broken import ROOT
 
 WORK = ROOT / "build/bites"
 BUILT = ROOT / "build/default"
+# What the runner is made of, for programs of thousands of completions, too; unit tests are not.
+MANY = BUILT / "many"
 LIST = ROOT / "tests/suites/clauses.faults"
 TABLE = ROOT / "spec/bites.md"
 SAMPLE_ONE_IN = 6
@@ -162,33 +164,40 @@ class Builder:
     def __init__(self, changed):
         shutil.rmtree(WORK, ignore_errors=True)
         WORK.mkdir(parents=True)
-        self.loop, self.others = {}, {}
+        self.loop, self.others, self.many = {}, {}, {}
         for path in sorted(changed | {p.relative_to(ROOT) for p in (ROOT / "src").glob("*.c")}):
             output = WORK / f"{'-'.join(path.with_suffix('').parts)}.o"
             of = self.loop if path.parts[0] == "src" else self.others
-            of[path] = compiled(path, (ROOT / path).read_text(), output)
-        seam = [BUILT / "fuzz/world/wrap.o", BUILT / "fuzz/world/real_world.o"]
-        left = {BUILT / path.with_suffix(".o") for path in [*self.loop, *self.others]}
-        parts = [BUILT / source.relative_to(ROOT).with_suffix(".o") for folder in PARTS
+            text = (ROOT / path).read_text()
+            of[path] = compiled(path, text, output)
+            if of is self.others:
+                self.many[path] = compiled(path, text, output.with_stem(f"{output.stem}-many"),
+                                           "-DETALON_MANY")
+        seam = ["fuzz/world/wrap.o", "fuzz/world/real_world.o"]
+        left = {MANY / path.with_suffix(".o") for path in [*self.loop, *self.others]}
+        parts = [MANY / source.relative_to(ROOT).with_suffix(".o") for folder in PARTS
                  for source in (ROOT / folder).glob("*.c")]
-        objects = sorted({*parts, BUILT / "model/wide.o"} - left - {*seam})
+        objects = sorted({*parts, BUILT / "model/wide.o"} - left - {MANY / o for o in seam})
         subprocess.run([*CC, "-r", "-nostdlib", *objects, "-o", WORK / "rest.o"], check=True)
-        self.seam = [*seam, f"@{BUILT / 'wrap.flags'}"]
+        wrap = f"@{BUILT / 'wrap.flags'}"
+        self.seam = [*[BUILT / o for o in seam], wrap]
+        self.seam_of_many = [*[MANY / o for o in seam], wrap]
         self.libraries = [*(BUILT / "jansson.flags").read_text().split(),
                           f"-Wl,--dynamic-list={BUILT / 'interposed.list'}"]
 
-    def objects(self, folder, texts):
+    def objects(self, folder, texts, many):
         """Those of the loop, and the others that a fault changes."""
         folder.mkdir()
-        loop, others = dict(self.loop), dict(self.others)
+        loop, others = dict(self.loop), dict(self.many if many else self.others)
         for path, text in texts.items():
             of = loop if path in loop else others
-            of[path] = compiled(path, text, folder / f"{path.stem}.o")
+            flags = ["-DETALON_MANY"] if many and of is others else []
+            of[path] = compiled(path, text, folder / f"{path.stem}.o", *flags)
         return loop, others
 
     def unit_test(self, name, texts, program):
         folder = WORK / name
-        loop, others = self.objects(folder, texts)
+        loop, others = self.objects(folder, texts, many=False)
         checker = [source for part in PARTS[:3] for source in (ROOT / part).glob("*.c")
                    if source.name not in ("interpose.c", "wrap.c", "real_world.c")]
         objects = {BUILT / source.relative_to(ROOT).with_suffix(".o") for source in checker}
@@ -207,16 +216,18 @@ class Builder:
         objects = []
         for path in sources | {pathlib.Path("fuzz/driver/etalon_loop.c")}:
             text = texts.get(path) or (ROOT / path).read_text()
-            objects.append(compiled(path, text, folder / f"{path.stem}.o", "-fPIC"))
+            objects.append(compiled(path, text, folder / f"{path.stem}.o", "-fPIC",
+                                    "-DETALON_MANY"))
         subprocess.run([*CC, "-shared", "-Wl,-Bsymbolic", *objects, "-o", folder / "etalon.so"],
                        check=True)
         return folder / "etalon.so"
 
     def runner(self, name, texts):
         folder = WORK / name
-        loop, others = self.objects(folder, texts)
+        loop, others = self.objects(folder, texts, many=True)
         wrapped = folder / "wrapped.o"
-        subprocess.run([*CC, "-r", "-nostdlib", *loop.values(), *self.seam, "-o", wrapped],
+        subprocess.run([*CC, "-r", "-nostdlib", *loop.values(), *self.seam_of_many, "-o",
+                        wrapped],
                        check=True)
         subprocess.run([*CC, WORK / "rest.o", *others.values(), wrapped, *self.libraries, "-o",
                         folder / "etalon"], check=True)

@@ -338,8 +338,8 @@ def failing_cases():
 def compiled(source, work):
     result = work / (pathlib.Path(source).stem + ".o")
     subprocess.run(["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-w", "-DNDEBUG", "-fPIC",
-                    "-pthread", f"-I{ROOT / 'src'}", f"-I{ROOT / 'fuzz/driver'}", "-c",
-                    source, "-o", result], check=True)
+                    "-DETALON_MANY", "-pthread", f"-I{ROOT / 'src'}",
+                    f"-I{ROOT / 'fuzz/driver'}", "-c", source, "-o", result], check=True)
     return result
 
 

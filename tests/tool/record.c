@@ -7,6 +7,7 @@
 #include "recording.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 static FILE *file;
 static bool begun;
@@ -27,10 +28,10 @@ static void write_down(const struct model *m, const struct event *event) {
     bool call = e.kind <= EVENT_RUN && e.kind != EVENT_NOTIFY && e.kind != EVENT_ASYNC_DEINIT;
     bool submits = e.kind <= EVENT_CANCEL || e.kind == EVENT_ASYNC_WAIT;
     uint64_t c = e.kind == EVENT_CANCEL ? e.by : e.c;
-    bool shows = submits && c < m->completions && m->maybe_dead == 0;
+    bool shows = submits && c < m->completions && model_is_empty(&m->maybe_dead);
     e.state = shows ? m->completion[c].state : EVENT_NO_STATE;
     bool end = e.kind == EVENT_END && !e.of_deinit;
-    if (end && m->maybe_dead == 0) {
+    if (end && model_is_empty(&m->maybe_dead)) {
         e.has |= EVENT_HAS_ACTIVE;
         e.active = m->active;
     }
@@ -59,15 +60,15 @@ static void write_down(const struct model *m, const struct event *event) {
 static unsigned first_dead(const struct model *m, model_set left) {
     unsigned first = MODEL_NONE;
     for (unsigned i = m->handed_over.count; i-- > 0;)
-        if ((left >> m->handed_over.item[i] & 1) != 0)
+        if (model_has(&left, m->handed_over.item[i]))
             first = m->handed_over.item[i];
     if (first != MODEL_NONE)
         return first;
     for (unsigned i = m->submissions.count; i-- > 0;)
-        if ((left >> m->submissions.item[i] & 1) != 0)
+        if (model_has(&left, m->submissions.item[i]))
             first = m->submissions.item[i];
     for (unsigned c = 0, adding = first; c < m->completions; c++)
-        if ((left >> c & 1) != 0 && m->completion[c].state != ET_ADDING &&
+        if (model_has(&left, c) && m->completion[c].state != ET_ADDING &&
             (first == adding || m->completion[c].order < m->completion[first].order))
             first = c;
     return first;
@@ -75,7 +76,9 @@ static unsigned first_dead(const struct model *m, model_set left) {
 
 static void before(const struct model *m, const struct event *event) {
     struct event e = *event;
-    model_set left = e.dead;
+    model_set left = {0};
+    if (e.dead != NULL)
+        left = *(const model_set *)e.dead;
     orphaned = m->orphaned;
     if (e.kind == EVENT_INIT) {
         new_loop = true;
@@ -97,9 +100,9 @@ static void before(const struct model *m, const struct event *event) {
     /* behind these the model goes on by itself, and the loop has not */
     if (e.kind == EVENT_TICK || e.kind == EVENT_RUN || e.kind == EVENT_RETURNED)
         write_down(m, &e);
-    while (e.kind == EVENT_DEAD && left != 0) {
+    while (e.kind == EVENT_DEAD && !model_is_empty(&left)) {
         e.c = first_dead(m, left);
-        left &= ~(UINT32_C(1) << e.c);
+        model_take(&left, (unsigned)e.c);
         write_down(m, &e);
     }
 }
@@ -119,7 +122,7 @@ static void observe(const struct model *m, const struct event *event,
     e.kind = tick ? EVENT_END : e.kind;
     bool silent = e.kind == EVENT_END && e.of_deinit && !m->has_pool;
     if (e.kind != EVENT_RETURNED && e.kind != EVENT_DEAD && !silent &&
-        (e.kind != EVENT_MOVED || m->orphaned != orphaned))
+        (e.kind != EVENT_MOVED || memcmp(&m->orphaned, &orphaned, sizeof orphaned) != 0))
         write_down(m, &e);
 }
 

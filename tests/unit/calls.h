@@ -119,7 +119,7 @@ static inline const char *model_idle(struct model *m) {
     return MODEL_SEE(EVENT_IDLE);
 }
 static inline const char *model_settled(struct model *m, model_set dead) {
-    return MODEL_SEE(EVENT_DEAD, .c = EVENT_NOBODY, .dead = dead);
+    return MODEL_SEE(EVENT_DEAD, .c = EVENT_NOBODY, .dead = &dead);
 }
 
 #undef MODEL_CALL

@@ -76,7 +76,7 @@ struct subject {
     const etalon_subject_host *host;
     asio::io_context context{1};
     std::map<int, object> objects;
-    std::array<completion, ETALON_SUBJECT_COMPLETIONS> completions;
+    std::array<completion, ETALON_SUBJECT_MANY> completions;
     bool stopped = false;
 };
 
@@ -450,6 +450,7 @@ etalon_subject adapter() {
     subject.stop = stop;
     subject.stopped = stopped;
     subject.wakeup = wakeup;
+    subject.completions_max = ETALON_SUBJECT_MANY;
     return subject;
 }
 

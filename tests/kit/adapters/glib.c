@@ -54,7 +54,7 @@ struct subject {
     GPollFD host_fd[POLLED_MAX]; /* … with these */
     int host_fds;
     const struct etalon_subject_host *host;
-    struct completion completions[ETALON_SUBJECT_COMPLETIONS];
+    struct completion completions[ETALON_SUBJECT_MANY];
     struct async *asyncs[ETALON_SUBJECT_ASYNCS]; /* null: not initialised */
 };
 
@@ -158,7 +158,7 @@ static int delete_completion(void *self, uint32_t c) {
 
 static int deinit(void *self) {
     struct subject *s = self;
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         delete_completion(self, c);
     for (uint32_t a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         if (s->asyncs[a] != NULL)
@@ -177,7 +177,7 @@ static int init(const struct etalon_subject_host *host, void **self) {
     s->host = host;
     s->context = g_main_context_new();
     s->hosted = -1;
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         s->completions[c] = (struct completion){.subject = s, .number = c};
     *self = s;
     return 0;
@@ -326,4 +326,5 @@ ETALON_SUBJECT = {
     .async_wait = async_wait,
     .timeout = timeout,
     .descriptor = descriptor,
+    .completions_max = ETALON_SUBJECT_MANY,
 };

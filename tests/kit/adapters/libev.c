@@ -56,8 +56,8 @@ struct subject {
     ev_async wakeup;
     struct async asyncs[ETALON_SUBJECT_ASYNCS];
     /* each its own memory: a use after forget is seen */
-    struct completion *completions[ETALON_SUBJECT_COMPLETIONS];
-    uint32_t uses[ETALON_SUBJECT_COMPLETIONS]; /* how often it was started, or forgotten */
+    struct completion *completions[ETALON_SUBJECT_MANY];
+    uint32_t uses[ETALON_SUBJECT_MANY]; /* how often it was started, or forgotten */
 };
 
 /* Calls back, and says whether the watcher is to be started again. */
@@ -181,7 +181,7 @@ static int async_wait(void *self, uint32_t c, uint32_t a, uint32_t userdata, int
 
 static int deinit(void *self) {
     struct subject *s = self;
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         forget(self, c);
     for (uint32_t a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         if (s->asyncs[a].started)
@@ -335,4 +335,5 @@ ETALON_SUBJECT = {
     .async_deinit = async_deinit,
     .async_notify = async_notify,
     .async_wait = async_wait,
+    .completions_max = ETALON_SUBJECT_MANY,
 };

@@ -43,7 +43,7 @@ struct subject {
     struct event_base *base;
     struct event *wakeup;
     const struct etalon_subject_host *host;
-    struct completion completions[ETALON_SUBJECT_COMPLETIONS];
+    struct completion completions[ETALON_SUBJECT_MANY];
 };
 
 static struct timeval timeval(uint64_t delay_ms) {
@@ -76,7 +76,7 @@ static void forget(void *self, uint32_t c) {
 
 static int deinit(void *self) {
     struct subject *s = self;
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         forget(self, c);
     if (s->wakeup != NULL)
         event_free(s->wakeup);
@@ -99,7 +99,7 @@ static int init(const struct etalon_subject_host *host, void **self) {
         deinit(s);
         return -ENOMEM;
     }
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         s->completions[c] = (struct completion){.subject = s, .number = c};
     *self = s;
     return 0;
@@ -223,4 +223,5 @@ ETALON_SUBJECT = {
     .stop = stop,
     .wakeup = wakeup,
     .update_now = update_now,
+    .completions_max = ETALON_SUBJECT_MANY,
 };

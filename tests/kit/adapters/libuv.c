@@ -40,7 +40,7 @@
 
 #include "etalon_subject.h"
 
-#define COUNT ETALON_SUBJECT_COMPLETIONS
+#define COUNT ETALON_SUBJECT_MANY
 
 enum kind { TIMER, POLL, ASYNC };
 
@@ -372,4 +372,5 @@ ETALON_SUBJECT = {
     .async_wait = async_wait,
     .timeout = timeout,
     .descriptor = descriptor,
+    .completions_max = ETALON_SUBJECT_MANY,
 };

@@ -43,7 +43,7 @@ struct subject {
     xev_loop loop;
     xev_watcher watcher; /* a timer's watcher holds nothing: one serves all */
     const struct etalon_subject_host *host;
-    struct completion *completions[ETALON_SUBJECT_COMPLETIONS];
+    struct completion *completions[ETALON_SUBJECT_MANY];
 };
 
 static xev_cb_action call(void *userdata, int64_t result) {
@@ -85,7 +85,7 @@ static void forget(void *self, uint32_t c) {
 static int deinit(void *self) {
     struct subject *s = self;
     xev_loop_deinit(&s->loop);
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         forget(self, c);
     xev_timer_deinit(&s->watcher);
     free(s);
@@ -189,4 +189,5 @@ ETALON_SUBJECT = {
     .run = run,
     .now = now,
     .update_now = update_now,
+    .completions_max = ETALON_SUBJECT_MANY,
 };

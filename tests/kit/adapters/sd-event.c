@@ -46,7 +46,7 @@ struct completion {
 struct subject {
     sd_event *event;
     const struct etalon_subject_host *host;
-    struct completion completions[ETALON_SUBJECT_COMPLETIONS];
+    struct completion completions[ETALON_SUBJECT_MANY];
 };
 
 /* Calls back, and says whether the source is to be enabled again. */
@@ -83,7 +83,7 @@ static void forget(void *self, uint32_t c) {
 
 static int deinit(void *self) {
     struct subject *s = self;
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         forget(self, c);
     sd_event_unref(s->event);
     free(s);
@@ -100,7 +100,7 @@ static int init(const struct etalon_subject_host *host, void **self) {
         free(s);
         return error;
     }
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         s->completions[c] = (struct completion){.subject = s, .number = c};
     *self = s;
     return 0;
@@ -238,4 +238,5 @@ ETALON_SUBJECT = {
     .stop = stop,
     .stopped = stopped,
     .now = now,
+    .completions_max = ETALON_SUBJECT_MANY,
 };

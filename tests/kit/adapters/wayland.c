@@ -39,7 +39,7 @@ struct completion {
 struct subject {
     struct wl_event_loop *loop;
     const struct etalon_subject_host *host;
-    struct completion completions[ETALON_SUBJECT_COMPLETIONS];
+    struct completion completions[ETALON_SUBJECT_MANY];
 };
 
 static void forget(void *self, uint32_t c) {
@@ -101,7 +101,7 @@ static int start_poll(struct completion *c) {
 
 static int deinit(void *self) {
     struct subject *s = self;
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         forget(self, c);
     wl_event_loop_destroy(s->loop);
     free(s);
@@ -118,7 +118,7 @@ static int init(const struct etalon_subject_host *host, void **self) {
         free(s);
         return -ENOMEM;
     }
-    for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
         s->completions[c] = (struct completion){.subject = s, .number = c};
     *self = s;
     return 0;
@@ -201,4 +201,5 @@ ETALON_SUBJECT = {
     .remove = delete_completion,
     .forget = forget,
     .run = run,
+    .completions_max = ETALON_SUBJECT_MANY,
 };
