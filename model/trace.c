@@ -469,6 +469,11 @@ static int read_format(struct reader *r, const char *format, struct command *com
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
+static bool names_async(const struct command *command) {
+    return command->kind == COMMAND_NOTIFY || command->kind == COMMAND_ASYNC_WAIT ||
+           (command->kind == COMMAND_OPEN && command->value == WORLD_ASYNC);
+}
+
 static int read_times(struct reader *r) {
     struct word word = next_word(r);
     uint64_t times;
@@ -508,6 +513,8 @@ static int read_command(struct reader *r, struct word word) {
     command->times = r->times;
     if (read_format(r, command_text[kind].format, command) < 0)
         return -1;
+    if (names_async(command) && command->d + command->d_series.by * (r->times > 1) >= PROGRAM_FEW)
+        return wrong(r, "an async has one of the handles d0 to d7");
     p->commands++;
     r->count[r->body]++;
     return end_of_line(r);

@@ -33,9 +33,15 @@
 #define WAITS_MAX (4000 * LONG)
 #define STEPS_MAX 100 /* of a thread that is to end */
 /* what a program has opened, what is left registered of what it has closed, and the loop's own */
-#define PROGRAM_DESCRIPTORS_MAX NUMBERS
-#define NANOSECONDS_PER_MS      UINT64_C(1000000)
-#define IDLE_WAITS_MAX          64 /* in a row, without a callback, a try, or the clock moving */
+#ifdef ETALON_MANY
+#define PROGRAM_DESCRIPTORS_MAX (HANDLES + 56)
+#define REPORTS_MAX             MODEL_REPORTS /* that a wait can bring */
+#else
+#define PROGRAM_DESCRIPTORS_MAX 64
+#define REPORTS_MAX             PROGRAM_DESCRIPTORS_MAX
+#endif
+#define NANOSECONDS_PER_MS UINT64_C(1000000)
+#define IDLE_WAITS_MAX     64 /* in a row, without a callback, a try, or the clock moving */
 
 uint32_t lockstep_errors[ET_OPERATIONS][LOCKSTEP_ERRORS];
 
@@ -412,8 +418,8 @@ static void check_nobody_is_ready(void) {
  * are descriptors, or as few as the program has asked for. */
 static unsigned rounds_until_served(unsigned i) {
     const struct model_completion *c = &driver.model.completion[i];
-    unsigned before = 0,
-             turns = driver.batch == 0 ? 1 : 1 + (PROGRAM_DESCRIPTORS_MAX - 1) / driver.batch;
+    unsigned before = 0, brings = driver.batch != 0 ? driver.batch : REPORTS_MAX,
+             turns = 1 + (PROGRAM_DESCRIPTORS_MAX - 1) / brings;
     for (unsigned k = 0; k < COUNT && c->operation != ET_POLL; k++) {
         const struct model_completion *other = &driver.model.completion[k];
         before += waits_on_descriptor(other) && other->order < c->order &&

@@ -44,6 +44,25 @@ static bool simplify_value(struct program *p, unsigned i,
     return false;
 }
 
+/* What is repeated: less often, or not at all. */
+static bool repeat_less(struct program *p, unsigned i,
+                        bool (*shows)(const struct program *, void *), void *self) {
+    const struct command whole = p->command[i];
+    if (whole.times == 0)
+        return false;
+    p->command[i] = command_repeated(&whole, 0);
+    if (shows(p, self))
+        return true;
+    p->command[i] = whole;
+    for (unsigned quarters = 2; quarters < 4; quarters++) {
+        p->command[i].times = (uint16_t)(whole.times * quarters / 4);
+        if (p->command[i].times > 0 && p->command[i].times < whole.times && shows(p, self))
+            return true;
+        p->command[i] = whole;
+    }
+    return false;
+}
+
 void shrink_program(struct program *p, bool (*shows)(const struct program *, void *), void *self) {
     bool smaller = true;
     while (smaller) {
@@ -61,6 +80,9 @@ void shrink_program(struct program *p, bool (*shows)(const struct program *, voi
             }
         for (unsigned i = 0; i < p->commands; i++)
             smaller = simplify_value(p, i, shows, self) || smaller;
+        for (unsigned i = 0; i < p->commands; i++)
+            while (repeat_less(p, i, shows, self))
+                smaller = true;
         if (isatty(STDERR_FILENO))
             fprintf(stderr, "\retalon: %u commands left ", p->commands);
     }

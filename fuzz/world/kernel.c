@@ -1542,9 +1542,9 @@ static bool world_command(const struct command *command) {
                                : KERNEL_OWN_FROM;
         return true;
     case COMMAND_OPEN:
-        if (d < PROGRAM_HANDLES)
+        if (d < PROGRAM_FEW) /* its tables are small, too */
             open_handle(d, command->value);
-        return true;
+        return d < PROGRAM_FEW;
     default: break;
     }
     if (command->kind < COMMAND_CLOSE || command->kind > COMMAND_BATCH)

@@ -250,9 +250,16 @@ static int wait_until_ready(struct look *at, int64_t timeout_ns) {
 /* How long a wait takes that is made to fail. */
 #define FAILED_NS 1300000
 
+/* That a wait can bring: what a world can have registered, or as many as a model has room for. */
+#ifdef ETALON_MANY
+#define REPORTS_MAX 256
+#else
+#define REPORTS_MAX KERNEL_WATCHES
+#endif
+
 static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_t timeout_ns,
                            int failure) {
-    struct kernel_report reports[KERNEL_WATCHES];
+    struct kernel_report reports[REPORTS_MAX];
     if (observer.waits != NULL && !observer.waits(observer_self, timeout_ns))
         return (int)answer(-EDEADLK);
     int count = -failure;
@@ -265,7 +272,7 @@ static int wait_for_events(int epfd, struct epoll_event *events, int max, int64_
                                                : (uint64_t)timeout_ns));
     else if (failure == 0)
         count = wait_until_ready(
-            &(struct look){epfd, max < KERNEL_WATCHES ? max : KERNEL_WATCHES, events, reports},
+            &(struct look){epfd, max < REPORTS_MAX ? max : REPORTS_MAX, events, reports},
             timeout_ns);
     TELL(woken, count < 0 ? -count : 0);
     for (int i = 0; i < count; i++)

@@ -253,6 +253,9 @@ static int compare_all(const struct trace *traces, char *const *names, unsigned 
     }
     kernel_sizes = real_world_sizes();
     for (unsigned i = 0; i < trace_count; i++) {
+        unsigned completions, handles; /* many are the real one's alone */
+        if (traces[i].real_only || program_needs(&traces[i].program, &completions, &handles))
+            continue;
         base[bases++] = &traces[i].program;
         if (!generator_only_simulated(&traces[i].program))
             count(&tally, &traces[i].program, names[i], options);

@@ -234,6 +234,8 @@ static int check_case_here(const char *path, const struct options *options) {
     int status = 0;
     if (trace.simulated_only && options->world != &world_simulated) {
         printf("ok %u - %s # SKIP needs the simulated kernel\n", number, base);
+    } else if (trace.real_only && options->world != &world_real) {
+        printf("ok %u - %s # SKIP needs the real kernel\n", number, base);
     } else {
         run_trace(&trace, options, &run, &report);
         status = report.differs || report.not_possible || run.unexpected[0] != '\0' ||
