@@ -439,7 +439,7 @@ static bool write_world(FILE *out, const struct command *c, const char *text) {
     }
 }
 
-static bool write_call(FILE *out, const struct command *c, bool top) {
+static bool write_one(FILE *out, const struct command *c, bool top) {
     char text[128];
     unsigned long long value = c->value;
     call_text(c, text, sizeof text);
@@ -474,6 +474,17 @@ static bool write_call(FILE *out, const struct command *c, bool top) {
         return !top;
     default: return write_world(out, c, text);
     }
+}
+
+/* Each time that it is repeated, one below the other. */
+static bool write_call(FILE *out, const struct command *c, bool top) {
+    bool good = c->times > 0 || write_one(out, c, top);
+    for (unsigned i = 0; i < c->times && good; i++) {
+        struct command one = command_repeated(c, i);
+        fputs(i > 0 ? "    " : "", out);
+        good = write_one(out, &one, top);
+    }
+    return good;
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -622,6 +633,10 @@ static void write_reproducer(FILE *out, const void *unused) {
     (void)unused;
     write_head(out);
     fputs("#ifndef _GNU_SOURCE\n#define _GNU_SOURCE\n#endif\n", out);
+    unsigned completions, handles;
+    (void)program_needs(p, &completions, &handles);
+    if (completions > PROGRAM_FEW || handles > PROGRAM_FEW)
+        fprintf(out, "#define RP_COUNT %u\n#define RP_HANDLES %u\n", completions, handles);
     fwrite(driver, 1, (size_t)(source_behind_includes(driver) - driver), out);
     fputs("\n/* ---- the types of an adapter, from etalon_subject.h ---- */\n\n", out);
     write_other_names(out);

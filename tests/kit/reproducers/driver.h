@@ -29,10 +29,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RP_COUNT    ETALON_SUBJECT_COMPLETIONS
+#ifndef RP_COUNT /* a program that needs more says so */
+#define RP_COUNT   ETALON_SUBJECT_COMPLETIONS
+#define RP_HANDLES 8
+#endif
 #define RP_ATTEMPTS 10
 #define RP_MS       UINT64_C(1000000)
-#define RP_HANDLES  8
 #define RP_BACKLOG  1
 #define RP_CLIENTS  16
 #define RP_FILE     64 /* bytes of a regular file */
@@ -87,7 +89,8 @@ static struct {
     struct iovec parts[RP_COUNT][2];
     struct msghdr message[RP_COUNT];
     const char *kind[RP_HANDLES];
-    int fd[RP_HANDLES], peer[RP_HANDLES], async[ETALON_SUBJECT_ASYNCS];
+    int fd[RP_HANDLES], peer[RP_HANDLES], async[ETALON_SUBJECT_ASYNCS],
+        left[RP_HANDLES]; /* left: a number was taken over */
     struct { /* what has connected to a listener, and is known by its name */
         int fd;
         struct rp_address address;
