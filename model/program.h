@@ -162,13 +162,13 @@ struct program {
     struct command command[PROGRAM_COMMANDS_MAX];
 };
 
-/* Decodes any byte string. A record of PROGRAM_RECORD bytes is one command; a trailing piece of a
- * record is ignored, and so is what exceeds PROGRAM_COMMANDS_MAX. */
 /* Where in its file a pread or pwrite of so many bytes is made: short ones not at the beginning. */
 static inline int64_t program_offset(uint64_t length) {
     return length < 32 ? (int64_t)length : 0;
 }
 
+/* Decodes any byte string. A record of PROGRAM_RECORD bytes is one command; a trailing piece of a
+ * record is ignored, and so is what exceeds PROGRAM_COMMANDS_MAX. */
 void program_decode(struct program *p, const uint8_t *bytes, size_t size);
 
 /* Encodes as far as the binary notation can (delays and counts become the nearest that it has).

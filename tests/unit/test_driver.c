@@ -577,7 +577,7 @@ static bool executes_at_another_offset(struct at *at) {
     char *buffer = at->worker->phase == ETI_EXECUTES ? at->worker->work->pread.buffer : NULL;
     if (buffer == NULL)
         return false;
-    (void)pread(d0(), buffer, at->worker->work->pread.length, 8);
+    (void)pread(d0(), buffer, at->worker->work->pread.length, 3);
     at->worker->phase = ETI_HANDS_OVER;
     at->result = true;
     return true;
