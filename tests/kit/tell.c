@@ -10,13 +10,14 @@
 #include "baseline.h"
 #include "check.h"
 
-#define COLUMNS       100
-#define INDENT        13
-#define LAW_COLUMNS   320 /* of a clause's text */
-#define EVENTS_SHOWN  4
-#define LINES_SAID    4
-#define CASES_SHOWN   6
-#define LACKING_SHOWN 6
+#define COLUMNS           100
+#define INDENT            13
+#define LAW_COLUMNS       320 /* of a clause's text */
+#define LAW_COLUMNS_BRIEF 250 /* of many sorts, each */
+#define EVENTS_SHOWN      4
+#define LINES_SAID        4
+#define CASES_SHOWN       6
+#define LACKING_SHOWN     6
 
 static const char *plural(unsigned count) {
     return count == 1 ? "" : "s";
@@ -52,14 +53,14 @@ void paragraph(FILE *out, const char *margin, const char *text) {
 }
 
 /* A clause's first sentences, without the profiles in brackets before them. */
-static void tell_law(FILE *out, const char *text) {
+static void tell_law(FILE *out, const char *text, size_t columns) {
     char part[LAW_COLUMNS + 8];
     if (*text == '(' && strchr(text, ')') != NULL)
         text = strchr(text, ')') + 1;
     text += strspn(text, " ");
     size_t length = strlen(text);
-    if (length > LAW_COLUMNS) {
-        for (length = LAW_COLUMNS; length > 0 && text[length] != ' '; length--)
+    if (length > columns) {
+        for (length = columns; length > 0 && text[length] != ' '; length--)
             ;
         snprintf(part, sizeof part, "%.*s …", (int)length, text);
         text = part;
@@ -197,7 +198,10 @@ static void tell_head(FILE *out, const struct check *check, const struct check_r
     free(list);
 }
 
-static void tell_sort(FILE *out, const struct check *check, unsigned number, bool colour) {
+#define SORTS_IN_FULL 4 /* of more, what came before does not fit on a screen */
+
+static void tell_sort(FILE *out, const struct check *check, unsigned number, bool in_full,
+                      bool colour) {
     const struct check_result *first = &check->result[number], *shown = first;
     for (unsigned i = number; i < check->results; i++) {
         const struct check_result *r = &check->result[i];
@@ -209,13 +213,14 @@ static void tell_sort(FILE *out, const struct check *check, unsigned number, boo
     const struct outcome *o = shown->shortest.events > 0 ? &shown->shortest : &shown->outcome;
     const char *law = law_text(&check->law, o->clause);
     if (law != NULL && !check->quiet)
-        tell_law(out, law);
+        tell_law(out, law, in_full ? LAW_COLUMNS : LAW_COLUMNS_BRIEF);
     paragraph(out, "seen", o->message);
     tell_said(out, o->said);
     if (check->quiet)
         return;
     tell_program(out, program_of(check, shown));
-    tell_events(out, o);
+    if (in_full)
+        tell_events(out, o);
 }
 
 /* ---- the rest -------------------------------------------------------------------------------- */
@@ -400,7 +405,7 @@ static void tell_subject(FILE *out, const struct check *check, unsigned subject,
     fputc('\n', out);
     for (unsigned i = 0; i < check->results; i++)
         if (is_new(&check->result[i], subject) && !was_told(check, i))
-            tell_sort(out, check, i, colour);
+            tell_sort(out, check, i, sorts <= SORTS_IN_FULL, colour);
     if (sorts > 0)
         fputc('\n', out);
     tell_baseline(out, check, subject);
