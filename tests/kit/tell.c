@@ -13,7 +13,7 @@
 #define COLUMNS           100
 #define INDENT            13
 #define LAW_COLUMNS       320 /* of a clause's text */
-#define LAW_COLUMNS_BRIEF 250 /* of many sorts, each */
+#define LAW_COLUMNS_BRIEF 170 /* of many sorts, each */
 #define EVENTS_SHOWN      4
 #define LINES_SAID        4
 #define CASES_SHOWN       6
