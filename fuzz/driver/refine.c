@@ -375,7 +375,8 @@ void refine_counter_read(int fd) {
              .result = sizeof(uint64_t));
 }
 
-/* By Part II all that has been started is registered, level-triggered. Whether the loop's own
+/* By Part II all that has been started is registered, level-triggered, and so is what wakes the
+ * loop. Whether the loop's own
  * registrations say so, lockstep.c asks. */
 static bool is_shown(const struct model *m) {
     for (unsigned c = 0; c < COUNT; c++) {
@@ -384,7 +385,7 @@ static bool is_shown(const struct model *m) {
             (due == PROMISE_READY || due == PROMISE_NOTIFIED))
             return true;
     }
-    return driver.world->has_reports();
+    return told.promise.wake_pending || driver.world->has_reports();
 }
 
 /* What a host would be told, if the loop had one. The loop's own was compared with the model's. */
