@@ -86,6 +86,10 @@ bool real_world_sent(int fd, unsigned number, uint64_t *place, size_t *length);
 /* From now on who sends a datagram is told with it (SCM_CREDENTIALS). */
 void real_world_give_credentials(void);
 bool real_world_left(int fd); /* it had another end, which the program has closed */
+/* The at-th next close of the loop says EINTR, and closes; as world_installed has called what the
+ * last such one has closed, or 0. */
+void real_world_interrupt_close(unsigned at);
+uint64_t real_world_interrupted_close(void);
 /* How many files somebody else keeps open, as their other end does not see that they were closed.
  */
 unsigned real_world_kept_open(void);

@@ -85,7 +85,9 @@ static struct {
     struct virtual_timers timers; /* the program's timerfds */
     int gives; /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
     struct sigaction sigpipe;
-    unsigned kept_open; /* files that have no number of the program's, and do not end */
+    unsigned interrupt_close;   /* the how many-th next close is; 0: none */
+    uint64_t interrupted_close; /* as world_installed has called the last, or 0 */
+    unsigned kept_open;         /* files that have no number of the program's, and do not end */
     unsigned char read_there[KERNEL_FILES][READ_THERE]; /* by their place, modulo */
 } reality;
 
@@ -407,7 +409,20 @@ static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t le
 }
 
 static int64_t call_close(int fd) {
-    return known(fd) ? number_release(fd) : -EBADF;
+    uint64_t installed = known(fd) ? reality.number[fd].installed : 0;
+    int64_t result = known(fd) ? number_release(fd) : -EBADF;
+    if (result != 0 || reality.interrupt_close == 0 || --reality.interrupt_close > 0)
+        return result;
+    reality.interrupted_close = installed;
+    return -EINTR; /* the number is free all the same */
+}
+
+void real_world_interrupt_close(unsigned at) {
+    reality.interrupt_close = at;
+}
+
+uint64_t real_world_interrupted_close(void) {
+    return reality.interrupted_close;
 }
 
 static bool own(int fd) {

@@ -291,8 +291,11 @@ static uint64_t command_needs(const struct command *command) {
     case COMMAND_FAIL:
         if (command->call == FAULTY_EPOLL_CREATE && command->error == EMFILE && command->value == 1)
             return ETALON_OFFERS_DEINIT; /* whatever it opens, there is no number for it */
-        return command->call == FAULTY_EPOLL_WAIT && command->error == EINTR ? 0
-                                                                             : ETALON_OFFERS_ROUNDS;
+        if (command->error != EINTR)
+            return ETALON_OFFERS_ROUNDS;
+        return command->call == FAULTY_EPOLL_WAIT ? 0
+               : command->call == FAULTY_CLOSE    ? ETALON_OFFERS_CLOSE
+                                                  : ETALON_OFFERS_ROUNDS;
     case COMMAND_OPEN:
         if (command->value == WORLD_ASYNC)
             return ETALON_OFFERS_ASYNC;

@@ -311,6 +311,10 @@ static void run_world(const struct command *command) {
         o.fail_wait_error = command->error;
         return;
     }
+    if (command->kind == COMMAND_FAIL && command->call == FAULTY_CLOSE) {
+        real_world_interrupt_close((unsigned)command->value);
+        return;
+    }
     struct command rounded = *command;
     if (command->kind == COMMAND_ADVANCE)
         rounded.value = whole_us(command->value);
@@ -341,6 +345,8 @@ static bool of_carrier(const struct command *command) {
                    (command->kind == COMMAND_SUBMIT && command->operation == ET_CANCEL);
     bool completion = command->kind <= COMMAND_CANCEL || command->kind == COMMAND_FORGET ||
                       command->kind == COMMAND_DESCRIBE;
+    if (command->kind == COMMAND_DELETE && offers(ETALON_OFFERS_STATE | ETALON_OFFERS_CHECKED))
+        return false; /* it ends silently, as others do: the timer has its deadline (ET-RESET-3) */
     return (completion && is_carrying(command->c)) ||
            (targets && command->other < COUNT && is_carrying(command->other));
 }

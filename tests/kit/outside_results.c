@@ -274,6 +274,13 @@ static void check_close(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
     bool open = i->installed != 0 && world_real.installed(i->d.fd) == i->installed &&
                 syscall(SYS_fcntl, i->d.fd, 1 /* F_GETFD */, 0) >= 0;
+    if (result != 0 && i->installed != 0 && real_world_interrupted_close() == i->installed) {
+        untrue(c, PROMISE_UNTRUE_CLOSES,
+               "the close c%u ends with %s: it was interrupted, and descriptor %d was closed all "
+               "the same",
+               c, kit_result_name(result), i->d.fd);
+        return;
+    }
     if (result > 0 || (result < 0 && i->installed != 0 && (open || result != -EBADF)))
         untrue(c, PROMISE_UNTRUE_ERROR, "the close c%u ends with %s", c, kit_result_name(result));
     if (result == 0 && open && !interpose_other_threads())

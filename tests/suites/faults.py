@@ -263,10 +263,9 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "close leaves its registration to the kernel":
         "whether the poll had begun when its number got another file is a matter of rounds",
     "close leaves the waiters alone": "close-with-waiters",
-    "close is repeated after EINTR": "no real kernel interrupts a close on request",
+    "close is repeated after EINTR": "close-interrupted",
     "the cancel forgets that it was deleted": "cancel-deleted-and-added-by-target",
-    "a send overtakes one that waits":
-        "no case can fill the buffer of a real socket and say how often that takes",
+    "a send overtakes one that waits": "sends-keep-their-turn",
     "a deadline overflows": "far-timers",
     "deadlines are rounded down": "timer-not-early",
     "deadlines are rounded up from microseconds": "the clock moves by whole microseconds there",
@@ -274,7 +273,7 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "a delay of 0 is rounded up": "any delay may be as late as the slack is long",
     "now rounds to the nearest millisecond": "loop-time",
     "the loop time is kept in milliseconds": "timer-not-early",
-    "a deleted carrier forgets its reset": "what becomes of a carrier is a matter of rounds",
+    "a deleted carrier forgets its reset": "reset-carrier-deleted",
     "a timer that is moved at once keeps its place":
         "behind which of equal deadlines a moved timer comes is promised by Part II alone",
     "a reset without a carrier leaves it to one that is at work":
