@@ -193,6 +193,18 @@ static void leave_world(void) {
     DEFINE_##exported(name, result, parameters, arguments, told)
 #include "calls.def"
 
+EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
+    IN_WORLD(int, __wrap_epoll_ctl(epfd, op, fd, event))
+    bool told = by_subject(INTERPOSE_TIME) && hooks.controls != NULL && hooks.of_program(fd);
+    uint32_t events = event != NULL && op != EPOLL_CTL_DEL ? event->events : 0;
+    if (told && (errno = hooks.controls(fd, events)) != 0)
+        return -1;
+    int result = (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+    if (told && result == 0)
+        hooks.controlled(fd, events);
+    return result;
+}
+
 EXPORT int eventfd(unsigned value, int flags) {
     IN_WORLD(int, __wrap_eventfd(value, flags))
     return (int)syscall(SYS_eventfd2, value, flags);

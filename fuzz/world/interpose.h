@@ -33,6 +33,10 @@ struct interpose_hooks {
     void (*wait_ends)(int ready); /* how many descriptors, or a negated errno */
     void (*forever)(void);        /* nothing can end this wait any more; does not return */
     bool (*of_program)(int fd);   /* a descriptor of the program */
+    /* epoll_ctl is called for a descriptor of the program; 0: it is removed. Returns an errno by
+     * which it is to fail, or 0. May be null */
+    int (*controls)(int fd, uint32_t events);
+    void (*controlled)(int fd, uint32_t events); /* it was, then */
 };
 
 void interpose_begin(enum interpose_mode mode, const struct interpose_hooks *hooks);

@@ -163,6 +163,7 @@ static const struct {
     {"ET-PROGRESS-1", 0},
     {"ET-PROGRESS-2", 0},
     {"ET-OP-1", 0},
+    {"ET-OP-4", ETALON_OFFERS_READ},
     {"ET-OP-5", ETALON_OFFERS_READ},
     {"ET-OP-6", 0},
     {"ET-ASYNC-1", ETALON_OFFERS_ASYNC},
@@ -291,6 +292,9 @@ static uint64_t command_needs(const struct command *command) {
     case COMMAND_FAIL:
         if (command->call == FAULTY_EPOLL_CREATE && command->error == EMFILE && command->value == 1)
             return ETALON_OFFERS_DEINIT; /* whatever it opens, there is no number for it */
+        if (command->call == FAULTY_EPOLL_CTL &&
+            (command->error == ENOMEM || command->error == ENOSPC))
+            return ETALON_OFFERS_STATE; /* others end the process then, or register at the call */
         if (command->error != EINTR)
             return ETALON_OFFERS_ROUNDS;
         return command->call == FAULTY_EPOLL_WAIT ? 0

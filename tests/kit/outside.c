@@ -311,6 +311,13 @@ static void run_world(const struct command *command) {
         o.fail_wait_error = command->error;
         return;
     }
+    if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_CTL) {
+        unsigned k = 0;
+        while (k < REFUSALS - 1 && o.refusal[k].at != 0)
+            k++;
+        o.refusal[k] = (struct refusal){o.controls + (unsigned)command->value, command->error};
+        return;
+    }
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_CLOSE) {
         real_world_interrupt_close((unsigned)command->value);
         return;

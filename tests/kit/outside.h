@@ -25,6 +25,7 @@
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
 #define STREAMS       64
 #define FILES         8192
+#define REFUSALS      8 /* of registrations, that the program has asked for */
 #define MOVED_AWAY    UINT64_MAX
 #define ERRNO_BEFORE  4000 /* of a thread that wakes the loop */
 #define CONTROL       128  /* bytes for what comes with a message */
@@ -45,6 +46,7 @@ struct item {
     uint16_t into;      /* which handle an accept makes, or a connect names */
     uint64_t listener;  /* of a connect: what its address named, and listened; 0: nothing did */
     unsigned async;     /* that it waits on */
+    int refused;        /* by which error its registration was refused, or 0 */
     unsigned reads;     /* of the other end, when it was submitted */
     bool left;          /* there was no other end any more, when it was submitted */
     struct sockaddr_storage address;
@@ -102,14 +104,20 @@ struct observation {
     unsigned endings;      /* what may have ended a direction of some stream */
     unsigned barren_waits; /* in a row that only let time pass */
     int fail_wait_at, fail_wait_error;
-    bool fails_init;           /* the next loop finds no number for a descriptor */
-    uint64_t file[FILES];      /* what each number names, as the promise was told */
-    uint64_t changes;          /* … when the world had changed so often; UINT64_MAX: not all */
-    int64_t wait_ns, sleep_ns; /* what the last wait asks for, and how long it sleeps */
-    int own;                   /* the loop's descriptor that has ended a wait last */
-    uint32_t called_for;       /* the number that a callback was called for */
-    int hosted_by;             /* the loop's descriptor for a host, plus 1; 0: not asked for */
-    char seen[120];            /* what was seen, in words, for what is told next; or empty */
+    bool fails_init;   /* the next loop finds no number for a descriptor */
+    unsigned controls; /* of descriptors of the program, by epoll_ctl */
+    struct refusal {
+        unsigned at; /* the how many-th control; 0: none */
+        int error;
+    } refusal[REFUSALS];
+    uint32_t registered[FILES]; /* events, as the loop has said last */
+    uint64_t file[FILES];       /* what each number names, as the promise was told */
+    uint64_t changes;           /* … when the world had changed so often; UINT64_MAX: not all */
+    int64_t wait_ns, sleep_ns;  /* what the last wait asks for, and how long it sleeps */
+    int own;                    /* the loop's descriptor that has ended a wait last */
+    uint32_t called_for;        /* the number that a callback was called for */
+    int hosted_by;              /* the loop's descriptor for a host, plus 1; 0: not asked for */
+    char seen[120];             /* what was seen, in words, for what is told next; or empty */
 };
 extern struct observation o;
 
@@ -155,6 +163,8 @@ short ready_now(const struct item *i);
 bool falsely_ready(const struct item *i);
 bool is_addressed(const struct item *i);
 bool is_stream(int fd);
+/* What is registered for its descriptor would end its wait. */
+bool is_covered(const struct item *i);
 /* What waits is told of what its descriptor is ready for, when that has changed. settled: a thread
  * of the subject's, if there is one, has done what it can. */
 void tell_ready(bool settled);

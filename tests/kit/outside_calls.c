@@ -111,6 +111,7 @@ void begin_again(unsigned c) {
     i->told = 0;
     i->installed = i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0;
     i->listener = 0;
+    i->refused = 0;
     if (i->d.operation == ET_CONNECT) {
         int fd = descriptor(i->into);
         if (takes_connections(fd, i->d.address, i->address_length))
@@ -366,7 +367,8 @@ void run_submit(const struct command *command) {
     int result = submit(c);
     if (result != 0)
         undo(&before, i->d);
-    if (result < 0 && result != -EINVAL && waits_on(i) && error_has_a_cause(&i->d, -result))
+    if (result < 0 && result != -EINVAL && waits_on(i) &&
+        (i->refused == -result || error_has_a_cause(&i->d, -result)))
         /* it registers at the call, and so hears of it there */
         LACKS("needs the kernel's refusal to be the callback's result, not the call's (rounds)");
     tell_call(command, submission_of(c, result));

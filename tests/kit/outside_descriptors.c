@@ -32,6 +32,11 @@ short ready_now(const struct item *i) {
     return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 ? (short)(p.revents & ~POLLNVAL) : 0;
 }
 
+bool is_covered(const struct item *i) {
+    uint32_t events = (uint16_t)awaited(i);
+    return i->d.fd >= 0 && i->d.fd < FILES && (o.registered[i->d.fd] & events) == events;
+}
+
 bool is_addressed(const struct item *i) {
     return i->d.operation == ET_SENDMSG && i->message.msg_name != NULL;
 }

@@ -213,7 +213,7 @@ static bool is_of_no_descriptor(const struct item *i, int64_t result) {
 
 static void check_poll(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
-    if (result >= 0 || is_of_no_descriptor(i, result))
+    if (result >= 0 || is_of_no_descriptor(i, result) || result == -i->refused)
         return;
     if (result <= -4096 || i->installed == 0 || !error_has_a_cause(&i->d, (int)-result))
         untrue(c, PROMISE_UNTRUE_ERROR, "the poll c%u ends with %lld, it asks for %#x", c,
@@ -233,6 +233,8 @@ static bool is_refused_in_vain(const struct item *i, int64_t result) {
 /* Of what an operation other than a poll tells. */
 static void check_operation(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
+    if (result < 0 && result == -i->refused)
+        return;
     bool same = i->installed != 0 && world_real.installed(i->d.fd) == i->installed;
     bool bytes = i->d.operation >= ET_READ && i->d.operation <= ET_RECV;
     bool truncated = (i->d.flags & MSG_TRUNC) != 0 && !is_stream(i->d.fd);

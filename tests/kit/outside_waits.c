@@ -171,9 +171,32 @@ static void wait_ends(int ready) {
         o.barren_waits = 0;
 }
 
-const struct interpose_hooks outside_hooks = {clock_now,   clock_is_read,  advance,
-                                              wait_begins, looks_unlawful, blocked,
-                                              wait_ends,   forever,        of_program};
+/* What is registered stays so. The refusal is of what is not. */
+static int controls(int fd, uint32_t events) {
+    (void)events;
+    o.controls++;
+    for (unsigned k = 0; k < REFUSALS; k++) {
+        if (o.refusal[k].at != o.controls)
+            continue;
+        o.refusal[k].at = 0;
+        for (unsigned c = 0; c < COUNT; c++)
+            if (o.item[c].in_use && waits_on(&o.item[c]) && o.item[c].d.fd == fd &&
+                !is_covered(&o.item[c]))
+                o.item[c].refused = o.refusal[k].error;
+        note('o', -1, "epoll_ctl of descriptor %d fails: %s", fd, errno_name(o.refusal[k].error));
+        return o.refusal[k].error;
+    }
+    return 0;
+}
+
+static void controlled(int fd, uint32_t events) {
+    if (fd < FILES)
+        o.registered[fd] = events;
+}
+
+const struct interpose_hooks outside_hooks = {clock_now,      clock_is_read, advance,   wait_begins,
+                                              looks_unlawful, blocked,       wait_ends, forever,
+                                              of_program,     controls,      controlled};
 
 #else
 typedef int nothing_here;

@@ -256,8 +256,7 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "a useless registration stays": "unpolled-data-does-not-spin",
     "an added completion trusts the registration": "poll-on-a-reopened-number",
     "a refused modification is final": "batch-closes",
-    "everybody on the descriptor gets the registration's error":
-        "no real kernel refuses one of two registrations of a descriptor",
+    "everybody on the descriptor gets the registration's error": "registration-refused-in-part",
     "what asks for nothing counts as registered":
         "what epoll refuses may wait for ever in another loop, and nothing was asked for",
     "close leaves its registration to the kernel":
