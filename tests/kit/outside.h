@@ -26,6 +26,7 @@
 #define STREAMS       64
 #define FILES         8192
 #define REFUSALS      8 /* of registrations, that the program has asked for */
+#define IDLE_CALLS    4 /* about a descriptor to which nothing happens */
 #define MOVED_AWAY    UINT64_MAX
 #define ERRNO_BEFORE  4000 /* of a thread that wakes the loop */
 #define CONTROL       128  /* bytes for what comes with a message */
@@ -111,13 +112,16 @@ struct observation {
         int error;
     } refusal[REFUSALS];
     uint32_t registered[FILES]; /* events, as the loop has said last */
-    uint64_t file[FILES];       /* what each number names, as the promise was told */
-    uint64_t changes;           /* … when the world had changed so often; UINT64_MAX: not all */
-    int64_t wait_ns, sleep_ns;  /* what the last wait asks for, and how long it sleeps */
-    int own;                    /* the loop's descriptor that has ended a wait last */
-    uint32_t called_for;        /* the number that a callback was called for */
-    int hosted_by;              /* the loop's descriptor for a host, plus 1; 0: not asked for */
-    char seen[120];             /* what was seen, in words, for what is told next; or empty */
+    /* waits that have ended since anything has happened to the descriptor, and calls about it in
+     * vain meanwhile */
+    unsigned quiet[FILES], idle_calls[FILES];
+    uint64_t file[FILES];      /* what each number names, as the promise was told */
+    uint64_t changes;          /* … when the world had changed so often; UINT64_MAX: not all */
+    int64_t wait_ns, sleep_ns; /* what the last wait asks for, and how long it sleeps */
+    int own;                   /* the loop's descriptor that has ended a wait last */
+    uint32_t called_for;       /* the number that a callback was called for */
+    int hosted_by;             /* the loop's descriptor for a host, plus 1; 0: not asked for */
+    char seen[120];            /* what was seen, in words, for what is told next; or empty */
 };
 extern struct observation o;
 
@@ -130,6 +134,8 @@ bool tell(struct event event);
 #define TELL(...) tell((struct event){.kind = __VA_ARGS__})
 /* A breach that the observer sees by itself, of a clause that no event is about. */
 void observed(const char *clause, const char *format, ...);
+/* A SHOULD that is missed, likewise. */
+void advised(const char *clause, const char *format, ...);
 /* What c came to is not so (enum promise_untrue). */
 void untrue(unsigned c, enum promise_untrue how, const char *format, ...);
 /* The program needs what the subject does not offer: its run ends here. */
@@ -163,6 +169,8 @@ short ready_now(const struct item *i);
 bool falsely_ready(const struct item *i);
 bool is_addressed(const struct item *i);
 bool is_stream(int fd);
+/* Something has happened to the descriptor that i waits on. */
+void stir(const struct item *i);
 /* What is registered for its descriptor would end its wait. */
 bool is_covered(const struct item *i);
 /* What waits is told of what its descriptor is ready for, when that has changed. settled: a thread

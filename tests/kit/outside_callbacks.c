@@ -87,7 +87,9 @@ static bool is_undefined(unsigned c, uint64_t serial) {
     const char *why = otherwise && !offers(ETALON_OFFERS_READD)
                           ? "needs a description that changes before a rearm (readd)"
                       : !i->in_use ? undefined_submission(c, true)
-                                   : NULL;
+                      : !offers(ETALON_OFFERS_CHECKED)
+                          ? "needs misuse to be refused: a rearm of what is in use again (checked)"
+                          : NULL;
     if (why != NULL && !o.lenient)
         lacks(why);
     return why != NULL;
@@ -110,6 +112,7 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     if (c >= COUNT)
         end_run();
     struct item *i = &o.item[c];
+    stir(i);
     check_result(c, result);
     i->in_use = i->moved = false;
     o.callbacks++;

@@ -43,6 +43,7 @@ static void settle(unsigned c) {
     if (state == ETALON_ACTIVE || state == ETALON_ADDING)
         return;
     i->in_use = false;
+    stir(i);
     if (takes_bytes(i))
         lose_place();
     if (gives_bytes(i))
@@ -112,6 +113,7 @@ void begin_again(unsigned c) {
     i->installed = i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0;
     i->listener = 0;
     i->refused = 0;
+    stir(i);
     if (i->d.operation == ET_CONNECT) {
         int fd = descriptor(i->into);
         if (takes_connections(fd, i->d.address, i->address_length))
@@ -377,6 +379,7 @@ void run_submit(const struct command *command) {
 void run_delete(const struct command *command) {
     struct item *i = &o.item[command->c];
     struct before before = remember(command->c);
+    stir(i);
     if (i->in_use) {
         o.known[command->c] = KIT_SILENT;
         if (takes_bytes(i))

@@ -32,6 +32,11 @@ short ready_now(const struct item *i) {
     return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 ? (short)(p.revents & ~POLLNVAL) : 0;
 }
 
+void stir(const struct item *i) {
+    if (waits_on(i) && i->d.fd >= 0 && i->d.fd < FILES)
+        o.quiet[i->d.fd] = o.idle_calls[i->d.fd] = 0;
+}
+
 bool is_covered(const struct item *i) {
     uint32_t events = (uint16_t)awaited(i);
     return i->d.fd >= 0 && i->d.fd < FILES && (o.registered[i->d.fd] & events) == events;
@@ -149,6 +154,8 @@ void tell_ready(bool settled) {
             ready |= i->d.events;
         if (threads && i->d.operation != ET_POLL)
             ready = 0;
+        if (ready != 0 || ready != i->told)
+            stir(i);
         if (ready != i->told)
             TELL(EVENT_READY, .c = c, .events = ready);
         i->told = ready;

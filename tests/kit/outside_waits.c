@@ -3,6 +3,9 @@
  * gets (RUNNER.md, "A run"). */
 #ifndef ETALON_WITHOUT_KIT
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "outside.h"
 
 #include "../../model/words.h"
@@ -157,6 +160,8 @@ static bool of_others(int ready) {
 
 static void wait_ends(int ready) {
     uint32_t events;
+    for (unsigned fd = 0; fd < FILES; fd++)
+        o.quiet[fd]++;
     o.reported = ready > 0;
     tell_ready(true);
     bool own = ended_by_its_own(ready);
@@ -171,10 +176,21 @@ static void wait_ends(int ready) {
         o.barren_waits = 0;
 }
 
+/* The kernel tells of it, also where nothing waits for that. */
+static bool is_reported(int fd) {
+    struct pollfd p = {.fd = fd, .events = (short)(o.registered[fd] & POLLED)};
+    struct timespec none = {0};
+    return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0;
+}
+
 /* What is registered stays so. The refusal is of what is not. */
 static int controls(int fd, uint32_t events) {
     (void)events;
     o.controls++;
+    if (fd < FILES && o.quiet[fd] >= 2 && !is_reported(fd) && ++o.idle_calls[fd] == IDLE_CALLS)
+        advised("ET-REGISTER-10",
+                "epoll_ctl is called again and again about descriptor %d, to which nothing happens",
+                fd);
     for (unsigned k = 0; k < REFUSALS; k++) {
         if (o.refusal[k].at != o.controls)
             continue;

@@ -137,6 +137,26 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
      ("pool.c", "c->pread.length, c->pread.offset);", "c->pread.length, 0);")),
     ("a pwrite is made at the beginning", "places-in-a-file", "ET-OP-6", *BY_A_THREAD,
      ("pool.c", "c->pwrite.length, c->pwrite.offset);", "c->pwrite.length, 0);")),
+    ("memory grows with each operation", "nothing-grows", "ET-STATE-9",
+     ("operations.c", "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;",
+      "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
+      "    extern void *malloc(size_t);\n    static void *volatile last;\n"
+      "    last = malloc(64);")),
+    ("descriptors grow with each operation", "nothing-grows", "ET-STATE-9",
+     ("operations.c", "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;",
+      "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
+      "    extern int fcntl(int, int, ...);\n    static int count;\n"
+      "    if (count++ < 120)\n        fcntl(loop->wakeup, 1030, 100);")),
+    ("everything is registered anew in each round", "what-waits-costs-no-calls", "ET-REGISTER-10",
+     ("kernel_phase.c", "    int count = wait_for_reports(loop, events, timeout);",
+      "    for (int fd = 0; fd < loop->descriptors_used; fd++) {\n"
+      "        struct et_descriptor *d = &loop->descriptors[fd];\n"
+      "        struct epoll_event event = {.events = d->registered,\n"
+      "                                    .data.u64 = (uint64_t)d->generation << 32 |\n"
+      "                                                (uint32_t)fd};\n"
+      "        if (d->is_registered)\n"
+      "            epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &event);\n    }\n"
+      "    int count = wait_for_reports(loop, events, timeout);")),
 ]
 
 
