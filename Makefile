@@ -568,7 +568,7 @@ soak:
 
 # ---- faults that are made on purpose -------------------------------------------------------------
 
-.PHONY: designs faults faults-fuzzed faults-outside thread-faults explore-faults
+.PHONY: designs faults faults-fuzzed faults-outside faults-adapter thread-faults explore-faults
 
 ## faults: break each clause of the law, and show the case that blames it (5 minutes), JOBS=n
 faults: $B/etalon
@@ -585,6 +585,10 @@ designs: $B/etalon
 ## faults-outside: the same for the judge of other loops, which sees what a caller sees (1 minute)
 faults-outside: $B/etalon
 	@tests/suites/faults.py --outside
+
+## faults-adapter: break the adapter of Boost.Asio, and show that the kit finds it (10 minutes)
+faults-adapter: $B/etalon subjects
+	@tests/suites/kit/negative.py
 
 ## thread-faults: break what crosses threads, and show which check finds it (20 minutes)
 thread-faults:
