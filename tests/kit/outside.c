@@ -378,6 +378,8 @@ static void run_command(const struct command *command) {
     case COMMAND_TIMEOUT:
     case COMMAND_DESCRIPTOR: run_hosted(command); break;
     case COMMAND_UPDATE_NOW: {
+        if (!offers(ETALON_OFFERS_UPDATE_NOW))
+            break;              /* its time is as old as it may be */
         TELL(EVENT_UPDATE_NOW); /* likewise */
         bool before = interpose_inside(true);
         o.subject->update_now(o.self);

@@ -463,7 +463,12 @@ static bool write_one(FILE *out, const struct command *c, bool top) {
     case COMMAND_TICK:
     case COMMAND_RUN: write_run(out, c, text); return c->value <= 2 || c->kind == COMMAND_TICK;
     case COMMAND_STOP: fputs("rp_stop();\n", out); return true;
-    case COMMAND_UPDATE_NOW: fputs("rp_update_now();\n", out); return true;
+    case COMMAND_UPDATE_NOW:
+        fputs((work.subject.offers & ETALON_OFFERS_UPDATE_NOW) != 0
+                  ? "rp_update_now();\n"
+                  : "/* update_now: the loop has no such call */\n",
+              out);
+        return true;
     case COMMAND_ASYNC_WAIT:
         fprintf(out, "rp_async_wait(%u, %u, %s, \"%s\");\n", c->c, c->d, body_name(c->body), text);
         return c->d < ETALON_SUBJECT_ASYNCS;

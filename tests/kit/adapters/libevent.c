@@ -7,7 +7,8 @@
  *   timer         event_new, event_add with a timeout
  *   timer_reset   event_add: "replaces the old timeout"; a carrier is not needed
  *   poll          event_new with EV_READ, EV_WRITE, event_add
- *   rearm         event_add, of a timer with the same timeout
+ *   noop          event_active of an event that is not added
+ *   rearm         event_add, of a timer with the same timeout; event_active of a noop
  *   remove        event_del
  *   state         event_pending
  *   run           event_base_loop: EVLOOP_NONBLOCK, EVLOOP_ONCE, 0
@@ -36,7 +37,8 @@ struct completion {
     struct subject *subject;
     uint32_t number, userdata;
     uint64_t delay_ms; /* of a timer */
-    uint32_t uses;     /* how often it was started, or forgotten */
+    int is_noop;
+    uint32_t uses; /* how often it was started, or forgotten */
 };
 
 struct subject {
@@ -58,7 +60,9 @@ static void ready(evutil_socket_t fd, short events, void *arg) {
     int64_t result = (events & EV_READ ? EPOLLIN : 0) | (events & EV_WRITE ? EPOLLOUT : 0);
     enum etalon_subject_action action = c->subject->host->called(c->number, result, c->userdata);
     struct timeval timeout = timeval(c->delay_ms);
-    if (action == ETALON_REARM && c->uses == uses)
+    if (action == ETALON_REARM && c->uses == uses && c->is_noop)
+        event_active(c->event, EV_TIMEOUT, 0);
+    else if (action == ETALON_REARM && c->uses == uses)
         event_add(c->event, fd == -1 ? &timeout : NULL);
 }
 
@@ -71,6 +75,7 @@ static void forget(void *self, uint32_t c) {
     if (s->completions[c].event != NULL)
         event_free(s->completions[c].event);
     s->completions[c].event = NULL;
+    s->completions[c].is_noop = 0;
     s->completions[c].uses++;
 }
 
@@ -130,7 +135,8 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
     struct subject *s = self;
     struct timeval timeout = timeval(delay_ms);
     (void)carrier;
-    if (s->completions[c].event == NULL || event_get_fd(s->completions[c].event) != -1)
+    if (s->completions[c].event == NULL || s->completions[c].is_noop ||
+        event_get_fd(s->completions[c].event) != -1)
         return timer(self, c, delay_ms, userdata, has_callback);
     s->completions[c].userdata = userdata;
     s->completions[c].delay_ms = delay_ms;
@@ -141,7 +147,13 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
 static int submit(void *self, uint32_t c, const struct etalon_subject_description *description) {
     short events = (short)((description->events & EPOLLIN ? EV_READ : 0) |
                            (description->events & EPOLLOUT ? EV_WRITE : 0));
+    struct subject *s = self;
     int error = make_event(self, c, description->fd, events, description->userdata);
+    if (error == 0 && description->operation == ETALON_NOOP) {
+        s->completions[c].is_noop = 1;
+        event_active(s->completions[c].event, EV_TIMEOUT, 0); /* ready() tells a 0 of it */
+        return 0;
+    }
     return error != 0 ? error : add(self, c, NULL);
 }
 
@@ -200,15 +212,17 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "libevent",
-    .notes = "A completion is an event without EV_PERSIST; a rearm adds it again. A reset is "
-             "event_add of the pending event. A wake-up is event_active of an event that is never "
-             "added. stop is event_base_loopexit without a delay.",
+    .notes =
+        "A completion is an event without EV_PERSIST; a rearm adds it again. A reset is "
+        "event_add of the pending event. A noop is event_active of an event that is not added. "
+        "A wake-up is event_active of an event that is never "
+        "added. stop is event_base_loopexit without a delay.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
               ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
               ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE |
               ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
-              ETALON_OFFERS_MANY_POLLS,
+              ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_NOOP,
     .differences = differences,
     .version = event_get_version,
     .init = init,

@@ -8,6 +8,7 @@
  *   timer         sd_event_add_time_relative
  *   timer_reset   sd_event_source_set_time_relative; a carrier is not needed
  *   poll          sd_event_add_io, SD_EVENT_ONESHOT
+ *   noop          sd_event_add_defer, which is enabled for one shot
  *   rearm         sd_event_source_set_enabled, of a timer after sd_event_source_set_time_relative
  *   remove        sd_event_source_disable_unref
  *   forget        sd_event_source_disable_unref
@@ -75,6 +76,10 @@ static int ready(sd_event_source *source, int fd, uint32_t events, void *userdat
     return rearms(userdata, events) ? sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) : 0;
 }
 
+static int deferred(sd_event_source *source, void *userdata) {
+    return rearms(userdata, 0) ? sd_event_source_set_enabled(source, SD_EVENT_ONESHOT) : 0;
+}
+
 static void forget(void *self, uint32_t c) {
     struct subject *s = self;
     s->completions[c].uses++;
@@ -140,8 +145,10 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
     forget(self, c);
     its->is_timer = 0;
     its->userdata = description->userdata;
-    int error =
-        sd_event_add_io(s->event, &its->source, description->fd, description->events, ready, its);
+    int error = description->operation == ETALON_NOOP
+                    ? sd_event_add_defer(s->event, &its->source, deferred, its)
+                    : sd_event_add_io(s->event, &its->source, description->fd, description->events,
+                                      ready, its);
     if (error >= 0)
         error = sd_event_source_set_enabled(its->source, SD_EVENT_ONESHOT);
     return error < 0 ? error : 0;
@@ -185,6 +192,7 @@ static uint64_t now(void *self) {
 
 static const struct etalon_subject_difference differences[] = {
     {"ET-EXPIRE-1/returns", "each iteration dispatches a single source: sd-event(3)"},
+    {"ET-SUBMIT-2/returns", "each iteration dispatches a single source: sd-event(3)"},
     {"ET-EVENT-4/returns", "each iteration dispatches a single source: sd-event(3)"},
     {"ET-EXPIRE-2",
      "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
@@ -217,13 +225,14 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "sd-event",
     .notes = "A completion is a one-shot event source: a timer of CLOCK_MONOTONIC with an accuracy "
-             "of 1 us, or an I/O source; a rearm enables it again. run is one sd_event_run, which "
+             "of 1 us, an I/O source, or a deferred one (a noop); a rearm enables it again. run is "
+             "one sd_event_run, which "
              "dispatches one event. stop is sd_event_exit.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
               ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_STOP | ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW |
               ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE,
+              ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE | ETALON_OFFERS_NOOP,
     .differences = differences,
     .version = version,
     .init = init,

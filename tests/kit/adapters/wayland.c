@@ -8,7 +8,8 @@
  *                 more is -ERANGE)
  *   timer_reset   wl_event_source_timer_update; a carrier is not needed
  *   poll          wl_event_loop_add_fd
- *   rearm         wl_event_source_timer_update; wl_event_loop_add_fd anew
+ *   noop          wl_event_loop_add_idle
+ *   rearm         wl_event_source_timer_update; wl_event_loop_add_fd or _add_idle anew
  *   remove        wl_event_source_remove
  *   run           wl_event_loop_dispatch, with a timeout of 0 or -1
  *   deinit        all sources are removed, then the loop is destroyed
@@ -93,6 +94,21 @@ static int ready(int fd, uint32_t mask, void *data) {
     return 0;
 }
 
+/* The loop removes the source of an idle callback itself, when that returns. */
+static void start_idle(struct completion *c);
+
+static void idle(void *data) {
+    struct completion *c = data;
+    c->source = NULL;
+    if (rearms(c, 0))
+        start_idle(c);
+}
+
+static void start_idle(struct completion *c) {
+    c->uses++;
+    c->source = wl_event_loop_add_idle(c->subject->loop, idle, c);
+}
+
 static int start_poll(struct completion *c) {
     c->uses++;
     c->source = wl_event_loop_add_fd(c->subject->loop, c->fd, c->mask, ready, c);
@@ -154,7 +170,10 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
     its->fd = description->fd;
     its->mask = (description->events & EPOLLIN ? WL_EVENT_READABLE : 0U) |
                 (description->events & EPOLLOUT ? WL_EVENT_WRITABLE : 0U);
-    return start_poll(its);
+    if (description->operation != ETALON_NOOP)
+        return start_poll(its);
+    start_idle(its);
+    return its->source != NULL ? 0 : -ENOMEM;
 }
 
 static int run(void *self, uint32_t mode) {
@@ -177,6 +196,10 @@ static const struct etalon_subject_difference differences[] = {
      "a dispatch returns -1 for an error of polling, and EINTR is one: wl_event_loop_dispatch()"},
     {"ET-WAIT-1/idle", "a dispatch with the timeout -1 blocks indefinitely, also when there is no "
                        "source: wl_event_loop_dispatch()"},
+    {"ET-WAIT-1/enough", "a dispatch blocks until an event source delivers an event, idle sources "
+                         "excluded: wl_event_loop_dispatch()"},
+    {"ET-CALL-4/round", "all idle sources are dispatched before a dispatch blocks, also those that "
+                        "were added meanwhile: wl_event_loop_dispatch()"},
     {NULL, NULL},
 };
 
@@ -184,13 +207,15 @@ ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "wayland",
-    .notes = "A completion is a wl_event_source: a timer that is kept and set anew, or a "
-             "descriptor that is removed when it is called, and added again by a rearm. run is "
-             "one wl_event_loop_dispatch. There are no timers of 0 ms.",
+    .notes =
+        "A completion is a wl_event_source: a timer that is kept and set anew, or a "
+        "descriptor that is removed when it is called, and added again by a rearm. A noop is an "
+        "idle callback. run is "
+        "one wl_event_loop_dispatch. There are no timers of 0 ms.",
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
               ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS,
+              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_NOOP,
     .differences = differences,
     .version = version,
     .init = init,

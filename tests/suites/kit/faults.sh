@@ -201,6 +201,10 @@ for way in WAITS_BY_SYSCALL WAITS_ON_A_TIMED_CONDITION WAITS_ON_A_SEMAPHORE WAIT
     judged $way 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted wakeup-in-the-wait \
         poll-readable far-timers wakeups-before-a-poll
 done
+judged HAS_NO_UPDATE 0 '^ok [0-9]* - bad/timer-zero-at-once$' timer-zero-at-once only-in-tick \
+    timer-one-millisecond timer-full-millisecond
+judged HAS_NO_UPDATE 0 "^ok .*bad/update-now-fires-nothing # SKIP not offered: needs update_now" \
+    update-now-fires-nothing
 judged WAITS_BY_CLOCK_NANOSLEEP 0 '^ok .*bad/once-is-once$' once-is-once timers-sorted \
     timer-not-early
 for jobs in 1 8; do
