@@ -8,7 +8,6 @@
 #include "interpose_inside.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -28,6 +27,13 @@
 #include "kernel.h"
 
 #define SECOND_NS UINT64_C(1000000000)
+
+/* of linux/futex.h, which not every C library comes with */
+#ifndef FUTEX_WAIT_PRIVATE
+#define FUTEX_WAIT_PRIVATE        128
+#define FUTEX_WAIT_BITSET_PRIVATE (128 | 9)
+#define FUTEX_CLOCK_REALTIME      256
+#endif
 
 #define LIBRARY(name, result, parameters) result name parameters;
 #include "calls.def"

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <dlfcn.h>
 #include <limits.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -29,6 +28,9 @@
 #include <unistd.h>
 
 #include "etalon_subject.h"
+
+#define FUTEX_WAIT_PRIVATE 128 /* of linux/futex.h, which not every C library comes with */
+#define FUTEX_WAKE_PRIVATE 129
 
 #ifndef FAULT
 #define FAULT NONE
