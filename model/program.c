@@ -589,6 +589,10 @@ static const struct named kind_names[] = {
     {"eventfd", WORLD_EVENTFD},         {"timerfd", WORLD_TIMERFD},
     {"file", WORLD_FILE},               {"async", WORLD_ASYNC},
     {"port", WORLD_PORT},               {"tcp", WORLD_TCP},
+    {"inet_stream", WORLD_INET_STREAM},     {"inet_datagram", WORLD_INET_DATAGRAM},
+    {"inet_listener", WORLD_INET_LISTENER}, {"inet_socket", WORLD_INET_SOCKET},
+    {"terminal", WORLD_TERMINAL},           {"signalfd", WORLD_SIGNALFD},
+    {"inotify", WORLD_INOTIFY},             {"pidfd", WORLD_PIDFD},
     {NULL, 0},
 };
 

@@ -101,7 +101,18 @@ enum world_kind {
     WORLD_PORT,
     /* as a stream, and with an error queue and urgent data. The simulated kernel's only. */
     WORLD_TCP,
-    WORLD_KINDS
+    WORLD_KINDS, /* those that random programs have; */
+    /* from here on the real kernel alone, on the loopback device: */
+    WORLD_INET_STREAM = WORLD_KINDS, /* one end of a TCP connection */
+    WORLD_INET_DATAGRAM,             /* one of two UDP sockets that are connected to each other */
+    WORLD_INET_LISTENER,
+    /* a fresh TCP socket, to connect to a listener; who connects to it is refused */
+    WORLD_INET_SOCKET,
+    WORLD_TERMINAL, /* the controlling side of a pseudo-terminal; the peer is what runs in it */
+    WORLD_SIGNALFD, /* peer_write: so many signals, which can be read one by one */
+    WORLD_INOTIFY,  /* … the file that it watches is written to */
+    WORLD_PIDFD,    /* of a process; peer_close: that ends */
+    WORLD_REAL_KINDS
 };
 
 enum faulty_call { /* what COMMAND_FAIL can name */

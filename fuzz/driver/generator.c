@@ -381,7 +381,9 @@ static void change(struct program *p, uint64_t *state, const struct program *bas
     begin_writing(&w, state, &draft);
     for (unsigned i = 0; i < draft.count; i++)
         if (draft.command[i].kind == COMMAND_OPEN && draft.command[i].d < PROGRAM_FEW)
-            w.kind[draft.command[i].d] = (uint8_t)draft.command[i].value;
+            w.kind[draft.command[i].d] =
+                (uint8_t)(draft.command[i].value < WORLD_KINDS ? draft.command[i].value
+                                                               : WORLD_KINDS);
     for (unsigned left = 1 + draw(state, 10); left > 0 && draft.count > 0; left--) {
         unsigned at = draw(state, draft.count), body = draft.body[at];
         struct command command = any_command(&w, body);

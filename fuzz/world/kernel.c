@@ -1542,9 +1542,10 @@ static bool world_command(const struct command *command) {
                                : KERNEL_OWN_FROM;
         return true;
     case COMMAND_OPEN:
-        if (d < PROGRAM_FEW) /* its tables are small, too */
-            open_handle(d, command->value);
-        return d < PROGRAM_FEW;
+        if (d >= PROGRAM_FEW || command->value >= WORLD_KINDS)
+            return false; /* its tables are small, and what it knows is little */
+        open_handle(d, command->value);
+        return true;
     default: break;
     }
     if (command->kind < COMMAND_CLOSE || command->kind > COMMAND_BATCH)

@@ -23,6 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "handles.h"
 #include "kernel.h"
 
 #ifdef ETALON_MANY
@@ -40,9 +41,9 @@
 #define PAGE              4096
 #define READ_THERE        (16 * PAGE) /* of what the other end has read last, for a judge */
 #define MESSAGES          64
-#define WORLD_OWN_EPOLL   WORLD_KINDS
-#define WORLD_OWN_EVENTFD (WORLD_KINDS + 1)
-#define WORLD_OWN_OUTER   (WORLD_KINDS + 2) /* an epoll instance that contains another one */
+#define WORLD_OWN_EPOLL   WORLD_REAL_KINDS
+#define WORLD_OWN_EVENTFD (WORLD_REAL_KINDS + 1)
+#define WORLD_OWN_OUTER   (WORLD_REAL_KINDS + 2) /* an epoll instance that contains another one */
 
 /* An open file, as the simulated kernel has it: all that the real one does not tell. */
 struct open_file {
@@ -180,7 +181,7 @@ static void small_buffer(int fd) {
 static bool sees_end(const struct open_file *f) {
     struct pollfd p = {.fd = f->peer, .events = POLLIN};
     struct timespec none = {0};
-    if (f->peer == NONE || f->kind == WORLD_DATAGRAM)
+    if (f->peer == NONE || f->kind == WORLD_DATAGRAM || f->kind >= WORLD_KINDS)
         return true;
     return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
@@ -191,7 +192,9 @@ static void file_release(int file) {
     for (unsigned i = 0; i < WATCHES; i++)
         if (reality.watch[i].file == file || reality.watch[i].epoll == file)
             reality.watch[i].used = false;
-    if (f->peer != NONE)
+    if (f->peer != NONE && f->kind == WORLD_PIDFD)
+        handles_end_process(f->peer, true);
+    else if (f->peer != NONE)
         __real_close(f->peer);
     for (unsigned i = 0; i < f->clients; i++)
         if (f->client[i] != NONE)
@@ -367,8 +370,12 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
     limit_numbers(false);
     if (accepted < 0)
         return outcome(accepted);
-    small_buffer(accepted);
-    int file = file_new(accepted, WORLD_STREAM);
+    /* this world cannot afford a call that sleeps */
+    must(fcntl(accepted, F_SETFL, O_NONBLOCK), "fcntl");
+    bool inet = listener->kind == WORLD_INET_LISTENER;
+    if (!inet)
+        small_buffer(accepted);
+    int file = file_new(accepted, inet ? WORLD_INET_STREAM : WORLD_STREAM);
     assert(listener->clients > 0);
     reality.file[file].peer = listener->client[0];
     memmove(&listener->client[0], &listener->client[1],
@@ -383,8 +390,19 @@ static socklen_t listener_address(struct sockaddr_un *address, unsigned name) {
     return (socklen_t)offsetof(struct sockaddr_un, sun_path) + 1 + (socklen_t)written;
 }
 
+static struct open_file *inet_listener_at(const struct sockaddr *address, socklen_t length) {
+    struct sockaddr_storage own;
+    for (int fd = 0; fd < NUMBERS; fd++)
+        if (known(fd) && named(fd)->kind == WORLD_INET_LISTENER &&
+            handles_address(fd, &own) == length && memcmp(&own, address, length) == 0)
+            return named(fd);
+    return NULL;
+}
+
 static struct open_file *listener_at(const struct sockaddr *address, socklen_t length) {
     struct sockaddr_un own;
+    if (address->sa_family == AF_INET)
+        return inet_listener_at(address, length);
     for (unsigned i = 0; i < FILES; i++)
         if (reality.file[i].numbers > 0 && reality.file[i].kind == WORLD_LISTENER &&
             listener_address(&own, reality.file[i].name) == length &&
@@ -394,12 +412,15 @@ static struct open_file *listener_at(const struct sockaddr *address, socklen_t l
 }
 
 static int64_t connected(int result, const struct sockaddr *address, socklen_t length, int client) {
-    if (result < 0)
-        return outcome(result);
+    int64_t told = outcome(result);
+    bool begun = told == -EINPROGRESS && address->sa_family == AF_INET;
+    if (told < 0 && !begun)
+        return told;
     struct open_file *listener = listener_at(address, length);
-    assert(listener != NULL && listener->clients < CLIENTS);
-    listener->client[listener->clients++] = client;
-    return 0;
+    assert(begun || (listener != NULL && listener->clients < CLIENTS));
+    if (listener != NULL && listener->clients < CLIENTS)
+        listener->client[listener->clients++] = client;
+    return told;
 }
 
 static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t length) {
@@ -550,7 +571,8 @@ static unsigned open_ends(unsigned kind, int end[2]) {
         end[0] =
             must(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), "timerfd_create");
         return 1;
-    default: end[0] = open_regular(); return 1;
+    case WORLD_FILE: end[0] = open_regular(); return 1;
+    default: return (unsigned)must(handles_open(kind, end), "open");
     }
 }
 
@@ -570,7 +592,7 @@ static bool has_room_for(unsigned d) {
 
 static void open_handle(unsigned d, uint64_t kind) {
     int end[2];
-    if (reality.handle[d] != NONE || kind >= WORLD_KINDS || !has_room())
+    if (reality.handle[d] != NONE || kind >= WORLD_REAL_KINDS || !has_room())
         return;
     if (kind == WORLD_ASYNC) /* nobody has asked for the interface's own */
         kind = WORLD_EVENTFD;
@@ -636,7 +658,9 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
     ssize_t sent = 0;
     if (f->kind == WORLD_PORT)
         fill_port(f, length);
-    else if (f->kind == WORLD_EVENTFD) {
+    else if (f->kind >= WORLD_KINDS) {
+        handles_write(f->kind, fd, f->peer, letter(f, length), value, &f->sent);
+    } else if (f->kind == WORLD_EVENTFD) {
         (void)!__real_write(fd, &value, sizeof value);
     } else if (f->kind == WORLD_TIMERFD) {
         virtual_timer_arm(&reality.timers, timer_of((int)(f - reality.file)),
@@ -659,9 +683,10 @@ static void peer_read(struct open_file *f, uint64_t value) {
     ssize_t taken = 0;
     if (f->peer == NONE)
         return;
-    if (f->kind == WORLD_PIPE_WRITER)
+    if (f->kind == WORLD_PIPE_WRITER || f->kind == WORLD_TERMINAL)
         taken = __real_read(f->peer, scrap, length);
-    else if (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM)
+    else if (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM || f->kind == WORLD_INET_STREAM ||
+             f->kind == WORLD_INET_DATAGRAM)
         taken = __real_recv(f->peer, scrap, length, MSG_DONTWAIT);
     unsigned char *kept = reality.read_there[f - reality.file];
     for (ssize_t i = 0; i < taken; i++)
@@ -784,16 +809,41 @@ static void count_broken_pipe(int number) {
     broken_pipes++;
 }
 
-static void peer_close(struct open_file *f) {
+static void peer_close(struct open_file *f, int fd) {
+    if (f->peer != NONE && f->kind == WORLD_PIDFD) {
+        handles_end_process(f->peer, false);
+        return;
+    }
     if (f->peer != NONE) {
-        __real_close(f->peer);
+        if (f->kind >= WORLD_KINDS)
+            handles_give_up(f->kind, fd, f->peer);
+        else
+            __real_close(f->peer);
         f->peer_left = true;
     }
     f->peer = NONE;
 }
 
-static void peer_connect(const struct open_file *f) {
+static void peer_shutdown(const struct open_file *f, int fd) {
+    if (f->peer == NONE)
+        return;
+    (void)__real_shutdown(f->peer, SHUT_WR); /* of a pipe: refused, as it should be */
+    handles_settle(f->kind == WORLD_INET_STREAM ? f->kind : 0, fd, EPOLLRDHUP);
+}
+
+/* Linux sends it at once. */
+static void peer_urgent(const struct open_file *f, int fd) {
+    if (f->kind == WORLD_INET_STREAM && f->peer != NONE &&
+        __real_send(f->peer, "!", 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+        handles_settle(f->kind, fd, POLLPRI);
+}
+
+static void peer_connect(struct open_file *f, int fd) {
     struct sockaddr_un address;
+    if (f->kind == WORLD_INET_LISTENER && f->clients < CLIENTS) {
+        int visitor = moved(must(handles_client(fd), "connect"), PEERS_FROM);
+        f->client[f->clients++] = visitor;
+    }
     if (f->kind != WORLD_LISTENER)
         return;
     socklen_t length = listener_address(&address, f->name);
@@ -821,7 +871,8 @@ static bool world_command(const struct command *command) {
         return true;
     default: break;
     }
-    if (command->kind < COMMAND_CLOSE || command->kind > COMMAND_PEER_CONNECT)
+    bool urgent = command->kind == COMMAND_PEER_URGENT && f != NULL && f->kind >= WORLD_KINDS;
+    if (command->kind < COMMAND_CLOSE || (command->kind > COMMAND_PEER_CONNECT && !urgent))
         return false;
     if (f == NULL)
         return true;
@@ -830,12 +881,10 @@ static bool world_command(const struct command *command) {
     case COMMAND_DUP: duplicate(d, command->other); break;
     case COMMAND_PEER_WRITE: peer_write(f, reality.handle[d], command->value); break;
     case COMMAND_PEER_READ: peer_read(f, command->value); break;
-    case COMMAND_PEER_CLOSE: peer_close(f); break;
-    case COMMAND_PEER_SHUTDOWN:
-        if (f->peer != NONE)
-            (void)__real_shutdown(f->peer, SHUT_WR); /* of a pipe: refused, as it should be */
-        break;
-    case COMMAND_PEER_CONNECT: peer_connect(f); break;
+    case COMMAND_PEER_CLOSE: peer_close(f, reality.handle[d]); break;
+    case COMMAND_PEER_SHUTDOWN: peer_shutdown(f, reality.handle[d]); break;
+    case COMMAND_PEER_CONNECT: peer_connect(f, reality.handle[d]); break;
+    case COMMAND_PEER_URGENT: peer_urgent(f, reality.handle[d]); break;
     default: break;
     }
     return true;
@@ -947,6 +996,11 @@ static bool world_adopt(unsigned handle, int fd) {
 
 static const void *world_address(unsigned listener, unsigned *length) {
     static struct sockaddr_un address[PROGRAM_HANDLES + 1];
+    static struct sockaddr_storage inet[PROGRAM_FEW];
+    *length =
+        listener < PROGRAM_FEW ? handles_address(reality.handle[listener], &inet[listener]) : 0;
+    if (*length > 0)
+        return &inet[listener];
     unsigned d = listener < PROGRAM_HANDLES ? listener : PROGRAM_HANDLES;
     const struct open_file *f = d < PROGRAM_HANDLES ? named(reality.handle[d]) : NULL;
     *length = listener_address(&address[d], f != NULL && f->kind == WORLD_LISTENER ? f->name : 0);

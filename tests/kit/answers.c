@@ -127,9 +127,11 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
         return gives(d->operation) &&
                (gone || (socket && !stream) || (stream && cannot_send(d->fd)));
     case ECONNRESET: return socket && (gone || !stream);
-    case ECONNREFUSED:
+    /* of what was sent before, too: the loopback device brings the refusal back */
+    case ECONNREFUSED: return (gives(d->operation) || takes(d->operation)) && socket && !stream;
     case EDESTADDRREQ:
     case EMSGSIZE: return gives(d->operation) && socket && !stream;
+    case EIO: return n.kind == S_IFCHR && gone; /* a terminal that is hung up */
     case EMFILE:
     case ENFILE: return d->operation == ETALON_ACCEPT;
     case ECONNABORTED: return d->operation == ETALON_ACCEPT && n.listens;

@@ -336,6 +336,18 @@ many 'completions are told apart by eight bits' ../fuzz/driver/etalon_loop.c \
     'ET-CANCEL-8: .*c1000 comes next' \
     'ET-CANCEL-8: c232 is called with -ECANCELED' cancel-the-thousandth
 
+# What the handles of the real kernel show.
+broken 'a terminal that is hung up is at its end' operations.c '    *result = -errno;
+    return true;' '    *result = errno == EIO ? 0 : -errno;
+    return true;' 'ET-(OP-1|EVENT-2): ' terminal-hung-up
+broken 'a datagram that is refused is not told' operations.c \
+    'if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)' \
+    'if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNREFUSED)' \
+    'ET-EVENT-2: ' inet-datagram-refused
+broken 'a reset connection is told as what can be read' kernel_phase.c \
+    'serve_others(loop, fd, event->events);' 'serve_others(loop, fd, event->events & ~8u);' \
+    'ET-EVENT-4: ' inet-reset-ends-polls
+
 # Compiled with _FORTIFY_SOURCE, as far as it knows the size of a buffer: the strict judge has to
 # see those reads.
 cat >"$work/fortified.h" <<'END'
