@@ -25,6 +25,7 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
@@ -801,6 +802,7 @@ static void find_real(void) {
     *(void **)&real.wait = next_of("pthread_cond_wait");
     *(void **)&real.signal = next_of("pthread_cond_signal");
     *(void **)&real.broadcast = next_of("pthread_cond_broadcast");
+    *(void **)&real.fork = next_of("fork");
     *(void **)&real.create = next_of("pthread_create");
     if (__interceptor_pthread_create != NULL)
         real.create = __interceptor_pthread_create;
@@ -820,6 +822,20 @@ long interpose_syscall(long number, long a, long b, long c, long d, long e, long
     if (call == NULL)
         *(void **)&call = next_of("syscall");
     return call(number, a, b, c, d, e, f);
+}
+
+/* Whatever ends the run ends it, too: the tool, which ends what it finds, may be killed itself. (Of
+ * another thread's child the kernel would say so when that thread ends.) */
+pid_t fork(void) {
+    pid_t parent = getpid();
+    bool first = syscall(SYS_gettid) == parent;
+    pid_t child = REAL(fork)();
+    if (child == 0 && first) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(128 + SIGKILL);
+    }
+    return child;
 }
 
 void interpose_participants(void) {

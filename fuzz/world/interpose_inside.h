@@ -34,6 +34,7 @@ struct interpose_real {
                      const struct timespec *end);
     int (*signal)(pthread_cond_t *condition);
     int (*broadcast)(pthread_cond_t *condition);
+    pid_t (*fork)(void);
     int (*sem_wait)(sem_t *semaphore);
     int (*sem_timedwait)(sem_t *semaphore, const struct timespec *end);
     int (*timer_settime)(timer_t timer, int flags, const struct itimerspec *value,

@@ -38,6 +38,33 @@ report "a case that waits for ever has failed" $? "$work/log"
 grep -q '^ok 3 - timer.trace' "$work/log" && [ "$status" -eq 1 ]
 report "the case after them is run, and the exit status is 1" $? "$work/log"
 
+# What hangs has a child that waits, too, and one that has left its group and session.
+cat > "$work/forks.c" <<'END'
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+FILE *fopen(const char *path, const char *mode) {
+    static char *const waits[] = {"sleep", "977.31", NULL};
+    for (int left = 0; strstr(path, "forks.trace") != NULL && left < 2; left++)
+        if (fork() == 0) {
+            if (left)
+                setsid();
+            unsetenv("LD_PRELOAD");
+            execvp(*waits, waits);
+        }
+    return fdopen(open(path, 0), mode);
+}
+END
+mkfifo "$work/forks.trace" &&
+    ${CC:-cc} -shared -fPIC -O0 -D_GNU_SOURCE -w "$work/forks.c" -o "$work/forks.so" || exit 2
+LD_PRELOAD=$work/forks.so timeout 20 "$etalon" check-cases --seconds 1 "$work/forks.trace" \
+    > "$work/log" 2>&1
+left=$(grep -lsaz '^977.31$' /proc/[0-9]*/cmdline | tr -dc '0-9\n')
+[ -z "$left" ] && grep -q '^not ok 1' "$work/log"
+report "a case that has no end is ended with its children" $? "$work/log"
+for pid in $left; do kill -9 "$pid"; done
+
 gone() { # gone PID: within two seconds
     for _ in $(seq 40); do
         kill -0 "$1" 2> "$work/kill" || return 0
@@ -74,5 +101,24 @@ ends_with KILL replay "$work/waits.trace"
 ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=SLEEPS \
     tests/suites/kit/bad_subject.c -o "$work/sleeps.so" || exit 2
 ends_with KILL check --jobs 1 --case timer-zero "$work/sleeps.so"
+
+
+# … and what a loop has started: its process is the child of the run's.
+${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=FORKS_AND_SLEEPS \
+    tests/suites/kit/bad_subject.c -o "$work/forks.so" || exit 2
+"$etalon" check --jobs 1 --case timer-zero "$work/forks.so" > "$work/log" 2>&1 &
+parent=$!
+for _ in $(seq 100); do
+    left=$(grep -lsa "[f]orks.so" /proc/[0-9]*/cmdline | tr -dc '0-9\n')
+    [ "$(wc -w <<<"$left")" -ge 3 ] && break
+    sleep 0.1
+done
+kill -KILL $parent
+wait $parent 2> "$work/wait"
+failed=0
+for pid in $left; do gone "$pid" || failed=1; done
+[ "$(wc -w <<<"$left")" -ge 3 ] && [ $failed -eq 0 ]
+report "what ends by SIGKILL takes along what a loop has forked" $? "$work/log"
+for pid in $left; do kill -KILL "$pid" 2> "$work/kill"; done
 
 plan

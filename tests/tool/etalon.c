@@ -157,7 +157,7 @@ static int apart(int (*run)(const char *, const struct options *), const char *p
         exit(with_output(run(path, options)));
     }
     int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) < 0) {
+    if (child < 0 || !child_wait(child, &status)) {
         complain("%s: %s", path, strerror(errno));
         return BAD_INPUT;
     }
@@ -396,7 +396,7 @@ static void outcome(const struct program *program, const struct options *options
         _exit(0);
     }
     int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) < 0)
+    if (child < 0 || !child_wait(child, &status))
         snprintf(clause, size, "no process");
     else if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGALRM || WTERMSIG(status) == SIGPROF))
         snprintf(clause, size, "hang");

@@ -189,7 +189,7 @@ static void torture_file(const char *path, const struct program *program,
             fflush(NULL);
             _exit(0);
         }
-        if (child < 0 || waitpid(child, &status, 0) < 0) {
+        if (child < 0 || !child_wait(child, &status)) {
             shared->failures++;
             printf("%s: no process: %s\n", path, strerror(errno));
             break;

@@ -52,6 +52,7 @@ enum fault {
     SHOUTS,
     STOPS_ITSELF,
     FORKS,
+    FORKS_AND_SLEEPS,
     ESCAPES,             /* as FORKS, out of its process group */
     WAITS_BY_THE_KERNEL, /* where no name of the C library stands in between */
     WAITS_ON_A_CONDITION,
@@ -270,6 +271,10 @@ static void misbehave(void) {
     case FORKS:
         if (fork() == 0)
             pause();
+        break;
+    case FORKS_AND_SLEEPS:
+        (void)fork();
+        pause();
         break;
     case ESCAPES:
         if (fork() == 0) {
