@@ -47,9 +47,8 @@ int eti_check_loop(const struct et_loop *loop) {
 }
 
 int eti_check_use(const struct et_loop *loop, const struct et_completion *c) {
-    int error = eti_check_loop(loop);
-    if (error != 0)
-        return error;
+    if (!eti_is_ours(loop))
+        return eti_check_loop(loop);
     return c != NULL && (c->internal.state == ET_DEAD || c->internal.loop == loop) ? 0 : -EINVAL;
 }
 
@@ -203,6 +202,11 @@ static int check_description(const struct et_loop *loop, const struct et_complet
     }
 }
 
+static void leave_deletions(struct et_loop *loop, struct et_completion *c) {
+    if (c->internal.state == ET_DELETING)
+        eti_retire(loop, c); /* ET-ADD-4 */
+}
+
 static int add(struct et_loop *loop, struct et_completion *c, bool trusted) {
     int error = eti_check_use(loop, c);
     if (error != 0)
@@ -214,8 +218,7 @@ static int add(struct et_loop *loop, struct et_completion *c, bool trusted) {
     error = check_description(loop, c);
     if (error != 0)
         return error;
-    if (c->internal.state == ET_DELETING)
-        eti_retire(loop, c); /* ET-ADD-4 */
+    leave_deletions(loop, c);
     c->internal.operation = c->operation;
     c->internal.on_pool = c->on_pool;
     c->internal.events = c->operation == ET_POLL ? (uint16_t)c->poll.events : 0; /* as checked */
@@ -224,6 +227,17 @@ static int add(struct et_loop *loop, struct et_completion *c, bool trusted) {
         c->internal.deadline_ms = eti_deadline_after(loop, c->timer.delay_ms);
     submit(loop, c, trusted);
     return 0;
+}
+
+void eti_add_timer(struct et_loop *loop, struct et_completion *c) {
+    assert(eti_check_use(loop, c) == 0 && !eti_is_busy(c) && c->operation == ET_TIMER);
+    leave_deletions(loop, c);
+    c->internal.operation = ET_TIMER;
+    c->internal.on_pool = false;
+    c->internal.events = 0;
+    c->internal.partner = NULL;
+    c->internal.deadline_ms = eti_deadline_after(loop, c->timer.delay_ms);
+    submit(loop, c, false);
 }
 
 int et_loop_add(struct et_loop *loop, struct et_completion *c) {

@@ -179,7 +179,7 @@ struct et_options {
 struct et_loop {
     struct et_completion *submissions_head, *submissions_tail;
     struct et_completion *deletions_head, *deletions_tail;
-    struct et_heap *timers;        /* those that run; in the allocation of `descriptors` */
+    struct et_heap *timers;        /* those that run; the allocation, with `descriptors` behind */
     struct et_completion *expired; /* taken out of the heap to fire in this timer phase, in order */
     struct et_completion *current; /* the cancel or close that is being carried out */
     struct et_descriptor *descriptors;

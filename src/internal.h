@@ -159,6 +159,8 @@ int eti_check_use(const struct et_loop *loop, const struct et_completion *c);
 bool eti_is_lingering(const struct et_completion *c);
 /* Adding, active, or lingering: it cannot be submitted now. */
 bool eti_is_busy(const struct et_completion *c);
+/* What et_loop_add does with a timer, without looking again at what et_loop_timer has looked at. */
+void eti_add_timer(struct et_loop *loop, struct et_completion *c);
 uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms);
 /* Adding to active: the head of the submissions, which its operation then links at `place`. */
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place);

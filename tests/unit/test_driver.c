@@ -901,7 +901,7 @@ static void run_program(const char *lines, struct lockstep_report *report) {
 static void free_what_is_left(void) {
     free(liar.memory);
     if (liar.loop != NULL)
-        free(liar.loop->descriptors);
+        free(liar.loop->timers);
     if (liar.pool != NULL)
         free(liar.pool->workers);
 }

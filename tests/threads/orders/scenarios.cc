@@ -193,7 +193,9 @@ static void begin_loop() {
     struct et_loop *loop = world->loop = machine_calloc{1};
     loop->wakeup = eventfd(0, 0);
     loop->epoll = loop->outer = -1;
-    loop->descriptors = machine_calloc{1};
+    struct et_heap *memory = machine_calloc{1}; /* the one allocation */
+    loop->timers = memory;
+    loop->descriptors = reinterpret_cast<struct et_descriptor *>(memory + 1);
     loop->process = 1;
     eti_raise_begins(&loop->wakers);
 }
