@@ -224,8 +224,10 @@ def chosen(names):
 
 
 def chosen_curves(names):
+    """By `growth`, or by a name that is no load's."""
+    of_curves = [name for name in names if not chosen([name])]
     return [curve for curve in CURVES if not names or "growth" in names or
-            any(name in curve.name and ", over" in name for name in names)]
+            any(name in curve.name for name in of_curves)]
 
 
 def write_reports(commit, results, curves):
