@@ -376,8 +376,7 @@ void refine_counter_read(int fd) {
 }
 
 /* By Part II all that has been started is registered, level-triggered, and so is what wakes the
- * loop. Whether the loop's own
- * registrations say so, lockstep.c asks. */
+ * loop. Whether the loop's own registrations say so, lockstep.c asks. */
 static bool is_shown(const struct model *m) {
     for (unsigned c = 0; c < COUNT; c++) {
         unsigned due = told.promise.completion[c].due;
