@@ -88,6 +88,7 @@ static const struct {
     {"ET-STATE-3", 0},
     {"ET-STATE-4", ETALON_OFFERS_NULL_CALLBACK},
     {"ET-STATE-7", ETALON_OFFERS_FORGET},
+    {"ET-STATE-9", 0},
     {"ET-ADD-1", 0},
     {"ET-ADD-3", ETALON_OFFERS_CHECKED},
     {"ET-ADD-5", ETALON_OFFERS_CHECKED},

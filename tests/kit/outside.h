@@ -75,6 +75,12 @@ struct mode {
     int status, flags; /* F_GETFL, F_GETFD */
 };
 
+/* What the process holds, looked at again and again. */
+struct held {
+    unsigned looks, memory_grew, descriptors_grew; /* how often, and how often in a row */
+    uint64_t memory, descriptors;
+};
+
 struct observation {
     const struct etalon_subject *subject;
     const struct program *program;
@@ -100,7 +106,8 @@ struct observation {
     unsigned commands, world_next, tokens, callbacks;
     unsigned connects; /* that were asked for, by the program or its peers */
     struct mode mode[FILES];
-    bool others[FILES];    /* numbers that were open before there was a loop */
+    bool others[FILES]; /* numbers that were open before there was a loop */
+    struct held held;
     bool given_lost;       /* something was taken back that may have given bytes */
     unsigned endings;      /* what may have ended a direction of some stream */
     unsigned barren_waits; /* in a row that only let time pass */
@@ -211,6 +218,8 @@ void check_signals(void);
 void note_others(void);
 /* A number names a file that the program has just opened or accepted. */
 void note_mode(int fd);
+/* What the loop holds grows with each episode: in each of so many of them by something. */
+void check_growth(void);
 /* The descriptors of the program, and the loop's own. */
 void check_descriptors(void);
 

@@ -117,6 +117,7 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     i->in_use = i->moved = false;
     o.callbacks++;
     o.barren_waits = 0;
+    check_growth();
     ask_now();
     ask_about(c);
     if (o.callbacks >= CALLBACKS_MAX) {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -214,6 +215,53 @@ void check_descriptors(void) {
         else if (installed == 0 && !o.others[fd] && mode_of(fd).flags == 0)
             observed("ET-INIT-5", "descriptor %d, the loop's own, is not close-on-exec", fd);
     }
+}
+
+/* ---- growth ---------------------------------------------------------------------------------- */
+
+#define LOOK_EVERY 20 /* callbacks */
+#define LOOKS_GROW 5  /* a table that doubles, or a cache that fills, does not grow so often */
+#define LEAST      (LOOK_EVERY / 2 * 16) /* bytes: an allocation in two callbacks */
+
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 33)
+#define HAS_MALLINFO2
+#endif
+#endif
+
+static uint64_t held_memory(void) {
+#ifdef HAS_MALLINFO2
+    struct mallinfo2 all = mallinfo2();
+    return all.uordblks + all.hblkhd;
+#else
+    return 0;
+#endif
+}
+
+static uint64_t held_descriptors(void) {
+    uint64_t count = 0;
+    for (int fd = 0; fd < FILES; fd++)
+        count += world_real.installed(fd) == 0 && mode_of(fd).flags >= 0;
+    return count;
+}
+
+void check_growth(void) {
+    struct held *h = &o.held;
+    if (o.callbacks % LOOK_EVERY != 0)
+        return;
+    uint64_t memory = held_memory(), descriptors = held_descriptors();
+    h->memory_grew = h->looks > 0 && memory >= h->memory + LEAST ? h->memory_grew + 1 : 0;
+    h->descriptors_grew =
+        h->looks > 0 && descriptors > h->descriptors ? h->descriptors_grew + 1 : 0;
+    h->looks++;
+    h->memory = memory;
+    h->descriptors = descriptors;
+    if (h->memory_grew == LOOKS_GROW)
+        observed("ET-STATE-9", "memory has grown with each %d of %d callbacks, to %llu bytes",
+                 LOOK_EVERY, LOOK_EVERY * LOOKS_GROW, (unsigned long long)memory);
+    if (h->descriptors_grew == LOOKS_GROW)
+        observed("ET-STATE-9", "there are more descriptors after each %d of %d callbacks, now %llu",
+                 LOOK_EVERY, LOOK_EVERY * LOOKS_GROW, (unsigned long long)descriptors);
 }
 
 #else

@@ -7,8 +7,9 @@ usage: classes.py [--check] [--all] [NAME...]
 
 Each copy is shown the case that is named for it, and has to fail it by the clause that is named;
 with --all it is shown all cases and 200 random programs, and what finds it is printed. The copy
-without a fault must pass, and so must those without a clause. --check only looks whether each text is still there. A copy replaces
-texts, in a file of src/ or one that is named from the root. Prints the test-anything protocol. """
+without a fault must pass, and so must those without a clause. --check only looks whether each text
+is still there. A copy replaces texts, in a file of src/ or one that is named from the root. Prints
+the test-anything protocol. """
 import argparse
 import re
 import shutil
