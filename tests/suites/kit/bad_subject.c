@@ -583,7 +583,10 @@ static int64_t close_after_others(uint32_t closing) {
     for (uint32_t c = 0; c < ETALON_SUBJECT_COMPLETIONS; c++)
         if (loop.poll[c].used && !loop.poll[c].at_once && loop.poll[c].d.fd == fd)
             end(c, -ECANCELED);
-    return FAULT == CLOSES_FAIL ? -EIO : FAULT == CLOSES_DO_NOTHING ? 0 : value(close(fd));
+    if (FAULT == CLOSES_FAIL || FAULT == CLOSES_DO_NOTHING)
+        return FAULT == CLOSES_FAIL ? -EIO : 0;
+    int64_t closed = value(close(fd));
+    return closed == -EINTR ? 0 : closed; /* the number is free all the same */
 }
 
 static int64_t do_at_once(uint32_t c) {
