@@ -220,6 +220,7 @@ static const struct shown {
     {"ET-PROGRESS-1", "RP_UNSERVED"},
     {"ET-CALL-4/round", "RP_AGAIN"},
     {"ET-CALL-4/starved", "RP_STARVED"},
+    {"ET-PROGRESS-2", "RP_STARVED"},
     {"ET-RUN-2", "RP_RETURNS"},
     {"ET-RUN-3", "RP_RETURNS"},
     {"ET-TICK-4/spins", "RP_SPINS"},
