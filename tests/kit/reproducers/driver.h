@@ -906,9 +906,11 @@ static inline void rp_attempt(void (*program)(void), void (*world)(unsigned), un
     if (pthread_create(&watcher, NULL, rp_watch, NULL) != 0)
         _exit(2);
     program();
+    rp_deinit();
+    for (unsigned c = 0; c < RP_COUNT; c++) /* nothing waits on a descriptor any more */
+        rp.item[c].in_use = 0;
     for (unsigned d = 0; d < RP_HANDLES; d++)
         rp_close(d);
-    rp_deinit();
     if ((etalon_subject.offers & ETALON_OFFERS_DEINIT) != 0 && rp_open_descriptors() > before)
         rp_seen(RP_LEAK, "%u descriptors are left open", rp_open_descriptors() - before);
     _exit(RP_EXPECTED != RP_NOTHING);
