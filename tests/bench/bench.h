@@ -24,7 +24,7 @@ static const char *bench_name;
 static unsigned bench_share = 1; /* of the operations: one in so many is made */
 static char bench_more[256];     /* what a load has to say beside: ", \"name\": value" */
 
-#define BENCH_SECONDS_MAX 200 /* a load that loses something would wait for ever */
+#define BENCH_SECONDS_MAX 280 /* a load that loses something would wait for ever */
 
 static inline void must(bool good, const char *what) {
     if (good)

@@ -9,7 +9,8 @@ The programs are FOLDER/timer_loads-LOOP and its like, FOLDER/client and FOLDER/
 run by one loop after the other, so that what else the machine does befalls all of them, up to
 --runs times as far as --seconds allow; what is compared is the processor time of an operation.
 --base builds src/ of another commit and measures it beside. Writes build/report/bench.json,
-bench.full.json, bench.md and bench.svg. Exit status 2: a bad argument, or a load that failed."""
+bench.full.json, bench.md and bench.svg. Exit status 2: a bad argument, or a load that failed; what
+did not fail is measured and written all the same."""
 import argparse
 import json
 import os
@@ -36,6 +37,14 @@ PROCESSOR = max(os.sched_getaffinity(0))
 
 class Failure(Exception):
     """A bad argument, or a load that failed: exit status 2."""
+
+
+failures = []  # of loads: the others are measured all the same
+
+
+def fails(failure):
+    failures.append(str(failure))
+    print(f"FAILED   {failure}", flush=True)
 
 
 def say(words):
@@ -153,8 +162,12 @@ def rounds(subjects, once, runs, seconds):
     and no more than `seconds` allow."""
     begun, results = time.monotonic(), {subject: [] for subject in subjects}
     for number in range(1, runs + 1):
-        for subject, program in subjects.items():
-            results[subject].append(once(program))
+        for subject in list(results):
+            try:
+                results[subject].append(once(subjects[subject]))
+            except Failure as failure:
+                del results[subject]  # a loop that fails once has no figure
+                fails(failure)
         spent = time.monotonic() - begun
         if spent + spent / number > seconds:
             break
@@ -181,12 +194,15 @@ def count_all(folder, rows, results, base, seconds):
     """System calls and instructions, which do not depend on the machine: one run of each."""
     until = time.monotonic() + seconds
     for row in rows:
-        for subject, program in subjects_of(folder, row, base).items():
-            entry = results[row.name][subject]
-            entry["system_calls"] = round(counted(folder, program, row, row.count), 3)
-            if time.monotonic() < until or subject.startswith("etalon"):
-                count = instructions(program, row, min(row.count, 20_000))
-                entry["instructions"] = count and round(count, 1)
+        for subject, entry in results[row.name].items():
+            program = subjects_of(folder, row, base)[subject]
+            try:
+                entry["system_calls"] = round(counted(folder, program, row, row.count), 3)
+                if time.monotonic() < until or subject.startswith("etalon"):
+                    count = instructions(program, row, min(row.count, 20_000))
+                    entry["instructions"] = count and round(count, 1)
+            except Failure as failure:
+                fails(failure)
 
 
 def grow(folder, curve, runs, base, seconds):
@@ -201,6 +217,7 @@ def grow(folder, curve, runs, base, seconds):
         share = (seconds - (time.monotonic() - begun)) / (len(curve.counts) - i)
         results = rounds(subjects, lambda program, n=count: measured(program, curve.load, n), runs,
                          share)
+        subjects = {subject: subjects[subject] for subject in results}
         for subject, each in results.items():
             point = statistics.median(run["ns"] for run in each)
             points.setdefault(subject, {})[count] = round(point, 1)
@@ -307,6 +324,8 @@ def main():
             tables.print_curve(curve.name, curves[curve.name])
     tables.print_goals(results)
     write_reports(commit, results, curves)
+    if failures:
+        raise Failure(f"{len(failures)} of the programs failed; the first: {failures[0]}")
 
 
 if __name__ == "__main__":

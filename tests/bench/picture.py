@@ -95,6 +95,8 @@ def draw(full):
     lines += more
     top = bottom + 50
     for name, curves in full["growth"].items():
+        if not curves:
+            continue
         more, top = graph(name, curves, top)
         lines += more
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top + 10:.0f}" '
