@@ -198,7 +198,7 @@ static bool series_number(struct word word, const char *unit, uint32_t *number) 
 static int take_series(struct reader *r, struct word *word, const char *unit,
                        struct command_series *series, uint64_t *last) {
     struct word whole = *word, by = cut_from(word, '+');
-    bool any = by.text != whole.text + whole.length;
+    bool any = word->length < whole.length;
     bool has_size = any && memchr(by.text, '%', by.length) != NULL;
     struct word of = cut_from(&by, '%');
     *last = 0;

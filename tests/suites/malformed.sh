@@ -61,8 +61,11 @@ printf 'etalon-trace 2\nmain\n' >version.trace
 check "another version" refused 'version.trace: line 1: ' replay version.trace
 printf 'etalon-trace 1\ntitle x\nmain\n  tick 1\n  fly c0\n' >word.trace
 check "an unknown word" refused 'word.trace: line 5: ' replay word.trace
-printf 'etalon-trace 1\nmain\n  timer c9 10ms\n' >index.trace
+printf 'etalon-trace 1\nmain\n  timer c4096 10ms\n' >index.trace
 check "a completion that does not exist" refused 'index.trace: line 3: ' replay index.trace
+printf 'etalon-trace 1\nmain\n  repeat 4097 add c0+1\n' >index.trace
+check "a completion that does not exist, the last time" refused 'index.trace: line 3: .*c4095' \
+    replay index.trace
 printf 'etalon-trace 1\nmain\n  timer c0 99999999999999999999ms\n' >number.trace
 check "a number that is too large" refused 'number.trace: line 3: ' replay number.trace
 head -c 2000000 /dev/zero >long.trace

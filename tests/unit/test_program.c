@@ -403,6 +403,39 @@ static void text_reads_back(void **state) {
     fclose(out);
 }
 
+/* Each of its numbers goes on by itself, and what it says reads back as the same program. */
+static void a_repetition_reads_back_and_counts_on(void **state) {
+    (void)state;
+    static const char text[] = "etalon-trace 1\nreal\nmain\n"
+                               "repeat 5 reset c0+1 by c3+2%4 10ms+7ms%20ms do b1\n"
+                               "repeat 3 submit c7 connect d0+3 to d7 do b2\n"
+                               "repeat 2 peer_write d1 5+2\n"
+                               "repeat 4 cancel none by c1+1\n";
+    struct trace t, back;
+    char error[256] = "";
+    size_t size = 0;
+    if (trace_read(&t, text, sizeof text - 1, error, sizeof error) < 0)
+        fail_msg("%s", error);
+    assert_true(t.real_only);
+    static const uint64_t delays[] = {10, 17, 24, 11, 18};
+    for (unsigned i = 0; i < 5; i++) {
+        struct command one = command_repeated(&t.program.command[0], i);
+        assert_int_equal(one.times, 0);
+        assert_int_equal(one.c, i);
+        assert_int_equal(one.other, 3 + 2 * i % 4);
+        assert_int_equal(one.value, delays[i]);
+    }
+    assert_int_equal(command_repeated(&t.program.command[1], 2).d, 6);
+    assert_int_equal(command_repeated(&t.program.command[2], 1).value, 7);
+    char *again = text_of(&t, &size);
+    assert_int_equal(trace_read(&back, again, size, error, sizeof error), 0);
+    assert_memory_equal(&t.program, &back.program, sizeof t.program);
+    assert_non_null(strstr(again, "  repeat 5 reset c0+1 by c3+2%4 10ms+7ms%20ms do b1\n"));
+    free(again);
+    trace_free(&t);
+    trace_free(&back);
+}
+
 static void a_trace_reads_back_whole(void **state) {
     (void)state;
     struct trace t, back;
@@ -567,6 +600,26 @@ static const struct malformed {
     {3, HEAD "body world\ntick 1\n", "tick in the body of the world"},
     {3, MAIN "add\n", "not the end of the line"},
     {3, MAIN "add c8\n", "c0 to c7"},
+    {3, MAIN "add c00\n", "c0 to c7"},
+    {3, MAIN "repeat\n", "how often it is repeated, 1 to 10000, not the end of the line"},
+    {3, MAIN "repeat 0 add c0\n", "how often it is repeated"},
+    {3, MAIN "repeat 10001 add c0\n", "how often it is repeated"},
+    {3, MAIN "repeat 2\n", "expected a command, not the end"},
+    {3, MAIN "repeat 2 repeat 2 add c0\n", "expected a command, not"},
+    {4, MAIN "body 1\nrepeat 2 return rearm\n", "return is repeated"},
+    {3, MAIN "repeat 9 add c0+1\n", "c0 to c7"},
+    {3, MAIN "repeat 2 add c1+1%8\n", "c0 to c7"},
+    {3, MAIN "repeat 2 add c0+\n", "a step such as c0+1"},
+    {3, MAIN "repeat 2 add c0+0\n", "a step such as c0+1"},
+    {3, MAIN "repeat 2 add c0+1%0\n", "a step such as c0+1"},
+    {3, MAIN "repeat 2 add c0+4294967296\n", "a step such as c0+1"},
+    {3, MAIN "add c0+1\n", "no step, as nothing is repeated here"},
+    {3, MAIN "repeat 2 timer c0 5ms+1\n", "a step such as c0+1"},
+    {3, MAIN "repeat 2 timer c0 18446744073709551615ms+1ms\n", "a delay such as 10ms"},
+    {3, MAIN "repeat 9 submit c0 read d0 4090+1\n", "a length up to 4096"},
+    {3, MAIN "repeat 2 submit c0 sendmsg d0 1 to d1+1\n", "is the same each time"},
+    {3, MAIN "notify d8\n", "d0 to d7"},
+    {3, HEAD "simulated\nreal\n", "no kernel is both"},
     {3, MAIN "add c\n", "c0 to c7"},
     {3, MAIN "add c10\n", "c0 to c7"},
     {3, MAIN "add d0\n", "c0 to c7"},
@@ -844,6 +897,7 @@ int main(void) {
         cmocka_unit_test(encoding_takes_the_nearest),
         cmocka_unit_test(print_speed_of_decoding),
         cmocka_unit_test(text_reads_back),
+        cmocka_unit_test(a_repetition_reads_back_and_counts_on),
         cmocka_unit_test(a_trace_reads_back_whole),
         cmocka_unit_test(the_fields_are_where_they_belong),
         cmocka_unit_test(malformed_texts_are_refused),
