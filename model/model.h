@@ -20,16 +20,15 @@
  * with wide_. */
 #if defined MODEL_WIDE || defined ETALON_MANY
 #ifdef MODEL_WIDE
-#define MODEL_NAME(name)  wide_##name
-#define MODEL_COMPLETIONS 1024
-#define MODEL_ASYNCS      64
+#define MODEL_NAME(name) wide_##name
+#define MODEL_ASYNCS     64
 #else
-#define MODEL_NAME(name)  model_##name
-#define MODEL_COMPLETIONS 4096
-#define MODEL_ASYNCS      4
+#define MODEL_NAME(name) model_##name
+#define MODEL_ASYNCS     4
 #endif
-#define MODEL_REPORTS 256
-#define MODEL_NONE    0xffff
+#define MODEL_COMPLETIONS 4096
+#define MODEL_REPORTS     256
+#define MODEL_NONE        0xffff
 typedef uint16_t model_index;
 typedef uint64_t model_set __attribute__((vector_size(MODEL_COMPLETIONS / 8), aligned(8)));
 static inline bool model_has(const model_set *set, unsigned c) {

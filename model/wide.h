@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The model with room for a thousand completions at once, for traces of programs that were not
+/* The model with room for thousands of completions at once, for traces of programs that were not
  * written for a test: model.c, compiled once more with MODEL_WIDE, as wide_init and wide_step.
  * Beside them: what a judge needs to go past the things that a recorder could not see. Whoever
  * includes this has no other model. */

@@ -705,7 +705,8 @@ unsigned char real_world_byte(uint64_t place) {
 
 bool real_world_letters(int fd) {
     const struct open_file *f = named(fd);
-    return f != NULL && (f->peer != NONE || f->peer_left) && f->kind != WORLD_PIPE_WRITER;
+    return f != NULL && (f->peer != NONE || f->peer_left) && f->kind != WORLD_PIPE_WRITER &&
+           f->kind != WORLD_INOTIFY && f->kind != WORLD_PIDFD;
 }
 
 bool real_world_received(int fd, uint64_t *bytes) {

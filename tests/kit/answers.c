@@ -88,8 +88,11 @@ static bool is_invalid(const struct etalon_subject_description *d, const struct 
     }
 }
 
-static bool of_connecting(int fd, int error, const struct nature *n) {
+static bool of_connecting(const struct etalon_subject_description *d, int error,
+                          const struct nature *n) {
+    int fd = d->fd;
     switch (error) {
+    case EAFNOSUPPORT: return d->address->sa_family != option(fd, SO_DOMAIN);
     case EISCONN: return n->connected || n->listens;
     case EAGAIN: return option(fd, SO_DOMAIN) == AF_UNIX;   /* the listener has no room */
     case EALREADY: return option(fd, SO_DOMAIN) != AF_UNIX; /* others connect meanwhile */
@@ -105,7 +108,7 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     struct nature n = nature_of(d->fd);
     bool socket = n.kind == S_IFSOCK, stream = socket && n.type == SOCK_STREAM,
          gone = (n.events & (POLLERR | POLLHUP | POLLRDHUP)) != 0;
-    if (d->operation == ETALON_CONNECT && socket && of_connecting(d->fd, error, &n))
+    if (d->operation == ETALON_CONNECT && socket && of_connecting(d, error, &n))
         return true;
     switch (error) {
     case EAGAIN: return d->on_pool; /* ET-POOL-4 */

@@ -177,7 +177,7 @@ static unsigned place(uint64_t id) {
             (model_index)(room < MODEL_COMPLETIONS ? room : MODEL_COMPLETIONS);
     }
     if (judging.taken == judging.model.completions) {
-        malformed("more than 1024 completions are at work at once");
+        malformed("more than 4096 completions are at work at once");
         return NO_SLOT;
     }
     for (c = judging.spare; judging.used[c]; c++) {
