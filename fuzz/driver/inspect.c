@@ -11,7 +11,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-
 static struct et_loop *const loop = &etalon_loop.loop;
 static struct et_pool *const pool = &etalon_loop.pool;
 

@@ -94,7 +94,7 @@ static struct {
     const char *kind[RP_HANDLES];
     int fd[RP_HANDLES], peer[RP_HANDLES], async[ETALON_SUBJECT_ASYNCS],
         left[RP_HANDLES]; /* left: a number was taken over */
-    struct { /* what has connected to a listener, and is known by its name */
+    struct {              /* what has connected to a listener, and is known by its name */
         int fd;
         struct rp_address address;
     } client[RP_CLIENTS];
