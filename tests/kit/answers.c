@@ -146,7 +146,8 @@ bool is_to_be_refused(const struct etalon_subject_description *d, bool left) {
     int type = option(d->fd, SO_TYPE);
     if (!gives(d->operation))
         return false;
-    if (left) /* who wrote to it has closed, or whom it was connected to */
+    /* what wrote to it has closed, or what it was connected to; the network tells of it later */
+    if (left && option(d->fd, SO_DOMAIN) != AF_INET)
         return d->operation == ETALON_SENDMSG
                    ? d->message->msg_name == NULL &&
                          d->message->msg_iov[0].iov_len + d->message->msg_iov[1].iov_len > 0
