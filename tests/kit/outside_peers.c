@@ -219,7 +219,7 @@ void check_descriptors(void) {
 
 /* ---- growth ---------------------------------------------------------------------------------- */
 
-#define LOOK_EVERY 20 /* callbacks */
+#define LOOK_EVERY 12 /* callbacks */
 #define LOOKS_GROW 5  /* a table that doubles, or a cache that fills, does not grow so often */
 #define LEAST      (LOOK_EVERY / 2 * 16) /* bytes: an allocation in two callbacks */
 

@@ -15,7 +15,7 @@ from report_text import clip, plural, text
 ROWS_BEFORE, ROWS_AFTER = 24, 16  # what is shown around the row that matters
 COLUMNS_BEFORE, COLUMNS_AFTER = 24, 24
 NUMBERED = 4  # of so many columns one has its number below it; they follow one another
-GOOD_BEFORE, GOOD_AFTER = 3, 7  # of a run in which nothing is wrong: rows and columns
+GOOD_BEFORE, GOOD_AFTER = 2, 6  # of a run in which nothing is wrong: rows and columns
 ALIGN_MAX = 400  # events between which differences are aligned; the rest is set side by side
 TEXT_MAX = 2000
 # Loops count in milliseconds, and each wait of a subject takes a microsecond that the reference's
