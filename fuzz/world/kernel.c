@@ -292,7 +292,7 @@ static void number_release(int fd) {
     struct file *f = named(fd);
     assert(f != NULL && f->numbers > 0);
     simulation.numbers_used &= ~bit((unsigned)fd);
-    for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
+    for (unsigned d = 0; d < PROGRAM_FEW; d++)
         if (simulation.handle[d] == fd)
             simulation.handle[d] = -1;
     if (--f->numbers == 0)
@@ -1250,7 +1250,7 @@ static void advance(uint64_t clock_ns) {
 /* The pending COMMAND_SPURIOUS: its watches count as ready, once, with events that Linux could
  * report for them. */
 static void spurious_take(unsigned epoll, uint32_t extra[KERNEL_WATCHES], uint64_t *marked) {
-    for (unsigned d = 0; d < PROGRAM_HANDLES; d++) {
+    for (unsigned d = 0; d < PROGRAM_FEW; d++) {
         struct watch *w =
             simulation.spurious & (1u << d) ? watch_of(epoll, simulation.handle[d]) : NULL;
         uint32_t events = w == NULL ? 0 : simulation.spurious_events[d] & asked_by(w);
@@ -1432,7 +1432,7 @@ static void open_handle(unsigned d, uint64_t world_kind) {
 }
 
 static void duplicate(unsigned d, unsigned copy) {
-    if (d == copy || copy >= PROGRAM_HANDLES || simulation.handle[d] < 0)
+    if (d == copy || copy >= PROGRAM_FEW || simulation.handle[d] < 0)
         return;
     if (simulation.handle[copy] >= 0)
         number_release(simulation.handle[copy]);
@@ -1529,7 +1529,7 @@ static void fail(const struct command *command) {
 static bool world_command(const struct command *command) {
     unsigned d = command->d;
     struct file *f =
-        d < PROGRAM_HANDLES && simulation.handle[d] >= 0 ? named(simulation.handle[d]) : NULL;
+        d < PROGRAM_FEW && simulation.handle[d] >= 0 ? named(simulation.handle[d]) : NULL;
     switch (command->kind) {
     case COMMAND_ADVANCE: advance(virtual_later(simulation.clock_ns, command->value)); return true;
     case COMMAND_REWIND: rewind_by(virtual_later(0, command->value)); return true;
@@ -1601,12 +1601,12 @@ static int world_end(void) {
 }
 
 static int world_descriptor(unsigned handle) {
-    return handle < PROGRAM_HANDLES ? simulation.handle[handle] : -1;
+    return handle < PROGRAM_FEW ? simulation.handle[handle] : -1;
 }
 
 static bool world_adopt(unsigned handle, int fd) {
     const struct file *f = named(fd);
-    if (f == NULL || f->own || handle >= PROGRAM_HANDLES)
+    if (f == NULL || f->own || handle >= PROGRAM_FEW)
         return false;
     if (simulation.handle[handle] >= 0) {
         number_release(fd);
@@ -1617,17 +1617,17 @@ static bool world_adopt(unsigned handle, int fd) {
 }
 
 static const void *world_address(unsigned listener, unsigned *length) {
-    static struct sockaddr_un address[PROGRAM_HANDLES + 1];
-    unsigned d = listener < PROGRAM_HANDLES ? listener : PROGRAM_HANDLES;
-    const struct file *f = d < PROGRAM_HANDLES ? named(simulation.handle[d]) : NULL;
+    static struct sockaddr_un address[PROGRAM_FEW + 1];
+    unsigned d = listener < PROGRAM_FEW ? listener : PROGRAM_FEW;
+    const struct file *f = d < PROGRAM_FEW ? named(simulation.handle[d]) : NULL;
     bool listens = f != NULL && f->kind == FILE_STREAM && f->state == SOCKET_LISTENING;
     return address_write(&address[d], listens ? f->name : 0, length);
 }
 
 static const void *world_port(unsigned handle, unsigned *length) {
-    static struct sockaddr_un address[PROGRAM_HANDLES + 1];
-    unsigned d = handle < PROGRAM_HANDLES ? handle : PROGRAM_HANDLES;
-    const struct file *f = d < PROGRAM_HANDLES ? named(simulation.handle[d]) : NULL;
+    static struct sockaddr_un address[PROGRAM_FEW + 1];
+    unsigned d = handle < PROGRAM_FEW ? handle : PROGRAM_FEW;
+    const struct file *f = d < PROGRAM_FEW ? named(simulation.handle[d]) : NULL;
     return address_write(&address[d], f != NULL && is_port(f) ? f->name : 0, length);
 }
 

@@ -110,8 +110,8 @@ struct simulation {
     uint8_t newest_epoll;
     /* the handle that the next eventfd becomes, plus 1; 0: it is the loop's own */
     int8_t gives;
-    int8_t handle[PROGRAM_HANDLES]; /* number, or -1 */
-    uint32_t spurious_events[PROGRAM_HANDLES];
+    int8_t handle[PROGRAM_FEW]; /* number, or -1 */
+    uint32_t spurious_events[PROGRAM_FEW];
     struct fault fault[KERNEL_FAULTS];
     struct {
         uint8_t file;
