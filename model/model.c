@@ -108,7 +108,7 @@ static const struct transition *transition(enum on event, unsigned state,
 #ifdef MODEL_COUNTS
 #define USED(row) model_row_used((unsigned)((row) - &table[0][0][0]))
 #else
-#define USED(row) ((void)(row))
+#define USED(row)
 #endif
 
 /* For every event but ON_START and, of an active timer, ON_RESET. */
