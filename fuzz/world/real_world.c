@@ -370,8 +370,6 @@ static int64_t call_accept4(int fd, struct sockaddr *address, socklen_t *length,
     limit_numbers(false);
     if (accepted < 0)
         return outcome(accepted);
-    /* this world cannot afford a call that sleeps */
-    must(fcntl(accepted, F_SETFL, O_NONBLOCK), "fcntl");
     bool inet = listener->kind == WORLD_INET_LISTENER;
     if (!inet)
         small_buffer(accepted);

@@ -16,9 +16,10 @@ import shutil
 import subprocess
 import sys
 
+import broken
 import faults
 
-WORK = faults.ROOT / "build/classes"
+WORK = broken.ROOT / "build/classes"
 ADAPTER = "fuzz/driver/etalon_loop.c"
 
 # Etalon's adapter as one of a loop that has files read and written by a thread of its own.
@@ -161,21 +162,12 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
 ]
 
 
-def faulty(fault):
-    """What the fault makes of which files."""
-    texts = {}
-    for file, old, new in fault[3:]:
-        text = texts.get(file) or (faults.ROOT / faults.path_of(file)).read_text()
-        texts[file] = faults.replaced(fault[0], file, text, old, new)
-    return texts
-
-
 def build(number, texts, good):
     objects = dict(good)
-    for at, (file, text) in enumerate(texts.items()):
+    for at, (path, text) in enumerate(texts.items()):
         source = WORK / f"fault-{number}-{at}.c"
         source.write_text(text)
-        objects[file] = faults.compiled(source, WORK)
+        objects[path] = faults.compiled(source, WORK)
     adapter = WORK / f"{number}.so"
     subprocess.run(["cc", "-shared", "-pthread", "-Wl,-Bsymbolic", *objects.values(), "-o",
                     adapter], check=True)
@@ -191,15 +183,15 @@ def main():
     chosen = [c for c in CLASSES if not options.name or c[0] in options.name]
     if not chosen:
         parser.error("no class has such a name")
-    made = [faulty(fault) for fault in chosen]
+    made = [broken.texts_of(fault[0], *fault[3:]) for fault in chosen]
     if options.check:
         print(f"{len(chosen)} classes have their text")
         return 0
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
-    good = {source.name: faults.compiled(source, WORK)
-            for source in (faults.ROOT / "src").glob("*.c")}
-    good[ADAPTER] = faults.compiled(faults.ROOT / ADAPTER, WORK)
+    good = {broken.path_of(source.name): faults.compiled(source, WORK)
+            for source in (broken.ROOT / "src").glob("*.c")}
+    good[broken.path_of(ADAPTER)] = faults.compiled(broken.ROOT / ADAPTER, WORK)
     cases = sorted({case for _, case, _, *_ in chosen} - {""})
     failed, count = 0, 0
 
@@ -209,13 +201,13 @@ def main():
         failed += not passed
         print(f"{'ok' if passed else 'not ok'} {count} - {name}: {said}", flush=True)
 
-    found = faults.failing_outside(build("good", {}, good), [] if options.all else cases,
+    found = broken.failing_outside(build("good", {}, good), [] if options.all else cases,
                                    200 if options.all else 0)
     report("no fault", not found, f"{len(found)} cases fail" if found else "nothing is blamed")
     for number, (fault, texts) in enumerate(zip(chosen, made)):
         name, case, clause = fault[:3]
         adapter = build(number, texts, good)
-        found = faults.failing_outside(adapter, [] if options.all or not case else [case],
+        found = broken.failing_outside(adapter, [] if options.all or not case else [case],
                                        200 if options.all or not case else 0)
         said = " ".join(f"{of} ({by})" for of, by in found[:4]) or "nothing"
         report(name, (case, clause) in found if clause else not found, said)
