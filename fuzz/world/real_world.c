@@ -55,13 +55,9 @@ struct open_file {
     unsigned clients;
     uint64_t sent, taken; /* bytes that the other end has sent, and those that it has read */
     unsigned reads;       /* of the other end */
-    unsigned messages;    /* datagrams that it has sent: where they begin, and how long they are */
-    struct {
-        uint64_t place;
-        size_t length;
-    } message[MESSAGES];
-    bool peer_left; /* there was another end */
-    unsigned name;  /* of a listener; of an epoll instance: the higher, the newer */
+    unsigned messages;    /* datagrams that it has sent */
+    bool peer_left;       /* there was another end */
+    unsigned name;        /* of a listener; of an epoll instance: the higher, the newer */
 };
 
 struct watch {
@@ -89,8 +85,16 @@ static struct {
     unsigned interrupt_close;   /* the how many-th next close is; 0: none */
     uint64_t interrupted_close; /* as world_installed has called the last, or 0 */
     unsigned kept_open;         /* files that have no number of the program's, and do not end */
-    unsigned char read_there[KERNEL_FILES][READ_THERE]; /* by their place, modulo */
 } reality;
+
+/* Of each file: what the other end has read, by its place, modulo; and where the datagrams that it
+ * has sent begin, and how long they are. Not cleared with each world, whose counts tell what of them
+ * is its own. */
+static unsigned char read_there[FILES][READ_THERE];
+static struct {
+    uint64_t place;
+    size_t length;
+} messages[FILES][MESSAGES];
 
 static bool gives_credentials;             /* with each datagram */
 static volatile sig_atomic_t broken_pipes; /* how often SIGPIPE came */
@@ -670,8 +674,8 @@ static void peer_write(struct open_file *f, int fd, uint64_t value) {
         sent = __real_send(f->peer, letter(f, length), length, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
     if (f->kind == WORLD_DATAGRAM && sent >= 0 && f->peer != NONE) {
-        f->message[f->messages % MESSAGES].place = f->sent;
-        f->message[f->messages++ % MESSAGES].length = (size_t)sent;
+        messages[f - reality.file][f->messages % MESSAGES].place = f->sent;
+        messages[f - reality.file][f->messages++ % MESSAGES].length = (size_t)sent;
     }
     f->sent += sent > 0 ? (uint64_t)sent : 0;
 }
@@ -686,7 +690,7 @@ static void peer_read(struct open_file *f, uint64_t value) {
     else if (f->kind == WORLD_STREAM || f->kind == WORLD_DATAGRAM || f->kind == WORLD_INET_STREAM ||
              f->kind == WORLD_INET_DATAGRAM)
         taken = __real_recv(f->peer, scrap, length, MSG_DONTWAIT);
-    unsigned char *kept = reality.read_there[f - reality.file];
+    unsigned char *kept = read_there[f - reality.file];
     for (ssize_t i = 0; i < taken; i++)
         kept[(f->taken + (uint64_t)i) % READ_THERE] = (unsigned char)scrap[i];
     f->taken += taken > 0 ? (uint64_t)taken : 0;
@@ -743,8 +747,8 @@ bool real_world_came(int fd, uint64_t place, const void *bytes, size_t length) {
     for (uint64_t i = place; i < place + length; i++) {
         if (i >= f->taken && i - f->taken >= (uint64_t)(there > 0 ? there : 0))
             return true;
-        unsigned char came = i < f->taken ? reality.read_there[f - reality.file][i % READ_THERE]
-                                          : waiting[i - f->taken];
+        unsigned char came =
+            i < f->taken ? read_there[f - reality.file][i % READ_THERE] : waiting[i - f->taken];
         if (came != expected[i - place])
             return false;
     }
@@ -774,8 +778,8 @@ bool real_world_sent(int fd, unsigned number, uint64_t *place, size_t *length) {
     if (f == NULL || f->kind != WORLD_DATAGRAM || number >= f->messages ||
         number + MESSAGES < f->messages)
         return false;
-    *place = f->message[number % MESSAGES].place;
-    *length = f->message[number % MESSAGES].length;
+    *place = messages[f - reality.file][number % MESSAGES].place;
+    *length = messages[f - reality.file][number % MESSAGES].length;
     return true;
 }
 

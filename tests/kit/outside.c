@@ -295,7 +295,7 @@ static void run_world(const struct command *command) {
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
         LACKS("closes a descriptor while a completion waits on it (closed_early)");
     o.connects += command->kind == COMMAND_PEER_CONNECT;
-    memset(o.quiet, 0, sizeof o.quiet); /* the world may have done something to any of them */
+    o.stirred_all = o.waits; /* the world may have done something to any of them */
     o.endings += command->kind == COMMAND_CLOSE || command->kind == COMMAND_PEER_CLOSE ||
                  command->kind == COMMAND_PEER_SHUTDOWN;
     if (command->kind == COMMAND_DUP) {

@@ -119,9 +119,9 @@ struct observation {
         int error;
     } refusal[REFUSALS];
     uint32_t registered[FILES]; /* events, as the loop has said last */
-    /* waits that have ended since anything has happened to the descriptor, and calls about it in
-     * vain meanwhile */
-    unsigned quiet[FILES], idle_calls[FILES];
+    /* Waits that have ended; at which of them something last happened to any descriptor, and to this
+     * one; calls about it in vain since. */
+    unsigned waits, stirred_all, stirred[FILES], idle_calls[FILES];
     uint64_t file[FILES];      /* what each number names, as the promise was told */
     uint64_t changes;          /* … when the world had changed so often; UINT64_MAX: not all */
     int64_t wait_ns, sleep_ns; /* what the last wait asks for, and how long it sleeps */

@@ -33,8 +33,10 @@ short ready_now(const struct item *i) {
 }
 
 void stir(const struct item *i) {
-    if (waits_on(i) && i->d.fd >= 0 && i->d.fd < FILES)
-        o.quiet[i->d.fd] = o.idle_calls[i->d.fd] = 0;
+    if (waits_on(i) && i->d.fd >= 0 && i->d.fd < FILES) {
+        o.stirred[i->d.fd] = o.waits;
+        o.idle_calls[i->d.fd] = 0;
+    }
 }
 
 bool is_covered(const struct item *i) {

@@ -183,7 +183,7 @@ static struct mode mode_of(int fd) {
 }
 
 void note_others(void) {
-    for (int fd = 0; fd < FILES; fd++)
+    for (int fd = 0; fd < (int)o.files; fd++)
         o.others[fd] = mode_of(fd).flags >= 0;
 }
 
@@ -208,7 +208,7 @@ static void check_mode(int fd) {
 void check_descriptors(void) {
     if (real_world_kept_open() > 0)
         observed("ET-CLOSE-4", "a file was closed, and its other end does not see the end");
-    for (int fd = 0; fd < FILES; fd++) {
+    for (int fd = 0; fd < (int)o.files; fd++) {
         uint64_t installed = world_real.installed(fd);
         if (installed != 0 && installed == o.mode[fd].installed)
             check_mode(fd);
@@ -240,8 +240,8 @@ static uint64_t held_memory(void) {
 
 static uint64_t held_descriptors(void) {
     uint64_t count = 0;
-    for (int fd = 0; fd < FILES; fd++)
-        count += world_real.installed(fd) == 0 && mode_of(fd).flags >= 0;
+    for (int fd = 0; fd < (int)o.files; fd++)
+        count += world_real.installed(fd) == 0 && syscall(SYS_fcntl, fd, F_GETFD, 0) >= 0;
     return count;
 }
 

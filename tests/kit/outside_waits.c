@@ -160,8 +160,7 @@ static bool of_others(int ready) {
 
 static void wait_ends(int ready) {
     uint32_t events;
-    for (unsigned fd = 0; fd < FILES; fd++)
-        o.quiet[fd]++;
+    o.waits++;
     o.reported = ready > 0;
     tell_ready(true);
     bool own = ended_by_its_own(ready);
@@ -183,11 +182,17 @@ static bool is_reported(int fd) {
     return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0;
 }
 
+/* Waits that have ended since anything has happened to it. */
+static unsigned quiet_for(int fd) {
+    unsigned last = o.stirred[fd] > o.stirred_all ? o.stirred[fd] : o.stirred_all;
+    return o.waits - last;
+}
+
 /* What is registered stays so. The refusal is of what is not. */
 static int controls(int fd, uint32_t events) {
     (void)events;
     o.controls++;
-    if (fd < FILES && o.quiet[fd] >= 2 && !is_reported(fd) && ++o.idle_calls[fd] == IDLE_CALLS)
+    if (fd < FILES && quiet_for(fd) >= 2 && !is_reported(fd) && ++o.idle_calls[fd] == IDLE_CALLS)
         advised("ET-REGISTER-10",
                 "epoll_ctl is called again and again about descriptor %d, to which nothing happens",
                 fd);
