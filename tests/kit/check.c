@@ -600,7 +600,7 @@ static void check_usage(FILE *out) {
           "  --random N         also N random programs for each subject, of what it offers\n"
           "  --seed S           which random programs (1)\n"
           "  --jobs N           runs at a time (the number of processors)\n"
-          "  --watchdog S       real seconds after which a run counts as one without an end (10)\n"
+          "  --watchdog S       seconds after which a run counts as one without an end (10)\n"
           "  --strict           a SHOULD that is missed is a failure too\n"
           "  --outside          judge every subject by what its caller can see, also one that "
           "offers rounds\n"

@@ -34,13 +34,20 @@
 /* of what a run has started: what goes on forking for longer is left */
 #define GENERATIONS_MAX 100
 #define OTHERS_MAX      256
+#define STARVED         6 /* times the watchdog: so long a process may work on a busy machine */
 
 unsigned process_watchdog_s = 10;
+
+/* When a process is looked at next, and how much processor time it must have used by then. */
+struct patience {
+    uint64_t end_ns, look_ns, used_ns;
+};
 
 static struct slot {
     pid_t pid; /* 0: free */
     unsigned job;
-    uint64_t begun_ns, deadline_ns;
+    uint64_t begun_ns;
+    struct patience patience;
     void *shared;
     size_t size;
     int said; /* its standard error */
@@ -51,6 +58,28 @@ static uint64_t real_clock(void) {
     struct timespec now;
     syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static struct patience patience(void) {
+    uint64_t now = real_clock();
+    return (struct patience){now + STARVED * WATCHDOG_NS, now + WATCHDOG_NS, 0};
+}
+
+/* A process without an end is one that has used hardly any processor time since it was looked at
+ * last, when its time is over: on a busy machine a process that works may get a tenth of a processor. One that
+ * spins comes to its limit of processor time instead. */
+static bool is_late(pid_t pid, struct patience *patience) {
+    uint64_t now = real_clock(), used = 0;
+    struct timespec processor;
+    clockid_t clock;
+    if (now < patience->look_ns)
+        return false;
+    if (clock_getcpuclockid(pid, &clock) == 0 && syscall(SYS_clock_gettime, clock, &processor) == 0)
+        used = (uint64_t)processor.tv_sec * 1000000000 + (uint64_t)processor.tv_nsec;
+    bool works = now < patience->end_ns && used >= patience->used_ns;
+    patience->look_ns = now + WATCHDOG_NS / 10;
+    patience->used_ns = used + WATCHDOG_NS / 10 / 100; /* a hundredth of a processor, at least */
+    return !works;
 }
 
 static void *shared_memory(size_t size) {
@@ -376,9 +405,9 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
         syscall(SYS_exit_group, 0);
     }
     int status = 0;
-    uint64_t deadline = real_clock() + WATCHDOG_NS;
+    struct patience left = patience();
     pid_t ended = 0;
-    while (child > 0 && (ended = waitpid(child, &status, WNOHANG)) == 0 && real_clock() < deadline)
+    while (child > 0 && (ended = waitpid(child, &status, WNOHANG)) == 0 && !is_late(child, &left))
         usleep(200);
     if (child > 0 && ended == 0) {
         kill(-child, SIGKILL);
@@ -575,7 +604,7 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
     slot->shared = shared_memory(slot->size);
     slot->job = number;
     slot->begun_ns = real_clock();
-    slot->deadline_ns = slot->begun_ns + WATCHDOG_NS;
+    slot->patience = patience();
     slot->said = memfd_create("said", MFD_CLOEXEC);
     fflush(NULL);
     slot->pid = fork();
@@ -610,7 +639,7 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
             if (slot->pid == 0)
                 continue;
             pid_t ended = waitpid(slot->pid, &status, WNOHANG);
-            bool late = ended == 0 && real_clock() > slot->deadline_ns;
+            bool late = ended == 0 && is_late(slot->pid, &slot->patience);
             if (ended == 0 && !late)
                 continue;
             long asleep = late ? sleeps_in(slot->pid) : -1;

@@ -15,7 +15,8 @@ from report_text import clip, plural, text
 ROWS_BEFORE, ROWS_AFTER = 24, 16  # what is shown around the row that matters
 COLUMNS_BEFORE, COLUMNS_AFTER = 24, 24
 NUMBERED = 4  # of so many columns one has its number below it; they follow one another
-GOOD_BEFORE, GOOD_AFTER = 2, 6  # of a run in which nothing is wrong: rows and columns
+# Of a run in which nothing is wrong, or what is missed is a SHOULD: rows and columns.
+FEW = {"pass": (1, 3), "not_offered": (1, 3), "not_strict": (6, 6)}
 ALIGN_MAX = 400  # events between which differences are aligned; the rest is set side by side
 TEXT_MAX = 2000
 # Loops count in milliseconds, and each wait of a subject takes a microsecond that the reference's
@@ -152,7 +153,6 @@ WHERE = {
 REFERENCE = ("Expected is what Etalon’s own loop did with this program; the other rows that differ "
              "from it (grey) break nothing by that.")
 
-GOOD = ("pass", "not_offered")
 EMPHASISED = ("callback", "wait", "world", "end")
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def render_trace(rows, verdict):
     heads = ('<th scope="col">#</th><th scope="col">Expected and observed: the same</th>'
              if alike else '<th scope="col">#</th><th scope="col">Expected</th>'
              '<th scope="col"><span class="h">Difference</span></th><th scope="col">Observed</th>')
-    shown, before, after = around(rows, *(
-        (GOOD_BEFORE, GOOD_AFTER) if verdict in GOOD else (ROWS_BEFORE, ROWS_AFTER)))
+    shown, before, after = around(
+        rows, *FEW.get(verdict, (ROWS_BEFORE, ROWS_AFTER)))
     body = "".join(render_row(row, alike) for row in shown)
     caption = "Trace" if alike else "Expected and observed. " + WHERE[verdict].format(
         numbers(rows) or "no row") + REFERENCE
@@ -326,8 +326,8 @@ def time_marks(columns, height):
 
 
 def render_timeline(rows, verdict):
-    columns, before, after = around(rows, *(
-        (GOOD_BEFORE, GOOD_AFTER) if verdict in GOOD else (COLUMNS_BEFORE, COLUMNS_AFTER)))
+    columns, before, after = around(
+        rows, *FEW.get(verdict, (COLUMNS_BEFORE, COLUMNS_AFTER)))
     double = any(row[1] != "same" for row in rows)
     names = dict.fromkeys(name for row in columns for event in row[2:] if event
                           for name in (event["completion"], *event["states"]) if name)

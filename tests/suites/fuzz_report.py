@@ -27,7 +27,7 @@ import threading
 import time
 
 import bites
-import faults
+import broken
 import fuzz_picture
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -96,7 +96,7 @@ def clauses(lines):
                     found[clause] = max(found[clause], count)
     for fault in bites.read_list()[0]:
         for name, old, new in fault.changes if fault.test is None else ():
-            path = str(faults.path_of(name))
+            path = str(broken.path_of(name))
             text = read(path)
             if old not in text or fault.clause not in found:
                 continue
