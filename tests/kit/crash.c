@@ -238,6 +238,17 @@ static const char *line_with(const char *said, const char *const *words, unsigne
     return best;
 }
 
+/* The time of day, or GLib's "(name:number of the process):". */
+static bool is_of_this_run(const char *word, size_t length) {
+    const char *colon = memchr(word, ':', length);
+    if (length > 0 && word[0] == '(' && colon != NULL) {
+        size_t digits = strspn(colon + 1, "0123456789");
+        return digits > 0 && colon + 1 + digits < word + length && colon[1 + digits] == ')';
+    }
+    return colon != NULL && memchr(colon + 1, ':', (size_t)(word + length - colon - 1)) != NULL &&
+           strspn(word, "0123456789:.") >= length;
+}
+
 /* Appends a word of the text, without what differs from run to run. */
 static void add_word(char *place, size_t size, const char *word, size_t length) {
     size_t used = strlen(place);
@@ -250,7 +261,7 @@ static void add_word(char *place, size_t size, const char *word, size_t length) 
     bool is_address = length > 2 && word[0] == '0' && word[1] == 'x';
     bool is_number = length > 3 && strspn(word, "0123456789") >= length;
     bool of_valgrind = length > 4 && strncmp(word, "==", 2) == 0 && isdigit((unsigned char)word[2]);
-    if (length == 0 || is_address || is_number)
+    if (length == 0 || is_address || is_number || is_of_this_run(word, length))
         return;
     if (of_valgrind) {
         size_t skipped = 2 + strspn(word + 2, "0123456789=");

@@ -78,6 +78,7 @@ struct mode {
 /* What the process holds, looked at again and again. */
 struct held {
     unsigned looks, memory_grew, descriptors_grew; /* how often, and how often in a row */
+    unsigned waits;                                /* when it was looked last */
     uint64_t memory, descriptors;
 };
 

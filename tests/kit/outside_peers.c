@@ -245,10 +245,12 @@ static uint64_t held_descriptors(void) {
     return count;
 }
 
+/* What a loop releases when a turn is over does not grow, also in a turn without an end. */
 void check_growth(void) {
     struct held *h = &o.held;
-    if (o.callbacks % LOOK_EVERY != 0)
+    if (o.callbacks % LOOK_EVERY != 0 || (h->looks > 0 && h->waits == o.waits))
         return;
+    h->waits = o.waits;
     uint64_t memory = held_memory(), descriptors = held_descriptors();
     h->memory_grew = h->looks > 0 && memory >= h->memory + LEAST ? h->memory_grew + 1 : 0;
     h->descriptors_grew =

@@ -71,6 +71,16 @@ output=$("$etalon" check --case nothing-to-do --random 60 --seed 3 "$work/CRASHE
 grep -q '^crash SIGSEGV/in_a_timer' <<<"$output" &&
     grep -q '^crash SIGSEGV/in_a_deletion' <<<"$output"
 report_said 'two crashes in two places are two sorts' $? "$output"
+if [ -f build/subjects/glib.so ]; then
+    # GLib says in which process and at what time.
+    output=$(for run in 1 2; do
+        "$etalon" check --case init-without-a-number build/subjects/glib.so 2>&1 | grep '^crash '
+    done)
+    [ "$(sort -u <<<"$output" | wc -l)" = 1 ] && grep -q 'GLib-ERROR' <<<"$output"
+    report_said 'the place of a crash is the same in each process' $? "$output"
+else
+    skip 'the place of a crash is the same in each process' 'GLib is not installed'
+fi
 output=$("$etalon" check --case timer-zero "$work/TALKS.so" 2>&1)
 [ $? -eq 0 ]
 report_said 'more on standard error than can be kept is no crash' $? "$output"
