@@ -88,8 +88,8 @@ static struct {
 } reality;
 
 /* Of each file: what the other end has read, by its place, modulo; and where the datagrams that it
- * has sent begin, and how long they are. Not cleared with each world, whose counts tell what of them
- * is its own. */
+ * has sent begin, and how long they are. Not cleared with each world, whose counts tell what is of
+ * its own. */
 static unsigned char read_there[FILES][READ_THERE];
 static struct {
     uint64_t place;

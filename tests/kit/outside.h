@@ -120,8 +120,8 @@ struct observation {
         int error;
     } refusal[REFUSALS];
     uint32_t registered[FILES]; /* events, as the loop has said last */
-    /* Waits that have ended; at which of them something last happened to any descriptor, and to this
-     * one; calls about it in vain since. */
+    /* Waits that have ended; at which of them something last happened to any descriptor, and to
+     * this one; calls about it in vain since. */
     unsigned waits, stirred_all, stirred[FILES], idle_calls[FILES];
     uint64_t file[FILES];      /* what each number names, as the promise was told */
     uint64_t changes;          /* … when the world had changed so often; UINT64_MAX: not all */

@@ -66,8 +66,8 @@ static struct patience patience(void) {
 }
 
 /* A process without an end is one that has used hardly any processor time since it was looked at
- * last, when its time is over: on a busy machine a process that works may get a tenth of a processor. One that
- * spins comes to its limit of processor time instead. */
+ * last, when its time is over: on a busy machine a process that works may get a tenth of a
+ * processor. One that spins comes to its limit of processor time instead. */
 static bool is_late(pid_t pid, struct patience *patience) {
     uint64_t now = real_clock(), used = 0;
     struct timespec processor;
