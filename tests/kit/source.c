@@ -27,7 +27,7 @@ bool source_read(const char *path, char **text) {
     bytes[size] = '\0';
     const char *why = failed                           ? "cannot be read"
                       : !whole                         ? "longer than 4 MiB"
-                      : memchr(bytes, 0, size) != NULL ? "has a byte 0: no C source"
+                      : memchr(bytes, 0, size) != NULL ? "has a byte 0: no C or C++ source"
                                                        : NULL;
     if (why != NULL) {
         fprintf(stderr, "etalon: %s: %s\n", path, why);
