@@ -390,6 +390,7 @@ static void add_reason(char *error, size_t size, int said) {
 
 bool subject_look(const char *path, struct subject *subject, char *error, size_t error_size) {
     char absolute[4096];
+    error[0] = '\0';
     if (realpath(path, absolute) == NULL) {
         snprintf(error, error_size, "%s", strerror(errno));
         return false;
