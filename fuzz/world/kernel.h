@@ -85,6 +85,11 @@ unsigned real_world_reads(int fd);
 bool real_world_sent(int fd, unsigned number, uint64_t *place, size_t *length);
 /* From now on who sends a datagram is told with it (SCM_CREDENTIALS). */
 void real_world_give_credentials(void);
+bool real_world_was_full(void); /* an accept may have got no number, or no file */
+/* The number, which names nothing now, was closed by the loop. */
+bool real_world_closed_by_loop(int fd);
+/* The other end was closed with bytes that it had not read: Linux says -ECONNRESET, once. */
+bool real_world_reset(int fd);
 bool real_world_left(int fd); /* it had another end, which the program has closed */
 /* The at-th next close of the loop says EINTR, and closes; as world_installed has called what the
  * last such one has closed, or 0. */

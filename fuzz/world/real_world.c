@@ -57,6 +57,7 @@ struct open_file {
     unsigned reads;       /* of the other end */
     unsigned messages;    /* datagrams that it has sent */
     bool peer_left;       /* there was another end */
+    bool reset;           /* … of a stream, which had not read all */
     unsigned name;        /* of a listener; of an epoll instance: the higher, the newer */
 };
 
@@ -71,11 +72,13 @@ static struct {
     uint64_t clock_ns, installs, releases;
     unsigned names;
     uint64_t limit; /* the program gets no number from here on; 0: no limit */
+    bool was_full;  /* there was a limit, or no room for a file */
     int handle[PROGRAM_HANDLES];
     struct {
         int file;
         unsigned watch; /* the one that was made last for it, perhaps none any more */
         uint64_t installed;
+        bool by_loop;             /* it has closed it */
     } number[NUMBERS];            /* installed 0: not ours */
     struct open_file file[FILES]; /* numbers 0: free */
     struct watch watch[WATCHES];
@@ -125,6 +128,7 @@ static void install(int fd, int file) {
     must(fd < NUMBERS ? 0 : -1, "real world: too many descriptors");
     reality.number[fd].file = file;
     reality.number[fd].installed = ++reality.installs;
+    reality.number[fd].by_loop = false;
     reality.file[file].numbers++;
 }
 
@@ -138,6 +142,7 @@ static int file_free(void) {
 /* A program may open files without end, as by accepts of which nobody hears: this world has as many
  * as the simulated one, and refuses more as Linux would. */
 static bool has_room(void) {
+    reality.was_full = reality.was_full || file_free() == NONE;
     return file_free() != NONE;
 }
 
@@ -434,10 +439,16 @@ static int64_t call_connect(int fd, const struct sockaddr *address, socklen_t le
 static int64_t call_close(int fd) {
     uint64_t installed = known(fd) ? reality.number[fd].installed : 0;
     int64_t result = known(fd) ? number_release(fd) : -EBADF;
+    if (installed != 0)
+        reality.number[fd].by_loop = true;
     if (result != 0 || reality.interrupt_close == 0 || --reality.interrupt_close > 0)
         return result;
     reality.interrupted_close = installed;
     return -EINTR; /* the number is free all the same */
+}
+
+bool real_world_closed_by_loop(int fd) {
+    return fd >= 0 && fd < NUMBERS && !known(fd) && reality.number[fd].by_loop;
 }
 
 void real_world_interrupt_close(unsigned at) {
@@ -792,6 +803,15 @@ unsigned real_world_reads(int fd) {
     return f != NULL ? f->reads : 0;
 }
 
+bool real_world_was_full(void) {
+    return reality.was_full;
+}
+
+bool real_world_reset(int fd) {
+    const struct open_file *f = named(fd);
+    return f != NULL && f->reset;
+}
+
 bool real_world_left(int fd) {
     const struct open_file *f = named(fd);
     return f != NULL && f->peer_left;
@@ -813,6 +833,9 @@ static void count_broken_pipe(int number) {
 }
 
 static void peer_close(struct open_file *f, int fd) {
+    int left = 0;
+    if (f->kind == WORLD_STREAM && f->peer != NONE)
+        (void)ioctl(f->peer, FIONREAD, &left);
     if (f->peer != NONE && f->kind == WORLD_PIDFD) {
         handles_end_process(f->peer, false);
         return;
@@ -822,6 +845,7 @@ static void peer_close(struct open_file *f, int fd) {
             handles_give_up(f->kind, fd, f->peer);
         else
             __real_close(f->peer);
+        f->reset = f->kind == WORLD_STREAM && left > 0;
         f->peer_left = true;
     }
     f->peer = NONE;
@@ -865,7 +889,10 @@ static bool world_command(const struct command *command) {
     case COMMAND_ADVANCE: advance(virtual_later(reality.clock_ns, command->value)); return true;
     case COMMAND_REWIND: return false;
     case COMMAND_ORDER: return true; /* Linux has its own */
-    case COMMAND_LIMIT: reality.limit = command->value; return true;
+    case COMMAND_LIMIT:
+        reality.limit = command->value;
+        reality.was_full = true;
+        return true;
     case COMMAND_OPEN:
         if (command->value == WORLD_TCP || !has_room_for(d))
             return false;

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../fuzz/world/kernel.h"
 #include "../../model/words.h"
 
 struct nature {
@@ -119,7 +120,6 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     case ENOTSOCK: return of_sockets(d->operation) && !socket;
     case ESPIPE: return (operation_traits(d->operation, 0) & POSITIONED) != 0 && n.kind != S_IFREG;
     case EINVAL: return is_invalid(d, &n);
-    case EFBIG: return d->operation == ETALON_PWRITE || d->operation == ETALON_WRITE;
     case EISCONN: return n.connected && d->operation == ETALON_SENDMSG; /* to an address */
     case ECANCELED: return takes(d->operation) && is_timerfd(d->fd); /* TFD_TIMER_CANCEL_ON_SET */
     case EOPNOTSUPP:
@@ -131,13 +131,17 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
                (gone || (socket && !stream) || (stream && cannot_send(d->fd)));
     case ECONNRESET: return socket && (gone || !stream);
     /* of what was sent before, too: the loopback device brings the refusal back */
-    case ECONNREFUSED: return (gives(d->operation) || takes(d->operation)) && socket && !stream;
+    case ECONNREFUSED:
+        return (gives(d->operation) || takes(d->operation)) && socket && !stream &&
+               (option(d->fd, SO_DOMAIN) != AF_UNIX || real_world_left(d->fd) ||
+                d->operation == ETALON_SENDMSG);
     case EDESTADDRREQ:
     case EMSGSIZE: return gives(d->operation) && socket && !stream;
     case EIO: return n.kind == S_IFCHR && gone; /* a terminal that is hung up */
     case EMFILE:
-    case ENFILE: return d->operation == ETALON_ACCEPT;
-    case ECONNABORTED: return d->operation == ETALON_ACCEPT && n.listens;
+    case ENFILE: return d->operation == ETALON_ACCEPT && real_world_was_full();
+    case ECONNABORTED:
+        return d->operation == ETALON_ACCEPT && n.listens && option(d->fd, SO_DOMAIN) != AF_UNIX;
     default: return false;
     }
 }

@@ -66,7 +66,7 @@ struct stream {
      */
     uint64_t before, given;
     bool certain; /* which of the bytes there are whose */
-    bool refused; /* datagrams: somebody was told */
+    bool refused; /* datagrams: somebody was told; a stream: … that it was reset */
 };
 
 /* Of a descriptor of the program, as it was given to it. */
@@ -107,7 +107,8 @@ struct observation {
     unsigned commands, world_next, tokens, callbacks;
     unsigned connects; /* that were asked for, by the program or its peers */
     struct mode mode[FILES];
-    bool others[FILES]; /* numbers that were open before there was a loop */
+    bool others[FILES];   /* numbers that were open before there was a loop */
+    bool to_close[FILES]; /* a close of the number was submitted, ever */
     struct held held;
     bool given_lost;       /* something was taken back that may have given bytes */
     unsigned endings;      /* what may have ended a direction of some stream */

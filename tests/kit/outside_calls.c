@@ -114,6 +114,8 @@ void begin_again(unsigned c) {
     i->listener = 0;
     i->refused = 0;
     stir(i);
+    if (i->d.operation == ET_CLOSE && i->d.fd >= 0 && i->d.fd < FILES)
+        o.to_close[i->d.fd] = true;
     if (i->d.operation == ET_CONNECT) {
         int fd = descriptor(i->into);
         if (takes_connections(fd, i->d.address, i->address_length))

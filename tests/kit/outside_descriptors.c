@@ -81,7 +81,8 @@ bool falsely_ready(const struct item *i) {
                syscall(SYS_getsockopt, i->d.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) ==
                    0 &&
                listens != 0;
-    return takes_bytes(i) && (p.revents & POLLIN) != 0 &&
+    /* whoever looks at a socket with an error takes the error away from the loop */
+    return takes_bytes(i) && (p.revents & (POLLIN | POLLERR)) == POLLIN &&
            syscall(SYS_recvfrom, i->d.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0 &&
            errno == EAGAIN;
 }
@@ -114,6 +115,9 @@ static void tell_moved(void) {
             o.changes = UINT64_MAX;
             continue;
         }
+        if (o.file[fd] != 0 && o.mode[fd].installed == o.file[fd] &&
+            real_world_closed_by_loop(fd) && !o.to_close[fd])
+            observed("ET-REGISTER-9", "descriptor %d of the program was closed", fd);
         if (o.file[fd] != 0)
             TELL(EVENT_MOVED, .fd = fd);
         o.file[fd] = installed != 0 ? installed : MOVED_AWAY;

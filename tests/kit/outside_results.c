@@ -103,6 +103,11 @@ static bool check_apart(unsigned c, struct stream *stream, int64_t result) {
     return datagrams && length != SIZE_MAX && length == 0;
 }
 
+static bool hides_a_reset(const struct item *i, const struct stream *stream) {
+    return real_world_reset(i->d.fd) && !stream->refused && stream->placed && !o.given_lost &&
+           !o.duplicated;
+}
+
 /* The bytes are those that the other end has sent next, as far as that is certain. */
 static void check_taken(unsigned c, int64_t result) {
     struct item *i = &o.item[c];
@@ -115,6 +120,9 @@ static void check_taken(unsigned c, int64_t result) {
         untrue(c, PROMISE_UNTRUE_END,
                "c%u ends with 0, the end of a stream, but its descriptor %d is at no end", c,
                i->d.fd);
+    if (result == 0 && room_of(i) > 0 && stream != NULL && hides_a_reset(i, stream))
+        untrue(c, PROMISE_UNTRUE_ERROR,
+               "c%u ends with 0, but Linux has said -ECONNRESET, and nobody was told", c);
     if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL || room_of(i) == 0)
         return;
     if ((i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0) { /* what that takes follows no place */
@@ -227,7 +235,8 @@ static bool is_refused_in_vain(const struct item *i, int64_t result) {
                  world_real.installed(fd) == i->listener &&
                  takes_connections(fd, i->d.address, i->address_length);
     return there &&
-           (result == -ECONNREFUSED || (result == -EAGAIN && o.connects <= KERNEL_BACKLOG + 1));
+           (result == -ECONNREFUSED || (result == -ENOTCONN && i->address.ss_family == AF_UNIX) ||
+            (result == -EAGAIN && o.connects <= KERNEL_BACKLOG + 1));
 }
 
 /* Of what an operation other than a poll tells. */
@@ -266,6 +275,8 @@ static void check_operation(unsigned c, int64_t result) {
         check_shut(c);
     if (i->d.operation == ET_PREAD || i->d.operation == ET_PWRITE)
         check_place(c, result);
+    if (result == -ECONNRESET && is_stream(i->d.fd) && stream_of(i) != NULL)
+        stream_of(i)->refused = true;
     if (takes_bytes(i))
         check_taken(c, result);
     if (gives_bytes(i))
