@@ -228,6 +228,14 @@ void handles_write(unsigned kind, int fd, int peer, const char *bytes, uint64_t 
         handles_settle(kind, fd, POLLIN);
 }
 
+void handles_error(unsigned kind, int fd) {
+    static const char bytes[65520] = {0};
+    int on = 1;
+    if (kind != WORLD_INET_DATAGRAM || setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) != 0)
+        return;
+    (void)!send(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 void handles_end_process(int pidfd, bool for_good) {
     struct pollfd polled = {.fd = pidfd, .events = POLLIN};
     siginfo_t unused;

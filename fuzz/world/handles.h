@@ -18,6 +18,8 @@ int handles_open(unsigned kind, int end[2]);
 /* What the world does with its end. peer: end[1], or -1 when it has been given up. */
 void handles_write(unsigned kind, int fd, int peer, const char *bytes, uint64_t value,
                    uint64_t *sent);
+/* An entry comes to the error queue of fd: it sends what is too long for any datagram. */
+void handles_error(unsigned kind, int fd);
 void handles_give_up(unsigned kind, int fd, int peer);
 /* The process has ended when this returns. for_good: nobody is told of it any more. */
 void handles_end_process(int pidfd, bool for_good);

@@ -206,6 +206,18 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
     return result;
 }
 
+EXPORT int getsockopt(int fd, int level, int option, void *value, socklen_t *length) {
+    IN_WORLD(int, __wrap_getsockopt(fd, level, option, value, length))
+    int error, result = (int)syscall(SYS_getsockopt, fd, level, option, value, length);
+    if (result != 0 || level != SOL_SOCKET || option != SO_ERROR || *length != sizeof error)
+        return result;
+    memcpy(&error, value, sizeof error);
+    if (error != 0 && by_subject(INTERPOSE_TIME) && hooks.took_error != NULL &&
+        hooks.of_program(fd))
+        hooks.took_error(fd, error);
+    return result;
+}
+
 EXPORT int eventfd(unsigned value, int flags) {
     IN_WORLD(int, __wrap_eventfd(value, flags))
     return (int)syscall(SYS_eventfd2, value, flags);

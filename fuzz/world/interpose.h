@@ -37,6 +37,8 @@ struct interpose_hooks {
      * which it is to fail, or 0. May be null */
     int (*controls)(int fd, uint32_t events);
     void (*controlled)(int fd, uint32_t events); /* it was, then */
+    /* its pending error was asked for, which Linux tells once. May be null */
+    void (*took_error)(int fd, int error);
 };
 
 void interpose_begin(enum interpose_mode mode, const struct interpose_hooks *hooks);

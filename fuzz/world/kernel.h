@@ -68,6 +68,7 @@ const struct kernel_sizes *real_world_sizes(void);
 /* How often a number has come to name another file, or none. */
 uint64_t real_world_changes(void);
 unsigned char real_world_byte(uint64_t place);
+#define REAL_WORLD_URGENT '!'    /* which is none of these */
 bool real_world_letters(int fd); /* what is read from fd comes from such an end */
 bool real_world_received(int fd,
                          /* that have come to that end so far; false: it has none that counts */
@@ -90,7 +91,8 @@ bool real_world_was_full(void); /* an accept may have got no number, or no file 
 bool real_world_closed_by_loop(int fd);
 /* The other end was closed with bytes that it had not read: Linux says -ECONNRESET, once. */
 bool real_world_reset(int fd);
-bool real_world_left(int fd); /* it had another end, which the program has closed */
+bool real_world_has_errors(int fd); /* its error queue was given something */
+bool real_world_left(int fd);       /* it had another end, which the program has closed */
 /* The at-th next close of the loop says EINTR, and closes; as world_installed has called what the
  * last such one has closed, or 0. */
 void real_world_interrupt_close(unsigned at);

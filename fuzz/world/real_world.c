@@ -58,6 +58,7 @@ struct open_file {
     unsigned messages;    /* datagrams that it has sent */
     bool peer_left;       /* there was another end */
     bool reset;           /* … of a stream, which had not read all */
+    bool has_errors;      /* its error queue was given something */
     unsigned name;        /* of a listener; of an epoll instance: the higher, the newer */
 };
 
@@ -812,6 +813,11 @@ bool real_world_reset(int fd) {
     return f != NULL && f->reset;
 }
 
+bool real_world_has_errors(int fd) {
+    const struct open_file *f = named(fd);
+    return f != NULL && f->has_errors;
+}
+
 bool real_world_left(int fd) {
     const struct open_file *f = named(fd);
     return f != NULL && f->peer_left;
@@ -860,9 +866,15 @@ static void peer_shutdown(const struct open_file *f, int fd) {
 
 /* Linux sends it at once. */
 static void peer_urgent(const struct open_file *f, int fd) {
+    const char byte = REAL_WORLD_URGENT;
     if (f->kind == WORLD_INET_STREAM && f->peer != NONE &&
-        __real_send(f->peer, "!", 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+        __real_send(f->peer, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
         handles_settle(f->kind, fd, POLLPRI);
+}
+
+static void peer_error(struct open_file *f, int fd) {
+    handles_error(f->kind, fd);
+    f->has_errors = true;
 }
 
 static void peer_connect(struct open_file *f, int fd) {
@@ -901,8 +913,9 @@ static bool world_command(const struct command *command) {
         return true;
     default: break;
     }
-    bool urgent = command->kind == COMMAND_PEER_URGENT && f != NULL && f->kind >= WORLD_KINDS;
-    if (command->kind < COMMAND_CLOSE || (command->kind > COMMAND_PEER_CONNECT && !urgent))
+    bool apart = (command->kind == COMMAND_PEER_URGENT || command->kind == COMMAND_PEER_ERROR) &&
+                 f != NULL && f->kind >= WORLD_KINDS;
+    if (command->kind < COMMAND_CLOSE || (command->kind > COMMAND_PEER_CONNECT && !apart))
         return false;
     if (f == NULL)
         return true;
@@ -915,6 +928,7 @@ static bool world_command(const struct command *command) {
     case COMMAND_PEER_SHUTDOWN: peer_shutdown(f, reality.handle[d]); break;
     case COMMAND_PEER_CONNECT: peer_connect(f, reality.handle[d]); break;
     case COMMAND_PEER_URGENT: peer_urgent(f, reality.handle[d]); break;
+    case COMMAND_PEER_ERROR: peer_error(f, reality.handle[d]); break;
     default: break;
     }
     return true;

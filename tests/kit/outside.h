@@ -130,7 +130,11 @@ struct observation {
     int own;                   /* the loop's descriptor that has ended a wait last */
     uint32_t called_for;       /* the number that a callback was called for */
     int hosted_by;             /* the loop's descriptor for a host, plus 1; 0: not asked for */
-    char seen[120];            /* what was seen, in words, for what is told next; or empty */
+    struct { /* the pending error of a descriptor, which the loop has asked for last */
+        uint64_t installed; /* 0: it was told, or may be another's */
+        int error;
+    } taken;
+    char seen[120]; /* what was seen, in words, for what is told next; or empty */
 };
 extern struct observation o;
 
@@ -195,6 +199,8 @@ void begin_bytes(const struct item *i);
 /* Which byte of any stream comes next is not known any more. */
 void lose_place(void);
 void check_result(unsigned c, int64_t result);
+/* Who was to be told of an error that the loop has asked for may have gone. */
+void lose_error(const struct item *i);
 /* The buffer of what was deleted, and is dead, belongs to the caller again. */
 void check_buffer(unsigned c, bool dead);
 

@@ -44,6 +44,7 @@ static void settle(unsigned c) {
         return;
     i->in_use = false;
     stir(i);
+    lose_error(i);
     if (takes_bytes(i))
         lose_place();
     if (gives_bytes(i))
@@ -384,6 +385,7 @@ void run_delete(const struct command *command) {
     stir(i);
     if (i->in_use) {
         o.known[command->c] = KIT_SILENT;
+        lose_error(i);
         if (takes_bytes(i))
             lose_place();
         if (gives_bytes(i))

@@ -81,8 +81,10 @@ bool falsely_ready(const struct item *i) {
                syscall(SYS_getsockopt, i->d.fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) ==
                    0 &&
                listens != 0;
-    /* whoever looks at a socket with an error takes the error away from the loop */
-    return takes_bytes(i) && (p.revents & (POLLIN | POLLERR)) == POLLIN &&
+    if ((p.revents & POLLERR) != 0) /* asking would take a pending error away */
+        return takes_bytes(i) && (p.revents & (POLLIN | POLLHUP)) == 0 &&
+               (i->d.flags & MSG_ERRQUEUE) == 0 && real_world_has_errors(i->d.fd);
+    return takes_bytes(i) && (p.revents & POLLIN) != 0 &&
            syscall(SYS_recvfrom, i->d.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT, NULL, NULL) < 0 &&
            errno == EAGAIN;
 }

@@ -47,6 +47,13 @@ static struct stream *stream_of(const struct item *i) {
     return stream;
 }
 
+static bool is_inet(int fd) {
+    int domain = AF_UNIX;
+    socklen_t length = sizeof domain;
+    (void)syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+    return domain == AF_INET;
+}
+
 void begin_bytes(const struct item *i) {
     if (takes_bytes(i) || gives_bytes(i))
         (void)stream_of(i);
@@ -126,6 +133,9 @@ static void check_taken(unsigned c, int64_t result) {
     if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL || room_of(i) == 0)
         return;
     if ((i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0) { /* what that takes follows no place */
+        if ((i->d.flags & MSG_ERRQUEUE) == 0 && is_inet(i->d.fd) && bytes[0] != REAL_WORLD_URGENT)
+            untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with the byte %#x, which is not urgent", c,
+                   bytes[0]);
         stream->placed = false;
         return;
     }
@@ -239,6 +249,24 @@ static bool is_refused_in_vain(const struct item *i, int64_t result) {
             (result == -EAGAIN && o.connects <= KERNEL_BACKLOG + 1));
 }
 
+void lose_error(const struct item *i) {
+    if (o.taken.installed == i->installed)
+        o.taken.installed = 0;
+}
+
+/* Linux tells of a pending error once: whoever asks for it has to tell what waits. */
+static void check_taken_error(unsigned c, int64_t result) {
+    const struct item *i = &o.item[c];
+    if (o.taken.installed == 0 || o.taken.installed != i->installed)
+        return;
+    if (result != -o.taken.error)
+        untrue(c, PROMISE_UNTRUE_ERROR,
+               "c%u ends with %s, but Linux has said %s to who asked for the pending error of its "
+               "descriptor %d, and nobody was told",
+               c, kit_result_name(result), kit_result_name(-o.taken.error), i->d.fd);
+    lose_error(i);
+}
+
 /* Of what an operation other than a poll tells. */
 static void check_operation(unsigned c, int64_t result) {
     const struct item *i = &o.item[c];
@@ -258,6 +286,7 @@ static void check_operation(unsigned c, int64_t result) {
             took_anothers(i);
         return; /* closed behind the loop's back */
     }
+    check_taken_error(c, result);
     if (result >= 0 && is_to_be_refused(&i->d, i->left))
         untrue(c, PROMISE_UNTRUE_ERROR,
                "c%u ends with %lld, but Linux can only have refused it with an error", c,
@@ -317,6 +346,7 @@ static void check_accept(unsigned c, int64_t result) {
 void check_result(unsigned c, int64_t result) {
     if (result == -ECANCELED) { /* it may have taken bytes already, or given some */
         lose_place();
+        lose_error(&o.item[c]);
         if (gives_bytes(&o.item[c]))
             lose_given();
         return;

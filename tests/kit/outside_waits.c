@@ -215,9 +215,14 @@ static void controlled(int fd, uint32_t events) {
         o.registered[fd] = events;
 }
 
-const struct interpose_hooks outside_hooks = {clock_now,      clock_is_read, advance,   wait_begins,
-                                              looks_unlawful, blocked,       wait_ends, forever,
-                                              of_program,     controls,      controlled};
+static void took_error(int fd, int error) {
+    o.taken.installed = world_real.installed(fd);
+    o.taken.error = error;
+}
+
+const struct interpose_hooks outside_hooks = {
+    clock_now, clock_is_read, advance,    wait_begins, looks_unlawful, blocked,
+    wait_ends, forever,       of_program, controls,    controlled,     took_error};
 
 #else
 typedef int nothing_here;

@@ -103,6 +103,31 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
     ("a refused connect is a success", "connect-refused", "ET-OP-1",
      ("operations.c", "*result = -errno;\n        return errno != EINPROGRESS",
       "*result = errno == ECONNREFUSED ? 0 : -errno;\n        return errno != EINPROGRESS")),
+    ("a connect that is refused later is a success", "inet-connect-refused", "ET-OP-1",
+     ("operations.c", "    *result = -error;\n    return error != EINTR",
+      "    *result = error == ECONNREFUSED ? 0 : -error;\n    return error != EINTR")),
+    ("a pending error is read and dropped by a connect", "inet-connect-refused", "ET-OP-1",
+     ("operations.c", "        error = errno;\n    if (error == 0) {",
+      "        error = errno;\n    error = 0;\n    if (error == 0) {")),
+    ("a pending error is read and dropped before a receive", "inet-reset", "ET-OP-1",
+     ("operations.c",
+      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);\n",
+      "{\n        int error;\n        socklen_t size = sizeof error;\n"
+      "        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);\n"
+      "        value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);\n"
+      "        }\n")),
+    ("a receive's flag for urgent data is dropped", "inet-urgent-received", "ET-OP-1",
+     ("operations.c",
+      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);",
+      "value = recv(fd, c->recv.buffer, c->recv.length,\n"
+      "                     (c->recv.flags & ~MSG_OOB) | MSG_DONTWAIT);")),
+    ("a receive's flag for the error queue is dropped", "inet-error-queue", "ET-EVENT-1",
+     ("operations.c",
+      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);",
+      "value = recv(fd, c->recv.buffer, c->recv.length,\n"
+      "                     (c->recv.flags & ~MSG_ERRQUEUE) | MSG_DONTWAIT);")),
+    ("urgent data are never asked for", "inet-urgent", "ET-REGISTER-1",
+     ("registrations.c", "{.events = events,", "{.events = events & ~(uint32_t)EPOLLPRI,")),
     ("a refused datagram is a success", "datagram-refused", "ET-OP-1",
      ("operations.c", "    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)",
       "    if (errno == ECONNREFUSED) {\n        *result = 1;\n        return true;\n    }\n"
