@@ -246,6 +246,11 @@ static const struct shown {
     {"ET-TIME-2", "RP_TIME"},
     {"ET-TIME-3", "RP_TIME"},
     {"ET-DEINIT-3", "RP_LEAK"},
+    {"ET-RUN-5/again", "RP_TURNS"},
+    {"ET-HOST-2/late", "RP_HOST_LATE"},
+    {"ET-HOST-2/early", "RP_HOST_EARLY"},
+    {"ET-HOST-2/vain", "RP_HOST_VAIN"},
+    {"ET-HOST-3", "RP_HOST_STOPPED"},
 };
 
 /* NULL: nothing without the kit can show it. */
@@ -393,6 +398,8 @@ static void write_run(FILE *out, const struct command *c, const char *text) {
         fprintf(out, "rp_run(ETALON_RUN_NO_WAIT, 0, \"%s\");\n", text);
     else if (c->value == 1)
         fprintf(out, "rp_run(ETALON_RUN_ONCE, 1, \"%s\");\n", text);
+    else if (c->kind == COMMAND_RUN)
+        fprintf(out, "rp_run(ETALON_RUN_TURN, 1, \"%s\");\n", text);
     else
         fprintf(out, "rp_run_repeatedly(%lluu, \"%s\");\n", (unsigned long long)c->value, text);
 }
@@ -462,8 +469,12 @@ static bool write_one(FILE *out, const struct command *c, bool top) {
         fprintf(out, "rp_cancel(%u, %u, %s, \"%s\");\n", c->c, c->other, body_name(c->body), text);
         return c->other < PROGRAM_COMPLETIONS;
     case COMMAND_TICK:
-    case COMMAND_RUN: write_run(out, c, text); return c->value <= 2 || c->kind == COMMAND_TICK;
+    case COMMAND_RUN:
+        write_run(out, c, text);
+        return c->value <= ET_RUN_TURN || c->kind == COMMAND_TICK;
     case COMMAND_STOP: fputs("rp_stop();\n", out); return true;
+    case COMMAND_TIMEOUT:
+    case COMMAND_DESCRIPTOR: fprintf(out, "rp_hosted(); /* %s */\n", text); return true;
     case COMMAND_UPDATE_NOW:
         fputs((work.subject.offers & ETALON_OFFERS_UPDATE_NOW) != 0
                   ? "rp_update_now();\n"

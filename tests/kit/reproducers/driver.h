@@ -43,25 +43,30 @@
 #define RP_FILE    64 /* bytes of a regular file */
 
 enum rp_check {
-    RP_NOTHING,  /* all is to be well */
-    RP_EARLY,    /* a timer fires before its delay has gone by */
-    RP_ORDER,    /* a timer fires before one with an earlier deadline; polls of one descriptor */
-    RP_LATE,     /* the loop sleeps, or returns, although a timer is due */
-    RP_UNUSED,   /* a callback comes for what is not in use */
-    RP_OTHER,    /* … or with what belongs to another */
-    RP_RESULT,   /* … or with another result than it must have */
-    RP_UNREADY,  /* … or tells of a descriptor that is not ready */
-    RP_UNSERVED, /* the loop sleeps, or returns, although a descriptor is ready or a noop owed */
-    RP_AGAIN,    /* one pass that does not wait calls twice what was started again in between */
-    RP_STARVED,  /* something is due while a hundred callbacks of others are called */
-    RP_RETURNS,  /* a run returns too early */
-    RP_WAITS,    /* a run waits although it is over */
-    RP_UNWOKEN,  /* the loop sleeps although it was woken */
-    RP_SPINS,    /* the loop asks the kernel again and again */
-    RP_REFUSED,  /* a call is refused */
-    RP_STATE,    /* the loop says something else of what is in use */
-    RP_TIME,     /* the loop's time is ahead of the clock, or goes back */
-    RP_LEAK,     /* descriptors are left open */
+    RP_NOTHING,    /* all is to be well */
+    RP_EARLY,      /* a timer fires before its delay has gone by */
+    RP_ORDER,      /* a timer fires before one with an earlier deadline; polls of one descriptor */
+    RP_LATE,       /* the loop sleeps, or returns, although a timer is due */
+    RP_UNUSED,     /* a callback comes for what is not in use */
+    RP_OTHER,      /* … or with what belongs to another */
+    RP_RESULT,     /* … or with another result than it must have */
+    RP_UNREADY,    /* … or tells of a descriptor that is not ready */
+    RP_UNSERVED,   /* the loop sleeps, or returns, although a descriptor is ready or a noop owed */
+    RP_AGAIN,      /* one pass that does not wait calls twice what was started again in between */
+    RP_STARVED,    /* something is due while a hundred callbacks of others are called */
+    RP_RETURNS,    /* a run returns too early */
+    RP_WAITS,      /* a run waits although it is over */
+    RP_UNWOKEN,    /* the loop sleeps although it was woken */
+    RP_SPINS,      /* the loop asks the kernel again and again */
+    RP_REFUSED,    /* a call is refused */
+    RP_STATE,      /* the loop says something else of what is in use */
+    RP_TIME,       /* the loop's time is ahead of the clock, or goes back */
+    RP_LEAK,       /* descriptors are left open */
+    RP_TURNS,      /* a turn sleeps again when its sleep was ended */
+    RP_HOST_LATE,  /* a host is told to wait beyond the deadline of a timer */
+    RP_HOST_EARLY, /* … or not as long as that */
+    RP_HOST_VAIN,  /* … or not without limit, and there is nothing to wait for */
+    RP_HOST_STOPPED, /* … or not without limit, and the loop is stopped */
     RP_CRASH,
 };
 
@@ -105,6 +110,8 @@ static struct {
     int mode; /* of the run in progress, or -1 */
     unsigned callbacks, all_callbacks, asked;
     int stopped, woken;
+    volatile int turn_over; /* what a turn may sleep for is over */
+    uint64_t told_until;    /* how long a host was told to wait, since the last run */
     long main_thread;
     volatile int interrupts;
     volatile unsigned world_next, world_count;
@@ -553,7 +560,7 @@ static inline void rp_update_now(void) {
 
 static inline void rp_check_run_end(unsigned asked, const int *due) {
     static const char *const why = "which was due when the run began";
-    if (!rp.stopped && rp_anything() && rp.callbacks < asked)
+    if (!rp.stopped && rp_anything() && rp.callbacks < asked && rp.mode != ETALON_RUN_TURN)
         rp_seen(RP_RETURNS, "the run returns after %u callbacks, and something is in use",
                 rp.callbacks);
     for (unsigned c = 0; c < RP_COUNT && rp.mode == ETALON_RUN_NO_WAIT && !rp.stopped; c++)
@@ -571,7 +578,8 @@ static inline void rp_run(int mode, unsigned asked, const char *call) {
         due[c] = rp_is_due(&rp.item[c], 5 * RP_MS);
     }
     rp.callbacks = 0;
-    rp.stopped = 0;
+    rp.stopped = rp.turn_over = 0;
+    rp.told_until = 0;
     rp.asked = asked;
     rp.mode = -1;
     rp_check_work();
@@ -595,6 +603,50 @@ static inline void rp_run_repeatedly(unsigned asked, const char *call) {
     }
 }
 
+/* ---- inside another loop --------------------------------------------------------------------- */
+
+/* What a timer is due for, of which its host was told nothing, or too late a time. */
+static inline void rp_check_told(int64_t told) {
+    for (unsigned c = 0; c < RP_COUNT; c++) {
+        const struct rp_item *i = &rp.item[c];
+        int late = told != 0 || (rp.told_until > i->latest && rp.told_until - i->latest > RP_MS);
+        if (i->is_timer && rp_is_due(i, RP_MS / 3) && late)
+            rp_seen(RP_HOST_LATE,
+                    "the timeout is %lld ms, and the descriptor is not readable, %.3f ms beyond "
+                    "the deadline of the timer c%u",
+                    (long long)told, (double)(rp_clock() - i->latest) / 1e6, c);
+    }
+}
+
+/* A host asks for both before it waits. */
+static inline void rp_hosted(void) {
+    struct pollfd p = {etalon_subject.descriptor(rp.self), POLLIN, 0};
+    int readable = poll(&p, 1, 0) == 1, due = rp.woken;
+    int64_t told = etalon_subject.timeout(rp.self);
+    uint64_t first = UINT64_MAX,
+             until = told < 0 ? UINT64_MAX : rp_later(rp_clock(), (uint64_t)told);
+    readable = readable || poll(&p, 1, 0) == 1;
+    if (rp.mode >= 0)
+        return;
+    for (unsigned c = 0; c < RP_COUNT; c++) {
+        due = due || rp_is_due(&rp.item[c], 0);
+        if (rp.item[c].in_use && rp.item[c].is_timer && rp.item[c].earliest < first)
+            first = rp.item[c].earliest;
+    }
+    if (rp.stopped && told != -1)
+        rp_seen(RP_HOST_STOPPED, "the timeout is %lld ms, and the loop is stopped",
+                (long long)told);
+    if (!readable)
+        rp_check_told(told);
+    if (!due && told >= 0 && !rp_anything())
+        rp_seen(RP_HOST_VAIN, "the timeout is %lld ms, and there is nothing to wait for",
+                (long long)told);
+    if (!due && first != UINT64_MAX && until < first)
+        rp_seen(RP_HOST_EARLY, "the timeout is %lld ms, which ends %.3f ms before any timer is due",
+                (long long)told, (double)(first - until) / 1e6);
+    rp.told_until = until > rp.told_until ? until : rp.told_until;
+}
+
 /* ---- asyncs, and what another thread does ---------------------------------------------------- */
 
 static inline void *rp_there(void *async) {
@@ -614,6 +666,7 @@ static inline void rp_by_a_thread(void *async) {
 static inline void rp_wakeup(void) {
     rp.woken = 1;
     rp_by_a_thread(NULL);
+    rp.turn_over = rp.mode == ETALON_RUN_TURN;
 }
 
 static inline void rp_async_open(unsigned a, const char *call) {
@@ -819,6 +872,8 @@ static inline void rp_look_at_sleep(unsigned slept_ms) {
         if (slept_ms > 300 && !i->is_timer && rp_is_due(i, 0))
             rp_seen(RP_UNSERVED, "the loop sleeps although c%u can be served", c);
     }
+    if (slept_ms > 2 && rp.turn_over)
+        rp_seen(RP_TURNS, "a turn sleeps again, although its sleep was ended");
     if (slept_ms > 300 && rp.woken)
         rp_seen(RP_UNWOKEN, "the loop sleeps although it was woken");
     if (slept_ms > 5 && rp.mode >= 0 &&
@@ -849,6 +904,7 @@ static inline void *rp_watch(void *unused) {
             rp_look_at_sleep(slept);
         if (slept >= 3 && rp.interrupts > 0) {
             rp.interrupts = 0;
+            rp.turn_over = rp.mode == ETALON_RUN_TURN;
             syscall(SYS_tgkill, getpid(), rp.main_thread, SIGUSR1);
             slept = 0;
         } else if (slept >= 3 && rp.world_next < rp.world_count) {

@@ -73,10 +73,16 @@ EOF
 libuv=tests/kit/adapters/libuv.c
 if [ -e build/subjects/libuv.so ]; then
     # without timers of more than 0 ms, which libuv may fire early on any clock
-    for case in timer-zero poll-readable poll-writable; do
+    for case in timer-zero poll-readable poll-writable turn; do
         output=$("$etalon" reproduce -o "$work/$case.c" "$case" $libuv 2>&1 &&
             shown "$work/$case.c")
         report_said "a good case passes: $case" $? "$output"
+    done
+    # what a loop says that is inside another one, and a turn that is interrupted
+    for case in hosted-timers turn-interrupted; do
+        output=$("$etalon" reproduce -o "$work/$case.c" "$case" $libuv 2>&1 &&
+            shown "$work/$case.c")
+        report_said "a failure is shown: $case" $? "$output"
     done
     ! grep -q 'etalon_subject.h"' "$work/timer-zero.c" && head -n 1 "$work/timer-zero.c" |
         grep -q SPDX
