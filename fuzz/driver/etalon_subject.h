@@ -106,7 +106,7 @@ extern "C" {
 #define ETALON_OFFERS_IN_USE (UINT64_C(1) << 16)
 /* deinit with completions in use: they become dead, silently, and nothing leaks */
 #define ETALON_OFFERS_DEINIT (UINT64_C(1) << 17)
-/* run, tick and deinit inside a callback are refused (-EBUSY) rather than undefined */
+/* run and tick inside a callback are refused (-EBUSY) rather than undefined */
 #define ETALON_OFFERS_GUARDED (UINT64_C(1) << 18)
 /* misuse (busy, unknown operation) is refused by a negative return rather than undefined */
 #define ETALON_OFFERS_CHECKED (UINT64_C(1) << 19)
@@ -122,6 +122,8 @@ extern "C" {
  * for before each wait of that loop, the descriptor first; a loop that has no descriptor of its own
  * may bring one up to date then */
 #define ETALON_OFFERS_HOSTED (UINT64_C(1) << 28)
+/* deinit inside a callback is refused (-EBUSY) rather than undefined */
+#define ETALON_OFFERS_GUARDED_DEINIT (UINT64_C(1) << 29)
 
 /* Operations: readiness. */
 
@@ -266,7 +268,7 @@ struct etalon_subject {
     int (*init)(const struct etalon_subject_host *host, void **self);
     /* Releases everything. With ETALON_OFFERS_DEINIT also whatever is in use; otherwise it is
      * called only at the end of the process's last case, best effort. From within a callback:
-     * -EBUSY with ETALON_OFFERS_GUARDED, and not called otherwise. */
+     * -EBUSY with ETALON_OFFERS_GUARDED_DEINIT, and not called otherwise. */
     int (*deinit)(void *self);
 
     /* Submits an operation by the dead completion c. A null description: as it was described last

@@ -48,6 +48,7 @@ static const struct {
     {ETALON_OFFERS_RESET_ALONE, "reset_alone"},
     {ETALON_OFFERS_TURN, "turn"},
     {ETALON_OFFERS_HOSTED, "hosted"},
+    {ETALON_OFFERS_GUARDED_DEINIT, "guarded_deinit"},
     {ETALON_OFFERS_POLL, "poll"},
     {ETALON_OFFERS_POLL_MORE, "poll_more"},
     {ETALON_OFFERS_MANY_POLLS, "many_polls"},
@@ -135,7 +136,7 @@ static const struct {
     {"ET-INIT-1", ETALON_OFFERS_DEINIT},
     {"ET-INIT-2", 0},
     {"ET-INIT-5", 0},
-    {"ET-DEINIT-1", ETALON_OFFERS_GUARDED},
+    {"ET-DEINIT-1", ETALON_OFFERS_GUARDED_DEINIT},
     {"ET-DEINIT-2", ETALON_OFFERS_DEINIT},
     {"ET-DEINIT-3", ETALON_OFFERS_DEINIT},
     {"ET-WAKE-1", ETALON_OFFERS_WAKEUP},
@@ -321,8 +322,8 @@ bool kit_can(const struct etalon_subject *subject, const struct command *command
 
 /* Who offers this can be asked for most of what there is: each second program is a bold one. */
 #define EVERYTHING                                                                                 \
-    (ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_READD | ETALON_OFFERS_STATE |   \
-     ETALON_OFFERS_READ | ETALON_OFFERS_SEND)
+    (ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_GUARDED_DEINIT |                \
+     ETALON_OFFERS_READD | ETALON_OFFERS_STATE | ETALON_OFFERS_READ | ETALON_OFFERS_SEND)
 
 static bool subject_can(const void *subject, const struct command *command) {
     return kit_can(subject, command);

@@ -193,8 +193,8 @@ static int release_loop(void) {
 static void run_deinit(const struct command *command) {
     if (!offers(ETALON_OFFERS_DEINIT))
         LACKS("needs deinit with completions in use (deinit)");
-    if (o.in_callback && !offers(ETALON_OFFERS_GUARDED))
-        LACKS("needs a deinit inside a callback to be refused (guarded)");
+    if (o.in_callback && !offers(ETALON_OFFERS_GUARDED_DEINIT))
+        LACKS("needs a deinit inside a callback to be refused (guarded_deinit)");
     int answer = release_loop();
     tell_call(command, (struct event){.kind = EVENT_DEINIT, .result = answer});
     if (!o.in_callback && answer == 0 && o.fails_init)

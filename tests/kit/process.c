@@ -253,7 +253,8 @@ static const char *incomplete(const struct etalon_subject *s) {
     (ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_CANCEL | ETALON_OFFERS_DELETE |    \
      ETALON_OFFERS_READD | ETALON_OFFERS_STATE | ETALON_OFFERS_NOW | ETALON_OFFERS_UPDATE_NOW |    \
      ETALON_OFFERS_TICK | ETALON_OFFERS_STOPPED | ETALON_OFFERS_STOP | ETALON_OFFERS_DEINIT |      \
-     ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_WAKEUP)
+     ETALON_OFFERS_CHECKED | ETALON_OFFERS_GUARDED | ETALON_OFFERS_GUARDED_DEINIT |                \
+     ETALON_OFFERS_WAKEUP)
 
 /* NULL after a sentence in `error`. */
 static const struct etalon_subject *load_subject(const char *path, char *error, size_t size) {
