@@ -389,7 +389,7 @@ EXPORT int timerfd_create(int clock, int flags) {
     return fd;
 }
 
-static void expire_timers(void) {
+void interpose_expire_timers(void) {
     (void)virtual_timers_expire(&timers, hooks.clock());
 }
 
@@ -421,7 +421,7 @@ EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value,
         expiry = at < VIRTUAL_NEVER - now - PAST_NS ? now + at : VIRTUAL_NEVER - PAST_NS;
     t->by_day = t->wall && (flags & TFD_TIMER_ABSTIME) != 0;
     virtual_timer_arm(&timers, t, expiry, (uint64_t)virtual_duration(&value->it_interval));
-    expire_timers();
+    interpose_expire_timers();
     return 0;
 }
 
@@ -495,7 +495,7 @@ struct subject_wait {
 
 static int64_t look_again(void *self, int grace_ms) {
     const struct subject_wait *wait = self;
-    expire_timers(); /* the program may have moved the clock */
+    interpose_expire_timers(); /* the program may have moved the clock */
     return wait->look(wait->call, grace_ms);
 }
 

@@ -64,6 +64,8 @@ void interpose_grace(void);
 
 /* A timerfd of the subject's. */
 bool interpose_is_timer(int fd);
+/* Those whose time has come can be read, as at the beginning of a wait. */
+void interpose_expire_timers(void);
 
 /* ---- threads that the subject makes: participants
  * ------------------------------------------------------

@@ -215,9 +215,13 @@ static bool is_readable(int fd) {
 static void run_hosted(const struct command *command) {
     bool before = interpose_inside(true);
     int fd = o.subject->descriptor(o.self);
+    (void)interpose_inside(false);
+    interpose_expire_timers();                  /* which may be in the descriptor */
+    bool readable = fd >= 0 && is_readable(fd); /* which ends the host's last wait */
+    (void)interpose_inside(true);
     int64_t timeout = o.subject->timeout(o.self);
     (void)interpose_inside(before);
-    bool readable = fd >= 0 && is_readable(fd);
+    readable = readable || (fd >= 0 && is_readable(fd));
     note('c', -1, "%s: timeout %lld ms, descriptor %d is %sreadable",
          command->kind == COMMAND_TIMEOUT ? "timeout" : "descriptor", (long long)timeout, fd,
          readable ? "" : "not ");

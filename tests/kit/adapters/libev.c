@@ -10,7 +10,7 @@
  *   rearm         ev_timer_set, ev_timer_start; ev_io_start
  *   remove        ev_timer_stop, ev_io_stop
  *   state         ev_is_active, ev_is_pending
- *   run           ev_run: EVRUN_NOWAIT, EVRUN_ONCE, 0
+ *   run           ev_run: EVRUN_NOWAIT, EVRUN_ONCE, 0; EVRUN_ONCE, one iteration, is a turn, too
  *   stop          ev_break(EVBREAK_ALL)
  *   update_now    ev_now_update
  *   wakeup        ev_async_send; the ev_async holds no reference (ev_unref)
@@ -21,7 +21,7 @@
  * Not offered: notifications that are kept until something waits (an ev_async calls whether or
  * not), a cancel that calls back (libev has none), libev's repeat, now (ev_now is wall-clock time),
  * a stop for good ("this break state will be cleared on the next call to ev_run"), refusals (ev_run
- * may be called recursively). */
+ * may be called recursively), descriptor and timeout for a host (no call tells them). */
 #include <ev.h>
 
 #include <errno.h>
@@ -264,9 +264,9 @@ static int state(void *self, uint32_t c) {
 
 static int run(void *self, uint32_t mode) {
     struct subject *s = self;
-    ev_run(s->loop, mode == ETALON_RUN_NO_WAIT ? EVRUN_NOWAIT
-                    : mode == ETALON_RUN_ONCE  ? EVRUN_ONCE
-                                               : 0);
+    ev_run(s->loop, mode == ETALON_RUN_NO_WAIT      ? EVRUN_NOWAIT
+                    : mode == ETALON_RUN_UNTIL_DONE ? 0
+                                                    : EVRUN_ONCE);
     return 0;
 }
 
@@ -316,7 +316,7 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_STOP |
               ETALON_OFFERS_WAKEUP | ETALON_OFFERS_UPDATE_NOW | ETALON_OFFERS_IN_USE |
               ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
-              ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC,
+              ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_ASYNC | ETALON_OFFERS_TURN,
     .differences = differences,
     .version = version,
     .init = init,

@@ -22,7 +22,8 @@
  * cannot be pending, so that nothing would keep event_base_loop waiting for it), a cancel that
  * calls back (libevent has none), EV_PERSIST, now (event_base_gettimeofday_cached is wall-clock
  * time), a stop for good ("subsequent invocations of event_base_loop() will proceed normally"),
- * refusals. */
+ * refusals, a turn (EVLOOP_ONCE is to "block until we have an active event", so it waits again
+ * behind an interrupted wait), descriptor and timeout for a host (no call tells them). */
 #include <event2/event.h>
 #include <event2/thread.h>
 

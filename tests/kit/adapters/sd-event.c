@@ -13,7 +13,11 @@
  *   remove        sd_event_source_disable_unref
  *   forget        sd_event_source_disable_unref
  *   state         sd_event_source_get_enabled
- *   run           sd_event_run, with a timeout of 0 or without
+ *   run           sd_event_run, with a timeout of 0 or without, which is a turn, too; behind a
+ *                 timeout sd_event_wait and sd_event_dispatch, as sd_event_get_fd(3) shows it
+ *   timeout       sd_event_prepare: 0 when something is pending, else -1, as timers are in the
+ *                 descriptor, too; before it sd_event_wait without waiting, if that was prepared
+ *   descriptor    sd_event_get_fd
  *   stop          sd_event_exit; stopped: sd_event_get_exit_code
  *   now           sd_event_now
  *   deinit        all sources are released, then the loop
@@ -21,8 +25,8 @@
  * Not offered: UNTIL_DONE (sd_event_loop runs until sd_event_exit, whether or not anything is
  * left), several polls of one descriptor (-EEXIST), wake-ups and asyncs (a loop is its own
  * thread's, and no call is said to be safe from another: sd-event(3)), a cancel that calls back,
- * update_now (there are none), refusals (a run inside a handler is refused, but releasing the loop
- * there is not). */
+ * update_now (there are none), refusals other than that of a run inside a handler (-EBUSY:
+ * sd_event_run(3)). */
 #include <systemd/sd-event.h>
 
 #include <dlfcn.h>
@@ -166,10 +170,32 @@ static int delete_completion(void *self, uint32_t c) {
     return 0;
 }
 
+/* What `timeout` has prepared is waited for, and dispatched. */
 static int run(void *self, uint32_t mode) {
     const struct subject *s = self;
-    int error = sd_event_run(s->event, mode == ETALON_RUN_NO_WAIT ? 0 : UINT64_MAX);
+    uint64_t limit = mode == ETALON_RUN_NO_WAIT ? 0 : UINT64_MAX;
+    int error = 0, state = sd_event_get_state(s->event);
+    if (state == SD_EVENT_ARMED)
+        error = sd_event_wait(s->event, limit);
+    if (state == SD_EVENT_PENDING || error > 0)
+        error = sd_event_dispatch(s->event);
+    else if (state != SD_EVENT_ARMED)
+        error = sd_event_run(s->event, limit);
     return error < 0 ? error : 0;
+}
+
+static int64_t timeout(void *self) {
+    const struct subject *s = self;
+    if (sd_event_get_state(s->event) == SD_EVENT_ARMED)
+        (void)sd_event_wait(s->event, 0);
+    if (sd_event_get_state(s->event) == SD_EVENT_INITIAL)
+        (void)sd_event_prepare(s->event);
+    return sd_event_get_state(s->event) == SD_EVENT_PENDING ? 0 : -1;
+}
+
+static int descriptor(void *self) {
+    const struct subject *s = self;
+    return sd_event_get_fd(s->event);
 }
 
 static void stop(void *self) {
@@ -200,6 +226,9 @@ static const struct etalon_subject_difference differences[] = {
      "the order of sources with the same priority is undefined: sd_event_source_set_priority(3)"},
     {"ET-WAIT-1/idle",
      "an iteration waits until there is an event, also when there is no source: sd_event_run(3)"},
+    {"ET-HOST-3",
+     "an exit is carried out by the next iteration, which calls the exit sources, so a "
+     "host has to make it: sd_event_exit(3), sd_event_add_exit(3)"},
     {"ET-TICK-1/refused", "a loop that has exited refuses to run, -ESTALE: sd_event_run(3)"},
     {"ET-ADD-1/stopped", "a loop that has exited takes no source, -ESTALE: sd_event_add_io(3)"},
     {"ET-TIMER-1/stopped", "a loop that has exited takes no source, -ESTALE: sd_event_add_time(3)"},
@@ -232,7 +261,8 @@ ETALON_SUBJECT = {
               ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_STOP | ETALON_OFFERS_STOPPED | ETALON_OFFERS_NOW |
               ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE | ETALON_OFFERS_NOOP,
+              ETALON_OFFERS_POLL | ETALON_OFFERS_POLL_MORE | ETALON_OFFERS_NOOP |
+              ETALON_OFFERS_TURN | ETALON_OFFERS_HOSTED | ETALON_OFFERS_GUARDED,
     .differences = differences,
     .version = version,
     .init = init,
@@ -247,5 +277,7 @@ ETALON_SUBJECT = {
     .stop = stop,
     .stopped = stopped,
     .now = now,
+    .timeout = timeout,
+    .descriptor = descriptor,
     .completions_max = ETALON_SUBJECT_MANY,
 };

@@ -11,7 +11,10 @@
  *   noop          wl_event_loop_add_idle
  *   rearm         wl_event_source_timer_update; wl_event_loop_add_fd or _add_idle anew
  *   remove        wl_event_source_remove
- *   run           wl_event_loop_dispatch, with a timeout of 0 or -1
+ *   run           wl_event_loop_dispatch, with a timeout of 0 or -1, which is a turn, too
+ *   descriptor    wl_event_loop_get_fd
+ *   timeout       0 while an idle callback is owed, which a host has to know by itself ("idle
+ *                 sources excluded": wl_event_loop_get_fd); else -1: timers are in the descriptor
  *   deinit        all sources are removed, then the loop is destroyed
  *
  * An update by 0 ms disarms a timer: there is no timer of 0 ms, and the adapter answers -EINVAL.
@@ -29,7 +32,7 @@
 struct completion {
     struct subject *subject;
     struct wl_event_source *source;
-    int is_timer;
+    int is_timer, is_idle;
     uint32_t number, userdata;
     uint32_t uses; /* how often it was started */
     int delay_ms;  /* of a timer */
@@ -67,6 +70,7 @@ static int rearms(const struct completion *c, int64_t result) {
 
 static int start_timer(struct completion *c) {
     c->uses++;
+    c->is_idle = 0;
     if (c->source == NULL)
         c->source = wl_event_loop_add_timer(c->subject->loop, expired, c);
     if (c->source == NULL)
@@ -106,11 +110,13 @@ static void idle(void *data) {
 
 static void start_idle(struct completion *c) {
     c->uses++;
+    c->is_idle = 1;
     c->source = wl_event_loop_add_idle(c->subject->loop, idle, c);
 }
 
 static int start_poll(struct completion *c) {
     c->uses++;
+    c->is_idle = 0;
     c->source = wl_event_loop_add_fd(c->subject->loop, c->fd, c->mask, ready, c);
     return c->source != NULL ? 0 : errno != 0 ? -errno : -EINVAL;
 }
@@ -181,6 +187,19 @@ static int run(void *self, uint32_t mode) {
     return wl_event_loop_dispatch(s->loop, mode == ETALON_RUN_NO_WAIT ? 0 : -1) == 0 ? 0 : -errno;
 }
 
+static int64_t timeout(void *self) {
+    const struct subject *s = self;
+    for (uint32_t c = 0; c < ETALON_SUBJECT_MANY; c++)
+        if (s->completions[c].is_idle && s->completions[c].source != NULL)
+            return 0;
+    return -1;
+}
+
+static int descriptor(void *self) {
+    const struct subject *s = self;
+    return wl_event_loop_get_fd(s->loop);
+}
+
 static const char *version(void) {
     return WAYLAND_VERSION; /* of the headers: the library does not tell */
 }
@@ -215,7 +234,8 @@ ETALON_SUBJECT = {
     .offers = ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
               ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_NO_WAIT |
               ETALON_OFFERS_ONCE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_NOOP,
+              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_NOOP |
+              ETALON_OFFERS_TURN | ETALON_OFFERS_HOSTED,
     .differences = differences,
     .version = version,
     .init = init,
@@ -226,5 +246,7 @@ ETALON_SUBJECT = {
     .remove = delete_completion,
     .forget = forget,
     .run = run,
+    .timeout = timeout,
+    .descriptor = descriptor,
     .completions_max = ETALON_SUBJECT_MANY,
 };
