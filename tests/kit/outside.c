@@ -20,9 +20,9 @@
 
 #include "outside.h"
 
-#define TURNS_MAX (1000 * o.long_by)
+#define TURNS_MAX (1000 * observer.long_by)
 
-struct observation o;
+struct observation observer;
 
 /* ---- running --------------------------------------------------------------------------------- */
 
@@ -39,14 +39,14 @@ static void run_nested(const struct command *command, bool tick) {
     if (!offers(ETALON_OFFERS_GUARDED))
         LACKS("needs a run inside a callback to be refused (guarded)");
     tell_run(command, tick);
-    SUBJECT(tick ? o.subject->tick(o.self, (uint32_t)command->value)
-                 : o.subject->run(o.self, (uint32_t)command->value));
+    SUBJECT(tick ? observer.subject->tick(observer.self, (uint32_t)command->value)
+                 : observer.subject->run(observer.self, (uint32_t)command->value));
     tell_call(command, (struct event){.kind = EVENT_END, .result = answer});
 }
 
 static bool anything_in_use(void) {
     for (unsigned c = 0; c < COUNT; c++)
-        if (o.item[c].in_use)
+        if (observer.item[c].in_use)
             return true;
     return false;
 }
@@ -56,11 +56,12 @@ static void run_loop(const struct command *command);
 /* A loop that offers one turn only is run until something is done as its programs do that. */
 static void run_repeatedly(uint64_t callbacks) {
     const struct command once = {.kind = COMMAND_RUN, .value = ET_RUN_ONCE};
-    unsigned begun = o.callbacks;
+    unsigned begun = observer.callbacks;
     for (unsigned turns = 0;
-         turns < TURNS_MAX && o.callbacks - begun < callbacks && anything_in_use(); turns++) {
+         turns < TURNS_MAX && observer.callbacks - begun < callbacks && anything_in_use();
+         turns++) {
         run_loop(&once);
-        if (o.promise.run.stopped || o.promise.stopped)
+        if (observer.promise.run.stopped || observer.promise.stopped)
             break;
     }
 }
@@ -73,7 +74,7 @@ static void run_loop(const struct command *command) {
     bool many =
         (until_done && !offers(ETALON_OFFERS_UNTIL_DONE)) ||
         (command->kind == COMMAND_TICK && command->value > 1 && !offers(ETALON_OFFERS_TICK));
-    if (many && offers(ETALON_OFFERS_ONCE) && !o.in_callback) {
+    if (many && offers(ETALON_OFFERS_ONCE) && !observer.in_callback) {
         run_repeatedly(until_done ? UINT64_MAX : command->value);
         return;
     }
@@ -86,46 +87,46 @@ static void run_loop(const struct command *command) {
         LACKS("needs tick with a number of callbacks (tick)");
     if (mode > ET_RUN_TURN && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: an unknown mode (checked)");
-    if (o.in_callback) {
+    if (observer.in_callback) {
         run_nested(command, tick);
         return;
     }
-    o.running = true;
-    o.barren_waits = 0;
+    observer.running = true;
+    observer.barren_waits = 0;
     tell_run(command, tick);
-    SUBJECT(tick ? o.subject->tick(o.self, (uint32_t)command->value)
-                 : o.subject->run(o.self, (uint32_t)command->value));
+    SUBJECT(tick ? observer.subject->tick(observer.self, (uint32_t)command->value)
+                 : observer.subject->run(observer.self, (uint32_t)command->value));
     settle_unseen();
     tell_ready(false);
     check_descriptors();
-    o.running = false;
+    observer.running = false;
     tell_call(command, (struct event){.kind = EVENT_END, .result = answer});
 }
 
 static void run_stop(void) {
-    if (!o.running && !offers(ETALON_OFFERS_STOPPED))
+    if (!observer.running && !offers(ETALON_OFFERS_STOPPED))
         LACKS("needs a stop that lasts, outside of run (stopped)");
     bool before = interpose_inside(true);
-    o.subject->stop(o.self);
+    observer.subject->stop(observer.self);
     (void)interpose_inside(before);
     note('c', -1, "stop");
     TELL(EVENT_STOP);
     if (!offers(ETALON_OFFERS_STOPPED))
         return;
-    SUBJECT(o.subject->stopped(o.self));
+    SUBJECT(observer.subject->stopped(observer.self));
     TELL(EVENT_SAYS_STOPPED, .result = answer);
 }
 
 static unsigned open_descriptors(void) {
     unsigned count = 0;
-    for (int fd = 0; fd < (int)o.files; fd++)
+    for (int fd = 0; fd < (int)observer.files; fd++)
         count += syscall(SYS_fcntl, fd, 1 /* F_GETFD */, 0) >= 0;
     return count;
 }
 
 static bool asks_as_a_host(void) {
-    for (unsigned i = 0; i < o.program->commands; i++) {
-        unsigned kind = o.program->command[i].kind;
+    for (unsigned i = 0; i < observer.program->commands; i++) {
+        unsigned kind = observer.program->command[i].kind;
         if (kind == COMMAND_TIMEOUT || kind == COMMAND_DESCRIPTOR)
             return true;
     }
@@ -134,18 +135,19 @@ static bool asks_as_a_host(void) {
 
 static void make_loop(void) {
     forget_all();
-    o.host = (struct etalon_subject_host){.size = sizeof o.host,
-                                          .called = outside_called,
-                                          .descriptors_max = o.files > 256 ? FILES : 64};
-    o.busy = true;
+    observer.host =
+        (struct etalon_subject_host){.size = sizeof observer.host,
+                                     .called = outside_called,
+                                     .descriptors_max = observer.files > 256 ? FILES : 64};
+    observer.busy = true;
     TELL(EVENT_INIT); /* the loop takes the time at any moment from now on */
-    SUBJECT(o.subject->init(&o.host, &o.self));
-    o.busy = false;
+    SUBJECT(observer.subject->init(&observer.host, &observer.self));
+    observer.busy = false;
     if (answer != 0)
         observed("ET-INIT-2", "init returned %s", kit_result_name(answer));
     /* before the program has numbers, which it may close more than once */
     if (offers(ETALON_OFFERS_HOSTED) && asks_as_a_host()) {
-        SUBJECT(o.subject->descriptor(o.self));
+        SUBJECT(observer.subject->descriptor(observer.self));
         (void)answer;
     }
     ask_now();
@@ -156,22 +158,22 @@ static void fail_to_make_loop(void) {
     struct rlimit usual, none;
     unsigned before = open_descriptors();
     int lowest = (int)syscall(SYS_fcntl, STDOUT_FILENO, F_DUPFD, 0);
-    o.fails_init = false;
+    observer.fails_init = false;
     if (lowest < 0 || getrlimit(RLIMIT_NOFILE, &usual) != 0)
         return;
     (void)syscall(SYS_close, lowest);
     none = (struct rlimit){.rlim_cur = (rlim_t)lowest, .rlim_max = usual.rlim_max};
     (void)setrlimit(RLIMIT_NOFILE, &none);
-    o.busy = true;
-    SUBJECT(o.subject->init(&o.host, &o.self));
+    observer.busy = true;
+    SUBJECT(observer.subject->init(&observer.host, &observer.self));
     (void)setrlimit(RLIMIT_NOFILE, &usual);
     if (answer == 0) { /* it needs none */
         bool inside = interpose_inside(true);
-        (void)o.subject->deinit(o.self);
+        (void)observer.subject->deinit(observer.self);
         (void)interpose_inside(inside);
     }
-    o.self = NULL;
-    o.busy = false;
+    observer.self = NULL;
+    observer.busy = false;
     note('c', -1, "init without a free number = %s", kit_result_name(answer));
     if (answer > 0)
         observed("ET-INIT-1", "an init that fails returned %s", kit_result_name(answer));
@@ -181,25 +183,25 @@ static void fail_to_make_loop(void) {
 }
 
 static int release_loop(void) {
-    o.busy = true;
-    SUBJECT(o.subject->deinit(o.self));
-    o.busy = false;
+    observer.busy = true;
+    SUBJECT(observer.subject->deinit(observer.self));
+    observer.busy = false;
     if (answer == 0)
-        o.self = NULL;
-    o.hosted_by = 0;
+        observer.self = NULL;
+    observer.hosted_by = 0;
     return answer;
 }
 
 static void run_deinit(const struct command *command) {
     if (!offers(ETALON_OFFERS_DEINIT))
         LACKS("needs deinit with completions in use (deinit)");
-    if (o.in_callback && !offers(ETALON_OFFERS_GUARDED_DEINIT))
+    if (observer.in_callback && !offers(ETALON_OFFERS_GUARDED_DEINIT))
         LACKS("needs a deinit inside a callback to be refused (guarded_deinit)");
     int answer = release_loop();
     tell_call(command, (struct event){.kind = EVENT_DEINIT, .result = answer});
-    if (!o.in_callback && answer == 0 && o.fails_init)
+    if (!observer.in_callback && answer == 0 && observer.fails_init)
         fail_to_make_loop();
-    if (!o.in_callback && answer == 0)
+    if (!observer.in_callback && answer == 0)
         make_loop();
 }
 
@@ -214,12 +216,12 @@ static bool is_readable(int fd) {
 /* Both are asked for, as by a host that is about to wait. */
 static void run_hosted(const struct command *command) {
     bool before = interpose_inside(true);
-    int fd = o.subject->descriptor(o.self);
+    int fd = observer.subject->descriptor(observer.self);
     (void)interpose_inside(false);
     interpose_expire_timers();                  /* which may be in the descriptor */
     bool readable = fd >= 0 && is_readable(fd); /* which ends the host's last wait */
     (void)interpose_inside(true);
-    int64_t timeout = o.subject->timeout(o.self);
+    int64_t timeout = observer.subject->timeout(observer.self);
     (void)interpose_inside(before);
     readable = readable || (fd >= 0 && is_readable(fd));
     note('c', -1, "%s: timeout %lld ms, descriptor %d is %sreadable",
@@ -228,12 +230,13 @@ static void run_hosted(const struct command *command) {
     if (fd < 0 || syscall(SYS_fcntl, fd, F_GETFD, 0) != FD_CLOEXEC)
         observed("ET-HOST-4", "descriptor returned %s, which is no close-on-exec descriptor",
                  kit_result_name(fd));
-    if (o.hosted_by != 0 && o.hosted_by != fd + 1)
-        observed("ET-HOST-4", "descriptor returned %d, and %d before", fd, o.hosted_by - 1);
-    o.hosted_by = fd + 1;
+    if (observer.hosted_by != 0 && observer.hosted_by != fd + 1)
+        observed("ET-HOST-4", "descriptor returned %d, and %d before", fd, observer.hosted_by - 1);
+    observer.hosted_by = fd + 1;
     tell_ready(false);
-    snprintf(o.seen, sizeof o.seen, "timeout returned %lld, and descriptor %d is %sreadable",
-             (long long)timeout, fd, readable ? "" : "not ");
+    snprintf(observer.seen, sizeof observer.seen,
+             "timeout returned %lld, and descriptor %d is %sreadable", (long long)timeout, fd,
+             readable ? "" : "not ");
     TELL(EVENT_HOSTED, .result = timeout, .events = readable);
 }
 
@@ -242,7 +245,7 @@ static void run_hosted(const struct command *command) {
 static bool closes_early(const struct command *command) {
     int fd = descriptor(command->kind == COMMAND_DUP ? command->other : command->d);
     for (unsigned c = 0; c < COUNT && fd >= 0; c++)
-        if (o.item[c].in_use && waits_on(&o.item[c]) && o.item[c].d.fd == fd &&
+        if (observer.item[c].in_use && waits_on(&observer.item[c]) && observer.item[c].d.fd == fd &&
             !offers(ETALON_OFFERS_CLOSED_EARLY))
             return true;
     return false;
@@ -250,7 +253,7 @@ static bool closes_early(const struct command *command) {
 
 static void *wake_up_there(void *kept) {
     errno = ERRNO_BEFORE;
-    o.subject->wakeup(o.self);
+    observer.subject->wakeup(observer.self);
     *(bool *)kept = errno == ERRNO_BEFORE;
     return NULL;
 }
@@ -298,29 +301,30 @@ static void run_world(const struct command *command) {
         LACKS("needs the descriptor of an async (rounds)");
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
         LACKS("closes a descriptor while a completion waits on it (closed_early)");
-    o.connects += command->kind == COMMAND_PEER_CONNECT;
-    o.stirred_all = o.waits; /* the world may have done something to any of them */
-    o.endings += command->kind == COMMAND_CLOSE || command->kind == COMMAND_PEER_CLOSE ||
-                 command->kind == COMMAND_PEER_SHUTDOWN;
+    observer.connects += command->kind == COMMAND_PEER_CONNECT;
+    observer.stirred_all = observer.waits; /* the world may have done something to any of them */
+    observer.endings += command->kind == COMMAND_CLOSE || command->kind == COMMAND_PEER_CLOSE ||
+                        command->kind == COMMAND_PEER_SHUTDOWN;
     if (command->kind == COMMAND_DUP) {
-        o.duplicated = true;
+        observer.duplicated = true;
         lose_place();
         lose_given();
     }
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_CREATE) {
-        o.fails_init = true;
+        observer.fails_init = true;
         return;
     }
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_WAIT) {
-        o.fail_wait_at = (int)command->value;
-        o.fail_wait_error = command->error;
+        observer.fail_wait_at = (int)command->value;
+        observer.fail_wait_error = command->error;
         return;
     }
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_EPOLL_CTL) {
         unsigned k = 0;
-        while (k < REFUSALS - 1 && o.refusal[k].at != 0)
+        while (k < REFUSALS - 1 && observer.refusal[k].at != 0)
             k++;
-        o.refusal[k] = (struct refusal){o.controls + (unsigned)command->value, command->error};
+        observer.refusal[k] =
+            (struct refusal){observer.controls + (unsigned)command->value, command->error};
         return;
     }
     if (command->kind == COMMAND_FAIL && command->call == FAULTY_CLOSE) {
@@ -345,9 +349,10 @@ static void run_world(const struct command *command) {
 /* The caller keeps the target of a cancel, and what is not dead. */
 static bool may_be_forgotten(unsigned c) {
     for (unsigned k = 0; k < COUNT; k++)
-        if (o.item[k].in_use && o.item[k].d.operation == ET_CANCEL && o.item[k].d.target == c)
+        if (observer.item[k].in_use && observer.item[k].d.operation == ET_CANCEL &&
+            observer.item[k].d.target == c)
             return false;
-    return !o.item[c].in_use && offers(ETALON_OFFERS_FORGET) &&
+    return !observer.item[c].in_use && offers(ETALON_OFFERS_FORGET) &&
            (!tells_states() || ask_state(c) == ETALON_DEAD);
 }
 
@@ -364,7 +369,7 @@ static bool of_carrier(const struct command *command) {
 }
 
 static void run_command(const struct command *command) {
-    o.commands++;
+    observer.commands++;
     if (of_carrier(command))
         LACKS("needs carriers (rounds)");
     switch ((enum command_kind)command->kind) {
@@ -386,7 +391,7 @@ static void run_command(const struct command *command) {
             break;              /* its time is as old as it may be */
         TELL(EVENT_UPDATE_NOW); /* likewise */
         bool before = interpose_inside(true);
-        o.subject->update_now(o.self);
+        observer.subject->update_now(observer.self);
         (void)interpose_inside(before);
         break;
     }
@@ -394,9 +399,9 @@ static void run_command(const struct command *command) {
     case COMMAND_FORGET:
         if (may_be_forgotten(command->c)) {
             bool before = interpose_inside(true);
-            o.subject->forget(o.self, command->c);
+            observer.subject->forget(observer.self, command->c);
             (void)interpose_inside(before);
-            o.item[command->c] = (struct item){.moved = true, .d.target = ETALON_NOBODY};
+            observer.item[command->c] = (struct item){.moved = true, .d.target = ETALON_NOBODY};
         }
         break;
     case COMMAND_RETURN: break;
@@ -411,11 +416,11 @@ static void run_command(const struct command *command) {
 void perform(const struct command *command) {
     if (command->times == 0)
         run_command(command);
-    for (unsigned i = 0; i < command->times && o.commands < COMMANDS_MAX; i++) {
+    for (unsigned i = 0; i < command->times && observer.commands < COMMANDS_MAX; i++) {
         struct command one = command_repeated(command, i);
         run_command(&one);
     }
-    if (o.long_by > 1 && !o.in_callback)
+    if (observer.long_by > 1 && !observer.in_callback)
         ask_in_use();
 }
 
@@ -423,7 +428,7 @@ void perform(const struct command *command) {
 
 static void finish(unsigned before) {
     int answer = release_loop();
-    snprintf(o.seen, sizeof o.seen, "deinit returned %s", kit_result_name(answer));
+    snprintf(observer.seen, sizeof observer.seen, "deinit returned %s", kit_result_name(answer));
     TELL(EVENT_DEINIT, .result = answer);
     interpose_begin(INTERPOSE_NOTHING, NULL);
     world_real.end();
@@ -436,16 +441,16 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
                  struct kit_result *result) {
     static const struct world_observer nobody;
     unsigned handles;
-    o.subject = subject; /* all else is as a new process has it */
-    o.program = program;
-    bool repeats = program_needs(program, &o.completions, &handles);
-    o.long_by = repeats ? PROGRAM_LONG : 1;
-    o.files = handles > PROGRAM_FEW ? FILES : 256;
-    o.result = result;
-    o.lenient = lenient;
+    observer.subject = subject; /* all else is as a new process has it */
+    observer.program = program;
+    bool repeats = program_needs(program, &observer.completions, &handles);
+    observer.long_by = repeats ? PROGRAM_LONG : 1;
+    observer.files = handles > PROGRAM_FEW ? FILES : 256;
+    observer.result = result;
+    observer.lenient = lenient;
     const struct promise_settings settings = outside_settings();
-    promise_init(&o.promise, &settings, COUNT, KIT_CLOCK_NS);
-    memset(o.known, -1, sizeof o.known);
+    promise_init(&observer.promise, &settings, COUNT, KIT_CLOCK_NS);
+    memset(observer.known, -1, sizeof observer.known);
     kit_ask_states(ask_states);
     real_world_give_credentials();
     world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
@@ -462,7 +467,7 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
         result->events = 0; /* nothing was wrong, and the program has not begun */
     }
     make_loop();
-    for (unsigned i = 0; i < program->count[0] && o.commands < COMMANDS_MAX; i++)
+    for (unsigned i = 0; i < program->count[0] && observer.commands < COMMANDS_MAX; i++)
         perform(&program->command[program->first[0] + i]);
     if (offers(ETALON_OFFERS_DEINIT))
         finish(before);

@@ -13,15 +13,15 @@
 #include "../../model/promise.h"
 #include "kit.h"
 
-#define COUNT  o.completions /* that the program uses */
+#define COUNT  observer.completions /* that the program uses */
 #define BUFFER 4096
 #define MS_NS  UINT64_C(1000000)
 /* A clock that stands still while it is read again and again would give timers one deadline that no
  * real clock gives one. A call of the subject may read it so often before it takes the time. */
 #define READING_NS    1000
 #define READINGS_MAX  64
-#define COMMANDS_MAX  (4000 * o.long_by)
-#define CALLBACKS_MAX (KIT_CALLBACKS_MAX * o.long_by)
+#define COMMANDS_MAX  (4000 * observer.long_by)
+#define CALLBACKS_MAX (KIT_CALLBACKS_MAX * observer.long_by)
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
 #define STREAMS       64
 #define FILES         8192
@@ -136,7 +136,7 @@ struct observation {
     } taken;
     char seen[120]; /* what was seen, in words, for what is told next; or empty */
 };
-extern struct observation o;
+extern struct observation observer;
 
 /* ---- outside_verdicts.c: what the promise is told, and what is told of its verdicts ---------- */
 
@@ -155,7 +155,7 @@ void untrue(unsigned c, enum promise_untrue how, const char *format, ...);
 void lacks(const char *what);
 #define LACKS(what)                                                                                \
     do {                                                                                           \
-        if (o.lenient)                                                                             \
+        if (observer.lenient)                                                                      \
             return;                                                                                \
         lacks(what);                                                                               \
     } while (0)
@@ -163,10 +163,10 @@ void note(char kind, int c, const char *format, ...);
 void end_run(void);
 
 static inline bool offers(uint64_t what) {
-    return (o.subject->offers & what) == what;
+    return (observer.subject->offers & what) == what;
 }
 static inline bool tells_states(void) {
-    return (o.subject->offers & (ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE)) != 0;
+    return (observer.subject->offers & (ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE)) != 0;
 }
 /* What has no callback ends unseen, unless one can ask for it. */
 static inline bool may_be_null(void) {

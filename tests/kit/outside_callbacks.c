@@ -10,10 +10,10 @@
 #include "outside.h"
 
 static enum etalon_subject_action run_body(unsigned body) {
-    const struct program *p = o.program;
+    const struct program *p = observer.program;
     if (body == 0) /* the empty callback of a loop that has no null ones; body 0 is main */
         return ETALON_DISARM;
-    for (unsigned i = 0; i < p->count[body] && o.commands < COMMANDS_MAX; i++) {
+    for (unsigned i = 0; i < p->count[body] && observer.commands < COMMANDS_MAX; i++) {
         const struct command *command = &p->command[p->first[body] + i];
         if (command->kind == COMMAND_RETURN)
             return command->value == 1 ? ETALON_REARM : ETALON_DISARM;
@@ -31,7 +31,7 @@ static bool takes_no_wait(const struct item *i) {
 
 /* A call that submits c as it is described. */
 struct event event_of(unsigned c, enum event_kind kind, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     bool waits = i->d.operation == ASYNC_WAIT;
     return (struct event){
         .kind = waits && kind == EVENT_ADD ? EVENT_ASYNC_WAIT : kind,
@@ -45,9 +45,9 @@ struct event event_of(unsigned c, enum event_kind kind, int64_t result) {
         .addressed = is_addressed(i),
         .forgiven = kind != EVENT_RETURNED && waits_on(i) && takes_no_wait(i),
         .has_callback = i->d.has_callback,
-        .fd = !waits                   ? i->d.fd
-              : o.async_open[i->async] ? (int)i->async
-                                       : -1,
+        .fd = !waits                          ? i->d.fd
+              : observer.async_open[i->async] ? (int)i->async
+                                              : -1,
         .events = i->d.operation == ET_POLL ? i->d.events : 0,
         .userdata = i->d.userdata,
         .c = kind == EVENT_CANCEL ? i->d.target : c,
@@ -60,7 +60,7 @@ struct event event_of(unsigned c, enum event_kind kind, int64_t result) {
 /* By the return of its callback, which was called with this result. The promise says whether an
  * `add` would have been refused. */
 static void rearm(unsigned c, int64_t result) {
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     uint64_t installed = i->installed;
     /* ET-REGISTER-6: also on a report of a file that has left the number, which a try refused */
     bool relies = waits_on(i) && result != -ECANCELED && !i->redescribed;
@@ -69,7 +69,7 @@ static void rearm(unsigned c, int64_t result) {
     e.forgiven = (relies && installed != (i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0)) ||
                  (!i->d.has_callback && waits_on(i) && takes_no_wait(i)); /* it may end unseen */
     (void)tell(e);
-    if (o.promise.completion[c].use != PROMISE_DEAD) {
+    if (observer.promise.completion[c].use != PROMISE_DEAD) {
         begin_again(c);
         if (relies)
             i->installed = installed;
@@ -81,7 +81,7 @@ static void rearm(unsigned c, int64_t result) {
 /* Whether the subject leaves undefined what a rearm of c would do now; the program goes on without
  * it, or ends. */
 static bool is_undefined(unsigned c, uint64_t serial) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     /* described anew, or used anew and deleted */
     bool otherwise = i->redescribed || (i->serial != serial && !i->in_use);
     const char *why = otherwise && !offers(ETALON_OFFERS_READD)
@@ -90,45 +90,45 @@ static bool is_undefined(unsigned c, uint64_t serial) {
                       : !offers(ETALON_OFFERS_CHECKED)
                           ? "needs misuse to be refused: a rearm of what is in use again (checked)"
                           : NULL;
-    if (why != NULL && !o.lenient)
+    if (why != NULL && !observer.lenient)
         lacks(why);
     return why != NULL;
 }
 
 enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t userdata) {
     bool before = interpose_inside(false);
-    if (o.long_by == 1)
+    if (observer.long_by == 1)
         settle_unseen();
     if (c < COUNT)
-        o.known[c] = KIT_CALLED;
+        observer.known[c] = KIT_CALLED;
     note('b', c < COUNT ? (int)c : -1, "callback c%u %s", c, kit_result_name(result));
     tell_ready(false);
-    o.called_for = c;
-    bool own = result == -ECANCELED && c < COUNT && waits_on(&o.item[c]) &&
-               error_has_a_cause(&o.item[c].d, ECANCELED);
+    observer.called_for = c;
+    bool own = result == -ECANCELED && c < COUNT && waits_on(&observer.item[c]) &&
+               error_has_a_cause(&observer.item[c].d, ECANCELED);
     own = own || (result == -EALREADY && interpose_other_threads()); /* one may have its target */
     TELL(EVENT_CALLBACK, .c = c < COUNT ? c : EVENT_NOBODY, .result = result, .userdata = userdata,
          .forgiven = own);
     if (c >= COUNT)
         end_run();
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     stir(i);
     check_result(c, result);
     i->in_use = i->moved = false;
-    o.callbacks++;
-    o.barren_waits = 0;
+    observer.callbacks++;
+    observer.barren_waits = 0;
     check_growth();
     ask_now();
     ask_about(c);
-    if (o.callbacks >= CALLBACKS_MAX) {
-        note('e', -1, "%u callbacks: the program ends here", o.callbacks);
+    if (observer.callbacks >= CALLBACKS_MAX) {
+        note('e', -1, "%u callbacks: the program ends here", observer.callbacks);
         end_run();
     }
-    bool outer = o.in_callback;
+    bool outer = observer.in_callback;
     uint64_t serial = i->serial;
-    o.in_callback = true;
+    observer.in_callback = true;
     enum etalon_subject_action action = run_body(i->body);
-    o.in_callback = outer;
+    observer.in_callback = outer;
     if (i->moved || (action == ETALON_REARM && is_undefined(c, serial)))
         action = ETALON_DISARM; /* whoever frees a completion does not rearm it */
     if (action == ETALON_REARM && !i->in_use && !is_carrying(c))

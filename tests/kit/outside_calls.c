@@ -15,7 +15,7 @@
 
 int ask_state(unsigned c) {
     bool before = interpose_inside(true);
-    int state = o.subject->state(o.self, c);
+    int state = observer.subject->state(observer.self, c);
     (void)interpose_inside(before);
     return state;
 }
@@ -23,8 +23,8 @@ int ask_state(unsigned c) {
 void ask_states(int8_t *known) {
     for (unsigned c = 0; c < PROGRAM_FEW; c++) {
         if (!tells_states()) {
-            known[c] = o.known[c];
-        } else if (o.self != NULL && !o.busy) {
+            known[c] = observer.known[c];
+        } else if (observer.self != NULL && !observer.busy) {
             int state = ask_state(c);
             bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
             if (!offers(ETALON_OFFERS_STATE))
@@ -36,7 +36,7 @@ void ask_states(int8_t *known) {
 }
 
 static void settle(unsigned c) {
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     if (!i->in_use || i->d.has_callback)
         return;
     int state = ask_state(c);
@@ -53,21 +53,21 @@ static void settle(unsigned c) {
 
 void settle_unseen(void) {
     check_signals(); /* as long as it is known what was in use */
-    for (unsigned c = 0; c < COUNT && tells_states() && o.self != NULL; c++)
+    for (unsigned c = 0; c < COUNT && tells_states() && observer.self != NULL; c++)
         settle(c);
 }
 
 bool is_carrying(unsigned c) {
-    const struct promise_completion *of = &o.promise.completion[c];
-    return of->carries && of->use == PROMISE_PERHAPS && tells_states() && o.self != NULL &&
+    const struct promise_completion *of = &observer.promise.completion[c];
+    return of->carries && of->use == PROMISE_PERHAPS && tells_states() && observer.self != NULL &&
            ask_state(c) != ETALON_DEAD; /* a loop without carriers leaves it alone */
 }
 
 void ask_now(void) {
-    if (!offers(ETALON_OFFERS_NOW) || o.self == NULL)
+    if (!offers(ETALON_OFFERS_NOW) || observer.self == NULL)
         return;
     bool before = interpose_inside(true);
-    uint64_t now = o.subject->now(o.self);
+    uint64_t now = observer.subject->now(observer.self);
     (void)interpose_inside(before);
     TELL(EVENT_NOW, .now_ms = now);
 }
@@ -76,7 +76,7 @@ void ask_now(void) {
 static void ask_one(unsigned c) {
     int state = ask_state(c);
     bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
-    unsigned use = o.promise.completion[c].use;
+    unsigned use = observer.promise.completion[c].use;
     if (use == PROMISE_PERHAPS ? !used : used != (use == PROMISE_IN_USE))
         TELL(EVENT_SAYS_IN_USE, .c = c, .result = used);
     if (!used)
@@ -84,7 +84,7 @@ static void ask_one(unsigned c) {
 }
 
 void ask_in_use(void) {
-    if (!tells_states() || o.self == NULL)
+    if (!tells_states() || observer.self == NULL)
         return;
     settle_unseen();
     for (unsigned c = 0; c < COUNT; c++)
@@ -92,11 +92,11 @@ void ask_in_use(void) {
 }
 
 void ask_about(unsigned c) {
-    if (o.long_by == 1) {
+    if (observer.long_by == 1) {
         ask_in_use();
         return;
     }
-    if (!tells_states() || o.self == NULL || c >= COUNT)
+    if (!tells_states() || observer.self == NULL || c >= COUNT)
         return;
     settle(c);
     ask_one(c);
@@ -105,39 +105,39 @@ void ask_about(unsigned c) {
 /* ---- episodes -------------------------------------------------------------------------------- */
 
 void begin_again(unsigned c) {
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     i->in_use = i->ever = true;
-    o.known[c] = KIT_SUBMITTED;
+    observer.known[c] = KIT_SUBMITTED;
     i->redescribed = i->deleted = i->quiet = false;
-    i->serial = ++o.serial;
+    i->serial = ++observer.serial;
     i->told = 0;
     i->installed = i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0;
     i->listener = 0;
     i->refused = 0;
     stir(i);
     if (i->d.operation == ET_CLOSE && i->d.fd >= 0 && i->d.fd < FILES)
-        o.to_close[i->d.fd] = true;
+        observer.to_close[i->d.fd] = true;
     if (i->d.operation == ET_CONNECT) {
         int fd = descriptor(i->into);
         if (takes_connections(fd, i->d.address, i->address_length))
             i->listener = world_real.installed(fd);
-        o.connects++;
+        observer.connects++;
     }
     begin_bytes(i);
     begin_at_peers(i);
     if (takes_bytes(i))
-        memset(o.buffer[c], 0, BUFFER);
+        memset(observer.buffer[c], 0, BUFFER);
 }
 
 void forget_all(void) {
     for (unsigned c = 0; c < COUNT; c++)
-        if (o.item[c].in_use) /* it was released with the loop before */
-            o.known[c] = KIT_SILENT;
-    memset(o.item, 0, COUNT * sizeof *o.item);
-    memset(o.async_open, 0, sizeof o.async_open);
+        if (observer.item[c].in_use) /* it was released with the loop before */
+            observer.known[c] = KIT_SILENT;
+    memset(observer.item, 0, COUNT * sizeof *observer.item);
+    memset(observer.async_open, 0, sizeof observer.async_open);
     lose_place();
     for (unsigned c = 0; c < COUNT; c++)
-        o.item[c].d.target = ETALON_NOBODY;
+        observer.item[c].d.target = ETALON_NOBODY;
 }
 
 /* What a completion was before a call that was refused, and so has not happened. */
@@ -148,14 +148,14 @@ struct before {
 };
 
 static struct before remember(unsigned c) {
-    return (struct before){c, o.item[c], o.known[c]};
+    return (struct before){c, observer.item[c], observer.known[c]};
 }
 
 /* … but for the description, where that was the caller's. */
 static void undo(const struct before *before, struct etalon_subject_description d) {
-    o.item[before->c] = before->item;
-    o.item[before->c].d = d;
-    o.known[before->c] = before->known;
+    observer.item[before->c] = before->item;
+    observer.item[before->c].d = d;
+    observer.known[before->c] = before->known;
 }
 
 void tell_call(const struct command *command, struct event event) {
@@ -169,19 +169,19 @@ void tell_call(const struct command *command, struct event event) {
     snprintf(line, sizeof line, "%.80s = %s", text, result);
     bool run = command->kind == COMMAND_TICK || command->kind == COMMAND_RUN ||
                command->kind == COMMAND_DEINIT || command->kind >= COMMAND_FIRST_OF_WORLD;
-    kit_event(o.result, world_real.clock(), 'c', run ? -1 : command->c, line);
+    kit_event(observer.result, world_real.clock(), 'c', run ? -1 : command->c, line);
     if (event.kind != EVENT_END || event.result != 0)
-        snprintf(o.seen, sizeof o.seen, "'%.60s' returned %s", text, result);
+        snprintf(observer.seen, sizeof observer.seen, "'%.60s' returned %s", text, result);
     (void)tell(event);
 }
 
 /* ---- descriptions ---------------------------------------------------------------------------- */
 
 static uint32_t new_token(unsigned body) {
-    return (++o.tokens & 0xfffffff) << 3 | body;
+    return (++observer.tokens & 0xfffffff) << 3 | body;
 }
 
-#define HUGE_DESCRIPTOR (o.files > 256 ? 9128 : 1000)
+#define HUGE_DESCRIPTOR (observer.files > 256 ? 9128 : 1000)
 
 int descriptor(unsigned d) {
     return d < PROGRAM_HANDLES    ? world_real.descriptor(d)
@@ -222,8 +222,8 @@ static void describe_parameters(struct item *i, const struct command *command) {
     case ET_SENDMSG:
     case ET_RECVMSG:
         d->flags = command->flags;
-        i->iov[0] = (struct iovec){o.buffer[command->c], length / 2};
-        i->iov[1] = (struct iovec){o.buffer[command->c] + length / 2, length - length / 2};
+        i->iov[0] = (struct iovec){observer.buffer[command->c], length / 2};
+        i->iov[1] = (struct iovec){observer.buffer[command->c] + length / 2, length - length / 2};
         i->message = (struct msghdr){.msg_iov = i->iov, .msg_iovlen = 2};
         d->message = &i->message;
         if (command->operation == ET_SENDMSG && command->to != 0) {
@@ -236,13 +236,13 @@ static void describe_parameters(struct item *i, const struct command *command) {
         break;
     default:
         d->flags = command->flags;
-        d->buffer = o.buffer[command->c];
+        d->buffer = observer.buffer[command->c];
         d->length = length;
     }
 }
 
 static void describe(const struct command *command) {
-    struct item *i = &o.item[command->c];
+    struct item *i = &observer.item[command->c];
     i->body = command->body;
     i->quiet = false; /* what is to be written is put into the buffer here */
     i->d = (struct etalon_subject_description){.operation = command->operation,
@@ -266,19 +266,20 @@ static void describe(const struct command *command) {
 
 static int waiter(unsigned async) {
     for (unsigned c = 0; c < COUNT; c++)
-        if (o.item[c].in_use && o.item[c].d.operation == ASYNC_WAIT && o.item[c].async == async)
+        if (observer.item[c].in_use && observer.item[c].d.operation == ASYNC_WAIT &&
+            observer.item[c].async == async)
             return (int)c;
     return -1;
 }
 
 /* Of a wait that is about to begin, by c, which is not in use. */
 static const char *undefined_wait(unsigned c) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     if (i->d.operation != ASYNC_WAIT)
         return NULL;
     if (waiter(i->async) >= 0)
         return "needs several completions that wait on one async (rounds)";
-    if (!o.async_open[i->async] && !offers(ETALON_OFFERS_CHECKED))
+    if (!observer.async_open[i->async] && !offers(ETALON_OFFERS_CHECKED))
         return "needs misuse to be refused: a wait on no async (checked)";
     return NULL;
 }
@@ -286,12 +287,12 @@ static const char *undefined_wait(unsigned c) {
 /* What cannot be asked of a subject that leaves it undefined. A rearm returns nothing: what another
  * submission learns from the call, that the kernel refuses it, has to be known before. */
 const char *undefined_submission(unsigned c, bool is_rearm) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     if (i->d.operation == ASYNC_WAIT)
         return undefined_wait(c);
     for (unsigned k = 0; k < COUNT && waits_on(i); k++)
-        if (k != c && o.item[k].in_use && waits_on(&o.item[k]) && o.item[k].d.fd == i->d.fd &&
-            !offers(ETALON_OFFERS_MANY_POLLS))
+        if (k != c && observer.item[k].in_use && waits_on(&observer.item[k]) &&
+            observer.item[k].d.fd == i->d.fd && !offers(ETALON_OFFERS_MANY_POLLS))
             return "needs several completions that wait on one descriptor (many_polls)";
     if (waits_on(i) && world_real.installed(i->d.fd) == 0 && !offers(ETALON_OFFERS_CHECKED))
         return "needs misuse to be refused: a descriptor that is not open (checked)";
@@ -302,31 +303,34 @@ const char *undefined_submission(unsigned c, bool is_rearm) {
 
 /* As submit() makes it. */
 static struct event submission_of(unsigned c, int result) {
-    bool timer = o.item[c].d.operation == ET_TIMER && !offers(ETALON_OFFERS_READD);
-    bool cancel = o.item[c].d.operation == ET_CANCEL && !offers(ETALON_OFFERS_READD);
+    bool timer = observer.item[c].d.operation == ET_TIMER && !offers(ETALON_OFFERS_READD);
+    bool cancel = observer.item[c].d.operation == ET_CANCEL && !offers(ETALON_OFFERS_READD);
     return event_of(c, timer ? EVENT_TIMER : cancel ? EVENT_CANCEL : EVENT_ADD, result);
 }
 
 static int submit(unsigned c) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     if (i->d.operation == ET_TIMER && !offers(ETALON_OFFERS_READD)) {
-        SUBJECT(o.subject->timer(o.self, c, i->d.delay_ms, i->d.userdata, i->d.has_callback));
+        SUBJECT(observer.subject->timer(observer.self, c, i->d.delay_ms, i->d.userdata,
+                                        i->d.has_callback));
         return answer;
     }
     if (i->d.operation == ET_CANCEL && !offers(ETALON_OFFERS_READD)) {
-        SUBJECT(o.subject->cancel(o.self, c, i->d.target, i->d.userdata, i->d.has_callback));
+        SUBJECT(observer.subject->cancel(observer.self, c, i->d.target, i->d.userdata,
+                                         i->d.has_callback));
         return answer;
     }
     if (i->d.operation == ASYNC_WAIT) {
-        SUBJECT(o.subject->async_wait(o.self, c, i->async, i->d.userdata, i->d.has_callback));
+        SUBJECT(observer.subject->async_wait(observer.self, c, i->async, i->d.userdata,
+                                             i->d.has_callback));
         return answer;
     }
-    SUBJECT(o.subject->submit(o.self, c, &i->d));
+    SUBJECT(observer.subject->submit(observer.self, c, &i->d));
     return answer;
 }
 
 static bool names_async(const struct command *command) {
-    return command->d < ETALON_SUBJECT_ASYNCS && o.async_open[command->d] &&
+    return command->d < ETALON_SUBJECT_ASYNCS && observer.async_open[command->d] &&
            command->operation >= ET_ACCEPT && command->operation < ET_TIMER;
 }
 
@@ -334,22 +338,22 @@ static void submit_again(const struct command *command) {
     unsigned c = command->c;
     if (!offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: a completion that is in use is added (checked)");
-    SUBJECT(o.subject->submit(o.self, c, NULL));
+    SUBJECT(observer.subject->submit(observer.self, c, NULL));
     tell_call(command, event_of(c, EVENT_ADD, answer));
-    o.item[c].told = 0; /* to the promise that may be another episode */
+    observer.item[c].told = 0; /* to the promise that may be another episode */
 }
 
 static void describe_there(unsigned c) {
-    if (offers(ETALON_OFFERS_READD) && o.subject->describe != NULL) {
-        SUBJECT(o.subject->describe(o.self, c, &o.item[c].d));
+    if (offers(ETALON_OFFERS_READD) && observer.subject->describe != NULL) {
+        SUBJECT(observer.subject->describe(observer.self, c, &observer.item[c].d));
         (void)answer;
     }
-    o.item[c].redescribed = true;
+    observer.item[c].redescribed = true;
 }
 
 void run_submit(const struct command *command) {
     unsigned c = command->c;
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     if (i->in_use) {
         submit_again(command);
         return;
@@ -380,11 +384,11 @@ void run_submit(const struct command *command) {
 }
 
 void run_delete(const struct command *command) {
-    struct item *i = &o.item[command->c];
+    struct item *i = &observer.item[command->c];
     struct before before = remember(command->c);
     stir(i);
     if (i->in_use) {
-        o.known[command->c] = KIT_SILENT;
+        observer.known[command->c] = KIT_SILENT;
         lose_error(i);
         if (takes_bytes(i))
             lose_place();
@@ -393,14 +397,14 @@ void run_delete(const struct command *command) {
     }
     i->in_use = false;
     i->deleted = true;
-    SUBJECT(o.subject->remove(o.self, command->c));
+    SUBJECT(observer.subject->remove(observer.self, command->c));
     if (answer != 0)
         undo(&before, i->d);
     tell_call(command, (struct event){.kind = EVENT_DELETE, .c = command->c, .result = answer});
 }
 
 static void describe_timer(const struct command *command) {
-    struct item *i = &o.item[command->c];
+    struct item *i = &observer.item[command->c];
     i->body = command->body;
     i->d =
         (struct etalon_subject_description){.operation = ET_TIMER,
@@ -413,14 +417,15 @@ static void describe_timer(const struct command *command) {
 
 void run_timer(const struct command *command) {
     unsigned c = command->c;
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     struct before before = remember(c);
     if (i->in_use && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: a timer that is in use is set (checked)");
-    if (i->in_use && o.promise.completion[c].unbegun && i->d.operation == ET_TIMER)
+    if (i->in_use && observer.promise.completion[c].unbegun && i->d.operation == ET_TIMER)
         LACKS("needs adding completions (rounds)"); /* ET-TIMER-2 */
     if (i->in_use) {
-        SUBJECT(o.subject->timer(o.self, c, command->value, new_token(command->body), 1));
+        SUBJECT(
+            observer.subject->timer(observer.self, c, command->value, new_token(command->body), 1));
         struct event e = {
             .kind = EVENT_TIMER, .c = c, .delay_ms = command->value, .result = answer};
         tell_call(command, e);
@@ -428,7 +433,8 @@ void run_timer(const struct command *command) {
     }
     describe_timer(command);
     begin_again(c);
-    SUBJECT(o.subject->timer(o.self, c, command->value, i->d.userdata, i->d.has_callback));
+    SUBJECT(observer.subject->timer(observer.self, c, command->value, i->d.userdata,
+                                    i->d.has_callback));
     struct event e = event_of(c, EVENT_TIMER, answer);
     if (answer != 0)
         undo(&before, before.item.d);
@@ -437,10 +443,10 @@ void run_timer(const struct command *command) {
 
 void run_reset(const struct command *command) {
     unsigned c = command->c;
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     bool alone = command->other >= COUNT;
     bool misuse = command->other == c || (i->in_use && i->d.operation != ET_TIMER) ||
-                  (!alone && o.item[command->other].in_use);
+                  (!alone && observer.item[command->other].in_use);
     if (alone && !offers(ETALON_OFFERS_RESET_ALONE))
         LACKS("needs a reset without a carrier (reset_alone)");
     if (misuse && !offers(ETALON_OFFERS_CHECKED))
@@ -448,14 +454,14 @@ void run_reset(const struct command *command) {
     if (misuse)
         LACKS("needs carriers (rounds)");
     for (unsigned k = 0; k < COUNT; k++)
-        if (o.item[k].in_use && o.item[k].d.operation == ET_CANCEL &&
-            o.item[k].d.target == command->other)
+        if (observer.item[k].in_use && observer.item[k].d.operation == ET_CANCEL &&
+            observer.item[k].d.target == command->other)
             LACKS("needs carriers that are cancelled (rounds)");
     struct before before = remember(c);
     describe_timer(command);
     begin_again(c);
-    SUBJECT(o.subject->timer_reset(o.self, c, alone ? ETALON_NOBODY : command->other,
-                                   command->value, i->d.userdata, i->d.has_callback));
+    SUBJECT(observer.subject->timer_reset(observer.self, c, alone ? ETALON_NOBODY : command->other,
+                                          command->value, i->d.userdata, i->d.has_callback));
     struct event e = event_of(c, EVENT_RESET, answer);
     e.by = command->other < COUNT ? command->other : EVENT_NOBODY;
     if (answer != 0)
@@ -465,13 +471,13 @@ void run_reset(const struct command *command) {
 
 void run_cancel(const struct command *command) {
     unsigned c = command->c;
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     uint32_t target = target_of(command);
     bool misuse = i->in_use || target == c || target >= COUNT;
     if (misuse && !offers(ETALON_OFFERS_CHECKED))
         LACKS("needs misuse to be refused: a cancel that is in use, or of itself (checked)");
     if (misuse) {
-        SUBJECT(o.subject->cancel(o.self, c, target, 0, 1));
+        SUBJECT(observer.subject->cancel(observer.self, c, target, 0, 1));
         struct event e = {.kind = EVENT_CANCEL,
                           .c = target < COUNT ? target : EVENT_NOBODY,
                           .by = c,
@@ -488,7 +494,7 @@ void run_cancel(const struct command *command) {
                                             .userdata = new_token(command->body),
                                             .has_callback = command->body != 0 || !may_be_null()};
     begin_again(c);
-    SUBJECT(o.subject->cancel(o.self, c, target, i->d.userdata, i->d.has_callback));
+    SUBJECT(observer.subject->cancel(observer.self, c, target, i->d.userdata, i->d.has_callback));
     struct event e = event_of(c, EVENT_CANCEL, answer);
     if (answer != 0)
         undo(&before, before.item.d);
@@ -498,14 +504,15 @@ void run_cancel(const struct command *command) {
 /* ---- asyncs ---------------------------------------------------------------------------------- */
 
 void run_async_wait(const struct command *command) {
-    struct item *i = &o.item[command->c];
+    struct item *i = &observer.item[command->c];
     if (i->in_use) {
         if (!offers(ETALON_OFFERS_CHECKED))
             LACKS("needs misuse to be refused: a wait by a completion that is in use (checked)");
-        SUBJECT(o.subject->async_wait(o.self, command->c, command->d, new_token(command->body), 1));
+        SUBJECT(observer.subject->async_wait(observer.self, command->c, command->d,
+                                             new_token(command->body), 1));
         struct event e = {.kind = EVENT_ASYNC_WAIT,
                           .c = command->c,
-                          .fd = o.async_open[command->d] ? command->d : -1,
+                          .fd = observer.async_open[command->d] ? command->d : -1,
                           .result = answer};
         tell_call(command, e);
         return;
@@ -531,10 +538,10 @@ void run_async_wait(const struct command *command) {
 }
 
 static void open_async(const struct command *command) {
-    if (o.async_open[command->d] || world_real.descriptor(command->d) >= 0)
+    if (observer.async_open[command->d] || world_real.descriptor(command->d) >= 0)
         return;
-    SUBJECT(o.subject->async_init(o.self, command->d));
-    o.async_open[command->d] = answer == 0;
+    SUBJECT(observer.subject->async_init(observer.self, command->d));
+    observer.async_open[command->d] = answer == 0;
     if (answer != 0)
         observed("ET-ASYNC-5", "async_init returned %s", kit_result_name(answer));
     tell_call(command, (struct event){.kind = EVENT_IDLE, .result = answer});
@@ -543,9 +550,9 @@ static void open_async(const struct command *command) {
 static void close_async(const struct command *command) {
     if (waiter(command->d) >= 0)
         LACKS("needs an async that is deinitialised while a completion waits on it (rounds)");
-    SUBJECT(o.subject->async_deinit(o.self, command->d));
+    SUBJECT(observer.subject->async_deinit(observer.self, command->d));
     if (answer == 0)
-        o.async_open[command->d] = false;
+        observer.async_open[command->d] = false;
     struct event e = {.kind = EVENT_ASYNC_DEINIT, .fd = command->d, .result = answer};
     tell_call(command, e);
 }
@@ -559,14 +566,14 @@ struct notice {
 static void *notify_there(void *of) {
     struct notice *notice = of;
     errno = ERRNO_BEFORE;
-    notice->result = o.subject->async_notify(o.self, notice->async);
+    notice->result = observer.subject->async_notify(observer.self, notice->async);
     notice->kept = errno == ERRNO_BEFORE;
     return NULL;
 }
 
 /* By another thread, as it is meant to be. */
 static void notify(const struct command *command) {
-    bool open = o.async_open[command->d];
+    bool open = observer.async_open[command->d];
     struct notice notice = {.async = command->d, .kept = true};
     pthread_t thread;
     if (!open && !offers(ETALON_OFFERS_CHECKED))
@@ -584,7 +591,7 @@ static void notify(const struct command *command) {
 }
 
 bool touches_async(const struct command *command) {
-    bool of_async = command->d < ETALON_SUBJECT_ASYNCS && o.async_open[command->d];
+    bool of_async = command->d < ETALON_SUBJECT_ASYNCS && observer.async_open[command->d];
     if (command->kind == COMMAND_NOTIFY)
         notify(command);
     else if (command->kind == COMMAND_OPEN && command->value == WORLD_ASYNC)
@@ -600,8 +607,8 @@ bool needs_its_descriptor(const struct command *command) {
     bool dup = command->kind == COMMAND_DUP;
     return (dup ||
             (command->kind >= COMMAND_PEER_WRITE && command->kind <= COMMAND_PEER_CONNECT)) &&
-           ((command->d < ETALON_SUBJECT_ASYNCS && o.async_open[command->d]) ||
-            (dup && command->other < ETALON_SUBJECT_ASYNCS && o.async_open[command->other]));
+           ((command->d < ETALON_SUBJECT_ASYNCS && observer.async_open[command->d]) ||
+            (dup && command->other < ETALON_SUBJECT_ASYNCS && observer.async_open[command->other]));
 }
 
 #else

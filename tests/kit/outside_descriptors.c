@@ -34,14 +34,14 @@ short ready_now(const struct item *i) {
 
 void stir(const struct item *i) {
     if (waits_on(i) && i->d.fd >= 0 && i->d.fd < FILES) {
-        o.stirred[i->d.fd] = o.waits;
-        o.idle_calls[i->d.fd] = 0;
+        observer.stirred[i->d.fd] = observer.waits;
+        observer.idle_calls[i->d.fd] = 0;
     }
 }
 
 bool is_covered(const struct item *i) {
     uint32_t events = (uint16_t)awaited(i);
-    return i->d.fd >= 0 && i->d.fd < FILES && (o.registered[i->d.fd] & events) == events;
+    return i->d.fd >= 0 && i->d.fd < FILES && (observer.registered[i->d.fd] & events) == events;
 }
 
 bool is_addressed(const struct item *i) {
@@ -98,7 +98,8 @@ bool is_stream(int fd) {
 
 static bool is_being_closed(int fd) {
     for (unsigned c = 0; c < COUNT; c++)
-        if (o.item[c].in_use && o.item[c].d.operation == ET_CLOSE && o.item[c].d.fd == fd)
+        if (observer.item[c].in_use && observer.item[c].d.operation == ET_CLOSE &&
+            observer.item[c].d.fd == fd)
             return true;
     return false;
 }
@@ -106,25 +107,25 @@ static bool is_being_closed(int fd) {
 /* Which numbers name other files than before. */
 static void tell_moved(void) {
     uint64_t changes = real_world_changes();
-    if (changes == o.changes)
+    if (changes == observer.changes)
         return;
-    o.changes = changes;
-    for (int fd = 0; fd < (int)o.files; fd++) {
+    observer.changes = changes;
+    for (int fd = 0; fd < (int)observer.files; fd++) {
         uint64_t installed = world_real.installed(fd);
-        if (o.file[fd] == installed)
+        if (observer.file[fd] == installed)
             continue;
         if (is_being_closed(fd)) { /* by the loop, whose callback tells it */
-            o.changes = UINT64_MAX;
+            observer.changes = UINT64_MAX;
             continue;
         }
-        if (o.file[fd] != 0 && o.mode[fd].installed == o.file[fd] &&
-            real_world_closed_by_loop(fd) && !o.to_close[fd])
+        if (observer.file[fd] != 0 && observer.mode[fd].installed == observer.file[fd] &&
+            real_world_closed_by_loop(fd) && !observer.to_close[fd])
             observed("ET-REGISTER-9", "descriptor %d of the program was closed", fd);
-        if (o.file[fd] != 0)
+        if (observer.file[fd] != 0)
             TELL(EVENT_MOVED, .fd = fd);
-        o.file[fd] = installed != 0 ? installed : MOVED_AWAY;
-        if (o.file[fd] == MOVED_AWAY) /* of what waits on it from now on, too */
-            o.changes = UINT64_MAX;
+        observer.file[fd] = installed != 0 ? installed : MOVED_AWAY;
+        if (observer.file[fd] == MOVED_AWAY) /* of what waits on it from now on, too */
+            observer.changes = UINT64_MAX;
     }
 }
 
@@ -133,7 +134,7 @@ static unsigned ask_linux(struct pollfd *polled, uint16_t *who) {
     struct timespec none = {0};
     unsigned count = 0;
     for (unsigned c = 0; c < COUNT; c++) {
-        const struct item *i = &o.item[c];
+        const struct item *i = &observer.item[c];
         if (!i->in_use || !waits_on(i))
             continue;
         bool same = i->installed != 0 && world_real.installed(i->d.fd) == i->installed;
@@ -153,7 +154,7 @@ void tell_ready(bool settled) {
     unsigned count = ask_linux(polled, who);
     for (unsigned k = 0; k < count; k++) {
         unsigned c = who[k];
-        struct item *i = &o.item[c];
+        struct item *i = &observer.item[c];
         uint32_t ready = (uint32_t)(unsigned short)(polled[k].revents & ~POLLNVAL);
         if (i->d.operation != ET_POLL && falsely_ready(i))
             ready = 0;

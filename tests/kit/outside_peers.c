@@ -23,21 +23,21 @@ static mode_t kind_of(int fd) {
 }
 
 void fill_bytes(unsigned c) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     if (kind_of(i->d.fd) == 0) { /* as an eventfd reads it: 1 */
         uint64_t one = 1;
-        memset(o.buffer[c], 0, BUFFER);
-        memcpy(o.buffer[c], &one, sizeof one);
+        memset(observer.buffer[c], 0, BUFFER);
+        memcpy(observer.buffer[c], &one, sizeof one);
         return;
     }
     for (unsigned k = 0; k < BUFFER; k++) /* printable, and never the same twice in a row */
-        o.buffer[c][k] = (char)('!' + (i->d.userdata / 8 * 37 + k * 11 + k / 94) % 94);
+        observer.buffer[c][k] = (char)('!' + (i->d.userdata / 8 * 37 + k * 11 + k / 94) % 94);
 }
 
 void begin_at_peers(struct item *i) {
     i->reads = real_world_reads(i->d.fd);
     i->left = real_world_left(i->d.fd);
-    o.endings += i->d.operation == ET_SHUTDOWN || i->d.operation == ET_CLOSE;
+    observer.endings += i->d.operation == ET_SHUTDOWN || i->d.operation == ET_CLOSE;
     if (i->d.operation == ET_RECVMSG) { /* Linux writes all of these */
         memset(i->control, 0, sizeof i->control);
         i->message.msg_control = i->control;
@@ -53,20 +53,20 @@ void begin_at_peers(struct item *i) {
 }
 
 void lose_given(void) {
-    o.given_lost = true;
+    observer.given_lost = true;
     for (unsigned k = 0; k < STREAMS; k++)
-        o.stream[k].certain = false;
+        observer.stream[k].certain = false;
 }
 
 void check_given_bytes(unsigned c, uint64_t place, bool certain, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     size_t length = result > 0 && result < BUFFER ? (size_t)result : 0;
-    if (certain && !real_world_came(i->d.fd, place, o.buffer[c], length))
+    if (certain && !real_world_came(i->d.fd, place, observer.buffer[c], length))
         untrue(c, PROMISE_UNTRUE_GIVEN,
                "c%u ends with %lld bytes, but others than were given have come to the other end", c,
                (long long)result);
     if (!certain && !is_addressed(i) && !is_stream(i->d.fd) &&
-        !real_world_message(i->d.fd, i->reads, o.buffer[c], length))
+        !real_world_message(i->d.fd, i->reads, observer.buffer[c], length))
         untrue(c, PROMISE_UNTRUE_GIVEN,
                "c%u ends with %lld bytes, but no such message has come to the other end", c,
                (long long)result);
@@ -75,19 +75,19 @@ void check_given_bytes(unsigned c, uint64_t place, bool certain, int64_t result)
 /* Others may change the file meanwhile. */
 static bool is_written_alone(unsigned c) {
     for (unsigned k = 0; k < COUNT; k++)
-        if (k != c && o.item[k].in_use && o.item[k].d.fd == o.item[c].d.fd &&
-            (gives_bytes(&o.item[k]) || o.item[k].d.operation == ET_PWRITE))
+        if (k != c && observer.item[k].in_use && observer.item[k].d.fd == observer.item[c].d.fd &&
+            (gives_bytes(&observer.item[k]) || observer.item[k].d.operation == ET_PWRITE))
             return false;
     return true;
 }
 
 void check_place(unsigned c, int64_t result) {
     static char there[BUFFER];
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     if (result <= 0 || result > BUFFER || kind_of(i->d.fd) != S_IFREG || !is_written_alone(c))
         return;
     if (syscall(SYS_pread64, i->d.fd, there, (size_t)result, i->d.offset) != result ||
-        memcmp(there, o.buffer[c], (size_t)result) != 0)
+        memcmp(there, observer.buffer[c], (size_t)result) != 0)
         untrue(c, PROMISE_UNTRUE_OFFSET,
                "c%u ends with %lld bytes, but those at %lld in the file are others", c,
                (long long)result, (long long)i->d.offset);
@@ -96,7 +96,7 @@ void check_place(unsigned c, int64_t result) {
 /* ---- what an accept gives -------------------------------------------------------------------- */
 
 void check_accepted(unsigned c, int fd) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     struct sockaddr_storage peer;
     socklen_t length = sizeof peer;
     int flags = (int)syscall(SYS_fcntl, fd, F_GETFL, 0);
@@ -129,7 +129,7 @@ static bool tells_sender(struct msghdr *message) {
 }
 
 void check_message(unsigned c, int64_t result, size_t length) {
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     struct msghdr *message = &i->message;
     size_t room = i->iov[0].iov_len + i->iov[1].iov_len;
     bool cut = length != SIZE_MAX && length > room;
@@ -151,7 +151,7 @@ void check_message(unsigned c, int64_t result, size_t length) {
 /* ---- shutdown -------------------------------------------------------------------------------- */
 
 void check_shut(unsigned c) {
-    if (o.endings == 1 && is_shut_too_far(&o.item[c].d))
+    if (observer.endings == 1 && is_shut_too_far(&observer.item[c].d))
         untrue(c, PROMISE_UNTRUE_FLAGS,
                "the shutdown c%u was to shut down one direction, and has shut down both", c);
 }
@@ -170,7 +170,8 @@ void check_signals(void) {
     if (real_world_broken_pipes() == 0)
         return;
     for (unsigned c = 0; c < COUNT; c++)
-        if (o.item[c].in_use && gives_bytes(&o.item[c]) && is_broken_pipe(o.item[c].d.fd))
+        if (observer.item[c].in_use && gives_bytes(&observer.item[c]) &&
+            is_broken_pipe(observer.item[c].d.fd))
             return;
     observed("ET-OP-5", "SIGPIPE was raised, and no pipe was written to that nobody reads");
 }
@@ -183,18 +184,18 @@ static struct mode mode_of(int fd) {
 }
 
 void note_others(void) {
-    for (int fd = 0; fd < (int)o.files; fd++)
-        o.others[fd] = mode_of(fd).flags >= 0;
+    for (int fd = 0; fd < (int)observer.files; fd++)
+        observer.others[fd] = mode_of(fd).flags >= 0;
 }
 
 void note_mode(int fd) {
     if (fd >= 0 && fd < FILES)
-        o.mode[fd] = mode_of(fd);
+        observer.mode[fd] = mode_of(fd);
 }
 
 /* A loop may ask for what section 15, 5 has promised it. */
 static void check_mode(int fd) {
-    struct mode now = mode_of(fd), before = o.mode[fd];
+    struct mode now = mode_of(fd), before = observer.mode[fd];
     if (now.flags < 0)
         observed("ET-REGISTER-9", "descriptor %d of the program was closed", fd);
     else if ((before.status & ~now.status & O_NONBLOCK) != 0)
@@ -208,11 +209,11 @@ static void check_mode(int fd) {
 void check_descriptors(void) {
     if (real_world_kept_open() > 0)
         observed("ET-CLOSE-4", "a file was closed, and its other end does not see the end");
-    for (int fd = 0; fd < (int)o.files; fd++) {
+    for (int fd = 0; fd < (int)observer.files; fd++) {
         uint64_t installed = world_real.installed(fd);
-        if (installed != 0 && installed == o.mode[fd].installed)
+        if (installed != 0 && installed == observer.mode[fd].installed)
             check_mode(fd);
-        else if (installed == 0 && !o.others[fd] && mode_of(fd).flags == 0)
+        else if (installed == 0 && !observer.others[fd] && mode_of(fd).flags == 0)
             observed("ET-INIT-5", "descriptor %d, the loop's own, is not close-on-exec", fd);
     }
 }
@@ -240,17 +241,17 @@ static uint64_t held_memory(void) {
 
 static uint64_t held_descriptors(void) {
     uint64_t count = 0;
-    for (int fd = 0; fd < (int)o.files; fd++)
+    for (int fd = 0; fd < (int)observer.files; fd++)
         count += world_real.installed(fd) == 0 && syscall(SYS_fcntl, fd, F_GETFD, 0) >= 0;
     return count;
 }
 
 /* What a loop releases when a turn is over does not grow, also in a turn without an end. */
 void check_growth(void) {
-    struct held *h = &o.held;
-    if (o.callbacks % LOOK_EVERY != 0 || (h->looks > 0 && h->waits == o.waits))
+    struct held *h = &observer.held;
+    if (observer.callbacks % LOOK_EVERY != 0 || (h->looks > 0 && h->waits == observer.waits))
         return;
-    h->waits = o.waits;
+    h->waits = observer.waits;
     uint64_t memory = held_memory(), descriptors = held_descriptors();
     h->memory_grew = h->looks > 0 && memory >= h->memory + LEAST ? h->memory_grew + 1 : 0;
     h->descriptors_grew =

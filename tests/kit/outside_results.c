@@ -31,17 +31,18 @@ bool gives_bytes(const struct item *i) {
 /* What is known of the open file that i waits on. */
 static struct stream *stream_of(const struct item *i) {
     unsigned k = 0;
-    while (k < STREAMS && o.stream[k].installed != i->installed && o.stream[k].installed != 0)
+    while (k < STREAMS && observer.stream[k].installed != i->installed &&
+           observer.stream[k].installed != 0)
         k++;
     if (k == STREAMS || i->installed == 0)
         return NULL;
-    struct stream *stream = &o.stream[k];
+    struct stream *stream = &observer.stream[k];
     if (stream->installed == 0) {
         if (!real_world_received(i->d.fd, &stream->before))
             stream->before = UINT64_MAX;
-        stream->placed = !o.duplicated; /* nothing was read of it */
+        stream->placed = !observer.duplicated; /* nothing was read of it */
         stream->next = real_world_byte(0);
-        stream->certain = is_stream(i->d.fd) && !o.duplicated;
+        stream->certain = is_stream(i->d.fd) && !observer.duplicated;
     }
     stream->installed = i->installed;
     return stream;
@@ -62,7 +63,7 @@ void begin_bytes(const struct item *i) {
 /* Whoever takes a read back may have bytes already: the place of the next is not known then. */
 void lose_place(void) {
     for (unsigned k = 0; k < STREAMS; k++)
-        o.stream[k].placed = false;
+        observer.stream[k].placed = false;
 }
 
 static unsigned char after(unsigned char byte) {
@@ -75,10 +76,10 @@ static size_t room_of(const struct item *i) {
 
 /* Of datagrams. Returns the length of the one that was taken, or SIZE_MAX where nobody knows. */
 static size_t check_datagram(unsigned c, struct stream *stream, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     uint64_t place;
     size_t length, room = room_of(i);
-    const unsigned char *bytes = (const unsigned char *)o.buffer[c];
+    const unsigned char *bytes = (const unsigned char *)observer.buffer[c];
     if (!stream->placed || room == 0 ||
         !real_world_sent(i->d.fd, stream->messages, &place, &length)) {
         stream->placed = false;
@@ -98,7 +99,7 @@ static size_t check_datagram(unsigned c, struct stream *stream, int64_t result) 
 
 /* Whether nothing more is to be said of what was taken. */
 static bool check_apart(unsigned c, struct stream *stream, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     bool datagrams = !is_stream(i->d.fd) && real_world_letters(i->d.fd) && stream != NULL;
     size_t length = SIZE_MAX;
     if (result < 0 || (i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0)
@@ -111,15 +112,15 @@ static bool check_apart(unsigned c, struct stream *stream, int64_t result) {
 }
 
 static bool hides_a_reset(const struct item *i, const struct stream *stream) {
-    return real_world_reset(i->d.fd) && !stream->refused && stream->placed && !o.given_lost &&
-           !o.duplicated;
+    return real_world_reset(i->d.fd) && !stream->refused && stream->placed &&
+           !observer.given_lost && !observer.duplicated;
 }
 
 /* The bytes are those that the other end has sent next, as far as that is certain. */
 static void check_taken(unsigned c, int64_t result) {
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     struct stream *stream = stream_of(i);
-    const unsigned char *bytes = (const unsigned char *)o.buffer[c];
+    const unsigned char *bytes = (const unsigned char *)observer.buffer[c];
     if (check_apart(c, stream, result))
         return;
     if (result == 0 && i->d.length > 0 && i->d.operation != ET_RECVMSG &&
@@ -157,17 +158,17 @@ static void check_taken(unsigned c, int64_t result) {
                c, (long long)result);
     if ((i->d.flags & MSG_PEEK) != 0)
         return;
-    stream->placed = !o.duplicated;
+    stream->placed = !observer.duplicated;
     stream->next = after(bytes[result - 1]);
 }
 
 /* Linux tells of the other end that has gone once, and after that of none. */
 static void check_refusal(unsigned c, struct stream *stream, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     if (stream == NULL || is_stream(i->d.fd) || is_addressed(i))
         return;
     stream->refused = stream->refused || result == -ECONNREFUSED;
-    if (i->left && result == -ENOTCONN && !stream->refused && !o.given_lost)
+    if (i->left && result == -ENOTCONN && !stream->refused && !observer.given_lost)
         untrue(c, PROMISE_UNTRUE_ERROR,
                "c%u ends with -ENOTCONN, but Linux has said -ECONNREFUSED before, and nobody was "
                "told",
@@ -176,7 +177,7 @@ static void check_refusal(unsigned c, struct stream *stream, int64_t result) {
 
 /* What is written is in the pipe or socket, where the other end finds it. */
 static void check_given(unsigned c, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     struct stream *stream = stream_of(i);
     uint64_t received;
     check_refusal(c, stream, result);
@@ -207,14 +208,14 @@ static void took_anothers(const struct item *i) {
 }
 
 void check_buffer(unsigned c, bool dead) {
-    struct item *i = &o.item[c];
+    struct item *i = &observer.item[c];
     if (!dead || !i->deleted || !takes_bytes(i) || i->d.on_pool)
         return;
     if (!i->quiet)
-        memset(o.buffer[c], 0, BUFFER);
+        memset(observer.buffer[c], 0, BUFFER);
     i->quiet = true;
     for (unsigned k = 0; k < BUFFER; k++)
-        if (o.buffer[c][k] != 0)
+        if (observer.buffer[c][k] != 0)
             untrue(c, PROMISE_UNTRUE_BUFFER,
                    "the buffer of c%u is written to, which was deleted and is dead", c);
 }
@@ -226,11 +227,11 @@ void check_buffer(unsigned c, bool dead) {
 static bool is_of_no_descriptor(const struct item *i, int64_t result) {
     uint64_t installed = world_real.installed(i->d.fd);
     return result < 0 && (installed != i->installed || (result == -EBADF && installed == 0) ||
-                          (result == -EMFILE && i->d.fd >= (int)o.host.descriptors_max));
+                          (result == -EMFILE && i->d.fd >= (int)observer.host.descriptors_max));
 }
 
 static void check_poll(unsigned c, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     if (result >= 0 || is_of_no_descriptor(i, result) || result == -i->refused)
         return;
     if (result <= -4096 || i->installed == 0 || !error_has_a_cause(&i->d, (int)-result))
@@ -246,30 +247,30 @@ static bool is_refused_in_vain(const struct item *i, int64_t result) {
                  takes_connections(fd, i->d.address, i->address_length);
     return there &&
            (result == -ECONNREFUSED || (result == -ENOTCONN && i->address.ss_family == AF_UNIX) ||
-            (result == -EAGAIN && o.connects <= KERNEL_BACKLOG + 1));
+            (result == -EAGAIN && observer.connects <= KERNEL_BACKLOG + 1));
 }
 
 void lose_error(const struct item *i) {
-    if (o.taken.installed == i->installed)
-        o.taken.installed = 0;
+    if (observer.taken.installed == i->installed)
+        observer.taken.installed = 0;
 }
 
 /* Linux tells of a pending error once: whoever asks for it has to tell what waits. */
 static void check_taken_error(unsigned c, int64_t result) {
-    const struct item *i = &o.item[c];
-    if (o.taken.installed == 0 || o.taken.installed != i->installed)
+    const struct item *i = &observer.item[c];
+    if (observer.taken.installed == 0 || observer.taken.installed != i->installed)
         return;
-    if (result != -o.taken.error)
+    if (result != -observer.taken.error)
         untrue(c, PROMISE_UNTRUE_ERROR,
                "c%u ends with %s, but Linux has said %s to who asked for the pending error of its "
                "descriptor %d, and nobody was told",
-               c, kit_result_name(result), kit_result_name(-o.taken.error), i->d.fd);
+               c, kit_result_name(result), kit_result_name(-observer.taken.error), i->d.fd);
     lose_error(i);
 }
 
 /* Of what an operation other than a poll tells. */
 static void check_operation(unsigned c, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     if (result < 0 && result == -i->refused)
         return;
     bool same = i->installed != 0 && world_real.installed(i->d.fd) == i->installed;
@@ -313,7 +314,7 @@ static void check_operation(unsigned c, int64_t result) {
 }
 
 static void check_close(unsigned c, int64_t result) {
-    const struct item *i = &o.item[c];
+    const struct item *i = &observer.item[c];
     bool open = i->installed != 0 && world_real.installed(i->d.fd) == i->installed &&
                 syscall(SYS_fcntl, i->d.fd, 1 /* F_GETFD */, 0) >= 0;
     if (result != 0 && i->installed != 0 && real_world_interrupted_close() == i->installed) {
@@ -338,7 +339,7 @@ static void check_accept(unsigned c, int64_t result) {
     if (result >= 0)
         check_accepted(c, (int)result);
     if (result >= 0)
-        world_real.adopt(o.item[c].into, (int)result);
+        world_real.adopt(observer.item[c].into, (int)result);
     if (result >= 0)
         note_mode((int)result);
 }
@@ -346,12 +347,12 @@ static void check_accept(unsigned c, int64_t result) {
 void check_result(unsigned c, int64_t result) {
     if (result == -ECANCELED) { /* it may have taken bytes already, or given some */
         lose_place();
-        lose_error(&o.item[c]);
-        if (gives_bytes(&o.item[c]))
+        lose_error(&observer.item[c]);
+        if (gives_bytes(&observer.item[c]))
             lose_given();
         return;
     }
-    switch (o.item[c].d.operation) {
+    switch (observer.item[c].d.operation) {
     case ET_TIMER:
     case ET_NOOP:
     case ET_CANCEL:

@@ -11,14 +11,14 @@
 
 void end_run(void) {
     (void)interpose_inside(false);
-    o.result->callbacks = o.callbacks;
-    kit_end(o.result);
+    observer.result->callbacks = observer.callbacks;
+    kit_end(observer.result);
 }
 
 void lacks(const char *what) {
     (void)interpose_inside(false);
-    o.result->verdict = VERDICT_NOT_OFFERED;
-    snprintf(o.result->message, sizeof o.result->message, "%s", what);
+    observer.result->verdict = VERDICT_NOT_OFFERED;
+    snprintf(observer.result->message, sizeof observer.result->message, "%s", what);
     end_run();
 }
 
@@ -28,7 +28,7 @@ void note(char kind, int c, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    kit_event(o.result, world_real.clock(), kind, c, line);
+    kit_event(observer.result, world_real.clock(), kind, c, line);
 }
 
 /* ---- documented differences ------------------------------------------------------------------ */
@@ -89,7 +89,7 @@ bool outside_finds(const char *failure) {
 }
 
 static const char *documented(const char *failure) {
-    const struct etalon_subject_difference *d = o.subject->differences;
+    const struct etalon_subject_difference *d = observer.subject->differences;
     if (kit_tolerates(failure))
         return "not, but --tolerate was given";
     for (; d != NULL && d->clause != NULL; d++)
@@ -99,7 +99,7 @@ static const char *documented(const char *failure) {
 }
 
 struct promise_settings outside_settings(void) {
-    const struct etalon_subject *subject = o.subject;
+    const struct etalon_subject *subject = observer.subject;
     struct promise_settings s = {.slack_ns = subject->slack_ms * MS_NS + READINGS_MAX * READING_NS,
                                  .stays_stopped = offers(ETALON_OFFERS_STOPPED),
                                  .keeps = offers(ETALON_OFFERS_ASYNC_KEPT),
@@ -136,14 +136,14 @@ static void say_spins(char *text, size_t size) {
     char handle[32] = " (none of the program's)", asked[40] = "no limit";
     uint32_t events;
     int fd = interpose_reported(&events);
-    if (o.wait_ns >= 0)
-        snprintf(asked, sizeof asked, "%lld ns", (long long)o.wait_ns);
+    if (observer.wait_ns >= 0)
+        snprintf(asked, sizeof asked, "%lld ns", (long long)observer.wait_ns);
     for (unsigned d = 0; d < PROGRAM_HANDLES; d++)
         if (fd >= 0 && world_real.descriptor(d) == fd)
             snprintf(handle, sizeof handle, " (d%u)", d);
     int used = snprintf(text, size, "%u waits in a row led to nothing: the loop spins; ",
                         PROMISE_WAITS_MAX + 1);
-    if (!o.reported)
+    if (!observer.reported)
         snprintf(text + used, size - (size_t)used,
                  "no descriptor is reported, the last wait asked for %s", asked);
     else if (fd < 0)
@@ -157,7 +157,7 @@ static void say_spins(char *text, size_t size) {
 
 static void say_poll(char *text, size_t size, const struct promise_answer *a,
                      const struct event *e) {
-    const struct promise_completion *of = &o.promise.completion[a->c];
+    const struct promise_completion *of = &observer.promise.completion[a->c];
     if (a->verdict == PROMISE_EVENT_6)
         snprintf(text, size, "the poll c%u ends with %#llx, but its descriptor is not ready",
                  (unsigned)a->c, (unsigned long long)e->result);
@@ -170,12 +170,13 @@ static void say_poll(char *text, size_t size, const struct promise_answer *a,
 }
 
 static void say_sleep(char *text, size_t size, const struct promise_answer *a) {
-    const struct promise_completion *of = &o.promise.completion[a->c < COUNT ? a->c : 0];
+    const struct promise_completion *of = &observer.promise.completion[a->c < COUNT ? a->c : 0];
     if (a->verdict == PROMISE_WAIT_2_LATE)
-        snprintf(text, size, "the loop waits beyond the deadline of c%u, for %llu us too long",
-                 (unsigned)a->c,
-                 (unsigned long long)(world_real.clock() + (uint64_t)o.sleep_ns - of->latest_ns) /
-                     1000);
+        snprintf(
+            text, size, "the loop waits beyond the deadline of c%u, for %llu us too long",
+            (unsigned)a->c,
+            (unsigned long long)(world_real.clock() + (uint64_t)observer.sleep_ns - of->latest_ns) /
+                1000);
     else if (a->verdict == PROMISE_RUN_1)
         snprintf(text, size, "run(NO_WAIT) waits");
     else if (a->verdict == PROMISE_WAKE_1)
@@ -191,13 +192,13 @@ static void say_call(char *text, size_t size, const struct promise_answer *a,
                      const struct event *e) {
     const char *result = kit_result_name(e->result);
     if (a->verdict == PROMISE_EXPIRE_4 || a->verdict == PROMISE_RESET_4)
-        say_early(text, size, &o.promise.completion[a->c], (unsigned)a->c);
+        say_early(text, size, &observer.promise.completion[a->c], (unsigned)a->c);
     else if (a->verdict == PROMISE_EVENT_6 || a->verdict == PROMISE_EVENT_4_BITS ||
              a->verdict == PROMISE_EVENT_4_RESULT)
         say_poll(text, size, a, e);
     else if (e->c >= COUNT)
         snprintf(text, size, "a callback was called for completion %u, which does not exist",
-                 o.called_for);
+                 observer.called_for);
     else if (a->c < COUNT && a->c != e->c)
         snprintf(text, size, "c%u is called with %s, and not c%u; expected: %s", (unsigned)e->c,
                  result, (unsigned)a->c, a->why);
@@ -206,7 +207,7 @@ static void say_call(char *text, size_t size, const struct promise_answer *a,
 }
 
 static void say_end(char *text, size_t size, const struct promise_answer *a) {
-    const struct promise_run *run = &o.promise.run;
+    const struct promise_run *run = &observer.promise.run;
     if (a->c < COUNT)
         snprintf(text, size, "the run returns, but c%u has not ended; expected: %s", (unsigned)a->c,
                  a->why);
@@ -221,12 +222,12 @@ static void say_end(char *text, size_t size, const struct promise_answer *a) {
 /* What was seen, in words. */
 static void say(char *text, size_t size, const struct promise_answer *a, const struct event *e) {
     if (e->kind == EVENT_UNTRUE)
-        snprintf(text, size, "%s", o.seen);
-    else if (o.seen[0] != 0)
-        snprintf(text, size, "%s; expected: %s", o.seen, a->why);
+        snprintf(text, size, "%s", observer.seen);
+    else if (observer.seen[0] != 0)
+        snprintf(text, size, "%s; expected: %s", observer.seen, a->why);
     else if (a->verdict == PROMISE_WAKE_2)
         snprintf(text, size, "descriptor %d, the loop's own, ends a second wait after one wake-up",
-                 o.own);
+                 observer.own);
     else if (e->kind == EVENT_CALLBACK)
         say_call(text, size, a, e);
     else if (e->kind == EVENT_SLEEP)
@@ -253,16 +254,16 @@ static void say(char *text, size_t size, const struct promise_answer *a, const s
 static void decide(enum verdict verdict, const char *clause, const char *kind, bool ends,
                    const char *what) {
     char failure[40];
-    if (verdict == VERDICT_NOT_STRICT && o.result->verdict != VERDICT_PASS && !ends)
+    if (verdict == VERDICT_NOT_STRICT && observer.result->verdict != VERDICT_PASS && !ends)
         return;
     snprintf(failure, sizeof failure, "%s%s%s", clause, *kind != 0 ? "/" : "", kind);
     const char *why = verdict == VERDICT_NOT_STRICT ? documented(failure) : NULL;
-    o.result->verdict = verdict;
-    snprintf(o.result->clause, sizeof o.result->clause, "%s", clause);
-    snprintf(o.result->kind, sizeof o.result->kind, "%s", kind);
-    snprintf(o.result->message, sizeof o.result->message, "%s%s%s", what,
+    observer.result->verdict = verdict;
+    snprintf(observer.result->clause, sizeof observer.result->clause, "%s", clause);
+    snprintf(observer.result->kind, sizeof observer.result->kind, "%s", kind);
+    snprintf(observer.result->message, sizeof observer.result->message, "%s%s%s", what,
              why != NULL ? "; documented: " : "", why != NULL ? why : "");
-    kit_event(o.result, world_real.clock(), ends ? 'e' : 's', -1, what);
+    kit_event(observer.result, world_real.clock(), ends ? 'e' : 's', -1, what);
     if (ends)
         end_run();
 }
@@ -280,8 +281,8 @@ bool tell(struct event event) {
     event.has |= EVENT_HAS_CLOCK;
     event.clock_ns = world_real.clock();
     if (event.kind == EVENT_SLEEP)
-        o.sleep_ns = event.result;
-    struct promise_answer a = promise_step(&o.promise, &event);
+        observer.sleep_ns = event.result;
+    struct promise_answer a = promise_step(&observer.promise, &event);
     if (a.broken != NULL) {
         char failure[40];
         name_failure(failure, a.verdict);
@@ -292,7 +293,7 @@ bool tell(struct event event) {
                                                      : VERDICT_FAIL,
                a.broken, a.kind, !goes_on || leaves_nothing_to_go_on_with(&a, &event), what);
     }
-    o.seen[0] = 0;
+    observer.seen[0] = 0;
     (void)interpose_inside(before);
     return a.broken == NULL;
 }
@@ -322,7 +323,7 @@ void advised(const char *clause, const char *format, ...) {
 void untrue(unsigned c, enum promise_untrue how, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(o.seen, sizeof o.seen, format, arguments);
+    vsnprintf(observer.seen, sizeof observer.seen, format, arguments);
     va_end(arguments);
     (void)TELL(EVENT_UNTRUE, .c = c, .source = (uint8_t)how);
 }

@@ -25,7 +25,7 @@ static void clock_is_read(void) {
 /* Also what is orphaned, and may be tried on the next file of its number (section 15, 12). */
 static bool any_falsely_ready(void) {
     for (unsigned c = 0; c < COUNT; c++) {
-        const struct item *i = &o.item[c];
+        const struct item *i = &observer.item[c];
         bool orphaned = waits_on(i) && world_real.installed(i->d.fd) != i->installed;
         if (i->in_use && (orphaned || ready_now(i) != 0) && falsely_ready(i))
             return true;
@@ -36,7 +36,7 @@ static bool any_falsely_ready(void) {
 /* What the promise would blame, when the loop goes on to be told of what cannot be had. */
 static bool anything_due(void) {
     for (unsigned c = 0; c < COUNT; c++)
-        if (o.promise.completion[c].due != PROMISE_NOT_DUE)
+        if (observer.promise.completion[c].due != PROMISE_NOT_DUE)
             return true;
     return false;
 }
@@ -46,23 +46,23 @@ static int wait_begins(int64_t timeout_ns) {
     struct command moment = {.kind = COMMAND_ADVANCE, .value = READING_NS};
     const char *undriven = interpose_undriven();
     if (undriven != NULL)
-        snprintf(o.result->undriven, sizeof o.result->undriven, "%s", undriven);
-    o.result->waits++;
-    o.wait_ns = timeout_ns;
+        snprintf(observer.result->undriven, sizeof observer.result->undriven, "%s", undriven);
+    observer.result->waits++;
+    observer.wait_ns = timeout_ns;
     TELL(EVENT_WAIT, .result = timeout_ns, .coarse = true);
     world_real.command(&moment);
     if (timeout_ns < 0)
         note('w', -1, "wait without limit");
     else
         note('w', -1, "wait %lld ns", (long long)timeout_ns);
-    if (o.promise.spins >= PROMISE_WAITS_MAX && any_falsely_ready() && !anything_due()) {
+    if (observer.promise.spins >= PROMISE_WAITS_MAX && any_falsely_ready() && !anything_due()) {
         note('e', -1,
              "the kernel reports again and again what cannot be had: the program ends here");
         end_run();
     }
-    if (o.fail_wait_error != 0 && --o.fail_wait_at == 0) {
-        int error = o.fail_wait_error;
-        o.fail_wait_error = 0;
+    if (observer.fail_wait_error != 0 && --observer.fail_wait_at == 0) {
+        int error = observer.fail_wait_error;
+        observer.fail_wait_error = 0;
         note('o', -1, "the wait fails: %s", errno_name(error));
         return error;
     }
@@ -71,21 +71,21 @@ static int wait_begins(int64_t timeout_ns) {
 
 /* As far as is to be seen. */
 static bool looks_unlawful(void) {
-    bool due = o.promise.wake_pending || anything_due();
+    bool due = observer.promise.wake_pending || anything_due();
     for (unsigned c = 0; c < COUNT; c++)
-        due = due || (o.item[c].in_use && ready_now(&o.item[c]) != 0);
+        due = due || (observer.item[c].in_use && ready_now(&observer.item[c]) != 0);
     return due;
 }
 
 static bool blocked(int64_t timeout_ns) {
-    const struct program *p = o.program;
+    const struct program *p = observer.program;
     (void)timeout_ns;
     settle_unseen();
     tell_ready(true);
     TELL(EVENT_SLEEP);
-    if (o.world_next >= p->count[PROGRAM_BODY_WORLD] || o.commands >= COMMANDS_MAX)
+    if (observer.world_next >= p->count[PROGRAM_BODY_WORLD] || observer.commands >= COMMANDS_MAX)
         return false;
-    perform(&p->command[p->first[PROGRAM_BODY_WORLD] + o.world_next++]);
+    perform(&p->command[p->first[PROGRAM_BODY_WORLD] + observer.world_next++]);
     return true;
 }
 
@@ -103,7 +103,7 @@ uint64_t whole_us(uint64_t ns) {
 
 static bool timer_in_use(void) {
     for (unsigned c = 0; c < COUNT; c++)
-        if (o.item[c].in_use && o.item[c].d.operation == ET_TIMER)
+        if (observer.item[c].in_use && observer.item[c].d.operation == ET_TIMER)
             return true;
     return false;
 }
@@ -121,11 +121,12 @@ static void advance(uint64_t clock_ns) {
         return;
     struct command forward = {.kind = COMMAND_ADVANCE, .value = whole_us(clock_ns - now)};
     world_real.command(&forward);
-    if (++o.barren_waits <= BARREN_MAX)
+    if (++observer.barren_waits <= BARREN_MAX)
         return;
     if (!timer_in_use())
         forever();
-    note('e', -1, "%u waits in a row only let time pass: the program ends here", o.barren_waits);
+    note('e', -1, "%u waits in a row only let time pass: the program ends here",
+         observer.barren_waits);
     end_run();
 }
 
@@ -140,7 +141,7 @@ static bool ended_by_its_own(int ready) {
     bool own = ready == 1 && fd >= 0 && !of_program(fd) && !interpose_is_timer(fd) &&
                !interpose_other_threads();
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
-        own = own && !o.async_open[a];
+        own = own && !observer.async_open[a];
     return own;
 }
 
@@ -160,64 +161,67 @@ static bool of_others(int ready) {
 
 static void wait_ends(int ready) {
     uint32_t events;
-    o.waits++;
-    o.reported = ready > 0;
+    observer.waits++;
+    observer.reported = ready > 0;
     tell_ready(true);
     bool own = ended_by_its_own(ready);
     uint32_t claimed = own ? (uint32_t)interpose_reported(&events) + 1 : 0;
     TELL(EVENT_WOKEN, .result = ready < 0 ? ready : 0, .events = ready > 0, .claimed = claimed,
          .others = of_others(ready));
     if (own)
-        o.own = (int)claimed - 1;
+        observer.own = (int)claimed - 1;
     note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,
          (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
     if (ready > 0 && !only_its_timer(ready))
-        o.barren_waits = 0;
+        observer.barren_waits = 0;
 }
 
 /* The kernel tells of it, also where nothing waits for that. */
 static bool is_reported(int fd) {
-    struct pollfd p = {.fd = fd, .events = (short)(o.registered[fd] & POLLED)};
+    struct pollfd p = {.fd = fd, .events = (short)(observer.registered[fd] & POLLED)};
     struct timespec none = {0};
     return syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0;
 }
 
 /* Waits that have ended since anything has happened to it. */
 static unsigned quiet_for(int fd) {
-    unsigned last = o.stirred[fd] > o.stirred_all ? o.stirred[fd] : o.stirred_all;
-    return o.waits - last;
+    unsigned last =
+        observer.stirred[fd] > observer.stirred_all ? observer.stirred[fd] : observer.stirred_all;
+    return observer.waits - last;
 }
 
 /* What is registered stays so. The refusal is of what is not. */
 static int controls(int fd, uint32_t events) {
     (void)events;
-    o.controls++;
-    if (fd < FILES && quiet_for(fd) >= 2 && !is_reported(fd) && ++o.idle_calls[fd] == IDLE_CALLS)
+    observer.controls++;
+    if (fd < FILES && quiet_for(fd) >= 2 && !is_reported(fd) &&
+        ++observer.idle_calls[fd] == IDLE_CALLS)
         advised("ET-REGISTER-10",
                 "epoll_ctl is called again and again about descriptor %d, to which nothing happens",
                 fd);
     for (unsigned k = 0; k < REFUSALS; k++) {
-        if (o.refusal[k].at != o.controls)
+        if (observer.refusal[k].at != observer.controls)
             continue;
-        o.refusal[k].at = 0;
+        observer.refusal[k].at = 0;
         for (unsigned c = 0; c < COUNT; c++)
-            if (o.item[c].in_use && waits_on(&o.item[c]) && o.item[c].d.fd == fd &&
-                !is_covered(&o.item[c]))
-                o.item[c].refused = o.refusal[k].error;
-        note('o', -1, "epoll_ctl of descriptor %d fails: %s", fd, errno_name(o.refusal[k].error));
-        return o.refusal[k].error;
+            if (observer.item[c].in_use && waits_on(&observer.item[c]) &&
+                observer.item[c].d.fd == fd && !is_covered(&observer.item[c]))
+                observer.item[c].refused = observer.refusal[k].error;
+        note('o', -1, "epoll_ctl of descriptor %d fails: %s", fd,
+             errno_name(observer.refusal[k].error));
+        return observer.refusal[k].error;
     }
     return 0;
 }
 
 static void controlled(int fd, uint32_t events) {
     if (fd < FILES)
-        o.registered[fd] = events;
+        observer.registered[fd] = events;
 }
 
 static void took_error(int fd, int error) {
-    o.taken.installed = world_real.installed(fd);
-    o.taken.error = error;
+    observer.taken.installed = world_real.installed(fd);
+    observer.taken.error = error;
 }
 
 const struct interpose_hooks outside_hooks = {
