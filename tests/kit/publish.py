@@ -125,9 +125,13 @@ def with_matrix(text, results):
 
 
 def failures_said(section):
-    """{(failure, verdict)} of a section's rows: "| ET-RUN-2/woken, /early, not strict | …"."""
+    """{(failure, verdict)} of a section's rows: "| ET-RUN-2/woken, /early, not strict | …"; a crash
+    and a hang have no clause of their own: "| crash | …"."""
     said = set()
-    for row in re.findall(r"^\| (ET-[^|]*) \|", section, re.M):
+    for row in re.findall(r"^\| (ET-[^|]*|crash|hang) \|", section, re.M):
+        if "-" not in row:
+            said.add((row, row))
+            continue
         *failures, verdict = row.split(", ")
         for failure in failures:
             clause = failure.split("/")[0] or clause
