@@ -220,9 +220,11 @@ void check_descriptors(void) {
 
 /* ---- growth ---------------------------------------------------------------------------------- */
 
-#define LOOK_EVERY 12 /* callbacks */
-#define LOOKS_GROW 5  /* a table that doubles, or a cache that fills, does not grow so often */
-#define LEAST      (LOOK_EVERY / 2 * 16) /* bytes: an allocation in two callbacks */
+#define LOOK_EVERY 48 /* callbacks */
+/* In a row. A table that doubles does not grow so often, nor what is freed in lots of a hundred. */
+#define MEMORY_GROWS     7
+#define DESCRIPTORS_GROW 4
+#define LEAST            (LOOK_EVERY / 2 * 16) /* bytes: an allocation in two callbacks */
 
 #ifdef __GLIBC__
 #if __GLIBC_PREREQ(2, 33)
@@ -259,12 +261,12 @@ void check_growth(void) {
     h->looks++;
     h->memory = memory;
     h->descriptors = descriptors;
-    if (h->memory_grew == LOOKS_GROW)
+    if (h->memory_grew == MEMORY_GROWS)
         observed("ET-STATE-9", "memory has grown with each %d of %d callbacks, to %llu bytes",
-                 LOOK_EVERY, LOOK_EVERY * LOOKS_GROW, (unsigned long long)memory);
-    if (h->descriptors_grew == LOOKS_GROW)
+                 LOOK_EVERY, LOOK_EVERY * MEMORY_GROWS, (unsigned long long)memory);
+    if (h->descriptors_grew == DESCRIPTORS_GROW)
         observed("ET-STATE-9", "there are more descriptors after each %d of %d callbacks, now %llu",
-                 LOOK_EVERY, LOOK_EVERY * LOOKS_GROW, (unsigned long long)descriptors);
+                 LOOK_EVERY, LOOK_EVERY * DESCRIPTORS_GROW, (unsigned long long)descriptors);
 }
 
 #else

@@ -186,6 +186,14 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
       "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
       "    extern void *malloc(size_t);\n    static void *volatile last;\n"
       "    last = malloc(64);")),
+    ("memory is freed in lots of a hundred", "nothing-grows", "",
+     ("operations.c", "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;",
+      "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
+      "    extern void *malloc(size_t);\n    extern void free(void *);\n"
+      "    static void *lot[100];\n    static unsigned count;\n"
+      "    lot[count++] = malloc(48);\n    while (count == 100) {\n"
+      "        for (unsigned i = 0; i < 100; i++)\n            free(lot[i]);\n"
+      "        count = 0;\n    }")),
     ("descriptors grow with each operation", "nothing-grows", "ET-STATE-9",
      ("operations.c", "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;",
       "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
