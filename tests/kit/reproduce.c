@@ -723,24 +723,23 @@ static bool read_texts(void) {
 }
 
 static void reproduce_usage(FILE *out) {
-    fputs("usage: etalon reproduce [OPTION...] CASE ADAPTER.c|ADAPTER.cpp\n"
-          "\n"
-          "Runs the case, a file of a trace, or a random program by the name that was told of it, "
-          "on the loop of the adapter,\n"
-          "which is built as the 'Build:' of its head says. Writes one file, in C or C++ as the "
-          "adapter is, that shows what was\n"
-          "found on the real kernel and the real clock, and compiles with the loop alone.\n"
-          "\n"
-          "  --output FILE      write there, not on standard output\n"
-          "  --adapter FILE.so  the adapter as it is built already\n"
-          "  --whole            the case's own program, not the shortest one that shows the same\n"
-          "  --cases FOLDER     where the cases are, if not where the tool has them\n"
-          "  --law FILE         where the law is, likewise\n"
-          "\n"
-          "Exit status: 0 it is written, 2 bad input or arguments, what cannot be shown without "
-          "the kit, or an output that\n"
-          "cannot be written.\n",
-          out);
+    fputs(
+        "usage: etalon reproduce [OPTION...] CASE ADAPTER.c|ADAPTER.cpp\n"
+        "\n"
+        "Runs the case, a file of a trace, or a random program by the name that was told of it,\n"
+        "on the loop of the adapter, which is built as the 'Build:' of its head says. Writes one\n"
+        "file, in C or C++ as the adapter is, that shows what was found on the real kernel and\n"
+        "the real clock, and compiles with the loop alone.\n"
+        "\n"
+        "  --output FILE      write there, not on standard output\n"
+        "  --adapter FILE.so  the adapter as it is built already\n"
+        "  --whole            the case's own program, not the shortest one that shows the same\n"
+        "  --cases FOLDER     where the cases are, if not where the tool has them\n"
+        "  --law FILE         where the law is, likewise\n"
+        "\n"
+        "Exit status: 0 it is written, 2 bad input or arguments, what cannot be shown without\n"
+        "the kit, or an output that cannot be written.\n",
+        out);
 }
 
 static bool take_once(const char *option, const char **into) {

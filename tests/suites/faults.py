@@ -195,7 +195,7 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "    const struct et_completion *timer = blocks ?"),
     ("a report leads to one try", "kernel_phase.c",
      "for (; c != NULL; c = c->internal.wait_next) {", "{"),
-    ("a report is answered by all who can", "kernel_phase.c",
+    ("a report is answered by all that can", "kernel_phase.c",
      "            eti_finish_reported(loop, c, result);\n            return;\n        }\n    }",
      "            struct et_completion *next = c->internal.wait_next;\n"
      "            eti_finish_reported(loop, c, result);\n            c = next;\n"
@@ -203,7 +203,7 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "                !eti_try_operation(loop, c, (reported & ALWAYS) != 0, &result))\n"
      "                return;\n"
      "            eti_finish_reported(loop, c, result);\n            return;\n        }\n    }"),
-    ("who waits to write has no turn beside who waits to read", "kernel_phase.c",
+    ("what waits to write has no turn beside what waits to read", "kernel_phase.c",
      "if (out)\n        serve(loop, d->out.head, event->events);",
      "if (out && !in)\n        serve(loop, d->out.head, event->events);"),
     ("the error queue is read when data have come", "operations.c",
@@ -212,7 +212,7 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "if ((flags & (MSG_ERRQUEUE | MSG_OOB)) == 0)", "if ((flags & MSG_ERRQUEUE) == 0)"),
     ("nobody asks for urgent data", "operations.c",
      "c->internal.events = (flags & MSG_ERRQUEUE) != 0 ? 0 : EPOLLPRI;", "c->internal.events = 0;"),
-    ("all who wait for the error queue are answered", "kernel_phase.c", "answered |= class;", ""),
+    ("all that wait for the error queue are answered", "kernel_phase.c", "answered |= class;", ""),
     ("the flags of a receive are dropped", "operations.c",
      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);",
      "value = recv(fd, c->recv.buffer, c->recv.length, MSG_DONTWAIT);"),
@@ -298,13 +298,14 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "registrations are edge-triggered": "second-of-two-reads-unasked",
     "registrations are edge-triggered where the loop does not wait": "second-of-two-reads-polled",
     "a report leads to one try": "full-port-beside-an-empty-one",
-    "a report is answered by all who can": "how many tries a report leads to is a matter of rounds",
-    "who waits to write has no turn beside who waits to read": "write-beside-a-busy-receive",
+    "a report is answered by all that can":
+        "how many tries a report leads to is a matter of rounds",
+    "what waits to write has no turn beside what waits to read": "write-beside-a-busy-receive",
     "the error queue is read when data have come":
         "no real descriptor of a case has an error queue",
     "urgent data are read when data have come": "no real descriptor of a case has urgent data",
     "nobody asks for urgent data": "no real descriptor of a case has urgent data",
-    "all who wait for the error queue are answered":
+    "all that wait for the error queue are answered":
         "no real descriptor of a case has an error queue",
     "the flags of a receive are dropped": "flags-are-passed",
     "a connect that is made is told to be refused": "socket-life",

@@ -290,8 +290,8 @@ static bool read_number(const char *option, const char *text, uint64_t *number) 
 }
 
 static const char usage[] =
-    "usage: etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]     (files, or "
-    "--random, or both)\n";
+    "usage: etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
+    "FILEs, or --random, or both\n";
 
 int compare_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
     static const struct option long_options[] = {{"random", required_argument, NULL, 'n'},

@@ -925,10 +925,10 @@ static int conclude(void) {
 }
 
 static void usage(FILE *out) {
-    fputs("usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] "
-          "RECORDING, or - for "
-          "standard input\n",
-          out);
+    fputs(
+        "usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST]\n"
+        "                    RECORDING, or - for standard input\n",
+        out);
 }
 
 /* A list such as "time,states". */
