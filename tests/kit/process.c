@@ -422,7 +422,7 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
     bool good = false;
     if (child < 0)
         snprintf(error, error_size, "%s", strerror(errno));
-    else if (ended == 0)
+    else if (ended == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU))
         snprintf(error, error_size, "hangs when it is loaded");
     else if (WIFSIGNALED(status))
         snprintf(error, error_size, "crashes when it is loaded: %s", signal_name(WTERMSIG(status)));

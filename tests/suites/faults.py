@@ -304,7 +304,7 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "the error queue is read when data have come":
         "no real descriptor of a case has an error queue",
     "urgent data are read when data have come": "no real descriptor of a case has urgent data",
-    "nobody asks for urgent data": "no real descriptor of a case has urgent data",
+    "nobody asks for urgent data": "inet-urgent-received",
     "all that wait for the error queue are answered":
         "no real descriptor of a case has an error queue",
     "the flags of a receive are dropped": "flags-are-passed",

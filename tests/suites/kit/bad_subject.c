@@ -472,7 +472,8 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
         abort();
     if (FAULT == REFUSES_OPERATIONS)
         return -ENOMEM;
-    if (FAULT == READS_BY_THREADS && takes(d->operation)) {
+    if (FAULT == READS_BY_THREADS && takes(d->operation) &&
+        (d->flags & (MSG_OOB | MSG_ERRQUEUE)) == 0) {
         start(c, d, 0);
         begin_reader(c);
         return 0;
