@@ -54,6 +54,16 @@ while read -r subject case adapter failure; do
         ;;
     *) by_cases+="$subject:$failure " ;;
     esac
+    # How early a timer is may be a fifth of a millisecond, which a busy machine sleeps through: the
+    # program in tests/kit/reproducers, which run.sh runs, tries it otherwise.
+    case $failure in
+    ET-RESET-4 | ET-EXPIRE-4)
+        if [ $status -ne 0 ] && grep -q 'seen: nothing else' <<<"$output"; then
+            skip "$name, $failure" 'it needs the clock to a fifth of a millisecond'
+            continue
+        fi
+        ;;
+    esac
     report_said "$name, $failure" $status "$output"
 done < <(python3 - <<'EOF'
 import glob
