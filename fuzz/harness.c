@@ -3,16 +3,13 @@
  * difference. For libFuzzer, for AFL++ (afl-clang-fast -fsanitize=fuzzer) and for replay.c. */
 #include "driver/lockstep.h"
 #include "seen.h"
+#include "shared_counts.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -27,23 +24,6 @@ static struct timespec started;
 /* One in so many inputs is also checked against Part I (refine.h), which takes twice as long; 0:
  * none. Which ones depends on their bytes alone, so that what a fuzzer finds is found again. */
 static unsigned long refines = 16;
-
-/* A fuzzer runs the target in processes that it kills, so that what they print in the end is lost.
- * They count together in a file that fuzz/run has made and named in the environment. */
-static void share_counts(void) {
-    const char *path = getenv("ETALON_FUZZ_COUNTS");
-    if (path == NULL)
-        return;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    void *shared =
-        fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *counts, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (shared == MAP_FAILED) {
-        fprintf(stderr, "etalon-fuzz: %s: %s\n", path, strerror(errno));
-        exit(2);
-    }
-    close(fd);
-    counts = shared;
-}
 
 static void read_refines(void) {
     const char *text = getenv("ETALON_REFINES");
@@ -84,7 +64,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
     clock_gettime(CLOCK_MONOTONIC, &started);
-    share_counts();
+    counts = shared_counts("ETALON_FUZZ_COUNTS", &own, sizeof own);
     read_refines();
     seen_begin();
     atexit(print_totals);

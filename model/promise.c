@@ -99,16 +99,38 @@ static bool any_silent(const struct promise *p) {
     return false;
 }
 
+static uint32_t *chain_of(struct promise *p, int fd) {
+    return &p->chain[(unsigned)fd % PROMISE_CHAINS];
+}
+
+/* A descriptor's completions are looked for in one chain, so that thousands that are ready cost no
+ * look at each of them for each. (What concerns_only() a poll or a timer changes no chain.) */
+static void link_chains(struct promise *p) {
+    memset(p->chain, 0, sizeof p->chain);
+    for (unsigned c = p->completions; c-- > 0;) {
+        struct promise_completion *of = &p->completion[c];
+        if (of->use == PROMISE_DEAD || class_of(of) == 0)
+            continue;
+        uint32_t *first = chain_of(p, of->fd);
+        of->next = *first;
+        *first = c + 1;
+    }
+    p->is_linked = true;
+}
+
 /* Another one of the same descriptor and class that was submitted before it, and was ready at some
  * moment since the last wait, or whose number names another file now (it may be tried all the same:
  * section 15, 12). sure: its try would have been answered. What it was ready for may have gone with
  * what was called meanwhile, on the other side of its descriptor, too: a write to a datagram socket
  * whose peer has left empties its queue. */
-static bool has_predecessor(const struct promise *p, const struct promise_completion *of,
-                            bool sure) {
-    unsigned class = sure && any_silent(p) ? 0 : class_of(of);
-    for (unsigned d = 0; class != 0 && d < p->completions; d++) {
-        const struct promise_completion *other = &p->completion[d];
+static bool has_predecessor(struct promise *p, const struct promise_completion *of, bool sure) {
+    unsigned class = class_of(of);
+    if (class == 0 || (sure && any_silent(p)))
+        return false;
+    if (!p->is_linked)
+        link_chains(p);
+    for (unsigned d = *chain_of(p, of->fd); d != 0; d = p->completion[d - 1].next) {
+        const struct promise_completion *other = &p->completion[d - 1];
         bool stands =
             sure ? definite(other) && other->stood != 0 && !other->addressed && !other->either_place
                  : other->use == PROMISE_PERHAPS ||
@@ -145,7 +167,7 @@ static bool is_notified(const struct promise *p, const struct promise_completion
     return before < async->least;
 }
 
-static enum promise_due due_now(const struct promise *p, const struct promise_completion *of) {
+static enum promise_due due_now(struct promise *p, const struct promise_completion *of) {
     if (!definite(of) || p->stopped || of->pool)
         return PROMISE_NOT_DUE;
     if (of->async)
@@ -192,6 +214,7 @@ static void refresh_due_of(struct promise *p, struct promise_completion *of) {
 
 static void refresh_due(struct promise *p) {
     p->look_at_ns = FARTHEST;
+    p->is_linked = false;
     for (unsigned c = 0; c < p->completions; c++)
         refresh_due_of(p, &p->completion[c]);
     if (p->has_cancels)
@@ -734,7 +757,7 @@ static void check_timers(struct step *s, unsigned c, const struct promise_comple
 }
 
 static void check_order(struct step *s, unsigned c) {
-    const struct promise *p = s->p;
+    struct promise *p = s->p;
     const struct promise_completion *of = &p->completion[c];
     if (s->e->result == -ECANCELED || of->orphaned || of->pool)
         return;

@@ -139,6 +139,7 @@ struct promise_completion {
      * brought about: a cancel that was deleted since, a close, its own system call */
     uint64_t canceled, disowned;
     uint64_t ends[PROMISE_OVERTAKES + 1]; /* when its last episodes ended, as due_since */
+    uint32_t next; /* in its chain, which begins in `chain`: which completion, plus 1; 0: none */
 };
 
 struct promise_async {
@@ -161,7 +162,8 @@ struct promise_run {
     bool turned;               /* a wait that could sleep has ended, or one that was woken */
     bool something, before_it; /* a deletion, or a descriptor's callback: here, in the one before */
 };
-#define PROMISE_TICKS   4 /* tick(n), n > 1 */
+#define PROMISE_CHAINS  (PROMISE_COMPLETIONS / 2) /* a power of 2 */
+#define PROMISE_TICKS   4                         /* tick(n), n > 1 */
 #define PROMISE_UNKNOWN 5
 
 struct promise {
@@ -185,6 +187,8 @@ struct promise {
      * far. Of what has never been there nobody need be looked for. */
     uint64_t look_at_ns;
     bool has_cancels, has_nulls;
+    uint32_t chain[PROMISE_CHAINS]; /* those in use, by their descriptors, once it is asked for */
+    bool is_linked;
     struct promise_run run;
     uint8_t refused;      /* runs inside callbacks in progress that must be refused */
     bool refused_unknown; /* the last of them had an unknown mode */
