@@ -526,6 +526,8 @@ static void on_reset(struct step *s) {
         if (of != NULL && of->use == PROMISE_IN_USE && e->result == -EINVAL)
             return;
         on_submission(s, e->c);
+        if (perhaps && e->result == 0)
+            of->reset = true;
     } else if (e->result == 0) {
         set_deadline(p, of, e->delay_ms);
         of->userdata = e->userdata;
