@@ -43,6 +43,8 @@ MENDS = [
     ("what has ended unseen goes on into the next round", "model/model.c",
      "        end_silently(m, dead & m->maybe_dead);\n        return move_on(m);",
      "        return move_on(m);"),
+    ("what may have ended unseen cannot have been reset", "model/promise.c",
+     "        if (perhaps && e->result == 0)\n            of->reset = true;\n", ""),
 ]
 
 
