@@ -655,7 +655,7 @@ liveness:
 dispatch:
 	@model/spin/run.sh
 
-## explore: every program of SCOPE=default on loop and model (9 minutes); SWARM=n writes n jobs
+## explore: every program of SCOPE=default on loop and model (20 minutes); SWARM=n writes n jobs
 explore: $B/etalon
 	@SWARM='$(SWARM)' EXPLORE_DEFINES='$(EXPLORE_DEFINES)' model/spin/explore.sh $(SCOPE)
 
@@ -668,7 +668,7 @@ explore-sound: $B/etalon
 
 .PHONY: install uninstall
 
-VERSION = $(shell sed -n 's/^#define ET_VERSION "\(.*\)"/\1/p' src/etalon.h)
+VERSION = $(shell sed -n 's/^#define ET_VERSION *"\([^"]*\)".*/\1/p' src/etalon.h)
 prefix := $(DESTDIR)$(PREFIX)
 share := $(prefix)/share
 # Each function of a page in section 3 is a page of that name.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Counts of a fuzz target. A fuzzer runs it in processes that it kills, so that what they print in
- * the end is lost: they count together in a file that the fuzzer's starter has made and named in the
- * environment. */
+ * the end is lost: they count together in a file that the fuzzer's starter has made and named in
+ * the environment. */
 #ifndef ETALON_SHARED_COUNTS_H
 #define ETALON_SHARED_COUNTS_H
 

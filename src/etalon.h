@@ -15,7 +15,7 @@
  * alone may be called by any thread and by a signal handler. Functions that return int return 0 or
  * a negated errno; those that submit, delete or cancel then change nothing: -EINVAL when the loop
  * or the completion is null, the loop is not initialised (ET-DEINIT-4), or the completion another
- * loop's; -EBUSY when it is busy: adding, active, or deleted while a pool thread is at work on it.
+ * loop's; -EBUSY when it is at work already, or deleted and a pool thread is (see each call).
  * Times are milliseconds of CLOCK_MONOTONIC. No timer fires early. ET-… are clauses of
  * spec/etalon.md.
  *
@@ -284,8 +284,8 @@ int et_loop_delete(struct et_loop *loop, struct et_completion *completion);
 /* Describes a completion as a timer and adds it; an adding timer gets the new delay, in its place.
  * It fires at the first full millisecond at which delay_ms have gone by since the loop time, which
  * the loop keeps to the nanosecond: less than a millisecond later than asked for, but for the time
- * that others take, and not early. 0: in the next round. Errors: -EBUSY (any but that).
- * (ET-TIMER-1 … 4, ET-ADD-7, ET-EXPIRE-4) */
+ * that others take, and not early. 0: in the next round. Errors: -EBUSY (active, adding and no
+ * timer, or lingering). (ET-TIMER-1 … 4, ET-ADD-7, ET-EXPIRE-4) */
 int et_loop_timer(struct et_loop *loop, struct et_completion *completion, uint64_t delay_ms,
                   et_callback callback, void *userdata);
 

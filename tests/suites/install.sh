@@ -16,6 +16,10 @@ mkdir -p "$root"
 make install DESTDIR="$root" PREFIX=/opt/etalon >"$root/log" 2>&1
 verdict 'make install' $?
 
+grep -qx "Version: $(build/default/etalon --version | sed 's/[^0-9]*\([0-9.]*\).*/\1/')" \
+    "$root/opt/etalon/lib/pkgconfig/etalon.pc" >"$root/log" 2>&1
+verdict 'etalon.pc has the version' $?
+
 cat >"$root/program.c" <<'END'
 #include <etalon.h>
 int main(void) {

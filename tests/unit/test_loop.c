@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <sys/timerfd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -1442,6 +1443,22 @@ static void ET_WAKE_1_from_a_signal_handler(void **state) {
     EXPECT({&c[0], 0});
 }
 
+static void ET_TIME_1_after_an_interrupted_wait_without_a_limit(void **state) {
+    (void)state;
+    int p[2];
+    char byte;
+    open_pipe(p);
+    submit_read(&c[0], p[0], &byte, 1);
+    uint64_t began_ms = clock_ms();
+    alarm_every_ms(only_count, SA_RESTART, 40);
+    run(ET_RUN_TURN); /* which starts the read */
+    while (alarms == 0)
+        run(ET_RUN_TURN);
+    alarm_every_ms(only_count, 0, 0);
+    assert_in_range(et_loop_now(&loop), began_ms + 39, UINT64_MAX);
+    EXPECT_NOTHING();
+}
+
 /* As a program does it that has to look at what its signal handlers have set. */
 static void ET_RUN_5_turn_returns_after_a_signal(void **state) {
     (void)state;
@@ -1569,9 +1586,7 @@ static void ET_HOST_5_asked_for_after_stop(void **state) {
     assert_int_equal(poll(&polled, 1, 0), 0);
 }
 
-/* An epoll instance of the host's keeps its registration when the loop renews its own. */
-static void ET_HOST_5_registered_with_epoll_while_the_instance_is_renewed(void **state) {
-    (void)state;
+static void renew_inside_a_host(void) {
     int host = keep(epoll_create1(EPOLL_CLOEXEC)), ends[2], others[2];
     struct epoll_event event = {.events = EPOLLIN};
     char bytes[4];
@@ -1590,6 +1605,7 @@ static void ET_HOST_5_registered_with_epoll_while_the_instance_is_renewed(void *
         run(ET_RUN_NO_WAIT);
     }
     assert_true(reported < 5);
+    assert_int_equal(fcntl(loop.epoll, F_GETFD), FD_CLOEXEC); /* ET-INIT-5, of the new one, too */
     submit_read(&c[1], number, bytes, sizeof bytes);
     run(ET_RUN_NO_WAIT);
     assert_int_equal(epoll_wait(host, &event, 1, 0), 0);
@@ -1597,6 +1613,29 @@ static void ET_HOST_5_registered_with_epoll_while_the_instance_is_renewed(void *
     assert_int_equal(epoll_wait(host, &event, 1, 0), 1);
     while (events_count == 0)
         run(ET_RUN_NO_WAIT);
+}
+
+/* An epoll instance of the host's keeps its registration when the loop renews its own. */
+static void ET_HOST_5_registered_with_epoll_while_the_instance_is_renewed(void **state) {
+    (void)state;
+    renew_inside_a_host();
+}
+
+/* A child that has not gone on to another program has the former instance open, so that its end in
+ * the parent takes it out of nothing. */
+static void ET_HOST_5_a_child_keeps_the_former_instance(void **state) {
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        signal(SIGALRM, SIG_DFL);
+        alarm(WATCHDOG_S);
+        for (;;)
+            pause();
+    }
+    renew_inside_a_host();
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void ET_WAKE_1_keeps_errno(void **state) {
@@ -2293,6 +2332,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_WAKE_2_wakeup_ends_one_wait_only),
     TEST(ET_WAKE_1_from_a_signal_handler),
     TEST(ET_WAKE_1_keeps_errno),
+    TEST(ET_TIME_1_after_an_interrupted_wait_without_a_limit),
     TEST(ET_RUN_5_turn_returns_after_a_signal),
     TEST(ET_RUN_5_turns_fire_a_timer),
     TEST(ET_HOST_5_host_misses_nothing_and_does_not_spin),
@@ -2300,6 +2340,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_HOST_4_no_descriptor_left),
     TEST(ET_HOST_3_stopped_loop_need_not_be_run),
     TEST(ET_HOST_5_asked_for_after_stop),
+    TEST(ET_HOST_5_a_child_keeps_the_former_instance),
     TEST(ET_HOST_5_registered_with_epoll_while_the_instance_is_renewed),
     TEST(ET_WAIT_5_interrupted_waits),
     TEST(ET_REGISTER_6_rearmed_read_serves_many_messages),

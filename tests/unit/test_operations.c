@@ -41,6 +41,30 @@ static void ET_EXPIRE_1_timer_ends_with_0(void **state) {
     EXPECT({&c[0], 0});
 }
 
+/* Longer than any page or buffer that a loop may be tempted to think in. */
+static void ET_OP_2_the_whole_length_is_asked_for(void **state) {
+    (void)state;
+    const int there = 150000, size = 1 << 20;
+    int p[2];
+    open_pair(p, SOCK_STREAM);
+    assert_int_equal(setsockopt(p[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(write(p[1], large, (size_t)there), there);
+        if (i == 0)
+            submit_read(&c[i], p[0], large, LARGE);
+        else
+            submit_recv(&c[i], p[0], large, LARGE);
+        run(ET_RUN_UNTIL_DONE);
+    }
+    submit_write(&c[2], p[1], large, (size_t)there);
+    run(ET_RUN_UNTIL_DONE);
+    assert_int_equal(read(p[0], large, LARGE), there);
+    submit_send(&c[3], p[1], large, (size_t)there);
+    run(ET_RUN_UNTIL_DONE);
+    assert_int_equal(read(p[0], large, LARGE), there);
+    EXPECT({&c[0], there}, {&c[1], there}, {&c[2], there}, {&c[3], there});
+}
+
 /* ---- accept, connect ------------------------------------------------------------------------- */
 
 static int tcp_socket(void) {
@@ -1013,6 +1037,7 @@ int main(void) {
         TEST(ET_SUBMIT_2_noop_ends_with_0),
         TEST(ET_CANCEL_4_read_is_cancelled),
         TEST(ET_EXPIRE_1_timer_ends_with_0),
+        TEST(ET_OP_2_the_whole_length_is_asked_for),
         TEST(ET_OP_1_accept_and_connect_meet_over_tcp),
         TEST(ET_OP_2_accept_passes_no_flags_of_its_own),
         TEST(ET_EVENT_1_accepts_serve_in_the_order_of_starting),

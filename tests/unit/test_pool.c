@@ -113,6 +113,30 @@ static void ET_POOL_10_results_are_delivered(void **state) {
     assert_int_equal(byte[0], 'X');
 }
 
+/* Longer than any page or buffer that a pool may be tempted to think in. */
+static void ET_POOL_4_the_whole_length_is_asked_for(void **state) {
+    (void)state;
+    enum { LENGTH = 300000 };
+    static char text[LENGTH];
+    int file = keep(memfd_create("long", MFD_CLOEXEC));
+    submit(&c[0],
+           (struct et_completion){
+               .operation = ET_PWRITE, .on_pool = true, .fd = file, .pwrite = {text, LENGTH, 0}});
+    run(ET_RUN_UNTIL_DONE);
+    submit(&c[1], (struct et_completion){
+                      .operation = ET_READ, .on_pool = true, .fd = file, .read = {text, LENGTH}});
+    run(ET_RUN_UNTIL_DONE);
+    submit(&c[2], (struct et_completion){
+                      .operation = ET_WRITE, .on_pool = true, .fd = file, .write = {text, LENGTH}});
+    run(ET_RUN_UNTIL_DONE);
+    submit(&c[3], (struct et_completion){.operation = ET_PREAD,
+                                         .on_pool = true,
+                                         .fd = file,
+                                         .pread = {text, LENGTH, LENGTH}});
+    run(ET_RUN_UNTIL_DONE);
+    EXPECT({&c[0], LENGTH}, {&c[1], LENGTH}, {&c[2], LENGTH}, {&c[3], LENGTH});
+}
+
 static void ET_POOL_2_first_in_first_out(void **state) {
     (void)state;
     hold_thread();
@@ -503,6 +527,8 @@ static void ET_POOL_16_no_pool(void **state) {
     assert_int_equal(et_pool_init(&none, &(struct et_pool_options){.stack_bytes = 1}), -EINVAL);
     assert_int_equal(et_loop_init(&other, &(struct et_options){.pool = &none}), -EINVAL);
     assert_int_equal(et_loop_tick(&other, 0), -EINVAL);
+    assert_int_equal(et_pool_init(&none, &(struct et_pool_options){.threads_max = 1024}), 0);
+    assert_int_equal(et_pool_deinit(&none), 0);
     assert_int_equal(et_pool_init(&none, NULL), 0);
     assert_int_equal(none.threads_max, sysconf(_SC_NPROCESSORS_ONLN));
     assert_int_equal(et_pool_deinit(&none), 0);
@@ -744,6 +770,7 @@ int main(void) {
     threads_of_others = threads_now() - 1;
     const struct CMUnitTest tests[] = {
         TEST(ET_POOL_10_results_are_delivered),
+        TEST(ET_POOL_4_the_whole_length_is_asked_for),
         TEST(ET_POOL_2_first_in_first_out),
         TEST(ET_POOL_4_errors_are_results),
         TEST(ET_OP_5_no_SIGPIPE_reaches_the_program),
