@@ -302,11 +302,11 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
         "how many tries a report leads to is a matter of rounds",
     "what waits to write has no turn beside what waits to read": "write-beside-a-busy-receive",
     "the error queue is read when data have come":
-        "no real descriptor of a case has an error queue",
-    "urgent data are read when data have come": "no real descriptor of a case has urgent data",
+        "a look at an empty error queue is unanswered: no caller sees it",
+    "urgent data are read when data have come": "inet-urgent-beside-a-receive",
     "nobody asks for urgent data": "inet-urgent-received",
     "all that wait for the error queue are answered":
-        "no real descriptor of a case has an error queue",
+        "a look at an empty error queue is unanswered: no caller sees it",
     "the flags of a receive are dropped": "flags-are-passed",
     "a connect that is made is told to be refused": "socket-life",
     "a connect has no room where there is some": "socket-life",
