@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "object.h"
 #include "text.h"
 
 /* for what makes no call that could be counted */
@@ -259,14 +260,18 @@ static const char *incomplete(const struct etalon_subject *s) {
 /* NULL after a sentence in `error`. */
 static const struct etalon_subject *load_subject(const char *path, char *error, size_t size) {
     static struct etalon_subject subject;
+    if (!object_possible(path, error, size))
+        return NULL;
     void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (object == NULL) {
-        snprintf(error, size, "cannot be loaded: %s", dlerror());
+        object_explain(path, dlerror(), error, size);
         return NULL;
     }
     const struct etalon_subject *s = dlsym(object, "etalon_subject");
     if (s == NULL) {
-        snprintf(error, size, "exports no symbol 'etalon_subject'");
+        snprintf(error, size,
+                 "exports no symbol 'etalon_subject': a library, and no adapter of one "
+                 "(ADAPTERS.md)");
         return NULL;
     }
     if (s->abi != ETALON_SUBJECT_ABI) {

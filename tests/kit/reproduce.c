@@ -143,7 +143,7 @@ static bool compile(const char *object) {
 static bool look(const char *object) {
     char error[400];
     if (!subject_look(object, &work.subject, error, sizeof error))
-        return complain(options.adapter, "%s", error);
+        return complain(options.object != NULL ? object : options.adapter, "%s", error);
     /* it is shown what a caller can see */
     work.subject.offers &=
         ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT | ETALON_OFFERS_POOL);

@@ -458,7 +458,7 @@ refused() { # refused PATTERN ARGUMENT…
 echo 'int nothing;' | ${CC:-cc} -shared -fPIC -x c - -o "$work/empty.so"
 head -c 4000 /dev/urandom >"$work/noise.so"
 refused "exports no symbol 'etalon_subject'" "$work/empty.so"
-refused 'cannot be loaded' "$work/noise.so"
+refused 'no shared object' "$work/noise.so"
 refused 'No such file' "$work/none.so"
 refused 'unrecognized option' --no-such-option "$work/NONE.so"
 refused 'not a number' --random x "$work/NONE.so"

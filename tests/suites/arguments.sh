@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Shows what the tool says of arguments that it cannot use: one line that names the file or the
+# option and says what to do instead, exit status 2, and nothing written; and that each command has
+# a help of its own. Called by tests/run; prints the test-anything protocol.
+#
+#   tests/suites/arguments.sh [ETALON]        (build/default/etalon)
+cd "$(dirname "$0")/../.." || exit 2
+etalon=$(realpath "${1:-build/default/etalon}")
+tree=$PWD
+work=build/test/arguments
+rm -rf "$work" && mkdir -p "$work" && cd "$work" || exit 2
+. "$tree/tests/suites/tap.sh"
+
+refused() { # refused PATTERN ARGUMENT…: one line on standard error that matches, and nothing else
+    local pattern=$1 output status
+    shift
+    output=$(timeout 60 "$etalon" "$@" 2>&1 >out </dev/null)
+    status=$?
+    [ $status -eq 2 ] && [ "$(wc -l <<<"$output")" -eq 1 ] && [ ! -s out ] &&
+        grep -qE -- "^etalon: $pattern" <<<"$output"
+    report_said "refused: $*" $? "exit status $status: $output$(head -n 3 out)"
+}
+build() { # build FILE [OPTION…]: the adapter of a loop that is good
+    local file=$1
+    shift
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -I"$tree/fuzz/driver" -DFAULT=NONE "$@" \
+        "$tree/tests/suites/kit/bad_subject.c" -o "$file"
+}
+
+# ---- what is no adapter --------------------------------------------------------------------------
+
+build good.so -shared -fPIC && build object.o -c -fPIC || report 'an adapter' 1
+how="an adapter is built by 'cc -shared -fPIC my\.c -lmyloop -o my\.so' \(ADAPTERS\.md\)\$"
+echo 'int main(void) { return 0; }' >program.c
+for source in c cpp cc cxx; do
+    cp program.c "source.$source"
+    refused "source.$source: this is a source file, and no shared object: $how" check \
+        "source.$source"
+done
+${CC:-cc} -no-pie program.c -o program && ${CC:-cc} -fPIE -pie program.c -o pie &&
+    ar rc archive.a object.o
+report 'programs and an archive' $?
+echo 'int nothing;' | ${CC:-cc} -shared -fPIC -x c - -o library.so
+echo 'int nothing(void); int all(void) { return nothing(); }' |
+    ${CC:-cc} -shared -fPIC -x c - -o unlinked.so
+echo '#!/bin/sh' >script.so
+head -c 4000 /dev/urandom | tr '\177' 'x' >noise.so
+head -c 40 good.so >cut.so
+: >empty.so
+mkfifo pipe.so
+mkdir folder.so
+refused "program: this is a program, and no shared object: $how" check program
+refused "pie: this is a program, and no shared object: $how" check pie
+refused "archive.a: this is a static archive, and no shared object: $how" check archive.a
+refused "object.o: this is an object file that is not linked, and no .*$how" check object.o
+refused "script.so: this is no program code \(ELF\), and no shared object: $how" check script.so
+refused "noise.so: this is no program code \(ELF\), and no shared object: $how" check noise.so
+refused "empty.so: this is an empty file, and no shared object: $how" check empty.so
+refused "folder.so: this is a folder, and no shared object: $how" check folder.so
+refused "pipe.so: this is no regular file, and no shared object: $how" check pipe.so
+refused "cut.so: cannot be loaded: file too short" check cut.so
+refused "unlinked.so: .*undefined symbol: nothing \(is it linked with its loop\?\)\$" check \
+    unlinked.so
+refused "library.so: exports no symbol 'etalon_subject': a library, and no adapter" check \
+    library.so
+refused "nowhere.so: No such file or directory\$" check nowhere.so
+refused "archive.a: this is a static archive" reproduce --adapter archive.a timer-zero \
+    "$tree/tests/kit/examples/tiny_adapter.c"
+
+plan
