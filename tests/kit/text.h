@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Texts of strangers in files of a form (report.c, junit.c). */
+/* Texts of strangers, in files of a form (report.c, junit.c) and where a text is told from other
+ * bytes (process.c, etalon.c). */
 #ifndef ETALON_TEXT_H
 #define ETALON_TEXT_H
 

@@ -68,4 +68,42 @@ refused "nowhere.so: No such file or directory\$" check nowhere.so
 refused "archive.a: this is a static archive" reproduce --adapter archive.a timer-zero \
     "$tree/tests/kit/examples/tiny_adapter.c"
 
+# ---- what is no trace ----------------------------------------------------------------------------
+
+header='expected the header "etalon-trace 1"'
+hint=' \(a fuzz input that is a text is named \.bin\)$'
+printf 'Read this first\n' >readme
+printf 'caf\xc3\xa9, \xe2\x80\xa6 and so on\n' >words
+printf '{"etalon-recording":1,"observes":[]}' >recording.ndjson
+printf '\xef\xbb\xbfetalon-trace 1\nmain\n  run once\n' >marked
+printf 'Etalon-Trace 1\nmain\n\0\n' >capital
+printf 'etalon-trace 1\r\nmain\r\n' >dos
+printf 'etalon-trace 1\nmain\n  fly c0\n' >unnamed
+for command in replay decode record shrink; do
+    refused "readme: line 1: $header$hint" $command readme
+done
+refused "readme: line 1: $header$hint" compare --output . readme
+refused "readme: line 1: $header$hint" encode --output encoded readme
+refused "words: line 1: $header$hint" replay words
+refused "recording.ndjson: line 1: $header$hint" replay recording.ndjson
+refused "marked: line 1: $header$hint" replay marked
+refused "capital: line 1: $header$hint" replay capital
+refused 'dos: line 1: the control byte \\x0d at column 15$' replay dos
+refused 'unnamed: line 3: .*fly.?$' replay unnamed
+refused "readme: line 1: $header$hint" check --cases readme good.so
+name=0123456789abcdef0123456789abcdef01234567
+cp readme $name && cp readme crash-$name && cp readme readme.bin && cp readme id:0,src:1
+printf '\1\2\3etalon\n' >binary
+printf '\n' >line
+: >nothing
+for input in $name crash-$name readme.bin id:0,src:1 binary line nothing; do
+    output=$("$etalon" replay $input 2>&1 >out)
+    [ $? -eq 0 ] && [ "$output" = "etalon: $input: no trace: it is read as a fuzz input" ] &&
+        grep -q 'no difference in' out
+    report_said "read as a fuzz input, and said so: $input" $? "$output"
+done
+output=$("$etalon" replay "$tree/spec/cases/timer-zero.trace" 2>&1 >out)
+[ $? -eq 0 ] && [ -z "$output" ]
+report_said 'of a trace this is not said' $? "$output"
+
 plan

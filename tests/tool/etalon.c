@@ -9,6 +9,7 @@
 #include "compare.h"
 #include "../kit/check.h"
 #include "../kit/reproduce.h"
+#include "../kit/text.h"
 #include "judge.h"
 #include "output.h"
 #include "record.h"
@@ -22,6 +23,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -30,6 +32,10 @@
 
 #define FILE_SIZE_MAX (1 << 20)
 #define BAD_INPUT     2
+#define TEXT_MIN      8  /* so short a file may be printable by accident */
+#define TEXT_OPEN_MIN 32 /* … and one that does not end like a text */
+#define SHA1_DIGITS   40
+#define FROM_INPUT    "decoded from a fuzz input of "
 #define CASE_SECONDS  10 /* of processor time for a case, if --seconds does not say otherwise */
 #define WAITING       3  /* so many times as much real time, for a case that waits for ever */
 
@@ -63,11 +69,45 @@ static const char *base_name(const char *path) {
 
 /* ---- reading and writing --------------------------------------------------------------------- */
 
-/* Reads a trace or, when the file does not begin like one, a fuzz input. Returns false after a
- * complaint. */
+static bool ends_with(const char *path, const char *end) {
+    size_t length = strlen(path), of_end = strlen(end);
+    return length > of_end && strcmp(path + length - of_end, end) == 0;
+}
+
+/* As encode, libFuzzer and AFL++ name them: whatever the bytes are. */
+static bool named_as_input(const char *path) {
+    const char *base = base_name(path);
+    size_t length = strlen(base), digits = 0;
+    while (digits < length && strchr("0123456789abcdef", base[length - digits - 1]) != NULL)
+        digits++;
+    return ends_with(base, ".bin") || digits == SHA1_DIGITS || strncmp(base, "id:", 3) == 0;
+}
+
+/* All of it is printable, and ends like a text: what a fuzzer has found hardly ever is. */
+static bool is_printable(const char *bytes, size_t size) {
+    if (size < TEXT_MIN || (bytes[size - 1] != '\n' && size < TEXT_OPEN_MIN))
+        return false;
+    for (size_t i = 0; i < size;) { /* there is a 0 behind the last byte */
+        unsigned char byte = (unsigned char)bytes[i];
+        unsigned length = utf8_length((const unsigned char *)bytes + i);
+        if (length == 0 || byte == 0x7f || (byte < ' ' && strchr("\t\n\r", byte) == NULL))
+            return false;
+        i += length;
+    }
+    return true;
+}
+
+/* It was meant for a trace, if it is none. */
+static bool is_text(const char *path, const char *bytes, size_t size) {
+    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, as some editors begin with */
+    const char *at = bytes + (strncmp(bytes, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0);
+    return ends_with(path, ".trace") || strncasecmp(at + strspn(at, " \t\r\n"), "etalon", 6) == 0 ||
+           (!named_as_input(path) && is_printable(bytes, size));
+}
+
+/* Reads a trace or, when the file is no text, a fuzz input. Returns false after a complaint. */
 static bool load(const char *path, struct trace *trace) {
-    static char bytes[FILE_SIZE_MAX + 1];
-    static const char magic[] = "etalon-trace";
+    static char bytes[FILE_SIZE_MAX + 2];
     char error[200];
     memset(trace, 0, sizeof *trace);
     FILE *file = fopen(path, "rb");
@@ -75,23 +115,24 @@ static bool load(const char *path, struct trace *trace) {
         complain("%s: %s", path, strerror(errno));
         return false;
     }
-    size_t size = fread(bytes, 1, sizeof bytes, file);
+    size_t size = fread(bytes, 1, sizeof bytes - 1, file);
     bool failed = ferror(file) != 0;
     fclose(file);
+    bytes[size] = '\0';
     if (failed || size > FILE_SIZE_MAX) {
         complain("%s: %s", path, failed ? "cannot be read" : "longer than 1 MiB");
         return false;
     }
-    size_t length = strlen(path);
-    bool named = length > 6 && strcmp(path + length - 6, ".trace") == 0;
-    if (!named && (size < sizeof magic - 1 || memcmp(bytes, magic, sizeof magic - 1) != 0)) {
-        snprintf(trace->title, sizeof trace->title, "decoded from a fuzz input of %zu bytes", size);
+    if (!is_text(path, bytes, size)) {
+        snprintf(trace->title, sizeof trace->title, FROM_INPUT "%zu byte%s", size,
+                 size == 1 ? "" : "s");
         program_decode(&trace->program, (const uint8_t *)bytes, size);
         return true;
     }
     if (trace_read(trace, bytes, size, error, sizeof error) == 0)
         return true;
-    complain("%s: %s", path, error);
+    bool named = ends_with(path, ".trace") || strncmp(bytes, "etalon-trace", 12) == 0;
+    complain("%s: %s%s", path, error, named ? "" : " (a fuzz input that is a text is named .bin)");
     trace_free(trace);
     return false;
 }
@@ -170,6 +211,8 @@ static int replay_here(const char *path, const struct options *options) {
     struct run run = {.out = options->quiet ? NULL : stdout};
     if (!load(path, &trace))
         return BAD_INPUT;
+    if (!options->quiet && strncmp(trace.title, FROM_INPUT, sizeof FROM_INPUT - 1) == 0)
+        complain("%s: no trace: it is read as a fuzz input", path);
     setvbuf(stdout, NULL, _IOLBF, 0); /* should the run crash, what has happened is seen */
     if (!options->quiet) {
         trace_write(stdout, &trace);
@@ -316,8 +359,7 @@ static int record(const char *path, const struct options *options) {
     struct trace trace;
     struct lockstep_report report;
     struct run run = {.kept = kept};
-    size_t length = options->output == NULL ? 0 : strlen(options->output);
-    if (options->events || (length > 7 && strcmp(options->output + length - 7, ".ndjson") == 0))
+    if (options->events || (options->output != NULL && ends_with(options->output, ".ndjson")))
         return record_events(path, options);
     if (!load(path, &trace))
         return BAD_INPUT;
