@@ -12,13 +12,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../tool/options.h"
 #include "../tool/output.h"
 #include "baseline.h"
 #include "claim.h"
@@ -594,8 +594,8 @@ static void check_usage(FILE *out) {
         "                     range (12, 3-9); or the random program that was told by this name\n"
         "                     (random-1-446-NAME)\n"
         "  --clause PATTERN   only cases about a clause that matches: 'ET-RESET-*'\n"
-        "  --list             print the cases with their numbers and clauses\n"
-        "  --dry-run          say what would be run, and what is not offered\n"
+        "  --list             print the cases with their numbers and clauses; nothing is written\n"
+        "  --dry-run          say what would be run, and what is not offered; nothing is written\n"
         "  --random N         also N random programs for each subject, of what it offers\n"
         "  --seed S           which random programs (default: 1)\n"
         "  --jobs N           runs at a time (default: the number of processors)\n"
@@ -801,10 +801,10 @@ static bool take_options(int argc, char **argv) {
                                .profiles = profiles != NULL ? profiles : "spec/profiles"};
     options.jobs = processors > 0 && processors < 64 ? (unsigned)processors : 2;
     check.seed = 1;
-    while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+    while ((letter = options_next("check", argc, argv, ":h", long_options)) != -1) {
         if (letter == 'h') {
             check_usage(stdout);
-            exit(0);
+            exit(fflush(stdout) != 0 ? BAD_INPUT : 0);
         }
         if (!take_option(letter))
             return false;
@@ -1013,13 +1013,24 @@ static bool outputs_possible(void) {
     return options.html == NULL || page_possible();
 }
 
+/* What does not run finds nothing to write. */
+static bool outputs_make_sense(void) {
+    struct check_output output[OUTPUTS];
+    const char *without = options.list ? "--list" : options.dry_run ? "--dry-run" : NULL;
+    all_outputs(output);
+    for (unsigned i = 0; i < OUTPUTS && without != NULL; i++)
+        if (output[i].path != NULL) {
+            fprintf(stderr, "etalon: %s %s: nothing is run with %s, and nothing to be written\n",
+                    output[i].write == baseline_write ? "--update-baseline" : output[i].option,
+                    output[i].path, without);
+            return false;
+        }
+    return true;
+}
+
 static bool baseline_possible(void) {
     if (options.update_baseline && options.baseline == NULL) {
         complain("--update-baseline", "needs --baseline FILE, which it writes");
-        return false;
-    }
-    if (options.update_baseline && options.dry_run) {
-        complain("--update-baseline", "nothing is found with --dry-run");
         return false;
     }
     if (options.baseline == NULL)
@@ -1080,7 +1091,7 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         check_usage(stderr);
         return BAD_INPUT;
     }
-    if (!options.list && !baseline_possible())
+    if (!outputs_make_sense() || (!options.list && !baseline_possible()))
         return BAD_INPUT;
     if (!law_read(&check.law, options.law) || !claim_read(&suite, options.profiles) ||
         !load_cases(options.cases, load) || !choose_cases() || !baseline_makes_sense(&check))

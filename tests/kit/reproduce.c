@@ -10,7 +10,6 @@
 #ifndef ETALON_WITHOUT_KIT
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -20,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../tool/options.h"
 #include "../tool/output.h"
 #include "check.h"
 #include "shorten.h"
@@ -758,7 +758,7 @@ static bool take_options(int argc, char **argv) {
                                                  {"help", no_argument, NULL, 'h'},
                                                  {0}};
     int letter;
-    while ((letter = getopt_long(argc, argv, "o:h", long_options, NULL)) != -1)
+    while ((letter = options_next("reproduce", argc, argv, ":o:h", long_options)) != -1)
         switch (letter) {
         case 'o':
             if (!take_once("--output", &options.output))
@@ -777,7 +777,7 @@ static bool take_options(int argc, char **argv) {
                 return false;
             break;
         case 'w': options.whole = true; break;
-        case 'h': reproduce_usage(stdout); exit(0);
+        case 'h': reproduce_usage(stdout); exit(fflush(stdout) != 0 ? BAD_INPUT : 0);
         default: return false;
         }
     options.cases = options.cases != NULL ? options.cases : tool_file("cases", "spec/cases");
@@ -793,8 +793,16 @@ static bool take_options(int argc, char **argv) {
     return true;
 }
 
+/* The reproducer does not take the place of what it is made from. */
+static bool spares_what_is_read(void) {
+    const char *to = options.output;
+    return !(output_same(to, options.adapter) || output_same(to, options.object) ||
+             output_same(to, options.of_case) || output_same(to, options.law)) ||
+           complain("--output", "%s: it is read, and would be overwritten", to);
+}
+
 int reproduce_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
-    if (!take_options(argc, argv) ||
+    if (!take_options(argc, argv) || !spares_what_is_read() ||
         (options.output != NULL && !output_possible("--output", options.output)) ||
         !law_read(&work.law, options.law) || !read_texts() || !build_and_run(load) ||
         !can_be_written())

@@ -106,4 +106,53 @@ output=$("$etalon" replay "$tree/spec/cases/timer-zero.trace" 2>&1 >out)
 [ $? -eq 0 ] && [ -z "$output" ]
 report_said 'of a trace this is not said' $? "$output"
 
+# ---- options and --help --------------------------------------------------------------------------
+
+commands='replay check-cases record decode encode shrink torture compare check judge reproduce'
+for command in $commands; do
+    refused "$command: unknown option '--foo'; see etalon $command --help\$" "$command" --foo x
+    output=$("$etalon" "$command" --help 2>&1)
+    [ $? -eq 0 ] && head -n 1 <<<"$output" | grep -q "^usage: etalon $command " &&
+        grep -q '^Exit status: ' <<<"$output" && ! grep -qE '.{101}' <<<"$output"
+    report_said "$command --help is about it, in 100 columns" $? "$output"
+    ! "$etalon" "$command" --help >/dev/full 2>err
+    report "$command --help on a full disk" $?
+done
+output=$("$etalon" --help 2>&1)
+[ $? -eq 0 ] && ! grep -qE '.{101}' <<<"$output" && for command in $commands; do
+    grep -q "^  $command " <<<"$output" || break
+done
+report_said '--help has each command, in 100 columns' $? "$output"
+refused "unknown option '--foo'; see etalon --help\$" --foo
+refused "check: --list takes no argument; see etalon check --help\$" check --list=3
+refused "check: --case needs an argument; see etalon check --help\$" check --case
+refused "replay: -w needs an argument; see" replay -w
+refused "replay: unknown option '-z'; see" replay -qz x
+refused "replay: --s can be more than one option; see" replay --s x
+refused "decode: --seconds is for shrink and check-cases; see etalon decode --help\$" decode \
+    --seconds 3 x
+refused "check-cases: --no-fork is for replay; see" check-cases --no-fork x
+refused "replay: no FILE is given; see etalon replay --help\$" replay
+
+# ---- outputs -------------------------------------------------------------------------------------
+
+for option in tap junit json html summary; do
+    for without in --dry-run --list; do
+        subject=good.so
+        [ $without = --dry-run ] || subject=
+        refused "--$option file: nothing is run with $without, and nothing to be written\$" \
+            check $without --$option file $subject
+    done
+done
+refused "--update-baseline file: nothing is run with --dry-run" check --dry-run --baseline file \
+    --update-baseline good.so
+printf '{"etalon-recording":1,"observes":[]}\n' >lawful.ndjson
+refused 'judge: --json lawful.ndjson: it is read, and would be overwritten$' judge \
+    --json lawful.ndjson lawful.ndjson
+cp "$tree"/tests/kit/examples/tiny_* .
+refused '--output: tiny_adapter.c: it is read, and would be overwritten$' reproduce \
+    --output tiny_adapter.c timer-zero tiny_adapter.c
+cmp -s tiny_adapter.c "$tree/tests/kit/examples/tiny_adapter.c" && [ ! -e file ]
+report 'and nothing is written' $?
+
 plan

@@ -102,16 +102,18 @@ new_file() { # behind a symbolic link that leads to nothing yet
     "$etalon" decode --output links/link good.trace && [ -h links/link ] && [ -s links/file ]
 }
 # Not by a link in /dev: a tool that is broken would destroy it.
-standard() { # what is printed and what is written to the same file are both there
-    "$etalon" judge --json /proc/self/fd/1 lawful.ndjson >out && grep -q '"verdict"' out &&
-        grep -q ': lawful in' out
+standard() { # the JSON text alone
+    "$etalon" judge --json "$1" lawful.ndjson >out && grep -q '"verdict"' out &&
+        ! grep -q ': lawful in' out && [ ! -e ./- ]
 }
 check "a pipe as output stays a pipe" piped decode --output pipe good.trace
 check "a pipe as output of judge stays a pipe" piped judge --json pipe lawful.ndjson
 check "a symbolic link as output stays one" linked decode --output links/link good.trace
 check "a symbolic link as output of judge stays one" linked judge --json links/link lawful.ndjson
 check "a symbolic link to a new file" new_file
-check "standard output as output" standard
+check "standard output as output" standard /proc/self/fd/1
+check "a dash for it" standard -
+check "the file that is standard output" standard out
 rm -rf links
 simulated=$(grep -lx 'simulated' "$cases"/*.trace | head -n 1)
 check "recording what only the simulated kernel can do" refused 'the real kernel cannot do' record \

@@ -9,7 +9,6 @@
 #include "compare.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +18,7 @@
 #include "../../fuzz/driver/lockstep.h"
 #include "../../fuzz/driver/generator.h"
 #include "../../fuzz/driver/shrink.h"
+#include "options.h"
 
 #define DIFFERENCES_MAX 5 /* then the comparison ends: mostly they have one cause */
 #define LINES_MAX       (1u << 17)
@@ -291,7 +291,16 @@ static bool read_number(const char *option, const char *text, uint64_t *number) 
 
 static const char usage[] =
     "usage: etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
-    "FILEs, or --random, or both\n";
+    "\n"
+    "Runs the programs of the FILEs, and N random ones, on the simulated and on the real kernel:\n"
+    "all that is seen must be the same.\n"
+    "\n"
+    "  --random N       so many random programs\n"
+    "  --seed S         other ones, always the same for the same S\n"
+    "  --output FOLDER  where compare.json and each difference are written (build/report)\n"
+    "\n"
+    "Exit status: 0 no difference, 1 a difference, 2 nothing could be compared, bad input or\n"
+    "arguments, or an output that cannot be written.\n";
 
 int compare_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
     static const struct option long_options[] = {{"random", required_argument, NULL, 'n'},
@@ -302,7 +311,8 @@ int compare_main(int argc, char **argv, bool (*load)(const char *path, struct tr
     struct options options = {.folder = "build/report"};
     int letter;
     bool valid = true;
-    while ((letter = getopt_long(argc, argv, "n:s:o:h", long_options, NULL)) != -1) {
+    while (valid &&
+           (letter = options_next("compare", argc, argv, ":n:s:o:h", long_options)) != -1) {
         if (letter == 'h') {
             fputs(usage, stdout);
             return 0;
@@ -310,14 +320,15 @@ int compare_main(int argc, char **argv, bool (*load)(const char *path, struct tr
         if (letter == 'o')
             options.folder = optarg;
         else if (letter == 'n')
-            valid = read_number("--random", optarg, &options.random) && valid;
+            valid = read_number("--random", optarg, &options.random);
         else
-            valid = letter == 's' && read_number("--seed", optarg, &options.seed) && valid;
+            valid = letter == 's' && read_number("--seed", optarg, &options.seed);
     }
     unsigned files = (unsigned)(argc - optind);
     struct trace *traces = calloc(files + 1, sizeof *traces);
-    if (!valid || traces == NULL || (files == 0 && options.random == 0)) {
+    if (valid && files == 0 && options.random == 0)
         fputs(usage, stderr);
+    if (!valid || traces == NULL || (files == 0 && options.random == 0)) {
         free(traces);
         return 2;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* etalon: the command-line tool. Replays programs, checks cases, converts and shrinks. See usage()
- * below. Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments,
- * or the output cannot be written; no file is ever left half-written. */
+/* etalon: the command-line tool. Replays programs, checks cases, converts and shrinks (help.c).
+ * Exit status: 0 all is as it must be, 1 a difference was found, 2 bad input or arguments, or the
+ * output cannot be written; no file is ever left half-written. */
 #include "../../fuzz/driver/lockstep.h"
 #include "../../model/program.h"
 #include "../../src/etalon.h"
@@ -10,7 +10,9 @@
 #include "../kit/check.h"
 #include "../kit/reproduce.h"
 #include "../kit/text.h"
+#include "help.h"
 #include "judge.h"
+#include "options.h"
 #include "output.h"
 #include "record.h"
 #include "../../fuzz/driver/shrink.h"
@@ -18,7 +20,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -494,56 +495,6 @@ static int shrink(const char *path, const struct options *options) {
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-static void usage(FILE *out) {
-    fputs("usage: etalon COMMAND [--world simulated|real] [--output PATH] [--quiet] FILE...\n"
-          "       etalon check [OPTION...] ADAPTER.so...   (etalon check --help)\n"
-          "       etalon reproduce [OPTION...] CASE ADAPTER     (etalon reproduce --help)\n"
-          "       etalon compare [--random N] [--seed S] [--output FOLDER] [FILE...]\n"
-          "       etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST] "
-          "RECORDING...\n"
-          "       etalon --help | --version\n"
-          "\n"
-          "A FILE is a trace (spec/trace-format.md) or any other file, which is read as a fuzz "
-          "input.\n"
-          "\n"
-          "  replay       print the program, what happened, and the first difference with its "
-          "clause\n"
-          "  check-cases  run traces against their observations; prints the test-anything "
-          "protocol; a case\n"
-          "               has 10 s of processor time, or --seconds N, and three times as much real "
-          "time\n"
-          "  record       print the trace with the observations of this run; with --events, or "
-          "into a file\n"
-          "               .ndjson, each event\n"
-          "  judge        check a recording of any loop, - for standard input, against the law, "
-          "clause by\n"
-          "               clause\n"
-          "  decode       print a fuzz input as a trace\n"
-          "  encode       write fuzz inputs into the folder --output\n"
-          "  shrink       write the shortest program that shows the same difference; --seconds N "
-          "ends the\n"
-          "               search\n"
-          "  compare      run programs, and N random ones, on both kernels: all that is seen must "
-          "be the same\n"
-          "  check        check other loops, shown by an adapter, against the law\n"
-          "  reproduce    write what a case shows of another loop as one file that needs no "
-          "Etalon\n"
-          "  torture      run programs again for each system call that can fail, with that call "
-          "failing\n"
-          "\n"
-          "  replay --no-fork runs the program in the tool's own process, for a debugger.\n"
-          "  replay --fail N:ERRNO[:same|:on] lets the N-th such call fail (same: and all later "
-          "ones of its\n"
-          "  name; on: and all later ones). torture --sample N makes one run in N, --seed S "
-          "others; --expect\n"
-          "  FILE checks the errors that were met against a list, --report FOLDER writes errors.md "
-          "and\n"
-          "  torture.json.\n"
-          "\n"
-          "Exit status: 0 no difference, 1 a difference, 2 bad input or arguments.\n",
-          out);
-}
-
 static bool read_number(const char *text, unsigned least, unsigned *number) {
     char *end;
     errno = 0;
@@ -618,13 +569,8 @@ static int for_each_file(const char *command, char **files, int count,
                  "against a list only without --sample");
         return BAD_INPUT;
     }
-    if (options->fail.point != 0 &&
-        (options->world != &world_simulated || strcmp(command, "replay") != 0)) {
+    if (options->fail.point != 0 && options->world != &world_simulated) {
         complain("--fail is for replay on the simulated kernel");
-        return BAD_INPUT;
-    }
-    if (options->no_fork && strcmp(command, "replay") != 0) {
-        complain("--no-fork is for replay");
         return BAD_INPUT;
     }
     if (options->output != NULL &&
@@ -675,26 +621,59 @@ static bool read_failure(const char *text, struct options *options) {
 
 enum reading { GO_ON, HELP_ASKED, NOT_UNDERSTOOD };
 
+static const struct option long_options[] = {
+    {"world", required_argument, NULL, 'w'},
+    {"output", required_argument, NULL, 'o'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"fail", required_argument, NULL, 'f'},
+    {"sample", required_argument, NULL, 'n'},
+    {"seed", required_argument, NULL, 's'},
+    {"expect", required_argument, NULL, 'e'},
+    {"report", required_argument, NULL, 'r'},
+    {"seconds", required_argument, NULL, 't'},
+    {"events", no_argument, NULL, 'v'},
+    {"no-fork", no_argument, NULL, 'k'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+/* The options that belong to some commands. `given` has a bit for each letter. */
+static bool has_its_options(const char *command, uint32_t given) {
+    static const struct {
+        char letter;
+        const char *commands;
+    } of[] = {{'f', " replay "},  {'k', " replay "},
+              {'v', " record "},  {'n', " torture "},
+              {'s', " torture "}, {'e', " torture "},
+              {'r', " torture "}, {'t', " shrink and check-cases "}};
+    char word[24];
+    snprintf(word, sizeof word, " %.20s ", command);
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        if ((given >> (of[i].letter - 'a') & 1) == 0 || strstr(of[i].commands, word) != NULL)
+            continue;
+        for (const struct option *o = long_options; o->name != NULL; o++)
+            if (o->val == of[i].letter)
+                options_complain(command, "--%s is for%.*s", o->name,
+                                 (int)strlen(of[i].commands) - 1, of[i].commands);
+        return false;
+    }
+    return true;
+}
+
+/* The first word that is a command, for what is said of the options, or NULL. */
+static const char *find_command(int argc, char **argv) {
+    for (int i = 1; i < argc; i++)
+        if (is_command(argv[i]))
+            return argv[i];
+    return NULL;
+}
+
 /* Reads the options of all commands that have no main of their own. */
-static enum reading read_options(int argc, char **argv, struct options *options) {
-    static const struct option long_options[] = {
-        {"world", required_argument, NULL, 'w'},
-        {"output", required_argument, NULL, 'o'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"fail", required_argument, NULL, 'f'},
-        {"sample", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 's'},
-        {"expect", required_argument, NULL, 'e'},
-        {"report", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 't'},
-        {"events", no_argument, NULL, 'v'},
-        {"no-fork", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
+static enum reading read_options(int argc, char **argv, struct options *options, uint32_t *given) {
+    const char *command = find_command(argc, argv);
     bool good = true;
     int letter;
-    while (good && (letter = getopt_long(argc, argv, "w:o:qh", long_options, NULL)) != -1) {
+    while (good && (letter = options_next(command, argc, argv, ":w:o:qh", long_options)) != -1) {
         switch (letter) {
         case 'w': good = read_world(optarg, options); break;
         case 'o': options->output = optarg; break;
@@ -707,9 +686,10 @@ static enum reading read_options(int argc, char **argv, struct options *options)
         case 'e': options->torture.expected = optarg; break;
         case 't': good = read_number(optarg, 1, &options->seconds); break;
         case 'r': options->torture.report = optarg; break;
-        case 'h': return HELP_ASKED;
+        case 'h': help_on(stdout, command != NULL ? command : ""); return HELP_ASKED;
         default: return NOT_UNDERSTOOD;
         }
+        *given |= UINT32_C(1) << (letter - 'a');
     }
     return good ? GO_ON : NOT_UNDERSTOOD;
 }
@@ -722,28 +702,27 @@ static void close_descriptors(void) {
 
 int main(int argc, char **argv) {
     struct options options = {.world = &world_simulated};
+    uint32_t given = 0;
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         puts("etalon " ET_VERSION ", specification " ET_SPECIFICATION);
         return 0;
     }
     close_descriptors();
-    static char compare[] = "etalon compare", check[] = "etalon check", judge[] = "etalon judge",
-                reproduce[] = "etalon reproduce";
     if (argc > 1 && strcmp(argv[1], "compare") == 0)
-        return argv[1] = compare, with_output(compare_main(argc - 1, argv + 1, load));
+        return with_output(compare_main(argc - 1, argv + 1, load));
     if (argc > 1 && strcmp(argv[1], "check") == 0)
-        return argv[1] = check, with_output(check_main(argc - 1, argv + 1, load));
+        return with_output(check_main(argc - 1, argv + 1, load));
     if (argc > 1 && strcmp(argv[1], "judge") == 0)
-        return argv[1] = judge, with_output(judge_main(argc - 1, argv + 1));
+        return with_output(judge_main(argc - 1, argv + 1));
     if (argc > 1 && strcmp(argv[1], "reproduce") == 0)
-        return argv[1] = reproduce, with_output(reproduce_main(argc - 1, argv + 1, load));
-    switch (read_options(argc, argv, &options)) {
+        return with_output(reproduce_main(argc - 1, argv + 1, load));
+    switch (read_options(argc, argv, &options, &given)) {
     case GO_ON: break;
-    case HELP_ASKED: usage(stdout); return 0;
+    case HELP_ASKED: return with_output(0);
     case NOT_UNDERSTOOD: return BAD_INPUT;
     }
     if (optind == argc) {
-        usage(stderr);
+        help(stderr);
         return BAD_INPUT;
     }
     if (!is_command(argv[optind])) {
@@ -751,8 +730,10 @@ int main(int argc, char **argv) {
         return BAD_INPUT;
     }
     if (argc - optind < 2) {
-        complain("%s: no FILE is given; see etalon --help", argv[optind]);
+        options_complain(argv[optind], "no FILE is given");
         return BAD_INPUT;
     }
+    if (!has_its_options(argv[optind], given))
+        return BAD_INPUT;
     return with_output(for_each_file(argv[optind], argv + optind + 1, argc - optind - 1, &options));
 }

@@ -14,11 +14,11 @@
 
 #include "../../model/wide.h"
 #include "../../model/words.h"
+#include "options.h"
 #include "output.h"
 #include "recording.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +64,7 @@ static struct judge {
     struct difference difference[DIFFERENCES_MAX];
     struct judgement verdict;
     bool keep_going, strict, quiet;
+    bool silent; /* standard output is the JSON file */
     const char *json;
     char malformed[200];
 } judging;
@@ -86,7 +87,7 @@ static void differ(const char *clause, const char *expected, const char *format,
     judging.verdict.not_strict += d.should;
     if (judging.verdict.kept < DIFFERENCES_MAX) {
         judging.difference[judging.verdict.kept++] = d;
-        if (!judging.quiet)
+        if (!judging.quiet && !judging.silent)
             printf("%s:%llu: %s%s: expected: %s; observed: %s\n", judging.verdict.name,
                    (unsigned long long)d.line, clause, d.should ? " (should)" : "", d.expected,
                    d.observed);
@@ -905,6 +906,8 @@ static void write_json(FILE *out, const void *verdict) {
 static int conclude(void) {
     uint64_t broken = judging.verdict.differences - judging.verdict.not_strict;
     int status = broken > 0 || (judging.strict && judging.verdict.not_strict > 0);
+    if (judging.silent)
+        return status;
     printf("%s: %s in %llu events", judging.verdict.name,
            broken > 0                       ? "the law is broken"
            : judging.verdict.not_strict > 0 ? "lawful, but not strictly"
@@ -925,10 +928,22 @@ static int conclude(void) {
 }
 
 static void usage(FILE *out) {
-    fputs(
-        "usage: etalon judge [--keep-going] [--strict] [--json FILE] [--quiet] [--observes LIST]\n"
-        "                    RECORDING, or - for standard input\n",
-        out);
+    fputs("usage: etalon judge [OPTION...] RECORDING...\n"
+          "\n"
+          "Checks a recording of any loop against the law, clause by clause; - is standard input.\n"
+          "spec/trace-format.md says what a recording is.\n"
+          "\n"
+          "  --keep-going     go on after the first clause that is broken\n"
+          "  --strict         a SHOULD that is missed is a failure too\n"
+          "  --json FILE      write everything that was found, of one recording; - and any other\n"
+          "                   name of standard output: there nothing else is printed then\n"
+          "  --quiet          print the verdict alone\n"
+          "  --observes LIST  look only at these of what was observed, with commas between:\n"
+          "                   time,states,waits,readiness,pool\n"
+          "\n"
+          "Exit status: 0 it is lawful, 1 it is not, 2 bad input or arguments, or an output that\n"
+          "cannot be written.\n",
+          out);
 }
 
 /* A list such as "time,states". */
@@ -965,7 +980,7 @@ static bool read_options(int argc, char **argv) {
         {0},
     };
     int letter;
-    while ((letter = getopt_long(argc, argv, "kqh", options, NULL)) != -1) {
+    while ((letter = options_next("judge", argc, argv, ":kqh", options)) != -1) {
         switch (letter) {
         case 'k': judging.keep_going = true; break;
         case 's': judging.strict = true; break;
@@ -979,6 +994,8 @@ static bool read_options(int argc, char **argv) {
         default: return false;
         }
     }
+    if (argc - optind < 1)
+        usage(stderr);
     return argc - optind >= 1;
 }
 
@@ -999,7 +1016,8 @@ static int judge_file(const char *name) {
         judging.observes = judging.recording.observes & judging.only;
         begin();
         if (judge_all() &&
-            (judging.json == NULL || write_whole(judging.json, write_json, &judging.verdict)))
+            (judging.json == NULL ||
+             write_whole(judging.silent ? NULL : judging.json, write_json, &judging.verdict)))
             status = conclude();
     }
     recording_close(&judging.recording);
@@ -1011,14 +1029,18 @@ static int judge_file(const char *name) {
 int judge_main(int argc, char **argv) {
     int worst = 0;
     judging.only = ~0U;
-    if (!read_options(argc, argv)) {
-        usage(stderr);
+    if (!read_options(argc, argv))
         return BAD_INPUT;
-    }
     if (judging.json != NULL && argc - optind > 1) {
         fputs("etalon: judge: --json takes one recording at a time\n", stderr);
         return BAD_INPUT;
     }
+    if (judging.json != NULL && output_same(judging.json, argv[optind])) {
+        fprintf(stderr, "etalon: judge: --json %s: it is read, and would be overwritten\n",
+                judging.json);
+        return BAD_INPUT;
+    }
+    judging.silent = judging.json != NULL && output_is_standard(judging.json);
     for (int i = optind; i < argc; i++) {
         int status = judge_file(argv[i]);
         worst = status > worst ? status : worst;

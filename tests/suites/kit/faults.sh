@@ -460,7 +460,7 @@ head -c 4000 /dev/urandom >"$work/noise.so"
 refused "exports no symbol 'etalon_subject'" "$work/empty.so"
 refused 'no shared object' "$work/noise.so"
 refused 'No such file' "$work/none.so"
-refused 'unrecognized option' --no-such-option "$work/NONE.so"
+refused "unknown option '--no-such-option'; see etalon check" --no-such-option "$work/NONE.so"
 refused 'not a number' --random x "$work/NONE.so"
 refused 'not a number' --jobs 0 "$work/NONE.so"
 refused '--case no-such-case: no case has such a name or number' --case no-such-case \

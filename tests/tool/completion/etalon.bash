@@ -23,7 +23,7 @@ _etalon() {
     --jobs | --watchdog | --gate | --observes | --seconds) return ;;
     esac
     if [[ $current == -* ]]; then
-        local options='--world --output --quiet'
+        local options='--world --output --quiet --help'
         case $command in
         '') options='--help --version' ;;
         replay) options+=' --fail --no-fork' ;;
@@ -36,9 +36,9 @@ _etalon() {
             options+=' --cases --law --profiles --help'
             ;;
         reproduce) options='--output --adapter --whole --cases --law --help' ;;
-        judge) options='--keep-going --strict --json --observes --quiet' ;;
-        torture) options='--sample --seed --expect --report' ;;
-        compare) options='--random --seed --output' ;;
+        judge) options='--keep-going --strict --json --observes --quiet --help' ;;
+        torture) options='--sample --seed --expect --report --help' ;;
+        compare) options='--random --seed --output --help' ;;
         esac
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
     elif [ -z "$command" ]; then
