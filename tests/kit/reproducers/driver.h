@@ -67,6 +67,9 @@ enum rp_check {
     RP_HOST_EARLY, /* … or not as long as that */
     RP_HOST_VAIN,  /* … or not without limit, and there is nothing to wait for */
     RP_HOST_STOPPED, /* … or not without limit, and the loop is stopped */
+    RP_HOST_HIDDEN,  /* neither descriptor nor timeout tells a host of what has come */
+    RP_HOST_SHOWN,   /* the descriptor of a stopped loop is readable */
+    RP_HOST_OTHER,   /* the descriptor is another one than before, or not close-on-exec */
     RP_CRASH,
 };
 
@@ -112,6 +115,7 @@ static struct {
     int stopped, woken;
     volatile int turn_over; /* what a turn may sleep for is over */
     uint64_t told_until;    /* how long a host was told to wait, since the last run */
+    int told_fd;            /* by which descriptor it knows, and 1; 0: it was not asked for */
     long main_thread;
     volatile int interrupts;
     volatile unsigned world_next, world_count;
@@ -618,10 +622,34 @@ static inline void rp_check_told(int64_t told) {
     }
 }
 
+/* Something has come, and a host would wait. */
+static inline void rp_check_hidden(int64_t told) {
+    for (unsigned c = 0; c < RP_COUNT; c++)
+        if (!rp.item[c].is_timer && rp_is_due(&rp.item[c], 0))
+            rp_seen(RP_HOST_HIDDEN,
+                    "the timeout is %lld ms, and the descriptor is not readable, although c%u can "
+                    "be served",
+                    (long long)told, c);
+    if (rp.woken)
+        rp_seen(RP_HOST_HIDDEN,
+                "the timeout is %lld ms, and the descriptor is not readable, although the loop "
+                "was woken",
+                (long long)told);
+}
+
+static inline void rp_check_descriptor(int fd) {
+    if (fd < 0 || fcntl(fd, F_GETFD) != FD_CLOEXEC)
+        rp_seen(RP_HOST_OTHER, "the descriptor is %d, which is none that is close-on-exec", fd);
+    if (rp.told_fd != 0 && rp.told_fd != fd + 1)
+        rp_seen(RP_HOST_OTHER, "the descriptor is %d, and was %d before", fd, rp.told_fd - 1);
+    rp.told_fd = fd + 1;
+}
+
 /* A host asks for both before it waits. */
 static inline void rp_hosted(void) {
     struct pollfd p = {etalon_subject.descriptor(rp.self), POLLIN, 0};
     int readable = poll(&p, 1, 0) == 1, due = rp.woken;
+    rp_check_descriptor(p.fd);
     int64_t told = etalon_subject.timeout(rp.self);
     uint64_t first = UINT64_MAX,
              until = told < 0 ? UINT64_MAX : rp_later(rp_clock(), (uint64_t)told);
@@ -636,8 +664,12 @@ static inline void rp_hosted(void) {
     if (rp.stopped && told != -1)
         rp_seen(RP_HOST_STOPPED, "the timeout is %lld ms, and the loop is stopped",
                 (long long)told);
+    if (rp.stopped && readable)
+        rp_seen(RP_HOST_SHOWN, "the descriptor is readable, and the loop is stopped");
     if (!readable)
         rp_check_told(told);
+    if (!readable && !rp.stopped && told != 0)
+        rp_check_hidden(told);
     if (!due && told >= 0 && !rp_anything())
         rp_seen(RP_HOST_VAIN, "the timeout is %lld ms, and there is nothing to wait for",
                 (long long)told);
@@ -933,6 +965,7 @@ static inline void rp_init(void) {
     memset(rp.item, 0, sizeof rp.item);
     memset(rp.async, 0, sizeof rp.async);
     rp.now_ms = 0;
+    rp.told_fd = 0;
     rp.time_min = rp_clock();
     rp.stopped = rp.woken = 0;
     rp_answer(etalon_subject.init(&rp.host, &rp.self), "init");
@@ -1000,7 +1033,8 @@ static inline int rp_main(void (*program)(void), void (*world)(unsigned), unsign
                  : number == SIGALRM ? RP_EXPECTED == RP_NOTHING
                                      : RP_EXPECTED == RP_CRASH;
     }
-    printf("expected: %s; seen: %s\n", RP_SHOULD,
+    int all = RP_EXPECTED == RP_LATE ? shown == attempts : shown > 0;
+    printf("%s\nexpected: %s\nseen: %s\n", all ? "shown" : "not shown", RP_SHOULD,
            *rp_said != '\0' ? rp_said : "nothing else than that");
-    return (RP_EXPECTED == RP_LATE ? shown == attempts : shown > 0) ? 0 : 1;
+    return all ? 0 : 1;
 }

@@ -32,6 +32,6 @@ for source in "$@"; do
     fi
     said=$(timeout 30 "$work/$name" 2>&1)
     report "$name shows its failure" $?
-    echo "#   $said"
+    sed 's/^/#   /' <<<"$said"
 done
 plan

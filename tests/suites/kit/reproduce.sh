@@ -95,6 +95,8 @@ if [ -e build/subjects/libuv.so ]; then
             shown "$work/$case.c")
         report_said "a failure is shown: $case" $? "$output"
     done
+    output=$("$work/timer-zero" 2>&1) && [ "$(head -n 1 <<<"$output")" = shown ]
+    report_said 'it says "shown"' $? "$output"
     ! grep -q 'etalon_subject.h"' "$work/timer-zero.c" && head -n 1 "$work/timer-zero.c" |
         grep -q SPDX
     report_said 'it includes nothing of Etalon' $?
@@ -103,8 +105,45 @@ if [ -e build/subjects/libuv.so ]; then
     ! cmp -s "$work/libuv-timer-not-early.c" "$work/mended.c"
     report_said 'the loop can be mended' $?
     output=$(shown "$work/mended.c")
-    [ $? -eq 1 ] && grep -q 'seen: nothing else' <<<"$output"
+    [ $? -eq 1 ] && grep -q '^not shown$' <<<"$output" && grep -q '^seen: nothing else' <<<"$output"
     report_said 'of a loop that was mended nothing is shown' $? "$output"
+    # what a host is told, by adapters that were broken
+    cat >"$work/hosted.trace" <<'EOF'
+etalon-trace 1
+body 1
+main
+  open d0 stream
+  submit c0 poll d0 in do b1
+  run no_wait
+  descriptor
+  peer_write d0 3
+  descriptor
+  timeout
+EOF
+    host() { # host FAILURE CASE SCRIPT-OF-SED
+        sed "s,^#include <uv.h>,&\n#include <sys/epoll.h>," $libuv | sed "$3" >"$work/host.adapter.c"
+        output=$("$etalon" reproduce -o "$work/host.c" "$2" "$work/host.adapter.c" 2>&1 &&
+            shown "$work/host.c")
+        [ $? -eq 0 ] && grep -q '^shown$' <<<"$output" && grep -q " fail $1: " "$work/host.c"
+        report_said "a failure is shown: $1" $? "$output$(head -n 3 "$work/host.c")"
+    }
+    host ET-HOST-1 hosted-poll \
+        's/^    return \(uv_backend_timeout(.*\);/    return \1 == 0 ? -1 : \1;/'
+    host ET-HOST-5/hidden "$work/hosted.trace" \
+        's/^    return uv_backend_fd(.*;/    static int no;\n    (void)of;\n\
+    return no != 0 ? no : (no = epoll_create1(EPOLL_CLOEXEC));/'
+    host ET-HOST-4 "$work/hosted.trace" \
+        's/^    return \(uv_backend_fd(.*)\);/    return fcntl(\1, F_DUPFD_CLOEXEC, 3);/
+        s,^#include <uv.h>,&\n#include <fcntl.h>,'
+    # what is documented is no failure, and shown all the same
+    printf 'etalon-trace 1\nbody 1\nmain\n  wakeup\n  timer c1 200ms do b1\n  run once\n' \
+        >"$work/woken.trace"
+    output=$("$etalon" reproduce --whole -o "$work/documented.c" "$work/woken.trace" $libuv 2>&1 &&
+        shown "$work/documented.c")
+    [ $? -eq 0 ] && grep -q '^shown$' <<<"$output" &&
+        grep -q 'a documented difference, ET-RUN-2/woken: ' "$work/documented.c" &&
+        ! grep -q 'nothing is wrong' "$work/documented.c"
+    report_said 'a documented difference is shown, and called so' $? "$output"
     # a good case of a loop that was broken since
     refuses='    if (w->delay_ms == 0)\n        return -12;'
     sed "s/^    return uv_timer_start(&w->timer, .*;/$refuses\n&/" \
