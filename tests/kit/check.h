@@ -74,6 +74,9 @@ void check_profiles(FILE *out, const struct check *check, unsigned subject);
 /* The clause's text, or NULL. */
 const char *law_text(const struct law *law, const char *id);
 
+/* … for people: of what says no more than that one run acts as another, in terms of callbacks. */
+const char *law_expects(const struct law *law, const char *id);
+
 /* Text behind a word in the margin, in lines of 100 columns (tell.c). No line ends at a JOINED
  * blank. */
 #define JOINED "\x1f"

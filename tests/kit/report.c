@@ -95,6 +95,23 @@ const char *law_text(const struct law *law, const char *id) {
     return NULL;
 }
 
+const char *law_expects(const struct law *law, const char *id) {
+    static const struct {
+        const char *clause, *text;
+    } in_other_words[] = {
+        {"ET-RUN-1", "run(NO_WAIT), which is tick(0), calls the callbacks of what is due when it "
+                     "begins, and returns without having slept."},
+        {"ET-RUN-2", "run(ONCE), which is tick(1), goes on, and sleeps, until one callback has "
+                     "been called, nothing is in use, or the loop is stopped; then it returns."},
+        {"ET-RUN-3", "run(UNTIL_DONE) goes on, however many callbacks have been called, until "
+                     "nothing is in use or the loop is stopped; then it returns."},
+    };
+    for (size_t i = 0; i < sizeof in_other_words / sizeof *in_other_words; i++)
+        if (strcmp(in_other_words[i].clause, id) == 0)
+            return in_other_words[i].text;
+    return law_text(law, id);
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Names and messages come from strangers: whatever their bytes are, this is JSON. */

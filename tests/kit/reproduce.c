@@ -639,7 +639,7 @@ static void write_c_string(FILE *out, const char *text) {
 
 static void write_expected(FILE *out) {
     const struct outcome *o = &work.shortest;
-    const char *law = law_text(&work.law, o->clause);
+    const char *law = law_expects(&work.law, o->clause);
     char text[1200];
     if (law != NULL && *law == '(' && strchr(law, ')') != NULL) /* its profiles */
         law = strchr(law, ')') + 1 + strspn(strchr(law, ')') + 1, " ");

@@ -211,7 +211,7 @@ static void tell_sort(FILE *out, const struct check *check, unsigned number, boo
     }
     tell_head(out, check, first, shown, colour);
     const struct outcome *o = shown->shortest.events > 0 ? &shown->shortest : &shown->outcome;
-    const char *law = law_text(&check->law, o->clause);
+    const char *law = law_expects(&check->law, o->clause);
     if (law != NULL && !check->quiet)
         tell_law(out, law, in_full ? LAW_COLUMNS : LAW_COLUMNS_BRIEF);
     paragraph(out, "seen", o->message);

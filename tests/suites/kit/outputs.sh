@@ -38,6 +38,14 @@ report_said 'what fails, the claim by profile, and what was not asked' $? "$outp
     [ "$(wc -l <<<"$output")" -le 50 ] && ! grep -qE '.{101}' <<<"$output"
 report_said 'on one screen, in 100 columns' $? "$output"
 
+for of in 'RETURNS_WOKEN:run(ONCE), which is tick(1), goes on, and sleeps, until one callback' \
+    'NO_WAIT_WAITS:run(NO_WAIT), which is tick(0), calls the callbacks of what is due' \
+    'NEVER_DONE:run(UNTIL_DONE) goes on, however many callbacks have been called, until'; do
+    build "${of%%:*}"
+    output=$("$etalon" check --case 'wakeup-*' --case 'timer*' "$work/${of%%:*}.so" 2>&1)
+    grep -qF "expected   ${of#*:}" <<<"$output" && ! grep -q 'MUST act as' <<<"$output"
+    report_said "what a run is expected to do is said by callbacks (${of%%:*})" $? "$output"
+done
 output=$("$etalon" check --case timers-sorted "$work/LATE.so" 2>&1)
 grep -qE 'ms  [a-z0-9_]+\(timeout = [0-9]+\)$' <<<"$output"
 report_said 'waits are shown as they were called' $? "$output"
@@ -399,7 +407,7 @@ refused() { # refused PATTERN OPTION…
     report_said "refused: $*" $? "$output"
 }
 refused '--update-baseline: needs --baseline' --update-baseline
-refused '--update-baseline: nothing is found' --update-baseline --baseline "$work/x" --dry-run
+refused '--update-baseline .*: nothing is run with --dry-run' --update-baseline --baseline "$work/x" --dry-run
 refused 'no regular file' --baseline "$work"
 refused 'No such file' --baseline "$work/nowhere/x" --update-baseline
 cp "$work/known" "$work/read"

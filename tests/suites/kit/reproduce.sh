@@ -121,7 +121,8 @@ main
   timeout
 EOF
     host() { # host FAILURE CASE SCRIPT-OF-SED
-        sed "s,^#include <uv.h>,&\n#include <sys/epoll.h>," $libuv | sed "$3" >"$work/host.adapter.c"
+        sed "s,^#include <uv.h>,&\n#include <sys/epoll.h>," $libuv | sed "$3" \
+            >"$work/host.adapter.c"
         output=$("$etalon" reproduce -o "$work/host.c" "$2" "$work/host.adapter.c" 2>&1 &&
             shown "$work/host.c")
         [ $? -eq 0 ] && grep -q '^shown$' <<<"$output" && grep -q " fail $1: " "$work/host.c"
