@@ -793,12 +793,6 @@ static bool take_options(int argc, char **argv) {
     };
     int letter;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    const char *cases = tool_file("cases", "spec/cases"),
-               *law = tool_file("etalon.md", "spec/etalon.md"),
-               *profiles = tool_file("profiles", "spec/profiles");
-    options = (struct options){.cases = cases != NULL ? cases : "spec/cases",
-                               .law = law != NULL ? law : "spec/etalon.md",
-                               .profiles = profiles != NULL ? profiles : "spec/profiles"};
     options.jobs = processors > 0 && processors < 64 ? (unsigned)processors : 2;
     check.seed = 1;
     while ((letter = options_next("check", argc, argv, ":h", long_options)) != -1) {
@@ -809,6 +803,9 @@ static bool take_options(int argc, char **argv) {
         if (!take_option(letter))
             return false;
     }
+    options.cases = tool_path(options.cases, "cases", "spec/cases");
+    options.law = tool_path(options.law, "etalon.md", "spec/etalon.md");
+    options.profiles = tool_path(options.profiles, "profiles", "spec/profiles");
     return true;
 }
 

@@ -101,6 +101,9 @@ void report_short(FILE *out, const void *check); /* conform.json */
  * the tree. */
 char *tool_file(const char *installed, const char *in_the_tree);
 
+/* What an option has given, or else such a file; it is kept until the tool ends. */
+const char *tool_path(const char *given, const char *installed, const char *in_the_tree);
+
 /* Whether there is what makes a page; false after a complaint. */
 bool page_possible(void);
 /* Lets report.py make the page of the whole check. False after a complaint; then `path` is as it

@@ -15,8 +15,7 @@
 
 extern char **environ;
 
-/* An installed tool has its files in ../share/etalon, one that was built has them in the tree; NULL
- * when there is neither. */
+/* An installed tool has its files in ../share/etalon, one that was built has them in the tree. */
 char *tool_file(const char *installed, const char *in_the_tree) {
     char self[4096], path[8192];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -28,6 +27,11 @@ char *tool_file(const char *installed, const char *in_the_tree) {
     if (access(path, F_OK) != 0)
         snprintf(path, sizeof path, "%s/../../%s", self, in_the_tree);
     return access(path, F_OK) == 0 ? realpath(path, NULL) : NULL;
+}
+
+const char *tool_path(const char *given, const char *installed, const char *in_the_tree) {
+    const char *found = given != NULL ? given : tool_file(installed, in_the_tree);
+    return found != NULL ? found : in_the_tree;
 }
 
 /* The exit status of Python with these arguments, or -1 after a complaint. */

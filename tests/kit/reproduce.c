@@ -804,10 +804,8 @@ static bool take_options(int argc, char **argv) {
         case 'h': reproduce_usage(stdout); exit(fflush(stdout) != 0 ? BAD_INPUT : 0);
         default: return false;
         }
-    options.cases = options.cases != NULL ? options.cases : tool_file("cases", "spec/cases");
-    options.law = options.law != NULL ? options.law : tool_file("etalon.md", "spec/etalon.md");
-    options.cases = options.cases != NULL ? options.cases : "spec/cases";
-    options.law = options.law != NULL ? options.law : "spec/etalon.md";
+    options.cases = tool_path(options.cases, "cases", "spec/cases");
+    options.law = tool_path(options.law, "etalon.md", "spec/etalon.md");
     if (argc - optind != 2) {
         reproduce_usage(stderr);
         return false;

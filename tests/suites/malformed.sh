@@ -106,6 +106,15 @@ standard() { # the JSON text alone
     "$etalon" judge --json "$1" lawful.ndjson >out && grep -q '"verdict"' out &&
         ! grep -q ': lawful in' out && [ ! -e ./- ]
 }
+# with a tool that has AddressSanitizer, and says what was lost
+spec=${cases%/cases}
+kept() {
+    "$etalon" check --list --cases "$cases" --law "$spec/etalon.md" --profiles "$spec/profiles" \
+        >out 2>err && [ ! -s err ] && return 0
+    head -n 12 err | sed 's/^/# /'
+    return 1
+}
+check "paths that were given" kept
 check "a pipe as output stays a pipe" piped decode --output pipe good.trace
 check "a pipe as output of judge stays a pipe" piped judge --json pipe lawful.ndjson
 check "a symbolic link as output stays one" linked decode --output links/link good.trace
