@@ -421,6 +421,7 @@ build/node/installed: tests/suites/report/package.json tests/suites/report/packa
 	$(Q)cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier \
 		--loglevel=error >installed.log 2>&1 || { cat installed.log >&2; exit 1; }
 	@mv $(@D)/installed.log $@
+	@echo 'setup: installed playwright-core in $(@D)'
 
 ## coverage: measure lines and branches of src/ and model/ that the tests reach, with their limits
 coverage: build/seeds.made
@@ -714,6 +715,8 @@ install: $B/libetalon.a $B/etalon
 	$(Q)install -m 644 tests/tool/completion/etalon.bash \
 		'$(share)/bash-completion/completions/etalon'
 	$(Q)install -m 644 tests/tool/completion/_etalon '$(share)/zsh/site-functions/_etalon'
+	@echo 'install: etalon $(VERSION): the library, the tool, their pages, the law and its cases are' \
+		'in $(prefix)'
 
 ## uninstall: remove what install has installed
 uninstall:

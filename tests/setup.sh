@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that the checks need, and those that are named besides, where they
-# are missing; silent when all are there. `make all` needs none of them. Called by `make setup`, and
+# are missing, and says so in a line. `make all` needs none of them. Called by `make setup`, and
 # with CPython's tests by `make setup-peers`.
 set -eu
 
@@ -38,7 +38,12 @@ missing=
 for package in $packages; do
     installed "$package" || missing="$missing $package"
 done
-test -n "$missing" || exit 0
+if test -z "$missing"; then
+    # shellcheck disable=SC2086 # a list of words
+    set -- $packages
+    echo "setup: all $# Debian packages that the checks need are here"
+    exit 0
+fi
 
 echo "setup: installing$missing"
 as_root=
@@ -67,3 +72,6 @@ for package in $missing; do
         exit 1
     fi
 done
+# shellcheck disable=SC2086
+set -- $missing
+echo "setup: installed $# Debian package$(test $# = 1 || echo s)"

@@ -15,6 +15,9 @@ verdict() { # verdict NAME STATUS: what is in $root/log explains a failure
 mkdir -p "$root"
 make install DESTDIR="$root" PREFIX=/opt/etalon >"$root/log" 2>&1
 verdict 'make install' $?
+test "$(grep -c '^install: ' "$root/log")" = 1 &&
+    grep -q "^install: .* in $root/opt/etalon\$" "$root/log"
+verdict 'it says where things are' $?
 
 grep -qx "Version: $(build/default/etalon --version | sed 's/[^0-9]*\([0-9.]*\).*/\1/')" \
     "$root/opt/etalon/lib/pkgconfig/etalon.pc" >"$root/log" 2>&1

@@ -37,6 +37,14 @@ jansson=build/default/jansson.flags
 copy CC="$work/cc" CPPFLAGS="-I$work/include" $jansson >"$work/log" && test ! -s "$work/$jansson"
 verdict 'a library of which there is only the header is not there' $?
 
+# setup.sh, where all packages are there
+mkdir "$work/bin" && printf '#!/bin/sh\necho installed\n' >"$work/bin/dpkg-query" &&
+    chmod +x "$work/bin/dpkg-query"
+PATH=$work/bin:$PATH sh tests/setup.sh one-more >"$work/log" 2>&1 &&
+    test "$(wc -l <"$work/log")" = 1 &&
+    grep -q '^setup: all [0-9]* Debian packages that the checks need are here$' "$work/log"
+verdict 'make setup says so when there is nothing to do' $?
+
 for flags in -O1 -O1 -O0; do copy CFLAGS=$flags build/default/src/async.o; done >"$work/log"
 test "$(grep -c 'cc .*async.o' "$work/log")" = 2
 verdict 'a change of flags compiles anew, and nothing else does' $?
