@@ -407,7 +407,8 @@ refused() { # refused PATTERN OPTION…
     report_said "refused: $*" $? "$output"
 }
 refused '--update-baseline: needs --baseline' --update-baseline
-refused '--update-baseline .*: nothing is run with --dry-run' --update-baseline --baseline "$work/x" --dry-run
+refused '--update-baseline .*: nothing is run with --dry-run' --update-baseline \
+    --baseline "$work/x" --dry-run
 refused 'no regular file' --baseline "$work"
 refused 'No such file' --baseline "$work/nowhere/x" --update-baseline
 cp "$work/known" "$work/read"
