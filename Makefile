@@ -715,8 +715,8 @@ install: $B/libetalon.a $B/etalon
 	$(Q)install -m 644 tests/tool/completion/etalon.bash \
 		'$(share)/bash-completion/completions/etalon'
 	$(Q)install -m 644 tests/tool/completion/_etalon '$(share)/zsh/site-functions/_etalon'
-	@echo 'install: etalon $(VERSION): the library, the tool, their pages, the law and its cases are' \
-		'in $(prefix)'
+	@echo 'install: etalon $(VERSION): the library, the tool, their pages, the law with its' \
+		'cases are in $(prefix)'
 
 ## uninstall: remove what install has installed
 uninstall:

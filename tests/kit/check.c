@@ -444,8 +444,9 @@ static void tell_batch(unsigned done, unsigned all) {
             outcome_free(outcome);
     }
     if (isatty(STDERR_FILENO) && done % 16 == 0)
-        fprintf(stderr, "\retalon: %s: %llu of %llu random programs ", check.subject[s].name,
-                (unsigned long long)(batch.from + done), (unsigned long long)check.random);
+        fprintf(stderr, "\retalon: %s: %llu of %llu random program%s ", check.subject[s].name,
+                (unsigned long long)(batch.from + done), (unsigned long long)check.random,
+                plural(check.random));
 }
 
 static void run_random_of(unsigned s) {
@@ -517,7 +518,7 @@ static void tell_ended(unsigned done, unsigned all) {
         tell_now(told);
     }
     if (isatty(STDERR_FILENO) && done < all)
-        fprintf(stderr, "\retalon: %u of %u runs ", done, all);
+        fprintf(stderr, "\retalon: %u of %u run%s ", done, all, plural(all));
 }
 
 static bool plan_comes_last(void) {
@@ -552,11 +553,12 @@ static void print_matrix(void) {
 
 static void print_random(void) {
     for (unsigned s = 0; s < check.subjects && check.random > 0; s++)
-        printf("# %s: %llu random programs of seed %llu, %llu judged, %llu not as the law has it, "
+        printf("# %s: %llu random program%s of seed %llu, %llu judged, %llu not as the law has it, "
                "%llu not strict (a SHOULD is missed, or it is documented)\n",
                check.subject[s].name, (unsigned long long)check.tally[s].programs,
-               (unsigned long long)check.seed, (unsigned long long)check.tally[s].judged,
-               (unsigned long long)check.tally[s].bad, (unsigned long long)check.tally[s].excused);
+               plural(check.tally[s].programs), (unsigned long long)check.seed,
+               (unsigned long long)check.tally[s].judged, (unsigned long long)check.tally[s].bad,
+               (unsigned long long)check.tally[s].excused);
 }
 
 /* What may be said of each subject; nothing when only some cases were looked at. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "process.h"
+#include "text.h"
 
 #define SUBJECTS_MAX 16
 

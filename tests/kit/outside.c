@@ -178,8 +178,9 @@ static void fail_to_make_loop(void) {
     if (answer > 0)
         observed("ET-INIT-1", "an init that fails returned %s", kit_result_name(answer));
     if (open_descriptors() > before)
-        observed("ET-INIT-1", "an init that returned %s leaves %u descriptors open",
-                 kit_result_name(answer), open_descriptors() - before);
+        observed("ET-INIT-1", "an init that returned %s leaves %u descriptor%s open",
+                 kit_result_name(answer), open_descriptors() - before,
+                 plural(open_descriptors() - before));
 }
 
 static int release_loop(void) {
@@ -434,7 +435,8 @@ static void finish(unsigned before) {
     world_real.end();
     unsigned after = open_descriptors();
     if (after > before)
-        observed("ET-DEINIT-3", "deinit leaves %u descriptors open", after - before);
+        observed("ET-DEINIT-3", "deinit leaves %u descriptor%s open", after - before,
+                 plural(after - before));
 }
 
 void outside_run(const struct etalon_subject *subject, const struct program *program, bool lenient,

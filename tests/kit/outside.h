@@ -12,6 +12,7 @@
 #include "../../fuzz/world/kernel.h"
 #include "../../model/promise.h"
 #include "kit.h"
+#include "text.h"
 
 #define COUNT  observer.completions /* that the program uses */
 #define BUFFER 4096

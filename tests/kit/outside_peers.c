@@ -63,13 +63,13 @@ void check_given_bytes(unsigned c, uint64_t place, bool certain, int64_t result)
     size_t length = result > 0 && result < BUFFER ? (size_t)result : 0;
     if (certain && !real_world_came(i->d.fd, place, observer.buffer[c], length))
         untrue(c, PROMISE_UNTRUE_GIVEN,
-               "c%u ends with %lld bytes, but others than were given have come to the other end", c,
-               (long long)result);
+               "c%u ends with %lld byte%s, but others than were given have come to the other end",
+               c, (long long)result, plural((uint64_t)result));
     if (!certain && !is_addressed(i) && !is_stream(i->d.fd) &&
         !real_world_message(i->d.fd, i->reads, observer.buffer[c], length))
         untrue(c, PROMISE_UNTRUE_GIVEN,
-               "c%u ends with %lld bytes, but no such message has come to the other end", c,
-               (long long)result);
+               "c%u ends with %lld byte%s, but no such message has come to the other end", c,
+               (long long)result, plural((uint64_t)result));
 }
 
 /* Others may change the file meanwhile. */
@@ -89,8 +89,8 @@ void check_place(unsigned c, int64_t result) {
     if (syscall(SYS_pread64, i->d.fd, there, (size_t)result, i->d.offset) != result ||
         memcmp(there, observer.buffer[c], (size_t)result) != 0)
         untrue(c, PROMISE_UNTRUE_OFFSET,
-               "c%u ends with %lld bytes, but those at %lld in the file are others", c,
-               (long long)result, (long long)i->d.offset);
+               "c%u ends with %lld byte%s, but those at %lld in the file are others", c,
+               (long long)result, plural((uint64_t)result), (long long)i->d.offset);
 }
 
 /* ---- what an accept gives -------------------------------------------------------------------- */
@@ -135,17 +135,17 @@ void check_message(unsigned c, int64_t result, size_t length) {
     bool cut = length != SIZE_MAX && length > room;
     if (message->msg_flags == -1 || message->msg_namelen == sizeof i->address)
         untrue(c, PROMISE_UNTRUE_MESSAGE,
-               "c%u ends with %lld bytes, but the address and the flags of the message are not "
+               "c%u ends with %lld byte%s, but the address and the flags of the message are not "
                "there",
-               c, (long long)result);
+               c, (long long)result, plural((uint64_t)result));
     else if (length != SIZE_MAX && cut != ((message->msg_flags & MSG_TRUNC) != 0))
         untrue(c, PROMISE_UNTRUE_MESSAGE,
-               "c%u ends with %lld bytes of a message of %zu, and the flags %#x", c,
-               (long long)result, length, (unsigned)message->msg_flags);
+               "c%u ends with %lld byte%s of a message of %zu, and the flags %#x", c,
+               (long long)result, plural((uint64_t)result), length, (unsigned)message->msg_flags);
     else if (length != SIZE_MAX && !tells_sender(message))
         untrue(c, PROMISE_UNTRUE_MESSAGE,
-               "c%u ends with %lld bytes, but the control data are not there", c,
-               (long long)result);
+               "c%u ends with %lld byte%s, but the control data are not there", c,
+               (long long)result, plural((uint64_t)result));
 }
 
 /* ---- shutdown -------------------------------------------------------------------------------- */

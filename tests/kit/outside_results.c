@@ -88,11 +88,11 @@ static size_t check_datagram(unsigned c, struct stream *stream, int64_t result) 
     size_t got = length < room || (i->d.flags & MSG_TRUNC) != 0 ? length : room;
     if (result != (int64_t)got)
         untrue(c, PROMISE_UNTRUE_BYTES,
-               "c%u ends with %lld bytes, but the next datagram has %zu, and it has room for %zu",
-               c, (long long)result, length, room);
+               "c%u ends with %lld byte%s, but the next datagram has %zu, and it has room for %zu",
+               c, (long long)result, plural((uint64_t)result), length, room);
     else if (got > 0 && bytes[0] != real_world_byte(place))
-        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with %lld bytes, but others were to come before",
-               c, (long long)result);
+        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with %lld byte%s, but others were to come before",
+               c, (long long)result, plural((uint64_t)result));
     stream->messages += (i->d.flags & MSG_PEEK) == 0;
     return length;
 }
@@ -148,14 +148,14 @@ static void check_taken(unsigned c, int64_t result) {
         if (!follows)
             untrue(
                 c, PROMISE_UNTRUE_BYTES,
-                "c%u ends with %lld bytes, but byte %lld in its buffer (%#x) is not what was sent",
-                c, (long long)result, (long long)k, bytes[k]);
+                "c%u ends with %lld byte%s, but byte %lld in its buffer (%#x) is not what was sent",
+                c, (long long)result, plural((uint64_t)result), (long long)k, bytes[k]);
     }
     if (!is_stream(i->d.fd)) /* which was judged above */
         return;
     if (stream->placed && bytes[0] != stream->next)
-        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with %lld bytes, but others were to come before",
-               c, (long long)result);
+        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with %lld byte%s, but others were to come before",
+               c, (long long)result, plural((uint64_t)result));
     if ((i->d.flags & MSG_PEEK) != 0)
         return;
     stream->placed = !observer.duplicated;
@@ -193,8 +193,8 @@ static void check_given(unsigned c, int64_t result) {
     if (received - stream->before < stream->given)
         untrue(
             c, PROMISE_UNTRUE_BYTES,
-            "c%u ends with %lld bytes, but %llu less than were written have come to the other end",
-            c, (long long)result,
+            "c%u ends with %lld byte%s, but %llu less than were written have come to the other end",
+            c, (long long)result, plural((uint64_t)result),
             (unsigned long long)(stream->given - (received - stream->before)));
     check_given_bytes(c, place, stream->certain, result);
 }
@@ -277,8 +277,8 @@ static void check_operation(unsigned c, int64_t result) {
     bool bytes = i->d.operation >= ET_READ && i->d.operation <= ET_RECV;
     bool truncated = (i->d.flags & MSG_TRUNC) != 0 && !is_stream(i->d.fd);
     if (bytes && !truncated && result > (int64_t)i->d.length)
-        untrue(c, PROMISE_UNTRUE_LENGTH, "c%u ends with %lld bytes of %zu", c, (long long)result,
-               i->d.length);
+        untrue(c, PROMISE_UNTRUE_LENGTH, "c%u ends with %lld byte%s of %zu", c, (long long)result,
+               plural((uint64_t)result), i->d.length);
     if (!same) {
         if (result < 0 && !is_of_no_descriptor(i, result))
             untrue(c, PROMISE_UNTRUE_ERROR, "c%u ends with %s, but its descriptor is not open", c,

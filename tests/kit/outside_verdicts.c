@@ -215,8 +215,9 @@ static void say_end(char *text, size_t size, const struct promise_answer *a) {
         snprintf(text, size, "the run returns; expected: %s", a->why);
     else
         snprintf(text, size,
-                 "the run returns after %llu callbacks, %llu were asked for; expected: %s",
-                 (unsigned long long)run->called, (unsigned long long)run->asked, a->why);
+                 "the run returns after %llu callback%s, %llu %s asked for; expected: %s",
+                 (unsigned long long)run->called, plural(run->called),
+                 (unsigned long long)run->asked, run->asked == 1 ? "was" : "were", a->why);
 }
 
 /* What was seen, in words. */

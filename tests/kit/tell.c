@@ -19,10 +19,6 @@
 #define CASES_SHOWN       6
 #define LACKING_SHOWN     6
 
-static const char *plural(unsigned count) {
-    return count == 1 ? "" : "s";
-}
-
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 static unsigned columns(const char *text, size_t length) {
@@ -373,7 +369,7 @@ static void tell_random(FILE *out, const struct check *check, unsigned subject) 
     snprintf(text, sizeof text,
              "%llu program%s of seed %llu, %llu judged, %llu not as the law has it, %llu not "
              "strict%s",
-             (unsigned long long)tally->programs, plural(tally->programs == 1 ? 1 : 2),
+             (unsigned long long)tally->programs, plural(tally->programs),
              (unsigned long long)check->seed, (unsigned long long)tally->judged,
              (unsigned long long)tally->bad, (unsigned long long)tally->excused,
              tally->too_many ? "; there are more sorts of failures than are told here" : "");

@@ -2,6 +2,10 @@
 /* Texts of strangers (text.h). */
 #include "text.h"
 
+const char *plural(uint64_t count) {
+    return count == 1 ? "" : "s";
+}
+
 unsigned utf8_length(const unsigned char *p) {
     unsigned length = *p < 0x80                 ? 1
                       : *p >= 0xc2 && *p < 0xe0 ? 2

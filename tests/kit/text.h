@@ -4,6 +4,11 @@
 #ifndef ETALON_TEXT_H
 #define ETALON_TEXT_H
 
+#include <stdint.h>
+
+/* What stands behind the word for so many: "case", "cases". */
+const char *plural(uint64_t count);
+
 /* How many bytes of valid UTF-8 begin here, 0 if it is none. */
 unsigned utf8_length(const unsigned char *p);
 

@@ -106,6 +106,19 @@ output=$("$etalon" replay "$tree/spec/cases/timer-zero.trace" 2>&1 >out)
 [ $? -eq 0 ] && [ -z "$output" ]
 report_said 'of a trace this is not said' $? "$output"
 
+# ---- one of a kind -------------------------------------------------------------------------------
+
+printf 'etalon-trace 1\nbody 1\nmain\n  timer c0 0ms do b1\n  run once\n' >one.trace
+output=$("$etalon" replay --quiet one.trace 2>&1)
+[ "$output" = 'one.trace: no difference in 2 commands, 1 callback, 1 wait' ]
+report_said 'one callback, and no "1 callbacks"' $? "$output"
+output=$("$etalon" torture --sample 1000000 one.trace 2>&1)
+grep -q ' in 1 program, 0 failures$' <<<"$output"
+report_said '… and one program' $? "$output"
+output=$("$etalon" compare --output . one.trace 2>&1)
+[ "$output" = '1 program compared, 0 not comparable, 0 differences' ]
+report_said '… that is compared' $? "$output"
+
 # ---- options and --help --------------------------------------------------------------------------
 
 commands='replay check-cases record decode encode shrink torture compare check judge reproduce'

@@ -30,7 +30,7 @@ import zlib
 
 import broken
 import faults
-from broken import ROOT
+from broken import ROOT, counted
 
 WORK = ROOT / "build/bites"
 BUILT = ROOT / "build/default"
@@ -370,8 +370,9 @@ def main():
     if options.check and problems:
         return 1
     if options.check:
-        print(f"{len(found)} faults for {len({f.clause for f in found})} clauses have their text; "
-              f"{len(without)} clauses have none, with a reason")
+        print(f"{counted(len(found), 'fault')} for "
+              f"{counted(len({f.clause for f in found}), 'clause')} have their text; "
+              f"without one, with a reason: {counted(len(without), 'clause')}")
         return 0
     if any(" its text " in problem for problem in problems):
         return 1
@@ -393,8 +394,9 @@ def main():
         path.write_text(json.dumps({"clauses": len(law) - len(without), "bitten": len(bitten),
                                     "faults": len(rows), "without": without, "rows": rows},
                                    indent=1) + "\n")
-    print(f"{len(bitten)} of {len(clauses)} clauses bite, by {len(rows)} faults"
-          + (f"; {len(without)} have no fault, with a reason" if whole else ""))
+    print(f"{len(bitten)} of {counted(len(clauses), 'clause')} bite, by "
+          f"{counted(len(rows), 'fault')}"
+          + (f"; without one, with a reason: {len(without)}" if whole else ""))
     return 0 if good and not problems else 1
 
 

@@ -27,6 +27,30 @@ def path_of(file):
     return pathlib.Path(file if "/" in file else f"src/{file}")
 
 
+def counted(number, word, words=None):
+    """ "1 case", "2 cases"."""
+    return f"{number} {word if number == 1 else words or word + 's'}"
+
+
+def chosen(parser, known, replacements, word="fault", words=None):
+    """The options, with NAME… and --check added, and the entries of the list that are named, or
+    all, with the texts that each makes: [(entry, {file: text})…]. With --check no more is asked
+    than that these can be made. replacements: of an entry, as texts_of takes them."""
+    parser.add_argument("--check", action="store_true",
+                        help=f"only check that every {word} still has its text")
+    parser.add_argument("name", nargs="*")
+    options = parser.parse_args()
+    named = [entry for entry in known if not options.name or entry[0] in options.name]
+    if not named:
+        parser.error(f"no {word} has such a name")
+    made = [(entry, texts_of(entry[0], *replacements(entry))) for entry in named]
+    if options.check:
+        has = "has its" if len(made) == 1 else "have their"
+        print(f"{counted(len(made), word, words)} {has} text")
+        sys.exit(0)
+    return options, made
+
+
 def texts_of(name, *replacements):
     """{file from the root: text}: what a change makes of the files that it touches."""
     texts = {}
@@ -34,7 +58,8 @@ def texts_of(name, *replacements):
         path = path_of(file)
         text = texts.get(path) or (ROOT / path).read_text(encoding="utf-8")
         if text.count(old) != 1:
-            sys.exit(f"{program()}: '{name}': its text stands {text.count(old)} times in {path}, "
+            times = counted(text.count(old), "time")
+            sys.exit(f"{program()}: '{name}': its text stands {times} in {path}, "
                      "expected once")
         texts[path] = text.replace(old, new)
     return texts
@@ -113,5 +138,5 @@ def conclude(report, rows, survived):
     path.write_text(json.dumps({"mutants": len(rows), "killed": len(rows) - survived,
                                 "equivalent": 0, "survived": survived, "faults": rows},
                                indent=1) + "\n")
-    print(f"{len(rows) - survived} of {len(rows)} faults were found")
+    print(f"{len(rows) - survived} of {counted(len(rows), 'fault')} were found")
     return 1 if survived else 0

@@ -226,23 +226,14 @@ def build(number, texts, good):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true")
     parser.add_argument("--all", action="store_true")
-    parser.add_argument("name", nargs="*")
-    options = parser.parse_args()
-    chosen = [c for c in CLASSES if not options.name or c[0] in options.name]
-    if not chosen:
-        parser.error("no class has such a name")
-    made = [broken.texts_of(fault[0], *fault[3:]) for fault in chosen]
-    if options.check:
-        print(f"{len(chosen)} classes have their text")
-        return 0
+    options, made = broken.chosen(parser, CLASSES, lambda fault: fault[3:], "class", "classes")
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     good = {broken.path_of(source.name): faults.compiled(source, WORK)
             for source in (broken.ROOT / "src").glob("*.c")}
     good[broken.path_of(ADAPTER)] = faults.compiled(broken.ROOT / ADAPTER, WORK)
-    cases = sorted({case for _, case, _, *_ in chosen} - {""})
+    cases = sorted({case for (_, case, *_), _ in made} - {""})
     failed, count = 0, 0
 
     def report(name, passed, said):
@@ -253,8 +244,9 @@ def main():
 
     found = broken.failing_outside(build("good", {}, good), [] if options.all else cases,
                                    200 if options.all else 0)
-    report("no fault", not found, f"{len(found)} cases fail" if found else "nothing is blamed")
-    for number, (fault, texts) in enumerate(zip(chosen, made)):
+    report("no fault", not found,
+           f"failing: {broken.counted(len(found), 'case')}" if found else "nothing is blamed")
+    for number, (fault, texts) in enumerate(made):
         name, case, clause = fault[:3]
         adapter = build(number, texts, good)
         found = broken.failing_outside(adapter, [] if options.all or not case else [case],

@@ -140,23 +140,16 @@ def build(number, name, slack, replacements):
 
 
 def shown(found):
-    return f"{len(found)} fail, as {found[0][0]} ({found[0][1]})" if found else "passes"
+    if not found:
+        return "passes"
+    return f"{broken.counted(len(found), 'failure')}, as {found[0][0]} ({found[0][1]})"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--check", action="store_true")
     parser.add_argument("--random", type=int, default=300)
-    parser.add_argument("name", nargs="*")
-    options = parser.parse_args()
-    chosen = [d for d in DESIGNS if not options.name or d[0] in options.name]
-    if not chosen:
-        parser.error("no design has such a name")
-    for name, _, _, replacements in chosen:
-        broken.texts_of(name, *replacements)
-    if options.check:
-        print(f"{len(chosen)} designs have their text")
-        return 0
+    options, made = broken.chosen(parser, DESIGNS, lambda design: design[3], "design")
+    chosen = [design for design, _ in made]
     subprocess.run(["make", "-s", "build/default/etalon"], cwd=ROOT, check=True,
                    stdout=subprocess.DEVNULL)
     shutil.rmtree(WORK, ignore_errors=True)

@@ -370,48 +370,36 @@ def outside(chosen, short):
                      "found": [f"{case}: {clause}" for case, clause in found]})
         shown = said or "not found"
         if found:
-            shown = f"{len(found)} cases, as {found[0][0]} ({found[0][1]})"
+            shown = f"{broken.counted(len(found), 'case')}, as {found[0][0]} ({found[0][1]})"
         print(f"{'as said ' if good_word else 'NOT SO  '} {name:58} {shown}", flush=True)
     path = ROOT / "build/report/outside.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = sum(bool(row["found"]) for row in rows)
     path.write_text(json.dumps({"faults": len(chosen), "found": seen, "rows": rows}, indent=1) +
                     "\n")
-    print(f"{seen} of {len(chosen)} faults can be seen from outside")
+    print(f"{seen} of {broken.counted(len(chosen), 'fault')} can be seen from outside")
     return 1 if wrong else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--check", action="store_true",
-                        help="only check that every fault still has its text")
     parser.add_argument("--outside", action="store_true", help="before the judge from outside")
     parser.add_argument("--short", action="store_true",
                         help="with --outside: only the case that is named for each")
-    parser.add_argument("name", nargs="*")
-    options = parser.parse_args()
-    chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
-    if not chosen:
-        parser.error("no fault has such a name")
-    for fault in chosen:
-        broken.texts_of(fault[0], fault[1:])
+    options, made = broken.chosen(parser, FAULTS, lambda fault: [fault[1:]])
     if options.outside:
-        return outside(chosen, options.short)
-    if options.check:
-        print(f"{len(chosen)} faults have their text")
-        return 0
+        return outside([fault for fault, _ in made], options.short)
     targets = ["build/default/etalon", "build/fuzz/harness"]
     subprocess.run(["make", "-s", *targets], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     broken.copy_tree(WORK, ["default", "fuzz"])
     rows, survived = [], 0
-    for fault in chosen:
-        texts = broken.texts_of(fault[0], fault[1:])
+    for fault, texts in made:
         broken.inject(WORK, fault[0], texts, targets)
         cases = failing_cases()
         found = broken.fuzz(options.seconds, WORK)
         broken.restore(WORK, texts)
-        by_cases = f"{len(cases)} cases, as {cases[0]}" if cases else "no case"
+        by_cases = f"{broken.counted(len(cases), 'case')}, as {cases[0]}" if cases else "no case"
         by_fuzz = f"{found[1]} after {found[0]:.1f} s" if found else f"not in {options.seconds} s"
         survived += not cases and not found
         rows.append({"fault": fault[0], "file": fault[1], "cases": cases, "fuzz": by_fuzz})

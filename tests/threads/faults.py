@@ -223,16 +223,7 @@ def checks():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true")
-    parser.add_argument("name", nargs="*")
-    options = parser.parse_args()
-    chosen = [f for f in FAULTS if not options.name or f[0] in options.name]
-    if not chosen:
-        parser.error("no fault has such a name")
-    texts = [broken.texts_of(*fault) for fault in chosen]
-    if options.check:
-        print(f"{len(chosen)} faults have their text")
-        return 0
+    _, made = broken.chosen(parser, FAULTS, lambda fault: fault[1:])
     broken.copy_tree(WORK, ["default", "asan", "tsan"])
     broken.inject(WORK, "no fault", {}, TARGETS)
     found = checks()
@@ -240,7 +231,7 @@ def main():
         print(f"without a fault there are findings: {', '.join(found)}", file=sys.stderr)
         return 1
     rows = []
-    for fault, files in zip(chosen, texts):
+    for fault, files in made:
         broken.inject(WORK, fault[0], files, TARGETS)
         found = checks()
         broken.restore(WORK, files)

@@ -18,6 +18,7 @@
 #include "../../fuzz/driver/lockstep.h"
 #include "../../fuzz/driver/generator.h"
 #include "../../fuzz/driver/shrink.h"
+#include "../kit/text.h"
 #include "options.h"
 
 #define DIFFERENCES_MAX 5 /* then the comparison ends: mostly they have one cause */
@@ -216,8 +217,8 @@ static void compare_random(struct tally *tally, const struct program *const *bas
         char name[80];
         uint64_t state = options->seed << 32 ^ i; /* so that any one of them can be made again */
         if (shown && i % 500 == 0)
-            fprintf(stderr, "\retalon: %llu of %llu programs ", (unsigned long long)i,
-                    (unsigned long long)options->random);
+            fprintf(stderr, "\retalon: %llu of %llu program%s ", (unsigned long long)i,
+                    (unsigned long long)options->random, plural(options->random));
         generate_program(&p, &state, bases, base_count, NULL);
         snprintf(name, sizeof name, "random program %llu of seed %llu", (unsigned long long)i,
                  (unsigned long long)options->seed);
@@ -265,15 +266,16 @@ static int compare_all(const struct trace *traces, char *const *names, unsigned 
     free(base);
     if (!write_report(&tally, options))
         return 2;
-    printf("%llu programs compared, %llu not comparable, %llu differences\n",
-           (unsigned long long)compared(&tally), (unsigned long long)tally.of[NOT_COMPARABLE],
-           (unsigned long long)tally.of[DIFFERENT]);
+    printf("%llu program%s compared, %llu not comparable, %llu difference%s\n",
+           (unsigned long long)compared(&tally), plural(compared(&tally)),
+           (unsigned long long)tally.of[NOT_COMPARABLE], (unsigned long long)tally.of[DIFFERENT],
+           plural(tally.of[DIFFERENT]));
     if (tally.of[REORDERED] > 0)
         printf("(%llu of them with another order within a batch)\n",
                (unsigned long long)tally.of[REORDERED]);
     if (tally.of[UNLAWFUL] > 0)
-        printf("in %llu programs the loop breaks its law, on both kernels alike\n",
-               (unsigned long long)tally.of[UNLAWFUL]);
+        printf("in %llu program%s the loop breaks its law, on both kernels alike\n",
+               (unsigned long long)tally.of[UNLAWFUL], plural(tally.of[UNLAWFUL]));
     if (compared(&tally) == 0)
         return 2;
     return tally.of[DIFFERENT] > 0 || tally.of[UNLAWFUL] > 0;

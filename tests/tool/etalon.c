@@ -125,8 +125,7 @@ static bool load(const char *path, struct trace *trace) {
         return false;
     }
     if (!is_text(path, bytes, size)) {
-        snprintf(trace->title, sizeof trace->title, FROM_INPUT "%zu byte%s", size,
-                 size == 1 ? "" : "s");
+        snprintf(trace->title, sizeof trace->title, FROM_INPUT "%zu byte%s", size, plural(size));
         program_decode(&trace->program, (const uint8_t *)bytes, size);
         return true;
     }
@@ -227,8 +226,9 @@ static int replay_here(const char *path, const struct options *options) {
     run_trace(&trace, options, &run, &report);
     int status = 0;
     if (options->fail.point != 0 && torture_points() < options->fail.point && !report.differs) {
-        printf("%s: --fail %llu was not reached: the program makes %llu calls that can fail\n",
-               path, (unsigned long long)options->fail.point, (unsigned long long)torture_points());
+        printf("%s: --fail %llu was not reached: the program makes %llu call%s that can fail\n",
+               path, (unsigned long long)options->fail.point, (unsigned long long)torture_points(),
+               plural(torture_points()));
         status = BAD_INPUT;
     } else if (report.init_error != 0 && options->fail.point != 0 && !report.differs) {
         printf("%s: init returned -%s, and left nothing behind\n", path,
@@ -245,9 +245,10 @@ static int replay_here(const char *path, const struct options *options) {
                run.unexpected);
         status = 1;
     } else {
-        printf("%s: no difference in %llu commands, %llu callbacks, %llu waits\n", path,
-               (unsigned long long)report.commands, (unsigned long long)report.callbacks,
-               (unsigned long long)report.waits);
+        printf("%s: no difference in %llu command%s, %llu callback%s, %llu wait%s\n", path,
+               (unsigned long long)report.commands, plural(report.commands),
+               (unsigned long long)report.callbacks, plural(report.callbacks),
+               (unsigned long long)report.waits, plural(report.waits));
     }
     trace_free(&trace);
     return status;

@@ -14,6 +14,7 @@
 
 #include "../../model/wide.h"
 #include "../../model/words.h"
+#include "../kit/text.h"
 #include "options.h"
 #include "output.h"
 #include "recording.h"
@@ -908,14 +909,14 @@ static int conclude(void) {
     int status = broken > 0 || (judging.strict && judging.verdict.not_strict > 0);
     if (judging.silent)
         return status;
-    printf("%s: %s in %llu events", judging.verdict.name,
+    printf("%s: %s in %llu event%s", judging.verdict.name,
            broken > 0                       ? "the law is broken"
            : judging.verdict.not_strict > 0 ? "lawful, but not strictly"
                                             : "lawful",
-           (unsigned long long)judging.verdict.events);
+           (unsigned long long)judging.verdict.events, plural(judging.verdict.events));
     if (judging.verdict.differences > 0)
         printf(", %llu difference%s%s", (unsigned long long)judging.verdict.differences,
-               judging.verdict.differences == 1 ? "" : "s",
+               plural(judging.verdict.differences),
                judging.lost ? "; the rest was not judged" : "");
     const char *separator = "; not observed, and so not judged: ";
     for (unsigned i = 0; i < OBSERVABLE; i++)

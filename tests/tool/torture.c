@@ -5,6 +5,7 @@
  *
  * Each program runs in a process of its own, so that a crash costs one run: the parent notes it and
  * goes on behind it. */
+#include "../kit/text.h"
 #include "child.h"
 #include "torture.h"
 
@@ -351,8 +352,9 @@ static void show_progress(int done, int count) {
     if (!isatty(STDERR_FILENO))
         return;
     if (done < count)
-        fprintf(stderr, "\r%d of %d programs, %llu runs, %llu failures ", done, count,
-                (unsigned long long)total.runs, (unsigned long long)total.failures);
+        fprintf(stderr, "\r%d of %d program%s, %llu run%s, %llu failure%s ", done, count,
+                plural((uint64_t)count), (unsigned long long)total.runs, plural(total.runs),
+                (unsigned long long)total.failures, plural(total.failures));
     else if (shown)
         fputs("\r\033[K", stderr);
     shown = true;
@@ -387,10 +389,12 @@ int torture_all(char **files, int count, bool (*load)(const char *path, struct t
         total.failures += compare_errors(options->expected);
     if (options->report != NULL && !write_reports(options->report, (unsigned)count))
         status = 2;
-    printf("%llu runs, %s: one call fails, or it and those after it, with every errno of its "
+    printf("%llu run%s, %s: one call fails, or it and those after it, with every errno of its "
            "manual page\n",
-           (unsigned long long)total.runs, options->sample > 1 ? "a sample" : "all");
-    printf("%llu points in %d programs, %llu failures\n", (unsigned long long)total.points, count,
-           (unsigned long long)total.failures);
+           (unsigned long long)total.runs, plural(total.runs),
+           options->sample > 1 ? "a sample" : "all");
+    printf("%llu point%s in %d program%s, %llu failure%s\n", (unsigned long long)total.points,
+           plural(total.points), count, plural((uint64_t)count), (unsigned long long)total.failures,
+           plural(total.failures));
     return status != 0 ? status : total.failures > 0;
 }

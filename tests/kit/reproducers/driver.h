@@ -565,8 +565,8 @@ static inline void rp_update_now(void) {
 static inline void rp_check_run_end(unsigned asked, const int *due) {
     static const char *const why = "which was due when the run began";
     if (!rp.stopped && rp_anything() && rp.callbacks < asked && rp.mode != ETALON_RUN_TURN)
-        rp_seen(RP_RETURNS, "the run returns after %u callbacks, and something is in use",
-                rp.callbacks);
+        rp_seen(RP_RETURNS, "the run returns after %u callback%s, and something is in use",
+                rp.callbacks, rp.callbacks == 1 ? "" : "s");
     for (unsigned c = 0; c < RP_COUNT && rp.mode == ETALON_RUN_NO_WAIT && !rp.stopped; c++)
         if (due[c] && !rp.item[c].in_this_run && rp.item[c].in_use)
             rp_seen(rp.item[c].is_timer ? RP_LATE : RP_UNSERVED,
@@ -1001,7 +1001,7 @@ static inline void rp_attempt(void (*program)(void), void (*world)(unsigned), un
     for (unsigned d = 0; d < RP_HANDLES; d++)
         rp_close(d);
     if ((etalon_subject.offers & ETALON_OFFERS_DEINIT) != 0 && rp_open_descriptors() > before)
-        rp_seen(RP_LEAK, "%u descriptors are left open", rp_open_descriptors() - before);
+        rp_seen(RP_LEAK, "descriptors that are left open: %u", rp_open_descriptors() - before);
     _exit(RP_EXPECTED != RP_NOTHING);
 }
 

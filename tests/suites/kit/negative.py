@@ -128,7 +128,8 @@ def test(etalon, known, number, fault, short):
     new = failures(etalon, subject, SHORT[name] if short else None) - known
     by = sorted({of for _, _, of in new})
     count = len({case for case, _, _ in new})
-    return (clause in by, f"{count} cases fail that did not, by {' '.join(by)}; expected: {clause}")
+    return (clause in by, f"{count} new failing case{'' if count == 1 else 's'}, by "
+                          f"{' '.join(by)}; expected: {clause}")
 
 
 def main():
