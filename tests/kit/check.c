@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../tool/child.h"
 #include "../tool/options.h"
 #include "../tool/output.h"
 #include "baseline.h"
@@ -1097,6 +1098,7 @@ int check_main(int argc, char **argv, bool (*load)(const char *path, struct trac
         return BAD_INPUT;
     if (options.list)
         return 0;
+    child_guard();
     if (!look_at_subjects(argv + optind, files) || !gate_exists())
         return BAD_INPUT;
     if (!options.dry_run && (!outputs_possible() || !all_can_be_driven()))

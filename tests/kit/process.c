@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../tool/child.h"
 #include "crash.h"
 #include "object.h"
 #include "text.h"
@@ -32,10 +33,7 @@
 #define PARALLEL_MAX   64
 #define DEPTH_MAX      2
 #define FILE_BYTES_MAX (16 << 20)
-/* of what a run has started: what goes on forking for longer is left */
-#define GENERATIONS_MAX 100
-#define OTHERS_MAX      256
-#define STARVED         6 /* times the watchdog: so long a process may work on a busy machine */
+#define STARVED        6 /* times the watchdog: so long a process may work on a busy machine */
 
 unsigned process_watchdog_s = 10;
 
@@ -97,6 +95,7 @@ static void *shared_memory(size_t size) {
 static void seclude(const void *mine, int said) {
     struct rlimit none = {0, 0}, processor = {process_watchdog_s, process_watchdog_s + 1},
                   file = {FILE_BYTES_MAX, FILE_BYTES_MAX};
+    child_unguard();
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     setrlimit(RLIMIT_CORE, &none);
@@ -110,62 +109,6 @@ static void seclude(const void *mine, int said) {
     for (unsigned i = 0; i < DEPTH_MAX * PARALLEL_MAX; i++)
         if (slots[i].shared != NULL && slots[i].shared != mine)
             munmap(slots[i].shared, slots[i].size);
-}
-
-/* ---- what a run leaves behind ---------------------------------------------------------------- */
-
-/* What this process had when it began, as a shell leaves it that became this program, is not of a
- * run. */
-static struct {
-    bool known;
-    unsigned count;
-    int pid[OTHERS_MAX];
-} others;
-
-static FILE *open_children(void) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)syscall(SYS_gettid));
-    return fopen(path, "r");
-}
-
-/* From here on orphans come to this process, also those that have left the group of their run by
- * setsid(2), and what they have started comes when they end. */
-static void adopt(void) {
-    FILE *children = others.known ? NULL : open_children();
-    while (children != NULL && others.count < OTHERS_MAX &&
-           fscanf(children, "%d", &others.pid[others.count]) == 1)
-        others.count++;
-    if (children != NULL)
-        fclose(children);
-    others.known = true;
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-}
-
-static bool is_other(int pid) {
-    for (unsigned i = 0; i < others.count; i++)
-        if (others.pid[i] == pid)
-            return true;
-    return false;
-}
-
-static bool end_orphans(void) {
-    int child;
-    bool any = false;
-    FILE *children = open_children();
-    while (children != NULL && fscanf(children, "%d", &child) == 1)
-        if (!is_other(child)) {
-            any = true;
-            kill(child, SIGKILL);
-            waitpid(child, NULL, 0);
-        }
-    if (children != NULL)
-        fclose(children);
-    return any;
-}
-
-static void end_all_orphans(void) {
-    for (unsigned i = 0; i < GENERATIONS_MAX && end_orphans(); i++)
-        ;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -403,7 +346,7 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
     }
     struct look *look = shared_memory(sizeof *look);
     int said = memfd_create("said", MFD_CLOEXEC);
-    adopt();
+    child_adopt();
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
@@ -423,7 +366,7 @@ bool subject_look(const char *path, struct subject *subject, char *error, size_t
     }
     if (child > 0)
         kill(-child, SIGKILL); /* whatever it has started */
-    end_all_orphans();
+    child_end_orphans();
     bool good = false;
     if (child < 0)
         snprintf(error, error_size, "%s", strerror(errno));
@@ -631,7 +574,7 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
     unsigned next = 0, done = 0;
     assert(depth < DEPTH_MAX);
     struct slot *own = &slots[depth++ * PARALLEL_MAX];
-    adopt();
+    child_adopt();
     parallel = parallel == 0 ? 1 : parallel > PARALLEL_MAX ? PARALLEL_MAX : parallel;
     while (done < jobs) {
         bool moved = false;
@@ -669,7 +612,7 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
     }
     depth--;
     if (depth == 0)
-        end_all_orphans();
+        child_end_orphans();
 }
 
 bool outcome_alike(const struct outcome *a, const struct outcome *b) {

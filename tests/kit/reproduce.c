@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../tool/child.h"
 #include "../tool/options.h"
 #include "../tool/output.h"
 #include "check.h"
@@ -826,8 +827,10 @@ static bool spares_what_is_read(void) {
 int reproduce_main(int argc, char **argv, bool (*load)(const char *path, struct trace *trace)) {
     if (!take_options(argc, argv) || !spares_what_is_read() ||
         (options.output != NULL && !output_possible("--output", options.output)) ||
-        !law_read(&work.law, options.law) || !read_texts() || !build_and_run(load) ||
-        !can_be_written())
+        !law_read(&work.law, options.law) || !read_texts())
+        return BAD_INPUT;
+    child_guard();
+    if (!build_and_run(load) || !can_be_written())
         return BAD_INPUT;
     return write_whole(options.output, write_reproducer, NULL) ? 0 : BAD_INPUT;
 }

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -53,6 +54,7 @@ enum fault {
     STOPS_ITSELF,
     FORKS,
     FORKS_AND_SLEEPS,
+    SPAWNS_AND_SLEEPS,   /* by other calls than fork(), and one leaves its group and session */
     ESCAPES,             /* as FORKS, out of its process group */
     WAITS_BY_THE_KERNEL, /* where no name of the C library stands in between */
     WAITS_ON_A_CONDITION,
@@ -276,6 +278,19 @@ static void misbehave(void) {
         (void)fork();
         pause();
         break;
+    case SPAWNS_AND_SLEEPS: {
+        static char *const waits[] = {"sleep", "977.32", NULL}, *const apart[] = {"setsid", "sleep",
+                                                                                  "977.32", NULL};
+        pid_t child;
+        posix_spawnp(&child, *waits, NULL, NULL, waits, environ);
+        posix_spawnp(&child, *apart, NULL, NULL, apart, environ);
+        if (vfork() == 0) {
+            execvp(*waits, waits);
+            _exit(1);
+        }
+        pause();
+        break;
+    }
     case ESCAPES:
         if (fork() == 0) {
             setsid();
