@@ -275,6 +275,7 @@ bench_loads := $(timer_loads) $(io_loads) $(net_loads) $(thread_loads)
 $(net_loads): $B/tests/bench/net_loads-%: tests/bench/net_loads.c
 $(thread_loads): $B/tests/bench/thread_loads-%: tests/bench/thread_loads.c
 $B/tests/bench/thread_loads-libevent: library.libevent += -levent_pthreads
+$(net_loads) $(io_loads) $(thread_loads): tests/bench/run.h
 $(net_loads): tests/bench/client.h tests/bench/net_ready.h
 $(bench_loads): tests/bench/bench.h $B/libetalon.a $B/flags
 	@mkdir -p $(@D)

@@ -8,6 +8,7 @@
  * and bounced), run (until `left` is 0), wait_begin and wait_end (of a wait on a descriptor), turn;
  * and for two threads wake_init, wake_send, wake_run. */
 #include "bench.h"
+#include "run.h"
 
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -52,9 +53,7 @@ static void woken(struct side *side);
 #endif
 
 #if defined LOOP_etalon || defined LOOP_etalon_polls
-#include <etalon.h>
 
-static struct et_loop loop;
 static struct et_completion *reads, *writes;
 static char *bytes;
 
@@ -97,10 +96,6 @@ static void watch(size_t i, int fd) {
         .operation = ET_POLL, .fd = fd, .callback = on_polled, .poll.events = EPOLLIN};
 #endif
     must(et_loop_add(&loop, &reads[i]) == 0, "et_loop_add");
-}
-
-static void run(void) {
-    must(et_loop_run(&loop, ET_RUN_UNTIL_DONE) == 0, "et_loop_run");
 }
 
 static void turn(void) {
@@ -152,9 +147,7 @@ static void wake_stop(struct side *side) {
 }
 
 #elif defined LOOP_libuv
-#include <uv.h>
 
-static uv_loop_t loop;
 static uv_pipe_t *pipes;
 static uv_poll_t *polls;
 
@@ -189,10 +182,6 @@ static void watch(size_t i, int fd) {
     must(uv_pipe_init(&loop, &pipes[i], 0) == 0, "uv_pipe_init");
     must(uv_pipe_open(&pipes[i], fd) == 0, "uv_pipe_open");
     must(uv_read_start((uv_stream_t *)&pipes[i], on_alloc, on_read) == 0, "uv_read_start");
-}
-
-static void run(void) {
-    uv_run(&loop, UV_RUN_DEFAULT);
 }
 
 static void turn(void) {
@@ -239,9 +228,7 @@ static void wake_stop(struct side *side) {
 }
 
 #elif defined LOOP_libev
-#include <ev.h>
 
-static struct ev_loop *loop;
 static ev_io *ios;
 
 static void on_io(struct ev_loop *l, ev_io *w, int events) {
@@ -258,10 +245,6 @@ static void init(size_t count) {
 static void watch(size_t i, int fd) {
     ev_io_init(&ios[i], on_io, fd, EV_READ);
     ev_io_start(loop, &ios[i]);
-}
-
-static void run(void) {
-    ev_run(loop, 0);
 }
 
 static void turn(void) {
@@ -309,10 +292,7 @@ static void wake_stop(struct side *side) {
 }
 
 #elif defined LOOP_libevent
-#include <event2/event.h>
-#include <event2/event_struct.h>
 
-static struct event_base *loop;
 static struct event *ios;
 
 static void on_io(evutil_socket_t fd, short events, void *i) {
@@ -329,10 +309,6 @@ static void init(size_t count) {
 static void watch(size_t i, int fd) {
     must(event_assign(&ios[i], loop, fd, EV_READ | EV_PERSIST, on_io, NULL) == 0, "event_assign");
     must(event_add(&ios[i], NULL) == 0, "event_add");
-}
-
-static void run(void) {
-    event_base_dispatch(loop);
 }
 
 static void turn(void) {

@@ -11,6 +11,7 @@
  * A loop that tells what is ready provides begin and end (of a wait on a descriptor), and
  * net_ready.h does the rest with the calls of Linux. */
 #include "bench.h"
+#include "run.h"
 
 #include "client.h"
 
@@ -88,7 +89,6 @@ static bool dialled(void) {
 /* ---- the loops ------------------------------------------------------------------------------- */
 
 #if defined LOOP_etalon
-#include <etalon.h>
 
 struct connection {
     struct et_completion in, out; /* out: connects or sends, and closes */
@@ -103,7 +103,6 @@ static struct datagram { /* received by the first that is free */
     char buffer[BYTES_MAX];
 } datagrams[64];
 
-static struct et_loop loop;
 static struct connection *connections;
 static struct et_completion acceptor, end_wait, datagram_wait;
 static char *buffers;
@@ -298,18 +297,8 @@ static void dial(size_t i) {
     submit(&x->out);
 }
 
-static void run(void) {
-    must(et_loop_run(&loop, ET_RUN_UNTIL_DONE) == 0, "et_loop_run");
-}
-
-static void end_run(void) {
-    et_loop_stop(&loop);
-}
-
 #elif defined LOOP_libuv
-#include <uv.h>
 
-static uv_loop_t loop;
 static uv_tcp_t listener, *connections;
 static uv_udp_t udp;
 static uv_poll_t end_wait;
@@ -418,14 +407,6 @@ static void dial(size_t i) {
     d->tcp.data = d;
     must(uv_tcp_connect(&d->request, &d->tcp, (struct sockaddr *)&server, on_dial_made) == 0,
          "uv_tcp_connect");
-}
-
-static void run(void) {
-    uv_run(&loop, UV_RUN_DEFAULT);
-}
-
-static void end_run(void) {
-    uv_stop(&loop);
 }
 
 #else

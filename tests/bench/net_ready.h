@@ -18,7 +18,6 @@ static void ready(struct slot *s);
 static void end_run(void);
 
 #if defined LOOP_etalon_polls
-#include <etalon.h>
 
 struct slot {
     struct et_completion poll;
@@ -26,8 +25,6 @@ struct slot {
     int fd;
     bool ended;
 };
-static struct et_loop loop;
-
 static enum et_action on_polled(struct et_loop *l, struct et_completion *c, int64_t result,
                                 void *userdata) {
     struct slot *s = userdata;
@@ -55,24 +52,13 @@ static void init_loop(void) {
     must(et_loop_init(&loop, NULL) == 0, "et_loop_init");
 }
 
-static void run(void) {
-    must(et_loop_run(&loop, ET_RUN_UNTIL_DONE) == 0, "et_loop_run");
-}
-
-static void end_run(void) {
-    et_loop_stop(&loop);
-}
-
 #elif defined LOOP_libev
-#include <ev.h>
 
 struct slot {
     ev_io io;
     enum role role;
     int fd;
 };
-static struct ev_loop *loop;
-
 static void on_io(struct ev_loop *l, ev_io *w, int events) {
     (void)l, (void)events;
     ready(w->data);
@@ -93,25 +79,13 @@ static void init_loop(void) {
     must((loop = ev_loop_new(EVFLAG_AUTO)) != NULL, "ev_loop_new");
 }
 
-static void run(void) {
-    ev_run(loop, 0);
-}
-
-static void end_run(void) {
-    ev_break(loop, EVBREAK_ALL);
-}
-
 #elif defined LOOP_libevent
-#include <event2/event.h>
-#include <event2/event_struct.h>
 
 struct slot {
     struct event event;
     enum role role;
     int fd;
 };
-static struct event_base *loop;
-
 static void on_event(evutil_socket_t fd, short events, void *s) {
     (void)fd, (void)events;
     ready(s);
@@ -130,14 +104,6 @@ static void end(struct slot *s) {
 
 static void init_loop(void) {
     must((loop = event_base_new()) != NULL, "event_base_new");
-}
-
-static void run(void) {
-    event_base_dispatch(loop);
-}
-
-static void end_run(void) {
-    event_base_loopbreak(loop);
 }
 
 #elif defined LOOP_floor

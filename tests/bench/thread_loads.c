@@ -8,6 +8,7 @@
  * and, if it has a pool, submit (a read of one byte by a thread of the pool, which ends with
  * is_read). */
 #include "bench.h"
+#include "run.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,6 +26,7 @@
 static void answer_all(void);
 
 #if defined LOOP_etalon || defined LOOP_libuv || defined LOOP_floor
+
 #define HAS_POOL
 /* A read of the pool: one byte at `offset`, which is byte number `offset` of the file. */
 static int file;
@@ -39,9 +41,7 @@ static struct part {
 /* ---- the loops ------------------------------------------------------------------------------- */
 
 #if defined LOOP_etalon
-#include <etalon.h>
 
-static struct et_loop loop;
 static struct et_pool pool;
 static struct et_async async;
 static struct et_completion wait_completion, *reads;
@@ -85,18 +85,8 @@ static void submit(size_t i) {
     must(et_loop_add(&loop, &reads[i]) == 0, "et_loop_add");
 }
 
-static void run(void) {
-    must(et_loop_run(&loop, ET_RUN_UNTIL_DONE) == 0, "et_loop_run");
-}
-
-static void end_run(void) {
-    et_loop_stop(&loop);
-}
-
 #elif defined LOOP_libuv
-#include <uv.h>
 
-static uv_loop_t loop;
 static uv_async_t async;
 static uv_fs_t *reads;
 
@@ -130,18 +120,8 @@ static void submit(size_t i) {
          "uv_fs_read");
 }
 
-static void run(void) {
-    uv_run(&loop, UV_RUN_DEFAULT);
-}
-
-static void end_run(void) {
-    uv_stop(&loop);
-}
-
 #elif defined LOOP_libev
-#include <ev.h>
 
-static struct ev_loop *loop;
 static ev_async async;
 
 static void on_async(struct ev_loop *l, ev_async *a, int events) {
@@ -160,20 +140,10 @@ static void notify(void) {
     ev_async_send(loop, &async);
 }
 
-static void run(void) {
-    ev_run(loop, 0);
-}
-
-static void end_run(void) {
-    ev_break(loop, EVBREAK_ALL);
-}
-
 #elif defined LOOP_libevent
-#include <event2/event.h>
-#include <event2/event_struct.h>
+
 #include <event2/thread.h>
 
-static struct event_base *loop;
 static struct event async;
 
 static void on_active(evutil_socket_t fd, short events, void *argument) {
@@ -193,14 +163,6 @@ static void init(size_t count) {
 
 static void notify(void) {
     event_active(&async, EV_READ, 0);
-}
-
-static void run(void) {
-    event_base_dispatch(loop);
-}
-
-static void end_run(void) {
-    event_base_loopbreak(loop);
 }
 
 #elif defined LOOP_floor
