@@ -337,10 +337,12 @@ static void run_world(const struct command *command) {
         rounded.value = whole_us(command->value);
     if (command->kind == COMMAND_LIMIT)
         rounded.value = limit_here(command->value);
+    uint64_t before = before_arrival(command);
     if (!world_real.command(&rounded))
         LACKS(command->d < PROGRAM_FEW
                   ? "needs a simulated kernel"
                   : "needs more open files than the system allows (ulimit -n)");
+    note_arrival(command, before);
     if (command->kind == COMMAND_OPEN)
         note_mode(descriptor(command->d));
     if (command->kind == COMMAND_DUP)

@@ -25,6 +25,7 @@
 #define CALLBACKS_MAX (KIT_CALLBACKS_MAX * observer.long_by)
 #define POLLED        (POLLIN | POLLPRI | POLLOUT | POLLRDHUP)
 #define STREAMS       64
+#define MARKS         32
 #define FILES         8192
 #define REFUSALS      8 /* of registrations, that the program has asked for */
 #define IDLE_CALLS    4 /* about a descriptor to which nothing happens */
@@ -50,6 +51,7 @@ struct item {
     unsigned async;     /* that it waits on */
     int refused;        /* by which error its registration was refused, or 0 */
     unsigned reads;     /* of the other end, when it was submitted */
+    uint64_t came;      /* of a read: bytes that had come for its stream by then */
     bool left;          /* there was no other end any more, when it was submitted */
     struct sockaddr_storage address;
     socklen_t address_length;
@@ -67,6 +69,11 @@ struct stream {
      */
     uint64_t before, given;
     bool certain; /* which of the bytes there are whose */
+    /* what the other end has sent that has come, and of that was told as taken; how much had come
+     * each time that some did; as long as that is known */
+    bool counted;
+    unsigned marks;
+    uint64_t arrived, taken, mark[MARKS];
     bool refused; /* datagrams: somebody was told; a stream: … that it was reset */
 };
 
@@ -196,7 +203,7 @@ void tell_ready(bool settled);
 bool takes_bytes(const struct item *i);
 bool gives_bytes(const struct item *i);
 /* When c, which gives or takes bytes, is submitted. */
-void begin_bytes(const struct item *i);
+void begin_bytes(struct item *i);
 /* Which byte of any stream comes next is not known any more. */
 void lose_place(void);
 void check_result(unsigned c, int64_t result);
@@ -204,6 +211,24 @@ void check_result(unsigned c, int64_t result);
 void lose_error(const struct item *i);
 /* The buffer of what was deleted, and is dead, belongs to the caller again. */
 void check_buffer(unsigned c, bool dead);
+
+/* ---- outside_lengths.c: whether it has moved as many bytes as it could ----------------------- */
+
+size_t whole_length(const struct item *i);
+/* Nothing was taken of it yet. */
+void begin_counting(struct stream *stream, int fd);
+/* When i is submitted, which takes bytes of it. */
+void begin_taking(struct item *i, const struct stream *stream);
+/* What waits where the command writes, before it does, and that it has. */
+uint64_t before_arrival(const struct command *command);
+void note_arrival(const struct command *command, uint64_t before);
+/* c has ended with this. */
+void check_length_taken(unsigned c, struct stream *stream, int64_t result);
+void check_length_given(unsigned c, int64_t result);
+/* … and so many have come to the other end of the stream. */
+void check_more_given(unsigned c, const struct stream *stream, uint64_t received);
+/* c, a pread or pwrite of a file, has ended with this. */
+void check_length_there(unsigned c, int64_t result);
 
 /* ---- outside_peers.c: what others have got of what the caller gave --------------------------- */
 

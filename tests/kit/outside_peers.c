@@ -84,8 +84,9 @@ static bool is_written_alone(unsigned c) {
 void check_place(unsigned c, int64_t result) {
     static char there[BUFFER];
     const struct item *i = &observer.item[c];
-    if (result <= 0 || result > BUFFER || kind_of(i->d.fd) != S_IFREG || !is_written_alone(c))
+    if (result < 0 || result > BUFFER || kind_of(i->d.fd) != S_IFREG || !is_written_alone(c))
         return;
+    check_length_there(c, result);
     if (syscall(SYS_pread64, i->d.fd, there, (size_t)result, i->d.offset) != result ||
         memcmp(there, observer.buffer[c], (size_t)result) != 0)
         untrue(c, PROMISE_UNTRUE_OFFSET,

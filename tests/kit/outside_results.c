@@ -43,6 +43,7 @@ static struct stream *stream_of(const struct item *i) {
         stream->placed = !observer.duplicated; /* nothing was read of it */
         stream->next = real_world_byte(0);
         stream->certain = is_stream(i->d.fd) && !observer.duplicated;
+        begin_counting(stream, i->d.fd);
     }
     stream->installed = i->installed;
     return stream;
@@ -55,30 +56,29 @@ static bool is_inet(int fd) {
     return domain == AF_INET;
 }
 
-void begin_bytes(const struct item *i) {
-    if (takes_bytes(i) || gives_bytes(i))
-        (void)stream_of(i);
+void begin_bytes(struct item *i) {
+    if (!takes_bytes(i) && !gives_bytes(i))
+        return;
+    const struct stream *stream = stream_of(i);
+    if (stream != NULL && takes_bytes(i))
+        begin_taking(i, stream);
 }
 
 /* Whoever takes a read back may have bytes already: the place of the next is not known then. */
 void lose_place(void) {
     for (unsigned k = 0; k < STREAMS; k++)
-        observer.stream[k].placed = false;
+        observer.stream[k].placed = observer.stream[k].counted = false;
 }
 
 static unsigned char after(unsigned char byte) {
     return byte == real_world_byte(126) ? real_world_byte(0) : (unsigned char)(byte + 1);
 }
 
-static size_t room_of(const struct item *i) {
-    return i->d.operation == ET_RECVMSG ? i->iov[0].iov_len + i->iov[1].iov_len : i->d.length;
-}
-
 /* Of datagrams. Returns the length of the one that was taken, or SIZE_MAX where nobody knows. */
 static size_t check_datagram(unsigned c, struct stream *stream, int64_t result) {
     const struct item *i = &observer.item[c];
     uint64_t place;
-    size_t length, room = room_of(i);
+    size_t length, room = whole_length(i);
     const unsigned char *bytes = (const unsigned char *)observer.buffer[c];
     if (!stream->placed || room == 0 ||
         !real_world_sent(i->d.fd, stream->messages, &place, &length)) {
@@ -128,10 +128,12 @@ static void check_taken(unsigned c, int64_t result) {
         untrue(c, PROMISE_UNTRUE_END,
                "c%u ends with 0, the end of a stream, but its descriptor %d is at no end", c,
                i->d.fd);
-    if (result == 0 && room_of(i) > 0 && stream != NULL && hides_a_reset(i, stream))
+    if (result == 0 && whole_length(i) > 0 && stream != NULL && hides_a_reset(i, stream))
         untrue(c, PROMISE_UNTRUE_ERROR,
                "c%u ends with 0, but Linux has said -ECONNRESET, and nobody was told", c);
-    if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL || room_of(i) == 0)
+    if (stream != NULL && real_world_letters(i->d.fd))
+        check_length_taken(c, stream, result);
+    if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL || whole_length(i) == 0)
         return;
     if ((i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0) { /* what that takes follows no place */
         if ((i->d.flags & MSG_ERRQUEUE) == 0 && is_inet(i->d.fd) && bytes[0] != REAL_WORLD_URGENT)
@@ -140,8 +142,8 @@ static void check_taken(unsigned c, int64_t result) {
         stream->placed = false;
         return;
     }
-    if ((i->d.flags & MSG_TRUNC) != 0 && result > (int64_t)room_of(i))
-        result = (int64_t)room_of(i); /* told was the length of the whole datagram */
+    if ((i->d.flags & MSG_TRUNC) != 0 && result > (int64_t)whole_length(i))
+        result = (int64_t)whole_length(i); /* told was the length of the whole datagram */
     for (int64_t k = 0; k < result && k < BUFFER; k++) {
         bool follows = k > 0 ? bytes[k] == after(bytes[k - 1])
                              : bytes[0] >= real_world_byte(0) && bytes[0] <= real_world_byte(126);
@@ -175,18 +177,9 @@ static void check_refusal(unsigned c, struct stream *stream, int64_t result) {
                c);
 }
 
-/* What is written is in the pipe or socket, where the other end finds it. */
-static void check_given(unsigned c, int64_t result) {
+/* So many bytes have come to the other end of what c has written to. */
+static void check_received(unsigned c, struct stream *stream, uint64_t received, int64_t result) {
     const struct item *i = &observer.item[c];
-    struct stream *stream = stream_of(i);
-    uint64_t received;
-    check_refusal(c, stream, result);
-    if (result == 0 && i->d.length > 0)
-        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with 0 bytes of %zu", c, i->d.length);
-    check_given_bytes(c, 0, false, result);
-    if (result <= 0 || stream == NULL || stream->before == UINT64_MAX ||
-        !real_world_received(i->d.fd, &received))
-        return;
     stream->certain = stream->certain && (i->d.flags & MSG_OOB) == 0;
     uint64_t place = stream->before + stream->given;
     stream->given += (uint64_t)result;
@@ -196,7 +189,23 @@ static void check_given(unsigned c, int64_t result) {
             "c%u ends with %lld byte%s, but %llu less than were written have come to the other end",
             c, (long long)result, plural((uint64_t)result),
             (unsigned long long)(stream->given - (received - stream->before)));
+    check_more_given(c, stream, received);
     check_given_bytes(c, place, stream->certain, result);
+}
+
+/* What is written is in the pipe or socket, where the other end finds it. */
+static void check_given(unsigned c, int64_t result) {
+    const struct item *i = &observer.item[c];
+    struct stream *stream = stream_of(i);
+    uint64_t received;
+    check_refusal(c, stream, result);
+    if (result == 0 && i->d.length > 0)
+        untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with 0 bytes of %zu", c, i->d.length);
+    check_given_bytes(c, 0, false, result);
+    if (result > 0 && stream != NULL && stream->before != UINT64_MAX &&
+        real_world_received(i->d.fd, &received))
+        check_received(c, stream, received, result);
+    check_length_given(c, result);
 }
 
 /* It has taken bytes of the file that its number names now: which are the next, is not known. */
