@@ -200,6 +200,8 @@ static void run_deinit(const struct command *command) {
         LACKS("needs a deinit inside a callback to be refused (guarded_deinit)");
     int answer = release_loop();
     tell_call(command, (struct event){.kind = EVENT_DEINIT, .result = answer});
+    if (!observer.in_callback && answer == 0)
+        check_release();
     if (!observer.in_callback && answer == 0 && observer.fails_init)
         fail_to_make_loop();
     if (!observer.in_callback && answer == 0)

@@ -88,6 +88,8 @@ struct held {
     unsigned looks, memory_grew, descriptors_grew; /* how often, and how often in a row */
     unsigned waits;                                /* when it was looked last */
     uint64_t memory, descriptors;
+    unsigned releases_grew; /* in a row */
+    uint64_t after_release; /* memory, when a loop was released last; 0: none was */
 };
 
 struct observation {
@@ -254,6 +256,8 @@ void note_others(void);
 void note_mode(int fd);
 /* What the loop holds grows with each episode: in each of so many of them by something. */
 void check_growth(void);
+/* A loop was released. */
+void check_release(void);
 /* The descriptors of the program, and the loop's own. */
 void check_descriptors(void);
 

@@ -270,6 +270,20 @@ void check_growth(void) {
                  LOOK_EVERY, LOOK_EVERY * DESCRIPTORS_GROW, (unsigned long long)descriptors);
 }
 
+/* In a row: more than what a C library keeps by itself of memory that was freed. */
+#define RELEASES_GROW 16
+
+void check_release(void) {
+    struct held *h = &observer.held;
+    uint64_t memory = held_memory();
+    bool grew = h->after_release != 0 && memory > h->after_release;
+    h->releases_grew = grew ? h->releases_grew + 1 : 0;
+    h->after_release = memory;
+    if (h->releases_grew == RELEASES_GROW)
+        observed("ET-DEINIT-3", "memory has grown with each of %d loops that were released",
+                 RELEASES_GROW);
+}
+
 #else
 typedef int nothing_here;
 #endif

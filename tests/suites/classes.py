@@ -237,6 +237,15 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
       "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
       "    extern void *malloc(size_t);\n    static void *volatile last;\n"
       "    last = malloc(64);")),
+    ("memory grows with each wake-up", "nothing-grows-with-wakeups", "ET-STATE-9",
+     ("loop.c", "    if (loop != NULL && !eti_is_inherited(loop->process))\n        eti_raise",
+      "    static void *volatile last;\n    last = malloc(48);\n"
+      "    if (loop != NULL && !eti_is_inherited(loop->process))\n        eti_raise")),
+    ("memory is kept by deinit", "released-loops-leave-no-memory", "ET-DEINIT-3",
+     ("loop.c", "    free(loop->timers);\n", "")),
+    ("a few bytes are kept by deinit", "released-loops-leave-no-memory", "ET-DEINIT-3",
+     ("loop.c", "    free(loop->timers);\n",
+      "    free(loop->timers);\n    static void *volatile last;\n    last = malloc(24);\n")),
     ("memory is freed in lots of a hundred", "nothing-grows", "",
      ("operations.c", "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;",
       "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
