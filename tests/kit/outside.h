@@ -46,13 +46,21 @@ struct item {
     uint64_t installed; /* the file behind its descriptor */
     bool deleted;       /* … and not submitted again */
     bool quiet;         /* deleted, told to be dead, and its buffer was cleared since */
-    uint16_t into;      /* which handle an accept makes, or a connect names */
+    uint16_t into;      /* which handle an accept makes, or a connect or message names */
     uint64_t listener;  /* of a connect: what its address named, and listened; 0: nothing did */
     unsigned async;     /* that it waits on */
     int refused;        /* by which error its registration was refused, or 0 */
     unsigned reads;     /* of the other end, when it was submitted */
     uint64_t came;      /* of a read: bytes that had come for its stream by then */
-    bool left;          /* there was no other end any more, when it was submitted */
+    /* an error of its descriptor has waited for it; how many had been told of that by then */
+    bool error_waits;
+    unsigned errors_told;
+    /* of a recvmsg: whose message was the first that waited; how many had been taken by then */
+    bool sender_known;
+    unsigned takes;
+    socklen_t sender_length;
+    struct sockaddr_storage sender;
+    bool left; /* there was no other end any more, when it was submitted */
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];
@@ -74,7 +82,9 @@ struct stream {
     bool counted;
     unsigned marks;
     uint64_t arrived, taken, mark[MARKS];
-    bool refused; /* datagrams: somebody was told; a stream: … that it was reset */
+    unsigned errors, takes; /* that were told */
+    bool is_read;           /* or was */
+    bool refused;           /* datagrams: somebody was told; a stream: … that it was reset */
 };
 
 /* Of a descriptor of the program, as it was given to it. */
@@ -217,6 +227,10 @@ void check_buffer(unsigned c, bool dead);
 /* ---- outside_lengths.c: whether it has moved as many bytes as it could ----------------------- */
 
 size_t whole_length(const struct item *i);
+/* Nobody else has moved bytes, on the file of c, of which nothing was told yet. */
+bool is_alone(unsigned c, bool takes);
+/* What is known of the file that the number names; or NULL. */
+struct stream *stream_at(int fd);
 /* Nothing was taken of it yet. */
 void begin_counting(struct stream *stream, int fd);
 /* When i is submitted, which takes bytes of it. */
@@ -231,6 +245,19 @@ void check_length_given(unsigned c, int64_t result);
 void check_more_given(unsigned c, const struct stream *stream, uint64_t received);
 /* c, a pread or pwrite of a file, has ended with this. */
 void check_length_there(unsigned c, int64_t result);
+
+/* ---- outside_messages.c: addresses, and errors of datagrams and of the network --------------- */
+
+/* Nothing that has happened can have made Linux say so. */
+bool datagram_is_refused_in_vain(const struct item *i, int64_t result);
+/* When i is submitted, which gives or takes bytes. */
+void begin_message(struct item *i, struct stream *stream);
+/* The world has changed while the loop sleeps. */
+void note_pending_errors(void);
+/* There may be a message for i now. */
+void note_sender(struct item *i);
+/* c, which gives or takes bytes, has ended. */
+void check_message_ends(unsigned c, int64_t result);
 
 /* ---- outside_peers.c: what others have got of what the caller gave --------------------------- */
 

@@ -232,6 +232,7 @@ static void describe_parameters(struct item *i, const struct command *command) {
             memcpy(&i->address, address, size);
             i->message.msg_name = &i->address;
             i->message.msg_namelen = size;
+            i->into = command->to - 1;
         }
         break;
     default:

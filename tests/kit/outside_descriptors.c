@@ -165,6 +165,8 @@ void tell_ready(bool settled) {
             ready = 0;
         if (ready != 0 || ready != i->told)
             stir(i);
+        if (ready != 0 && i->d.operation == ET_RECVMSG)
+            note_sender(i);
         if (ready != i->told)
             TELL(EVENT_READY, .c = c, .events = ready);
         i->told = ready;

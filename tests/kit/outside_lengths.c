@@ -46,8 +46,7 @@ size_t whole_length(const struct item *i) {
     return message ? i->iov[0].iov_len + i->iov[1].iov_len : i->d.length;
 }
 
-/* Nobody else has moved bytes of which nothing was told yet. */
-static bool is_alone(unsigned c, bool takes) {
+bool is_alone(unsigned c, bool takes) {
     const struct item *i = &observer.item[c];
     for (unsigned k = 0; k < COUNT; k++) {
         const struct item *other = &observer.item[k];
@@ -71,7 +70,7 @@ void begin_taking(struct item *i, const struct stream *stream) {
     i->came = is_immediate(i->d.fd) ? stream->arrived : stream->taken + waiting_at(i->d.fd);
 }
 
-static struct stream *stream_at(int fd) {
+struct stream *stream_at(int fd) {
     uint64_t installed = world_real.installed(fd);
     for (unsigned k = 0; k < STREAMS && installed != 0; k++)
         if (observer.stream[k].installed == installed)
@@ -131,9 +130,8 @@ void check_length_taken(unsigned c, struct stream *stream, int64_t result) {
     uint64_t room = whole_length(i), least = least_there(i, stream, result == 0);
     uint64_t got = result > 0 ? (uint64_t)result : 0;
     bool peeks = (i->d.flags & MSG_PEEK) != 0;
-    stream->counted =
-        stream->counted && result >= 0 && (i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) == 0;
-    if (!stream->counted || room == 0 || !is_stream(i->d.fd) || !is_plain(i->d.fd))
+    stream->counted = stream->counted && (i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) == 0;
+    if (result < 0 || !stream->counted || room == 0 || !is_stream(i->d.fd) || !is_plain(i->d.fd))
         return;
     uint64_t told = stream->taken + (peeks ? 0 : got), left = waiting_at(i->d.fd);
     if (is_immediate(i->d.fd) && is_alone(c, true) && told + left < stream->arrived)

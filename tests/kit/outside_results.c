@@ -59,9 +59,12 @@ static bool is_inet(int fd) {
 void begin_bytes(struct item *i) {
     if (!takes_bytes(i) && !gives_bytes(i))
         return;
-    const struct stream *stream = stream_of(i);
-    if (stream != NULL && takes_bytes(i))
+    struct stream *stream = stream_of(i);
+    if (stream == NULL)
+        return;
+    if (takes_bytes(i))
         begin_taking(i, stream);
+    begin_message(i, stream);
 }
 
 /* Whoever takes a read back may have bytes already: the place of the next is not known then. */
@@ -301,8 +304,9 @@ static void check_operation(unsigned c, int64_t result) {
         untrue(c, PROMISE_UNTRUE_ERROR,
                "c%u ends with %lld, but Linux can only have refused it with an error", c,
                (long long)result);
-    if (result < 0 && (result < -4095 || is_refused_in_vain(i, result) ||
-                       !error_has_a_cause(&i->d, (int)-result)))
+    if (result < 0 &&
+        (result < -4095 || is_refused_in_vain(i, result) ||
+         datagram_is_refused_in_vain(i, result) || !error_has_a_cause(&i->d, (int)-result)))
         untrue(
             c, PROMISE_UNTRUE_ERROR,
             "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d "
@@ -320,6 +324,8 @@ static void check_operation(unsigned c, int64_t result) {
         check_taken(c, result);
     if (gives_bytes(i))
         check_given(c, result);
+    if (takes_bytes(i) || gives_bytes(i))
+        check_message_ends(c, result);
 }
 
 static void check_close(unsigned c, int64_t result) {

@@ -86,6 +86,7 @@ static bool blocked(int64_t timeout_ns) {
     if (observer.world_next >= p->count[PROGRAM_BODY_WORLD] || observer.commands >= COMMANDS_MAX)
         return false;
     perform(&p->command[p->first[PROGRAM_BODY_WORLD] + observer.world_next++]);
+    note_pending_errors();
     return true;
 }
 

@@ -37,6 +37,20 @@ BY_A_THREAD = (
     (ADAPTER, "#include <string.h>\n", "#include <string.h>\n#include <unistd.h>\n"),
 )
 
+
+def refuses_datagrams(error):
+    """Each send on a datagram socket ends with this error, and is not made."""
+    return ("operations.c",
+            "case ET_SEND: value = send(fd, c->send.buffer, c->send.length, "
+            "c->send.flags | quietly); break;",
+            "case ET_SEND: {\n"
+            "        int type = 0;\n        socklen_t size = sizeof type;\n"
+            "        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);\n"
+            f"        if (type == SOCK_DGRAM)\n            errno = {error}, value = -1;\n"
+            "        else\n            value = send(fd, c->send.buffer, c->send.length, "
+            "c->send.flags | quietly);\n        break;\n    }")
+
+
 CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, old, new)...
     ("a cancel always loses", "cancel-of-what-waits", "ET-CANCEL-11",
      ("operations.c", "    return ours && (target->internal.state == ET_ACTIVE ||",
@@ -232,6 +246,60 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
     ("a pwrite gives half", "places-in-a-file", "ET-OP-6", *BY_A_THREAD,
      ("pool.c", "c->pwrite.length, c->pwrite.offset);",
       "c->pwrite.length / 2, c->pwrite.offset);")),
+    *[(f"a datagram is refused with {error} without a cause", "messages-are-whole", "ET-OP-1",
+       refuses_datagrams(error)) for error in ("EMSGSIZE", "EDESTADDRREQ", "EPIPE", "ECONNRESET")],
+    *[(f"a datagram of the network is refused with {error} without a cause",
+       "inet-datagrams-are-sent", "ET-OP-1", refuses_datagrams(error))
+      for error in ("EMSGSIZE", "EDESTADDRREQ", "EPIPE", "ECONNRESET", "ECONNREFUSED")],
+    ("a refusal that waits for a datagram's receiver is swallowed", "inet-datagram-refused",
+     "ET-OP-1",
+     ("operations.c",
+      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);\n",
+      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);\n"
+      "        if (value < 0 && errno == ECONNREFUSED)\n            value = 0;\n")),
+    ("a refusal that waits for who sends datagrams is swallowed", "inet-refusal-of-a-send",
+     "ET-OP-1",
+     ("operations.c", "c->send.length, c->send.flags | quietly); break;",
+      "c->send.length, c->send.flags | quietly);\n"
+      "        if (value < 0 && errno == ECONNREFUSED)\n"
+      "            value = send(fd, c->send.buffer, c->send.length, c->send.flags | quietly);\n"
+      "        break;")),
+    ("a reset of the network is told as an end", "inet-reset", "ET-OP-1",
+     ("operations.c",
+      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);\n",
+      "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);\n"
+      "        if (value < 0 && errno == ECONNRESET)\n            value = 0;\n")),
+    ("a reset of the network that comes meanwhile is told as an end", "inet-reset-while-it-waits",
+     "ET-OP-1",
+     ("operations.c", "value = read(fd, c->read.buffer, c->read.length); break;",
+      "value = read(fd, c->read.buffer, c->read.length);\n"
+      "        if (value < 0 && errno == ECONNRESET)\n            value = 0;\n        break;")),
+    ("a message goes to the other end, not to its address", "messages-go-where-they-are-addressed",
+     "ET-OP-6",
+     ("operations.c", "value = sendmsg(fd, c->sendmsg.message, c->sendmsg.flags | quietly);",
+      "{\n        struct msghdr message = *c->sendmsg.message;\n"
+      "        message.msg_name = NULL;\n        message.msg_namelen = 0;\n"
+      "        value = sendmsg(fd, &message, c->sendmsg.flags | quietly);\n    }")),
+    ("a message goes to the address of the one before", "messages-go-where-they-are-addressed",
+     "ET-OP-6",
+     ("operations.c", "value = sendmsg(fd, c->sendmsg.message, c->sendmsg.flags | quietly);",
+      "{\n        static struct sockaddr_storage first;\n"
+      "        struct msghdr message = *c->sendmsg.message;\n"
+      "        if (message.msg_name != NULL && first.ss_family == 0)\n"
+      "            memcpy(&first, message.msg_name, message.msg_namelen);\n"
+      "        if (message.msg_name != NULL)\n            message.msg_name = &first;\n"
+      "        value = sendmsg(fd, &message, c->sendmsg.flags | quietly);\n    }"),
+     ("operations.c", "#include <errno.h>\n", "#include <errno.h>\n#include <string.h>\n")),
+    ("a recvmsg returns a sender's address of zeros", "who-has-sent-is-told", "ET-OP-6",
+     ("operations.c", "value = recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT);",
+      "value = recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT);\n"
+      "        if (value >= 0 && c->recvmsg.message->msg_name != NULL)\n"
+      "            memset(c->recvmsg.message->msg_name, 0, c->recvmsg.message->msg_namelen);"),
+     ("operations.c", "#include <errno.h>\n", "#include <errno.h>\n#include <string.h>\n")),
+    ("a recvmsg returns no sender's address", "who-has-sent-is-told", "ET-OP-6",
+     ("operations.c", "value = recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT);",
+      "value = recvmsg(fd, c->recvmsg.message, c->recvmsg.flags | MSG_DONTWAIT);\n"
+      "        if (value >= 0)\n            c->recvmsg.message->msg_namelen = 0;")),
     ("memory grows with each operation", "nothing-grows", "ET-STATE-9",
      ("operations.c", "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;",
       "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
