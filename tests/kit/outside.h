@@ -250,6 +250,8 @@ void check_length_there(unsigned c, int64_t result);
 
 /* Nothing that has happened can have made Linux say so. */
 bool datagram_is_refused_in_vain(const struct item *i, int64_t result);
+/* … by this error. */
+bool connection_is_refused_otherwise(const struct item *i, int64_t result);
 /* When i is submitted, which gives or takes bytes. */
 void begin_message(struct item *i, struct stream *stream);
 /* The world has changed while the loop sleeps. */

@@ -64,6 +64,16 @@ bool datagram_is_refused_in_vain(const struct item *i, int64_t result) {
     }
 }
 
+/* Nobody has listened, and nothing else has happened to either end: Linux has one answer. */
+bool connection_is_refused_otherwise(const struct item *i, int64_t result) {
+    int fd = i->d.fd;
+    return i->d.operation == ET_CONNECT && result < 0 && result != -ECONNREFUSED &&
+           i->listener == 0 && observer.endings == 0 && observer.connects == 1 &&
+           stream_at(fd) == NULL && option(fd, SO_TYPE) == SOCK_STREAM &&
+           option(fd, SO_DOMAIN) == i->address.ss_family && option(fd, SO_ACCEPTCONN) == 0 &&
+           !is_connected(fd);
+}
+
 /* ---- errors that wait ------------------------------------------------------------------------ */
 
 /* Of the network: Linux tells whoever sends or receives next, and nobody else. */

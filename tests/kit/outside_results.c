@@ -306,7 +306,8 @@ static void check_operation(unsigned c, int64_t result) {
                (long long)result);
     if (result < 0 &&
         (result < -4095 || is_refused_in_vain(i, result) ||
-         datagram_is_refused_in_vain(i, result) || !error_has_a_cause(&i->d, (int)-result)))
+         datagram_is_refused_in_vain(i, result) || connection_is_refused_otherwise(i, result) ||
+         !error_has_a_cause(&i->d, (int)-result)))
         untrue(
             c, PROMISE_UNTRUE_ERROR,
             "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d "

@@ -264,6 +264,14 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
       "        if (value < 0 && errno == ECONNREFUSED)\n"
       "            value = send(fd, c->send.buffer, c->send.length, c->send.flags | quietly);\n"
       "        break;")),
+    ("a connection that the network refuses is told as none", "inet-connect-refused", "ET-OP-1",
+     ("operations.c", "    int error = 0;\n    socklen_t length = sizeof error;\n",
+      "    int error = 0;\n    socklen_t length = sizeof error;\n"
+      "    if (hung_up) {\n        *result = -ENOTCONN;\n        return true;\n    }\n")),
+    ("a connection that is refused is told as none", "connect-to-nobody", "ET-OP-1",
+     ("operations.c", "*result = -errno;\n        return errno != EINPROGRESS",
+      "*result = errno == ECONNREFUSED ? -ENOTCONN : -errno;\n"
+      "        return errno != EINPROGRESS")),
     ("a reset of the network is told as an end", "inet-reset", "ET-OP-1",
      ("operations.c",
       "value = recv(fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);\n",
