@@ -26,7 +26,7 @@
 #include "shorten.h"
 
 #define BAD_INPUT    2
-#define PATTERNS_MAX 32
+#define PATTERNS_MAX 128
 #define BATCH        256 /* random programs at a time */
 #define KINDS_MAX    64  /* of failures by random programs that are told, for each subject */
 #define SHRUNK_MAX   12  /* … of which so many are made as short as they get */

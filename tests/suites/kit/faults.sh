@@ -171,7 +171,8 @@ judged READS_CLAIM_ALL 1 'ET-OP-1/bytes: .* but byte 1 in its buffer' batch-canc
 judged READS_CLAIM_MORE 1 'ET-OP-1: c0 ends with 5 bytes of 4' reads-of-a-stream.trace
 judged READS_HOLD_OTHER_BYTES 1 \
     'ET-OP-1/bytes: .* but byte 0 in its buffer .0x78. is not what was sent' reads-of-a-stream.trace
-judged READS_LOSE_BYTES 1 'ET-OP-1/bytes: .* but others were to come before' reads-of-a-stream.trace
+judged READS_LOSE_BYTES 1 'ET-OP-1/bytes: .* but [0-9]+ more were taken from its descriptor' \
+    reads-of-a-stream.trace
 judged READS_WAIT 1 'ET-EVENT-1/returns: the run returns, but c0 has not ended' \
     reads-of-a-stream.trace
 judged READS_GO_ON 1 'ET-DELETE-4: the buffer of c1 is written to, which was deleted and is dead' \
