@@ -4,6 +4,7 @@
  * behind it can be looked at without a race. */
 #include "fixture.h"
 
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -713,6 +714,50 @@ static void ET_ASYNC_5_overtaken_by_deinit(void **state) {
     expect_untouched(other_file);
 }
 
+/* ---- a notify that is in progress: its write blocks, as the counter is full and was made to ---- */
+
+static int full_counter = -1; /* what deinit waits for is let go when it first gives way */
+static unsigned gave_way;
+
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
+int __wrap_sched_yield(void) {
+    uint64_t count;
+    if (full_counter >= 0 && gave_way++ == 0)
+        assert_int_equal(read(full_counter, &count, sizeof count), sizeof count);
+    return __real_sched_yield();
+}
+
+static void *notify_once(void *result) {
+    *(int *)result = et_async_notify(&async);
+    return NULL;
+}
+
+static void ET_ASYNC_5_deinit_waits_for_a_notify(void **state) {
+    (void)state;
+    pthread_t thread;
+    int result = 1;
+    uint64_t count = UINT64_MAX - 1;
+    assert_int_equal(et_async_init(&async), 0);
+    assert_int_equal(fcntl(async.fd, F_SETFL, 0), 0);
+    assert_int_equal(write(async.fd, &count, sizeof count), sizeof count);
+    int duplicate = keep(fcntl(async.fd, F_DUPFD_CLOEXEC, 0));
+    assert_int_equal(pthread_create(&thread, NULL, notify_once, &result), 0);
+    while ((atomic_load(&async.users) & 1) == 0)
+        __real_sched_yield();
+    gave_way = 0;
+    full_counter = duplicate;
+    assert_int_equal(et_async_deinit(&async), 0);
+    full_counter = -1;
+    if (gave_way == 0)
+        assert_int_equal(read(duplicate, &count, sizeof count), sizeof count);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(gave_way > 0); /* or the number could have been another file's by then */
+    assert_int_equal(result, 0);
+    assert_int_equal(read(duplicate, &count, sizeof count), sizeof count);
+    assert_int_equal(count, 1);
+}
+
 /* section 15 of etalon.md, 3: both loops are this thread's */
 static void ET_ASYNC_1_calls_that_name_nothing_usable(void **state) {
     (void)state;
@@ -802,6 +847,7 @@ int main(void) {
         TEST(ET_WAKE_3_after_deinit),
         TEST(ET_WAKE_3_overtaken_by_deinit),
         TEST(ET_ASYNC_5_overtaken_by_deinit),
+        TEST(ET_ASYNC_5_deinit_waits_for_a_notify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,19 +16,23 @@ static void count_registrations(void *self, char mark, const char *line) {
     registrations += mark == '.' && strncmp(line, "register:", 9) == 0;
 }
 
-/* How often the program makes the loop call epoll_ctl. */
-static unsigned cost(const char *text) {
+static void run_program(const char *text,
+                        void (*observe)(void *self, char mark, const char *line)) {
     struct trace trace;
     struct lockstep_report report;
     char error[200];
     if (trace_read(&trace, text, strlen(text), error, sizeof error) != 0)
         fail_msg("%s", error);
-    registrations = 0;
-    lockstep_run(&lockstep_reference, &trace.program, &world_simulated, count_registrations, NULL,
-                 &report);
+    lockstep_run(&lockstep_reference, &trace.program, &world_simulated, observe, NULL, &report);
     trace_free(&trace);
     if (report.differs)
         fail_msg("%s: %s", report.clause, report.what);
+}
+
+/* How often the program makes the loop call epoll_ctl. */
+static unsigned cost(const char *text) {
+    registrations = 0;
+    run_program(text, count_registrations);
     return registrations;
 }
 
@@ -63,6 +67,50 @@ static void ET_REGISTER_1_several_waiters_share_one_registration(void **state) {
             "etalon-trace 1\nmain\n  open d0 stream\n  submit c0 recv d0 4\n  submit c1 recv d0 4\n"
             "  submit c2 poll d0 out\n  submit c3 poll d0 pri\n  tick 0\n"),
         1);
+}
+
+/* ---- a renewal of the epoll instance that fails half way -------------------------------------- */
+
+static unsigned failures, readable, endless;
+
+/* The old instance can neither be taken out of the loop's own descriptor nor be replaced: once. */
+static int fail_to_renew(enum world_call call, enum world_file file, bool own) {
+    (void)file, (void)own;
+    static const struct {
+        enum world_call call;
+        int error;
+    } order[] = {{WORLD_CALL_epoll_ctl_remove, EPERM}, {WORLD_CALL_dup3, EBUSY}};
+    if (failures == 2 || order[failures].call != call)
+        return 0;
+    lockstep_disturbed(order[failures].error);
+    return order[failures++].error;
+}
+
+static void begin_failures(void) {
+    failures = 0;
+}
+
+static void count_answers(void *self, char mark, const char *line) {
+    (void)self;
+    readable += mark == '>' && strcmp(line, "descriptor = 1") == 0;
+    endless += mark == '>' && strcmp(line, "timeout = -1") == 0;
+}
+
+/* It is shown outside still: that it is (EEXIST) is no reason to run the loop again and again. */
+static void ET_HOST_5_a_renewal_that_fails_is_shown_still(void **state) {
+    (void)state;
+    static const struct world_failures renewal = {.begun = begin_failures, .fails = fail_to_renew};
+    const char *text = "etalon-trace 1\nmain\n  open d0 stream\n  submit c0 recv d0 8\n"
+                       "  descriptor\n  tick 0\n  dup d0 to d1\n  close d0\n  open d0 stream\n"
+                       "  submit c1 recv d0 8\n  tick 0\n  peer_write d1 3\n  tick 0\n  tick 0\n"
+                       "  timeout\n  descriptor\n  tick 0\n  descriptor\n  timeout\n";
+    readable = endless = 0;
+    world_failures = &renewal;
+    run_program(text, count_answers);
+    world_failures = NULL;
+    assert_int_equal(failures, 2);
+    assert_int_equal(readable, 1); /* the next renewal has ended it */
+    assert_int_equal(endless, 2);
 }
 
 /* ---- a number that is used again in the same batch ------------------------------------------- */
@@ -347,6 +395,7 @@ int main(void) {
         cmocka_unit_test(ET_REGISTER_4_a_read_that_is_added_again_costs_one),
         cmocka_unit_test(ET_SUBMIT_8_a_send_with_room_costs_none),
         cmocka_unit_test(ET_REGISTER_1_several_waiters_share_one_registration),
+        cmocka_unit_test(ET_HOST_5_a_renewal_that_fails_is_shown_still),
         TEST(ET_REGISTER_7_an_ordinary_close_renews_nothing),
         TEST(ET_DEINIT_3_own_descriptors_are_closed_on_exec),
         TEST(ET_WAKE_1_leaves_errno_alone),
