@@ -714,7 +714,7 @@ static void ET_ASYNC_5_overtaken_by_deinit(void **state) {
     expect_untouched(other_file);
 }
 
-/* ---- a notify that is in progress: its write blocks, as the counter is full and was made to ---- */
+/* ---- a notify that is in progress, whose write blocks: the counter is full ------------------- */
 
 static int full_counter = -1; /* what deinit waits for is let go when it first gives way */
 static unsigned gave_way;

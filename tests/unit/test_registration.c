@@ -69,7 +69,7 @@ static void ET_REGISTER_1_several_waiters_share_one_registration(void **state) {
         1);
 }
 
-/* ---- a renewal of the epoll instance that fails half way -------------------------------------- */
+/* ---- a renewal of the epoll instance that fails half way ------------------------------------- */
 
 static unsigned failures, readable, endless;
 
