@@ -117,7 +117,8 @@ def total(name, files):
     return {"lines": per_cent(count["lines_reached"], count["lines"]),
             "branches": per_cent(count["branches_reached"], count["branches"]), "mcdc": None,
             "counted": {key: count[key] for key in ("lines", "branches")},
-            "unreached": {key: count[key] - count[f"{key}_reached"] for key in ("lines", "branches")},
+            "unreached": {key: count[key] - count[f"{key}_reached"]
+                          for key in ("lines", "branches")},
             "excluded": {key: left_out[key] for key in ("lines", "branches", "assertions")}}
 
 
@@ -144,10 +145,11 @@ def main():
               for name, paths in PARTS.items()}
     pathlib.Path(report).write_text(json.dumps(totals) + "\n")
     for name, part in totals.items():
-        print(f"coverage: {name + '/':6} {part['lines']:6.2f} % of {part['counted']['lines']} lines, "
-              f"{part['branches']:6.2f} % of {part['counted']['branches']} branches; excluded: "
-              f"{part['excluded']['lines']} and {part['excluded']['branches']}, "
-              f"and the branches of {part['excluded']['assertions']} assertions")
+        counted, left_out = part["counted"], part["excluded"]
+        print(f"coverage: {name + '/':6} {part['lines']:6.2f} % of {counted['lines']} lines, "
+              f"{part['branches']:6.2f} % of {counted['branches']} branches; excluded: "
+              f"{left_out['lines']} and {left_out['branches']}, "
+              f"and the branches of {left_out['assertions']} assertions")
     compare(totals)
     for problem in problems:
         print(f"coverage: {problem}", file=sys.stderr)
