@@ -425,7 +425,7 @@ build/node/installed: tests/suites/report/package.json tests/suites/report/packa
 	@echo 'setup: installed playwright-core in $(@D)'
 
 ## coverage: measure lines and branches of src/ and model/ that the tests reach, with their limits
-coverage: build/seeds.made
+coverage: build/seeds.made build/committed.made
 	@$(MAKE) $(addprefix build/cov/,etalon replay $(unit) $(examples))
 	@coverage/run.sh build/cov
 

@@ -34,13 +34,13 @@ run() { # run NAME COMMAND…
 shopt -s nullglob
 # What is counted is compiled for few completions (ETALON_MANY, model/program.h).
 mapfile -t cases < <(grep -LE '^ *repeat [0-9]{2}' spec/cases/*.trace)
-seeds=(build/fuzz/seeds/* fuzz/seeds/*)
+seeds=(build/fuzz/seeds/* build/fuzz/committed/*)
 for unit in tests/unit/test_*.c; do
     run "$unit" "$build/${unit%.c}"
 done
 run 'cases on the simulated kernel' "$build/etalon" check-cases --world simulated "${cases[@]}"
 run 'cases on the real kernel' "$build/etalon" check-cases --world real "${cases[@]}"
-run 'seeds' "$build/replay" "${seeds[@]}"
+run 'seeds and corpus' "$build/replay" "${seeds[@]}"
 # One run in ten of those in which a call fails; always the same.
 run 'failing calls' "$build/etalon" torture --sample 10 --seed 16 "${cases[@]}"
 run 'random programs' "$build/etalon" compare --random 300 --seed 16
