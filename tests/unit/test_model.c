@@ -2332,6 +2332,434 @@ static void test_observer_sees_before_and_after(void **state) {
     assert_int_equal(seen_after, 1);
 }
 
+/* ---- the edges of the table, and of each place ----------------------------------------------- */
+
+static void test_deinit_4_a_completion_that_there_is_not(void **state) {
+    (void)state;
+    const unsigned none = 8;
+    assert_int_equal(model_add(&m, none), -EINVAL);
+    assert_string_equal(m.clause, "ET-DEINIT-4");
+    assert_int_equal(model_delete(&m, none), -EINVAL);
+    assert_int_equal(model_timer(&m, none, 1, true, 1), -EINVAL);
+    assert_int_equal(reset(none, MODEL_NONE, 1), -EINVAL);
+    assert_int_equal(cancel(none, A), -EINVAL);
+    assert_int_equal(model_async_wait(&m, none, -1, true, 1), -EINVAL);
+    assert_string_equal(m.clause, "ET-DEINIT-4");
+    assert_int_equal(m.submissions.count, 0);
+}
+
+static void test_what_the_model_does_not_judge(void **state) {
+    (void)state;
+    struct model before = m;
+    assert_int_equal(model_step(&m, &(struct event){.kind = EVENT_WAKEUP}).returns, 0);
+    assert_null(model_step(&m, &(struct event){.kind = EVENT_NOW, .c = A}).broken);
+    assert_memory_equal(&m, &before, sizeof m);
+}
+
+static void test_state_1_what_is_new(void **state) {
+    (void)state;
+    struct model_description d = {.operation = ET_NOOP, .target = MODEL_NONE, .fd = -1};
+    model_describe(&m, A, &d);
+    assert_int_equal(model_add(&m, A), 0);
+    assert_string_equal(m.clause, "ET-STATE-1");
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_int_equal(model_add(&m, A), 0);
+    assert_string_equal(m.clause, "ET-ADD-4");
+    d.has_callback = true;
+    model_describe(&m, B, &d);
+    assert_int_equal(model_add(&m, B), 0);
+    assert_string_equal(m.clause, "ET-ADD-1");
+}
+
+/* What cannot be seen while a callback runs, whatever it says. */
+static void expect_nothing_now(void) {
+    BREAKS("ET-CALL-5", model_wait(&m, 0));
+    BREAKS("ET-CALL-5", model_woken(&m, 0));
+    BREAKS("ET-CALL-5", model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    BREAKS("ET-CALL-5", model_refused(&m, 3, ENOMEM, 0, 0));
+    BREAKS("ET-CALL-5", model_try(&m, B, ET_READ, 3, 1));
+    BREAKS("ET-CALL-5", model_thread(&m, 0));
+    BREAKS("ET-CALL-5", model_tick_end(&m, 0));
+    BREAKS("ET-CALL-5", callback(B, 0));
+}
+
+static void test_call_5_each_in_its_place(void **state) {
+    (void)state;
+    add(A, ET_NOOP, -1);
+    expect_nothing_now();
+    tick(0);
+    LAWFUL(callback(A, 0));
+    expect_nothing_now();
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-CALL-5", model_refused(&m, 3, -ENOMEM, 0, 0)); /* no error is negative */
+    BREAKS("ET-CALL-5", model_thread(&m, -EAGAIN));
+    BREAKS("ET-CALL-5", model_try(&m, 9, ET_READ, 3, 1)); /* nor is there such a completion */
+    BREAKS("ET-CALL-5", callback(9, 0));
+    BREAKS("ET-CALL-5", model_woken(&m, 0));
+    LAWFUL(model_wait(&m, 0));
+    BREAKS("ET-CALL-5", model_refused(&m, 3, ENOMEM, 0, 0));
+    BREAKS("ET-CALL-5", model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    BREAKS("ET-CALL-5", model_woken(&m, -EINTR));
+    LAWFUL(model_woken(&m, 0));
+    for (int fd = 10; fd < 10 + MODEL_REPORTS; fd++)
+        LAWFUL(model_report(&m, fd, POLL_IN, MODEL_SEEN));
+    BREAKS("ET-CALL-5", model_report(&m, 9, POLL_IN, MODEL_SEEN));
+    ended();
+}
+
+/* What a subject does after a tick that was refused is blamed on the refusal. */
+static void test_tick_1_run_4_blamed_for_what_follows(void **state) {
+    (void)state;
+    add(A, ET_NOOP, -1);
+    assert_int_equal(model_run(&m, -1), -EINVAL);
+    BREAKS("ET-RUN-4", callback(A, 0));
+    model_stop(&m);
+    assert_int_equal(model_tick(&m, 0), 0);
+    BREAKS("ET-TICK-1", callback(A, 0));
+    assert_int_equal(model_add(&m, A), 0);
+    BREAKS("ET-CALL-5", callback(A, 0));
+}
+
+static void test_tick_2_in_a_callback(void **state) {
+    (void)state;
+    add(A, ET_NOOP, -1);
+    tick(0);
+    LAWFUL(callback(A, 0));
+    assert_int_equal(model_tick(&m, 0), -EBUSY);
+    assert_string_equal(m.clause, "ET-TICK-2");
+    LAWFUL(model_returned(&m, ET_DISARM));
+    assert_int_equal(model_tick(&m, 0), -EBUSY);
+}
+
+static void test_tick_3_4_another_round(void **state) {
+    (void)state;
+    tick(0);
+    polled();
+    BREAKS("ET-TICK-3", model_wait(&m, 0));
+    ended();
+    assert_int_equal(model_run(&m, ET_RUN_NO_WAIT), MODEL_RUNS);
+    polled();
+    BREAKS("ET-RUN-1", model_wait(&m, 0));
+    ended();
+    tick(1);
+    polled();
+    BREAKS("ET-TICK-4", model_wait(&m, 0)); /* nothing is left */
+    ended();
+    assert_int_equal(model_run(&m, ET_RUN_ONCE), MODEL_RUNS);
+    polled();
+    BREAKS("ET-RUN-2", model_wait(&m, 0));
+    ended();
+}
+
+static void test_submit_1_out_of_turn(void **state) {
+    (void)state;
+    add(A, ET_NOOP, -1);
+    add(B, ET_NOOP, -1);
+    tick(0);
+    BREAKS("ET-SUBMIT-1", callback(B, 0));
+    called(A, 0);
+    add(C, ET_NOOP, -1);
+    BREAKS("ET-CALL-4", callback(C, 0));
+    called(B, 0);
+    polled();
+    ended();
+}
+
+static void test_state_3_what_has_no_callback(void **state) {
+    (void)state;
+    tick(0);
+    BREAKS("ET-STATE-3", callback(A, 0));
+    polled();
+    ended();
+}
+
+/* ---- tries out of place ---- */
+
+static void test_close_2_and_what_is_in_its_way(void **state) {
+    (void)state;
+    add(A, ET_CLOSE, 3);
+    add(B, ET_CLOSE, 4);
+    tick(0);
+    BREAKS("ET-CLOSE-2", model_try(&m, A, ET_CLOSE, 5, 0));
+    LAWFUL(model_try(&m, MODEL_NONE, ET_CLOSE, 3, -EINTR));
+    BREAKS("ET-CLOSE-2", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
+    BREAKS("ET-EVENT-2", model_try(&m, MODEL_NONE, ET_SHUTDOWN, 4, 0));
+    BREAKS("ET-OP-1", callback(A, -EINTR)); /* which counts as success */
+    called(A, 0);
+    LAWFUL(model_try(&m, MODEL_NONE, ET_CLOSE, 4, -EIO));
+    called(B, -EIO);
+    add(C, ET_SHUTDOWN, 5);
+    polled();
+    ended();
+    tick(0);
+    LAWFUL(model_try(&m, MODEL_NONE, ET_SHUTDOWN, 5, -EINTR));
+    BREAKS("ET-EVENT-2", model_try(&m, MODEL_NONE, ET_CLOSE, 5, 0));
+    called(C, -EINTR); /* it is carried out once, and this was its answer */
+    polled();
+    ended();
+}
+
+static void test_register_8_a_report_of_a_former_file(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_POLL, 3);
+    add(C, ET_POLL, 4);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 4, POLL_IN, MODEL_STALE));
+    LAWFUL(model_report(&m, 3, POLL_IN | POLL_OUT, MODEL_STALE));
+    BREAKS("ET-REGISTER-8", model_try(&m, A, ET_READ, 3, 1));
+    BREAKS("ET-REGISTER-8", callback(B, POLL_IN));
+    BREAKS("ET-EVENT-4", callback(B, POLL_OUT)); /* nor would any other report say so */
+    BREAKS("ET-REGISTER-8", callback(C, POLL_IN));
+    ended();
+}
+
+/* ---- ends and callbacks that are blamed on one clause and no other ---- */
+
+static void test_wait_5_6_how_a_tick_ends_too_early(void **state) {
+    (void)state;
+    add_timer(A, 1000);
+    tick(1);
+    LAWFUL(model_wait(&m, 1000 * MS));
+    LAWFUL(model_woken(&m, EINTR));
+    BREAKS("ET-WAIT-5", model_tick_end(&m, -EINTR));
+    tick(1);
+    LAWFUL(model_wait(&m, 1000 * MS));
+    LAWFUL(model_woken(&m, EINTR));
+    BREAKS("ET-TICK-4", model_tick_end(&m, 0));
+    tick(1);
+    LAWFUL(model_wait(&m, 1000 * MS));
+    LAWFUL(model_woken(&m, 0));
+    BREAKS("ET-TICK-4", model_tick_end(&m, -EINTR));
+    tick(1);
+    BREAKS("ET-WAIT-6", model_tick_end(&m, -ENOSYS));
+    tick(1);
+    BREAKS("ET-TICK-4", model_tick_end(&m, 0)); /* nothing at all was done */
+    add(B, ET_NOOP, -1);
+    tick(2);
+    called(B, 0);
+    BREAKS("ET-WAIT-1", model_tick_end(&m, 0));
+    tick(0);
+    polled();
+    BREAKS("ET-TICK-7", model_tick_end(&m, -EINTR));
+}
+
+static void test_event_3_op_4_whose_result_it_is(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_READ, 4);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 4, POLL_IN, MODEL_SEEN));
+    BREAKS("ET-EVENT-8", model_try(&m, A, ET_WRITE, 5, 1)); /* not its operation */
+    LAWFUL(model_try(&m, A, ET_READ, 3, -EAGAIN));
+    BREAKS("ET-EVENT-3", callback(A, -EAGAIN));
+    BREAKS("ET-EVENT-7", callback(A, 3));
+    LAWFUL(model_try(&m, B, ET_READ, 4, -EIO));
+    BREAKS("ET-OP-4", callback(A, -EIO));
+    BREAKS("ET-EVENT-2", callback(A, -EPERM));
+    BREAKS("ET-EVENT-2", callback(A, 7));
+    BREAKS("ET-OP-1", callback(B, 0));
+    called(B, -EIO);
+    ended();
+    IS(ACTIVE, A);
+}
+
+static void test_cancel_10_nothing_has_cancelled_it(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add_timer(B, 5);
+    tick_0();
+    assert_int_equal(cancel(C, A), 0);
+    add(D, ET_NOOP, -1);
+    clock_ms(2000);
+    tick(0);
+    BREAKS("ET-CANCEL-8", callback(B, -ECANCELED));
+    called(A, -ECANCELED);
+    BREAKS("ET-CANCEL-4", callback(A, -ECANCELED));
+    BREAKS("ET-CANCEL-4", callback(C, -ECANCELED));
+    called(C, 0);
+    called(D, 0);
+    BREAKS("ET-EXPIRE-1", callback(B, -ECANCELED)); /* but it is its turn */
+    called(B, 0);
+    add(A, ET_READ, 3);
+    polled();
+    ended();
+    tick_0();
+    tick(0);
+    BREAKS("ET-CANCEL-10", callback(A, -ECANCELED));
+    polled();
+    BREAKS("ET-CANCEL-10", callback(A, -ECANCELED));
+    ended();
+}
+
+static void test_register_3_with_its_own_error(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    tick_0();
+    tick(0);
+    LAWFUL(model_refused(&m, 3, ENOMEM, 0, 0));
+    BREAKS("ET-REGISTER-3", callback(A, -EPERM));
+    called(A, -ENOMEM);
+    polled();
+    ended();
+    model_moved(&m, -1); /* no number: nobody waits on it, or vouches for it */
+    assert_int_equal(m.orphaned, 0);
+}
+
+static void test_event_4_neither_report_says_so(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    tick_0();
+    tick(0);
+    polled();
+    BREAKS("ET-EVENT-4", callback(A, POLL_IN));
+    ended();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN | POLL_HUP, MODEL_SEEN));
+    LAWFUL(model_report(&m, 3, POLL_OUT, MODEL_STALE));
+    BREAKS("ET-EVENT-4", callback(A, POLL_IN));
+    called(A, POLL_IN | POLL_HUP);
+    ended();
+}
+
+static void test_close_2_after_a_deletion(void **state) {
+    (void)state;
+    add(A, ET_CLOSE, 3);
+    assert_int_equal(model_delete(&m, A), 0);
+    tick(0);
+    BREAKS("ET-CLOSE-2", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0)); /* no callback was before */
+    polled();
+    ended();
+}
+
+static void test_pool_4_of_what_lingers(void **state) {
+    (void)state;
+    struct event pool = {.kind = EVENT_POOL, .threads_max = 1, .threads = 1};
+    (void)model_step(&m, &pool);
+    struct model_description d = description(A, ET_READ, 3);
+    d.pool_mark = true;
+    model_describe(&m, A, &d);
+    assert_int_equal(model_add(&m, A), 0);
+    tick_0();
+    LAWFUL(model_took(&m, A));
+    assert_int_equal(model_delete(&m, A), 0);
+    IS(DELETING, A);
+    BREAKS("ET-POOL-4", model_took(&m, A)); /* not ET-POOL-7: it had been taken */
+    LAWFUL(model_executed(&m, A, ET_READ, 3, 1));
+    LAWFUL(model_gave_back(&m, A));
+    LAWFUL(model_idle(&m));
+}
+
+/* ---- clocks that are not known to the nanosecond ---- */
+
+static void test_wait_3_a_vague_clock(void **state) {
+    (void)state;
+    m.clock_is_vague = true;
+    clock_ms(2000);
+    model_update_now(&m);
+    add_timer(A, 10);
+    add_timer(B, 20); /* as vague, and later */
+    tick(1);
+    /* the deadline is 2011, a millisecond of each may be unknown: this is too early by 1 ns */
+    BREAKS("ET-WAIT-3", model_wait(&m, 9 * MS));
+    LAWFUL(model_wait(&m, 9 * MS + 1));
+    LAWFUL(model_woken(&m, 0));
+    m.clock_is_vague = false;
+    clock_ms(2011);
+    called(A, 0);
+    assert_int_equal(model_delete(&m, B), 0);
+    add_timer(C, UINT64_MAX);
+    polled();
+    ended();
+    model_clock(&m, UINT64_MAX - 5);
+    m.clock_is_vague = true;
+    tick(1);
+    LAWFUL(model_wait(&m, INT64_MAX)); /* further than times go */
+}
+
+/* ---- the last completion that the table has room for ---- */
+
+#define LAST (MODEL_COMPLETIONS - 1)
+
+static int set_up_all(void **state) {
+    (void)state;
+    model_init(&m, MODEL_COMPLETIONS, 100, 1000 * MS);
+    return 0;
+}
+
+static void test_last_expires_and_is_reported(void **state) {
+    (void)state;
+    add_timer(LAST, 5);
+    add_timer(A, 5);
+    add(B, ET_POLL, 3);
+    add(C, ET_READ, 3);
+    tick_0();
+    clock_ms(2000);
+    tick(0);
+    BREAKS("ET-EXPIRE-3", callback(A, 0));
+    called(LAST, 0);
+    called(A, 0);
+    add(LAST, ET_POLL, 3);
+    polled();
+    ended();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    BREAKS("ET-EVENT-5", callback(LAST, POLL_IN)); /* which did not wait yet: the next wait does */
+    LAWFUL(model_try(&m, C, ET_READ, 3, 1));
+    called(C, 1);
+    called(B, POLL_IN);
+    called(LAST, POLL_IN);
+    ended();
+}
+
+static void test_last_is_tried_and_refused(void **state) {
+    (void)state;
+    add(LAST, ET_READ, 3);
+    add(A, ET_READ, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    BREAKS("ET-EVENT-10", model_try(&m, A, ET_READ, 3, 1));
+    LAWFUL(model_try(&m, LAST, ET_READ, 3, 1));
+    called(LAST, 1);
+    add(LAST, ET_READ, 3);
+    ended();
+    tick(0);
+    LAWFUL(model_refused(&m, 3, ENOMEM, 0, 0));
+    BREAKS("ET-REGISTER-3", callback(LAST, -ENOMEM));
+    called(A, -ENOMEM);
+    called(LAST, -ENOMEM);
+    polled();
+    ended();
+}
+
+static void test_last_ends_unseen(void **state) {
+    (void)state;
+    add_null(A, ET_POLL, 3);
+    add_null(LAST, ET_POLL, 3);
+    tick_0();
+    tick(0);
+    polled();
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    struct event event = {.kind = EVENT_DEAD, .c = LAST};
+    BREAKS("ET-EVENT-5", model_step(&m, &event).broken);
+    LAWFUL(model_settled(&m, (model_set)1 << A | (model_set)1 << LAST));
+    IS(DEAD, LAST);
+    ended();
+    add_null(LAST, ET_NOOP, -1);
+    tick_0();
+    LAWFUL(model_settled(&m, (model_set)1 << LAST));
+    IS(DEAD, LAST);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(test_##name, set_up)
     const struct CMUnitTest tests[] = {
@@ -2439,6 +2867,28 @@ int main(void) {
         TEST(a_pool_is_told),
         TEST(one_is_seen_dead),
         TEST(observer_sees_before_and_after),
+        TEST(deinit_4_a_completion_that_there_is_not),
+        TEST(what_the_model_does_not_judge),
+        TEST(state_1_what_is_new),
+        TEST(call_5_each_in_its_place),
+        TEST(tick_1_run_4_blamed_for_what_follows),
+        TEST(tick_2_in_a_callback),
+        TEST(tick_3_4_another_round),
+        TEST(submit_1_out_of_turn),
+        TEST(state_3_what_has_no_callback),
+        TEST(close_2_and_what_is_in_its_way),
+        TEST(register_8_a_report_of_a_former_file),
+        TEST(wait_3_a_vague_clock),
+        TEST(wait_5_6_how_a_tick_ends_too_early),
+        TEST(event_3_op_4_whose_result_it_is),
+        TEST(cancel_10_nothing_has_cancelled_it),
+        TEST(register_3_with_its_own_error),
+        TEST(event_4_neither_report_says_so),
+        TEST(close_2_after_a_deletion),
+        TEST(pool_4_of_what_lingers),
+        cmocka_unit_test_setup(test_last_expires_and_is_reported, set_up_all),
+        cmocka_unit_test_setup(test_last_is_tried_and_refused, set_up_all),
+        cmocka_unit_test_setup(test_last_ends_unseen, set_up_all),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
