@@ -311,6 +311,15 @@ static void the_bytes_mean_what_they_meant(void **state) {
     }
 }
 
+static void what_is_no_command_is_written_as_unknown(void **state) {
+    (void)state;
+    char text[128] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+    command_write(out, &(struct command){.kind = COMMAND_KINDS});
+    fclose(out);
+    assert_string_equal(text, "unknown");
+}
+
 static void encoding_takes_the_nearest(void **state) {
     (void)state;
     static const struct {
@@ -691,6 +700,12 @@ static const struct malformed {
     {3, MAIN "  > \t\n", "observation"},
     {3, MAIN "> " TEXT40 TEXT40 "0123456789012345\n", "95"},
     {5, MAIN "\n# comment\norder\n", "a number"},
+    {3, MAIN "\x7f \n", "\\x7f"},
+    {3, MAIN TEXT40 TEXT40 TEXT40 "\n", "..."}, /* what is quoted has a length */
+    {3, MAIN "submit c0 recv d0 1 flags nonsense\n", "flags: oob"},
+    {3, MAIN "submit c0 sendmsg d0 1 to d8\n", "d0 to d7"},
+    {3, MAIN "submit c0 shutdown d0 2147483648\n", "rd, wr, rdwr or a number up to"},
+    {3, MAIN "run 2147483648\n", "until_done, turn or a number up to"},
 };
 /* clang-format on */
 
@@ -900,6 +915,7 @@ int main(void) {
         cmocka_unit_test(a_repetition_reads_back_and_counts_on),
         cmocka_unit_test(a_trace_reads_back_whole),
         cmocka_unit_test(the_fields_are_where_they_belong),
+        cmocka_unit_test(what_is_no_command_is_written_as_unknown),
         cmocka_unit_test(malformed_texts_are_refused),
         cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(truncations_do_no_harm),

@@ -17,8 +17,9 @@
 
 #include "../../model/promise.h"
 
-#define MS    UINT64_C(1000000)
-#define START (1000 * MS)
+#define MS      UINT64_C(1000000)
+#define START   (1000 * MS)
+#define HOUR_NS (3600000 * (int64_t)MS)
 enum { A, B, C, D, E, F };
 enum { POLL_IN = 1, POLL_OUT = 4, POLL_ERR = 8, POLL_HUP = 16 };
 
@@ -2051,6 +2052,195 @@ static void test_a_silent_wait_takes_a_notification(void **state) {
     called(B, 8);
 }
 
+/* ---- calls that name nothing usable, or what is in use --------------------------------------- */
+
+static void test_senseless_submissions_of_what_is_in_use(void **state) {
+    (void)state;
+    struct event senseless = add_event(A, ET_OPERATIONS, 3), async = add_event(C, ET_READ, -1);
+    add(A, ET_READ, 3);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    assert_int_equal(tell(senseless).verdict, PROMISE_ADD_5); /* in use, and no operation at all */
+    senseless.result = -EINVAL;
+    lawful(senseless);
+    senseless.result = -EBUSY;
+    lawful(senseless);
+    async.async = true;
+    assert_int_equal(tell(async).verdict, PROMISE_ADD_5);
+    add_silent(B, ET_NOOP, -1);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    senseless.c = B; /* which may be in use, and then is busy */
+    lawful(senseless);
+    async.c = D;
+    async.result = -EINVAL;
+    lawful(async);
+    async.result = -EBUSY;
+    assert_int_equal(tell(async).verdict, PROMISE_ADD_5);
+}
+
+static void test_set_anew_in_silence(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    LAWFUL(TIMER(A, 5, 0)); /* without effect: it has not begun, and is no timer */
+    assert_int_equal(p.completion[A].operation, ET_READ);
+    timer(B, 5);
+    LAWFUL(EVENT_TIMER, .c = B, .delay_ms = 10);
+    assert_true(p.has_nulls);
+    assert_false(p.completion[B].has_callback);
+    run(ET_RUN_ONCE);
+    slept(12);
+    ended(); /* nobody hears of it */
+    is_in_use(B, false);
+    is_in_use(A, true);
+}
+
+static void test_resets_that_name_nothing_usable(void **state) {
+    (void)state;
+    LAWFUL(RESET(EVENT_NOBODY, B, 5, -EINVAL));
+    BREAKS(ADD_5, RESET(EVENT_NOBODY, B, 5, 0));
+    timer(A, 5);
+    LAWFUL(RESET(A, 9, 5, -EBUSY)); /* there is no such carrier: it may be said to be busy */
+    LAWFUL(RESET(A, A, 5, -EINVAL));
+    LAWFUL(RESET(A, A, 5, 0)); /* it is its own, and carries nothing */
+    is_in_use(A, true);
+    add(C, ET_READ, 3);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    LAWFUL(RESET(C, B, 5, -EINVAL));
+    BREAKS(RESET_2, RESET(C, B, 5, 0));
+    is_in_use(B, false);
+}
+
+static void test_a_loop_that_does_not_tell_has_no_carriers(void **state) {
+    (void)state;
+    settings.tells = false;
+    begin_anew();
+    timer(A, 5);
+    LAWFUL(RESET(A, B, 5, 0));
+    assert_int_equal(p.completion[B].use, PROMISE_DEAD);
+}
+
+/* Of a cancel that a loop has taken although it names nobody, nothing more can be asked. */
+static void test_a_cancel_of_nobody(void **state) {
+    (void)state;
+    settings.lingers = true;
+    begin_anew();
+    BREAKS(CANCEL_3, CANCEL(EVENT_NOBODY, B, 0));
+    run(ET_RUN_NO_WAIT);
+    called(B, -ENOENT);
+    BREAKS(CANCEL_3, CANCEL(EVENT_NOBODY, C, 0));
+    LAWFUL(EVENT_DELETE, .c = C);
+    polled();
+    ended();
+    is_in_use(B, false);
+    is_in_use(C, false);
+}
+
+static void test_asyncs_beside_each_other(void **state) {
+    (void)state;
+    settings.keeps = false;
+    begin_anew();
+    LAWFUL(EVENT_ASYNC_WAIT, .c = A, .fd = 1, .has_callback = true, .userdata = 100);
+    LAWFUL(EVENT_ASYNC_WAIT, .c = B, .fd = 2, .has_callback = true, .userdata = 101);
+    LAWFUL(EVENT_NOTIFY, .fd = 1);
+    LAWFUL(EVENT_NOTIFY, .fd = 2);
+    LAWFUL(EVENT_DELETE, .c = A);
+    LAWFUL(EVENT_ASYNC_DEINIT, .fd = 1);
+    LAWFUL(EVENT_ASYNC_DEINIT, .fd = -1, .result = -EINVAL);
+    BREAKS(ASYNC_5, EVENT_ASYNC_DEINIT, .fd = -1);
+    run(ET_RUN_ONCE);
+    wait_for(-1);
+    BREAKS(ASYNC_2, EVENT_SLEEP, .result = -1); /* the other one is notified still */
+    woken();
+    called(B, 8);
+    ended();
+}
+
+static void test_what_a_host_need_not_be_told(void **state) {
+    (void)state;
+    LAWFUL(EVENT_WAKEUP);
+    LAWFUL(EVENT_HOSTED, .result = 0); /* it is told to run the loop at once */
+    BREAKS(HOST_5, EVENT_HOSTED, .result = -1);
+    begin_anew();
+    add(A, ET_READ, 3);
+    ready(A, POLL_IN);
+    BREAKS(HOST_1, EVENT_HOSTED, .result = -1); /* it has not begun: no descriptor tells of it */
+    run(ET_RUN_NO_WAIT);
+    wait_for(0);
+    ready(A, 0);
+    woken();
+    ended();
+    ready(A, POLL_IN);
+    BREAKS(HOST_5, EVENT_HOSTED, .result = -1);
+    begin_anew();
+    LAWFUL(EVENT_STOP);
+    BREAKS(STOP_1, EVENT_SAYS_STOPPED); /* not that of a new loop */
+}
+
+static void test_a_try_of_what_there_is_not(void **state) {
+    (void)state;
+    LAWFUL(EVENT_ASYNC_WAIT, .c = A, .fd = 1, .has_callback = true, .userdata = 100);
+    LAWFUL(EVENT_NOTIFY, .fd = 1);
+    LAWFUL(EVENT_TRY, .c = 99, .fd = 1); /* of no completion that is known: nobody has read it */
+    run(ET_RUN_NO_WAIT);
+    wait_for(0);
+    woken();
+    BREAKS(ASYNC_2_RETURNS, EVENT_END);
+}
+
+static void test_a_timer_in_the_place_of_what_may_be_over(void **state) {
+    (void)state;
+    add_silent(A, ET_NOOP, -1);
+    add(B, ET_NOOP, -1);
+    run(ET_RUN_ONCE);
+    LAWFUL(CALLED(B, 0));
+    LAWFUL(TIMER(A, 5, 0)); /* of the noop nothing is left */
+    LAWFUL(EVENT_RETURNED, .c = B);
+    polled();
+    ended();
+    is_in_use(A, true);
+    run(ET_RUN_ONCE);
+    BREAKS(EXPIRE_4, CALLED(A, 0));
+}
+
+/* A recording need not say what time it is. */
+static void test_without_a_clock(void **state) {
+    (void)state;
+    struct event e = {.kind = EVENT_RUN, .mode = ET_RUN_ONCE};
+    timer(A, 5);
+    assert_null(promise_step(&p, &e).broken);
+    e = (struct event){.kind = EVENT_WAIT, .result = HOUR_NS};
+    assert_null(promise_step(&p, &e).broken);
+    e = (struct event){.kind = EVENT_SLEEP, .result = HOUR_NS};
+    assert_int_equal(promise_step(&p, &e).verdict, PROMISE_WAIT_2_LATE);
+    assert_int_equal(p.clock_ns, START);
+}
+
+static void test_stopped_as_the_loop_says(void **state) {
+    (void)state;
+    BREAKS(INIT_2, EVENT_SAYS_STOPPED, .result = 1);
+    add(A, ET_NOOP, -1);
+    BREAKS(STOP_1, EVENT_SAYS_STOPPED, .result = 1);
+    settings.stays_stopped = false;
+    begin_anew();
+    add(A, ET_NOOP, -1);
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(EVENT_SAYS_STOPPED);
+    LAWFUL(CALLED(A, 0));
+    LAWFUL(EVENT_STOP);
+    LAWFUL(EVENT_SAYS_STOPPED, .result = 1); /* for as long as the run lasts */
+    BREAKS(STOP_1, EVENT_SAYS_STOPPED, .result = 0);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = B, .result = 1); /* not the one that was called */
+    BREAKS(CALL_1, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    LAWFUL(EVENT_SAYS_STOPPED);
+}
+
 /* Runs last: every way to break the law has been shown. */
 static void test_every_verdict_was_given(void **state) {
     (void)state;
@@ -2135,6 +2325,17 @@ static const struct CMUnitTest tests[] = {
     TEST(test_a_clock_that_goes_back),
     EXACT(test_a_timer_that_is_moved_again_and_again),
     TEST(test_a_silent_wait_takes_a_notification),
+    TEST(test_senseless_submissions_of_what_is_in_use),
+    TEST(test_set_anew_in_silence),
+    TEST(test_resets_that_name_nothing_usable),
+    TEST(test_a_loop_that_does_not_tell_has_no_carriers),
+    TEST(test_a_cancel_of_nobody),
+    TEST(test_asyncs_beside_each_other),
+    TEST(test_what_a_host_need_not_be_told),
+    TEST(test_a_try_of_what_there_is_not),
+    TEST(test_a_timer_in_the_place_of_what_may_be_over),
+    TEST(test_without_a_clock),
+    TEST(test_stopped_as_the_loop_says),
     TEST(test_every_verdict_was_given),
 };
 
