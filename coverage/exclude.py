@@ -7,9 +7,9 @@ coverage/run.sh.
 usage: exclude.py IN.info OUT.info REPORT.json
 
 Only what is unreached is left out, at most as much as an exclusion says; the branches of a line
-with an assertion always. Prints a line for src/ and one for model/ (with the driver), and writes
-the same as JSON. Exit status 1 when a figure is too low, an exclusion is wrong, or more than 1 % of
-the branches of src/ or of model/ are excluded."""
+with an assertion always. Prints a line for src/, model/ and the driver each, and writes the same as
+JSON. Exit status 1 when a figure is too low, an exclusion is wrong, or more than 1 % of the
+branches of one of them are excluded."""
 import collections
 import json
 import pathlib
@@ -20,7 +20,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 LIST = ROOT / "coverage/exclusions.txt"
 LEAST = ROOT / "coverage/thresholds"
 EXCLUDED_MAX = 0.01
-PARTS = {"src": r"src/", "model": r"model/|fuzz/driver/(lockstep|inspect)\.c$"}
+KINDS = ("line", "branch", "function")
+PARTS = {"src": r"src/", "model": r"model/", "driver": r"fuzz/driver/(lockstep|inspect)\.c$"}
 
 problems = []
 
@@ -39,7 +40,7 @@ class File:
                 self.left_out["assertions"] += len(self.branches.pop(number, [])) > 0
 
     def leave_out(self, kind, line, count):
-        dropped = kind == "line" and self.lines[line] == 0
+        dropped = kind != "branch" and self.lines[line] == 0
         if dropped:
             del self.lines[line]
             self.left_out["lines"] += 1
@@ -86,7 +87,7 @@ def read(path):
 
 def exclude(files, entry):
     fields = entry.split("\t")
-    if len(fields) != 5 or fields[0] not in ("line", "branch") or not fields[4].strip():
+    if len(fields) != 5 or fields[0] not in KINDS or not fields[4].strip():
         problems.append(f"exclusions.txt: five fields are asked for, the last a reason: {entry}")
         return
     kind, path, count, expression, _ = fields
@@ -100,7 +101,10 @@ def exclude(files, entry):
     elif found[0] not in files[path].lines:
         problems.append(f"exclusions.txt: there is no code in line {found[0]} of {path}")
     else:
-        files[path].leave_out(kind, found[0], int(count))
+        last = text.index("}", found[0]) + 1 if kind == "function" else found[0]
+        for line in range(found[0], last + 1):
+            if line in files[path].lines:
+                files[path].leave_out(kind, line, int(count))
 
 
 def per_cent(part, whole):
@@ -113,7 +117,7 @@ def total(name, files):
         count += file.count()
         left_out += file.left_out
     if left_out["branches"] > EXCLUDED_MAX * (count["branches"] + left_out["branches"]):
-        problems.append(f"{name}/: {left_out['branches']} branches are excluded: above 1 %")
+        problems.append(f"{name}: {left_out['branches']} branches are excluded: above 1 %")
     return {"lines": per_cent(count["lines_reached"], count["lines"]),
             "branches": per_cent(count["branches_reached"], count["branches"]), "mcdc": None,
             "counted": {key: count[key] for key in ("lines", "branches")},
@@ -123,10 +127,10 @@ def total(name, files):
 
 
 def compare(totals):
-    for name, what, least in re.findall(r"^(src|model) (lines|branches) ([0-9.]+)$",
+    for name, what, least in re.findall(r"^(src|model|driver) (lines|branches) ([0-9.]+)$",
                                         LEAST.read_text(), re.M):
         if totals[name][what] < float(least):
-            problems.append(f"{name}/: {totals[name][what]:.2f} % of {what}, and {least} % are "
+            problems.append(f"{name}: {totals[name][what]:.2f} % of {what}, and {least} % are "
                             "asked for (coverage/thresholds)")
 
 
@@ -146,7 +150,7 @@ def main():
     pathlib.Path(report).write_text(json.dumps(totals) + "\n")
     for name, part in totals.items():
         counted, left_out = part["counted"], part["excluded"]
-        print(f"coverage: {name + '/':6} {part['lines']:6.2f} % of {counted['lines']} lines, "
+        print(f"coverage: {name:6} {part['lines']:6.2f} % of {counted['lines']} lines, "
               f"{part['branches']:6.2f} % of {counted['branches']} branches; excluded: "
               f"{left_out['lines']} and {left_out['branches']}, "
               f"and the branches of {left_out['assertions']} assertions")
