@@ -2181,6 +2181,127 @@ static void test_what_a_host_need_not_be_told(void **state) {
     BREAKS(STOP_1, EVENT_SAYS_STOPPED); /* not that of a new loop */
 }
 
+/* In a callback: the run is refused, an unknown mode perhaps as such, and by a stopped loop
+ * perhaps with 0. */
+static void test_refused_in_a_callback_for_another_reason(void **state) {
+    (void)state;
+    add(A, ET_NOOP, -1);
+    run(ET_RUN_ONCE);
+    LAWFUL(CALLED(A, 0));
+    run((enum et_run_mode)77);
+    LAWFUL(EVENT_END, .result = -EINVAL);
+    run((enum et_run_mode)77);
+    BREAKS(TICK_2, EVENT_END, .result = -EPERM);
+    run(ET_RUN_ONCE);
+    BREAKS(TICK_2, EVENT_END, .result = -EINVAL);
+    LAWFUL(EVENT_STOP);
+    run(ET_RUN_ONCE);
+    LAWFUL(EVENT_END, .result = 0);
+    run(ET_RUN_ONCE);
+    BREAKS(TICK_2, EVENT_END, .result = -EPERM);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+    run((enum et_run_mode)77); /* and outside */
+    LAWFUL(EVENT_END, .result = 0);
+    run((enum et_run_mode)77);
+    BREAKS(RUN_4, EVENT_END, .result = -EPERM);
+}
+
+static void test_a_wait_that_fails_after_an_interruption(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    run(ET_RUN_ONCE);
+    wait_for(-1);
+    LAWFUL(EVENT_WOKEN, .result = -EINTR);
+    wait_for(-1);
+    LAWFUL(EVENT_WOKEN, .result = -EBADF);
+    LAWFUL(EVENT_END, .result = -EBADF); /* not because of the interruption */
+    run(ET_RUN_ONCE);
+    wait_for(-1);
+    LAWFUL(EVENT_WOKEN, .result = -EINTR);
+    BREAKS(WAIT_5, EVENT_END, .result = -EBADF);
+    run(ET_RUN_ONCE);
+    wait_for(-1);
+    LAWFUL(EVENT_WOKEN, .result = -EBADF);
+    LAWFUL(EVENT_WOKEN, .result = 0); /* which takes nothing back */
+    LAWFUL(EVENT_END, .result = -EBADF);
+}
+
+static void test_refused_in_a_callback_of_a_stopped_run(void **state) {
+    (void)state;
+    settings.stays_stopped = false;
+    begin_anew();
+    add(A, ET_NOOP, -1);
+    run(ET_RUN_ONCE);
+    LAWFUL(CALLED(A, 0));
+    LAWFUL(EVENT_STOP);
+    run(ET_RUN_ONCE);
+    LAWFUL(EVENT_END, .result = 0);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended();
+}
+
+static void test_timers_nearer_to_each_other_than_the_slack(void **state) {
+    (void)state;
+    settings.slack_ns = 10 * MS;
+    begin_anew();
+    clock_ns += 20 * MS; /* which the loop may not have seen: the deadlines overlap */
+    timer(A, 5);
+    timer(B, 10);
+    timer(C, 30);
+    run(ET_RUN_ONCE);
+    wait_for(35 * (int64_t)MS);
+    LAWFUL(EVENT_SLEEP);
+    clock_ns += 60 * MS;
+    woken();
+    BREAKS(EXPIRE_2, CALLED(C, 0)); /* of two, the one that was set first was set no later */
+    LAWFUL(EVENT_RETURNED, .c = C);
+    called(B, 0);
+    called(A, 0);
+    ended();
+}
+
+static void test_a_deadline_at_the_end_of_time(void **state) {
+    (void)state;
+    timer(A, UINT64_MAX);
+    clock_ns = UINT64_MAX;
+    run(ET_RUN_ONCE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP, .result = -1); /* it is never due, nor is any wait too long for it */
+    woken();
+    is_in_use(A, true);
+}
+
+static void test_a_cancel_of_another_is_no_rival(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_READ, 4);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    cancel(A, C);
+    cancel(B, D);
+    run(ET_RUN_NO_WAIT);
+    called(A, -ECANCELED);
+    BREAKS(CANCEL_4, CALLED(C, -ENOENT));
+}
+
+static void test_a_notification_that_nobody_waits_for(void **state) {
+    (void)state;
+    settings.keeps = false;
+    begin_anew();
+    LAWFUL(EVENT_ASYNC_WAIT, .c = A, .fd = 1, .has_callback = true, .userdata = 100);
+    LAWFUL(EVENT_NOTIFY, .fd = 2);
+    run(ET_RUN_ONCE);
+    LAWFUL(EVENT_HOSTED, .result = 0); /* it is at work, whatever a host would be told */
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP, .result = -1);
+    LAWFUL(EVENT_NOTIFY, .fd = 1);
+    woken();
+    called(A, 8);
+    ended();
+}
+
 static void test_a_try_of_what_there_is_not(void **state) {
     (void)state;
     LAWFUL(EVENT_ASYNC_WAIT, .c = A, .fd = 1, .has_callback = true, .userdata = 100);
@@ -2332,6 +2453,13 @@ static const struct CMUnitTest tests[] = {
     TEST(test_a_cancel_of_nobody),
     TEST(test_asyncs_beside_each_other),
     TEST(test_what_a_host_need_not_be_told),
+    TEST(test_refused_in_a_callback_for_another_reason),
+    TEST(test_a_wait_that_fails_after_an_interruption),
+    TEST(test_refused_in_a_callback_of_a_stopped_run),
+    TEST(test_timers_nearer_to_each_other_than_the_slack),
+    TEST(test_a_deadline_at_the_end_of_time),
+    TEST(test_a_cancel_of_another_is_no_rival),
+    TEST(test_a_notification_that_nobody_waits_for),
     TEST(test_a_try_of_what_there_is_not),
     TEST(test_a_timer_in_the_place_of_what_may_be_over),
     TEST(test_without_a_clock),
