@@ -62,9 +62,9 @@ struct driver {
     pthread_t thread;
     uint64_t random;
     uint64_t submitted, handed_over, delivered, deleted, cancelled, refused, dropped;
-    _Atomic(uint64_t) epochs; /* what the watchdog looks at */
-    unsigned pending;         /* episodes that owe a callback */
-    unsigned left;            /* operations that this epoch may still submit */
+    _Atomic(uint64_t) epochs, steps; /* steps: what the watchdog looks at */
+    unsigned pending;                /* episodes that owe a callback */
+    unsigned left;                   /* operations that this epoch may still submit */
     _Atomic(bool) ended;
     bool closing;
     _Atomic(uint64_t) asked, seen; /* notifications that must be answered */
@@ -120,6 +120,7 @@ static void unwatch_atomics(void) {
         UNWATCH_ONCE(&driver[i].guests);
         UNWATCH_ONCE(&driver[i].beginning);
         UNWATCH_ONCE(&driver[i].epochs);
+        UNWATCH_ONCE(&driver[i].steps);
         UNWATCH_ONCE(&driver[i].ended);
     }
 }
@@ -332,6 +333,7 @@ static void drain(struct driver *d) {
     d->closing = true;
     while (d->pending > 0)
         CHECK(et_loop_run(&d->loop, ET_RUN_ONCE) == 0, "run");
+    atomic_fetch_add(&d->steps, 1);
     CHECK(et_loop_delete(&d->loop, &d->timer) == 0, "delete");
     for (unsigned i = 0; i < PINGS; i++) {
         struct item *item = &d->item[choose(d, ITEMS)];
@@ -343,6 +345,7 @@ static void drain(struct driver *d) {
             submit(d, item);
         while (d->pending > 0)
             CHECK(et_loop_run(&d->loop, ET_RUN_ONCE) == 0, "run");
+        atomic_fetch_add(&d->steps, 1);
     }
     CHECK(et_loop_delete(&d->loop, &d->waiter) == 0, "delete");
     for (unsigned i = 0; i < ITEMS; i++)
@@ -369,6 +372,7 @@ static void end_epoch(struct driver *d) {
         for (unsigned b = 0; b < BLOCK; b++)
             CHECK(d->item[i].buffer[b] == AFTER_DEATH, "item %u was written to after deinit", i);
     atomic_fetch_add(&d->epochs, 1);
+    atomic_fetch_add(&d->steps, 1);
 }
 
 static void *drive(void *argument) {
@@ -382,6 +386,7 @@ static void *drive(void *argument) {
             int error = choose(d, 2) == 0 ? et_loop_tick(&d->loop, choose(d, 8))
                                           : et_loop_run(&d->loop, ET_RUN_NO_WAIT);
             CHECK(error == 0, "tick: %d", error);
+            atomic_fetch_add(&d->steps, 1);
         }
         end_epoch(d);
         if (atomic_fetch_add(&operations, d->submitted - before) + d->submitted - before >=
@@ -433,7 +438,7 @@ static void watch(unsigned seconds) {
         uint64_t now_s = clock_s();
         going = 0;
         for (unsigned i = 0; i < loops; i++) {
-            uint64_t now = atomic_load(&driver[i].epochs);
+            uint64_t now = atomic_load(&driver[i].steps);
             bool ended = atomic_load(&driver[i].ended);
             if (now != last[i] || ended)
                 moved_s[i] = now_s;
