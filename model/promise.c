@@ -204,6 +204,7 @@ static void refresh_due_of(struct promise *p, struct promise_completion *of) {
     if (due != PROMISE_NOT_DUE && of->due == PROMISE_NOT_DUE) {
         of->due_since = p->ends;
         of->due_step = p->steps;
+        of->due_among = p->used;
     }
     of->due = (uint8_t)due;
     if (of->use != PROMISE_IN_USE || of->operation != ET_TIMER || due != PROMISE_NOT_DUE)
@@ -215,6 +216,9 @@ static void refresh_due_of(struct promise *p, struct promise_completion *of) {
 static void refresh_due(struct promise *p) {
     p->look_at_ns = FARTHEST;
     p->is_linked = false;
+    p->used = 0;
+    for (unsigned c = 0; c < p->completions; c++)
+        p->used += p->completion[c].use != PROMISE_DEAD;
     for (unsigned c = 0; c < p->completions; c++)
         refresh_due_of(p, &p->completion[c]);
     if (p->has_cancels)
@@ -779,7 +783,14 @@ static void check_order(struct step *s, unsigned c) {
         blame(s, PROMISE_SUBMIT_8, c);
 }
 
-/* An episode of c ends with a result: of nothing that is due may that be the seventeenth since. */
+/* When c had ended for the last time but so many; 0: it has not so often. */
+static uint64_t ended_before(const struct promise_completion *of, uint32_t times) {
+    unsigned back = PROMISE_OVERTAKES - times;
+    return of->ends[(of->overtaking + back) % (PROMISE_OVERTAKES + 1)];
+}
+
+/* An episode of c ends with a result: of nothing that is due may that be the seventeenth since, or
+ * one of more, where a great many are in use. */
 static void check_progress(struct step *s, unsigned c) {
     struct promise *p = s->p;
     struct promise_completion *of = &p->completion[c];
@@ -787,13 +798,14 @@ static void check_progress(struct step *s, unsigned c) {
         return;
     of->ends[of->overtaking] = ++p->ends;
     of->overtaking = (uint8_t)((of->overtaking + 1) % (PROMISE_OVERTAKES + 1));
-    uint64_t oldest = of->ends[of->overtaking];
+    uint64_t oldest = ended_before(of, PROMISE_MAY_OVERTAKE(p->used));
     bool again = in_run(p) && of->by_callback_of == p->run.number;
-    for (unsigned d = 0; oldest != 0 && d < p->completions; d++) {
-        if (p->completion[d].ends_before < oldest)
-            p->completion[d].unbegun = false;
-        if (d != c && p->completion[d].due != PROMISE_NOT_DUE && p->completion[d].has_callback &&
-            p->completion[d].due_since < oldest)
+    for (unsigned d = 0; d < p->completions; d++) {
+        struct promise_completion *other = &p->completion[d];
+        if (other->ends_before < oldest)
+            other->unbegun = false;
+        if (d != c && other->due != PROMISE_NOT_DUE && other->has_callback &&
+            other->due_since < ended_before(of, PROMISE_MAY_OVERTAKE(other->due_among)))
             blame(s, again ? PROMISE_CALL_4_STARVED : PROMISE_PROGRESS, d);
     }
 }

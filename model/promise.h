@@ -23,10 +23,13 @@
 #define PROMISE_COMPLETIONS 16
 #endif
 #endif
-#define PROMISE_ASYNCS    8  /* asyncs that are in use at a time */
-#define PROMISE_MOVED     16 /* numbers that came to name another file; older ones are forgotten */
-#define PROMISE_OVERTAKES 16 /* ET-PROGRESS-2: episodes of another one that may end meanwhile */
-#define PROMISE_WAITS_MAX 64 /* in a row that lead to nothing: spinning */
+#define PROMISE_ASYNCS 8  /* asyncs that are in use at a time */
+#define PROMISE_MOVED  16 /* numbers that came to name another file; older ones are forgotten */
+/* ET-PROGRESS-2: episodes of another one that may end meanwhile, with so many completions in use;
+ * at most */
+#define PROMISE_MAY_OVERTAKE(used) ((used) > 1024 ? (used) / 64 : 16)
+#define PROMISE_OVERTAKES          PROMISE_MAY_OVERTAKE(PROMISE_COMPLETIONS)
+#define PROMISE_WAITS_MAX          64 /* in a row that lead to nothing: spinning */
 
 /* How much a verdict weighs. */
 enum promise_weight {
@@ -133,6 +136,7 @@ struct promise_completion {
     uint64_t called_in;              /* the number of the run that called it last, or 0 */
     uint64_t by_callback_of;         /* the number of the run whose callback submitted it, or 0 */
     uint64_t due_since, due_step;    /* how many episodes had ended with a result; which event */
+    uint32_t due_among;              /* how many were in use then */
     uint64_t ends_before;            /* how many when it was submitted */
     uint64_t target;                 /* of a cancel */
     /* its ends with -ECANCELED that no cancel has claimed; of these, what another hand may have
@@ -189,6 +193,7 @@ struct promise {
     bool has_cancels, has_nulls;
     uint32_t chain[PROMISE_CHAINS]; /* those in use, by their descriptors, once it is asked for */
     bool is_linked;
+    uint32_t used; /* how many are in use, at the last look at all */
     struct promise_run run;
     uint8_t refused;      /* runs inside callbacks in progress that must be refused */
     bool refused_unknown; /* the last of them had an unknown mode */

@@ -69,7 +69,8 @@ static struct {
     int epfd; /* -1: a poll, of `fd` */
     int fd;
     struct epoll_event event;
-} report; /* the first of the last wait that had one */
+    bool is_full;
+} report; /* the first of the last wait that had one; whether the last may have left some out */
 
 static struct virtual_timers timers; /* the subject's timerfds */
 static unsigned wall_clock_set;      /* how often */
@@ -567,6 +568,11 @@ int interpose_wait(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms)
 
 void interpose_reports_nothing(void) {
     report.epfd = report.fd = -1;
+    report.is_full = false;
+}
+
+bool interpose_is_full(void) {
+    return report.is_full;
 }
 
 struct epoll_call {
@@ -579,6 +585,7 @@ static int64_t look_epoll(void *self, int timeout_ms) {
     struct epoll_call *call = self;
     int64_t ready = outcome(
         syscall(SYS_epoll_pwait, call->epfd, call->events, call->max, timeout_ms, call->mask, 8));
+    report.is_full = ready == call->max;
     if (ready > 0) {
         report.epfd = call->epfd;
         report.event = call->events[0];
@@ -645,6 +652,7 @@ static int64_t look_poll(void *self, int timeout_ms) {
     struct poll_call *call = self;
     struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
     int64_t ready = outcome(syscall(SYS_ppoll, call->fds, call->count, &timeout, call->mask, 8));
+    report.is_full = false;
     for (nfds_t i = call->count; ready > 0 && i-- > 0;)
         if (call->fds[i].revents != 0) {
             report.epfd = -1;
@@ -706,6 +714,7 @@ static int64_t look_select(void *self, int timeout_ms) {
         if (call->sets[i] != NULL)
             *call->sets[i] = call->asked[i];
     int64_t ready = select_now(call->count, call->sets, &timeout, call->mask);
+    report.is_full = false;
     static const uint32_t events[] = {POLLIN, POLLOUT, POLLPRI};
     for (int fd = 0; ready > 0 && fd < call->count; fd++)
         for (unsigned i = 0; i < 3; i++)

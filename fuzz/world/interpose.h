@@ -50,6 +50,9 @@ bool interpose_inside(bool inside);
  * registration has no number any more. */
 int interpose_reported(uint32_t *events);
 
+/* Whether the last wait has reported as many as it had room for. */
+bool interpose_is_full(void);
+
 /* The subject's last wait as it was called: "epoll_wait(timeout = 10)"; empty: there was none. */
 const char *interpose_wait_call(void);
 

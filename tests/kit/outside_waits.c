@@ -168,7 +168,7 @@ static void wait_ends(int ready) {
     bool own = ended_by_its_own(ready);
     uint32_t claimed = own ? (uint32_t)interpose_reported(&events) + 1 : 0;
     TELL(EVENT_WOKEN, .result = ready < 0 ? ready : 0, .events = ready > 0, .claimed = claimed,
-         .others = of_others(ready));
+         .others = of_others(ready), .forgiven = interpose_is_full());
     if (own)
         observer.own = (int)claimed - 1;
     note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,
