@@ -166,12 +166,13 @@ static bool waits_there(int fd, const void *bytes, size_t length) {
     return found;
 }
 
+/* The network asks no address of a stream that is connected. */
 static void check_destination(unsigned c, int64_t result) {
     const struct item *i = &observer.item[c];
     int fd = descriptor(i->into);
     struct sockaddr_storage own;
     socklen_t length = sizeof own;
-    if (!is_addressed(i) || result <= 0 || fd < 0 || observer.duplicated ||
+    if (!is_addressed(i) || is_stream(i->d.fd) || result <= 0 || fd < 0 || observer.duplicated ||
         syscall(SYS_getsockname, fd, &own, &length) != 0 || length != i->message.msg_namelen ||
         memcmp(&own, i->message.msg_name, length) != 0)
         return;
