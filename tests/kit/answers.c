@@ -105,6 +105,11 @@ static bool of_connecting(const struct etalon_subject_description *d, int error,
     }
 }
 
+static bool is_of_another_family(const struct etalon_subject_description *d) {
+    const struct sockaddr *address = d->message->msg_name;
+    return address != NULL && address->sa_family != option(d->fd, SO_DOMAIN);
+}
+
 bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     struct nature n = nature_of(d->fd);
     bool socket = n.kind == S_IFSOCK, stream = socket && n.type == SOCK_STREAM,
@@ -121,6 +126,7 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     case ESPIPE: return (operation_traits(d->operation, 0) & POSITIONED) != 0 && n.kind != S_IFREG;
     case EINVAL: return is_invalid(d, &n);
     case EISCONN: return n.connected && d->operation == ETALON_SENDMSG; /* to an address */
+    case EAFNOSUPPORT: return d->operation == ETALON_SENDMSG && socket && is_of_another_family(d);
     case ECANCELED: return takes(d->operation) && is_timerfd(d->fd); /* TFD_TIMER_CANCEL_ON_SET */
     case EOPNOTSUPP:
         return socket && (n.listens || !stream || d->operation == ETALON_SENDMSG /* as above */ ||

@@ -76,7 +76,8 @@ struct stream {
     /* bytes that had come to the other end when the first was written, and have been written since
      */
     uint64_t before, given;
-    bool certain; /* which of the bytes there are whose */
+    bool certain;     /* which of the bytes there are whose */
+    unsigned urgents; /* bytes that were sent so */
     /* what the other end has sent that has come, and of that was told as taken; how much had come
      * each time that some did; as long as that is known */
     bool counted;
@@ -218,6 +219,8 @@ bool gives_bytes(const struct item *i);
 void begin_bytes(struct item *i);
 /* Which byte of any stream comes next is not known any more. */
 void lose_place(void);
+/* The other end of fd has sent an urgent byte. */
+void note_urgent(int fd);
 void check_result(unsigned c, int64_t result);
 /* Who was to be told of an error that the loop has asked for may have gone. */
 void lose_error(const struct item *i);

@@ -100,6 +100,8 @@ uint64_t before_arrival(const struct command *command) {
 void note_arrival(const struct command *command, uint64_t before) {
     int fd = descriptor(command->d);
     struct stream *stream = stream_at(fd);
+    if (command->kind == COMMAND_PEER_URGENT)
+        note_urgent(fd);
     if (stream == NULL)
         return;
     if (command->kind == COMMAND_PEER_URGENT || interpose_other_threads())

@@ -73,6 +73,14 @@ void lose_place(void) {
         observer.stream[k].placed = observer.stream[k].counted = false;
 }
 
+/* There is one such byte at a time: the one before becomes one of the others. */
+void note_urgent(int fd) {
+    const struct item there = {.installed = world_real.installed(fd), .d.fd = fd};
+    struct stream *stream = stream_of(&there);
+    if (stream != NULL)
+        stream->urgents++;
+}
+
 static unsigned char after(unsigned char byte) {
     return byte == real_world_byte(126) ? real_world_byte(0) : (unsigned char)(byte + 1);
 }
@@ -119,6 +127,11 @@ static bool hides_a_reset(const struct item *i, const struct stream *stream) {
            !observer.given_lost && !observer.duplicated;
 }
 
+/* As MSG_TRUNC asks a stream on the network: it writes none into the buffer. */
+static bool are_thrown_away(const struct item *i) {
+    return (i->d.flags & MSG_TRUNC) != 0 && is_stream(i->d.fd) && is_inet(i->d.fd);
+}
+
 /* The bytes are those that the other end has sent next, as far as that is certain. */
 static void check_taken(unsigned c, int64_t result) {
     struct item *i = &observer.item[c];
@@ -139,9 +152,14 @@ static void check_taken(unsigned c, int64_t result) {
     if (result <= 0 || !real_world_letters(i->d.fd) || stream == NULL || whole_length(i) == 0)
         return;
     if ((i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) != 0) { /* what that takes follows no place */
-        if ((i->d.flags & MSG_ERRQUEUE) == 0 && is_inet(i->d.fd) && bytes[0] != REAL_WORLD_URGENT)
+        if ((i->d.flags & MSG_ERRQUEUE) == 0 && is_inet(i->d.fd) && is_stream(i->d.fd) &&
+            bytes[0] != REAL_WORLD_URGENT)
             untrue(c, PROMISE_UNTRUE_BYTES, "c%u ends with the byte %#x, which is not urgent", c,
                    bytes[0]);
+        stream->placed = false;
+        return;
+    }
+    if (stream->urgents > 1 || are_thrown_away(i)) {
         stream->placed = false;
         return;
     }
