@@ -130,9 +130,15 @@ void begin_again(unsigned c) {
 }
 
 void forget_all(void) {
-    for (unsigned c = 0; c < COUNT; c++)
-        if (observer.item[c].in_use) /* it was released with the loop before */
-            observer.known[c] = KIT_SILENT;
+    for (unsigned c = 0; c < COUNT; c++) { /* what was released with the loop before */
+        const struct item *i = &observer.item[c];
+        if (!i->in_use)
+            continue;
+        observer.known[c] = KIT_SILENT;
+        lose_error(i);
+        if (gives_bytes(i))
+            lose_given();
+    }
     memset(observer.item, 0, COUNT * sizeof *observer.item);
     memset(observer.async_open, 0, sizeof observer.async_open);
     lose_place();

@@ -157,8 +157,10 @@ static bool has_room(const struct item *i) {
     struct pollfd p = {.fd = i->d.fd, .events = POLLOUT};
     struct timespec none = {0};
     int waiting = 0, size = 0;
+    uint64_t received; /* which the program alone knows where it holds both ends */
     socklen_t length = sizeof size;
-    if (!is_immediate(i->d.fd) || real_world_reads(i->d.fd) != i->reads)
+    if (!is_immediate(i->d.fd) || !real_world_received(i->d.fd, &received) ||
+        real_world_reads(i->d.fd) != i->reads)
         return false;
     bool polled = syscall(SYS_ppoll, &p, 1, &none, NULL, 8) > 0;
     if (polled && p.revents != POLLOUT)

@@ -126,9 +126,14 @@ def failing(adapter, randoms, *options):
 
 
 def failing_outside(adapter, cases, randoms):
-    """As failing, of these cases, by the judge from outside."""
-    return failing(adapter, randoms, "--outside", "--strict", "--watchdog", "3",
-                   *[word for case in cases for word in ("--case", case)])
+    """As failing, of these cases, by the judge from outside. A case that is a file of
+    tests/suites/kit stands alone."""
+    if len(cases) == 1 and cases[0].endswith(".trace"):
+        named = ["--cases", ROOT / "tests/suites/kit" / cases[0]]
+    else:
+        named = [word for case in cases if not case.endswith(".trace")
+                 for word in ("--case", case)]
+    return failing(adapter, randoms, "--outside", "--strict", "--watchdog", "3", *named)
 
 
 def conclude(report, rows, survived):

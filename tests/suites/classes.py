@@ -38,6 +38,55 @@ BY_A_THREAD = (
 )
 
 
+# Etalon's adapter as one of a loop that tries an operation when it is submitted, and tells in the
+# next run what came of it: a noop tells that.
+EAGER = (
+    (ADAPTER, "static enum et_action on_callback(",
+     """#include <sys/socket.h>
+
+static struct {
+    bool has;
+    uint8_t operation;
+    int64_t result;
+} tried[COUNT];
+
+static int64_t try_now(const struct et_completion *c) {
+    int64_t value = -1;
+    errno = EAGAIN;
+    switch (c->operation) {
+    case ET_CONNECT: value = connect(c->fd, c->connect.address, c->connect.address_length); break;
+    case ET_SEND:
+        value = send(c->fd, c->send.buffer, c->send.length,
+                     c->send.flags | MSG_NOSIGNAL | MSG_DONTWAIT);
+        break;
+    case ET_RECV:
+        value = recv(c->fd, c->recv.buffer, c->recv.length, c->recv.flags | MSG_DONTWAIT);
+        break;
+    default: break;
+    }
+    return value < 0 ? -errno : value;
+}
+
+static enum et_action on_callback("""),
+    (ADAPTER, "    enum etalon_subject_action action =\n",
+     """    if (i < COUNT && tried[i].has && c->operation == ET_NOOP) {
+        c->operation = tried[i].operation;
+        result = result == 0 ? tried[i].result : result;
+    }
+    enum etalon_subject_action action =
+"""),
+    (ADAPTER, "    return et_loop_add(&etalon_loop.loop, etalon_completion(c));",
+     """    struct et_completion *e = etalon_completion(c);
+    int64_t result = d == NULL ? -EAGAIN : try_now(e);
+    tried[c].has = result != -EAGAIN && result != -EINPROGRESS && result != -EALREADY;
+    tried[c].operation = e->operation;
+    tried[c].result = result;
+    if (tried[c].has)
+        e->operation = ET_NOOP;
+    return et_loop_add(&etalon_loop.loop, e);"""),
+)
+
+
 def refuses_datagrams(error):
     """Each send on a datagram socket ends with this error, and is not made."""
     return ("operations.c",
@@ -190,6 +239,9 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
       "        int type = 0;\n        socklen_t size = sizeof type;\n"
       "        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);\n"
       "        if (value == 0 && type == SOCK_DGRAM)\n            return false;\n")),
+    *[(f"what is submitted is tried at once, which is no fault: {case}", case, None, *EAGER)
+      for case in ("send-released-with-its-loop", "both-ends-in-one-loop.trace",
+                   "inet-datagram-urgent", "inet-connect-to-itself")],
     ("files by a thread, which is no fault", "places-in-a-file", None, *BY_A_THREAD),
     ("a pread is made at the beginning", "places-in-a-file", "ET-OP-6", *BY_A_THREAD,
      ("pool.c", "c->pread.length, c->pread.offset);", "c->pread.length, 0);")),
