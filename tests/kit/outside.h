@@ -259,6 +259,8 @@ bool connection_is_refused_otherwise(const struct item *i, int64_t result);
 void begin_message(struct item *i, struct stream *stream);
 /* The world has changed while the loop sleeps. */
 void note_pending_errors(void);
+/* … which it does in vain where it has taken one, and told nobody. */
+void check_forgotten_errors(void);
 /* There may be a message for i now. */
 void note_sender(struct item *i);
 /* c, which gives or takes bytes, has ended. */

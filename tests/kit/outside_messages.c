@@ -99,6 +99,26 @@ void note_pending_errors(void) {
     }
 }
 
+static bool is_error_forgotten(unsigned c) {
+    const struct item *i = &observer.item[c];
+    if (!i->in_use || !i->error_waits || world_real.installed(i->d.fd) != i->installed ||
+        observer.taken.installed == i->installed)
+        return false;
+    const struct stream *stream = stream_at(i->d.fd);
+    return stream != NULL && i->errors_told == stream->errors && stream->counted &&
+           !observer.given_lost && !has_pending_error(i) && is_alone(c, true) && is_alone(c, false);
+}
+
+/* The loop is about to sleep. */
+void check_forgotten_errors(void) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (is_error_forgotten(c))
+            untrue(c, PROMISE_UNTRUE_ERROR,
+                   "c%u waits, but the error that waited for its descriptor %d is gone, and nobody "
+                   "was told",
+                   c, observer.item[c].d.fd);
+}
+
 /* What has come before it is still read. */
 static bool is_hidden(const struct item *i, int64_t result) {
     return whole_length(i) > 0 && (!is_stream(i->d.fd) || gives_bytes(i) || result == 0);

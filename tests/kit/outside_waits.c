@@ -82,6 +82,7 @@ static bool blocked(int64_t timeout_ns) {
     (void)timeout_ns;
     settle_unseen();
     tell_ready(true);
+    check_forgotten_errors();
     TELL(EVENT_SLEEP);
     if (observer.world_next >= p->count[PROGRAM_BODY_WORLD] || observer.commands >= COMMANDS_MAX)
         return false;

@@ -198,6 +198,9 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
     ("a refused datagram is tried for ever", "datagram-refused", "ET-OP-1",
      ("operations.c", "errno == EWOULDBLOCK || errno == EINTR)",
       "errno == EWOULDBLOCK || errno == EINTR || errno == ECONNREFUSED)")),
+    ("a refusal that waits for a receive is tried away", "inet-refusal-before-a-receive", "ET-OP-1",
+     ("operations.c", "errno == EWOULDBLOCK || errno == EINTR)",
+      "errno == EWOULDBLOCK || errno == EINTR || errno == ECONNREFUSED)")),
     ("time is taken from the wall clock", "loop-time", "ET-TIME-2",
      ("timers.c", "clock_gettime(CLOCK_MONOTONIC, &t);", "clock_gettime(CLOCK_REALTIME, &t);\n"
       "    t.tv_sec -= 1700000000;")),
