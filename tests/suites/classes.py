@@ -77,7 +77,9 @@ static enum et_action on_callback("""),
 """),
     (ADAPTER, "    return et_loop_add(&etalon_loop.loop, etalon_completion(c));",
      """    struct et_completion *e = etalon_completion(c);
-    int64_t result = d == NULL ? -EAGAIN : try_now(e);
+    if (d == NULL) /* it is in use, and so refused */
+        return et_loop_add(&etalon_loop.loop, e);
+    int64_t result = try_now(e);
     tried[c].has = result != -EAGAIN && result != -EINPROGRESS && result != -EALREADY;
     tried[c].operation = e->operation;
     tried[c].result = result;
