@@ -86,22 +86,41 @@ refused "readme: line 1: $header$hint" compare --output . readme
 refused "readme: line 1: $header$hint" encode --output encoded readme
 refused "words: line 1: $header$hint" replay words
 refused "recording.ndjson: line 1: $header$hint" replay recording.ndjson
-refused "marked: line 1: $header$hint" replay marked
+refused 'marked: this is a text with a byte order mark: save it without one \(a fuzz .*\.bin\)$' \
+    replay marked
+cp marked marked.trace
+refused 'marked\.trace: this is a text with a byte order mark: save it without one$' replay \
+    marked.trace
+printf 'etalon-trace 1\nmain\n  run once\n' | iconv -t UTF-16 >wide
+printf 'etalon-trace 1\nmain\n  run once\n' | gzip >packed
+refused 'wide: this is UTF-16: save it as UTF-8 \(a fuzz input is named \.bin\)$' replay -q wide
+refused 'packed: this is compressed by gzip: unpack it \(.*\.bin\)$' replay --quiet packed
 refused "capital: line 1: $header$hint" replay capital
 refused 'dos: line 1: the control byte \\x0d at column 15$' replay dos
 refused 'unnamed: line 3: .*fly.?$' replay unnamed
 refused "readme: line 1: $header$hint" check --cases readme good.so
 name=0123456789abcdef0123456789abcdef01234567
 cp readme $name && cp readme crash-$name && cp readme readme.bin && cp readme id:0,src:1
+printf 'etalon\0\n' >etalon.bin && printf ' \nEtalon-Trace 2\n' >blanks.bin
+printf 'etalon-trace 12\nmain\n' >twelve.bin && cp wide wide.bin && cp packed packed.bin
 printf '\1\2\3etalon\n' >binary
 printf '\n' >line
 : >nothing
-for input in $name crash-$name readme.bin id:0,src:1 binary line nothing; do
+for input in $name crash-$name readme.bin id:0,src:1 etalon.bin blanks.bin twelve.bin wide.bin \
+    packed.bin binary line nothing; do
     output=$("$etalon" replay $input 2>&1 >out)
     [ $? -eq 0 ] && [ "$output" = "etalon: $input: no trace: it is read as a fuzz input" ] &&
         grep -q 'no difference in' out
     report_said "read as a fuzz input, and said so: $input" $? "$output"
 done
+output=$("$etalon" replay --quiet binary 2>&1 >out)
+[ "$output" = 'etalon: binary: no trace: it is read as a fuzz input' ]
+report_said '… also with --quiet, where the name does not say it' $? "$output"
+printf 'etalon-trace 1\nbody 1\nmain\n  timer c0 0ms do b1\n  run once\n' >whole.bin
+output=$("$etalon" replay --quiet whole.bin readme.bin 2>&1)
+[ $? -eq 0 ] && grep -q '^whole.bin: no difference in 2 commands' <<<"$output" &&
+    ! grep -q 'no trace' <<<"$output"
+report_said 'a whole trace is one by any name' $? "$output"
 output=$("$etalon" replay "$tree/spec/cases/timer-zero.trace" 2>&1 >out)
 [ $? -eq 0 ] && [ -z "$output" ]
 report_said 'of a trace this is not said' $? "$output"

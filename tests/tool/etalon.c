@@ -98,12 +98,46 @@ static bool is_printable(const char *bytes, size_t size) {
     return true;
 }
 
-/* It was meant for a trace, if it is none. */
+static bool begins_with(const char *bytes, size_t size, const char *start, size_t length) {
+    return size >= length && memcmp(bytes, start, length) == 0;
+}
+#define BEGINS_WITH(bytes, size, start) begins_with(bytes, size, start, sizeof(start) - 1)
+
+/* The whole line: there is a 0 behind the last byte. */
+static bool has_header(const char *bytes) {
+    static const char header[] = "etalon-trace 1";
+    return strncmp(bytes, header, sizeof header - 1) == 0 &&
+           strchr(" \t\r\n", bytes[sizeof header - 1]) != NULL;
+}
+
+/* What a trace became that was saved or packed in another way. NULL: none of these. */
+static const char *disguised_as(const char *bytes, size_t size) {
+    return BEGINS_WITH(bytes, size, "\357\273\277etalon-trace")
+               ? "a text with a byte order mark: save it without one"
+           : BEGINS_WITH(bytes, size, "\377\376e\0t\0a\0") ||
+                   BEGINS_WITH(bytes, size, "\376\377\0e\0t\0a")
+               ? "UTF-16: save it as UTF-8"
+           : BEGINS_WITH(bytes, size, "\x1f\x8b\b") ? "compressed by gzip: unpack it"
+                                                    : NULL;
+}
+
+/* It was meant for a trace, if it is none. The name of an input decides, unless it is one. */
 static bool is_text(const char *path, const char *bytes, size_t size) {
-    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, as some editors begin with */
-    const char *at = bytes + (strncmp(bytes, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0);
-    return ends_with(path, ".trace") || strncasecmp(at + strspn(at, " \t\r\n"), "etalon", 6) == 0 ||
-           (!named_as_input(path) && is_printable(bytes, size));
+    if (ends_with(path, ".trace") || has_header(bytes))
+        return true;
+    return !named_as_input(path) &&
+           (disguised_as(bytes, size) != NULL || is_printable(bytes, size) ||
+            strncasecmp(bytes + strspn(bytes, " \t\r\n"), "etalon", 6) == 0);
+}
+
+static void complain_of_trace(const char *path, const char *bytes, size_t size, const char *error) {
+    const char *disguise = disguised_as(bytes, size);
+    bool named = ends_with(path, ".trace") || has_header(bytes);
+    if (disguise != NULL)
+        complain("%s: this is %s%s", path, disguise, named ? "" : " (a fuzz input is named .bin)");
+    else
+        complain("%s: %s%s", path, error,
+                 named ? "" : " (a fuzz input that is a text is named .bin)");
 }
 
 /* Reads a trace or, when the file is no text, a fuzz input. Returns false after a complaint. */
@@ -131,8 +165,7 @@ static bool load(const char *path, struct trace *trace) {
     }
     if (trace_read(trace, bytes, size, error, sizeof error) == 0)
         return true;
-    bool named = ends_with(path, ".trace") || strncmp(bytes, "etalon-trace", 12) == 0;
-    complain("%s: %s%s", path, error, named ? "" : " (a fuzz input that is a text is named .bin)");
+    complain_of_trace(path, bytes, size, error);
     trace_free(trace);
     return false;
 }
@@ -211,7 +244,8 @@ static int replay_here(const char *path, const struct options *options) {
     struct run run = {.out = options->quiet ? NULL : stdout};
     if (!load(path, &trace))
         return BAD_INPUT;
-    if (!options->quiet && strncmp(trace.title, FROM_INPUT, sizeof FROM_INPUT - 1) == 0)
+    if (!(options->quiet && named_as_input(path)) &&
+        strncmp(trace.title, FROM_INPUT, sizeof FROM_INPUT - 1) == 0)
         complain("%s: no trace: it is read as a fuzz input", path);
     setvbuf(stdout, NULL, _IOLBF, 0); /* should the run crash, what has happened is seen */
     if (!options->quiet) {
