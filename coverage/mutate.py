@@ -263,7 +263,7 @@ def checks(options):
              for unit in sorted((ROOT / "tests/unit").glob("test_*.c"))
              if unit.stem != "test_program"]  # of traces alone, and takes a minute
     found += [Check(f"cases, {world}", [tool],
-                    [tool, "check-cases", "--quiet", "--seconds", "2", "--world", world, *cases])
+                    [tool, "check-cases", "--seconds", "2", "--world", world, *cases])
               for world in ("simulated", "real")]
     corpus = sorted(str(p) for p in (WORK / "corpus").glob("*.trace"))
     found.append(Check("corpus", [tool], [tool, "replay", "--quiet", *corpus], 1))

@@ -164,7 +164,25 @@ refused "replay: --s can be more than one option; see" replay --s x
 refused "decode: --seconds is for shrink and check-cases; see etalon decode --help\$" decode \
     --seconds 3 x
 refused "check-cases: --no-fork is for replay; see" check-cases --no-fork x
+refused "decode: --world is for replay, check-cases, record and shrink; see etalon decode" decode \
+    --world real x
+refused "encode: --world is for .*; see" encode --output folder -w simulated x
+refused "torture: --world is for .*; see" torture --world simulated x
+refused "replay: --output is for record, decode, encode, shrink, compare and reproduce; see" replay \
+    --output file x
+for command in check-cases record decode encode shrink torture; do
+    refused "$command: --quiet is for replay, check and judge; see" $command --quiet x
+done
 refused "replay: no FILE is given; see etalon replay --help\$" replay
+refused "unknown command 'nonsense'; see etalon --help\$" nonsense --help
+refused "unknown command 'nonsense'; see etalon --help\$" --help nonsense
+refused "unknown command 'nonsense'; see etalon --help\$" nonsense --help replay
+refused "check: its options stand behind it; see etalon check --help\$" --quiet check good.so
+for command in $commands; do
+    [ "$("$etalon" --help "$command")" = "$("$etalon" "$command" --help)" ] &&
+        [ "$("$etalon" "$command" file --help)" = "$("$etalon" "$command" --help)" ]
+    report "--help $command is $command --help" $?
+done
 
 # ---- outputs -------------------------------------------------------------------------------------
 

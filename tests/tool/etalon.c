@@ -579,62 +579,65 @@ static int check_cases(char **files, int count, const struct options *options) {
     return worst;
 }
 
+static int judge_recordings(int argc, char **argv, bool (*load_it)(const char *, struct trace *)) {
+    (void)load_it;
+    return judge_main(argc, argv);
+}
+
 static const struct {
     const char *name;
-    int (*run)(const char *, const struct options *); /* null: all files at once */
+    int (*run)(const char *, const struct options *);                  /* null: all files at once */
+    int (*main)(int, char **, bool (*)(const char *, struct trace *)); /* reads its own options */
 } commands[] = {
-    {"replay", replay}, {"record", record},    {"decode", decode}, {"encode", encode},
-    {"shrink", shrink}, {"check-cases", NULL}, {"torture", NULL},
+    {"replay", replay, NULL},
+    {"record", record, NULL},
+    {"decode", decode, NULL},
+    {"encode", encode, NULL},
+    {"shrink", shrink, NULL},
+    {"check-cases", NULL, NULL},
+    {"torture", NULL, NULL},
+    {"check", NULL, check_main},
+    {"compare", NULL, compare_main},
+    {"judge", NULL, judge_recordings},
+    {"reproduce", NULL, reproduce_main},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 
-static bool is_command(const char *name) {
+/* COMMANDS: it is none. */
+static size_t command_of(const char *name) {
     size_t k = 0;
     while (k < COMMANDS && strcmp(name, commands[k].name) != 0)
         k++;
-    return k < COMMANDS;
+    return k;
 }
 
 static int for_each_file(const char *command, char **files, int count,
                          const struct options *options) {
-    if (strcmp(command, "torture") == 0 &&
-        (options->output != NULL || options->world != &world_simulated ||
-         (options->torture.expected != NULL && options->torture.sample > 1))) {
-        complain("torture runs on the simulated kernel, writes to --report, and holds errors "
-                 "against a list only without --sample");
+    if (options->torture.expected != NULL && options->torture.sample > 1) {
+        complain("torture holds errors against a list only without --sample");
         return BAD_INPUT;
     }
     if (options->fail.point != 0 && options->world != &world_simulated) {
         complain("--fail is for replay on the simulated kernel");
         return BAD_INPUT;
     }
-    if (options->output != NULL &&
-        (strcmp(command, "replay") == 0 || strcmp(command, "check-cases") == 0)) {
-        complain("%s writes no file: --output is for record, decode, encode, shrink and compare",
-                 command);
-        return BAD_INPUT;
-    }
     if (strcmp(command, "torture") == 0)
         return torture_all(files, count, load, &options->torture);
     if (strcmp(command, "check-cases") == 0)
         return check_cases(files, count, options);
-    for (size_t k = 0; k < COMMANDS; k++) {
-        if (strcmp(command, commands[k].name) != 0)
-            continue;
-        int worst = 0;
-        if (count > 1 && options->output != NULL && commands[k].run != encode) {
-            complain("%s: --output takes one file at a time", command);
-            return BAD_INPUT;
-        }
-        if (commands[k].run == encode && names_collide(files, count))
-            return BAD_INPUT;
-        for (int i = 0; i < count; i++) {
-            int status = commands[k].run(files[i], options);
-            worst = status > worst ? status : worst;
-        }
-        return worst;
+    size_t k = command_of(command);
+    int worst = 0;
+    if (count > 1 && options->output != NULL && commands[k].run != encode) {
+        complain("%s: --output takes one file at a time", command);
+        return BAD_INPUT;
     }
-    return BAD_INPUT; /* main has looked at the command */
+    if (commands[k].run == encode && names_collide(files, count))
+        return BAD_INPUT;
+    for (int i = 0; i < count; i++) {
+        int status = commands[k].run(files[i], options);
+        worst = status > worst ? status : worst;
+    }
+    return worst;
 }
 
 static bool read_world(const char *name, struct options *options) {
@@ -656,6 +659,8 @@ static bool read_failure(const char *text, struct options *options) {
 
 enum reading { GO_ON, HELP_ASKED, NOT_UNDERSTOOD };
 
+#define LETTERS ":w:o:qh"
+
 static const struct option long_options[] = {
     {"world", required_argument, NULL, 'w'},
     {"output", required_argument, NULL, 'o'},
@@ -672,35 +677,73 @@ static const struct option long_options[] = {
     {0},
 };
 
+/* Whether the word is one of a list, as it is told. */
+static bool is_listed(const char *list, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)) != NULL; at += length)
+        if ((at == list || at[-1] == ' ') && strchr(", ", at[length]) != NULL)
+            return true;
+    return false;
+}
+
 /* The options that belong to some commands. `given` has a bit for each letter. */
 static bool has_its_options(const char *command, uint32_t given) {
     static const struct {
         char letter;
         const char *commands;
-    } of[] = {{'f', " replay "},  {'k', " replay "},
-              {'v', " record "},  {'n', " torture "},
-              {'s', " torture "}, {'e', " torture "},
-              {'r', " torture "}, {'t', " shrink and check-cases "}};
-    char word[24];
-    snprintf(word, sizeof word, " %.20s ", command);
+    } of[] = {{'w', "replay, check-cases, record and shrink"},
+              {'o', "record, decode, encode, shrink, compare and reproduce"},
+              {'q', "replay, check and judge"},
+              {'f', "replay"},
+              {'k', "replay"},
+              {'v', "record"},
+              {'n', "torture"},
+              {'s', "torture, check and compare"},
+              {'e', "torture"},
+              {'r', "torture"},
+              {'t', "shrink and check-cases"}};
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
-        if ((given >> (of[i].letter - 'a') & 1) == 0 || strstr(of[i].commands, word) != NULL)
+        if ((given >> (of[i].letter - 'a') & 1) == 0 || is_listed(of[i].commands, command))
             continue;
         for (const struct option *o = long_options; o->name != NULL; o++)
             if (o->val == of[i].letter)
-                options_complain(command, "--%s is for%.*s", o->name,
-                                 (int)strlen(of[i].commands) - 1, of[i].commands);
+                options_complain(command, "--%s is for %s", o->name, of[i].commands);
         return false;
     }
     return true;
 }
 
-/* The first word that is a command, for what is said of the options, or NULL. */
+/* The first word that is a command which reads no options of its own, for what is said of the
+ * options, or NULL. */
 static const char *find_command(int argc, char **argv) {
-    for (int i = 1; i < argc; i++)
-        if (is_command(argv[i]))
+    for (int i = 1; i < argc; i++) {
+        size_t k = command_of(argv[i]);
+        if (k < COMMANDS && commands[k].main == NULL)
             return argv[i];
+    }
     return NULL;
+}
+
+/* Of the first word that is neither an option nor an argument of one. Returns the exit status. */
+static int give_help(int argc, char **argv) {
+    while (getopt_long(argc, argv, LETTERS, long_options, NULL) != -1) {
+    } /* behind these are the words */
+    if (optind == argc) {
+        help(stdout);
+        return 0;
+    }
+    size_t k = command_of(argv[optind]);
+    if (k == COMMANDS) {
+        complain("unknown command '%s'; see etalon --help", argv[optind]);
+        return BAD_INPUT;
+    }
+    if (commands[k].main == NULL) {
+        help_on(stdout, commands[k].name);
+        return 0;
+    }
+    char *asked[] = {argv[optind], "--help", NULL};
+    optind = 0; /* begin again */
+    return commands[k].main(2, asked, load);
 }
 
 /* Reads the options of all commands that have no main of their own. */
@@ -708,7 +751,7 @@ static enum reading read_options(int argc, char **argv, struct options *options,
     const char *command = find_command(argc, argv);
     bool good = true;
     int letter;
-    while (good && (letter = options_next(command, argc, argv, ":w:o:qh", long_options)) != -1) {
+    while (good && (letter = options_next(command, argc, argv, LETTERS, long_options)) != -1) {
         switch (letter) {
         case 'w': good = read_world(optarg, options); break;
         case 'o': options->output = optarg; break;
@@ -721,7 +764,7 @@ static enum reading read_options(int argc, char **argv, struct options *options,
         case 'e': options->torture.expected = optarg; break;
         case 't': good = read_number(optarg, 1, &options->seconds); break;
         case 'r': options->torture.report = optarg; break;
-        case 'h': help_on(stdout, command != NULL ? command : ""); return HELP_ASKED;
+        case 'h': return HELP_ASKED;
         default: return NOT_UNDERSTOOD;
         }
         *given |= UINT32_C(1) << (letter - 'a');
@@ -743,25 +786,25 @@ int main(int argc, char **argv) {
         return 0;
     }
     close_descriptors();
-    if (argc > 1 && strcmp(argv[1], "compare") == 0)
-        return with_output(compare_main(argc - 1, argv + 1, load));
-    if (argc > 1 && strcmp(argv[1], "check") == 0)
-        return with_output(check_main(argc - 1, argv + 1, load));
-    if (argc > 1 && strcmp(argv[1], "judge") == 0)
-        return with_output(judge_main(argc - 1, argv + 1));
-    if (argc > 1 && strcmp(argv[1], "reproduce") == 0)
-        return with_output(reproduce_main(argc - 1, argv + 1, load));
+    size_t first = argc > 1 ? command_of(argv[1]) : COMMANDS;
+    if (first < COMMANDS && commands[first].main != NULL)
+        return with_output(commands[first].main(argc - 1, argv + 1, load));
     switch (read_options(argc, argv, &options, &given)) {
     case GO_ON: break;
-    case HELP_ASKED: return with_output(0);
+    case HELP_ASKED: return with_output(give_help(argc, argv));
     case NOT_UNDERSTOOD: return BAD_INPUT;
     }
     if (optind == argc) {
         help(stderr);
         return BAD_INPUT;
     }
-    if (!is_command(argv[optind])) {
+    size_t k = command_of(argv[optind]);
+    if (k == COMMANDS) {
         complain("unknown command '%s'; see etalon --help", argv[optind]);
+        return BAD_INPUT;
+    }
+    if (commands[k].main != NULL) {
+        options_complain(argv[optind], "its options stand behind it");
         return BAD_INPUT;
     }
     if (argc - optind < 2) {

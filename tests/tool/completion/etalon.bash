@@ -23,12 +23,14 @@ _etalon() {
     --jobs | --watchdog | --gate | --observes | --seconds) return ;;
     esac
     if [[ $current == -* ]]; then
-        local options='--world --output --quiet --help'
+        local options='--help'
         case $command in
         '') options='--help --version' ;;
-        replay) options+=' --fail --no-fork' ;;
-        shrink | check-cases) options+=' --seconds' ;;
-        record) options+=' --events' ;;
+        replay) options+=' --world --quiet --fail --no-fork' ;;
+        check-cases) options+=' --world --seconds' ;;
+        record) options+=' --world --output --events' ;;
+        decode | encode) options+=' --output' ;;
+        shrink) options+=' --world --output --seconds' ;;
         check)
             options='--case --clause --list --dry-run --random --seed --jobs --watchdog --strict'
             options+=' --outside --gate --matrix --quiet --json --summary'
