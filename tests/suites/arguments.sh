@@ -168,7 +168,7 @@ refused "decode: --world is for replay, check-cases, record and shrink; see etal
     --world real x
 refused "encode: --world is for .*; see" encode --output folder -w simulated x
 refused "torture: --world is for .*; see" torture --world simulated x
-refused "replay: --output is for record, decode, encode, shrink, compare and reproduce; see" replay \
+refused "replay: --output is for record, decode, encode, .* and reproduce; see" replay \
     --output file x
 for command in check-cases record decode encode shrink torture; do
     refused "$command: --quiet is for replay, check and judge; see" $command --quiet x

@@ -102,29 +102,43 @@ ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT=SLEE
     tests/suites/kit/bad_subject.c -o "$work/sleeps.so" || exit 2
 ends_with KILL check --jobs 1 --case timer-zero "$work/sleeps.so"
 
-# takes_along FAULT WORD WHAT: … and what a loop has started, whose processes have the word.
+# takes_along FAULT WORD WHAT COUNT SIGNAL [group | worker]: … and what a loop has started, whose
+# processes have the word. The signal is sent to the command, to its process group, or to the child
+# of it that works.
 takes_along() {
-    local left failed=0 parent
+    local left failed=0 parent to
     ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver -DFAULT="$1" \
         tests/suites/kit/bad_subject.c -o "$work/forks.so" || exit 2
-    "$etalon" check --jobs 1 --case timer-zero "$work/forks.so" > "$work/log" 2>&1 &
+    setsid env --default-signal "$etalon" check --jobs 1 --case timer-zero "$work/forks.so" \
+        > "$work/log" 2>&1 &
     parent=$!
     for _ in $(seq 100); do
         left=$(grep -lsaE "$2" /proc/[0-9]*/cmdline | tr -dc '0-9\n')
         [ "$(wc -w <<<"$left")" -ge "$4" ] && break
         sleep 0.1
     done
-    kill "-$5" $parent
+    case ${6:-} in
+    group) to=-$parent ;;
+    worker) read -r to < "/proc/$parent/task/$parent/children" ;;
+    *) to=$parent ;;
+    esac
+    kill "-$5" -- $to
     wait $parent 2> "$work/wait"
     for pid in $left; do gone "$pid" || failed=1; done
     [ "$(wc -w <<<"$left")" -ge "$4" ] && [ $failed -eq 0 ]
-    report "what ends by SIG$5 takes along what a loop has $3" $? "$work/log"
+    report "what ends by SIG$5${6:+ to the $6} takes along what a loop has $3" $? "$work/log"
     for pid in $left; do kill -KILL "$pid" 2> "$work/kill"; done
 }
 # this one, which waits, the one that works, the run, and its child
 takes_along FORKS_AND_SLEEPS '[f]orks.so' forked 4 KILL
 for signal in KILL TERM HUP; do
     takes_along SPAWNS_AND_SLEEPS '^sleep.977[.]32.$' spawned 3 $signal
+done
+for signal in ALRM USR1 USR2 PIPE PROF RTMIN; do
+    takes_along SPAWNS_AND_SLEEPS '^sleep.977[.]32.$' spawned 3 $signal group
+done
+for signal in KILL PIPE SEGV; do
+    takes_along SPAWNS_AND_SLEEPS '^sleep.977[.]32.$' spawned 3 $signal worker
 done
 
 # What was there before, as a shell leaves it that becomes this program, is not ended with a case.

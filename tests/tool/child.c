@@ -118,11 +118,14 @@ void child_limit(unsigned processor_s, unsigned real_s) {
 /* ---- the guard ------------------------------------------------------------------------------- */
 
 #define PARENT_ENDED SIGUSR2
+#define SIGNALS      NSIG
 
-static const int guarded[] = {PARENT_ENDED, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-#define GUARDED (sizeof guarded / sizeof *guarded)
+/* What ends no process, cannot be taken, or is a crash: after that the parent ends what is left. */
+static const int not_guarded[] = {SIGKILL, SIGSTOP, SIGCHLD,  SIGCONT, SIGTSTP, SIGTTIN,
+                                  SIGTTOU, SIGURG,  SIGWINCH, SIGILL,  SIGTRAP, SIGABRT,
+                                  SIGBUS,  SIGFPE,  SIGSEGV,  SIGSYS};
 
-static bool is_guarded[GUARDED];
+static bool is_guarded[SIGNALS];
 
 /* Nothing of this process is left, whatever ends it. */
 static void on_end(int number) {
@@ -133,18 +136,22 @@ static void on_end(int number) {
 static void take_signals(void) {
     struct sigaction action = {.sa_handler = on_end}, before;
     sigfillset(&action.sa_mask);
-    for (size_t i = 0; i < GUARDED; i++) {
-        bool ignored = sigaction(guarded[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN;
-        is_guarded[i] = guarded[i] == PARENT_ENDED || !ignored; /* as after nohup */
-        if (is_guarded[i])
-            sigaction(guarded[i], &action, NULL);
+    for (int number = 1; number < SIGNALS; number++) {
+        bool guards = true;
+        for (size_t i = 0; i < sizeof not_guarded / sizeof *not_guarded; i++)
+            guards = guards && number != not_guarded[i];
+        if (!guards || sigaction(number, NULL, &before) != 0)
+            continue;                                /* or it is the C library's own */
+        bool ignored = before.sa_handler == SIG_IGN; /* as after nohup */
+        if (number == PARENT_ENDED || !ignored)
+            is_guarded[number] = sigaction(number, &action, NULL) == 0;
     }
 }
 
 void child_unguard(void) {
-    for (size_t i = 0; i < GUARDED; i++)
-        if (is_guarded[i])
-            signal(guarded[i], SIG_DFL);
+    for (int number = 1; number < SIGNALS; number++)
+        if (is_guarded[number])
+            signal(number, SIG_DFL);
 }
 
 static bool is_traced(void) {
@@ -159,11 +166,10 @@ static bool is_traced(void) {
     return tracer != 0;
 }
 
-/* Ends as the child does. */
+/* Ends as the child does; what a child leaves that could not end it comes to this process. */
 static void wait_and_end(pid_t child) {
     int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+    (void)child_wait(child, &status);
     if (WIFSIGNALED(status)) {
         signal(WTERMSIG(status), SIG_DFL);
         raise(WTERMSIG(status));
@@ -176,6 +182,7 @@ void child_guard(void) {
     if (is_traced())
         return;
     fflush(NULL);
+    child_adopt();
     pid_t child = fork();
     if (child > 0)
         wait_and_end(child);

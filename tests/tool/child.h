@@ -29,8 +29,9 @@ void child_adopt(void);
 void child_end_orphans(void);
 
 /* From here on a child of this process does its work, and this one waits for it and ends as it
- * does. When this one is killed, the child ends with all that its children have started, of which
- * the kernel would tell nobody. Nothing happens under a debugger, which follows this process. */
+ * does. When one of the two is killed, all ends that the child has started, of which the kernel
+ * would tell nobody: but not when SIGKILL ends both at once. Nothing happens under a debugger,
+ * which follows this process. */
 void child_guard(void);
 
 /* In a child of such a process: its signals are its own again. */
