@@ -7,6 +7,8 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <link.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,10 +43,37 @@ static const char *kind_of(const char *path, const char *bytes, size_t size) {
                              : NULL;
 }
 
+static void extend(uint64_t *end, uint64_t from, uint64_t size) {
+    uint64_t sum = from > UINT64_MAX - size ? UINT64_MAX : from + size;
+    *end = sum > *end ? sum : *end;
+}
+
+/* Where the file must end at least, by its headers: behind its segments and its table of sections.
+ * The dynamic linker does not look, and touches pages behind the end. 0: no header of this machine,
+ * of which the dynamic linker says what is wrong. */
+static uint64_t end_by_headers(FILE *file) {
+    ElfW(Ehdr) head;
+    ElfW(Phdr) segment;
+    uint64_t end = 0;
+    if (fseek(file, 0, SEEK_SET) != 0 || fread(&head, sizeof head, 1, file) != 1 ||
+        head.e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32) ||
+        head.e_version != EV_CURRENT || head.e_phentsize != sizeof segment)
+        return 0;
+    extend(&end, head.e_shoff, head.e_shoff != 0 ? (uint64_t)head.e_shnum * head.e_shentsize : 0);
+    extend(&end, head.e_phoff, (uint64_t)head.e_phnum * sizeof segment);
+    if (fseek(file, (long)head.e_phoff, SEEK_SET) != 0)
+        return end;
+    for (unsigned i = 0; i < head.e_phnum && fread(&segment, sizeof segment, 1, file) == 1; i++)
+        if (segment.p_filesz != 0)
+            extend(&end, segment.p_offset, segment.p_filesz);
+    return end;
+}
+
 bool object_possible(const char *path, char *error, size_t size) {
     char bytes[64];
     struct stat status;
     const char *kind = NULL;
+    uint64_t end = 0;
     bool there = stat(path, &status) == 0;
     if (there && !S_ISREG(status.st_mode))
         kind = S_ISDIR(status.st_mode) ? "a folder" : "no regular file";
@@ -55,7 +84,15 @@ bool object_possible(const char *path, char *error, size_t size) {
     }
     if (file != NULL) {
         kind = kind_of(path, bytes, fread(bytes, 1, sizeof bytes, file));
+        end = kind == NULL ? end_by_headers(file) : 0;
         fclose(file);
+    }
+    if (end > (uint64_t)status.st_size) {
+        snprintf(error, size,
+                 "the file is cut off: by its headers it has at least %llu bytes, and %lld are "
+                 "there",
+                 (unsigned long long)end, (long long)status.st_size);
+        return false;
     }
     if (kind != NULL)
         snprintf(error, size, "this is %s, and no shared object: %s", kind, how);

@@ -47,6 +47,11 @@ echo 'int nothing(void); int all(void) { return nothing(); }' |
 echo '#!/bin/sh' >script.so
 head -c 4000 /dev/urandom | tr '\177' 'x' >noise.so
 head -c 40 good.so >cut.so
+size=$(stat -c %s good.so)
+for part in 1 2 3; do # in its segments, and in its table of sections
+    head -c $((size * part / 4)) good.so >"quarters-$part.so"
+done
+head -c $((size - 1)) good.so >shorter.so
 : >empty.so
 mkfifo pipe.so
 mkdir folder.so
@@ -60,6 +65,12 @@ refused "empty.so: this is an empty file, and no shared object: $how" check empt
 refused "folder.so: this is a folder, and no shared object: $how" check folder.so
 refused "pipe.so: this is no regular file, and no shared object: $how" check pipe.so
 refused "cut.so: cannot be loaded: file too short" check cut.so
+for of in quarters-1 quarters-2 quarters-3 shorter; do
+    refused "$of.so: the file is cut off: by its headers it has at least [0-9]+ bytes, and .*" \
+        check $of.so
+done
+strip -o stripped.so good.so && "$etalon" check --dry-run --case timer-zero stripped.so >out 2>&1
+report_said 'one without symbols is whole' $? "$(head -n 3 out)"
 refused "unlinked.so: .*undefined symbol: nothing \(is it linked with its loop\?\)\$" check \
     unlinked.so
 refused "library.so: exports no symbol 'etalon_subject': a library, and no adapter" check \
