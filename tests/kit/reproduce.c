@@ -568,9 +568,11 @@ static void write_head(FILE *out) {
             : "");
     write_sentence(out, text);
     fputs(" *\n *", out);
-    if (work.compiler[0] != '\0')
-        fprintf(out, " Compiler: %s", work.compiler);
-    fprintf(out, " Build: %s */\n", work.build);
+    fprintf(out, " Build: %s repro.%s %s -o repro */\n",
+            work.compiler[0] != '\0' ? work.compiler
+            : work.cpp               ? "c++"
+                                     : "cc",
+            work.cpp ? "cpp" : "c", work.build);
 }
 
 /* A body that nothing names would be a function that nobody calls. */

@@ -18,7 +18,7 @@ shown() {
     local source options compiler=${CC:-cc}
     source=$(realpath "$1")
     [ "${source##*.}" = c ] || compiler=${CXX:-g++}
-    options=$(sed -n 's/^ \*.* Build: \(.*\) \*\/$/\1/p' "$source")
+    options=$(sed -n 's/^ \* Build: [^ ]* repro\.[cp]* \(.*\) -o repro \*\/$/\1/p' "$source")
     eval "options=\"$options\""
     # shellcheck disable=SC2086 # a list of words
     (cd "$work" && $compiler -Wall -Wextra -Werror -O1 "$source" -o "${source%.*}" $options &&
@@ -89,12 +89,18 @@ if [ -e build/subjects/libuv.so ]; then
             shown "$work/$case.c")
         report_said "a good case passes: $case" $? "$output"
     done
-    # what a loop says that is inside another one, and a turn that is interrupted
-    for case in hosted-timers turn-interrupted; do
+    # what a loop says that is inside another one, a turn that is interrupted, and what the manuals
+    # have as the example
+    examples=$(sed -n 's/.*etalon reproduce \([a-z-]*\) my.*/\1/p' tests/kit/ADAPTERS.md \
+        tests/tool/etalon.1 | sort -u)
+    for case in hosted-timers turn-interrupted $examples; do
         output=$("$etalon" reproduce -o "$work/$case.c" "$case" $libuv 2>&1 &&
             shown "$work/$case.c")
         report_said "a failure is shown: $case" $? "$output"
     done
+    build=$(sed -n 's/^ \* Build: \(.*\) \*\/$/\1/p' "$work/timer-zero.c")
+    output=$(cd "$work" && cp timer-zero.c repro.c && sh -c "$build" 2>&1 && ./repro 2>&1)
+    report_said 'its head has the command that builds it' $? "$output"
     output=$("$work/timer-zero" 2>&1) && [ "$(head -n 1 <<<"$output")" = shown ]
     report_said 'it says "shown"' $? "$output"
     ! grep -q 'etalon_subject.h"' "$work/timer-zero.c" && head -n 1 "$work/timer-zero.c" |
@@ -166,7 +172,7 @@ of_fault() { # of_fault FAULT CASE [--whole]: a copy of the loop that is broken 
     # shellcheck disable=SC2086 # a word, or none
     # -w: it has names that it does not use
     output=$("$etalon" reproduce $3 -o "$work/$1.c" "$2" "$work/$1.adapter.c" 2>&1 &&
-        sed -i 's/^ \* Build: -pthread/& -w/' "$work/$1.c" && shown "$work/$1.c")
+        sed -i 's/^ \* Build: .* -pthread/& -w/' "$work/$1.c" && shown "$work/$1.c")
     report_said "a loop with $1, by $2" $? "$output"
 }
 of_fault CRASH timer-zero
