@@ -149,11 +149,9 @@ static const struct promise_async *async_of(const struct promise *p, int fd) {
     return NULL;
 }
 
-/* Whether its async was notified for it: one notification ends one wait, and the first waits
- * longest. */
+/* Whether its async was notified for it: it is the first that waits, as that one may take all. */
 static bool is_notified(const struct promise *p, const struct promise_completion *of) {
     const struct promise_async *async = async_of(p, of->fd);
-    uint64_t before = 0;
     if (async == NULL || async->least == 0)
         return false;
     for (unsigned d = 0; d < p->completions; d++) {
@@ -162,9 +160,10 @@ static bool is_notified(const struct promise *p, const struct promise_completion
             continue;
         if (p->settings.exact && class_of(other) == (operation_traits(ET_READ, 0) & WAITS_CLASS))
             return false; /* it may take them all */
-        before += other->async && other != of;
+        if (other->async && other != of)
+            return false;
     }
-    return before < async->least;
+    return true;
 }
 
 static enum promise_due due_now(struct promise *p, const struct promise_completion *of) {

@@ -47,6 +47,8 @@ MENDS = [
      "        if (perhaps && e->result == 0)\n            of->reset = true;\n", ""),
     ("what the kernel says of the instance that is shown is not so", "fuzz/world/kernel.c",
      "bool acts = failure == 0 || comes_true(failure, op, fd);", "bool acts = failure == 0;"),
+    ("a second wait is owed the second notification", "model/promise.c",
+     "        if (other->async && other != of)\n            return false;\n", ""),
 ]
 
 
