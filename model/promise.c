@@ -325,7 +325,7 @@ static void begin(struct promise *p, struct promise_completion *of) {
     of->ends_before = p->ends;
     of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled =
         of->carries = false;
-    of->ready = of->had = of->stood = 0;
+    of->ready = of->had = of->found = of->stood = 0;
     of->new_file = waits(of) && has_moved(p, of->fd);
     of->order = ++p->orders;
     of->turn = p->turns;
@@ -775,7 +775,7 @@ static void check_order(struct step *s, unsigned c) {
                 check_timers(s, c, other);
         } else if (of->operation == ET_POLL && other->operation == ET_POLL && other->fd == of->fd &&
                    other->order < of->order && !other->either_place && other->turn != p->turns &&
-                   of->turn != p->turns && other->ready != 0)
+                   of->turn != p->turns && other->found != 0)
             blame(s, PROMISE_EVENT_5, c);
     }
     if (has_predecessor(p, of, true))
@@ -1075,7 +1075,7 @@ static void on_woken(struct step *s) {
     bool due = false;
     for (unsigned c = 0; c < p->completions; c++) {
         due = due || p->completion[c].due != PROMISE_NOT_DUE;
-        p->completion[c].had = p->completion[c].ready;
+        p->completion[c].had = p->completion[c].found = p->completion[c].ready;
     }
     look_for_second_wait(s);
     p->run.turned =

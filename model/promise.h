@@ -127,6 +127,7 @@ struct promise_completion {
     uint32_t userdata;
     uint32_t asked;      /* of a poll: events */
     uint32_t ready, had; /* events: now; at some moment since the last wait or the submission */
+    uint32_t found;      /* when the last wait ended; 0: it was submitted afterwards */
     uint32_t stood;      /* … when a run or wait, or a callback, began or ended last */
     uint64_t delay_ms;
     uint64_t earliest_ns, latest_ns; /* the deadline lies between */

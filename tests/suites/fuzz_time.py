@@ -49,6 +49,8 @@ MENDS = [
      "bool acts = failure == 0 || comes_true(failure, op, fd);", "bool acts = failure == 0;"),
     ("a second wait is owed the second notification", "model/promise.c",
      "        if (other->async && other != of)\n            return false;\n", ""),
+    ("a poll goes before what was reported before it was ready", "model/promise.c",
+     "of->turn != p->turns && other->found != 0)", "of->turn != p->turns && other->ready != 0)"),
 ]
 
 

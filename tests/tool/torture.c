@@ -22,7 +22,6 @@
 
 #define FAILURES_SHOWN_MAX 5 /* of one program */
 #define HANG_SECONDS       10
-#define RUNS_PER_ALARM     256
 
 /* What a child tells its parent, even by dying. */
 static struct shared {
@@ -117,8 +116,7 @@ static void run_tortured(const char *path, const struct program *program,
     else if (torture_points() < shared->setting.point)
         show_failure(path, &shared->setting, point, "torture",
                      "the run did not come as far as the one before");
-    if (shared->runs % RUNS_PER_ALARM == 0)
-        alarm(HANG_SECONDS);
+    alarm(HANG_SECONDS);
 }
 
 /* The clean run; the points are copied, since every further run counts anew. Null after a
