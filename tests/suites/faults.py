@@ -273,8 +273,7 @@ OUTSIDE = {  # which case shows the fault to the judge from outside; or why it c
     "now rounds to the nearest millisecond": "loop-time",
     "the loop time is kept in milliseconds": "timer-not-early",
     "a deleted carrier forgets its reset": "reset-carrier-deleted",
-    "a timer that is moved at once keeps its place":
-        "behind which of equal deadlines a moved timer comes is promised by Part II alone",
+    "a timer that is moved at once keeps its place": "reset-of-a-silent-timer",
     "a reset without a carrier leaves it to one that is at work":
         "what becomes of a carrier is a matter of rounds",
     "a timer may carry its own reset": "what is refused as a carrier is a matter of rounds",
