@@ -343,10 +343,11 @@ def render_clause(report, clause):
         items = "".join(
             f'<li><a class="v {v}" href="#{report.address("case", case, subject["name"])}">'
             f'{mark(v)} {label(case, 80)}</a> '
-            f'<span class="word">{WORDS[v]}</span> <span class="title">'
-            f'{label(report.case[case]["title"], 200)}</span>'
+            f'<span class="word">{WORDS[v]}</span>'
+            + ("" if v == "not_offered" else
+               f' <span class="title">{label(report.case[case]["title"], 200)}</span>')
             + (f'<p>{describe(v, report.result[case, subject["name"]])}</p></li>'
-               if v != "pass" else "</li>") for case, v in found)
+               if v not in ("pass", "not_offered") else "</li>") for case, v in found)
         of = f" in {count} of {plural(total, 'case')}" if total > 1 else ""
         blocks.append('<div class="result list" '
                       f'id="{report.address("clause", clause["id"], subject["name"])}">'
