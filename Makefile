@@ -376,11 +376,13 @@ clean:
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: test test-report coverage mutate spec portable-c
+.PHONY: test test-long test-report coverage mutate spec portable-c
 
-## test: run all tests (up to 5 minutes), JOBS=N steps at a time
-test: build/node/installed build/seeds.made build/committed.made build/parsers.made subjects all \
-	$(addprefix $B/,replay stress tests/unit/test_operations tests/bench/timers-etalon)
+## test: run the tests of every day (up to 5 minutes), JOBS=N steps at a time
+## test-long: run the tests of which `make test` has only a sample (about 10 minutes)
+test test-long: build/node/installed build/seeds.made build/committed.made build/parsers.made \
+	subjects all $(addprefix $B/,replay stress tests/unit/test_operations \
+	tests/bench/timers-etalon)
 	@$(MAKE) $(addprefix build/asan/,etalon replay stress $(unit) $(examples))
 	@$(MAKE) build/fuzz/harness build/fuzz/toy build/fuzz/heap
 	@$(MAKE) build/fuzz-seen/harness
@@ -388,7 +390,7 @@ test: build/node/installed build/seeds.made build/committed.made build/parsers.m
 	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
 	@$(MAKE) portable-libraries
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' \
-		JOBS='$(JOBS)' tests/run
+		JOBS='$(JOBS)' tests/run $(if $(filter test-long,$@),--long)
 
 ## portable-c: test with musl, for 32 bits, and the header as C++, where compilers are installed
 portable-c: $B/libetalon.a portable-programs

@@ -4,7 +4,7 @@
 cases, and the fuzzer.
 
 usage: faults.py [--check] [--seconds N] [NAME...]
-       faults.py --outside [--short] [NAME...]
+       faults.py --outside [--short] [--sample N] [NAME...]
 
 N is how long the fuzzer may search for one fault (60). With --outside it is the conformance kit's
 judge from outside that searches, as if it were a stranger's loop.
@@ -386,9 +386,13 @@ def main():
     parser.add_argument("--outside", action="store_true", help="before the judge from outside")
     parser.add_argument("--short", action="store_true",
                         help="with --outside: only the case that is named for each")
+    parser.add_argument("--sample", type=int, default=1, metavar="N",
+                        help="with --outside: one fault in N, from the first")
     options, made = broken.chosen(parser, FAULTS, lambda fault: [fault[1:]])
+    if options.sample < 1:
+        parser.error("--sample takes a number from 1")
     if options.outside:
-        return outside([fault for fault, _ in made], options.short)
+        return outside([fault for fault, _ in made[::options.sample]], options.short)
     targets = ["build/default/etalon", "build/fuzz/harness"]
     subprocess.run(["make", "-s", *targets], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     broken.copy_tree(WORK, ["default", "fuzz"])

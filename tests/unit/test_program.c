@@ -20,7 +20,7 @@
 #include "../../model/program.h"
 #include "../../model/words.h"
 
-#define RANDOM_PROGRAMS 200000
+#define RANDOM_PROGRAMS 30000
 #define BYTES_MAX       (PROGRAM_COMMANDS_MAX * PROGRAM_RECORD)
 #define SLOT_OF_FAIL    24
 

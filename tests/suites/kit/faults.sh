@@ -253,21 +253,30 @@ judged NO_ASYNC_WAIT 2 "needs the function 'async_wait', which is null" timer-ze
 
 # Etalon's own adapter, of a loop whose threads or asyncs are broken. What is replaced has to be
 # there.
+objects=$work/objects
+compiled() { # compiled SOURCE OBJECT
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -fPIC -pthread -DETALON_MANY -Isrc -Ifuzz/driver \
+        -c "$1" -o "$2"
+}
+mkdir -p "$objects" || exit 2
+for source in src/*.c fuzz/driver/etalon_loop.c; do
+    compiled "$source" "$objects/$(basename "$source" .c).o" || exit 2
+done
+
 broken() { # broken NAME FILE TEXT BY PATTERN CASE: TEXT and BY are one line each, of src/FILE
-    local name=$1 file=$2 text=$3 by=$4 pattern=$5 case=$6 output status
-    rm -rf "$work/broken" && mkdir -p "$work/broken/fuzz/driver" || exit 2
-    cp -r src "$work/broken" && cp fuzz/driver/etalon_* "$work/broken/fuzz/driver"
-    python3 - "$work/broken/src/$file" "$text" "$by" <<'END' ||
+    local name=$1 file=${2##*/} text=$3 by=$4 pattern=$5 case=$6 output status
+    rm -rf "$work/broken" && mkdir -p "$work/broken" || exit 2
+    cp "$objects"/*.o "$work/broken" || exit 2
+    python3 - "src/$2" "$text" "$by" >"$work/broken/$file" <<'END' ||
 import pathlib, sys
-path, text, by = pathlib.Path(sys.argv[1]), *sys.argv[2:]
-if path.read_text().count(text) != 1:
+whole, text, by = pathlib.Path(sys.argv[1]).read_text(), *sys.argv[2:]
+if whole.count(text) != 1:
     sys.exit(1)
-path.write_text(path.read_text().replace(text, by))
+sys.stdout.write(whole.replace(text, by))
 END
         { report "$name: its text is not there" 1; return; }
-    (cd "$work/broken" && ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -pthread \
-        -Wl,-Bsymbolic -DETALON_MANY \
-        fuzz/driver/etalon_loop.c src/*.c -o etalon.so) ||
+    compiled "$work/broken/$file" "$work/broken/${file%.c}.o" &&
+        ${CC:-cc} -shared -pthread -Wl,-Bsymbolic "$work"/broken/*.o -o "$work/broken/etalon.so" ||
         { report "$name: it builds" 1; return; }
     # shellcheck disable=SC2086
     output=$("$etalon" check $judge --tap - --watchdog 3 --case "$case" "$work/broken/etalon.so" \

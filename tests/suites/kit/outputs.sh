@@ -292,21 +292,6 @@ assert "etalon-trace 1" in bad.find("failure").text
 EOF
 report_said "JUnit's XML has what the JSON file has" $?
 
-# ---- the page ------------------------------------------------------------------------------------
-
-for subject in build/subjects/*.so; do
-    name=$(basename "$subject" .so)
-    rm -f "$work/page.html"
-    "$etalon" check --quiet --html "$work/page.html" "$subject" >/dev/null 2>&1
-    bytes=$(wc -c <"$work/page.html")
-    [ "$bytes" -lt 2000000 ]
-    report_said "the page of $name has less than 2 MB" $? "$bytes bytes"
-    output=$(sed -n 's/.*<span class="version">\([^<]*\)<.*class="share">\([^<]*\)<.*/\1 \2/p' \
-        "$work/page.html")
-    grep -qE '^[0-9][0-9a-z.-]* [0-9]+ of [0-9]+ asked, [0-9]+ %$' <<<"$output"
-    report_said '… and has its version, and the share of what was asked' $? "$output"
-done
-
 # ---- baselines -----------------------------------------------------------------------------------
 
 known() { # known FAULT OPTION…

@@ -4,10 +4,13 @@
 # loop that is installed is shown by the one that is written of it, on the real kernel and the real
 # clock; a good case passes; a loop that was mended shows nothing. Called by tests/run.
 #
-#   tests/suites/kit/reproduce.sh [ETALON]        (build/default/etalon)
+#   tests/suites/kit/reproduce.sh [--short] [ETALON]        (build/default/etalon)
 #
+# --short: of each loop one failure of each kind, by its shortest case.
 # Prints the test-anything protocol.
 cd "$(dirname "$0")/../../.." || exit 2
+short=
+[ "${1:-}" != --short ] || { short=--short && shift; }
 etalon=$(realpath "${1:-build/default/etalon}")
 work=build/test/reproduce
 rm -rf "$work" && mkdir -p "$work" || exit 2
@@ -65,17 +68,30 @@ while read -r subject case adapter failure; do
         ;;
     esac
     report_said "$name, $failure" $status "$output"
-done < <(python3 - <<'EOF'
+done < <(python3 - $short <<'EOF'
 import glob
 import json
+import os
+import sys
+
+
+def length(case):  # a random program is longer than any case
+    path = f"spec/cases/{case}.trace"
+    return os.path.getsize(path) if os.path.exists(path) else sys.maxsize
+
+
 with open("spec/results.json", encoding="utf-8") as file:
     results = json.load(file)["results"]
 for subject, cases in results.items():
+    [adapter] = glob.glob(f"tests/kit/adapters/{subject}.c*") or [None]
+    fails = {}  # by the failure, in the order of the file
     for case, entry in cases.items():
-        [adapter] = glob.glob(f"tests/kit/adapters/{subject}.c*") or [None]
         if entry["verdict"] == "fail" and adapter is not None:
             kind = "/" + entry["kind"] if entry["kind"] else ""
-            print(subject, case, adapter, entry["clause"] + kind)
+            fails.setdefault(entry["clause"] + kind, []).append(case)
+    for failure, of in fails.items():
+        for case in [min(of, key=length)] if sys.argv[1:] else of:
+            print(subject, case, adapter, failure)
 EOF
 )
 
@@ -106,9 +122,10 @@ if [ -e build/subjects/libuv.so ]; then
     ! grep -q 'etalon_subject.h"' "$work/timer-zero.c" && head -n 1 "$work/timer-zero.c" |
         grep -q SPDX
     report_said 'it includes nothing of Etalon' $?
+    "$etalon" reproduce -o "$work/early.c" timer-not-early $libuv
     sed 's/^    return uv_timer_start(&w->timer, .*, w->delay_ms, 0);/    w->delay_ms++;\n&/' \
-        "$work/libuv-timer-not-early.c" >"$work/mended.c"
-    ! cmp -s "$work/libuv-timer-not-early.c" "$work/mended.c"
+        "$work/early.c" >"$work/mended.c"
+    ! cmp -s "$work/early.c" "$work/mended.c"
     report_said 'the loop can be mended' $?
     output=$(shown "$work/mended.c")
     [ $? -eq 1 ] && grep -q '^not shown$' <<<"$output" && grep -q '^seen: nothing else' <<<"$output"
