@@ -3,8 +3,8 @@
 """Asks Spin whether what the law says ends does end (liveness.pml, LIVENESS.md): every submission,
 every cancel, run(UNTIL_DONE), under a fair world and whatever callbacks do; then with one defect at
 a time, each of which a named formula must notice. Called by `make liveness`; --short, in `make
-test`, leaves out the programs with all five completions and reports under build/test. Exit status
-0: all verdicts are as expected."""
+test-long`, leaves out the programs with all five completions and reports under build/test. Exit
+status 0: all verdicts are as expected."""
 
 import os
 import sys
