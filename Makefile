@@ -10,7 +10,7 @@
 # make and ar.
 
 variants := default asan fuzz fuzz-bare fuzz-seen fuzz-text engine afl afl-seen tsan helgrind drd \
-	cov musl i686 bench
+	cov mcdc musl i686 bench
 VARIANT ?= default
 goal_folder := $(word 2,$(subst /, ,$(filter build/%,$(firstword $(MAKECMDGOALS)))))
 override VARIANT := $(or $(filter $(variants),$(goal_folder)),$(VARIANT))
@@ -45,6 +45,7 @@ CFLAGS ?= -O2 -g -gdwarf-4
 WERROR ?= -Werror
 CLANG ?= clang
 AFL_CC ?= afl-clang-fast
+MCDC_CLANG ?= clang-19
 CLANG_FORMAT ?= clang-format
 PYTHON ?= python3
 PREFIX ?= /usr/local
@@ -160,6 +161,11 @@ compiler.cov = gcc
 flags.cov = -O0 -g --coverage
 # abort() would leave no counts: this writes them first.
 extra.cov = build/cov/coverage/abort.o
+# Conditions, each shown to decide alone: of this compiler, and not of the one that is installed for
+# everything else.
+compiler.mcdc = $(MCDC_CLANG)
+flags.mcdc = -O0 -g -fprofile-instr-generate -fcoverage-mapping -fcoverage-mcdc
+extra.mcdc = build/mcdc/coverage/abort_profile.o
 
 compiler = $(compiler.$(VARIANT))
 flags = $(flags.$(VARIANT))
@@ -193,7 +199,7 @@ $B/model/wide.o: model/model.c $B/flags
 # All that the tool is made of once more, for programs of thousands of completions (ETALON_MANY,
 # model/program.h), which the fuzzers, the explorer and the unit tests have no use for. Coverage is
 # counted of one text.
-many = $(if $(filter cov,$(VARIANT)),,many/)
+many = $(if $(filter cov mcdc,$(VARIANT)),,many/)
 $B/many/%.o: %.c $B/flags
 	@mkdir -p $(@D)
 	$(call say,cc)
@@ -328,7 +334,7 @@ $B/interposed.list: fuzz/world/calls.def
 # ---- targets: a line "## name: what it does" above each, for `make help` -------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup setup-peers all compile_commands.json check-format format tidy clean
+.PHONY: help setup setup-mcdc setup-peers all compile_commands.json check-format format tidy clean
 
 ## help: list the targets
 help:
@@ -340,6 +346,10 @@ help:
 setup:
 	@tests/setup.sh
 	@$(MAKE) build/node/installed
+
+## setup-mcdc: install what make mcdc needs: clang 19 (400 MB)
+setup-mcdc:
+	@tests/setup.sh clang-19 llvm-19 libclang-rt-19-dev
 
 ## setup-peers: install what make peers needs: CPython's tests (25 MB)
 setup-peers:
@@ -376,7 +386,7 @@ clean:
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: test test-long test-report coverage mutate spec portable-c
+.PHONY: test test-long test-report coverage mcdc mutate spec portable-c
 
 ## test: run the tests of every day (up to 5 minutes), JOBS=N steps at a time
 ## test-long: run the tests of which `make test` has only a sample (about 10 minutes)
@@ -430,6 +440,13 @@ build/node/installed: tests/suites/report/package.json tests/suites/report/packa
 coverage: build/seeds.made build/committed.made
 	@$(MAKE) $(addprefix build/cov/,etalon replay $(unit) $(examples))
 	@coverage/run.sh build/cov
+
+## mcdc: which conditions of src/ and model/ the tests show to decide alone (make setup-mcdc)
+mcdc: build/seeds.made build/committed.made
+	@command -v '$(MCDC_CLANG)' >/dev/null || \
+		{ echo 'mcdc: $(MCDC_CLANG) is missing (make setup-mcdc)' >&2; exit 2; }
+	@$(MAKE) $(addprefix build/mcdc/,etalon replay $(unit) $(examples))
+	@MCDC_CLANG='$(MCDC_CLANG)' coverage/mcdc.sh build/mcdc
 
 ## mutate: change the code in one place at a time: what no check notices; MUTATE='--sample 50 FILE…'
 mutate:

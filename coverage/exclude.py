@@ -21,9 +21,11 @@ LIST = ROOT / "coverage/exclusions.txt"
 LEAST = ROOT / "coverage/thresholds"
 EXCLUDED_MAX = 0.01
 KINDS = ("line", "branch", "function")
+OF_CONDITIONS = ("condition", "uncounted")  # mcdc.py asks for these
 PARTS = {"src": r"src/", "model": r"model/", "driver": r"fuzz/driver/(lockstep|inspect)\.c$"}
 
 problems = []
+excluded = []  # what each entry of the list has left out, for the report
 
 
 class File:
@@ -87,10 +89,10 @@ def read(path):
 
 def exclude(files, entry):
     fields = entry.split("\t")
-    if len(fields) != 5 or fields[0] not in KINDS or not fields[4].strip():
+    if len(fields) != 5 or fields[0] not in KINDS + OF_CONDITIONS or not fields[4].strip():
         problems.append(f"exclusions.txt: five fields are asked for, the last a reason: {entry}")
         return
-    kind, path, count, expression, _ = fields
+    kind, path, count, expression, reason = fields
     if path not in files:
         problems.append(f"exclusions.txt: {path} is not counted")
         return
@@ -98,32 +100,46 @@ def exclude(files, entry):
     found = [n for n, line in enumerate(text, 1) if re.search(expression, line)]
     if len(found) != 1:
         problems.append(f"exclusions.txt: '{expression}' is in {len(found)} lines of {path}")
+    elif kind in OF_CONDITIONS:
+        pass
     elif found[0] not in files[path].lines:
         problems.append(f"exclusions.txt: there is no code in line {found[0]} of {path}")
     else:
         last = text.index("}", found[0]) + 1 if kind == "function" else found[0]
+        before = files[path].left_out.copy()
         for line in range(found[0], last + 1):
             if line in files[path].lines:
                 files[path].leave_out(kind, line, int(count))
+        used = files[path].left_out - before
+        excluded.append({"file": path, "line": found[0], "lines": used["lines"],
+                         "branches": used["branches"], "reason": reason})
 
 
 def per_cent(part, whole):
     return int(10000 * part / whole) / 100 if whole else 0.0  # 100 is all
 
 
-def total(name, files):
+def figures(files):
+    """What is counted, unreached and left out of some files."""
     count, left_out = collections.Counter(), collections.Counter()
     for file in files:
         count += file.count()
         left_out += file.left_out
-    if left_out["branches"] > EXCLUDED_MAX * (count["branches"] + left_out["branches"]):
-        problems.append(f"{name}: {left_out['branches']} branches are excluded: above 1 %")
     return {"lines": per_cent(count["lines_reached"], count["lines"]),
             "branches": per_cent(count["branches_reached"], count["branches"]), "mcdc": None,
             "counted": {key: count[key] for key in ("lines", "branches")},
             "unreached": {key: count[key] - count[f"{key}_reached"]
                           for key in ("lines", "branches")},
             "excluded": {key: left_out[key] for key in ("lines", "branches", "assertions")}}
+
+
+def total(name, files):
+    whole = figures(files)
+    branches = whole["excluded"]["branches"]
+    if branches > EXCLUDED_MAX * (whole["counted"]["branches"] + branches):
+        problems.append(f"{name}: {branches} branches are excluded: above 1 %")
+    whole["files"] = {file.path: figures([file]) for file in files if file.lines}
+    return whole
 
 
 def compare(totals):
@@ -147,7 +163,7 @@ def main():
             file.write(out)
     totals = {name: total(name, [f for f in files.values() if re.match(paths, f.path)])
               for name, paths in PARTS.items()}
-    pathlib.Path(report).write_text(json.dumps(totals) + "\n")
+    pathlib.Path(report).write_text(json.dumps({**totals, "exclusions": excluded}) + "\n")
     for name, part in totals.items():
         counted, left_out = part["counted"], part["excluded"]
         print(f"coverage: {name:6} {part['lines']:6.2f} % of {counted['lines']} lines, "
@@ -160,4 +176,5 @@ def main():
     return 1 if problems else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
