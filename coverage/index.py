@@ -19,7 +19,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid #ddd;
          vertical-align: top }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 .bar { display: block; width: 12rem; height: .7rem; background: #d9534f }
 .bar i { display: block; height: 100%; background: #3a7d44 }
 code { font-size: .92em }
