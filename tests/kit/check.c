@@ -133,7 +133,7 @@ static bool load_cases(const char *folder, bool (*load)(const char *path, struct
     struct stat status;
     if (stat(folder, &status) == 0 && S_ISREG(status.st_mode)) {
         const char *slash = strrchr(folder, '/');
-        check.cases_list = calloc(1 + others(), sizeof *check.cases_list);
+        check.cases_list = process_list(1 + others(), sizeof *check.cases_list);
         return new_case(folder, slash != NULL ? slash + 1 : folder, load);
     }
     int count = scandir(folder, &entry, is_trace, by_name);
@@ -143,7 +143,8 @@ static bool load_cases(const char *folder, bool (*load)(const char *path, struct
     else if (count == 0)
         complain(folder,
                  "no case (*.trace) is there; --cases says where they are, or which file is one");
-    check.cases_list = calloc((size_t)(count > 0 ? count : 0) + others(), sizeof *check.cases_list);
+    check.cases_list =
+        process_list((size_t)(count > 0 ? count : 0) + others(), sizeof *check.cases_list);
     for (int i = 0; i < count; i++) {
         char path[4096];
         snprintf(path, sizeof path, "%.3800s/%s", folder, entry[i]->d_name);
@@ -357,11 +358,12 @@ static void conclude(struct check_result *r) {
 
 /* ---- random programs ------------------------------------------------------------------------- */
 
-static bool known_kind(unsigned s, unsigned from, const struct outcome *outcome) {
+/* The result of those from this one on that tells of such a failure, or NULL. */
+static struct check_result *known_kind(unsigned s, unsigned from, const struct outcome *outcome) {
     for (unsigned i = from; i < check.results; i++)
         if (check.result[i].subject == s && outcome_alike(&check.result[i].outcome, outcome))
-            return true;
-    return false;
+            return &check.result[i];
+    return NULL;
 }
 
 /* The file that is standard output. */
@@ -394,6 +396,7 @@ static void tell_random(unsigned s, uint64_t seed, uint64_t number, const struct
     struct check_result *r = new_result(s, of_case);
     r->outcome = *outcome;
     r->random = true;
+    r->programs = 1;
     rate(r);
     if (r->counts && !r->known && shorten)
         shrink(r, true);
@@ -421,7 +424,7 @@ static struct {
     unsigned subject, first, kinds; /* first: of its results */
     uint64_t from;                  /* the number of the first program */
     unsigned count, told;
-    struct trace trace[BATCH];
+    struct trace *trace; /* so many as BATCH */
     struct outcome outcome[BATCH];
     struct job job[BATCH];
 } batch;
@@ -436,7 +439,11 @@ static void tell_batch(unsigned done, unsigned all) {
         check.tally[s].judged += outcome->verdict != VERDICT_NOT_OFFERED;
         check.tally[s].bad += is_bad(outcome->verdict);
         check.tally[s].excused += outcome->verdict == VERDICT_NOT_STRICT;
-        bool is_new = is_failure(s, outcome) && !known_kind(s, batch.first, outcome);
+        struct check_result *alike =
+            is_failure(s, outcome) ? known_kind(s, batch.first, outcome) : NULL;
+        bool is_new = is_failure(s, outcome) && alike == NULL;
+        if (alike != NULL)
+            alike->programs++;
         check.tally[s].too_many = check.tally[s].too_many || (is_new && batch.kinds == KINDS_MAX);
         if (is_new && batch.kinds < KINDS_MAX)
             tell_random(s, check.seed, batch.from + batch.told, &batch.trace[batch.told], outcome,
@@ -452,6 +459,8 @@ static void tell_batch(unsigned done, unsigned all) {
 
 static void run_random_of(unsigned s) {
     struct etalon_subject subject = subject_shape(&check.subject[s]);
+    if (batch.trace == NULL)
+        batch.trace = process_list(BATCH, sizeof *batch.trace);
     batch.subject = s;
     batch.first = check.results;
     batch.kinds = 0;

@@ -34,6 +34,7 @@ struct check_result {
     char shrunk_message[320]; /* of the run of that one */
     struct outcome shortest;  /* that run, or that of the program itself; without events: none */
     bool random;              /* of a random program */
+    uint64_t programs;        /* of random ones: how many have failed so, with this one */
     bool counts;              /* it is a failure here: fail, hang, crash, or not strict */
     bool known;               /* … which the baseline has */
     const struct baseline_entry *expected; /* what the baseline has of this case, or NULL */

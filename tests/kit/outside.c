@@ -117,13 +117,6 @@ static void run_stop(void) {
     TELL(EVENT_SAYS_STOPPED, .result = answer);
 }
 
-static unsigned open_descriptors(void) {
-    unsigned count = 0;
-    for (int fd = 0; fd < (int)observer.files; fd++)
-        count += syscall(SYS_fcntl, fd, 1 /* F_GETFD */, 0) >= 0;
-    return count;
-}
-
 static bool asks_as_a_host(void) {
     for (unsigned i = 0; i < observer.program->commands; i++) {
         unsigned kind = observer.program->command[i].kind;
@@ -461,7 +454,6 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     real_world_give_credentials();
     world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
     interpose_begin(INTERPOSE_TIME, &outside_hooks);
-    unsigned before = open_descriptors();
     note_others();
     /* what a library opens once for the whole process is no leak */
     if (offers(ETALON_OFFERS_DEINIT)) {
@@ -469,9 +461,9 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
         int answer = release_loop();
         if (answer != 0)
             observed("ET-DEINIT-2", "deinit of a fresh loop returned %s", kit_result_name(answer));
-        before = open_descriptors();
         result->events = 0; /* nothing was wrong, and the program has not begun */
     }
+    unsigned before = open_descriptors();
     make_loop();
     for (unsigned i = 0; i < program->count[0] && observer.commands < COMMANDS_MAX; i++)
         perform(&program->command[program->first[0] + i]);

@@ -284,7 +284,9 @@ void check_shut(unsigned c);
 void check_message(unsigned c, int64_t result, size_t length);
 /* What no caller can have had in mind: before anything else is told. */
 void check_signals(void);
-/* Numbers that are open now are not the loop's. */
+/* How many numbers are open. */
+unsigned open_descriptors(void);
+/* Those that are open now are not the loop's. */
 void note_others(void);
 /* A number names a file that the program has just opened or accepted. */
 void note_mode(int fd);

@@ -146,11 +146,20 @@ static unsigned ask_linux(struct pollfd *polled, uint16_t *who) {
     return count;
 }
 
+/* Something waits whose try another thread may make at any moment. */
+static bool any_is_tried(void) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (observer.item[c].in_use && observer.item[c].d.operation != ET_POLL &&
+            waits_on(&observer.item[c]))
+            return true;
+    return false;
+}
+
 void tell_ready(bool settled) {
     static struct pollfd polled[PROGRAM_COMPLETIONS];
     static uint16_t who[PROGRAM_COMPLETIONS];
     tell_moved();
-    bool threads = !settled && interpose_other_threads();
+    bool threads = !settled && any_is_tried() && interpose_other_threads();
     unsigned count = ask_linux(polled, who);
     for (unsigned k = 0; k < count; k++) {
         unsigned c = who[k];

@@ -137,28 +137,16 @@ static bool of_program(int fd) {
 }
 
 /* One descriptor alone has ended the wait, and it is the loop's own. */
-static bool ended_by_its_own(int ready) {
-    uint32_t events;
-    int fd = interpose_reported(&events);
-    bool own = ready == 1 && fd >= 0 && !of_program(fd) && !interpose_is_timer(fd) &&
-               !interpose_other_threads();
+static bool ended_by_its_own(int fd) {
+    bool own = fd >= 0 && !of_program(fd) && !interpose_is_timer(fd);
     for (unsigned a = 0; a < ETALON_SUBJECT_ASYNCS; a++)
         own = own && !observer.async_open[a];
-    return own;
+    return own && !interpose_other_threads();
 }
 
 /* A timerfd of its own has let it wait, as a timeout would have. */
-static bool only_its_timer(int ready) {
-    uint32_t events;
-    int fd = interpose_reported(&events);
-    return ready == 1 && fd >= 0 && !of_program(fd) && interpose_is_timer(fd);
-}
-
-/* Something of the program's, or what has no descriptor any more. */
-static bool of_others(int ready) {
-    uint32_t events;
-    int fd = interpose_reported(&events);
-    return ready > 1 || (ready == 1 && (fd < 0 || of_program(fd)));
+static bool is_its_timer(int fd) {
+    return fd >= 0 && !of_program(fd) && interpose_is_timer(fd);
 }
 
 static void wait_ends(int ready) {
@@ -166,15 +154,19 @@ static void wait_ends(int ready) {
     observer.waits++;
     observer.reported = ready > 0;
     tell_ready(true);
-    bool own = ended_by_its_own(ready);
-    uint32_t claimed = own ? (uint32_t)interpose_reported(&events) + 1 : 0;
+    /* what alone has ended it: Linux is asked once, as that takes long */
+    int fd = ready == 1 ? interpose_reported(&events) : -1;
+    bool own = ended_by_its_own(fd);
+    uint32_t claimed = own ? (uint32_t)fd + 1 : 0;
+    /* something of the program's, or what has no descriptor any more */
+    bool of_others = ready > 1 || (ready == 1 && (fd < 0 || of_program(fd)));
     TELL(EVENT_WOKEN, .result = ready < 0 ? ready : 0, .events = ready > 0, .claimed = claimed,
-         .others = of_others(ready), .forgiven = interpose_is_full());
+         .others = of_others, .forgiven = interpose_is_full());
     if (own)
         observer.own = (int)claimed - 1;
     note('w', -1, "woken, %d ready, the clock stands at +%llu us", ready,
          (unsigned long long)((world_real.clock() - KIT_CLOCK_NS) / 1000));
-    if (ready > 0 && !only_its_timer(ready))
+    if (ready > 0 && !is_its_timer(fd))
         observer.barren_waits = 0;
 }
 

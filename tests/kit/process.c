@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@
 #define DEPTH_MAX      2
 #define FILE_BYTES_MAX (16 << 20)
 #define STARVED        6 /* times the watchdog: so long a process may work on a busy machine */
+#define BLIND_NS       UINT64_C(200000) /* where no descriptor tells that a process has ended */
 
 unsigned process_watchdog_s = 10;
 
@@ -44,6 +46,7 @@ struct patience {
 
 static struct slot {
     pid_t pid; /* 0: free */
+    int ends;  /* readable when it has ended, or -1 */
     unsigned job;
     uint64_t begun_ns;
     struct patience patience;
@@ -89,6 +92,38 @@ static void *shared_memory(size_t size) {
     }
     return memory;
 }
+
+/* ---- what is the runner's alone -------------------------------------------------------------- */
+
+#define LISTS_MAX 4
+
+static struct {
+    void *memory;
+    size_t size;
+} lists[LISTS_MAX];
+static unsigned lists_count;
+
+void *process_list(size_t count, size_t size) {
+    assert(lists_count < LISTS_MAX);
+    void *memory =
+        mmap(NULL, count * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        perror("etalon: mmap");
+        exit(2);
+    }
+    lists[lists_count].memory = memory;
+    lists[lists_count++].size = count * size;
+    return memory;
+}
+
+/* Not before, as the runner itself is a child of the command (child_guard). */
+static void keep_lists_from_runs(void) {
+    static unsigned kept;
+    for (; kept < lists_count; kept++)
+        (void)madvise(lists[kept].memory, lists[kept].size, MADV_DONTFORK);
+}
+
+/* ---- a process ------------------------------------------------------------------------------- */
 
 /* In the new process: no descriptor of the runner's is left here, nor a standard stream. `said`
  * takes what is written to standard error, -1: nothing does. */
@@ -546,10 +581,18 @@ static void conclude(struct slot *slot, const struct job *job, int status, bool 
     munmap(slot->shared, slot->size);
     if (slot->said >= 0)
         close(slot->said);
+    if (slot->ends >= 0)
+        close(slot->ends);
     *slot = (struct slot){0};
 }
 
+/* What a run takes from the runner, whose lists no run has (process_list). */
+static struct trace trace_of_run;
+
 static void begin(struct slot *slot, const struct job *job, unsigned number) {
+    struct job mine = *job;
+    trace_of_run = *job->trace;
+    mine.trace = &trace_of_run;
     slot->size = sizeof(struct kit_result);
     slot->shared = shared_memory(slot->size);
     slot->job = number;
@@ -562,11 +605,30 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
         perror("etalon: fork");
         exit(2);
     }
-    if (slot->pid > 0)
+    if (slot->pid > 0) {
+        slot->ends = (int)syscall(SYS_pidfd_open, slot->pid, 0);
         return;
+    }
     seclude(slot->shared, slot->said);
-    run_here(job, slot->shared);
+    run_here(&mine, slot->shared);
     syscall(SYS_exit_group, 1);
+}
+
+/* Until one of them has ended, or is to be looked at. */
+static void wait_for_any(const struct slot *slot, unsigned count) {
+    struct pollfd polled[PARALLEL_MAX];
+    uint64_t now = real_clock(), until = now + WATCHDOG_NS;
+    unsigned running = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (slot[i].pid == 0)
+            continue;
+        uint64_t look_ns = slot[i].ends < 0 ? now + BLIND_NS : slot[i].patience.look_ns;
+        until = look_ns < until ? look_ns : until;
+        polled[running++] = (struct pollfd){.fd = slot[i].ends, .events = POLLIN};
+    }
+    uint64_t left = until > now ? until - now : 0;
+    struct timespec time = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
+    (void)syscall(SYS_ppoll, polled, running, &time, NULL, 8);
 }
 
 void process_run(struct job *job, unsigned jobs, unsigned parallel,
@@ -575,6 +637,7 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
     assert(depth < DEPTH_MAX);
     struct slot *own = &slots[depth++ * PARALLEL_MAX];
     child_adopt();
+    keep_lists_from_runs();
     parallel = parallel == 0 ? 1 : parallel > PARALLEL_MAX ? PARALLEL_MAX : parallel;
     while (done < jobs) {
         bool moved = false;
@@ -608,7 +671,7 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
                 progress(done, jobs);
         }
         if (!moved)
-            usleep(200);
+            wait_for_any(own, parallel);
     }
     depth--;
     if (depth == 0)

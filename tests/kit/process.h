@@ -50,6 +50,10 @@ struct job {
 /* Real time after which a run is taken for one without an end, in seconds. */
 extern unsigned process_watchdog_s;
 
+/* Zeroed, for as long as the tool runs, for long lists: no run has a copy of them, which would take
+ * most of the time that it takes to make its process. */
+void *process_list(size_t count, size_t size);
+
 /* Runs all jobs, at most `parallel` at a time. progress may be null; it is called after each, which
  * is marked as ended, and may run others. */
 void process_run(struct job *job, unsigned jobs, unsigned parallel,

@@ -294,6 +294,8 @@ static void write_result(FILE *out, const struct check *check, const struct chec
     fputc(',', out);
     if (check->baseline != NULL)
         fprintf(out, "\"known\":%s,", r->known ? "true" : "false");
+    if (r->random)
+        fprintf(out, "\"programs\":%llu,", (unsigned long long)r->programs);
     events(out, "expected", o->verdict == VERDICT_NOT_OFFERED ? &none : &c->reference);
     fputc(',', out);
     events(out, "observed", o);

@@ -171,6 +171,7 @@ static void tell_head(FILE *out, const struct check *check, const struct check_r
     char failure[OUTCOME_FAILURE], *list = NULL;
     size_t size;
     unsigned more = 0, listed = 0;
+    uint64_t programs = shown->programs;
     FILE *names = open_memstream(&list, &size);
     outcome_failure(&first->outcome, failure);
     if (names == NULL)
@@ -180,6 +181,7 @@ static void tell_head(FILE *out, const struct check *check, const struct check_r
         const struct check_result *r = &check->result[i];
         if (r == shown || !is_new(r, first->subject) || !alike(r, first))
             continue;
+        programs += r->programs;
         if (++listed < CASES_SHOWN)
             fprintf(names, ", %s", check->cases_list[r->of_case].id);
         else
@@ -187,6 +189,8 @@ static void tell_head(FILE *out, const struct check *check, const struct check_r
     }
     if (more > 0)
         fprintf(names, " and %u more", more);
+    if (programs > 1)
+        fprintf(names, "; it is so in %llu random programs", (unsigned long long)programs);
     fclose(names);
     fprintf(out, "\n%s%s %s%s\n", colour ? "\033[1;31m" : "", verdict_name[first->outcome.verdict],
             strcmp(failure, "-") != 0 ? failure : "", colour ? "\033[0m" : "");

@@ -24,7 +24,6 @@
  * Not offered: now and update_now (each timer reads the clock), sendmsg and recvmsg (there are
  * none), close and shutdown (they are not asynchronous), the descriptors of regular files (no file
  * is an I/O object of a POSIX system), asyncs, refusals (a run inside a handler is allowed). */
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -69,14 +68,11 @@ struct completion {
 };
 
 struct subject {
-    explicit subject(const etalon_subject_host *of) : host(of) {
-        for (completion &c : completions)
-            c.timer = std::make_unique<asio::steady_timer>(context);
-    }
+    explicit subject(const etalon_subject_host *of) : host(of) {}
     const etalon_subject_host *host;
     asio::io_context context{1};
     std::map<int, object> objects;
-    std::array<completion, ETALON_SUBJECT_MANY> completions;
+    std::map<uint32_t, completion> completions; /* each is there when it is named first */
     bool stopped = false;
 };
 
@@ -231,6 +227,8 @@ void start_on(subject *s, uint32_t number, object &on) {
 
 void start_timer(subject *s, uint32_t number) {
     completion &c = s->completions[number];
+    if (c.timer == nullptr)
+        c.timer = std::make_unique<asio::steady_timer>(s->context);
     c.timer->expires_after(std::chrono::milliseconds(c.d.delay_ms));
     c.timer->async_wait([ended = ends(s, number)](const error_code &error) { ended(error, 0); });
 }

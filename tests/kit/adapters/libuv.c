@@ -67,10 +67,10 @@ struct self {
     uv_loop_t loop;
     uv_async_t wakeup;
     const struct etalon_subject_host *host;
-    struct async *asyncs[ETALON_SUBJECT_ASYNCS]; /* null: not initialised */
-    struct watcher timers[COUNT], waits[COUNT];
-    struct watcher *watcher[COUNT]; /* null: not in use */
-    uint32_t uses[COUNT];           /* how often it was started */
+    struct async *asyncs[ETALON_SUBJECT_ASYNCS];  /* null: not initialised */
+    struct watcher *timers[COUNT], *waits[COUNT]; /* null: it was no such thing yet */
+    struct watcher *watcher[COUNT];               /* null: not in use */
+    uint32_t uses[COUNT];                         /* how often it was started */
 };
 
 static void on_closed(uv_handle_t *handle) {
@@ -94,11 +94,6 @@ static int init(const struct etalon_subject_host *host, void **result) {
         return error;
     }
     uv_unref((uv_handle_t *)&self->wakeup);
-    for (uint32_t c = 0; c < COUNT; c++) {
-        self->timers[c] = (struct watcher){.self = self, .c = c, .kind = TIMER};
-        uv_timer_init(&self->loop, &self->timers[c].timer);
-        self->timers[c].timer.data = &self->timers[c];
-    }
     self->wakeup.data = NULL;
     *result = self;
     return 0;
@@ -138,10 +133,15 @@ static int deinit(void *of) {
         if (self->asyncs[a] != NULL)
             async_deinit(self, a);
     for (uint32_t c = 0; c < COUNT; c++)
-        uv_close(&self->timers[c].handle, NULL);
+        if (self->timers[c] != NULL)
+            uv_close(&self->timers[c]->handle, NULL);
     uv_close((uv_handle_t *)&self->wakeup, NULL);
     uv_run(&self->loop, UV_RUN_DEFAULT);
     int error = uv_loop_close(&self->loop);
+    for (uint32_t c = 0; c < COUNT && error == 0; c++) {
+        free(self->timers[c]);
+        free(self->waits[c]);
+    }
     if (error == 0)
         free(self);
     return error;
@@ -205,14 +205,31 @@ static int async_wait(void *of, uint32_t c, uint32_t a, uint32_t userdata, int h
 
 static int start_async(const struct watcher *as) {
     struct self *self = as->self;
-    self->waits[as->c] = *as;
-    self->watcher[as->c] = as->on->waiter = &self->waits[as->c];
+    struct watcher *w = self->waits[as->c];
+    if (w == NULL && (w = self->waits[as->c] = calloc(1, sizeof *w)) == NULL)
+        return -ENOMEM;
+    *w = *as;
+    self->watcher[as->c] = as->on->waiter = w;
     uv_ref((uv_handle_t *)&as->on->async);
     return 0;
 }
 
+/* Made for the first timer that c is. */
+static struct watcher *timer_of(struct self *self, uint32_t c) {
+    struct watcher *w = self->timers[c];
+    if (w != NULL || (w = calloc(1, sizeof *w)) == NULL)
+        return w;
+    *w = (struct watcher){.self = self, .c = c, .kind = TIMER};
+    uv_timer_init(&self->loop, &w->timer);
+    w->timer.data = w;
+    self->timers[c] = w;
+    return w;
+}
+
 static int start_timer(const struct watcher *as) {
-    struct watcher *w = &as->self->timers[as->c];
+    struct watcher *w = timer_of(as->self, as->c);
+    if (w == NULL)
+        return -ENOMEM;
     w->userdata = as->userdata;
     w->delay_ms = as->delay_ms;
     as->self->watcher[as->c] = w;
