@@ -76,7 +76,30 @@ static bool is_timerfd(int fd) {
     return syscall(SYS_timerfd_gettime, fd, &value) == 0;
 }
 
-static bool is_invalid(const struct etalon_subject_description *d, const struct nature *n) {
+/* Linux says EINVAL to who asks for urgent data where there are none. */
+static bool waits_for_urgent_data(const struct etalon_subject_description *d) {
+    struct pollfd p = {.fd = d->fd, .events = POLLPRI};
+    struct timespec none = {0};
+    return takes(d->operation) && of_sockets(d->operation) && (d->flags & MSG_OOB) != 0 &&
+           option(d->fd, SO_TYPE) == SOCK_STREAM &&
+           (syscall(SYS_ppoll, &p, 1, &none, NULL, 8) <= 0 || (p.revents & POLLPRI) == 0);
+}
+
+unsigned passing_causes(const struct etalon_subject_description *d) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    unsigned causes = 0;
+    if (!takes(d->operation) && !gives(d->operation))
+        return 0;
+    if (syscall(SYS_getpeername, d->fd, &address, &length) != 0 && errno == ENOTCONN)
+        causes |= CAUSE_UNCONNECTED;
+    if (waits_for_urgent_data(d))
+        causes |= CAUSE_NOT_URGENT;
+    return causes;
+}
+
+static bool is_invalid(const struct etalon_subject_description *d, const struct nature *n,
+                       unsigned passing) {
     switch (d->operation) {
     case ETALON_ACCEPT: return !n->listens;
     case ETALON_CONNECT: return n->kind == S_IFSOCK;
@@ -85,7 +108,8 @@ static bool is_invalid(const struct etalon_subject_description *d, const struct 
     case ETALON_PWRITE: return d->offset < 0 || n->kind == 0;
     default:
         return (takes(d->operation) || gives(d->operation)) &&
-               (n->kind == 0 || n->listens || !n->connected);
+               (n->kind == 0 || n->listens || !n->connected || passing != 0 ||
+                waits_for_urgent_data(d));
     }
 }
 
@@ -110,7 +134,7 @@ static bool is_of_another_family(const struct etalon_subject_description *d) {
     return address != NULL && address->sa_family != option(d->fd, SO_DOMAIN);
 }
 
-bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
+bool error_has_a_cause(const struct etalon_subject_description *d, int error, unsigned passing) {
     struct nature n = nature_of(d->fd);
     bool socket = n.kind == S_IFSOCK, stream = socket && n.type == SOCK_STREAM,
          gone = (n.events & (POLLERR | POLLHUP | POLLRDHUP)) != 0;
@@ -124,17 +148,17 @@ bool error_has_a_cause(const struct etalon_subject_description *d, int error) {
     case EPERM: return n.kind == S_IFREG;
     case ENOTSOCK: return of_sockets(d->operation) && !socket;
     case ESPIPE: return (operation_traits(d->operation, 0) & POSITIONED) != 0 && n.kind != S_IFREG;
-    case EINVAL: return is_invalid(d, &n);
+    case EINVAL: return is_invalid(d, &n, passing);
     case EISCONN: return n.connected && d->operation == ETALON_SENDMSG; /* to an address */
     case EAFNOSUPPORT: return d->operation == ETALON_SENDMSG && socket && is_of_another_family(d);
     case ECANCELED: return takes(d->operation) && is_timerfd(d->fd); /* TFD_TIMER_CANCEL_ON_SET */
     case EOPNOTSUPP:
         return socket && (n.listens || !stream || d->operation == ETALON_SENDMSG /* as above */ ||
                           (of_sockets(d->operation) && (d->flags & MSG_OOB) != 0));
-    case ENOTCONN: return socket && (!n.connected || gone);
+    case ENOTCONN: return socket && (!n.connected || gone || (passing & CAUSE_UNCONNECTED) != 0);
     case EPIPE:
-        return gives(d->operation) &&
-               (gone || (socket && !stream) || (stream && cannot_send(d->fd)));
+        return gives(d->operation) && (gone || (passing & CAUSE_UNCONNECTED) != 0 ||
+                                       (socket && !stream) || (stream && cannot_send(d->fd)));
     case ECONNRESET: return socket && (gone || !stream);
     /* of what was sent before, too: the loopback device brings the refusal back */
     case ECONNREFUSED:

@@ -10,10 +10,17 @@
 
 #include "../../fuzz/driver/etalon_subject.h"
 
+/* What a loop that tries at once may meet, and what may be over when it tells: bits. */
+#define CAUSE_UNCONNECTED 1U /* the socket has no other end yet */
+#define CAUSE_NOT_URGENT  2U /* there are no urgent data yet, which it asks for */
+
+/* Those of an operation that is about to be submitted. */
+unsigned passing_causes(const struct etalon_subject_description *d);
+
 /* The operation, on a descriptor that was not closed since, can have met this error (a positive
- * errno): because of what the descriptor is, or of what has happened to it. What has once been a
- * cause is one for good here, so a loop may tell late. */
-bool error_has_a_cause(const struct etalon_subject_description *d, int error);
+ * errno): because of what the descriptor is, or of what has happened to it, or of what was so when
+ * it was submitted (passing). Other causes are for good here, so a loop may tell late. */
+bool error_has_a_cause(const struct etalon_subject_description *d, int error, unsigned passing);
 
 /* It is a socket of this address that listens, and was not shut down. */
 bool takes_connections(int fd, const struct sockaddr *address, socklen_t length);

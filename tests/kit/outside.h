@@ -60,7 +60,8 @@ struct item {
     unsigned takes;
     socklen_t sender_length;
     struct sockaddr_storage sender;
-    bool left; /* there was no other end any more, when it was submitted */
+    bool left;        /* there was no other end any more, when it was submitted */
+    unsigned passing; /* causes of errors, at that time (answers.h) */
     struct sockaddr_storage address;
     socklen_t address_length;
     struct iovec iov[2];

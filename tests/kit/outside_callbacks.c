@@ -105,7 +105,7 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     tell_ready(false);
     observer.called_for = c;
     bool own = result == -ECANCELED && c < COUNT && waits_on(&observer.item[c]) &&
-               error_has_a_cause(&observer.item[c].d, ECANCELED);
+               error_has_a_cause(&observer.item[c].d, ECANCELED, 0);
     own = own || (result == -EALREADY && interpose_other_threads()); /* one may have its target */
     TELL(EVENT_CALLBACK, .c = c < COUNT ? c : EVENT_NOBODY, .result = result, .userdata = userdata,
          .forgiven = own);

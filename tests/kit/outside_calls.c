@@ -123,6 +123,7 @@ void begin_again(unsigned c) {
             i->listener = world_real.installed(fd);
         observer.connects++;
     }
+    i->passing = passing_causes(&i->d);
     begin_bytes(i);
     begin_at_peers(i);
     if (takes_bytes(i))
@@ -303,7 +304,7 @@ const char *undefined_submission(unsigned c, bool is_rearm) {
             return "needs several completions that wait on one descriptor (many_polls)";
     if (waits_on(i) && world_real.installed(i->d.fd) == 0 && !offers(ETALON_OFFERS_CHECKED))
         return "needs misuse to be refused: a descriptor that is not open (checked)";
-    if (is_rearm && waits_on(i) && error_has_a_cause(&i->d, EPERM))
+    if (is_rearm && waits_on(i) && error_has_a_cause(&i->d, EPERM, 0))
         return "needs the kernel's refusal of a rearm to be the callback's result (rounds)";
     return NULL;
 }
@@ -384,7 +385,7 @@ void run_submit(const struct command *command) {
     if (result != 0)
         undo(&before, i->d);
     if (result < 0 && result != -EINVAL && waits_on(i) &&
-        (i->refused == -result || error_has_a_cause(&i->d, -result)))
+        (i->refused == -result || error_has_a_cause(&i->d, -result, i->passing)))
         /* it registers at the call, and so hears of it there */
         LACKS("needs the kernel's refusal to be the callback's result, not the call's (rounds)");
     tell_call(command, submission_of(c, result));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../fuzz/world/kernel.h"
+#include "answers.h"
 #include "outside.h"
 
 #define INET_MESSAGE_MAX 65507
@@ -55,8 +56,9 @@ bool datagram_is_refused_in_vain(const struct item *i, int64_t result) {
     bool changed = observer.endings > 0 || observer.connects > 0; /* whoever it was */
     switch (-result) {
     case EMSGSIZE: return is_short_enough(i) && !real_world_has_errors(fd);
-    case EDESTADDRREQ: return is_addressed(i) || is_connected(fd);
-    case ENOTCONN: return is_addressed(i) || is_connected(fd);
+    case EDESTADDRREQ:
+    case ENOTCONN:
+        return is_addressed(i) || (is_connected(fd) && (i->passing & CAUSE_UNCONNECTED) == 0);
     case EPIPE:
     case ECONNRESET: return !changed;
     case ECONNREFUSED: return is_addressed(i) ? is_there(i) : !changed && !real_world_left(fd);

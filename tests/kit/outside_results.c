@@ -264,7 +264,7 @@ static void check_poll(unsigned c, int64_t result) {
     const struct item *i = &observer.item[c];
     if (result >= 0 || is_of_no_descriptor(i, result) || result == -i->refused)
         return;
-    if (result <= -4096 || i->installed == 0 || !error_has_a_cause(&i->d, (int)-result))
+    if (result <= -4096 || i->installed == 0 || !error_has_a_cause(&i->d, (int)-result, i->passing))
         untrue(c, PROMISE_UNTRUE_ERROR, "the poll c%u ends with %lld, it asks for %#x", c,
                (long long)result, i->d.events);
 }
@@ -325,7 +325,7 @@ static void check_operation(unsigned c, int64_t result) {
     if (result < 0 &&
         (result < -4095 || is_refused_in_vain(i, result) ||
          datagram_is_refused_in_vain(i, result) || connection_is_refused_otherwise(i, result) ||
-         !error_has_a_cause(&i->d, (int)-result)))
+         !error_has_a_cause(&i->d, (int)-result, i->passing)))
         untrue(
             c, PROMISE_UNTRUE_ERROR,
             "c%u ends with %s, which has no cause: what Linux has to answer on its descriptor %d "
