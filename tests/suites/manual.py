@@ -120,6 +120,26 @@ def differences(what, wanted, found):
             ] + [f"{what} has {word}, which --help lacks" for word in sorted(found - wanted)]
 
 
+def options_of(etalon, commands):
+    """{command: the options that its help has at the beginning of a line, and --help}."""
+    return {command: {"--help"} | set(re.findall(
+        r"^  (--[a-z][a-z-]*)",
+        subprocess.run([etalon, command, "--help"], capture_output=True, text=True,
+                       check=True).stdout, re.M)) for command in commands}
+
+
+def zsh_options(zsh):
+    """{command: its options}; what no branch names has those of the last one."""
+    every = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", re.search(r"every=\((.*?)^\)", zsh,
+                                                                 re.S | re.M)[1]))
+    found = {}
+    for names, text in re.findall(r"^([a-z|*-]+)\)(.*?);;", zsh, re.S | re.M):
+        for name in names.split("|"):
+            found[name] = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) | (
+                every if "$every" in text else set())
+    return found
+
+
 def complete(*words):
     script = BASH.format(words=" ".join(f"'{word}'" for word in words), count=len(words))
     return set(
@@ -158,6 +178,11 @@ def check_tool(etalon, page):
           differences("it", commands, set(re.findall(r"^    '([a-z-]+):", zsh, re.M))))
     check("completion for zsh has the options",
           differences("it", options, set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", zsh))))
+    in_zsh, by_command = zsh_options(zsh), options_of(etalon, commands)
+    for command in sorted(commands):
+        check(f"… and those of {command}, as bash has",
+              differences("zsh's", by_command[command], in_zsh.get(command, in_zsh["*"])) +
+              differences("bash's", by_command[command], complete(command, "-")))
     if shutil.which("zsh"):
         result = subprocess.run(["zsh", "-n", ROOT / "tests/tool/completion/_etalon"],
                                 capture_output=True, text=True)

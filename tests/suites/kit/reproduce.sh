@@ -143,9 +143,9 @@ main
   descriptor
   timeout
 EOF
-    host() { # host FAILURE CASE SCRIPT-OF-SED
-        sed "s,^#include <uv.h>,&\n#include <sys/epoll.h>," $libuv | sed "$3" \
-            >"$work/host.adapter.c"
+    host() { # host FAILURE CASE SCRIPT-OF-SED [ADAPTER]
+        sed -e "s,^#include \"etalon_subject.h\",#include <sys/epoll.h>\n&," "${4:-$libuv}" |
+            sed "$3" >"$work/host.adapter.c"
         output=$("$etalon" reproduce -o "$work/host.c" "$2" "$work/host.adapter.c" 2>&1 &&
             shown "$work/host.c")
         [ $? -eq 0 ] && grep -q '^shown$' <<<"$output" && grep -q " fail $1: " "$work/host.c"
@@ -159,6 +159,21 @@ EOF
     host ET-HOST-4 "$work/hosted.trace" \
         's/^    return \(uv_backend_fd(.*)\);/    return fcntl(\1, F_DUPFD_CLOEXEC, 3);/
         s,^#include <uv.h>,&\n#include <fcntl.h>,'
+    # a loop that stays stopped
+    if [ -e build/subjects/sd-event.so ]; then
+        printf '%s\n' 'etalon-trace 1' 'body 1' '  stop' main '  timer c0 1ms do b1' \
+            '  descriptor' '  run once' '  descriptor' >"$work/stopped.trace"
+        host ET-HOST-5/stopped "$work/stopped.trace" \
+            's/^    return sd_event_get_fd(.*;/    static int no;\n    int code;\n\
+    if (no == 0)\n        no = epoll_create1(EPOLL_CLOEXEC);\n\
+    if (sd_event_get_exit_code(s->event, \&code) >= 0)\n        epoll_ctl(no, EPOLL_CTL_ADD,\n\
+                  eventfd(1, EFD_CLOEXEC), \&(struct epoll_event){.events = EPOLLIN});\n\
+    return no;/
+            s,^#include "etalon_subject.h",#include <sys/eventfd.h>\n&,' \
+            tests/kit/adapters/sd-event.c
+    else
+        skip 'a failure is shown: ET-HOST-5/stopped' 'sd-event is not installed'
+    fi
     # what is documented is no failure, and shown all the same
     printf 'etalon-trace 1\nbody 1\nmain\n  wakeup\n  timer c1 200ms do b1\n  run once\n' \
         >"$work/woken.trace"
