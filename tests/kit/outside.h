@@ -235,8 +235,8 @@ size_t whole_length(const struct item *i);
 bool is_alone(unsigned c, bool takes);
 /* What is known of the file that the number names; or NULL. */
 struct stream *stream_at(int fd);
-/* Nothing was taken of it yet. */
-void begin_counting(struct stream *stream, int fd);
+/* Nothing was taken of it yet, which is certain or not. */
+void begin_counting(struct stream *stream, int fd, bool certain);
 /* When i is submitted, which takes bytes of it. */
 void begin_taking(struct item *i, const struct stream *stream);
 /* What waits where the command writes, before it does, and that it has. */

@@ -96,10 +96,11 @@ bool is_stream(int fd) {
     return type == SOCK_STREAM;
 }
 
+/* By a close of the loop that was submitted when the number named the file that it had last. */
 static bool is_being_closed(int fd) {
     for (unsigned c = 0; c < COUNT; c++)
         if (observer.item[c].in_use && observer.item[c].d.operation == ET_CLOSE &&
-            observer.item[c].d.fd == fd)
+            observer.item[c].d.fd == fd && observer.item[c].installed == observer.file[fd])
             return true;
     return false;
 }

@@ -59,8 +59,8 @@ bool is_alone(unsigned c, bool takes) {
 
 /* ---- what is taken --------------------------------------------------------------------------- */
 
-void begin_counting(struct stream *stream, int fd) {
-    stream->counted = !observer.duplicated;
+void begin_counting(struct stream *stream, int fd, bool certain) {
+    stream->counted = certain;
     stream->arrived = waiting_at(fd);
     stream->taken = 0;
     stream->marks = 0;

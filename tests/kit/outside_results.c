@@ -28,6 +28,17 @@ bool gives_bytes(const struct item *i) {
     return in_sequence(i, GIVES_BYTES);
 }
 
+/* What was submitted for the file that the number had before may be tried on this one (section 15,
+ * 12): whose bytes there are is not known. */
+static bool has_orphans(const struct item *i) {
+    for (unsigned c = 0; c < COUNT; c++)
+        if (observer.item[c].in_use && observer.item[c].d.fd == i->d.fd &&
+            observer.item[c].installed != i->installed &&
+            (takes_bytes(&observer.item[c]) || gives_bytes(&observer.item[c])))
+            return true;
+    return false;
+}
+
 /* What is known of the open file that i waits on. */
 static struct stream *stream_of(const struct item *i) {
     unsigned k = 0;
@@ -40,10 +51,11 @@ static struct stream *stream_of(const struct item *i) {
     if (stream->installed == 0) {
         if (!real_world_received(i->d.fd, &stream->before))
             stream->before = UINT64_MAX;
-        stream->placed = !observer.duplicated; /* nothing was read of it */
+        bool certain = !observer.duplicated && !has_orphans(i);
+        stream->placed = certain; /* nothing was read of it */
         stream->next = real_world_byte(0);
-        stream->certain = is_stream(i->d.fd) && !observer.duplicated;
-        begin_counting(stream, i->d.fd);
+        stream->certain = is_stream(i->d.fd) && certain;
+        begin_counting(stream, i->d.fd, certain);
     }
     stream->installed = i->installed;
     return stream;

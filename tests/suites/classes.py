@@ -248,6 +248,8 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
       for case in ("send-released-with-its-loop", "both-ends-in-one-loop.trace",
                    "inet-datagram-urgent", "inet-connect-to-itself",
                    "urgent-byte-that-is-not-there.trace", "send-before-a-connect.trace")],
+    *[(f"as it is: {case}", case, None)
+      for case in ("orphaned-send.trace", "closed-and-closed-again.trace")],
     ("files by a thread, which is no fault", "places-in-a-file", None, *BY_A_THREAD),
     ("a pread is made at the beginning", "places-in-a-file", "ET-OP-6", *BY_A_THREAD,
      ("pool.c", "c->pread.length, c->pread.offset);", "c->pread.length, 0);")),
