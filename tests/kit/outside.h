@@ -204,6 +204,7 @@ short ready_now(const struct item *i);
 bool falsely_ready(const struct item *i);
 bool is_addressed(const struct item *i);
 bool is_stream(int fd);
+int domain_of(int fd); /* of a socket; AF_UNSPEC: it is none */
 /* Something has happened to the descriptor that i waits on. */
 void stir(const struct item *i);
 /* What is registered for its descriptor would end its wait. */
@@ -233,6 +234,9 @@ void check_buffer(unsigned c, bool dead);
 size_t whole_length(const struct item *i);
 /* Nobody else has moved bytes, on the file of c, of which nothing was told yet. */
 bool is_alone(unsigned c, bool takes);
+/* What is known of this file (world_real.installed); where that is nothing, the next record that is
+ * free, whose `installed` is 0. NULL: there is none. */
+struct stream *stream_named(uint64_t installed);
 /* What is known of the file that the number names; or NULL. */
 struct stream *stream_at(int fd);
 /* Nothing was taken of it yet, which is certain or not. */

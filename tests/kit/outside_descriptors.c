@@ -89,6 +89,13 @@ bool falsely_ready(const struct item *i) {
            errno == EAGAIN;
 }
 
+int domain_of(int fd) {
+    int domain = AF_UNSPEC;
+    socklen_t length = sizeof domain;
+    (void)syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+    return domain;
+}
+
 bool is_stream(int fd) {
     int type = SOCK_STREAM; /* of what is no socket, too */
     socklen_t length = sizeof type;

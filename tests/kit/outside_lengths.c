@@ -23,12 +23,7 @@ static mode_t kind_of(int fd) {
 /* A pipe, or a stream that no network carries: what is sent is there at once, and what was sent is
  * not taken away but by who reads it. */
 static bool is_immediate(int fd) {
-    int domain = AF_UNSPEC;
-    socklen_t length = sizeof domain;
-    if (kind_of(fd) == S_IFIFO)
-        return true;
-    (void)syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
-    return domain == AF_UNIX && is_stream(fd);
+    return kind_of(fd) == S_IFIFO || (domain_of(fd) == AF_UNIX && is_stream(fd));
 }
 
 /* A file goes on where somebody has left it, and a terminal may give what it has in parts. */
@@ -70,12 +65,17 @@ void begin_taking(struct item *i, const struct stream *stream) {
     i->came = is_immediate(i->d.fd) ? stream->arrived : stream->taken + waiting_at(i->d.fd);
 }
 
+struct stream *stream_named(uint64_t installed) {
+    unsigned k = 0;
+    while (k < STREAMS && observer.stream[k].installed != installed &&
+           observer.stream[k].installed != 0)
+        k++;
+    return installed != 0 && k < STREAMS ? &observer.stream[k] : NULL;
+}
+
 struct stream *stream_at(int fd) {
-    uint64_t installed = world_real.installed(fd);
-    for (unsigned k = 0; k < STREAMS && installed != 0; k++)
-        if (observer.stream[k].installed == installed)
-            return &observer.stream[k];
-    return NULL;
+    struct stream *stream = stream_named(world_real.installed(fd));
+    return stream != NULL && stream->installed != 0 ? stream : NULL;
 }
 
 /* All marks that are behind what was taken make room for a new one. */

@@ -45,7 +45,7 @@ static bool is_there(const struct item *i) {
 }
 
 static bool is_short_enough(const struct item *i) {
-    int domain = option(i->d.fd, SO_DOMAIN), size = option(i->d.fd, SO_SNDBUF);
+    int domain = domain_of(i->d.fd), size = option(i->d.fd, SO_SNDBUF);
     return whole_length(i) <= (domain == AF_UNIX ? (size_t)size - 32 : INET_MESSAGE_MAX);
 }
 
@@ -72,7 +72,7 @@ bool connection_is_refused_otherwise(const struct item *i, int64_t result) {
     return i->d.operation == ET_CONNECT && result < 0 && result != -ECONNREFUSED &&
            i->listener == 0 && observer.endings == 0 && observer.connects == 1 &&
            stream_at(fd) == NULL && option(fd, SO_TYPE) == SOCK_STREAM &&
-           option(fd, SO_DOMAIN) == i->address.ss_family && option(fd, SO_ACCEPTCONN) == 0 &&
+           domain_of(fd) == i->address.ss_family && option(fd, SO_ACCEPTCONN) == 0 &&
            !is_connected(fd);
 }
 
@@ -80,7 +80,7 @@ bool connection_is_refused_otherwise(const struct item *i, int64_t result) {
 
 /* Of the network: Linux tells whoever sends or receives next, and nobody else. */
 static bool has_pending_error(const struct item *i) {
-    return (i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) == 0 && option(i->d.fd, SO_DOMAIN) == AF_INET &&
+    return (i->d.flags & (MSG_OOB | MSG_ERRQUEUE)) == 0 && domain_of(i->d.fd) == AF_INET &&
            (polled(i->d.fd, POLLIN | POLLOUT) & POLLERR) != 0 && !real_world_has_errors(i->d.fd);
 }
 

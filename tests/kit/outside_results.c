@@ -41,14 +41,8 @@ static bool has_orphans(const struct item *i) {
 
 /* What is known of the open file that i waits on. */
 static struct stream *stream_of(const struct item *i) {
-    unsigned k = 0;
-    while (k < STREAMS && observer.stream[k].installed != i->installed &&
-           observer.stream[k].installed != 0)
-        k++;
-    if (k == STREAMS || i->installed == 0)
-        return NULL;
-    struct stream *stream = &observer.stream[k];
-    if (stream->installed == 0) {
+    struct stream *stream = stream_named(i->installed);
+    if (stream != NULL && stream->installed == 0) {
         if (!real_world_received(i->d.fd, &stream->before))
             stream->before = UINT64_MAX;
         bool certain = !observer.duplicated && !has_orphans(i);
@@ -56,16 +50,13 @@ static struct stream *stream_of(const struct item *i) {
         stream->next = real_world_byte(0);
         stream->certain = is_stream(i->d.fd) && certain;
         begin_counting(stream, i->d.fd, certain);
+        stream->installed = i->installed;
     }
-    stream->installed = i->installed;
     return stream;
 }
 
 static bool is_inet(int fd) {
-    int domain = AF_UNIX;
-    socklen_t length = sizeof domain;
-    (void)syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
-    return domain == AF_INET;
+    return domain_of(fd) == AF_INET;
 }
 
 void begin_bytes(struct item *i) {
