@@ -10,7 +10,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -35,7 +34,6 @@
 #define DEPTH_MAX      2
 #define FILE_BYTES_MAX (16 << 20)
 #define STARVED        6 /* times the watchdog: so long a process may work on a busy machine */
-#define BLIND_NS       UINT64_C(200000) /* where no descriptor tells that a process has ended */
 
 unsigned process_watchdog_s = 10;
 
@@ -46,7 +44,6 @@ struct patience {
 
 static struct slot {
     pid_t pid; /* 0: free */
-    int ends;  /* readable when it has ended, or -1 */
     unsigned job;
     uint64_t begun_ns;
     struct patience patience;
@@ -125,6 +122,31 @@ static void keep_lists_from_runs(void) {
 
 /* ---- a process ------------------------------------------------------------------------------- */
 
+static struct {
+    struct sigaction action; /* of SIGCHLD, as the runner was given it */
+    sigset_t mask;
+} ends;
+
+static void has_ended(int number) {
+    (void)number;
+}
+
+/* While runs are in progress, the end of one interrupts who waits for that, also when it comes
+ * before. */
+static void await_ends(bool begin) {
+    if (begin) {
+        struct sigaction action = {.sa_handler = has_ended};
+        sigset_t child;
+        sigemptyset(&child);
+        sigaddset(&child, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &child, &ends.mask);
+        sigaction(SIGCHLD, &action, &ends.action);
+    } else {
+        sigaction(SIGCHLD, &ends.action, NULL);
+        sigprocmask(SIG_SETMASK, &ends.mask, NULL);
+    }
+}
+
 /* In the new process: no descriptor of the runner's is left here, nor a standard stream. `said`
  * takes what is written to standard error, -1: nothing does. */
 static void seclude(const void *mine, int said) {
@@ -144,6 +166,10 @@ static void seclude(const void *mine, int said) {
     for (unsigned i = 0; i < DEPTH_MAX * PARALLEL_MAX; i++)
         if (slots[i].shared != NULL && slots[i].shared != mine)
             munmap(slots[i].shared, slots[i].size);
+    for (unsigned i = 0; i < lists_count; i++) /* they are not here: a memory checker has to know */
+        munmap(lists[i].memory, lists[i].size);
+    if (depth > 0)
+        await_ends(false);
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -581,8 +607,6 @@ static void conclude(struct slot *slot, const struct job *job, int status, bool 
     munmap(slot->shared, slot->size);
     if (slot->said >= 0)
         close(slot->said);
-    if (slot->ends >= 0)
-        close(slot->ends);
     *slot = (struct slot){0};
 }
 
@@ -605,36 +629,32 @@ static void begin(struct slot *slot, const struct job *job, unsigned number) {
         perror("etalon: fork");
         exit(2);
     }
-    if (slot->pid > 0) {
-        slot->ends = (int)syscall(SYS_pidfd_open, slot->pid, 0);
+    if (slot->pid > 0)
         return;
-    }
     seclude(slot->shared, slot->said);
     run_here(&mine, slot->shared);
     syscall(SYS_exit_group, 1);
 }
 
-/* Until one of them has ended, or is to be looked at. */
+/* Until one of them has ended, or is to be looked at. SIGCHLD comes here and nowhere else. */
 static void wait_for_any(const struct slot *slot, unsigned count) {
-    struct pollfd polled[PARALLEL_MAX];
     uint64_t now = real_clock(), until = now + WATCHDOG_NS;
-    unsigned running = 0;
-    for (unsigned i = 0; i < count; i++) {
-        if (slot[i].pid == 0)
-            continue;
-        uint64_t look_ns = slot[i].ends < 0 ? now + BLIND_NS : slot[i].patience.look_ns;
-        until = look_ns < until ? look_ns : until;
-        polled[running++] = (struct pollfd){.fd = slot[i].ends, .events = POLLIN};
-    }
+    for (unsigned i = 0; i < count; i++)
+        if (slot[i].pid != 0 && slot[i].patience.look_ns < until)
+            until = slot[i].patience.look_ns;
     uint64_t left = until > now ? until - now : 0;
     struct timespec time = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
-    (void)syscall(SYS_ppoll, polled, running, &time, NULL, 8);
+    sigset_t mask = ends.mask;
+    sigdelset(&mask, SIGCHLD);
+    (void)syscall(SYS_ppoll, NULL, 0, &time, &mask, 8);
 }
 
 void process_run(struct job *job, unsigned jobs, unsigned parallel,
                  void (*progress)(unsigned done, unsigned all)) {
     unsigned next = 0, done = 0;
     assert(depth < DEPTH_MAX);
+    if (depth == 0)
+        await_ends(true);
     struct slot *own = &slots[depth++ * PARALLEL_MAX];
     child_adopt();
     keep_lists_from_runs();
@@ -674,8 +694,10 @@ void process_run(struct job *job, unsigned jobs, unsigned parallel,
             wait_for_any(own, parallel);
     }
     depth--;
-    if (depth == 0)
+    if (depth == 0) {
+        await_ends(false);
         child_end_orphans();
+    }
 }
 
 bool outcome_alike(const struct outcome *a, const struct outcome *b) {

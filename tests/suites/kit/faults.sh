@@ -634,4 +634,14 @@ assert results["etalon"]["observed"] == results["etalon"]["expected"]
 END
 report_said 'each event has the states that the subject tells, and no others' $?
 
+# As ADAPTERS.md, 6, says: what Valgrind does not know it tells by a line that begins with --.
+if command -v valgrind >/dev/null; then
+    output=$(valgrind -q --trace-children=yes "$etalon" check --jobs 1 --case timer-zero \
+        "$work/NONE.so" 2>&1)
+    [ $? -eq 0 ] && grep -q ' 1 passed' <<<"$output" && ! grep -q '^--[0-9]*-- ' <<<"$output"
+    report_said 'a loop passes under a memory checker' $? "$output"
+else
+    skip 'a loop passes under a memory checker' 'there is no valgrind'
+fi
+
 plan
