@@ -624,7 +624,8 @@ explore-faults:
 
 # ---- other people's loops ------------------------------------------------------------------------
 
-.PHONY: subjects conform conform-publish conform-example
+.PHONY: subjects conform conform-publish conform-random conform-random-publish
+.PHONY: conform-example
 
 ## subjects: build the adapters whose loops are installed; the others are named
 subjects:
@@ -646,6 +647,23 @@ conform: $B/etalon subjects
 ## conform-publish: publish what make conform has found: spec/results.json, spec/findings.md
 conform-publish:
 	@tests/kit/publish.py
+
+# Each loop by itself, one program at a time: what is left by an end is kept.
+RANDOM_PROGRAMS ?= 20000
+RANDOM_SEEDS ?= 1
+## conform-random: RANDOM_PROGRAMS=20000 of RANDOM_SEEDS='1' on each other loop, by sorts (an hour)
+conform-random: $B/etalon subjects
+	@mkdir -p build/report/random
+	@for seed in $(RANDOM_SEEDS); do for adapter in build/subjects/*.so; do \
+		name=$$(basename "$$adapter" .so); test "$$name" != etalon || continue; \
+		build/default/etalon check --strict --case nothing-to-do --random $(RANDOM_PROGRAMS) \
+			--seed "$$seed" --jobs 1 --json "build/report/random/$$name-$$seed.json" \
+			"$$adapter" >build/report/random/said; test $$? -lt 2 || exit 2; \
+		tail -n 1 build/report/random/said; done; done
+
+## conform-random-publish: publish what make conform-random has found: spec/random.json, findings.md
+conform-random-publish:
+	@tests/kit/publish.py --random build/report/random/*.json
 
 ## conform-example: the example of tests/kit/ADAPTERS.md: a loop of a hundred lines, its adapter
 conform-example: $B/etalon

@@ -9,7 +9,10 @@ has, in the subject's section, a row for every clause that the subject fails, an
 other, but for those that its adapter documents: random programs that they excuse are counted, not
 told. With --compare [FILE], fails when FILE (by default build/report/conform.full.json) says
 anything else than spec/results.json of a subject whose version is the same, random programs left
-aside. Called by the tests."""
+aside. With --random FILE..., reads what `etalon check --strict --random N --json FILE` has written
+of one subject or several, with one seed or several, and writes how many programs there were of each
+sort: spec/random.json and, between its markers, the table in spec/findings.md; --check asks the
+same of these sorts. Called by the tests."""
 
 import glob
 import json
@@ -21,7 +24,9 @@ os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 
 FULL, RESULTS, FINDINGS = "build/report/conform.full.json", "spec/results.json", "spec/findings.md"
 REPRODUCERS = "tests/kit/reproducers"
+RANDOM = "spec/random.json"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+RANDOM_BEGIN, RANDOM_END = "<!-- random: begin -->", "<!-- random: end -->"
 PROFILES = ("Timers", "Readiness", "Threads", "Completion", "Pool")
 VERDICTS = ("pass", "not_strict", "fail", "hang", "crash", "not_offered")
 MARKS = {
@@ -29,6 +34,7 @@ MARKS = {
     "not_offered": ""
 }
 COMMAND = "make conform conform-publish CONFORM_RANDOM=2000"
+RANDOM_COMMAND = "make conform-random conform-random-publish"
 
 
 def load(path):
@@ -119,9 +125,76 @@ def matrix(results):
     return "\n".join(lines) + "\n"
 
 
+def between(text, begin, made, end):
+    before, rest = text.split(begin + "\n")
+    return before + begin + "\n" + made + end + rest.split(end, 1)[1]
+
+
 def with_matrix(text, results):
-    before, rest = text.split(BEGIN + "\n")
-    return before + BEGIN + "\n" + matrix(results) + END + rest.split(END, 1)[1]
+    return between(text, BEGIN, matrix(results), END)
+
+
+# ---- random programs, by their sorts -------------------------------------------------------------
+
+
+def add_run(subjects, path):
+    full = load(path)
+    if not full["strict"]:
+        raise ValueError(f"{path}: it was made without --strict: what is not strict is not counted")
+    for subject in full["subjects"]:
+        name = subject["name"]
+        of = subjects.setdefault(name, {"version": subject["version"], "runs": {}, "sorts": {}})
+        if of["version"] != subject["version"]:
+            raise ValueError(f"{path}: {name} is of another version than in the files before it")
+        if str(full["seed"]) in of["runs"]:
+            raise ValueError(f"{path}: {name} has programs of the seed {full['seed']} already")
+        of["runs"][str(full["seed"])] = full["random"]
+        for result in full["results"]:
+            if result["subject"] != name or not is_random(result["case"]):
+                continue
+            sort = of["sorts"].setdefault(f"{failure_of(result)}, {result['verdict']}", {
+                "verdict": result["verdict"], "clause": result["clause"], "kind": result["kind"],
+                "case": result["case"], "message": result["message"],
+                "program": result["program"], "programs": 0
+            })
+            sort["programs"] += result["programs"]
+
+
+def counted(paths):
+    subjects = {}
+    for path in paths:
+        add_run(subjects, path)
+    return {"command": RANDOM_COMMAND, "subjects": dict(sorted(subjects.items()))}
+
+
+def reproducers(name, clause):
+    """The files that show such a failure alone."""
+    path = f"{REPRODUCERS}/{name}-{clause.lower().removeprefix('et-')}"
+    return sorted(glob.glob(path + ".c*") + glob.glob(path + "-*.c*"))
+
+
+def random_table(random):
+    lines = ["| loop | programs | seeds | sort | in so many | the first | shown alone by |",
+             "|---" * 7 + "|"]
+    for name, of in random["subjects"].items():
+        seeds = [int(seed) for seed in of["runs"]]
+        first, last = min(seeds), max(seeds)
+        head = [f"{name} {of['version']}", f"{sum(of['runs'].values()):,}",
+                str(first) if first == last else f"{first} to {last}"]
+        for sort, found in sorted(of["sorts"].items(), key=lambda item: -item[1]["programs"]):
+            fails = found["verdict"] == "fail"
+            alone = reproducers(name, found["clause"]) if fails else []
+            row = [*head, sort.replace("_", " "), f"{found['programs']:,}", f"`{found['case']}`",
+                   ", ".join(f"`{os.path.basename(path)}`" for path in alone)]
+            lines.append("| " + " | ".join(row) + " |")
+            head = ["", "", ""]
+        if not of["sorts"]:
+            lines.append("| " + " | ".join([*head, "none", "0", "", ""]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def with_random(text, random):
+    return between(text, RANDOM_BEGIN, random_table(random), RANDOM_END)
 
 
 def failures_said(section):
@@ -144,7 +217,7 @@ def failure_of(entry):
     return (entry["clause"] or entry["verdict"]) + ("/" + entry["kind"] if entry["kind"] else "")
 
 
-def unexplained(text, results):
+def unexplained(text, results, random):
     """What findings.md owes, or says of nothing: by clause, kind and verdict."""
     said = {}
     for section in re.split(r"^### ", text, flags=re.M)[1:]:
@@ -156,15 +229,18 @@ def unexplained(text, results):
                           } for subject in results["subjects"]
     }
     for name, cases in results["results"].items():
+        sorts = random["subjects"].get(name, {"sorts": {}})["sorts"]
         owed = {(failure_of(entry), entry["verdict"])
                 for entry in cases.values() if entry["verdict"] not in ("pass", "not_offered")}
+        owed |= {(failure_of(entry), entry["verdict"])
+                 for entry in sorts.values()} - documented[name]
         for failure, verdict in sorted(owed - said.get(name, set())):
             yield f"{FINDINGS}: nothing is said of {name} and {failure}, {verdict}"
         for failure in sorted(failure for failure, verdict in owed if verdict == "fail"):
-            clause = failure.split("/")[0].lower().removeprefix("et-")
-            program = f"{REPRODUCERS}/{name}-{clause}.c"
-            if not os.path.exists(program) and not os.path.exists(program + "pp"):
-                yield f"{REPRODUCERS}/{name}-{clause}.c, which shows {failure} alone, is missing"
+            clause = failure.split("/")[0]
+            if not reproducers(name, clause):
+                program = f"{REPRODUCERS}/{name}-{clause.lower().removeprefix('et-')}.c"
+                yield f"{program}, which shows {failure} alone, is missing"
         for failure, verdict in sorted(said.get(name, set()) - owed - documented.get(name, set())):
             yield (f"{FINDINGS}: {failure}, {verdict}, is said of {name}, but {RESULTS} has no "
                    "such result, and its adapter documents none")
@@ -189,14 +265,26 @@ def main():
     try:
         with open(FINDINGS, encoding="utf-8") as file:
             text = file.read()
-        if "--compare" in sys.argv:
+        if "--random" in sys.argv:
+            random = counted(sys.argv[sys.argv.index("--random") + 1:])
+            text = with_random(text, random)
+            with open(RANDOM, "w", encoding="utf-8") as file:
+                json.dump(random, file, indent=1, ensure_ascii=False)
+                file.write("\n")
+            with open(FINDINGS, "w", encoding="utf-8") as file:
+                file.write(text)
+            faults = list(unexplained(text, load(RESULTS), random))
+        elif "--compare" in sys.argv:
             faults = list(changed(load(RESULTS), load((sys.argv[2:] or [FULL])[0])))
         elif "--check" in sys.argv:
-            results = load(RESULTS)
+            results, random = load(RESULTS), load(RANDOM)
             faults = [] if with_matrix(text, results) == text else [
                 f"{FINDINGS}: the matrix is not that of {RESULTS} (make conform-publish)"
             ]
-            faults += unexplained(text, results)
+            faults += [] if with_random(text, random) == text else [
+                f"{FINDINGS}: the table is not that of {RANDOM} (make conform-random-publish)"
+            ]
+            faults += unexplained(text, results, random)
         else:
             results = reduced(load(FULL))
             text = with_matrix(text, results)
@@ -205,7 +293,7 @@ def main():
                 file.write("\n")
             with open(FINDINGS, "w", encoding="utf-8") as file:
                 file.write(text)
-            faults = list(unexplained(text, results))
+            faults = list(unexplained(text, results, load(RANDOM)))
     except (OSError, ValueError, KeyError) as error:
         print(f"publish: {type(error).__name__}: {error}", file=sys.stderr)
         return 2
