@@ -10,7 +10,8 @@
 # make and ar.
 
 variants := default asan fuzz fuzz-bare fuzz-seen fuzz-text engine afl afl-seen tsan helgrind drd \
-	cov mcdc musl i686 bench
+	cov mcdc bench gcc-O0 gcc-O2 gcc-O3 gcc-lto clang-O0 clang-O2 clang-O3 clang-lto msan musl i686 \
+	aarch64 riscv64 s390x
 VARIANT ?= default
 goal_folder := $(word 2,$(subst /, ,$(filter build/%,$(firstword $(MAKECMDGOALS)))))
 override VARIANT := $(or $(filter $(variants),$(goal_folder)),$(VARIANT))
@@ -65,6 +66,8 @@ BENCH ?=
 BASE ?=
 SOAK_SECONDS ?= 600
 ENGINE ?= libfuzzer
+ONLY ?=
+SKIP_MISSING ?=
 KEEP_GOING ?=
 SCOPE ?= default
 SWARM ?=
@@ -146,14 +149,43 @@ compiler.helgrind = $(CC)
 flags.helgrind = -O1 -g -gdwarf-4 -include tests/threads/annotate.h
 compiler.drd = $(CC)
 flags.drd = -O1 -g -gdwarf-4 -DANNOTATE_DRD -include tests/threads/annotate.h
-# Another C library, and a machine of 32 bits, whose programs this one's kernel runs. Debian has no
-# libcmocka for them, and no jansson: tests/portable/cmocka.h is what the unit tests need of it.
+# What `make portable` builds besides. Each compiler at each level:
+levels := O0 O2 O3 lto
+level.O0 := -O0 -g
+level.O2 := -O2 -g
+level.O3 := -O3 -g
+level.lto := -O2 -g -flto -Wno-psabi
+$(foreach level,$(levels),$(eval compiler.gcc-$(level) = gcc))
+$(foreach level,$(levels),$(eval compiler.clang-$(level) = $$(CLANG)))
+$(foreach level,$(levels),$(eval flags.gcc-$(level) = $$(level.$(level))))
+$(foreach level,$(levels),$(eval flags.clang-$(level) = $$(level.$(level))))
+flags.gcc-lto += -flto=auto -ffat-lto-objects
+archiver.gcc-lto = gcc-ar
+archiver.clang-lto = llvm-ar
+linked.clang-lto := -fuse-ld=lld
+# Another C library, and other machines: one of 32 bits, one whose numbers begin with their highest
+# byte (s390x). Debian has no libcmocka for them, and no jansson: tests/portable/cmocka.h is what
+# the unit tests need of it.
 compiler.musl = musl-gcc
-flags.musl = -O1 -g -Itests/portable
-compiler.i686 = i686-linux-gnu-gcc
-flags.i686 = -O1 -g -Itests/portable
-cross.i686 := -Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2 \
+machines := i686 aarch64 riscv64 s390x
+triplet.i686 := i686-linux-gnu
+triplet.aarch64 := aarch64-linux-gnu
+triplet.riscv64 := riscv64-linux-gnu
+triplet.s390x := s390x-linux-gnu
+$(foreach each,$(machines),$(eval compiler.$(each) = $(triplet.$(each))-gcc))
+$(foreach each,$(machines),$(eval archiver.$(each) = $(triplet.$(each))-ar))
+$(foreach each,musl $(machines),$(eval flags.$(each) = -O2 -g -Itests/portable))
+flags.aarch64 += -include tests/portable/pause.h
+flags.riscv64 += -include tests/portable/pause.h
+# The kernel of a machine of 64 bits runs the programs of its 32 bits, where it finds their loader.
+linked.i686 := -Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2 \
 	-Wl,--disable-new-dtags,-rpath=/usr/i686-linux-gnu/lib
+# MemorySanitizer takes what is written by code that it has not compiled for uninitialised. So here,
+# too, no library but that of C, whose functions it knows, and tests/portable/msan.c the others.
+compiler.msan = $(CLANG)
+flags.msan = -O1 -g -fsanitize=memory -fsanitize-memory-track-origins -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -Itests/portable
+extra.msan = build/msan/tests/portable/msan.o
 # As a program is compiled that is to be fast.
 compiler.bench = $(CC)
 flags.bench = -O2 -g -gdwarf-4 -DNDEBUG
@@ -170,11 +202,12 @@ extra.mcdc = build/mcdc/coverage/abort_profile.o
 compiler = $(compiler.$(VARIANT))
 flags = $(flags.$(VARIANT))
 extra = $(extra.$(VARIANT))
-portable := musl i686
-cmocka = $(if $(filter $(portable),$(VARIANT)),,-lcmocka)
+# Where there is no library but that of C.
+alone := $(filter msan musl $(machines),$(VARIANT))
+cmocka = $(if $(alone),,-lcmocka)
 # A static program cannot load a loop. One of 32 bits does not try: the calls of a loop that is
 # loaded there have other names, by the sizes that it has chosen for its times and offsets.
-ifneq ($(filter-out cc gcc clang,$(CC))$(filter $(portable),$(VARIANT)),)
+ifneq ($(filter-out cc gcc clang,$(CC))$(filter musl $(machines),$(VARIANT)),)
 bytes := $(shell echo __SIZEOF_POINTER__ | $(compiler) -E -P - 2>/dev/null)
 endif
 base := -std=c11 -D_GNU_SOURCE -pthread -Wall -Wextra -Wconversion -Wno-psabi $(WERROR) \
@@ -210,11 +243,16 @@ $B/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(compile) $(LDFLAGS)' | cmp -s - $@ || echo '$(compile) $(LDFLAGS)' >$@
 
+# What tests/portable/portable.py compiles itself.
+$B/portable.flags: $B/flags
+	@printf '%s\n' '$(compiler)' '$(flags)' '$(linked.$(VARIANT))' >$@
+
 # `etalon judge` needs a JSON reader, and the rest of the tool is built without it where there is
 # none: one that this compiler finds and can link, whatever the host has.
 $B/jansson.flags: $B/flags FORCE
 	@echo 'int main(void) { return json_null() == 0; }' | $(compiler) $(CPPFLAGS) \
-		-include jansson.h -x c - $(LDFLAGS) $(JANSSON) -o $@.try 2>/dev/null && \
+		-include jansson.h -x c - $(LDFLAGS) $(if $(alone),,$(JANSSON)) -o $@.try \
+		2>/dev/null && \
 		echo $(JANSSON) >$@.new || : >$@.new
 	@cmp -s $@.new $@ || cp $@.new $@
 	@rm -f $@.try $@.new
@@ -225,7 +263,7 @@ $(recording): defines = $$(sed s/.*jansson.*/-DETALON_WITH_JANSSON/ $B/jansson.f
 
 $B/libetalon.a: $(loop:%.c=$B/%.o)
 	$(call say,ar)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(or $(archiver.$(VARIANT)),$(AR)) rcs $@ $^
 
 # The loop with its calls of Linux and of the allocator sent to the world. It is linked for itself,
 # so that nobody else's are: in a static program those of the C library would be, too.
@@ -233,8 +271,10 @@ $B/wrapped.o: $(loop:%.c=$B/%.o) $(seam:%.c=$B/%.o) $(wrap)
 $B/many/wrapped.o: $(loop:%.c=$B/%.o) $(seam:%.c=$B/many/%.o) $(wrap)
 $B/wrapped.o $B/many/wrapped.o:
 	$(call say,link)
-	$(Q)$(compiler) -r -nostdlib $(if $(findstring -flto,$(flags)),$(flags) \
-		-flinker-output=nolto-rel) $(filter %.o,$^) @$(wrap) -o $@
+	$(Q)$(if $(findstring -flto,$(flags)),$(compiler) -r -nostdlib $(flags) \
+		$(or $(linked.$(VARIANT)),-flinker-output=nolto-rel) $(filter %.o,$^) -o $@.native &&) \
+		$(compiler) -r -nostdlib $(if $(findstring -flto,$(flags)),$@.native,$(filter %.o,$^)) \
+		@$(wrap) -o $@
 
 # ---- programs ------------------------------------------------------------------------------------
 
@@ -254,6 +294,9 @@ $(unit:%=$B/%): $B/%: $B/%.o $(checker:%.c=$B/%.o) $(loop:%.c=$B/%.o) $(seam:%.c
 	$(wrap) $(extra)
 $(patsubst %.flags,$B/%,$(wildcard tests/unit/*.flags)): $B/%: %.flags
 $(unit:%=$B/%): libraries = $(cmocka)
+# gcc's LTO does not know of --wrap, and calls what it has seen: the test that replaces functions of
+# the loop itself is linked from the ordinary code of the same objects.
+$B/tests/unit/test_driver: linked_with = $(flags) $(if $(filter gcc-lto,$(VARIANT)),-fno-lto)
 
 # One program, in the calls of each loop; libev has libevent's names, so each is its own.
 bench_loops := etalon libuv libev libevent libevent_precise
@@ -307,7 +350,7 @@ linked_with = $(flags)
 $(programs) $B/wrapped.o $B/many/wrapped.o: Makefile
 $(programs):
 	$(call say,link)
-	$(Q)$(or $(linker.$(VARIANT)),$(compiler) $(linked_with)) -pthread $(cross.$(VARIANT)) \
+	$(Q)$(or $(linker.$(VARIANT)),$(compiler) $(linked_with)) -pthread $(linked.$(VARIANT)) \
 		$(LDFLAGS) $(filter %.o %.a,$^) \
 		$(addprefix @,$(filter %.flags,$^)) $(libraries) -o $@
 
@@ -334,7 +377,8 @@ $B/interposed.list: fuzz/world/calls.def
 # ---- targets: a line "## name: what it does" above each, for `make help` -------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: help setup setup-mcdc setup-peers all compile_commands.json check-format format tidy clean
+.PHONY: help setup setup-mcdc setup-peers setup-portable all compile_commands.json check-format
+.PHONY: format tidy clean
 
 ## help: list the targets
 help:
@@ -354,6 +398,11 @@ setup-mcdc:
 ## setup-peers: install what make peers needs: CPython's tests (25 MB)
 setup-peers:
 	@tests/setup.sh libpython3.11-testsuite
+
+## setup-portable: install what make portable needs: cross compilers and analysers (500 MB)
+setup-portable:
+	@tests/setup.sh $(foreach each,aarch64 riscv64 s390x,gcc-$(each)-linux-gnu) \
+		$(foreach each,arm64 riscv64 s390x,libc6-dev-$(each)-cross) lld clang-tidy cppcheck
 
 ## all: build the library, the tool and the examples (the default); VARIANT=asan: with sanitizers
 all: $(addprefix $B/,libetalon.a etalon $(examples))
@@ -386,7 +435,7 @@ clean:
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-.PHONY: test test-long test-report coverage mcdc mutate spec portable-c
+.PHONY: test test-long test-report coverage mcdc mutate spec portable
 
 ## test: run the tests of every day (up to 5 minutes), JOBS=N steps at a time
 ## test-long: run the tests of which `make test` has only a sample (about 10 minutes)
@@ -398,19 +447,12 @@ test test-long: build/node/installed build/seeds.made build/committed.made build
 	@$(MAKE) build/fuzz-seen/harness
 	@$(MAKE) $(parsers:%=build/fuzz-text/parser-%)
 	@$(MAKE) build/tsan/stress build/helgrind/stress build/drd/stress
-	@$(MAKE) portable-libraries
 	@MAKEFLAGS= CC='$(CC)' CFLAGS='$(CFLAGS)' CPPFLAGS='$(CPPFLAGS)' LDFLAGS='$(LDFLAGS)' \
 		JOBS='$(JOBS)' tests/run $(if $(filter test-long,$@),--long)
 
-## portable-c: test with musl, for 32 bits, and the header as C++, where compilers are installed
-portable-c: $B/libetalon.a portable-programs
-	@tests/portable/run.sh $(foreach each,$(portable),$(each):$(compiler.$(each)))
-
-portable-programs: portable_parts = libetalon.a etalon $(unit)
-portable-libraries: portable_parts = libetalon.a
-portable-programs portable-libraries: FORCE
-	@$(foreach each,$(portable),if command -v $(compiler.$(each)) >/dev/null; then \
-		$(MAKE) $(addprefix build/$(each)/,$(portable_parts)) || exit 1; fi;) :
+## portable: other compilers, machines, C libraries, MSan, analysers: the table; ONLY='musl gcc-*'
+portable: $B/libetalon.a
+	@JOBS='$(JOBS)' SKIP_MISSING='$(SKIP_MISSING)' $(PYTHON) tests/portable/portable.py $(ONLY)
 
 ## test-report: open the page of a report in a real Chromium: every cell, phone and desk
 test-report: build/node/installed

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 # Installs the Debian packages that the checks need, and those that are named besides, where they
 # are missing, and says so in a line. `make all` needs none of them. Called by `make setup`, and
-# with CPython's tests by `make setup-peers`.
+# with others by `make setup-peers` and `make setup-portable`.
 set -eu
 
 packages='gcc libc6-dev make clang libclang-rt-14-dev llvm clang-format libcmocka-dev'
 packages="$packages valgrind libc6-dbg lcov afl++ graphviz pkg-config python3 spin libjansson-dev"
 packages="$packages libxml2-utils zip"
-# Another C library, a machine of 32 bits, C++ (make portable-c).
+# Another C library, a machine of 32 bits, C++ (tests/portable/portable.py --quick).
 packages="$packages musl-tools gcc-i686-linux-gnu libc6-dev-i386-cross g++ qemu-user"
 # Memory orders (make orders).
 packages="$packages relacy-dev python3-z3"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A caller of the library, compiled by tests/portable/run.sh as C and as C++, and on machines of 32
+/* A caller of the library, compiled by portable.py as C and as C++, and on machines of 32
  * bits with either size of off_t. Prints the sizes of what it shares with the library, which must
  * not depend on any of that, and writes a byte beyond 4 GiB, which must not come out at the
  * beginning of the file. Exit status 1 when it does. */

@@ -126,7 +126,7 @@ static inline bool portable_fails(const struct CMUnitTest *test) {
     return failed && !portable_cmocka.skipped;
 }
 
-/* Whether it is one of the names, with spaces between, that tests/portable/run.sh leaves out. */
+/* Whether it is one of the names, with spaces between, that portable.py leaves out. */
 static inline bool portable_is_to_skip(const char *name) {
     const char *list = getenv("ETALON_TEST_SKIP");
     const size_t length = strlen(name);

@@ -2,7 +2,7 @@
 /* What src/linux.c asks of the kernel: its epoll_pwait2 has a duration of two words of 64 bits on
  * every machine, and a time_t of 32 bits must not be taken for one. Neither the C library of most
  * machines of 32 bits nor an emulator lets that be seen, so syscall(2) is here, and looks. Exit
- * status 1 when it sees something else. Compiled by tests/portable/run.sh, with src/linux.c. */
+ * status 1 when it sees something else. Compiled by portable.py, with src/linux.c. */
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
