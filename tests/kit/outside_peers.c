@@ -118,8 +118,17 @@ void check_accepted(unsigned c, int fd) {
 
 /* ---- what comes with a message --------------------------------------------------------------- */
 
+/* Apart, since musl's macro converts and compares numbers of both signs. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wsign-compare"
+static struct cmsghdr *next_header(struct msghdr *message, struct cmsghdr *m) {
+    return CMSG_NXTHDR(message, m);
+}
+#pragma GCC diagnostic pop
+
 static bool tells_sender(struct msghdr *message) {
-    for (struct cmsghdr *m = CMSG_FIRSTHDR(message); m != NULL; m = CMSG_NXTHDR(message, m)) {
+    for (struct cmsghdr *m = CMSG_FIRSTHDR(message); m != NULL; m = next_header(message, m)) {
         struct ucred sender;
         if (m->cmsg_level != SOL_SOCKET || m->cmsg_type != SCM_CREDENTIALS)
             continue;

@@ -142,7 +142,7 @@ static void say_spins(char *text, size_t size) {
         if (fd >= 0 && world_real.descriptor(d) == fd)
             snprintf(handle, sizeof handle, " (d%u)", d);
     int used = snprintf(text, size, "%u waits in a row led to nothing: the loop spins; ",
-                        PROMISE_WAITS_MAX + 1);
+                        (unsigned)PROMISE_WAITS_MAX + 1);
     if (!observer.reported)
         snprintf(text + used, size - (size_t)used,
                  "no descriptor is reported, the last wait asked for %s", asked);

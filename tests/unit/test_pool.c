@@ -192,7 +192,7 @@ static void ET_POOL_15_threads_come_when_needed(void **state) {
     assert_int_equal(et_loop_deinit(&loop), 0);
     assert_int_equal(et_pool_deinit(&pool), 0);
     assert_int_equal(et_loop_init(&loop, NULL), 0);
-    remake_loop(2, 65536);
+    remake_loop(2, 131072); /* the least that aarch64 has */
     assert_int_equal(threads_now(), 1);
     hold_thread();
     assert_int_equal(threads_now(), 2);
