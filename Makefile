@@ -185,6 +185,7 @@ linked.i686 := -Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2 \
 compiler.msan = $(CLANG)
 flags.msan = -O1 -g -fsanitize=memory -fsanitize-memory-track-origins -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -Itests/portable
+linked.msan := -Wl,--wrap=interpose_syscall
 extra.msan = build/msan/tests/portable/msan.o
 # As a program is compiled that is to be fast.
 compiler.bench = $(CC)
