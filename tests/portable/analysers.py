@@ -27,7 +27,7 @@ ANALYSERS = {  # name: (how it is called, what it says of SEEDED)
                       "-Wanalyzer-null-dereference"),
     "clang-analyze": (["clang", *BASE, "--analyze", "--analyzer-output", "text"],
                       "core.NullDereference"),
-    "clang-tidy": (["clang-tidy", "--quiet", "--", *BASE], "clang-analyzer-core.NullDereference"),
+    "clang-tidy": (["clang-tidy", "--quiet", "--", *BASE], "bugprone-branch-clone"),
     "cppcheck": (["cppcheck", "--quiet", "--std=c11", "--platform=unix64", "--inconclusive",
                   "--enable=warning,performance,portability", "--max-configs=1", "-D_GNU_SOURCE",
                   "-D__linux__", "--suppressions-list=tests/portable/cppcheck.suppressions",
@@ -61,7 +61,7 @@ def ask(analyser, file):
         return [(file, "0", "unread", f"no end after {FILE_S} s")]
     found = []
     for each in FINDING.finditer(done.stdout):
-        name = os.path.relpath(each["file"], ROOT) if each["file"][0] == "/" else each["file"]
+        name = os.path.relpath(ROOT / each["file"], ROOT)
         found.append((name, each["line"], each["check"] or "unread", each["message"]))
     if done.returncode != 0 and not found:
         found.append((file, "0", "unread", done.stdout.strip()[-300:] or "ended badly"))
