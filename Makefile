@@ -72,6 +72,7 @@ KEEP_GOING ?=
 SCOPE ?= default
 SWARM ?=
 EXPLORE_DEFINES ?=
+PROVE ?=
 JOBS ?=
 V ?=
 # The one that belongs to the compiler: the host's knows no objects of another machine.
@@ -103,7 +104,8 @@ wrap := $B/wrap.flags
 interposed := $B/interposed.list
 formatted := $(foreach folder,src model model/spin fuzz fuzz/* tests/* tests/kit/* tests/suites/* \
 	coverage,$(wildcard $(folder)/*.[ch] $(folder)/*.cpp)) $(wildcard tests/threads/orders/*.h \
-	tests/threads/orders/*.cc tests/threads/orders/include/*.h)
+	tests/threads/orders/*.cc tests/threads/orders/include/*.h tests/proofs/include/*.h \
+	tests/proofs/include/sys/*.h)
 
 # ---- variants ------------------------------------------------------------------------------------
 
@@ -745,6 +747,18 @@ explore: $B/etalon
 explore-sound: $B/etalon
 	@model/spin/explore_sound.sh small:5 closes:4:13 times:4 refusals:4 single:4 waits:4 copies:4 \
 		sends:5:12
+
+# ---- proofs with Frama-C (tests/proofs/README.md) ------------------------------------------------
+
+.PHONY: prove prove-faults
+
+## prove: prove the contracts of src/ with Frama-C, no run-time error included (some minutes)
+prove:
+	@JOBS='$(JOBS)' tests/proofs/prove.py $(PROVE)
+
+## prove-faults: break each function that is proved, and show which goal then stays open
+prove-faults:
+	@JOBS='$(JOBS)' tests/proofs/prove.py --faults $(PROVE)
 
 # ---- installing ----------------------------------------------------------------------------------
 

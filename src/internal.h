@@ -31,6 +31,12 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
+#ifdef __FRAMAC__
+#include <time.h>
+
+#include "contracts.h"
+#endif
+
 #define NANOSECONDS_PER_MS UINT64_C(1000000)
 #define CARRIER            ET_OPERATIONS /* of a completion that timer_reset has put to work */
 #define WAKEUP             UINT64_MAX    /* epoll's word for the loop's eventfd: no descriptor's */
@@ -144,7 +150,13 @@ void eti_raise_ends(ET_ATOMIC(uint32_t) * users);
 /* The same in a child: what was using the parent's is not there, and never leaves. */
 void eti_raise_forgets(ET_ATOMIC(uint32_t) * users);
 /* ---- timers.c -------------------------------------------------------------------------------- */
+/*@ assigns clock_ns;
+    ensures \result == clock_ns <= INT64_MAX; */
 uint64_t eti_clock_ns(void);
+/*@ requires \valid(loop) && \separated(&clock_ns, &loop->now_ns);
+    requires loop->now_ns <= INT64_MAX;
+    assigns clock_ns, loop->now_ns;
+    ensures never_back: loop->now_ns == \max(\old(loop->now_ns), clock_ns) <= INT64_MAX; */
 void eti_update_time(struct et_loop *loop);
 /* Phase 3. */
 void eti_expire_timers(struct et_loop *loop);
@@ -161,6 +173,13 @@ bool eti_is_lingering(const struct et_completion *c);
 bool eti_is_busy(const struct et_completion *c);
 /* What et_loop_add does with a timer, without looking again at what et_loop_timer has looked at. */
 void eti_add_timer(struct et_loop *loop, struct et_completion *c);
+/*@ requires \valid_read(loop) && loop->now_ns <= INT64_MAX;
+    assigns \nothing;
+    ensures at_once: delay_ms == 0 ==> \result == ms(loop->now_ns);
+    ensures never_early: 0 < delay_ms && \result < UINT64_MAX ==>
+            ns(\result) >= loop->now_ns + ns(delay_ms);
+    ensures less_than_1_ms_late: 0 < delay_ms ==> ns(\result) < loop->now_ns + ns(delay_ms + 1);
+    ensures no_later: \result == UINT64_MAX ==> loop->now_ns + ns(delay_ms) > ns(UINT64_MAX - 1); */
 uint64_t eti_deadline_after(const struct et_loop *loop, uint64_t delay_ms);
 /* Adding to active: the head of the submissions, which its operation then links at `place`. */
 void eti_become_active(struct et_loop *loop, struct et_completion *c, enum place place);

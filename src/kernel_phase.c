@@ -110,6 +110,10 @@ static void deliver(struct et_loop *loop, const struct epoll_event *event) {
 }
 
 /* By the clock and not by the loop time: callbacks may have taken long. */
+/*@ assigns clock_ns;
+    ensures normal: 0 <= \result.tv_nsec < 1000000000 && 0 <= \result.tv_sec <= WAIT_MS_MAX;
+    ensures exact: ns_of(\result) == \max(0, ns(deadline_ms) - clock_ns) ||
+            ns_of(\result) > ns(WAIT_MS_MAX - 1) && ns_of(\result) <= ns(deadline_ms) - clock_ns; */
 static struct timespec time_left(uint64_t deadline_ms) {
     uint64_t now_ns = eti_clock_ns();
     uint64_t now_ms = now_ns / NANOSECONDS_PER_MS;
@@ -125,6 +129,12 @@ static struct timespec time_left(uint64_t deadline_ms) {
 }
 
 /* Rounded up, or a wait would end just before its deadline, again and again. */
+/*@ requires timeout == \null || \valid_read(timeout) && 0 <= timeout->tv_nsec < 1000000000 &&
+             0 <= timeout->tv_sec <= WAIT_MS_MAX;
+    assigns \nothing;
+    ensures endless: timeout == \null <==> \result == -1;
+    ensures never_short: timeout != \null && \result < INT_MAX ==>
+            ns(\result - 1) < ns_of(*timeout) <= ns(\result); */
 static int whole_ms(const struct timespec *timeout) {
     if (timeout == NULL)
         return -1;

@@ -1,0 +1,2 @@
+/* SPDX-License-Identifier: MIT */
+/* For Frama-C: src/ brings the one number that it uses. */
