@@ -18,6 +18,9 @@
  * melded when it is taken. */
 #include "internal.h"
 
+/*@ requires \valid_read(a) && \valid_read(b) && comparable(a, b);
+    assigns \nothing;
+    ensures \result <==> precedes(a, b); */
 static bool earlier(const struct et_completion *a, const struct et_completion *b) {
     if (a->internal.deadline_ms != b->internal.deadline_ms)
         return a->internal.deadline_ms < b->internal.deadline_ms;
@@ -28,6 +31,20 @@ static bool earlier(const struct et_completion *a, const struct et_completion *b
 /* ---- pairing heaps: siblings are a list; the first one's wait_previous is the parent --------- */
 
 /* The later root becomes the earlier one's first child. */
+/*@ requires root(b) && \separated(b, b->internal.child);
+    requires a == \null || root(a) && \separated(a, b) && comparable(a, b);
+    requires a != \null && a->internal.child != \null ==> \separated(a->internal.child, b);
+    requires a != \null && b->internal.child != \null ==> \separated(b->internal.child, a);
+    assigns a->internal.wait_next, a->internal.wait_previous, a->internal.child,
+            b->internal.wait_next, b->internal.wait_previous, b->internal.child,
+            a->internal.child->internal.wait_previous, b->internal.child->internal.wait_previous;
+    ensures alone: a == \null ==> \result == b && b->internal.child == \old(b->internal.child);
+    ensures a_first: a != \null && precedes(a, b) ==> \result == a && first_child_of(b, a) &&
+            b->internal.wait_next == \old(a->internal.child) &&
+            b->internal.child == \old(b->internal.child);
+    ensures b_first: a != \null && precedes(b, a) ==> \result == b && first_child_of(a, b) &&
+            a->internal.wait_next == \old(b->internal.child) &&
+            a->internal.child == \old(a->internal.child); */
 static struct et_completion *meld(struct et_completion *a, struct et_completion *b) {
     if (a == NULL)
         return b;
@@ -71,6 +88,9 @@ struct place_in_heap {
     unsigned level, slot;
 };
 
+/*@ requires \valid_read(heap) && \valid_read(c);
+    assigns \nothing;
+    ensures \result.level < LEVELS; */
 static struct place_in_heap place_of(const struct et_heap *heap, const struct et_completion *c) {
     uint64_t deadline_ms = c->internal.deadline_ms;
     if (deadline_ms < heap->base_ms)

@@ -162,7 +162,26 @@ void eti_update_time(struct et_loop *loop);
 void eti_expire_timers(struct et_loop *loop);
 /* ---- completion.c ---------------------------------------------------------------------------- */
 /* A queue that is linked by next and previous: the submissions, the deletions, or the pool's. */
+/*@ requires \valid(c) && \separated(c, head, tail);
+    requires \exists list l; queue(head, tail, l) && apart(l, c);
+    assigns *head, *tail, c->internal.next, c->internal.previous, (*tail)->internal.next;
+    ensures joins: \forall list l; \old(queue(head, tail, l) && apart(l, c)) ==>
+            placed(with_last(l, c)) && ends(head, tail, with_last(l, c));
+    ensures forth: \forall list l; \old(queue(head, tail, l) && apart(l, c)) ==>
+            forth(with_last(l, c));
+    ensures back: \forall list l; \old(queue(head, tail, l) && apart(l, c)) ==>
+            back(with_last(l, c)); */
 void eti_append(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
+/*@ requires \exists list l; queue(head, tail, l) && in(c, l);
+    assigns *head, *tail, c->internal.next, c->internal.previous,
+            c->internal.next->internal.previous, c->internal.previous->internal.next;
+    ensures leaves: \forall list l; \old(queue(head, tail, l)) && in(c, l) ==>
+            placed(without(l, c)) && ends(head, tail, without(l, c));
+    ensures forth: \forall list l; \old(queue(head, tail, l)) && in(c, l) ==>
+            forth(without(l, c));
+    ensures back: \forall list l; \old(queue(head, tail, l)) && in(c, l) ==>
+            back(without(l, c));
+    ensures c->internal.next == \null == c->internal.previous; */
 void eti_unlink(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
 /* 0, or why no call on this loop, or on this completion of it, makes sense: -EINVAL, -ECHILD. */
 int eti_check_loop(const struct et_loop *loop);
