@@ -10,8 +10,8 @@
 # make and ar.
 
 variants := default asan fuzz fuzz-bare fuzz-seen fuzz-text engine afl afl-seen tsan helgrind drd \
-	cov mcdc bench gcc-O0 gcc-O2 gcc-O3 gcc-lto clang-O0 clang-O2 clang-O3 clang-lto msan musl i686 \
-	aarch64 riscv64 s390x
+	cov mcdc bench gcc-O0 gcc-O2 gcc-O3 gcc-lto clang-O0 clang-O2 clang-O3 clang-lto msan musl \
+	i686 aarch64 riscv64 s390x
 VARIANT ?= default
 goal_folder := $(word 2,$(subst /, ,$(filter build/%,$(firstword $(MAKECMDGOALS)))))
 override VARIANT := $(or $(filter $(variants),$(goal_folder)),$(VARIANT))
