@@ -2760,6 +2760,226 @@ static void test_last_ends_unseen(void **state) {
     IS(DEAD, LAST);
 }
 
+/* ---- conditions that decide alone ---- */
+
+/* In the midst of a phase, and in no callback: only that of a cancel or a close in progress has a
+ * clause of its own (ET-CANCEL-7, ET-CLOSE-3). */
+static void test_delete_3_of_what_is_in_progress(void **state) {
+    (void)state;
+    add(A, ET_CONNECT, 3);
+    tick(0);
+    assert_int_equal(model_delete(&m, A), 0);
+    assert_string_equal(m.completion[A].clause, "ET-DELETE-3");
+    BREAKS("ET-DELETE-4", callback(A, 0));
+    BREAKS("ET-SUBMIT-7", model_try(&m, A, ET_CONNECT, 3, 0));
+    polled();
+    ended();
+    IS(DEAD, A);
+    add(B, ET_CLOSE, 3);
+    tick(0);
+    assert_int_equal(model_delete(&m, B), 0);
+    assert_string_equal(m.completion[B].clause, "ET-CLOSE-3");
+    BREAKS("ET-CLOSE-3", callback(B, 0));
+    BREAKS("ET-CLOSE-3", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0));
+    polled();
+    ended();
+}
+
+static void test_submit_7_9_whose_try_is_due(void **state) {
+    (void)state;
+    add(A, ET_CONNECT, 3);
+    add(B, ET_CONNECT, 3);
+    add(C, ET_SHUTDOWN, 3);
+    tick(0);
+    BREAKS("ET-SUBMIT-7", model_try(&m, B, ET_CONNECT, 3, 0)); /* of the other one */
+    BREAKS("ET-SUBMIT-9", model_try(&m, MODEL_NONE, ET_SHUTDOWN, 3, 0));
+    LAWFUL(model_try(&m, A, ET_CONNECT, 3, -EINPROGRESS));
+    BREAKS("ET-SUBMIT-7", model_try(&m, A, ET_CONNECT, 3, 0));
+    LAWFUL(model_try(&m, MODEL_NONE, ET_CONNECT, 3, -EINPROGRESS));
+    BREAKS("ET-CLOSE-2", model_try(&m, MODEL_NONE, ET_CLOSE, 3, 0)); /* a shutdown is due */
+    LAWFUL(model_try(&m, MODEL_NONE, ET_SHUTDOWN, 3, 0));
+    called(C, 0);
+    polled();
+    ended();
+}
+
+/* Of two cancels the first has lost its target to a thread, and is seen to have ended: of the
+ * second nothing is known. */
+static void test_pool_5_6_of_another_cancel(void **state) {
+    (void)state;
+    pool(2);
+    add_pooled(A, ET_READ, 3, false);
+    add_pooled(B, ET_READ, 3, false);
+    tick(0);
+    LAWFUL(model_thread(&m, 0));
+    LAWFUL(model_thread(&m, 0));
+    polled();
+    ended();
+    assert_int_equal(model_cancel(&m, C, A, false, 0), 0);
+    assert_int_equal(model_cancel(&m, D, B, false, 0), 0);
+    tick(0);
+    LAWFUL(model_took(&m, A));
+    LAWFUL(model_settled(&m, 1U << C));
+    IS(DEAD, C);
+    IS(ACTIVE, A);
+    struct model before = m;
+    LAWFUL(model_took(&m, B)); /* before the second one looked */
+    polled();
+    ended();
+    IS(ACTIVE, B);
+    m = before;
+    LAWFUL(model_settled(&m, 1U << B | 1U << D)); /* after that */
+    BREAKS("ET-POOL-5", model_took(&m, B));
+    polled();
+    ended();
+    IS(DEAD, B);
+}
+
+static void test_event_4_before_a_wait(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    tick(0);
+    BREAKS("ET-EVENT-4", callback(A, POLL_IN)); /* no report, neither of this file nor of another */
+    polled();
+    ended();
+    IS(ACTIVE, A);
+}
+
+static void test_expire_1_in_another_phase(void **state) {
+    (void)state;
+    add_timer(A, 0);
+    add(B, ET_CONNECT, 3);
+    tick(0);
+    BREAKS("ET-EXPIRE-1", callback(A, 0)); /* the submission phase */
+    LAWFUL(model_try(&m, B, ET_CONNECT, 3, -EINPROGRESS));
+    called(A, 0);
+    polled();
+    ended();
+    add_timer(A, 50);
+    add(C, ET_POLL, 4);
+    add(D, ET_POLL, 5);
+    tick_0();
+    tick(3);
+    LAWFUL(model_wait(&m, 50 * MS));
+    LAWFUL(model_woken(&m, 0));
+    LAWFUL(model_report(&m, 4, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 5, POLL_IN, MODEL_SEEN));
+    LAWFUL(callback(C, POLL_IN));
+    assert_int_equal(reset(A, MODEL_NONE, 0), 0); /* not applied in a timer phase: ET-EXPIRE-5 */
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-EXPIRE-1", callback(A, 0)); /* the delivery */
+    called(D, POLL_IN);
+    called(A, 0);
+    polled();
+    ended();
+}
+
+static void test_cancel_10_while_a_noop_is_due(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    tick_0();
+    add(B, ET_NOOP, -1);
+    tick(0);
+    BREAKS("ET-CANCEL-10", callback(A, -ECANCELED)); /* no cancel is in progress */
+    called(B, 0);
+    polled();
+    ended();
+    IS(ACTIVE, A);
+}
+
+static void test_event_6_an_episode_that_has_not_begun(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_POLL, 4);
+    add(C, ET_POLL, 5);
+    tick_0();
+    tick(3);
+    LAWFUL(model_wait(&m, MODEL_WAIT_FOREVER));
+    LAWFUL(model_woken(&m, 0));
+    LAWFUL(model_report(&m, 3, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 4, POLL_IN, MODEL_SEEN));
+    LAWFUL(model_report(&m, 5, POLL_IN, MODEL_SEEN));
+    LAWFUL(callback(A, POLL_IN));
+    assert_int_equal(model_delete(&m, B), 0);
+    assert_int_equal(model_add(&m, B), 0);
+    LAWFUL(model_returned(&m, ET_REARM));
+    IS(ADDING, B);
+    BREAKS("ET-EVENT-6", callback(B, POLL_IN));
+    BREAKS("ET-EVENT-6", callback(A, POLL_IN));
+    called(C, POLL_IN);
+}
+
+/* ET-CANCEL-4: nothing may come between the target and its cancel, nor what a thread has done. */
+static void test_cancel_4_and_the_pool(void **state) {
+    (void)state;
+    two_queued();
+    add(C, ET_POLL, 3);
+    tick_0();
+    gave_back(A, 1);
+    assert_int_equal(cancel(D, C), 0);
+    tick(0);
+    called(C, -ECANCELED);
+    BREAKS("ET-CANCEL-4", callback(A, 1));
+    called(D, 0);
+    called(A, 1);
+    polled();
+    ended();
+}
+
+static void test_cancel_9_with_its_own_result(void **state) {
+    (void)state;
+    two_queued();
+    assert_int_equal(cancel(C, A), 0);
+    executed(A, 5);
+    tick(0);
+    called(C, -EALREADY);
+    LAWFUL(model_gave_back(&m, A));
+    LAWFUL(model_idle(&m));
+    gave_back(B, 5);
+    struct model before = m; /* they may also have been too late for this pool phase */
+    BREAKS("ET-CANCEL-9", callback(A, 3));
+    m = before;
+    called(A, 5);
+    before = m;
+    BREAKS("ET-POOL-4", callback(B, 3)); /* of which no cancel has spoken */
+    m = before;
+    called(B, 5);
+    polled();
+    ended();
+}
+
+static void test_close_3_ends_no_others(void **state) {
+    (void)state;
+    add(A, ET_READ, 3);
+    add(B, ET_READ, 3);
+    struct model_description d = description(D, ET_TIMER, 3); /* of which it has no use */
+    d.delay_ms = 50;
+    model_describe(&m, D, &d);
+    assert_int_equal(model_add(&m, D), 0);
+    tick_0();
+    add(C, ET_CLOSE, 3);
+    tick(0);
+    LAWFUL(callback(A, -ECANCELED));
+    assert_int_equal(model_delete(&m, C), 0);
+    LAWFUL(model_returned(&m, ET_DISARM));
+    BREAKS("ET-CLOSE-3", callback(B, -ECANCELED));
+    BREAKS("ET-CANCEL-10", callback(D, -ECANCELED)); /* it has nothing to do with it */
+    polled();
+    ended();
+}
+
+static void test_tick_3_4_not_even_one_round(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    tick(0);
+    BREAKS("ET-TICK-3", model_tick_end(&m, 0));
+    tick(2);
+    BREAKS("ET-TICK-4", model_tick_end(&m, 0));
+    assert_int_equal(model_run(&m, ET_RUN_NO_WAIT), MODEL_RUNS);
+    BREAKS("ET-RUN-1", model_tick_end(&m, 0));
+    tick_0();
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup(test_##name, set_up)
     const struct CMUnitTest tests[] = {
@@ -2886,6 +3106,17 @@ int main(void) {
         TEST(event_4_neither_report_says_so),
         TEST(close_2_after_a_deletion),
         TEST(pool_4_of_what_lingers),
+        TEST(delete_3_of_what_is_in_progress),
+        TEST(submit_7_9_whose_try_is_due),
+        TEST(pool_5_6_of_another_cancel),
+        TEST(event_4_before_a_wait),
+        TEST(expire_1_in_another_phase),
+        TEST(cancel_10_while_a_noop_is_due),
+        TEST(event_6_an_episode_that_has_not_begun),
+        TEST(cancel_4_and_the_pool),
+        TEST(cancel_9_with_its_own_result),
+        TEST(close_3_ends_no_others),
+        TEST(tick_3_4_not_even_one_round),
         cmocka_unit_test_setup(test_last_expires_and_is_reported, set_up_all),
         cmocka_unit_test_setup(test_last_is_tried_and_refused, set_up_all),
         cmocka_unit_test_setup(test_last_ends_unseen, set_up_all),

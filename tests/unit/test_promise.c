@@ -2362,6 +2362,302 @@ static void test_stopped_as_the_loop_says(void **state) {
     LAWFUL(EVENT_SAYS_STOPPED);
 }
 
+/* ---- conditions that decide alone ------------------------------------------------------------ */
+
+/* ET-SUBMIT-8: what was deleted and is submitted again has a new place, whether or not it lingers
+ * and whether or not it had begun. */
+static void test_added_again_after_a_deletion(void **state) {
+    (void)state;
+    settings.lingers = true;
+    begin_anew();
+    add(A, ET_RECV, 3);
+    LAWFUL(EVENT_DELETE, .c = A);
+    add(B, ET_RECV, 3);
+    add(A, ET_RECV, 3);
+    ready(A, POLL_IN);
+    ready(B, POLL_IN);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    BREAKS(SUBMIT_8, CALLED(A, 1));
+}
+
+/* ET-STATE-4: a wait on an async that has no callback may have ended once its number names another
+ * file (section 15, 9), and not because others were notified before it was there. */
+static void test_when_a_silent_wait_may_have_ended(void **state) {
+    (void)state;
+    async_wait(A);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    run(ET_RUN_ONCE);
+    called(A, 8);
+    LAWFUL(EVENT_ASYNC_WAIT, .c = B, .fd = 0);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = B, .result = 0);
+    LAWFUL(EVENT_MOVED, .fd = 0);
+    is_in_use(B, false);
+}
+
+/* ET-CALL-5: outside of a run nothing ends. A loop whose manual announces callbacks there is not
+ * excused for a cancel that says what is not so (ET-CANCEL-4). */
+static void test_a_cancel_that_ends_outside_of_a_run(void **state) {
+    (void)state;
+    promise_excuse(&settings, PROMISE_CALL_5);
+    begin_anew();
+    add_silent(A, ET_RECV, 3);
+    cancel(A, B);
+    BREAKS(CANCEL_4, CALLED(B, 0)); /* its target is in use */
+    LAWFUL(EVENT_RETURNED, .c = B);
+    LAWFUL(EVENT_DELETE, .c = A);
+    cancel(A, B);
+    struct promise_answer a = TELL(CALLED(B, -ENOENT));
+    assert_int_equal(a.verdict, PROMISE_CALL_5); /* and no more than that */
+    assert_true(a.should);
+}
+
+/* ET-EXPIRE-2: delays that differ by more than can be told apart in nanoseconds, of which no
+ * multiple is any. */
+static void test_order_of_the_farthest_timers(void **state) {
+    (void)state;
+    const uint64_t far_ms = UINT64_C(10000000000000), farther_ms = far_ms + (UINT64_C(1) << 58);
+    timer(A, far_ms);
+    timer(B, farther_ms);
+    clock_ns = UINT64_MAX;
+    run(ET_RUN_ONCE);
+    polled();
+    BREAKS(EXPIRE_2, CALLED(B, 0));
+    LAWFUL(EVENT_RETURNED, .c = B);
+    called(A, 0);
+}
+
+/* ET-EVENT-5: what a wait has found ends in the order of submission; a poll that was submitted
+ * since was not found by it. */
+static void test_polls_that_no_wait_has_found(void **state) {
+    (void)state;
+    run(ET_RUN_UNTIL_DONE);
+    polled();
+    add(A, ET_POLL, 3);
+    add(B, ET_POLL, 3);
+    ready(A, POLL_IN);
+    ready(B, POLL_IN);
+    called(B, POLL_IN); /* neither was */
+    polled();
+    add(B, ET_POLL, 3);
+    ready(B, POLL_IN);
+    called(B, POLL_IN); /* the other one was */
+    add(B, ET_POLL, 3);
+    ready(B, POLL_IN);
+    polled();
+    BREAKS(EVENT_5, CALLED(B, POLL_IN)); /* both were */
+}
+
+/* ET-EVENT-5, ET-ADD-2: a poll without a callback that may be over is submitted again, and may have
+ * kept its place or not. */
+static void test_a_poll_in_either_place(void **state) {
+    (void)state;
+    run(ET_RUN_UNTIL_DONE);
+    add_silent(A, ET_POLL, 3);
+    ready(A, POLL_IN);
+    add(B, ET_POLL, 3);
+    add(A, ET_POLL, 3);
+    ready(A, POLL_IN);
+    ready(B, POLL_IN);
+    polled();
+    called(B, POLL_IN);
+    called(A, POLL_IN);
+    add(A, ET_POLL, 3); /* and now the first without any doubt */
+    add(B, ET_POLL, 3);
+    ready(A, POLL_IN);
+    ready(B, POLL_IN);
+    polled();
+    BREAKS(EVENT_5, CALLED(B, POLL_IN));
+}
+
+/* ET-PROGRESS-2: of what has no callback nobody can say that it has not had its turn. */
+static void test_what_is_silent_is_not_overtaken(void **state) {
+    (void)state;
+    promise_excuse(&settings, PROMISE_CALL_5);
+    for (unsigned silent = 0; silent < 2; silent++) {
+        begin_anew();
+        struct event due = add_event(B, ET_NOOP, -1);
+        due.has_callback = silent == 0;
+        lawful(due);
+        for (unsigned i = 0; i < 2 * PROMISE_OVERTAKES; i++) {
+            add(A, ET_NOOP, -1);
+            enum promise_verdict found = TELL(CALLED(A, 0)).verdict;
+            if (i == PROMISE_OVERTAKES && !silent)
+                assert_int_equal(found, PROMISE_PROGRESS);
+            else if (i <= PROMISE_OVERTAKES || silent)
+                assert_int_equal(found, PROMISE_CALL_5); /* outside of a run, which is announced */
+            LAWFUL(EVENT_RETURNED, .c = A);
+        }
+    }
+}
+
+/* ET-CALL-4: what a callback submits comes in the next run; of what another hand submits while the
+ * loop waits nothing is said. */
+static void test_called_twice_in_a_run(void **state) {
+    (void)state;
+    add(A, ET_NOOP, -1);
+    run(ET_RUN_NO_WAIT);
+    called(A, 0);
+    wait_for(0);
+    add(A, ET_NOOP, -1);
+    woken();
+    LAWFUL(CALLED(A, 0));
+    add(A, ET_NOOP, -1);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    BREAKS(CALL_4_ROUND, CALLED(A, 0));
+}
+
+/* ET-CALL-3: a rearm is an add. Of what is no operation, that a loop has taken all the same, it is
+ * refused. */
+static void test_a_rearm_of_no_operation(void **state) {
+    (void)state;
+    struct event senseless = add_event(A, ET_OPERATIONS, 3);
+    assert_int_equal(tell(senseless).verdict, PROMISE_ADD_5);
+    run(ET_RUN_ONCE);
+    LAWFUL(CALLED(A, -EINVAL));
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    is_in_use(A, false);
+    ended();
+}
+
+/* ET-WAIT-2 asks nothing of a loop that is stopped: its timers end by a deletion only (ET-STOP-4).
+ */
+static void test_a_sleep_of_a_stopped_loop(void **state) {
+    (void)state;
+    promise_excuse(&settings, PROMISE_STOP_2);
+    begin_anew();
+    timer(A, 10);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    BREAKS(WAIT_2_FOREVER, EVENT_SLEEP, .result = -1);
+    LAWFUL(EVENT_STOP);
+    struct promise_answer a = TELL(EVENT_SLEEP, .result = -1);
+    assert_int_equal(a.verdict, PROMISE_STOP_2);
+    assert_true(a.should);
+}
+
+/* ET-SUBMIT-8 puts only what is of one class in an order. */
+static void test_spinning_beside_another_class(void **state) {
+    (void)state;
+    add(A, ET_RECV, 3);
+    add(B, ET_SEND, 3);
+    run(ET_RUN_UNTIL_DONE);
+    ready(A, POLL_IN);
+    spin(64, POLL_IN);
+    BREAKS(EVENT_1_WAITS, EVENT_WOKEN, .events = POLL_IN); /* none stands before it */
+}
+
+/* ET-TICK-4: a run that is stopped, or has called what was asked for, has to return; before that it
+ * has to sleep (ET-WAIT-2). */
+static void test_spinning_at_the_end(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_NOOP, -1);
+    run(ET_RUN_ONCE);
+    called(B, 0);
+    spin(64, 0);
+    BREAKS(TICK_4_SPINS, EVENT_WOKEN);
+    ended();
+    run(ET_RUN_ONCE);
+    spin(64, 0);
+    BREAKS(WAIT_2_SPINS, EVENT_WOKEN);
+    LAWFUL(EVENT_STOP);
+    spin(64, 0);
+    BREAKS(TICK_4_SPINS, EVENT_WOKEN);
+    ended();
+}
+
+/* ET-RUN-5: a turn has slept, however its wait was asked for. */
+static void test_turns_that_sleep_unasked(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    run(ET_RUN_TURN);
+    wait_for(0);
+    LAWFUL(EVENT_SLEEP);
+    woken();
+    wait_for(0);
+    BREAKS(RUN_5, EVENT_SLEEP);
+    woken();
+    ended();
+}
+
+/* ET-RUN-5: a turn that waits for nothing may return for a deletion in the run before, and for a
+ * wake-up from before it. */
+static void test_turns_that_need_no_wait(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_POLL, 4);
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(EVENT_DELETE, .c = B);
+    polled();
+    ended();
+    run(ET_RUN_TURN);
+    ended();
+    run(ET_RUN_TURN);
+    BREAKS(RUN_5_EARLY, EVENT_END);
+    LAWFUL(EVENT_WAKEUP);
+    run(ET_RUN_TURN);
+    ended();
+}
+
+/* ET-ASYNC-2: a notification is for who waits on that async. Where it is named by any number, that
+ * of a descriptor is another thing; and so is the file that the number of a descriptor names. */
+static void test_an_async_is_no_descriptor(void **state) {
+    (void)state;
+    settings.keeps = false;
+    begin_anew();
+    add(A, ET_READ, 0);
+    LAWFUL(EVENT_NOTIFY, .fd = 0); /* nobody waits for it */
+    async_wait(B);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    LAWFUL(EVENT_SLEEP);
+    LAWFUL(EVENT_MOVED, .fd = 0);
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    BREAKS(ASYNC_2, EVENT_SLEEP);
+    woken();
+    called(B, 8);
+}
+
+/* ET-HOST-5: of a notification the descriptor tells, or the timeout. */
+static void test_a_host_and_a_notification(void **state) {
+    (void)state;
+    async_wait(A);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    LAWFUL(EVENT_NOTIFY, .fd = 0);
+    hosted(-1, true);
+    hosted(0, false);
+    BREAKS(HOST_5, EVENT_HOSTED, .result = -1);
+}
+
+/* ET-HOST-1: what a loop says in a callback stands for nothing, be it outside of a run. */
+static void test_a_host_that_asks_in_a_callback(void **state) {
+    (void)state;
+    add(A, ET_NOOP, -1);
+    BREAKS(CALL_5, CALLED(A, 0));
+    add(B, ET_NOOP, -1);
+    hosted(-1, false);
+    LAWFUL(EVENT_RETURNED, .c = A);
+    BREAKS(HOST_1, EVENT_HOSTED, .result = -1);
+}
+
+/* ET-HOST-2: a timeout beyond what can be told apart comes too early for no deadline, not even for
+ * one of a clock that is beyond it, too. */
+static void test_a_host_at_the_end_of_time(void **state) {
+    (void)state;
+    clock_ns = UINT64_C(1) << 63;
+    LAWFUL(EVENT_UPDATE_NOW);
+    timer(A, 10);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    hosted(10, false);
+    BREAKS(HOST_2_EARLY, EVENT_HOSTED, .result = 9);
+    hosted(INT64_MAX, false);
+}
+
 /* Runs last: every way to break the law has been shown. */
 static void test_every_verdict_was_given(void **state) {
     (void)state;
@@ -2464,6 +2760,24 @@ static const struct CMUnitTest tests[] = {
     TEST(test_a_timer_in_the_place_of_what_may_be_over),
     TEST(test_without_a_clock),
     TEST(test_stopped_as_the_loop_says),
+    TEST(test_added_again_after_a_deletion),
+    EXACT(test_when_a_silent_wait_may_have_ended),
+    TEST(test_a_cancel_that_ends_outside_of_a_run),
+    TEST(test_order_of_the_farthest_timers),
+    TEST(test_polls_that_no_wait_has_found),
+    TEST(test_a_poll_in_either_place),
+    TEST(test_what_is_silent_is_not_overtaken),
+    TEST(test_called_twice_in_a_run),
+    TEST(test_a_rearm_of_no_operation),
+    TEST(test_a_sleep_of_a_stopped_loop),
+    TEST(test_spinning_beside_another_class),
+    TEST(test_spinning_at_the_end),
+    TEST(test_turns_that_sleep_unasked),
+    TEST(test_turns_that_need_no_wait),
+    TEST(test_an_async_is_no_descriptor),
+    TEST(test_a_host_and_a_notification),
+    TEST(test_a_host_that_asks_in_a_callback),
+    TEST(test_a_host_at_the_end_of_time),
     TEST(test_every_verdict_was_given),
 };
 
