@@ -2658,6 +2658,34 @@ static void test_a_host_at_the_end_of_time(void **state) {
     hosted(INT64_MAX, false);
 }
 
+/* ET-SUBMIT-8: of one descriptor, and of one class; flags make a class of their own only where a
+ * description has them. */
+static void test_what_has_an_order(void **state) {
+    (void)state;
+    struct event flagged = add_event(A, ET_READ, 3);
+    flagged.flags = MSG_OOB;
+    lawful(flagged);
+    add(B, ET_RECV, 3);
+    add(C, ET_RECV, 3 + PROMISE_CHAINS); /* in the same chain */
+    ready(A, POLL_IN);
+    ready(B, POLL_IN);
+    ready(C, POLL_IN);
+    run(ET_RUN_ONCE);
+    polled();
+    called(C, 1);
+    BREAKS(SUBMIT_8, CALLED(B, 1));
+}
+
+/* ET-REGISTER-5, and no operation is blamed for it: a poll has no try that could be answered. */
+static void test_spinning_with_a_poll_that_is_ready(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    run(ET_RUN_UNTIL_DONE);
+    ready(A, POLL_IN);
+    spin(64, POLL_IN);
+    BREAKS(REGISTER_5, EVENT_WOKEN, .events = POLL_IN);
+}
+
 /* Runs last: every way to break the law has been shown. */
 static void test_every_verdict_was_given(void **state) {
     (void)state;
@@ -2778,6 +2806,8 @@ static const struct CMUnitTest tests[] = {
     TEST(test_a_host_and_a_notification),
     TEST(test_a_host_that_asks_in_a_callback),
     TEST(test_a_host_at_the_end_of_time),
+    TEST(test_what_has_an_order),
+    TEST(test_spinning_with_a_poll_that_is_ready),
     TEST(test_every_verdict_was_given),
 };
 
