@@ -100,6 +100,10 @@ static struct {
 } lists[LISTS_MAX];
 static unsigned lists_count;
 
+/* What a list points to is not lost: for a checker of leaks, which knows the heap alone. */
+extern void __lsan_register_root_region(const void *, size_t) __attribute__((weak));
+extern void __lsan_unregister_root_region(const void *, size_t) __attribute__((weak));
+
 void *process_list(size_t count, size_t size) {
     assert(lists_count < LISTS_MAX);
     void *memory =
@@ -110,6 +114,8 @@ void *process_list(size_t count, size_t size) {
     }
     lists[lists_count].memory = memory;
     lists[lists_count++].size = count * size;
+    if (__lsan_register_root_region != NULL)
+        __lsan_register_root_region(memory, count * size);
     return memory;
 }
 
@@ -166,8 +172,11 @@ static void seclude(const void *mine, int said) {
     for (unsigned i = 0; i < DEPTH_MAX * PARALLEL_MAX; i++)
         if (slots[i].shared != NULL && slots[i].shared != mine)
             munmap(slots[i].shared, slots[i].size);
-    for (unsigned i = 0; i < lists_count; i++) /* they are not here: a memory checker has to know */
+    for (unsigned i = 0; i < lists_count; i++) { /* they are not here: a checker has to know */
         munmap(lists[i].memory, lists[i].size);
+        if (__lsan_unregister_root_region != NULL)
+            __lsan_unregister_root_region(lists[i].memory, lists[i].size);
+    }
     if (depth > 0)
         await_ends(false);
 }
