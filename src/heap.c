@@ -88,9 +88,6 @@ struct place_in_heap {
     unsigned level, slot;
 };
 
-/*@ requires \valid_read(heap) && \valid_read(c);
-    assigns \nothing;
-    ensures \result.level < LEVELS; */
 static struct place_in_heap place_of(const struct et_heap *heap, const struct et_completion *c) {
     uint64_t deadline_ms = c->internal.deadline_ms;
     if (deadline_ms < heap->base_ms)
