@@ -5,6 +5,7 @@
  * variant msan, which is for x86-64. Weak, where the tool has its own, which then comes here by
  * interpose_syscall and the linker's --wrap. */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sanitizer/linux_syscall_hooks.h>
 #include <sanitizer/msan_interface.h>
@@ -103,4 +104,9 @@ UNCHECKED __attribute__((weak)) long syscall(long number, ...) {
 __attribute__((weak)) int epoll_pwait2(int epfd, struct epoll_event *events, int max,
                                        const struct timespec *timeout, const sigset_t *mask) {
     return (int)syscall(SYS_epoll_pwait2, epfd, events, max, timeout, mask, NSIG / 8);
+}
+
+/* Its allocator is in the place of the C library's, which has nothing to tell. */
+struct mallinfo2 mallinfo2(void) {
+    return (struct mallinfo2){0};
 }

@@ -184,6 +184,8 @@ class Row:
         self.cases_passed = self.cases_failed = self.failures = 0
         self.lacks, self.why, self.options = [], "", ""
         self.compiler, self.flags, self.linked = [], [], []
+        # What each program of the variant is linked with (Makefile: extra.msan), of ours.
+        self.extra = ["build/msan/tests/portable/msan.o"] if self.name == "msan" else []
         self.seconds = 0.0
 
     def report(self, what, good, output=""):
@@ -336,7 +338,8 @@ class Row:
         for way in ways:
             program = WORK / f"caller-{self.name}"
             status, output = run([*self.compiler, *self.flags, *way.split(), *WARNINGS,
-                                  "tests/portable/caller.c", f"build/{self.name}/libetalon.a",
+                                  "tests/portable/caller.c", *self.extra,
+                                  f"build/{self.name}/libetalon.a",
                                   *self.linked, "-pthread", "-o", program], 60)
             if status == 0:
                 status, output = self.run([program], 60)

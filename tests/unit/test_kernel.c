@@ -394,7 +394,7 @@ static void scenario_stream(void) {
 }
 
 static void scenario_messages(void) {
-    char part[3][4];
+    char part[3][4] = {"par", "", "ts"};
     struct iovec vector[3] = {{part[0], 4}, {part[1], 0}, {part[2], 3}};
     struct msghdr message = {.msg_iov = vector, .msg_iovlen = 3};
     int fd = open_as(0, WORLD_STREAM);
