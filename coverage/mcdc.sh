@@ -7,7 +7,7 @@
 #
 # The runs are those of `make coverage`. Writes build/mcdc-report/sources, the text with each
 # condition, and build/report/mcdc.json. Fails when a test fails, or when the figures are not as
-# coverage/mcdc.exclusions and coverage/thresholds have them.
+# coverage/exclusions.txt and coverage/thresholds have them.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=${1:-build/mcdc}
