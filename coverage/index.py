@@ -54,6 +54,10 @@ def of_figures(report):
 
 OTHERS = [
     ("test", "make test", "the last run of the tests"),
+    ("test-long", "make test-long", "the tests that take long"),
+    ("mcdc", "make mcdc", "conditions that decide alone"),
+    ("prove", "make prove", "functions that are proved"),
+    ("portable", "make portable", "other compilers, machines, analysers"),
     ("fuzz", "make fuzz", "random programs on loop and model"),
     ("fuzz-time", "make fuzz-time", "how soon a fix that is undone is found"),
     ("fuzz-parsers", "make fuzz-parsers", "random files for each parser"),

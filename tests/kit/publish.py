@@ -228,6 +228,8 @@ def unexplained(text, results, random):
                           for difference in subject["differences"]
                           } for subject in results["subjects"]
     }
+    for name in sorted(results["results"].keys() - random["subjects"].keys() - {"etalon"}):
+        yield f"{RANDOM}: no random program of {name} is counted (make conform-random)"
     for name, cases in results["results"].items():
         sorts = random["subjects"].get(name, {"sorts": {}})["sorts"]
         owed = {(failure_of(entry), entry["verdict"])
@@ -255,9 +257,11 @@ def changed(results, full):
             continue
         before, after = results["results"][name], now["results"][name]
         for case in sorted(case for case in before.keys() | after.keys() if not is_random(case)):
-            verdicts = [side.get(case, {}).get("verdict", "absent") for side in (before, after)]
-            if verdicts[0] != verdicts[1]:
-                yield (f"{name}, {case}: {verdicts[1]}, but {RESULTS} has {verdicts[0]} "
+            said = [side.get(case, {}) for side in (before, after)]
+            said = [", ".join(each[key] for key in ("verdict", "clause", "kind") if each.get(key))
+                    or "absent" for each in said]
+            if said[0] != said[1]:
+                yield (f"{name}, {case}: {said[1]}; but {RESULTS} has {said[0]} "
                        "(make conform-publish)")
 
 
@@ -266,7 +270,10 @@ def main():
         with open(FINDINGS, encoding="utf-8") as file:
             text = file.read()
         if "--random" in sys.argv:
-            random = counted(sys.argv[sys.argv.index("--random") + 1:])
+            files = sys.argv[sys.argv.index("--random") + 1:]
+            if not files:
+                raise ValueError("--random takes the files of make conform-random")
+            random = counted(files)
             text = with_random(text, random)
             with open(RANDOM, "w", encoding="utf-8") as file:
                 json.dump(random, file, indent=1, ensure_ascii=False)

@@ -389,6 +389,8 @@ def main():
     parser.add_argument("--sample", type=int, default=1, metavar="N",
                         help="with --outside: one fault in N, from the first")
     options, made = broken.chosen(parser, FAULTS, lambda fault: [fault[1:]])
+    if (options.sample != 1 or options.short) and not options.outside:
+        parser.error("--sample and --short are for --outside")
     if options.sample < 1:
         parser.error("--sample takes a number from 1")
     if options.outside:

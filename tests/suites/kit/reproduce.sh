@@ -11,6 +11,9 @@
 cd "$(dirname "$0")/../../.." || exit 2
 short=
 [ "${1:-}" != --short ] || { short=--short && shift; }
+case ${1:-} in
+-*) echo "reproduce.sh: $1: usage: reproduce.sh [--short] [ETALON]" >&2 && exit 2 ;;
+esac
 etalon=$(realpath "${1:-build/default/etalon}")
 work=build/test/reproduce
 rm -rf "$work" && mkdir -p "$work" || exit 2
@@ -30,6 +33,32 @@ shown() {
 
 # ---- the published failures ----------------------------------------------------------------------
 
+python3 - $short >"$work/list" <<'EOF' || exit 2
+import glob
+import json
+import os
+import sys
+
+
+def length(case):  # a random program is longer than any case
+    path = f"spec/cases/{case}.trace"
+    return os.path.getsize(path) if os.path.exists(path) else sys.maxsize
+
+
+with open("spec/results.json", encoding="utf-8") as file:
+    results = json.load(file)["results"]
+for subject, cases in results.items():
+    [adapter] = glob.glob(f"tests/kit/adapters/{subject}.c*") or [None]
+    fails = {}  # by the failure, in the order of the file
+    for case, entry in cases.items():
+        if entry["verdict"] == "fail" and adapter is not None:
+            kind = "/" + entry["kind"] if entry["kind"] else ""
+            fails.setdefault(entry["clause"] + kind, []).append(case)
+    for failure, of in fails.items():
+        for case in [min(of, key=length)] if sys.argv[1:] else of:
+            print(subject, case, adapter, failure)
+EOF
+[ -s "$work/list" ] || { echo 'reproduce.sh: spec/results.json has no failure' >&2; exit 2; }
 # A random program may rest on the microseconds of virtual time: then a case shows its failure.
 by_cases=' '
 while read -r subject case adapter failure; do
@@ -68,32 +97,7 @@ while read -r subject case adapter failure; do
         ;;
     esac
     report_said "$name, $failure" $status "$output"
-done < <(python3 - $short <<'EOF'
-import glob
-import json
-import os
-import sys
-
-
-def length(case):  # a random program is longer than any case
-    path = f"spec/cases/{case}.trace"
-    return os.path.getsize(path) if os.path.exists(path) else sys.maxsize
-
-
-with open("spec/results.json", encoding="utf-8") as file:
-    results = json.load(file)["results"]
-for subject, cases in results.items():
-    [adapter] = glob.glob(f"tests/kit/adapters/{subject}.c*") or [None]
-    fails = {}  # by the failure, in the order of the file
-    for case, entry in cases.items():
-        if entry["verdict"] == "fail" and adapter is not None:
-            kind = "/" + entry["kind"] if entry["kind"] else ""
-            fails.setdefault(entry["clause"] + kind, []).append(case)
-    for failure, of in fails.items():
-        for case in [min(of, key=length)] if sys.argv[1:] else of:
-            print(subject, case, adapter, failure)
-EOF
-)
+done <"$work/list"
 
 # ---- controls ------------------------------------------------------------------------------------
 
