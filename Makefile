@@ -200,7 +200,7 @@ extra.cov = build/cov/coverage/abort.o
 # everything else.
 compiler.mcdc = $(MCDC_CLANG)
 flags.mcdc = -O0 -g -fprofile-instr-generate -fcoverage-mapping -fcoverage-mcdc
-extra.mcdc = build/mcdc/coverage/abort_profile.o
+extra.mcdc = build/mcdc/coverage/abort.o
 
 compiler = $(compiler.$(VARIANT))
 flags = $(flags.$(VARIANT))

@@ -45,10 +45,10 @@ llvm-cov-19 export "$build/replay" "${objects[@]}" -instr-profile "$work/all.pro
     exit 1
 }
 # The compiler says which decisions it cannot count, when it compiles them.
-for source in "${counted[@]}"; do
+(for source in "${counted[@]}"; do
     ${MCDC_CLANG:-clang-19} -std=c11 -D_GNU_SOURCE -Isrc -fprofile-instr-generate \
         -fcoverage-mapping -fcoverage-mcdc -c "$source" -o "$work/object.o" || exit 1
-done 2>"$work/warnings" || { cat "$work/warnings" >&2; exit 1; }
+done) 2>"$work/warnings" || { cat "$work/warnings" >&2; exit 1; }
 coverage/mcdc.py "$work/export.json" "$work/warnings" build/report/mcdc.json ||
     failures=$((failures + 1))
 echo "mcdc: $work/sources/index.html"

@@ -265,6 +265,15 @@ def changed(results, full):
                        "(make conform-publish)")
 
 
+def write(path, value, text):
+    """A file of results, and findings.md with what it says."""
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+    with open(FINDINGS, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 def main():
     try:
         with open(FINDINGS, encoding="utf-8") as file:
@@ -275,11 +284,7 @@ def main():
                 raise ValueError("--random takes the files of make conform-random")
             random = counted(files)
             text = with_random(text, random)
-            with open(RANDOM, "w", encoding="utf-8") as file:
-                json.dump(random, file, indent=1, ensure_ascii=False)
-                file.write("\n")
-            with open(FINDINGS, "w", encoding="utf-8") as file:
-                file.write(text)
+            write(RANDOM, random, text)
             faults = list(unexplained(text, load(RESULTS), random))
         elif "--compare" in sys.argv:
             faults = list(changed(load(RESULTS), load((sys.argv[2:] or [FULL])[0])))
@@ -295,11 +300,7 @@ def main():
         else:
             results = reduced(load(FULL))
             text = with_matrix(text, results)
-            with open(RESULTS, "w", encoding="utf-8") as file:
-                json.dump(results, file, indent=1, ensure_ascii=False)
-                file.write("\n")
-            with open(FINDINGS, "w", encoding="utf-8") as file:
-                file.write(text)
+            write(RESULTS, results, text)
             faults = list(unexplained(text, results, load(RANDOM)))
     except (OSError, ValueError, KeyError) as error:
         print(f"publish: {type(error).__name__}: {error}", file=sys.stderr)
