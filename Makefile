@@ -177,8 +177,6 @@ triplet.s390x := s390x-linux-gnu
 $(foreach each,$(machines),$(eval compiler.$(each) = $(triplet.$(each))-gcc))
 $(foreach each,$(machines),$(eval archiver.$(each) = $(triplet.$(each))-ar))
 $(foreach each,musl $(machines),$(eval flags.$(each) = -O2 -g -Itests/portable))
-flags.aarch64 += -include tests/portable/pause.h
-flags.riscv64 += -include tests/portable/pause.h
 # The kernel of a machine of 64 bits runs the programs of its 32 bits, where it finds their loader.
 linked.i686 := -Wl,--dynamic-linker=/usr/i686-linux-gnu/lib/ld-linux.so.2 \
 	-Wl,--disable-new-dtags,-rpath=/usr/i686-linux-gnu/lib

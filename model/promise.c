@@ -133,8 +133,7 @@ static bool has_predecessor(struct promise *p, const struct promise_completion *
         const struct promise_completion *other = &p->completion[d - 1];
         bool stands =
             sure ? definite(other) && other->stood != 0 && !other->addressed && !other->either_place
-                 : other->use == PROMISE_PERHAPS ||
-                       (other->use == PROMISE_IN_USE && (other->orphaned || other->had != 0));
+                 : other->use == PROMISE_PERHAPS || other->orphaned || other->had != 0;
         if (stands && other->fd == of->fd && other->order < of->order && !other->pool &&
             class_of(other) == class)
             return true;
@@ -907,11 +906,11 @@ static void on_returned(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
     p->epoch++; /* it may count from the time at which the callback was called */
-    if (e->rearm && known(p, e->c) && p->completion[e->c].use == PROMISE_DEAD &&
-        p->completion[e->c].operation < ET_OPERATIONS) {
+    if (e->rearm && known(p, e->c) && p->completion[e->c].use == PROMISE_DEAD) {
         struct promise_completion *of = &p->completion[e->c];
         bool described = (e->has & EVENT_HAS_DESCRIPTION) != 0;
-        bool refused = described && (is_senseless(s, e->c) || (e->pool && p->settings.no_pool));
+        bool refused = described ? is_senseless(s, e->c) || (e->pool && p->settings.no_pool)
+                                 : of->operation >= ET_OPERATIONS;
         if (described)
             describe(p, of, e);
         if (!refused) { /* ET-CALL-3 */
@@ -1065,7 +1064,7 @@ static void look_for_second_wait(struct step *s) {
     uint32_t own = s->e->claimed, before = p->woken_by;
     if (own == 0 || own != p->woken_twice_by)
         check_woken_once(s);
-    p->woken_twice_by = own != 0 && own == before && !p->wake_pending ? own : 0;
+    p->woken_twice_by = own == before ? own : 0; /* `before` is 0 if it was asked since */
     p->woken_by = p->wake_pending ? own : 0;
 }
 

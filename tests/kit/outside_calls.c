@@ -378,8 +378,10 @@ void run_submit(const struct command *command) {
     if (!i->ever && command->kind == COMMAND_ADD && i->d.userdata == 0)
         LACKS("needs a zero-initialised completion (rounds)");
     const char *undefined = undefined_submission(c, false);
-    if (undefined != NULL)
+    if (undefined != NULL) {
+        undo(&before, before.item.d);
         LACKS(undefined);
+    }
     begin_again(c);
     int result = submit(c);
     if (result != 0)
@@ -535,8 +537,10 @@ void run_async_wait(const struct command *command) {
         .userdata = new_token(command->body),
         .has_callback = command->body != 0 || !offers(ETALON_OFFERS_NULL_CALLBACK)};
     const char *undefined = undefined_wait(command->c);
-    if (undefined != NULL)
+    if (undefined != NULL) {
+        undo(&before, before.item.d);
         LACKS(undefined);
+    }
     begin_again(command->c);
     int result = submit(command->c);
     struct event e = submission_of(command->c, result);

@@ -390,6 +390,22 @@ static void test_call(void **state) {
     assert_int_equal(p.completion[C].operation, ET_TIMER);
 }
 
+/* A loop that has taken what none could carry out is blamed for that alone: a rearm submits what its
+ * description says, and without one what was submitted before, which is refused now. */
+static void test_rearm_of_unknown(void **state) {
+    (void)state;
+    for (int described = 0; described <= 1; described++) {
+        BREAKS(ADD_5, EVENT_ADD, .c = C, .operation = ET_OPERATIONS, .has_callback = true,
+               .userdata = 100 + C);
+        run(ET_RUN_ONCE);
+        LAWFUL(CALLED(C, 0));
+        LAWFUL(EVENT_RETURNED, .c = C, .rearm = true, .has = described ? EVENT_HAS_DESCRIPTION : 0,
+               .operation = ET_NOOP, .has_callback = true, .userdata = 100 + C);
+        ended();
+        is_in_use(C, described);
+    }
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 static void test_now(void **state) {
@@ -2709,6 +2725,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_refused_with_kinds),
     TEST(test_refused_in_a_stopped_loop),
     TEST(test_call),
+    TEST(test_rearm_of_unknown),
     TEST(test_now),
     TEST(test_now_of_a_wait_without_sleep),
     TEST(test_not_early),
