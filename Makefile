@@ -743,8 +743,8 @@ explore: $B/etalon
 
 ## explore-sound: the search with and without abstraction, 4 or 5 commands deep: the same is seen
 explore-sound: $B/etalon
-	@model/spin/explore_sound.sh small:5 closes:4:13 times:4 refusals:4 single:4 waits:4 copies:4 \
-		sends:5:12
+	@model/spin/explore_sound.sh small:5:14 closes:4:134 times:4:14 refusals:4 single:4 \
+		waits:4:14 copies:4 sends:5:12
 
 # ---- proofs with Frama-C (tests/proofs/README.md) ------------------------------------------------
 

@@ -111,12 +111,17 @@ enum { EXPLORE_OPERATIONS = OPERATIONS, EXPLORE_WORLD = WORLD, EXPLORE_FAILURES 
     (CANONICAL && (EXPLORE_WORLD & (WORLD_CLOSES | WORLD_DUPS)) == 0 &&                            \
      (EXPLORE_OPERATIONS & DO_CLOSE) == 0)
 #endif
+#ifndef MERGED /* 0: each way through the callbacks and the waits of a tick is followed by itself, \
+                  also where it comes to where another has been; for comparison, and for trails */
+#define MERGED (ORDERED && !BOUND && !HISTORY && DEPTH == 0)
+#endif
 #ifndef HISTORY /* 1: what was observed so far is matched too, and written to explore.observed;    \
                    for comparison */
 #define HISTORY 0
 #endif
 #ifndef BLIND /* breaks the abstraction on purpose: 1 drops what a completion's operation is, 2    \
-                 the order of the submissions, 3 the kernel's queues */
+                 the order of the submissions, 3 the kernel's queues, 4 (where ways meet) what the \
+                 completion was whose callback runs */
 #define BLIND 0
 #endif
 #ifndef WHOLE /* 1: all memory is tracked, and not only what the scope can reach; for comparison   \

@@ -12,7 +12,7 @@
 # SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but
 # the pan binary there.
 # EXPLORE_SEED=n: the ways are taken in another order, which must make no difference to the number
-# of states. EXPLORE_EXPECTED=1: only the searches for the shortest trail, where one is expected.
+# of states. EXPLORE_EXPECTED=1: a difference is expected; nothing is written but its shortest trail.
 #
 # pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are
 # judged. Exit status 0: the search is exhausted and all states agree; 1: a difference, with its
@@ -151,7 +151,7 @@ deepen() {
     local name=$1 depth depth_max_found all=$defines
     shift
     rm -f "$work"/*.o
-    defines="$all $*"
+    defines="$all $* -UMERGED -DMERGED=0"
     build "$name" || exit 2
     search "$name" 22
     if test "$verdict" = differ; then
@@ -216,9 +216,12 @@ if test -n "$swarm"; then
     exit 0
 fi
 
-# Where a difference is expected (explore_faults.py) the first search is for the shortest trail at
-# once.
+# Where a difference is expected (explore_faults.py) the search for the shortest trail follows the
+# whole one, which has to find it, too.
 if test -n "${EXPLORE_EXPECTED:-}"; then
+    build pan || exit 2
+    search pan 22
+    whole=$verdict
     if ! shorten; then
         states=$(number '^ *\([0-9.e+]*\) states, stored.*')
         judge_limit
@@ -226,11 +229,14 @@ if test -n "${EXPLORE_EXPECTED:-}"; then
         echo "explore: no verdict on $title: $verdict ($states states)"
         exit 2
     fi
+    test "$whole" = differ ||
+        { echo "explore: the whole search does not find what this one does: $whole"; exit 2; }
     echo "difference: $(sed -n 's/^title //p' "$work/explore.trace")"
     exit 1
 fi
 
 if test -n "${EXPLORE_WALK:-}"; then
+    defines="$defines -UMERGED -DMERGED=0"
     main=$source/explore_walk.c build walk || exit 2
     # shellcheck disable=SC2086
     (cd "$work" && ./walk $EXPLORE_WALK)

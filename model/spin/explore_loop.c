@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 
 #include "../../fuzz/driver/etalon_loop.h"
@@ -59,7 +60,8 @@ static struct explore {
     const char *broken;
     uint64_t steps, steps_seen, seconds_hung;
     FILE *observed;
-    struct command chosen; /* what the chooser returns */
+    const struct command *carried_out; /* of the main sequence */
+    struct command chosen;             /* what the chooser returns */
     struct script script_of_callback;
     unsigned callback_at;
     /* for a trail */
@@ -71,7 +73,7 @@ static struct explore {
     size_t said;
 } search;
 
-enum { OUT_CHOOSE = 1, OUT_BROKEN };
+enum { OUT_CHOOSE = 1, OUT_MET, OUT_BROKEN };
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -480,13 +482,17 @@ static void leave_broken(const char *why) {
     siglongjmp(search.out, OUT_BROKEN);
 }
 
+static bool was_here(unsigned body);
+
 /* The choice that Spin has made here, or none: then the step ends. */
-static unsigned choose(unsigned options) {
+static unsigned choose(unsigned body, unsigned options) {
     struct explore_position *h = explore_head;
     if (search.asked == sizeof h->choice)
         leave_broken("callbacks without end");
     if (search.asked < h->choices)
         return h->choice[search.asked++];
+    if (MERGED && !search.trail && was_here(body))
+        siglongjmp(search.out, OUT_MET);
     h->options = (uint8_t)options;
     siglongjmp(search.out, OUT_CHOOSE);
 }
@@ -505,7 +511,7 @@ static void choose_script(void) {
         return;
     }
     list_for_callback(&list);
-    const struct command *command = &list.command[choose(list.count)];
+    const struct command *command = &list.command[choose(FIRST_SCRIPT, list.count)];
     script->has_command = command->kind != COMMAND_RETURN;
     script->rearms = !script->has_command && command->value == ET_REARM;
     if (script->rearms)
@@ -526,7 +532,7 @@ static const struct command *choose_world(void) {
     put(&list, 0, (struct command){.kind = COMMAND_RETURN}); /* nothing any more */
     if (search.waited < WAITED)
         list_world(&list, true);
-    search.chosen = list.command[choose(list.count)];
+    search.chosen = list.command[choose(PROGRAM_BODY_WORLD, list.count)];
     if (search.chosen.kind == COMMAND_RETURN) {
         explore_head->world_over = true;
         return NULL;
@@ -639,7 +645,8 @@ static void own_state(unsigned i, unsigned char *to) {
     const struct et_completion *c = etalon_completion(i);
     memset(to, ABSENT, OWN_BYTES);
     to[0] = (unsigned char)(c->internal.state | (m->state << 2));
-    if (m->state == ET_DEAD && c->internal.state == ET_DEAD) {
+    bool may_rearm = driver.model.in_callback == i && BLIND != 4;
+    if (m->state == ET_DEAD && c->internal.state == ET_DEAD && !may_rearm) {
         to[1] = is_named(i);
         return;
     }
@@ -740,17 +747,160 @@ static unsigned char *common_state(unsigned char *to) {
                             h->world_over << 6 | loop->epoll_stale << 7);
     *to++ = (unsigned char)(driver.model.forgive_registration | loop->no_pwait2 << 1 |
                             (driver.claimed >> FIRST_NUMBER) << 2);
-    *to++ = (unsigned char)(h->calls << 4 | h->rank);
+    *to++ = (unsigned char)(driver.model.in_tick ? 0 : h->calls << 4 | h->rank);
     *to++ = (unsigned char)(loop->active << 4 | h->failures);
     return to;
 }
+
+/* ---- … within a tick ------------------------------------------------------------------------- */
+
+#define WITHIN_BYTES 640
+
+static unsigned char *append_bytes(unsigned char *to, const void *from, size_t size) {
+    memcpy(to, from, size);
+    return to + size;
+}
+#define APPEND(to, value) ((to) = append_bytes(to, &(value), sizeof(value)))
+
+static unsigned char *set_state(unsigned char *to, const uint8_t *place, model_set set) {
+    unsigned char renamed = 0;
+    static_assert(COMPLETIONS <= 8, "a byte holds a set of them");
+    for (unsigned i = 0; i < COMPLETIONS; i++)
+        renamed = (unsigned char)(renamed | (model_has(&set, i) ? 1u << place[i] : 0));
+    *to++ = renamed;
+    return to;
+}
+
+/* Where in the tick the model is. Of counters, what they are compared with. */
+static unsigned char *tick_state(unsigned char *to, const uint8_t *place) {
+    const struct model *m = &driver.model;
+    const struct model_tick_state *t = &m->tick;
+    const uint64_t called = t->called < t->asked ? t->called : t->asked;
+    const model_set sets[] = {t->snapshot,   t->expiring, t->delivering, t->delivering_owed,
+                              t->recent,     m->refused,  m->doubtful,   m->orphaned,
+                              m->maybe_dead, driver.moved};
+    const uint8_t bits[] = {t->one_round,
+                            t->fresh,
+                            t->collecting,
+                            t->delivering_fixed,
+                            t->placed,
+                            m->forgiven,
+                            loop->in_callback,
+                            loop->called == t->called,
+                            t->phase,
+                            t->step,
+                            t->due,
+                            t->due_event};
+    const unsigned named[] = {m->in_callback, t->current, t->answered, t->due_completion,
+                              t->unanswered};
+    APPEND(to, bits);
+    APPEND(to, t->asked);
+    APPEND(to, called);
+    APPEND(to, t->error);
+    APPEND(to, t->answered_result);
+    APPEND(to, t->due_result);
+    APPEND(to, t->due_clause);
+    APPEND(to, t->run_clause);
+    for (unsigned i = 0; i < sizeof named / sizeof *named; i++)
+        *to++ = position(place, named[i]);
+    for (unsigned i = 0; i < sizeof sets / sizeof *sets; i++)
+        to = set_state(to, place, sets[i]);
+    for (unsigned r = 0; r < m->reports; r++) {
+        const struct model_report *report = &m->report[r];
+        *to++ = name(report->fd);
+        APPEND(to, report->events);
+        *to++ = report->source;
+        *to++ = report->tries_owed;
+        to = set_state(to, place, report->polls);
+        to = set_state(to, place, report->tried);
+    }
+    *to++ = ABSENT;
+    for (unsigned i = 0; i < m->useless_count[!m->useless_last]; i++) {
+        *to++ = name(m->useless[!m->useless_last][i].fd);
+        APPEND(to, m->useless[!m->useless_last][i].events);
+    }
+    *to++ = ABSENT;
+    return to;
+}
+
+/* … and the loop, the part of whose state that is on its stack follows from this: which phase, of
+ * which completion, at which of the reports. */
+static unsigned char *round_state(unsigned char *to, const uint8_t *place, const uint8_t *order) {
+    const struct model_tick_state *t = &driver.model.tick;
+    const struct et_completion *lists[] = {loop->expired, loop->delivering, loop->deletions_head};
+    *to++ = place_of(place, loop->current);
+    for (unsigned i = 0; i < sizeof lists / sizeof *lists; i++) {
+        unsigned n = 0;
+        for (const struct et_completion *c = lists[i]; c != NULL && n < COMPLETIONS; n++) {
+            *to++ = place_of(place, c);
+            c = i == 0 ? c->internal.wait_next : c->internal.next;
+        }
+        *to++ = ABSENT;
+    }
+    for (unsigned i = 0; i < COMPLETIONS; i++) {
+        const struct model_completion *m = &driver.model.completion[order[i]];
+        const struct et_completion *c = etalon_completion(order[i]);
+        bool active = m->state == ET_ACTIVE, adding = m->state == ET_ADDING;
+        *to++ =
+            (unsigned char)((active && m->order < t->orders_timers) |
+                            (active && m->order < t->orders_asked) << 1 |
+                            (active && c->internal.order < loop->expired_before) << 2 |
+                            (adding && c->internal.round == loop->round) << 3 | m->is_vague << 4);
+        *to++ = name(m->vouches);
+        APPEND(to, m->refusal);
+        *to++ = driver.model.in_callback == order[i] && m->operation == ET_CANCEL
+                    ? position(place, m->description.target)
+                    : ABSENT;
+    }
+    return to;
+}
+
+static unsigned char *driver_state(unsigned char *to, unsigned body) {
+    const uint64_t clock_ns = driver.world->clock(), ends_in_ns = driver.wait.end_ns - clock_ns;
+    const uint8_t bits[] = {(uint8_t)body,
+                            search.carried_out->kind,
+                            (uint8_t)search.carried_out->value,
+                            (uint8_t)search.commands,
+                            (uint8_t)search.waited,
+                            driver.disturbed,
+                            driver.wait.open,
+                            driver.wait.counts,
+                            driver.refused.both_ways,
+                            name(driver.refused.fd),
+                            driver.latest_ns == clock_ns};
+    APPEND(to, bits);
+    APPEND(to, ends_in_ns);
+    APPEND(to, driver.wait.timeout_ns);
+    APPEND(to, driver.wait.reports);
+    APPEND(to, driver.refused.operation);
+    APPEND(to, driver.refused.error);
+    APPEND(to, driver.refused.kept);
+    APPEND(to, driver.refused.claimed);
+    APPEND(to, driver.disturbed_by);
+    APPEND(to, driver.idle_waits);
+    APPEND(to, driver.context);
+    for (unsigned i = 0; i < DESCRIPTORS; i++) {
+        const int number = explore_number[FIRST_NUMBER + i];
+        APPEND(to, driver.told[number]);
+        *to++ = (unsigned char)(has_number(&driver.reported, number) |
+                                (driver.named[number] == driver.world->installed(number)) << 1);
+    }
+    return to;
+}
+
+/* The state that is being written, and the least so far. */
+static struct {
+    unsigned char *least;
+    size_t size;
+    unsigned body; /* of the choice within a tick; 0: between two ticks */
+} written;
 
 static void write_state(unsigned char *state, const uint8_t *order,
                         unsigned char own[][OWN_BYTES]) {
     uint8_t place[COUNT];
     uint32_t generation[DESCRIPTORS];
-    unsigned char buffer[512], *to = buffer;
-    memset(buffer, 0, EXPLORE_STATE);
+    unsigned char buffer[1024], *to = buffer;
+    memset(buffer, 0, written.size);
     for (unsigned i = 0; i < COMPLETIONS; i++)
         place[order[i]] = (uint8_t)i;
     for (unsigned i = 0; i < DESCRIPTORS; i++)
@@ -769,22 +919,27 @@ static void write_state(unsigned char *state, const uint8_t *order,
         memcpy(to, &explore_head->history, sizeof explore_head->history);
         to += sizeof explore_head->history;
     }
-    if (to - buffer > EXPLORE_STATE) {
-        fprintf(stderr, "explore: the abstract state takes %zd bytes, EXPLORE_STATE is %d\n",
-                to - buffer, EXPLORE_STATE);
+    if (written.body != 0) {
+        to = tick_state(to, place);
+        to = round_state(to, place, order);
+        to = driver_state(to, written.body);
+    }
+    if ((size_t)(to - buffer) > written.size) {
+        fprintf(stderr, "explore: the abstract state takes %zd bytes, and there is room for %zu\n",
+                to - buffer, written.size);
         exit(2);
     }
-    memcpy(state, buffer, EXPLORE_STATE);
+    memcpy(state, buffer, written.size);
 }
 
 /* All ways to order completions that cannot be told apart by what is their own; the least state is
  * the canonical one. */
 static void least_state(uint8_t *order, unsigned from, unsigned char own[][OWN_BYTES], bool *any) {
-    unsigned char state[EXPLORE_STATE];
+    unsigned char state[EXPLORE_STATE + WITHIN_BYTES];
     if (from == COMPLETIONS) {
         write_state(state, order, own);
-        if (!*any || memcmp(state, explore_state, EXPLORE_STATE) < 0)
-            memcpy(explore_state, state, EXPLORE_STATE);
+        if (!*any || memcmp(state, written.least, written.size) < 0)
+            memcpy(written.least, state, written.size);
         *any = true;
         return;
     }
@@ -813,8 +968,7 @@ static void hash_into(uint64_t *hash, const void *start, size_t size) {
     }
 }
 
-/* The least state under all renamings of completions, or that in explore_state where that is less.
- */
+/* The least state under all renamings of completions, or what is there already, if that is less. */
 static void abstract_as_named(bool *any) {
     unsigned char own[COMPLETIONS][OWN_BYTES];
     uint8_t order[COMPLETIONS];
@@ -834,6 +988,16 @@ static void swap_names(void) {
     explore_number[FIRST_NUMBER + 1] = explore_name[FIRST_NUMBER + 1] = first;
 }
 
+static void write_least(void) {
+    bool any = false;
+    abstract_as_named(&any);
+    if (SWAPPED && DESCRIPTORS == 2) {
+        swap_names();
+        abstract_as_named(&any);
+        swap_names();
+    }
+}
+
 static void abstract(void) {
     if (!CANONICAL) { /* all tracked memory, but for the number of the snapshot */
         uint64_t hash[2] = {UINT64_C(0xcbf29ce484222325), 1};
@@ -842,13 +1006,63 @@ static void abstract(void) {
         memcpy(explore_state, hash, sizeof hash < EXPLORE_STATE ? sizeof hash : EXPLORE_STATE);
         return;
     }
-    bool any = false;
-    abstract_as_named(&any);
-    if (SWAPPED && DESCRIPTORS == 2) {
-        swap_names();
-        abstract_as_named(&any);
-        swap_names();
+    written.least = explore_state;
+    written.size = EXPLORE_STATE;
+    written.body = 0;
+    write_least();
+}
+
+/* ---- where ways through a tick meet ---------------------------------------------------------- */
+
+/* What was met at a choice within a tick, by two hashes of it: what can come after was followed
+ * from there once. It is no part of what Spin restores. */
+static struct {
+    uint64_t (*item)[2]; /* 0, 0: none */
+    size_t room, count;
+} met;
+
+static uint64_t *find_met(const uint64_t hash[2]) {
+    size_t at = hash[1] & (met.room - 1);
+    while ((met.item[at][0] | met.item[at][1]) != 0 &&
+           (met.item[at][0] != hash[0] || met.item[at][1] != hash[1]))
+        at = (at + 1) & (met.room - 1);
+    return met.item[at];
+}
+
+/* By mmap(2): an allocation would be counted as the loop's. */
+static void make_room(void) {
+    uint64_t(*old)[2] = met.item;
+    const size_t before = met.room;
+    met.room = before == 0 ? (size_t)1 << 16 : 2 * before;
+    met.item = mmap(NULL, met.room * sizeof *met.item, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (met.item == MAP_FAILED) {
+        fprintf(stderr, "explore: no memory for %zu choices\n", met.room);
+        exit(2);
     }
+    for (size_t i = 0; i < before; i++)
+        if ((old[i][0] | old[i][1]) != 0)
+            memcpy(find_met(old[i]), old[i], sizeof old[i]);
+    if (old != NULL)
+        munmap(old, before * sizeof *old);
+}
+
+static bool was_here(unsigned body) {
+    static unsigned char state[EXPLORE_STATE + WITHIN_BYTES];
+    uint64_t hash[2] = {UINT64_C(0xcbf29ce484222325), 1}, *slot;
+    written.least = state;
+    written.size = sizeof state;
+    written.body = body;
+    write_least();
+    hash_into(hash, state, sizeof state);
+    if (2 * met.count >= met.room)
+        make_room();
+    slot = find_met(hash);
+    if ((slot[0] | slot[1]) != 0)
+        return true;
+    memcpy(slot, hash, sizeof hash);
+    met.count++;
+    return false;
 }
 
 /* ---- a step ---------------------------------------------------------------------------------- */
@@ -905,6 +1119,7 @@ static void carry_out(const struct command *command) {
     search.said = 0;
     memset(&search.report, 0, sizeof search.report);
     search.worlds = search.worlds_before;
+    search.carried_out = command;
     lockstep_command(command);
 }
 
@@ -1001,6 +1216,11 @@ int explore_take(unsigned option) {
         h->inside = true;
         return 0;
     }
+    case OUT_MET: /* back to where it began, and Spin has been */
+        *h = before;
+        h->pending = h->choices = h->first = 0;
+        h->inside = false;
+        return 0;
     default: break;
     }
     if (search.trail)

@@ -10,7 +10,9 @@
 #
 # That each comparison can fail is shown each time: with an abstraction that is made blind on
 # purpose (BLIND in explore.h) there must be a difference. And the whole search has to find as many
-# states when it takes its ways in another order: otherwise a state shows what has no consequences.
+# states when it takes its ways in another order: otherwise a state shows what has no consequences;
+# and as many when it follows each way through a tick by itself (MERGED in explore.h), and fewer when
+# it takes ways for one that are not.
 #
 # usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]... BLIND: one digit for each way to be blind, 1
 # unless it is given
@@ -39,10 +41,10 @@ states() {
     sed -n 's/.*"states": \([0-9]*\),.*/\1/p' "$work/$1.json"
 }
 
-# fixpoint NAME SCOPE SEED: the whole search, in the order of that seed
+# fixpoint NAME SCOPE SEED DEFINES…: the whole search, in the order of that seed
 fixpoint() {
-    EXPLORE_WORK=$work/$1 EXPLORE_REPORT=$work/$1.json EXPLORE_SEED=$3 model/spin/explore.sh "$2" \
-        >"$work/$1.log" 2>&1 ||
+    EXPLORE_WORK=$work/$1 EXPLORE_REPORT=$work/$1.json EXPLORE_SEED=$3 EXPLORE_DEFINES="${*:4}" \
+        model/spin/explore.sh "$2" >"$work/$1.log" 2>&1 ||
         { cat "$work/$1.log"; exit 2; }
 }
 
@@ -61,6 +63,7 @@ for argument; do
     [[ $argument =~ ^([a-z]+):([1-9][0-9]*)(:([1-9]+))?$ ]] ||
         { echo "explore_sound.sh: '$argument' is not SCOPE:COMMANDS[:BLIND]" >&2; exit 2; }
     scope=${BASH_REMATCH[1]} depth=${BASH_REMATCH[2]} blinds=${BASH_REMATCH[4]:-1}
+    meet=${blinds//[^4]/} blinds=${blinds//4/}
     observed "$scope-abstract" "$scope" || exit 2
     observed "$scope-concrete" "$scope" -DCANONICAL=0 -DWHOLE=${WHOLE:-0} || exit 2
     text="$(wc -l <"$work/$scope-concrete.set") observable behaviours of $depth commands:"
@@ -101,6 +104,23 @@ for argument; do
         fi
     done
     fixpoint "$scope-all" "$scope" "" || exit 2
+    fixpoint "$scope-each" "$scope" "" -DMERGED=0 || exit 2
+    if test "$(states "$scope-each")" = "$(states "$scope-all")"; then
+        echo "ok    scope '$scope': $(states "$scope-all") states also where each way is followed"
+    else
+        echo "FAIL  scope '$scope': $(states "$scope-all") states," \
+            "but $(states "$scope-each") where each way is followed by itself"
+        wrong=1
+    fi
+    test -z "$meet" || fixpoint "$scope-blind" "$scope" "" -DBLIND=4 || exit 2
+    if test -z "$meet"; then
+        :
+    elif test "$(states "$scope-blind")" -lt "$(states "$scope-all")"; then
+        echo "ok    scope '$scope': $(states "$scope-blind") states where ways meet that do not"
+    else
+        echo "FAIL  scope '$scope': as many states where ways meet that do not"
+        wrong=1
+    fi
     for seed in ${SEEDS:-3 5}; do
         fixpoint "$scope-shuffled" "$scope" "$seed" || exit 2
         if test "$(states "$scope-shuffled")" = "$(states "$scope-all")"; then
