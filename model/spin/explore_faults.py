@@ -31,7 +31,6 @@ SCOPES = {  # where the small scope does not suffice
     "the time is not updated after the wait": "waits",
     "an added completion trusts the registration": "closes",
     "a refused modification is final": "closes",
-    "everybody on the descriptor gets the registration's error": "refusals",
     "close leaves its registration to the kernel": "closes",
     "close leaves the waiters alone": "closes",
     "close is repeated after EINTR": "closes",
@@ -50,6 +49,35 @@ OUTSIDE = {  # what no scope can show, and why
         "shows only in a poll without events, and no scope has a poll",
     "deadlines are rounded up from microseconds":
         "the clock stands at tenths of a millisecond there",
+    "a modification keeps its generation":
+        "shows when a number's former file comes back to it from a third number, and copies has two",
+    "everybody on the descriptor gets the registration's error":
+        "shows only once an addition was refused with EEXIST, after which nobody but the kernel "
+        "knows what is covered: only the case's own record tells",
+    "a timer may carry its own reset": "no program of a scope asks for that",
+    "what is handed over is not in the timeout": "no scope has a loop around the loop",
+    "a stopped loop has a timeout": "no scope has a loop around the loop",
+    "each call makes another descriptor": "no scope has a loop around the loop",
+    "the descriptor is the instance that may be renewed": "no scope has a loop around the loop",
+    "a stopped loop is still shown as ready": "no scope has a loop around the loop",
+    "a renewed instance is not shown": "no scope has a loop around the loop",
+    "a sandbox's refusal is an error of the wait": "the kernel of the scopes has epoll_pwait2",
+    "registrations are edge-triggered":
+        "ET-PROGRESS-2 counts rounds, and the search keeps no such count",
+    "registrations are edge-triggered where the loop does not wait":
+        "ET-PROGRESS-2 counts rounds, and the search keeps no such count",
+    "a report leads to one try":
+        "ET-PROGRESS-2 counts rounds, and the search keeps no such count",
+    "what waits to write has no turn beside what waits to read":
+        "ET-PROGRESS-2 counts rounds, and the search keeps no such count",
+    "the error queue is read when data have come": "no scope has flags",
+    "urgent data are read when data have come": "no scope has flags",
+    "nobody asks for urgent data": "no scope has flags",
+    "all that wait for the error queue are answered": "no scope has flags",
+    "the flags of a receive are dropped": "no scope has flags",
+    "a connect that is made is told to be refused": "no scope has a connect",
+    "a connect has no room where there is some": "no scope has a connect",
+    "a connect leaves out the end of the address": "no scope has a connect",
 }
 
 
