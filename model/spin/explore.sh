@@ -12,7 +12,7 @@
 # SWARM=n: instead of searching, writes n jobs to build/explore/SCOPE-swarm that need nothing but
 # the pan binary there.
 # EXPLORE_SEED=n: the ways are taken in another order, which must make no difference to the number
-# of states. EXPLORE_EXPECTED=1: a difference is expected; nothing is written but its shortest trail.
+# of states. EXPLORE_EXPECTED=1: a difference is expected, and only its shortest trail is written.
 #
 # pan's exit status says nothing (it is 0 with errors and with a truncated search), so its words are
 # judged. Exit status 0: the search is exhausted and all states agree; 1: a difference, with its

@@ -50,7 +50,7 @@ OUTSIDE = {  # what no scope can show, and why
     "deadlines are rounded up from microseconds":
         "the clock stands at tenths of a millisecond there",
     "a modification keeps its generation":
-        "shows when a number's former file comes back to it from a third number, and copies has two",
+        "shows when a number's former file comes back from a third number, and copies has two",
     "everybody on the descriptor gets the registration's error":
         "shows only once an addition was refused with EEXIST, after which nobody but the kernel "
         "knows what is covered: only the case's own record tells",

@@ -11,8 +11,8 @@
 # That each comparison can fail is shown each time: with an abstraction that is made blind on
 # purpose (BLIND in explore.h) there must be a difference. And the whole search has to find as many
 # states when it takes its ways in another order: otherwise a state shows what has no consequences;
-# and as many when it follows each way through a tick by itself (MERGED in explore.h), and fewer when
-# it takes ways for one that are not.
+# and as many when it follows each way through a tick by itself (MERGED in explore.h), and fewer
+# when it takes ways for one that are not.
 #
 # usage: explore_sound.sh SCOPE:COMMANDS[:BLIND]... BLIND: one digit for each way to be blind, 1
 # unless it is given

@@ -390,8 +390,8 @@ static void test_call(void **state) {
     assert_int_equal(p.completion[C].operation, ET_TIMER);
 }
 
-/* A loop that has taken what none could carry out is blamed for that alone: a rearm submits what its
- * description says, and without one what was submitted before, which is refused now. */
+/* A loop that has taken what none could carry out is blamed for that alone: a rearm submits what
+ * its description says, and without one what was submitted before, which is refused now. */
 static void test_rearm_of_unknown(void **state) {
     (void)state;
     for (int described = 0; described <= 1; described++) {

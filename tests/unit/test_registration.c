@@ -381,6 +381,25 @@ static void ET_OP_5_a_write_to_a_socket_raises_no_signal(void **state) {
     }
 }
 
+/* Among several whose registrations have to be looked at it may be the first and the last. */
+static void ET_REGISTER_1_number_0_is_like_any_other(void **state) {
+    (void)state;
+    int one[2], other[2], input = dup(STDIN_FILENO);
+    open_pipe(one);
+    open_pipe(other);
+    assert_int_equal(dup2(one[0], STDIN_FILENO), STDIN_FILENO);
+    assert_int_equal(write(one[1], "!", 1) + write(other[1], "!", 1), 2);
+    for (int last = 0; last < 2; last++) {
+        submit_poll(&c[last], last == 0 ? STDIN_FILENO : other[0], POLLIN);
+        submit_poll(&c[!last], last == 0 ? other[0] : STDIN_FILENO, POLLIN);
+        assert_int_equal(et_loop_tick(&loop, 2), 0);
+        EXPECT({&c[0], POLLIN}, {&c[1], POLLIN});
+        assert_int_equal(et_loop_tick(&loop, 0), 0); /* nothing is registered any more */
+    }
+    assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+    close(input);
+}
+
 static void ET_OP_2_send_and_sendmsg_pass_their_flags(void **state) {
     (void)state;
     int listener = open_listener(1, &where);
@@ -472,6 +491,7 @@ int main(void) {
         TEST(section_10_a_scribbled_description_harms_nobody_else),
         TEST(ET_OP_3_a_failed_connect_ends_beside_a_receive),
         TEST(ET_OP_5_a_write_to_a_socket_raises_no_signal),
+        TEST(ET_REGISTER_1_number_0_is_like_any_other),
         TEST(ET_OP_2_send_and_sendmsg_pass_their_flags),
         TEST(ET_REGISTER_7_after_65536_rounds),
     };

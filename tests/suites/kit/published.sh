@@ -46,8 +46,8 @@ for subject in build/subjects/*.so; do
     report_said '… and its version, and the share of what was asked' $? "$output"
 done
 
-# A command that a loop leaves undefined is left out of a random program, with all that it says: here
-# a second wait on an async, by a completion that is rearmed then.
+# A command that a loop leaves undefined is left out of a random program, with all that it says:
+# here a second wait on an async, by a completion that is rearmed then.
 for name in libuv libev; do
     [ -e "build/subjects/$name.so" ] || continue
     "$etalon" check --case "random-1-83844-$name" "build/subjects/$name.so" >"$work/said" 2>&1
