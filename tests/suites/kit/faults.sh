@@ -19,7 +19,9 @@ build() {
 }
 
 # judged FAULT STATUS PATTERN CASE…: the exit status, and a line of the output that matches. One
-# FILE.trace of kit/ can be the case.
+# FILE.trace of kit/ can be the case. quiet=--quiet: nothing is shrunk, where each run takes long.
+# watchdog: in seconds of processor time.
+quiet='' watchdog=3
 judged() {
     local fault=$1 status=$2 pattern=$3 cases=() output got
     shift 3
@@ -30,7 +32,7 @@ judged() {
         esac
     done
     build "$fault" || { report "$fault builds" 1; return; }
-    output=$("$etalon" check --tap - --watchdog 3 "${cases[@]}" \
+    output=$("$etalon" check --tap - $quiet --watchdog $watchdog "${cases[@]}" \
         "$work/$fault${difference:+-documented}.so" 2>&1 </dev/null)
     got=$?
     if [ "$got" -eq "$status" ] && grep -qE -- "$pattern" <<<"$output"; then
@@ -48,12 +50,12 @@ judged NONE 0 '^ok .*bad/timers-sorted' timers-sorted timer-zero timer-not-early
 judged CRASH 1 'it crashes: SIGSEGV' timer-zero timers-sorted
 judged ABORTS 1 'it crashes: SIGABRT' timer-zero
 judged EXITS 1 'it ends the process by itself, with status 0' timer-zero
-judged LOOPS 1 'timer-zero: hang' timer-zero
-judged SLEEPS 1 'timer-zero: hang' timer-zero
+quiet=--quiet watchdog=1 judged LOOPS 1 'timer-zero: hang' timer-zero
+quiet=--quiet watchdog=1 judged SLEEPS 1 'timer-zero: hang' timer-zero
 judged SCRIBBLES 1 'it crashes: SIG' timer-zero timers-sorted
 judged CLOSES 1 'timers-sorted: (fail|crash)' timer-zero timers-sorted
 judged SHOUTS 0 '^1\.\.1$' timer-zero
-judged STOPS_ITSELF 1 'timer-zero: hang' timer-zero
+quiet=--quiet watchdog=1 judged STOPS_ITSELF 1 'timer-zero: hang' timer-zero
 judged FORKS 0 '^ok 1 - bad/timer-zero$' timer-zero
 judged ESCAPES 0 '^ok 1 - bad/timer-zero$' timer-zero
 left=$(grep -lsa "[E]SCAPES.so" /proc/[0-9]*/cmdline | tr -dc '0-9\n' | grep -vx $$)
@@ -279,8 +281,8 @@ END
         ${CC:-cc} -shared -pthread -Wl,-Bsymbolic "$work"/broken/*.o -o "$work/broken/etalon.so" ||
         { report "$name: it builds" 1; return; }
     # shellcheck disable=SC2086
-    output=$("$etalon" check $judge --tap - --watchdog 3 --case "$case" "$work/broken/etalon.so" \
-        2>&1 </dev/null)
+    output=$("$etalon" check $judge $quiet --tap - --watchdog 3 --case "$case" \
+        "$work/broken/etalon.so" 2>&1 </dev/null)
     status=$?
     [ $status -eq 1 ] && grep -qE -- "$pattern" <<<"$output"
     report_said "$name: $pattern" $? "$output"
@@ -317,7 +319,8 @@ broken 'a deinitialised async takes calls' async.c \
     'ET-ASYNC-[125]: the call returned 0, expected -EINVAL' async-deinit
 
 # What only numbers show, before both judges.
-many() { # many NAME FILE TEXT BY STRICTLY OUTSIDE CASE: as broken
+many() { # many NAME FILE TEXT BY STRICTLY OUTSIDE CASE: as broken, which does not shrink these
+    local quiet=--quiet
     broken "$1" "$2" "$3" "$4" "$5" "$7"
     judge=--outside broken "$1, from outside" "$2" "$3" "$4" "$6" "$7"
 }
