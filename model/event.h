@@ -96,7 +96,8 @@ enum event_kind {
     /* What the descriptor of c has now of the events that c waits for, EPOLLERR and EPOLLHUP
      * included; of an operation: EPOLLIN or EPOLLOUT when its system call would be answered. 0:
      * nothing. Told of what waits when that changes: before EVENT_WOKEN, EVENT_CALLBACK,
-     * EVENT_SLEEP, and before a run begins and ends. */
+     * EVENT_SLEEP, and before a run begins and ends. forgiven: the loop is edge-triggered, and of
+     * all of it a callback has told already. */
     EVENT_READY,
     /* The wait sleeps now, as nothing has happened that the loop could learn: for result ns, when
      * nothing happens meanwhile; negative: for ever; 0: it is not known yet for how long. Said

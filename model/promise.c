@@ -176,7 +176,8 @@ static enum promise_due due_now(struct promise *p, const struct promise_completi
     }
     if (!waits(of))
         return PROMISE_QUEUED;
-    return of->ready != 0 && !has_predecessor(p, of, false) ? PROMISE_READY : PROMISE_NOT_DUE;
+    return of->ready != 0 && !of->stale && !has_predecessor(p, of, false) ? PROMISE_READY
+                                                                          : PROMISE_NOT_DUE;
 }
 
 /* A loop may have begun to end it, or a thread or the kernel to carry it out (ET-CANCEL-11). */
@@ -323,7 +324,7 @@ static void begin(struct promise *p, struct promise_completion *of) {
     of->unbegun = true;
     of->ends_before = p->ends;
     of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled =
-        of->carries = false;
+        of->carries = of->stale = false;
     of->ready = of->had = of->found = of->stood = 0;
     of->new_file = waits(of) && has_moved(p, of->fd);
     of->order = ++p->orders;
@@ -1074,7 +1075,8 @@ static void on_woken(struct step *s) {
     bool due = false;
     for (unsigned c = 0; c < p->completions; c++) {
         due = due || p->completion[c].due != PROMISE_NOT_DUE;
-        p->completion[c].had = p->completion[c].found = p->completion[c].ready;
+        p->completion[c].had = p->completion[c].ready;
+        p->completion[c].found = p->completion[c].stale ? 0 : p->completion[c].ready;
     }
     look_for_second_wait(s);
     p->run.turned =
@@ -1418,6 +1420,7 @@ static void on_ready(struct promise *p, const struct event *e) {
     if (!known(p, e->c))
         return;
     p->completion[e->c].ready = e->events;
+    p->completion[e->c].stale = e->forgiven;
     p->completion[e->c].had |= e->events;
 }
 

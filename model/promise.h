@@ -123,6 +123,7 @@ struct promise_completion {
     bool may_be_cancelled; /* by a cancel that was deleted, and lingers */
     uint8_t overtaking;    /* the oldest of `ends` */
     bool addressed;        /* its try may have been unanswered although it was ready */
+    bool stale;            /* … of an edge-triggered loop: it may end, and need not */
     int fd, flags;
     uint32_t userdata;
     uint32_t asked;      /* of a poll: events */

@@ -136,6 +136,10 @@ extern "C" {
 /* The caller may close a descriptor while a completion still waits on it (the loop documents that
  * this is allowed). Otherwise the runner closes only what nothing waits on. */
 #define ETALON_OFFERS_CLOSED_EARLY (UINT64_C(1) << 27)
+/* POLL is edge-triggered: started by `submit` it is told what is ready then, but started again by
+ * ETALON_REARM no more than what has come since (section 2 of the law, *edge*). What was there
+ * before may be told again, and need not. */
+#define ETALON_OFFERS_EDGES (UINT64_C(1) << 30)
 
 /* Operations: completion. Each is one that `submit` takes. */
 

@@ -37,7 +37,12 @@
 /* What its caller knows of a completion. */
 struct item {
     bool in_use, ever;
-    uint32_t told;    /* what it was last told to be ready for */
+    uint32_t told; /* what it was last told to be ready for */
+    /* Of a poll of an edge-triggered loop: what its descriptor had when it was looked at last, and
+     * of that, what has come so that no callback has told it yet; the promise was told that there
+     * is none of this. */
+    uint32_t level, edges;
+    bool stale;
     bool redescribed; /* the subject knows nothing of what it is described as now */
     bool moved;       /* forgotten, since its last callback began */
     struct etalon_subject_description d;
@@ -212,6 +217,13 @@ bool is_covered(const struct item *i);
 /* What waits is told of what its descriptor is ready for, when that has changed. settled: a thread
  * of the subject's, if there is one, has done what it can. */
 void tell_ready(bool settled);
+/* More bytes have come to the descriptor. */
+void note_edge(int fd);
+/* The callback of i tells its events, or an error. */
+void take_edges(struct item *i, int64_t result);
+/* It is ready, and its callbacks have told all of that: an edge-triggered loop need not tell it
+ * again. */
+bool is_stale(const struct item *i, uint32_t ready);
 
 /* ---- outside_results.c: whether what a completion came to is so ------------------------------ */
 

@@ -70,9 +70,13 @@ static void rearm(unsigned c, int64_t result) {
                  (!i->d.has_callback && waits_on(i) && takes_no_wait(i)); /* it may end unseen */
     (void)tell(e);
     if (observer.promise.completion[c].use != PROMISE_DEAD) {
+        struct item before = *i;
         begin_again(c);
-        if (relies)
+        if (relies) {
             i->installed = installed;
+            i->level = before.level;
+            i->edges = before.edges;
+        }
         note('s', (int)c, "c%u is rearmed", c);
     }
     tell_ready(false);
@@ -114,6 +118,7 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     struct item *i = &observer.item[c];
     stir(i);
     check_result(c, result);
+    take_edges(i, result);
     i->in_use = i->moved = false;
     observer.callbacks++;
     observer.barren_waits = 0;

@@ -110,7 +110,8 @@ void begin_again(unsigned c) {
     observer.known[c] = KIT_SUBMITTED;
     i->redescribed = i->deleted = i->quiet = false;
     i->serial = ++observer.serial;
-    i->told = 0;
+    i->told = i->level = i->edges = 0;
+    i->stale = false;
     i->installed = i->d.fd >= 0 ? world_real.installed(i->d.fd) : 0;
     i->listener = 0;
     i->refused = 0;
@@ -391,6 +392,7 @@ void run_submit(const struct command *command) {
         /* it registers at the call, and so hears of it there */
         LACKS("needs the kernel's refusal to be the callback's result, not the call's (rounds)");
     tell_call(command, submission_of(c, result));
+    i->told = 0; /* if the call has waited, that was before the promise knew of it */
 }
 
 void run_delete(const struct command *command) {

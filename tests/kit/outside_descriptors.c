@@ -163,6 +163,36 @@ static bool any_is_tried(void) {
     return false;
 }
 
+/* ---- an edge-triggered loop ------------------------------------------------------------------ */
+
+static bool has_edges(const struct item *i) {
+    return i->d.operation == ET_POLL && offers(ETALON_OFFERS_EDGES);
+}
+
+bool is_stale(const struct item *i, uint32_t ready) {
+    return has_edges(i) && ready != 0 && (ready & i->edges) == 0;
+}
+
+void note_edge(int fd) {
+    for (unsigned c = 0; c < COUNT && fd >= 0; c++)
+        if (has_edges(&observer.item[c]) && observer.item[c].d.fd == fd)
+            observer.item[c].edges |= observer.item[c].d.events & POLLIN;
+}
+
+void take_edges(struct item *i, int64_t result) {
+    const uint32_t always = POLLHUP | POLLERR;
+    bool all = result < 0 || (!offers(ETALON_OFFERS_POLL_MORE) && (i->edges & always) != 0);
+    if (has_edges(i) && result != -ECANCELED)
+        i->edges &= all ? 0 : ~(uint32_t)result;
+}
+
+/* … when it is looked at. */
+static bool look_for_edges(struct item *i, uint32_t ready) {
+    i->edges = (i->edges | (ready & ~i->level)) & ready;
+    i->level = ready;
+    return is_stale(i, ready);
+}
+
 void tell_ready(bool settled) {
     static struct pollfd polled[PROGRAM_COMPLETIONS];
     static uint16_t who[PROGRAM_COMPLETIONS];
@@ -180,13 +210,15 @@ void tell_ready(bool settled) {
             ready |= i->d.events;
         if (threads && i->d.operation != ET_POLL)
             ready = 0;
+        bool stale = look_for_edges(i, ready);
         if (ready != 0 || ready != i->told)
             stir(i);
         if (ready != 0 && i->d.operation == ET_RECVMSG)
             note_sender(i);
-        if (ready != i->told)
-            TELL(EVENT_READY, .c = c, .events = ready);
+        if (ready != i->told || stale != i->stale)
+            TELL(EVENT_READY, .c = c, .events = ready, .forgiven = stale);
         i->told = ready;
+        i->stale = stale;
     }
 }
 

@@ -102,6 +102,8 @@ void note_arrival(const struct command *command, uint64_t before) {
     struct stream *stream = stream_at(fd);
     if (command->kind == COMMAND_PEER_URGENT)
         note_urgent(fd);
+    if (command->kind == COMMAND_PEER_WRITE && waiting_at(fd) > before)
+        note_edge(fd);
     if (stream == NULL)
         return;
     if (command->kind == COMMAND_PEER_URGENT || interpose_other_threads())

@@ -69,11 +69,16 @@ static int wait_begins(int64_t timeout_ns) {
     return 0;
 }
 
+static bool owes_now(const struct item *i) {
+    uint32_t ready = (uint16_t)ready_now(i);
+    return ready != 0 && !is_stale(i, ready);
+}
+
 /* As far as is to be seen. */
 static bool looks_unlawful(void) {
     bool due = observer.promise.wake_pending || anything_due();
     for (unsigned c = 0; c < COUNT; c++)
-        due = due || (observer.item[c].in_use && ready_now(&observer.item[c]) != 0);
+        due = due || (observer.item[c].in_use && owes_now(&observer.item[c]));
     return due;
 }
 

@@ -89,6 +89,13 @@ static enum et_action on_callback("""),
 )
 
 
+def edge_triggered(flags):
+    """Etalon's adapter as one of a loop that says that it is edge-triggered, registered so: a rearm
+    relies on its registration, and what is submitted is registered anew."""
+    return ((ADAPTER, "    .offers = CALLS |", "    .offers = ETALON_OFFERS_EDGES | CALLS |"),
+            ("registrations.c", "{.events = events,", "{.events = events | " + flags + ","))
+
+
 def refuses_datagrams(error):
     """Each send on a datagram socket ends with this error, and is not made."""
     return ("operations.c",
@@ -395,6 +402,16 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
       "    bool trusted = c->internal.trusted && c->internal.fd == c->fd;\n"
       "    extern int fcntl(int, int, ...);\n    static int count;\n"
       "    if (count++ < 120)\n        fcntl(loop->wakeup, 1030, 100);")),
+    *[(f"polls are edge-triggered, which is no fault: {case}", case, None,
+       *edge_triggered("EPOLLET"))
+      for case in ("edge-between-report-and-rearm", "edge-after-a-rearm", "edges-of-two-events",
+                   "edges-behind-a-deletion", "rearmed-poll")],
+    ("an edge after a rearm is lost", "edge-after-a-rearm", "ET-REGISTER-1",
+     *edge_triggered("EPOLLET | EPOLLONESHOT")),
+    ("an edge before the start is lost", "edge-before-the-next-poll", "ET-REGISTER-1",
+     *edge_triggered("EPOLLET"),
+     ("operations.c", "    eti_wait_on(loop, c, trusted);",
+      "    (void)trusted;\n    eti_wait_on(loop, c, true);")),
     ("everything is registered anew in each round", "what-waits-costs-no-calls", "ET-REGISTER-10",
      ("kernel_phase.c", "    int count = wait_for_reports(loop, events, timeout);",
       "    for (int fd = 0; fd < loop->descriptors_used; fd++) {\n"

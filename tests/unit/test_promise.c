@@ -1249,6 +1249,34 @@ static void test_polls(void **state) {
     BREAKS(EVENT_4_RESULT, EVENT_UNTRUE, .c = A, .source = PROMISE_UNTRUE_ERROR);
 }
 
+/* What was told may be told again by a loop that is edge-triggered, and need not. */
+static void test_edges(void **state) {
+    (void)state;
+    add(A, ET_POLL, 3);
+    add(B, ET_POLL, 3);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    ready(A, POLL_IN);
+    BREAKS(REGISTER_1, EVENT_SLEEP);
+    LAWFUL(EVENT_READY, .c = A, .events = POLL_IN, .forgiven = true);
+    LAWFUL(EVENT_SLEEP);
+    woken();
+    ready(B, POLL_IN);
+    wait_for(0);
+    woken();
+    called(B, POLL_IN); /* before A, which is stale */
+    called(A, POLL_IN);
+    ended();
+    add(A, ET_POLL, 3);
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(EVENT_READY, .c = A, .events = POLL_IN, .forgiven = true);
+    polled();
+    ended();
+    ready(A, POLL_IN); /* an edge */
+    run(ET_RUN_NO_WAIT);
+    BREAKS(EVENT_4_RETURNS, EVENT_END);
+}
+
 /* ---- completion ------------------------------------------------------------------------------ */
 
 static void test_results(void **state) {
@@ -2754,6 +2782,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_stop),
     TEST(test_deinit),
     TEST(test_polls),
+    TEST(test_edges),
     TEST(test_results),
     TEST(test_order_of_operations),
     TEST(test_what_an_operation_was_ready_for_has_gone),

@@ -84,6 +84,7 @@ struct rp_item {
     unsigned serial;
     int fd;
     short events;
+    short told; /* of a poll of an edge-triggered loop: what need not be told again */
     uint64_t earliest, latest;                /* of a timer: between these its deadline lies */
     unsigned due_for;                         /* callbacks of others since it was seen due */
     enum etalon_subject_action (*body)(void); /* or null */
@@ -158,13 +159,36 @@ static inline short rp_ready(const struct rp_item *i) {
     return poll(&fd, 1, 0) == 1 ? fd.revents : 0;
 }
 
-static inline int rp_is_due(const struct rp_item *i, uint64_t late_ns) {
+/* … and what of that the loop owes: of an edge-triggered one not what it has told. */
+static inline short rp_owed(struct rp_item *i) {
+    short ready = rp_ready(i);
+    if (i->in_use)
+        i->told = (short)(i->told & ready);
+    return (short)(ready & ~i->told);
+}
+
+/* The callback of the poll is called with this. */
+static inline void rp_tell(struct rp_item *i, int64_t result) {
+    int more = (etalon_subject.offers & ETALON_OFFERS_POLL_MORE) != 0;
+    short ready = rp_owed(i);
+    if ((etalon_subject.offers & ETALON_OFFERS_EDGES) != 0 && result != -ECANCELED)
+        i->told |= !more && (ready & (POLLHUP | POLLERR)) != 0 ? ready : (short)result;
+}
+
+/* More bytes come to the descriptor. */
+static inline void rp_edge(int fd) {
+    for (unsigned c = 0; c < RP_COUNT; c++)
+        if (rp.item[c].fd == fd)
+            rp.item[c].told = (short)(rp.item[c].told & ~POLLIN);
+}
+
+static inline int rp_is_due(struct rp_item *i, uint64_t late_ns) {
     uint64_t now = rp_clock();
     if (!i->in_use)
         return 0;
     if (i->is_timer)
         return i->latest < now && now - i->latest > late_ns;
-    return !i->is_async && (i->operation == ETALON_NOOP || rp_ready(i) != 0);
+    return !i->is_async && (i->operation == ETALON_NOOP || rp_owed(i) != 0);
 }
 
 static inline int rp_anything(void) {
@@ -219,7 +243,7 @@ static inline void rp_check_order(uint32_t c) {
     const struct rp_item *i = &rp.item[c];
     for (unsigned k = 0; k < RP_COUNT; k++)
         if (k != c && rp.item[k].operation == ETALON_POLL && rp.item[k].fd == i->fd &&
-            rp.item[k].serial < i->serial && rp_ready(&rp.item[k]) != 0)
+            rp.item[k].serial < i->serial && rp_owed(&rp.item[k]) != 0)
             rp_seen(RP_ORDER,
                     "the poll c%u ends before c%u of the same descriptor, which was started before "
                     "it",
@@ -297,6 +321,7 @@ static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, u
     if (i->operation == ETALON_POLL && !i->is_async && i->in_use)
         rp_check_order(c);
     rp_check_result(c, result);
+    rp_tell(i, result);
     if (rp.mode == ETALON_RUN_NO_WAIT && i->in_this_run)
         rp_seen(RP_AGAIN,
                 "c%u, which was started again, is called twice by one run that does not "
@@ -612,7 +637,7 @@ static inline void rp_run_repeatedly(unsigned asked, const char *call) {
 /* What a timer is due for, of which its host was told nothing, or too late a time. */
 static inline void rp_check_told(int64_t told) {
     for (unsigned c = 0; c < RP_COUNT; c++) {
-        const struct rp_item *i = &rp.item[c];
+        struct rp_item *i = &rp.item[c];
         int late = told != 0 || (rp.told_until > i->latest && rp.told_until - i->latest > RP_MS);
         if (i->is_timer && rp_is_due(i, RP_MS / 3) && late)
             rp_seen(RP_HOST_LATE,
@@ -816,9 +841,10 @@ static inline void rp_fill_port(const struct rp_address *port, const char *bytes
 static inline void rp_peer_write(unsigned d, uint64_t bytes) {
     static const char scrap[65536] = {0};
     size_t length = bytes < sizeof scrap ? (size_t)bytes : sizeof scrap;
-    if (rp.peer[d] >= 0)
-        (void)!write(rp.peer[d], scrap, length);
-    else if (rp.fd[d] >= 0 && strcmp(rp.kind[d], "eventfd") == 0)
+    if (rp.peer[d] >= 0) {
+        if (write(rp.peer[d], scrap, length) > 0)
+            rp_edge(rp.fd[d]);
+    } else if (rp.fd[d] >= 0 && strcmp(rp.kind[d], "eventfd") == 0)
         (void)!write(rp.fd[d], &bytes, sizeof bytes);
     else if (rp.fd[d] >= 0 && strcmp(rp.kind[d], "port") == 0)
         rp_fill_port(&rp.named[d], scrap, length);
@@ -897,7 +923,7 @@ static inline int rp_sleeps(void) {
 /* It has slept for long enough to have settled. */
 static inline void rp_look_at_sleep(unsigned slept_ms) {
     for (unsigned c = 0; c < RP_COUNT; c++) {
-        const struct rp_item *i = &rp.item[c];
+        struct rp_item *i = &rp.item[c];
         if (i->is_timer && rp_is_due(i, rp_late_ns()))
             rp_seen(RP_LATE, "the loop sleeps %.3f ms beyond the deadline of the timer c%u",
                     (double)(rp_clock() - i->latest) / 1e6, c);
