@@ -26,8 +26,8 @@
  *   just before its callback on, or once its deletion is complete. So a callback may, while it
  *   runs, make any call on any number, its own included.
  * - One process makes one loop at a time: init … deinit, perhaps init again. All calls come from
- *   one thread; no call comes from within init or deinit. From within a callback any function but
- *   init may be called.
+ *   one thread, or from that of a callback; no call comes from within init or deinit. From within a
+ *   callback any function but init may be called.
  * - The process runs under virtual time: clock_gettime, gettimeofday, time, nanosleep, poll, ppoll,
  *   select, epoll_wait, epoll_pwait, epoll_pwait2 and timerfd_* are interposed. A wait that would
  *   sleep lets time jump instead. A loop must not spin, sleep by other means, or make raw system
@@ -48,7 +48,8 @@
  * leave the version as it is. The runner takes what an older adapter does not have as not offered:
  * `size` tells, and a bit that needs a member beyond it counts as not set. Anything else makes a
  * new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of
- * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28. */
+ * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28;
+ * then the bits 30 and 31. */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 
@@ -124,6 +125,13 @@ extern "C" {
 #define ETALON_OFFERS_HOSTED (UINT64_C(1) << 28)
 /* deinit inside a callback is refused (-EBUSY) rather than undefined */
 #define ETALON_OFFERS_GUARDED_DEINIT (UINT64_C(1) << 29)
+/* host->called may be called by threads that the loop makes itself, while the first thread is
+ * inside run or tick: one callback at a time, and all calls from within it come from that thread.
+ * What these threads wait for is virtual, too: epoll, poll and select, conditions, semaphores,
+ * mutexes, sleeping, pthread_join. The loop sleeps when all of them and the first thread wait. A
+ * loop without a run of its own goes on, and stands still, by its own calls for that, which `run`
+ * makes. Judged from outside, also with ETALON_OFFERS_ROUNDS. */
+#define ETALON_OFFERS_THREADS (UINT64_C(1) << 31)
 
 /* Operations: readiness. */
 
@@ -231,8 +239,9 @@ struct etalon_subject_description {
 /* What the runner hands to init. It outlives the loop. */
 struct etalon_subject_host {
     size_t size;
-    /* To be called, on the loop's thread, from within the loop's own callback of completion c, with
-     * the result and the userdata as the loop delivers them (a timer: 0; a poll: the ready events).
+    /* To be called, on the loop's thread (ETALON_OFFERS_THREADS: or on one that it has made), from
+     * within the loop's own callback of completion c, with the result and the userdata as the loop
+     * delivers them (a timer: 0; a poll: the ready events).
      * Returns what the callback returns. With ETALON_REARM (only with ETALON_OFFERS_REARM) the
      * adapter does what its loop has for that: returns true, keeps the watcher, starts it again. */
     enum etalon_subject_action (*called)(uint32_t c, int64_t result, uint32_t userdata);

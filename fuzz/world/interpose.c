@@ -44,8 +44,8 @@ static const uint64_t wall_clock_ahead_ns[] = {0, 10800 * SECOND_NS, 3600 * SECO
 
 static enum interpose_mode mode;
 static struct interpose_hooks hooks;
-static bool inside;
-static _Thread_local bool first_thread;
+static _Thread_local bool inside;
+static _Thread_local bool first_thread, driven_thread;
 
 struct participant {
     bool used, ended;
@@ -76,6 +76,7 @@ static struct virtual_timers timers; /* the subject's timerfds */
 static unsigned wall_clock_set;      /* how often */
 
 void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks *new_hooks) {
+    interpose_threads_end();
     mode = new_mode;
     memset(&hooks, 0, sizeof hooks);
     if (new_hooks != NULL)
@@ -90,14 +91,53 @@ void interpose_begin(enum interpose_mode new_mode, const struct interpose_hooks 
     interpose_waits_begin();
 }
 
+void interpose_enter_runner(void) {
+    if (interpose_drives_threads())
+        interpose_lock_runner();
+    inside = false;
+}
+
+void interpose_leave_runner(void) {
+    inside = true;
+    if (interpose_drives_threads())
+        interpose_unlock_runner();
+}
+
+void interpose_begin_thread(void) {
+    inside = driven_thread = true;
+}
+
+bool interpose_is_first(void) {
+    return first_thread;
+}
+
+const struct interpose_hooks *interpose_hooks(void) {
+    return &hooks;
+}
+
 bool interpose_inside(bool now) {
     bool before = inside;
-    inside = now;
+    if (before && !now) {
+        interpose_enter_runner();
+        if (first_thread)
+            interpose_settle(); /* what the call has made others do */
+    } else if (!before && now)
+        interpose_leave_runner();
     return before;
 }
 
+void interpose_asked(bool before) {
+    if (inside && !before)
+        interpose_enter_runner();
+}
+
 static bool by_subject(enum interpose_mode wanted) {
-    return mode == wanted && inside && first_thread;
+    return mode == wanted && inside && (first_thread || driven_thread);
+}
+
+/* … by one of several threads, which wait for each other. */
+static bool together(void) {
+    return interpose_drives_threads() && by_subject(INTERPOSE_TIME);
 }
 
 static bool participates(void) {
@@ -157,9 +197,9 @@ static void leave_world(void) {
 /* accept, connect and close of a program's descriptor change what its world knows. */
 #define OF_PROGRAM(type, fd, call)                                                                 \
     if (by_subject(INTERPOSE_TIME) && hooks.of_program(fd)) {                                      \
-        inside = false;                                                                            \
+        interpose_enter_runner();                                                                  \
         type answer = (call);                                                                      \
-        inside = true;                                                                             \
+        interpose_leave_runner();                                                                  \
         return answer;                                                                             \
     }
 
@@ -199,11 +239,17 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
     IN_WORLD(int, __wrap_epoll_ctl(epfd, op, fd, event))
     bool told = by_subject(INTERPOSE_TIME) && hooks.controls != NULL && hooks.of_program(fd);
     uint32_t events = event != NULL && op != EPOLL_CTL_DEL ? event->events : 0;
-    if (told && (errno = hooks.controls(fd, events)) != 0)
-        return -1;
-    int result = (int)syscall(SYS_epoll_ctl, epfd, op, fd, event);
+    if (told)
+        interpose_enter_runner();
+    int error = told ? hooks.controls(fd, events) : 0;
+    int result = error == 0 ? (int)syscall(SYS_epoll_ctl, epfd, op, fd, event) : -1;
+    if (error == 0)
+        error = errno;
     if (told && result == 0)
         hooks.controlled(fd, events);
+    if (told)
+        interpose_leave_runner();
+    errno = error;
     return result;
 }
 
@@ -214,8 +260,11 @@ EXPORT int getsockopt(int fd, int level, int option, void *value, socklen_t *len
         return result;
     memcpy(&error, value, sizeof error);
     if (error != 0 && by_subject(INTERPOSE_TIME) && hooks.took_error != NULL &&
-        hooks.of_program(fd))
+        hooks.of_program(fd)) {
+        interpose_enter_runner();
         hooks.took_error(fd, error);
+        interpose_leave_runner();
+    }
     return result;
 }
 
@@ -311,7 +360,12 @@ EXPORT int close(int fd) {
     halt_before(ET_CLOSE, fd, 0);
     IN_WORLD(int, __wrap_close(fd))
     OF_PROGRAM(int, fd, __wrap_close(fd))
+    bool enters = together();
+    if (enters)
+        interpose_enter_runner();
     virtual_timer_forget(&timers, fd);
+    if (enters)
+        interpose_leave_runner();
     return (int)syscall(SYS_close, fd);
 }
 
@@ -350,9 +404,14 @@ EXPORT int clock_gettime(clockid_t clock, struct timespec *now) {
     IN_WORLD(int, __wrap_clock_gettime(clock, now))
     if (!virtual_time() || clock == CLOCK_PROCESS_CPUTIME_ID || clock == CLOCK_THREAD_CPUTIME_ID)
         return (int)syscall(SYS_clock_gettime, clock, now);
-    if (first_thread && hooks.clock_is_read != NULL)
+    bool enters = together();
+    if (enters)
+        interpose_enter_runner();
+    if ((first_thread || driven_thread) && hooks.clock_is_read != NULL)
         hooks.clock_is_read();
     uint64_t ns = hooks.clock();
+    if (enters)
+        interpose_leave_runner();
     if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI)
         ns += epoch();
     *now = (struct timespec){(time_t)(ns / SECOND_NS), (long)(ns % SECOND_NS)};
@@ -384,9 +443,16 @@ bool interpose_is_timer(int fd) {
 
 EXPORT int timerfd_create(int clock, int flags) {
     int fd = (int)syscall(SYS_timerfd_create, clock, flags);
-    if (fd >= 0 && by_subject(INTERPOSE_TIME) && virtual_timer_add(&timers, fd) &&
+    bool enters = together();
+    if (fd < 0 || !by_subject(INTERPOSE_TIME))
+        return fd;
+    if (enters)
+        interpose_enter_runner();
+    if (virtual_timer_add(&timers, fd) &&
         (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_ALARM))
         virtual_timer_of(&timers, fd)->wall = true;
+    if (enters)
+        interpose_leave_runner();
     return fd;
 }
 
@@ -403,11 +469,8 @@ static void remaining(const struct virtual_timer *t, struct itimerspec *value) {
         (struct timespec){(time_t)(t->interval / SECOND_NS), (long)(t->interval % SECOND_NS)};
 }
 
-EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value,
-                           struct itimerspec *old) {
-    struct virtual_timer *t = by_subject(INTERPOSE_TIME) ? virtual_timer_of(&timers, fd) : NULL;
-    if (t == NULL || value == NULL)
-        return (int)syscall(SYS_timerfd_settime, fd, flags, value, old);
+static void set_timer(struct virtual_timer *t, int flags, const struct itimerspec *value,
+                      struct itimerspec *old) {
     if (old != NULL)
         remaining(t, old);
     uint64_t at = (uint64_t)virtual_duration(&value->it_value), now = hooks.clock(), expiry;
@@ -423,16 +486,31 @@ EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value,
     t->by_day = t->wall && (flags & TFD_TIMER_ABSTIME) != 0;
     virtual_timer_arm(&timers, t, expiry, (uint64_t)virtual_duration(&value->it_interval));
     interpose_expire_timers();
-    return 0;
+}
+
+EXPORT int timerfd_settime(int fd, int flags, const struct itimerspec *value,
+                           struct itimerspec *old) {
+    bool enters = together(), mine = by_subject(INTERPOSE_TIME);
+    if (enters)
+        interpose_enter_runner();
+    struct virtual_timer *t = mine && value != NULL ? virtual_timer_of(&timers, fd) : NULL;
+    if (t != NULL)
+        set_timer(t, flags, value, old);
+    if (enters)
+        interpose_leave_runner();
+    return t != NULL ? 0 : (int)syscall(SYS_timerfd_settime, fd, flags, value, old);
 }
 
 EXPORT int timerfd_gettime(int fd, struct itimerspec *value) {
-    const struct virtual_timer *t =
-        by_subject(INTERPOSE_TIME) ? virtual_timer_of(&timers, fd) : NULL;
-    if (t == NULL)
-        return (int)syscall(SYS_timerfd_gettime, fd, value);
-    remaining(t, value);
-    return 0;
+    bool enters = together(), mine = by_subject(INTERPOSE_TIME);
+    if (enters)
+        interpose_enter_runner();
+    const struct virtual_timer *t = mine ? virtual_timer_of(&timers, fd) : NULL;
+    if (t != NULL)
+        remaining(t, value);
+    if (enters)
+        interpose_leave_runner();
+    return t != NULL ? 0 : (int)syscall(SYS_timerfd_gettime, fd, value);
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -457,7 +535,8 @@ static bool others(bool at_the_end) {
 }
 
 /* What the outermost of its calls was given; those that it is made of come after it. */
-static char wait_asked[80], wait_made[80];
+static _Thread_local char wait_asked[80];
+static char wait_made[80];
 
 const char *interpose_wait_call(void) {
     return wait_made;
@@ -508,6 +587,10 @@ static uint64_t next_expiry(void) {
     return virtual_timers_next(&timers);
 }
 
+uint64_t interpose_next_expiry(void) {
+    return next_expiry();
+}
+
 static void advance(uint64_t clock_ns) {
     hooks.advance(clock_ns + PAST_NS);
 }
@@ -536,12 +619,34 @@ static void let_half_pass(const struct subject_wait *wait) {
     hooks.advance(now + half);
 }
 
+static int64_t look_nowhere(void *self, int timeout_ms);
+static int64_t look_poll(void *self, int timeout_ms);
+static int64_t look_select(void *self, int timeout_ms);
+
+/* One of several threads waits. */
+static int64_t wait_with_others(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms),
+                                void *call, int epfd) {
+    bool by_kernel = epfd >= 0 || look == look_poll || look == look_select || look == look_nowhere;
+    interpose_enter_runner();
+    memcpy(wait_made, wait_asked, sizeof wait_made);
+    wait_asked[0] = '\0';
+    int64_t ready = interpose_wait_together(timeout_ns, look, call, by_kernel);
+    set_wall_clock();
+    interpose_leave_runner();
+    return ready;
+}
+
 /* Returns what `look` does, or -1 with errno. epfd: -1 for what is no wait on an epoll instance. */
 static int wait_virtually(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms), void *call,
                           int epfd) {
     const struct virtual_wait wait = {hooks.clock, look_again, blocked, next_expiry,
                                       advance,     forever,    others,  GRACE_MS};
     struct subject_wait self = {timeout_ns, look, call, epfd};
+    if (together()) {
+        int64_t ready = wait_with_others(timeout_ns, look, call, epfd);
+        errno = ready < 0 ? (int)-ready : errno;
+        return ready < 0 ? -1 : (int)ready;
+    }
     uint64_t begun = hooks.clock();
     uint64_t left = begun < VIRTUAL_END ? VIRTUAL_END - begun : 0, asked = (uint64_t)timeout_ns;
     uint64_t deadline = timeout_ns < 0 ? VIRTUAL_NEVER : begun + (asked < left ? asked : left);
@@ -939,6 +1044,8 @@ static int begin_participant(pthread_t *thread, const pthread_attr_t *attributes
 
 EXPORT int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attributes,
                           void *(*start)(void *), void *restrict argument) {
+    if (together())
+        return interpose_create_together(thread, attributes, start, argument);
     if (!participants_wanted || !by_subject(INTERPOSE_WORLD))
         return REAL(create)(thread, attributes, start, argument);
     IN_WORLD(int, begin_participant(thread, attributes, start, argument))
@@ -954,6 +1061,9 @@ static int join_participant(struct participant *participant, void **result) {
 
 EXPORT int pthread_join(pthread_t thread, void **result) {
     struct participant *participant = NULL;
+    int error;
+    if (together() && interpose_join_together(thread, result, &error))
+        return error;
     for (unsigned i = 0; i < INTERPOSE_THREADS_MAX; i++)
         if (participants[i].used && pthread_equal(participants[i].thread, thread))
             participant = &participants[i];
@@ -971,6 +1081,8 @@ static int lock_stepwise(pthread_mutex_t *mutex, enum interpose_stop stop) {
 }
 
 EXPORT int pthread_mutex_lock(pthread_mutex_t *mutex) {
+    if (together())
+        return interpose_lock_together(mutex);
     if (!participates())
         return REAL(lock)(mutex);
     if (me->at_locks)
@@ -987,6 +1099,8 @@ static int wait_for_participants(pthread_cond_t *condition, pthread_mutex_t *mut
 }
 
 EXPORT int pthread_cond_wait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex) {
+    if (together())
+        return interpose_await_together(condition, mutex, -1);
     if (participates()) {
         me->condition = condition;
         pthread_mutex_unlock(mutex);
@@ -1028,6 +1142,8 @@ static void tell(const pthread_cond_t *condition, bool all) {
 EXPORT int pthread_cond_signal(pthread_cond_t *condition) {
     if (participants_wanted)
         tell(condition, false);
+    if (interpose_drives_threads())
+        interpose_tell_together(condition, false);
     interpose_tell(condition);
     return REAL(signal)(condition);
 }
@@ -1035,6 +1151,8 @@ EXPORT int pthread_cond_signal(pthread_cond_t *condition) {
 EXPORT int pthread_cond_broadcast(pthread_cond_t *condition) {
     if (participants_wanted)
         tell(condition, true);
+    if (interpose_drives_threads())
+        interpose_tell_together(condition, true);
     interpose_tell(condition);
     return REAL(broadcast)(condition);
 }

@@ -70,6 +70,22 @@ bool interpose_is_timer(int fd);
 /* Those whose time has come can be read, as at the beginning of a wait. */
 void interpose_expire_timers(void);
 
+/* ---- threads that the subject makes, and that call back
+ * -----------------------------------------------
+ *
+ * They are real, and run as they like; one of them at a time, or the first thread, is the runner's
+ * (interpose_inside). When all of them wait, the world goes on, and time. */
+
+/* From now on, until the next interpose_begin: what the subject's threads wait for is virtual, too.
+ * To be called before it makes any. */
+void interpose_drive_threads(void);
+/* By the runner: goes on when every other thread has done what it can, or is at its end. */
+void interpose_settle(void);
+/* As interpose_inside(before), after a call that has only asked: nobody else has anything to do. */
+void interpose_asked(bool before);
+/* This thread is the one that has begun the interposition. */
+bool interpose_is_first(void);
+
 /* ---- threads that the subject makes: participants
  * ------------------------------------------------------
  *

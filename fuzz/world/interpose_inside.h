@@ -69,4 +69,31 @@ bool interpose_waits_for(pthread_cond_t *condition, pthread_mutex_t *mutex);
 
 void interpose_waits_begin(void);
 
+/* ---- threads that call back (interpose_threads.c) ---- */
+
+/* Whether the subject's threads are driven, by interpose_drive_threads(). */
+bool interpose_drives_threads(void);
+void interpose_threads_end(void);
+/* The thread that is the subject's becomes the runner's, and back. */
+void interpose_enter_runner(void);
+void interpose_leave_runner(void);
+void interpose_lock_runner(void);
+void interpose_unlock_runner(void);
+/* A thread of the subject's begins. */
+void interpose_begin_thread(void);
+const struct interpose_hooks *interpose_hooks(void);
+uint64_t interpose_next_expiry(void); /* of its timerfds, or VIRTUAL_NEVER */
+
+/* As interpose_wait, by any of the threads, in the runner. by_kernel: a signal may end it. */
+int64_t interpose_wait_together(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms),
+                                void *call, bool by_kernel);
+/* What a thread of the subject's calls, with the results of the C library. */
+int interpose_lock_together(pthread_mutex_t *mutex);
+int interpose_await_together(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t timeout_ns);
+void interpose_tell_together(const pthread_cond_t *condition, bool is_for_all);
+int interpose_create_together(pthread_t *thread, const pthread_attr_t *attributes,
+                              void *(*start)(void *), void *argument);
+/* False: it is none that was created so. */
+bool interpose_join_together(pthread_t thread, void **result, int *error);
+
 #endif

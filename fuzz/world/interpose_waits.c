@@ -115,6 +115,8 @@ EXPORT int pthread_cond_timedwait(pthread_cond_t *restrict condition,
                                   const struct timespec *restrict end) {
     if (!interpose_virtual())
         return INTERPOSE_REAL(timedwait)(condition, mutex, end);
+    if (interpose_in_time() && interpose_drives_threads())
+        return interpose_await_together(condition, mutex, until(end));
     if (interpose_in_time()) {
         interpose_ask("pthread_cond_timedwait", end);
         return wait_for_condition(condition, mutex, end);
@@ -152,7 +154,8 @@ EXPORT int sem_timedwait(sem_t *restrict semaphore, const struct timespec *restr
 EXPORT int sem_wait(sem_t *semaphore) {
     if (!interpose_in_time())
         return INTERPOSE_REAL(sem_wait)(semaphore);
-    undriven = "it waits for a semaphore without a limit";
+    if (!interpose_drives_threads())
+        undriven = "it waits for a semaphore without a limit";
     interpose_ask("sem_wait", NULL);
     int result = wait_for_semaphore(semaphore, NULL);
     undriven = NULL;
@@ -256,7 +259,7 @@ static long wait_for_futex(const long a[6]) {
     const struct timespec *timeout = (const struct timespec *)a[3];
     bool relative = ((int)a[1] & ~FUTEX_CLOCK_REALTIME) == FUTEX_WAIT_PRIVATE;
     interpose_ask("futex", timeout);
-    if (timeout == NULL)
+    if (timeout == NULL && !interpose_drives_threads())
         undriven = "it waits for a futex without a limit";
     int ready = interpose_wait(timeout == NULL ? -1
                                : relative      ? virtual_duration(timeout)

@@ -54,6 +54,7 @@ static const struct {
     {ETALON_OFFERS_MANY_POLLS, "many_polls"},
     {ETALON_OFFERS_CLOSED_EARLY, "closed_early"},
     {ETALON_OFFERS_EDGES, "edges"},
+    {ETALON_OFFERS_THREADS, "threads"},
     {ETALON_OFFERS_NOOP, "noop"},
     {ETALON_OFFERS_READ, "read"},
     {ETALON_OFFERS_POSITIONED, "positioned"},

@@ -297,6 +297,9 @@ static void run_world(const struct command *command) {
         LACKS("needs the descriptor of an async (rounds)");
     if ((command->kind == COMMAND_CLOSE || command->kind == COMMAND_DUP) && closes_early(command))
         LACKS("closes a descriptor while a completion waits on it (closed_early)");
+    if (command->kind == COMMAND_OPEN && command->value == WORLD_SIGNALFD &&
+        offers(ETALON_OFFERS_THREADS))
+        LACKS("needs signals that are for the first thread alone");
     observer.connects += command->kind == COMMAND_PEER_CONNECT;
     observer.stirred_all = observer.waits; /* the world may have done something to any of them */
     observer.endings += command->kind == COMMAND_CLOSE || command->kind == COMMAND_PEER_CLOSE ||
@@ -454,6 +457,8 @@ void outside_run(const struct etalon_subject *subject, const struct program *pro
     real_world_give_credentials();
     world_real.begin(&nobody, NULL, KIT_CLOCK_NS);
     interpose_begin(INTERPOSE_TIME, &outside_hooks);
+    if (offers(ETALON_OFFERS_THREADS))
+        interpose_drive_threads();
     note_others();
     /* what a library opens once for the whole process is no leak */
     if (offers(ETALON_OFFERS_DEINIT)) {

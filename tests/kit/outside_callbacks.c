@@ -99,12 +99,25 @@ static bool is_undefined(unsigned c, uint64_t serial) {
     return why != NULL;
 }
 
+/* Of two callbacks at once the promise says by itself what is wrong. */
+static void check_thread(unsigned c) {
+    if (!interpose_is_first() && !offers(ETALON_OFFERS_THREADS))
+        observed("ET-CALL-5",
+                 "c%u is called by another thread than that of the run, and the adapter does not "
+                 "say that there are such (threads)",
+                 c);
+    if (observer.in_callback && offers(ETALON_OFFERS_THREADS))
+        snprintf(observer.seen, sizeof observer.seen,
+                 "c%u is called while a callback of another completion runs", c);
+}
+
 enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t userdata) {
     bool before = interpose_inside(false);
     if (observer.long_by == 1)
         settle_unseen();
     if (c < COUNT)
         observer.known[c] = KIT_CALLED;
+    check_thread(c);
     note('b', c < COUNT ? (int)c : -1, "callback c%u %s", c, kit_result_name(result));
     tell_ready(false);
     observer.called_for = c;
@@ -132,6 +145,8 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     bool outer = observer.in_callback;
     uint64_t serial = i->serial;
     observer.in_callback = true;
+    if (offers(ETALON_OFFERS_THREADS))
+        interpose_settle(); /* if another thread calls back now, it does so beside this callback */
     enum etalon_subject_action action = run_body(i->body);
     observer.in_callback = outer;
     if (i->moved || (action == ETALON_REARM && is_undefined(c, serial)))

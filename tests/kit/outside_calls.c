@@ -16,7 +16,7 @@
 int ask_state(unsigned c) {
     bool before = interpose_inside(true);
     int state = observer.subject->state(observer.self, c);
-    (void)interpose_inside(before);
+    interpose_asked(before);
     return state;
 }
 
@@ -67,14 +67,19 @@ void ask_now(void) {
     if (!offers(ETALON_OFFERS_NOW) || observer.self == NULL)
         return;
     bool before = interpose_inside(true);
+    unsigned waits = observer.waits;
     uint64_t now = observer.subject->now(observer.self);
-    (void)interpose_inside(before);
-    TELL(EVENT_NOW, .now_ms = now);
+    interpose_asked(before);
+    if (observer.waits == waits) /* no other thread's wait has ended meanwhile */
+        TELL(EVENT_NOW, .now_ms = now);
 }
 
 /* What the promise knows already it is not told. */
 static void ask_one(unsigned c) {
+    unsigned callbacks = observer.callbacks;
     int state = ask_state(c);
+    if (observer.callbacks != callbacks) /* another thread has called back meanwhile */
+        return;
     bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
     unsigned use = observer.promise.completion[c].use;
     if (use == PROMISE_PERHAPS ? !used : used != (use == PROMISE_IN_USE))

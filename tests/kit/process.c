@@ -199,7 +199,8 @@ static bool valid_name(const char *name) {
 
 #define ASYNCS (ETALON_OFFERS_ASYNC | ETALON_OFFERS_ASYNC_KEPT)
 #define OPERATIONS                                                                                 \
-    (UINT64_C(0xffffffff) << 24 & ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_HOSTED | ASYNCS))
+    (UINT64_C(0xffffffff) << 24 &                                                                  \
+     ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_HOSTED | ETALON_OFFERS_THREADS | ASYNCS))
 
 /* What an adapter has that was made before the later members were added. */
 #define SIZE_MIN offsetof(struct etalon_subject, pool_init)
@@ -214,6 +215,9 @@ static struct etalon_subject completed(const struct etalon_subject *s) {
         subject.offers &= ~(ETALON_OFFERS_POOL | ASYNCS);
     if (s->size < END_OF(descriptor))
         subject.offers &= ~ETALON_OFFERS_HOSTED;
+    if ((subject.offers & ETALON_OFFERS_THREADS) != 0) /* the strict judge has one thread */
+        subject.offers &=
+            ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT | ETALON_OFFERS_POOL);
     subject.slack_ms = subject.slack_ms == ETALON_EXACT                      ? 0
                        : s->size < END_OF(slack_ms) || subject.slack_ms == 0 ? 1
                                                                              : subject.slack_ms;

@@ -212,6 +212,7 @@ static const struct shown {
     {"ET-STATE-3", "RP_UNUSED"},
     {"ET-DELETE-4", "RP_UNUSED"},
     {"ET-CALL-2", "RP_OTHER"},
+    {"ET-CALL-5", "RP_BESIDE"},
     {"ET-EXPIRE-1/result", "RP_RESULT"},
     {"ET-SUBMIT-2/result", "RP_RESULT"},
     {"ET-EVENT-4/result", "RP_RESULT"},

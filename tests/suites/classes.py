@@ -89,6 +89,47 @@ static enum et_action on_callback("""),
 )
 
 
+# Etalon's adapter as one of a loop that calls back on a thread that each run makes.
+BY_OTHERS = (
+    (ADAPTER, "static int run(void *of, uint32_t mode) {\n    (void)of;\n"
+     "    return et_loop_run(&etalon_loop.loop, (enum et_run_mode)mode);\n}",
+     """static struct there {
+    uint32_t mode;
+    int result;
+} there;
+
+static void *run_there(void *self) {
+    struct there *of = self;
+    of->result = et_loop_run(&etalon_loop.loop, (enum et_run_mode)of->mode);
+    return NULL;
+}
+
+static int run(void *of, uint32_t mode) {
+    pthread_t thread;
+    (void)of;
+    there.mode = mode;
+    pthread_create(&thread, NULL, run_there, &there);
+    pthread_join(thread, NULL);
+    return there.result;
+}"""),
+    (ADAPTER, "#include <string.h>\n",
+     "#include <pthread.h>\n#include <string.h>\n"),
+)
+SAYS_SO = (ADAPTER, "    .offers = CALLS |", "    .offers = ETALON_OFFERS_THREADS | CALLS |")
+# … and on one that a timer of no delay makes, which nobody has run.
+UNASKED = (
+    (ADAPTER, "    return et_loop_timer(&etalon_loop.loop, etalon_completion(c), delay_ms,\n"
+     "                         callback_if(has_callback), (void *)(uintptr_t)userdata);",
+     """    int result = et_loop_timer(&etalon_loop.loop, etalon_completion(c), delay_ms,
+                               callback_if(has_callback), (void *)(uintptr_t)userdata);
+    if (delay_ms == 0)
+        run(of, ET_RUN_NO_WAIT);
+    return result;"""),
+    (ADAPTER, "static int timer(void *of,",
+     "static int run(void *of, uint32_t mode);\n\nstatic int timer(void *of,"),
+)
+
+
 def edge_triggered(flags):
     """Etalon's adapter as one of a loop that says that it is edge-triggered, registered so: a rearm
     relies on its registration, and what is submitted is registered anew."""
@@ -412,6 +453,12 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
      *edge_triggered("EPOLLET"),
      ("operations.c", "    eti_wait_on(loop, c, trusted);",
       "    (void)trusted;\n    eti_wait_on(loop, c, true);")),
+    *[(f"callbacks come on the loop's own thread, which is no fault: {case}", case, None,
+       *BY_OTHERS, SAYS_SO)
+      for case in ("timers-sorted", "edge-between-report-and-rearm", "wakeup-in-the-wait",
+                   "batch-deletes", "stop-in-a-timer", "interrupted-waits")],
+    ("a callback comes on the loop's own thread while nothing runs", "timer-zero", "ET-CALL-5",
+     *BY_OTHERS, SAYS_SO, *UNASKED),
     ("everything is registered anew in each round", "what-waits-costs-no-calls", "ET-REGISTER-10",
      ("kernel_phase.c", "    int count = wait_for_reports(loop, events, timeout);",
       "    for (int fd = 0; fd < loop->descriptors_used; fd++) {\n"

@@ -10,6 +10,7 @@
  * It keeps what the caller of a loop knows: what it has started, and since when. So it sees when a
  * timer fires early, when something is called that is not in use, when the loop sleeps although
  * something is due, and the like; RP_EXPECTED says which of these is to be shown. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -70,6 +71,7 @@ enum rp_check {
     RP_HOST_HIDDEN,  /* neither descriptor nor timeout tells a host of what has come */
     RP_HOST_SHOWN,   /* the descriptor of a stopped loop is readable */
     RP_HOST_OTHER,   /* the descriptor is another one than before, or not close-on-exec */
+    RP_BESIDE,       /* a callback is called beside another one, or outside of a run */
     RP_CRASH,
 };
 
@@ -111,7 +113,8 @@ static struct {
     uint32_t tokens;
     unsigned serials;
     uint64_t time_min, now_ms, work, since;
-    int mode; /* of the run in progress, or -1 */
+    volatile int mode;    /* of the run in progress, or -1 */
+    volatile int calling; /* callbacks in progress */
     unsigned callbacks, all_callbacks, asked;
     int stopped, woken;
     volatile int turn_over; /* what a turn may sleep for is over */
@@ -203,7 +206,8 @@ static inline int rp_anything(void) {
 /* The processor time since the run began, or since its last callback, is that of sleeping. */
 static inline void rp_check_work(void) {
     struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    int threads = (etalon_subject.offers & ETALON_OFFERS_THREADS) != 0;
+    clock_gettime(threads ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_THREAD_CPUTIME_ID, &used);
     uint64_t work = (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec, now = rp_clock();
     if (rp.mode >= 0 && work - rp.work > 3 * RP_MS && work - rp.work > (now - rp.since) / 4 * 3)
         rp_seen(RP_SPINS, "the loop is at work for %.3f ms, and calls nothing",
@@ -304,7 +308,18 @@ static inline void rp_take_over(struct rp_item *i, int64_t result) {
     rp.peer[i->into] = other;
 }
 
-static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, uint32_t userdata) {
+/* Another thread that calls back now is given the time to do so. */
+static inline void rp_check_caller(uint32_t c) {
+    const struct timespec moment = {0, 20 * 1000000};
+    if (rp.mode < 0)
+        rp_seen(RP_BESIDE, "c%u is called while nothing is in run", c);
+    if (RP_EXPECTED == RP_BESIDE)
+        nanosleep(&moment, NULL);
+    if (rp.calling > 1)
+        rp_seen(RP_BESIDE, "c%u is called while another callback runs", c);
+}
+
+static inline enum etalon_subject_action rp_call(uint32_t c, int64_t result, uint32_t userdata) {
     uint64_t now = rp_clock();
     if (c >= RP_COUNT) {
         rp_seen(RP_OTHER, "a callback was called for completion %u", c);
@@ -347,6 +362,14 @@ static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, u
         i->earliest = rp_later(rp.time_min, before.again.delay_ms);
         i->latest = rp_later(rp_clock(), before.again.delay_ms + RP_SLACK_MS);
     }
+    return action;
+}
+
+static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, uint32_t userdata) {
+    __atomic_add_fetch(&rp.calling, 1, __ATOMIC_SEQ_CST);
+    rp_check_caller(c);
+    enum etalon_subject_action action = rp_call(c, result, userdata);
+    __atomic_sub_fetch(&rp.calling, 1, __ATOMIC_SEQ_CST);
     return action;
 }
 
@@ -909,15 +932,31 @@ static inline void rp_interrupt(void) {
 
 /* ---- the other thread sees the loop sleep, and then does what the world does ----------------- */
 
-static inline int rp_sleeps(void) {
+static inline int rp_thread_sleeps(long thread) {
     char path[64], text[512];
-    snprintf(path, sizeof path, "/proc/self/task/%ld/stat", rp.main_thread);
+    snprintf(path, sizeof path, "/proc/self/task/%ld/stat", thread);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
     close(fd);
     text[length > 0 ? length : 0] = '\0';
     const char *end = strrchr(text, ')');
     return end != NULL && end[1] == ' ' && end[2] == 'S';
+}
+
+/* Its own threads do, too, if it calls back on such. */
+static inline int rp_sleeps(void) {
+    int all = rp_thread_sleeps(rp.main_thread);
+    long here = syscall(SYS_gettid);
+    DIR *tasks = all && (etalon_subject.offers & ETALON_OFFERS_THREADS) != 0
+                     ? opendir("/proc/self/task")
+                     : NULL;
+    for (struct dirent *task; tasks != NULL && (task = readdir(tasks)) != NULL;) {
+        long thread = atol(task->d_name);
+        all = all && (thread == 0 || thread == here || rp_thread_sleeps(thread));
+    }
+    if (tasks != NULL)
+        closedir(tasks);
+    return all;
 }
 
 /* It has slept for long enough to have settled. */
