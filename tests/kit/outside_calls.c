@@ -78,11 +78,14 @@ void ask_now(void) {
 static void ask_one(unsigned c) {
     unsigned callbacks = observer.callbacks;
     int state = ask_state(c);
-    if (observer.callbacks != callbacks) /* another thread has called back meanwhile */
-        return;
     bool used = state == ETALON_ACTIVE || state == ETALON_ADDING;
     unsigned use = observer.promise.completion[c].use;
-    if (use == PROMISE_PERHAPS ? !used : used != (use == PROMISE_IN_USE))
+    bool is_new = use == PROMISE_PERHAPS ? !used : used != (use == PROMISE_IN_USE);
+    if (is_new && offers(ETALON_OFFERS_THREADS))
+        interpose_settle();
+    if (observer.callbacks != callbacks) /* another thread has called back meanwhile */
+        return;
+    if (is_new)
         TELL(EVENT_SAYS_IN_USE, .c = c, .result = used);
     if (!used)
         check_buffer(c, state == ETALON_DEAD);
