@@ -123,16 +123,15 @@ static void interrupt(int error) {
             all.interrupted = w;
 }
 
-/* All wait, and nothing is there for any of them. */
-static void let_something_happen(const struct interpose_hooks *hooks, uint64_t at) {
+/* All wait, and nothing is there for any of them. Returns the error by which one fails, or 0. */
+static int let_something_happen(const struct interpose_hooks *hooks, uint64_t at) {
     uint64_t now = hooks->clock();
     int64_t limit_ns = at == VIRTUAL_NEVER ? -1 : at > now ? (int64_t)(at - now) : 0;
     if (!all.sleeps) {
         int error = hooks->wait_begins(limit_ns);
         all.sleeps = true;
-        interrupt(error);
         begin_turn();
-        return;
+        return error;
     }
     if (!hooks->blocked(limit_ns)) {
         if (at == VIRTUAL_NEVER)
@@ -140,17 +139,21 @@ static void let_something_happen(const struct interpose_hooks *hooks, uint64_t a
         hooks->advance(at + PAST_NS);
     }
     begin_turn();
+    return 0;
 }
 
 /* The loop does not sleep any more; or one has asked the kernel while others were at work, or has
- * waited for as long as it wanted. */
-static void tell_end(const struct interpose_hooks *hooks, const struct waiter *w, int64_t ready) {
+ * waited for as long as it wanted. Returns what its wait does. */
+static int64_t tell_end(const struct interpose_hooks *hooks, const struct waiter *w,
+                        int64_t ready) {
     if (!all.sleeps && !w->by_kernel && ready != 0)
-        return;
-    if (!all.sleeps)
-        (void)hooks->wait_begins(0);
+        return ready;
+    int error = all.sleeps ? 0 : hooks->wait_begins(0);
+    if (w->by_kernel && ready == 0)
+        ready = -error;
     all.sleeps = false;
     hooks->wait_ends((int)ready);
+    return ready;
 }
 
 /* In the runner. Returns what `look` does, or 0. */
@@ -177,13 +180,13 @@ static int64_t await_ready(struct waiter *w) {
         uint64_t at = earliest();
         unlink_waiter(w); /* the world may have it wait for something else */
         all.goes_on = true;
-        let_something_happen(hooks, at);
+        int error = let_something_happen(hooks, at);
         all.goes_on = false;
         link_waiter(w);
+        interrupt(error);
     }
     unlink_waiter(w);
-    tell_end(hooks, w, ready);
-    return ready;
+    return tell_end(hooks, w, ready);
 }
 
 int64_t interpose_wait_together(int64_t timeout_ns, int64_t (*look)(void *call, int grace_ms),
@@ -218,7 +221,10 @@ void interpose_settle(void) {
 static int64_t look_mutex(void *mutex, int grace_ms) {
     (void)grace_ms;
     int error = pthread_mutex_trylock(mutex);
-    return error == EBUSY ? 0 : error == 0 ? 1 : -error;
+    if (error == EBUSY)
+        return 0;
+    interpose_reports_nothing();
+    return error == 0 ? 1 : -error;
 }
 
 /* Who unlocks it goes on, and waits in the end: then it is looked at again. */
@@ -249,6 +255,8 @@ static int64_t look_condition(void *self, int grace_ms) {
     INTERPOSE_REAL(lock)(&conditions);
     bool told = wait->told;
     pthread_mutex_unlock(&conditions);
+    if (told)
+        interpose_reports_nothing();
     return told;
 }
 
@@ -347,6 +355,8 @@ int interpose_create_together(pthread_t *thread, const pthread_attr_t *attribute
 static int64_t look_ended(void *self, int grace_ms) {
     const struct driven *of = self;
     (void)grace_ms;
+    if (of->ended)
+        interpose_reports_nothing();
     return of->ended;
 }
 

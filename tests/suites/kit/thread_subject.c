@@ -29,6 +29,7 @@ enum fault {
     CALLS_OUTSIDE_OF_RUN,
     SPINS,
     RETURNS_TOO_EARLY, /* while a callback has yet to come */
+    ENDS_AT_EINTR,
     HIDES_ITS_THREADS, /* does not say that it has any */
 };
 
@@ -147,7 +148,10 @@ static int wait_for_events(struct epoll_event *event) {
     pthread_mutex_unlock(&loop.mutex);
     int count = epoll_pwait2(loop.epoll, event, ETALON_SUBJECT_COMPLETIONS + 1,
                              for_ever ? NULL : &limit, NULL);
+    int error = errno;
     pthread_mutex_lock(&loop.mutex);
+    if (FAULT == ENDS_AT_EINTR && count < 0 && error == EINTR)
+        loop.stopped = 1;
     return count;
 }
 

@@ -49,6 +49,7 @@ judged LOSES_A_WAKEUP 1 'ET-WAKE-1: the loop waits although it was woken' wakeup
 judged CALLS_OUTSIDE_OF_RUN 1 'ET-CALL-5: .* callbacks are called by a tick or run' timer-zero
 judged SPINS 1 'ET-WAIT-3: 65 waits in a row' timer-of-40-days
 judged RETURNS_TOO_EARLY 1 'ET-RUN-3' poll-then-timer
+judged ENDS_AT_EINTR 1 'ET-RUN-3/interrupted' interrupted-waits
 judged HIDES_ITS_THREADS 1 'ET-CALL-5: c0 is called by another thread than that of the run' \
     poll-writable
 
