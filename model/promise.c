@@ -1005,7 +1005,7 @@ static void on_sleep(struct step *s) {
         if (p->run.asked > 0 && p->run.called >= p->run.asked)
             blame(s, PROMISE_WAIT_1_ENOUGH, EVENT_NOBODY);
         check_due(s);
-        if (used == 0)
+        if (used == 0 && p->run.mode != PROMISE_UNTIL_STOPPED)
             blame(s, PROMISE_WAIT_1_IDLE, EVENT_NOBODY);
         if (timer != NULL)
             check_length(s, timer);
@@ -1048,7 +1048,8 @@ static void count_spin(struct step *s) {
                       ? PROMISE_EVENT_1_WAITS
                       : PROMISE_SUBMIT_8, /* it stands behind one that cannot be served */
                   c);
-    bool over = p->run.stopped || used == 0 || (p->run.asked > 0 && p->run.called >= p->run.asked);
+    bool idle = used == 0 && p->run.mode != PROMISE_UNTIL_STOPPED;
+    bool over = p->run.stopped || idle || (p->run.asked > 0 && p->run.called >= p->run.asked);
     blame(s,
           s->e->events != 0               ? PROMISE_REGISTER_5
           : p->run.mode == ET_RUN_NO_WAIT ? PROMISE_TICK_3
@@ -1109,9 +1110,10 @@ static void on_run(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
     static const uint64_t asked[] = {0, 1, EVENT_NEVER_REACHED, 1};
-    bool tick = e->kind == EVENT_TICK;
-    bool known_mode = tick || (e->mode >= 0 && (e->mode < ET_RUN_TURN ||
-                                                (e->mode == ET_RUN_TURN && p->settings.has_turn)));
+    bool tick = e->kind == EVENT_TICK, until_stopped = !tick && e->mode == PROMISE_UNTIL_STOPPED;
+    bool known_mode = tick || until_stopped ||
+                      (e->mode >= 0 &&
+                       (e->mode < ET_RUN_TURN || (e->mode == ET_RUN_TURN && p->settings.has_turn)));
     if (in_run(p)) {
         p->refused++;
         p->refused_unknown = !known_mode;
@@ -1124,7 +1126,10 @@ static void on_run(struct step *s) {
                : e->callbacks == 1                   ? ET_RUN_ONCE
                : e->callbacks == EVENT_NEVER_REACHED ? ET_RUN_UNTIL_DONE
                                                      : PROMISE_TICKS;
-    run.asked = tick ? e->callbacks : known_mode ? asked[e->mode] : 0;
+    run.asked = tick            ? e->callbacks
+                : until_stopped ? EVENT_NEVER_REACHED
+                : known_mode    ? asked[e->mode]
+                                : 0;
     run.stopped = run.was_stopped = p->stopped;
     run.woken = p->wake_pending;
     run.before_it = p->run.something;
@@ -1174,7 +1179,10 @@ static void check_return(struct step *s) {
         return;
     if (p->run.mode == ET_RUN_NO_WAIT)
         check_left(s);
-    if (!used || p->run.called + p->run.silent >= p->run.asked)
+    if (p->run.mode == PROMISE_UNTIL_STOPPED)
+        blame(s, too_early(p, PROMISE_RUN_6_WOKEN), EVENT_NOBODY);
+    if (!used || p->run.mode == PROMISE_UNTIL_STOPPED ||
+        p->run.called + p->run.silent >= p->run.asked)
         return;
     if (p->run.mode == ET_RUN_TURN) {
         if (!p->run.turned && !p->run.woken && !p->run.something && !p->run.before_it)

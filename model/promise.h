@@ -158,7 +158,7 @@ struct promise_run {
     uint64_t asked, called;
     uint64_t silent;           /* episodes without a callback that may have ended in it */
     uint64_t step, order;      /* at which event it began; what was submitted before it */
-    uint8_t mode;              /* enum et_run_mode, or PROMISE_TICKS or PROMISE_UNKNOWN */
+    uint8_t mode;              /* enum et_run_mode, or one of these that follow */
     bool stopped, was_stopped; /* the loop was stopped in it; before, for good */
     bool failed;               /* a wait has failed */
     bool full;                 /* a wait may have left out what was ready */
@@ -167,9 +167,10 @@ struct promise_run {
     bool turned;               /* a wait that could sleep has ended, or one that was woken */
     bool something, before_it; /* a deletion, or a descriptor's callback: here, in the one before */
 };
-#define PROMISE_CHAINS  (PROMISE_COMPLETIONS / 2) /* a power of 2 */
-#define PROMISE_TICKS   4                         /* tick(n), n > 1 */
-#define PROMISE_UNKNOWN 5
+#define PROMISE_CHAINS        (PROMISE_COMPLETIONS / 2) /* a power of 2 */
+#define PROMISE_TICKS         4                         /* tick(n), n > 1 */
+#define PROMISE_UNKNOWN       5
+#define PROMISE_UNTIL_STOPPED 6 /* ET-RUN-6; also the `mode` of its EVENT_RUN */
 
 struct promise {
     struct promise_settings settings;

@@ -48,7 +48,8 @@
  * leave the version as it is. The runner takes what an older adapter does not have as not offered:
  * `size` tells, and a bit that needs a member beyond it counts as not set. Anything else makes a
  * new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of
- * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28. */
+ * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28; then the
+ * bit 56 with its mode of run. */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 
@@ -169,6 +170,14 @@ extern "C" {
 /* init takes descriptors_max (ET-SUBMIT-5) */
 #define ETALON_OFFERS_DESCRIPTOR_LIMIT (UINT64_C(1) << 49)
 
+/* Other ways in which a loop may be built, and documents it. */
+
+/* run(UNTIL_STOPPED), and stop: goes on until a callback stops it, also when nothing is in use
+ * (ET-RUN-6). Where ONCE, UNTIL_DONE and TICK are not offered besides, the runner asks for this run
+ * in their place, and makes the stop itself, as a program of such a loop does: in the last callback
+ * that it asks for, or in that after which nothing is in use */
+#define ETALON_OFFERS_UNTIL_STOPPED (UINT64_C(1) << 56)
+
 /* ---- words ----------------------------------------------------------------------------------- */
 
 /* The numbers are Etalon's. */
@@ -199,6 +208,7 @@ enum etalon_subject_run {
     ETALON_RUN_UNTIL_DONE,
     ETALON_RUN_TURN,
 };
+#define ETALON_RUN_UNTIL_STOPPED UINT32_MAX /* no number that a program can write */
 
 /* One operation, as the runner describes it. Members that an operation does not need are zero. */
 struct etalon_subject_description {

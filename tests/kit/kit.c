@@ -68,6 +68,7 @@ static const struct {
     {ETALON_OFFERS_ASYNC_KEPT, "async_kept"},
     {ETALON_OFFERS_ROUNDS, "rounds"},
     {ETALON_OFFERS_DESCRIPTOR_LIMIT, "descriptor_limit"},
+    {ETALON_OFFERS_UNTIL_STOPPED, "until_stopped"},
 };
 
 const char *capability_name(unsigned bit) {
@@ -125,6 +126,7 @@ static const struct {
     {"ET-RUN-3", ETALON_OFFERS_UNTIL_DONE},
     {"ET-RUN-4", ETALON_OFFERS_CHECKED},
     {"ET-RUN-5", ETALON_OFFERS_TURN},
+    {"ET-RUN-6", ETALON_OFFERS_UNTIL_STOPPED},
     {"ET-HOST-1", ETALON_OFFERS_HOSTED},
     {"ET-HOST-2", ETALON_OFFERS_HOSTED},
     {"ET-HOST-3", ETALON_OFFERS_HOSTED | ETALON_OFFERS_STOPPED},
@@ -316,8 +318,16 @@ static uint64_t command_needs(const struct command *command) {
     }
 }
 
+/* What commands can ask for, beside what is offered by name. */
+static uint64_t offered_runs(const struct etalon_subject *subject) {
+    uint64_t offered = subject->offers;
+    if ((offered & ETALON_OFFERS_UNTIL_STOPPED) != 0) /* the runner stops it */
+        offered |= ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK;
+    return offered;
+}
+
 bool kit_can(const struct etalon_subject *subject, const struct command *command) {
-    return (command_needs(command) & ~subject->offers) == 0;
+    return (command_needs(command) & ~offered_runs(subject)) == 0;
 }
 
 /* Who offers this can be asked for most of what there is: each second program is a bold one. */
@@ -381,7 +391,7 @@ static bool about_time(const struct trace *trace) {
 
 const char *kit_lacks(const struct etalon_subject *subject, const struct trace *trace) {
     const struct program *p = &trace->program;
-    uint64_t needed = 0, offered = subject->offers;
+    uint64_t needed = 0, offered = offered_runs(subject);
     if ((offered & ETALON_OFFERS_ONCE) != 0) /* again and again */
         offered |= ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK;
     for (unsigned i = 0; i < p->commands; i++)

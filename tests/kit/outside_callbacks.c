@@ -131,7 +131,10 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     observer.in_callback = outer;
     if (i->moved || (action == ETALON_REARM && is_undefined(c, serial)))
         action = ETALON_DISARM; /* whoever frees a completion does not rearm it */
-    if (action == ETALON_REARM && !i->in_use && !is_carrying(c))
+    bool rearms = action == ETALON_REARM && !i->in_use && !is_carrying(c);
+    if (!outer)
+        stop_where_it_ends(rearms);
+    if (rearms)
         rearm(c, result);
     else
         TELL(EVENT_RETURNED, .c = c);

@@ -214,6 +214,8 @@ static struct etalon_subject completed(const struct etalon_subject *s) {
         subject.offers &= ~(ETALON_OFFERS_POOL | ASYNCS);
     if (s->size < END_OF(descriptor))
         subject.offers &= ~ETALON_OFFERS_HOSTED;
+    if ((subject.offers & ETALON_OFFERS_UNTIL_STOPPED) != 0)
+        subject.offers |= ETALON_OFFERS_STOP; /* what else should end it? */
     subject.slack_ms = subject.slack_ms == ETALON_EXACT                      ? 0
                        : s->size < END_OF(slack_ms) || subject.slack_ms == 0 ? 1
                                                                              : subject.slack_ms;
@@ -238,6 +240,8 @@ static const char *incomplete(const struct etalon_subject *s) {
         {ETALON_OFFERS_READD, s->submit != NULL, "submit"},
         {ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE, s->run != NULL,
          "run"},
+        {ETALON_OFFERS_UNTIL_STOPPED, s->run != NULL, "run"},
+        {ETALON_OFFERS_UNTIL_STOPPED, s->stop != NULL, "stop"},
         {ETALON_OFFERS_TICK, s->tick != NULL, "tick"},
         {ETALON_OFFERS_STOP, s->stop != NULL, "stop"},
         {ETALON_OFFERS_STOPPED, s->stopped != NULL, "stopped"},

@@ -89,6 +89,51 @@ static enum et_action on_callback("""),
 )
 
 
+OFFERS = ".offers = CALLS | OPERATIONS | THREADS | ETALON_OFFERS_ROUNDS | " \
+    "ETALON_OFFERS_DESCRIPTOR_LIMIT,"
+
+
+def offering(more, *less):
+    """The adapter's offers, without rounds, with one more and without these."""
+    without = " | ".join(f"ETALON_OFFERS_{name}" for name in less) or "0"
+    return (ADAPTER, OFFERS, ".offers = ((CALLS | OPERATIONS | THREADS) & "
+            f"~(uint64_t)({without})) |\n              ETALON_OFFERS_{more},")
+
+
+def until_stopped(keeps="et_async_wait(&etalon_loop.loop, &kept, &keeper, NULL, NULL);",
+                  goes_on="!etalon_loop.loop.stopped", stops="et_loop_stop(&etalon_loop.loop);",
+                  clears="etalon_loop.loop.stopped = false;"):
+    """Etalon's adapter as one of a loop that has one run alone, which goes on until it is stopped:
+    turns, with a wait of the loop's own that nobody ends. A stop ends the run in progress."""
+    return (
+        offering("UNTIL_STOPPED", "NO_WAIT", "ONCE", "UNTIL_DONE", "TICK", "TURN", "STOPPED",
+                 "GUARDED", "HOSTED"),
+        (ADAPTER, "static enum et_action on_callback(",
+         "static struct et_completion keeper;\nstatic struct et_async kept;\n"
+         "static unsigned calls, stops;\n\nstatic enum et_action on_callback("),
+        (ADAPTER, "    enum etalon_subject_action action =\n",
+         "    calls++;\n    enum etalon_subject_action action =\n"),
+        (ADAPTER, "    return et_loop_init(&etalon_loop.loop, &options);",
+         "    memset(&keeper, 0, sizeof keeper);\n    memset(&kept, 0, sizeof kept);\n"
+         "    int error = et_loop_init(&etalon_loop.loop, &options);\n"
+         "    if (error != 0)\n        return error;\n"
+         "    error = et_async_init(&kept);\n"
+         "    if (error != 0)\n        et_loop_deinit(&etalon_loop.loop);\n"
+         f"    else {{\n        {keeps}\n    }}\n    return error;"),
+        (ADAPTER, "    return et_loop_deinit(&etalon_loop.loop);",
+         "    int error = et_loop_deinit(&etalon_loop.loop);\n"
+         "    return error != 0 ? error : et_async_deinit(&kept);"),
+        (ADAPTER, "    return et_loop_run(&etalon_loop.loop, (enum et_run_mode)mode);",
+         "    if (mode != ETALON_RUN_UNTIL_STOPPED)\n"
+         "        return et_loop_run(&etalon_loop.loop, (enum et_run_mode)mode);\n"
+         f"    {clears}\n    int error;\n    unsigned before;\n    do {{\n"
+         "        before = calls;\n        (void)before;\n"
+         "        error = et_loop_run(&etalon_loop.loop, ET_RUN_TURN);\n"
+         f"    }} while (error == 0 && ({goes_on}));\n    return error;"),
+        (ADAPTER, "    et_loop_stop(&etalon_loop.loop);", f"    {stops}"),
+    )
+
+
 def refuses_datagrams(error):
     """Each send on a datagram socket ends with this error, and is not made."""
     return ("operations.c",
@@ -250,6 +295,17 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
                    "urgent-byte-that-is-not-there.trace", "send-before-a-connect.trace")],
     *[(f"as it is: {case}", case, None)
       for case in ("orphaned-send.trace", "closed-and-closed-again.trace")],
+    *[(f"a run until it is stopped, which is no fault: {case}", case, None, *until_stopped())
+      for case in ("until-stopped", "stop-in-a-timer", "deadline-moves-nearer-in-the-wait",
+                   "wakeup-in-the-wait", "timers-sorted")],
+    ("a run until it is stopped ends as nothing is in use", "until-stopped", "ET-RUN-6",
+     *until_stopped(keeps="", goes_on="!etalon_loop.loop.stopped && etalon_loop.loop.active > 0")),
+    ("a run until it is stopped is ended by a wake-up", "until-stopped", "ET-RUN-6",
+     *until_stopped(goes_on="!etalon_loop.loop.stopped && calls != before")),
+    ("a run until it is stopped goes on after the stop", "timers-sorted", "ET-STOP-2",
+     *until_stopped(stops="if (stops++ % 2 == 1)\n        et_loop_stop(&etalon_loop.loop);")),
+    ("a loop that was stopped does not run again", "until-stopped", "ET-RUN-6",
+     *until_stopped(clears="")),
     ("files by a thread, which is no fault", "places-in-a-file", None, *BY_A_THREAD),
     ("a pread is made at the beginning", "places-in-a-file", "ET-OP-6", *BY_A_THREAD,
      ("pool.c", "c->pread.length, c->pread.offset);", "c->pread.length, 0);")),

@@ -1055,6 +1055,43 @@ static void test_turns_that_bring_nothing(void **state) {
     ended();
 }
 
+/* ET-RUN-6: whatever is in use, and whatever has ended its waits. */
+static void test_runs_until_stopped(void **state) {
+    (void)state;
+    settings.stays_stopped = false;
+    for (unsigned kind = 0; kind < 5; kind++) {
+        begin_anew();
+        LAWFUL(EVENT_RUN, .mode = PROMISE_UNTIL_STOPPED);
+        slept(3); /* nothing is in use */
+        if (kind == 0)
+            LAWFUL(EVENT_WAKEUP);
+        wait_for(-1);
+        if (kind == 2)
+            LAWFUL(EVENT_SLEEP);
+        LAWFUL(EVENT_WOKEN, .result = kind == 1 ? -EINTR : 0, .events = kind == 4);
+        if (kind == 3) {
+            add(A, ET_POLL, 3);
+            LAWFUL(EVENT_DELETE, .c = A);
+        }
+        struct promise_answer a = TELL(EVENT_END);
+        assert_int_equal(a.verdict, PROMISE_RUN_6_WOKEN + kind);
+        assert_string_equal(a.broken, "ET-RUN-6");
+    }
+    LAWFUL(EVENT_RUN, .mode = PROMISE_UNTIL_STOPPED);
+    LAWFUL(EVENT_STOP);
+    wait_for(-1);
+    BREAKS(STOP_2, EVENT_SLEEP);
+    woken();
+    ended();
+    LAWFUL(EVENT_RUN, .mode = PROMISE_UNTIL_STOPPED); /* the next is as any other */
+    for (unsigned i = 0; i < PROMISE_WAITS_MAX; i++)
+        polled();
+    wait_for(0);
+    BREAKS(WAIT_2_SPINS, EVENT_WOKEN);
+    LAWFUL(EVENT_STOP);
+    ended();
+}
+
 static void test_modes(void **state) {
     (void)state;
     LAWFUL(EVENT_RUN, .mode = -1);
@@ -2731,6 +2768,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_runs_that_go_on_long_enough),
     TEST(test_turns),
     TEST(test_turns_that_bring_nothing),
+    TEST(test_runs_until_stopped),
     TEST(test_modes),
     TEST(test_a_run_in_a_callback),
     TEST(test_result_of_a_run),

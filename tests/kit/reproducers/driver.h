@@ -35,12 +35,13 @@
 #endif
 #define RP_ATTEMPTS 10
 /* A busy machine misses the moment at which a failure shows: so many, when they take no longer. */
-#define RP_MORE    60
-#define RP_MORE_S  10
-#define RP_MS      UINT64_C(1000000)
-#define RP_BACKLOG 1
-#define RP_CLIENTS 16
-#define RP_FILE    64 /* bytes of a regular file */
+#define RP_MORE          60
+#define RP_MORE_S        10
+#define RP_MS            UINT64_C(1000000)
+#define RP_BACKLOG       1
+#define RP_CLIENTS       16
+#define RP_FILE          64   /* bytes of a regular file */
+#define RP_UNTIL_STOPPED 1000 /* as the mode of a run */
 
 enum rp_check {
     RP_NOTHING,    /* all is to be well */
@@ -110,7 +111,8 @@ static struct {
     uint32_t tokens;
     unsigned serials;
     uint64_t time_min, now_ms, work, since;
-    int mode; /* of the run in progress, or -1 */
+    int mode;          /* of the run in progress, or -1 */
+    const char *wakes; /* of a run until it is stopped: 'w' for each step of the world that wakes */
     unsigned callbacks, all_callbacks, asked;
     int stopped, woken;
     volatile int turn_over; /* what a turn may sleep for is over */
@@ -280,6 +282,18 @@ static inline void rp_take_over(struct rp_item *i, int64_t result) {
     rp.peer[i->into] = other;
 }
 
+/* What goes on until it is stopped is stopped in the last callback that is asked for, or that after
+ * which nothing is in use, unless it is to be woken then. */
+static inline void rp_stop_where_it_ends(void) {
+    int woken_yet =
+        rp.world_next < rp.world_count && rp.wakes != NULL && rp.wakes[rp.world_next] == 'w';
+    if (rp.mode != RP_UNTIL_STOPPED || rp.stopped ||
+        (rp.callbacks < rp.asked && (rp_anything() || woken_yet)))
+        return;
+    rp.stopped = 1;
+    etalon_subject.stop(rp.self);
+}
+
 static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, uint32_t userdata) {
     uint64_t now = rp_clock();
     if (c >= RP_COUNT) {
@@ -317,7 +331,9 @@ static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, u
     rp.mode = -1; /* what the body has taken is not the loop's */
     rp_check_work();
     rp.mode = mode;
-    if (action == ETALON_REARM && !i->in_use && !i->deleted) {
+    if (!(action == ETALON_REARM && !i->in_use && !i->deleted))
+        rp_stop_where_it_ends();
+    else {
         i->in_use = 1;
         i->earliest = rp_later(rp.time_min, before.again.delay_ms);
         i->latest = rp_later(rp_clock(), before.again.delay_ms + RP_SLACK_MS);
@@ -564,6 +580,8 @@ static inline void rp_update_now(void) {
 
 static inline void rp_check_run_end(unsigned asked, const int *due) {
     static const char *const why = "which was due when the run began";
+    if (!rp.stopped && rp.mode == RP_UNTIL_STOPPED)
+        rp_seen(RP_RETURNS, "the run returns, and nothing has stopped it");
     if (!rp.stopped && rp_anything() && rp.callbacks < asked && rp.mode != ETALON_RUN_TURN)
         rp_seen(RP_RETURNS, "the run returns after %u callback%s, and something is in use",
                 rp.callbacks, rp.callbacks == 1 ? "" : "s");
@@ -588,12 +606,21 @@ static inline void rp_run(int mode, unsigned asked, const char *call) {
     rp.mode = -1;
     rp_check_work();
     rp.mode = mode;
-    rp_answer(etalon_subject.run(rp.self, (uint32_t)mode), call);
+    rp_answer(etalon_subject.run(rp.self, mode == RP_UNTIL_STOPPED ? ETALON_RUN_UNTIL_STOPPED
+                                                                   : (uint32_t)mode),
+              call);
     rp_check_work();
     rp_check_run_end(asked, due);
     rp.mode = -1;
     rp.woken = 0;
     rp_check_states();
+}
+
+static inline void rp_run_until_stopped(unsigned asked, const char *wakes, const char *call) {
+    if (!rp_anything())
+        return;
+    rp.wakes = wakes;
+    rp_run(RP_UNTIL_STOPPED, asked, call);
 }
 
 /* A loop that has a run of one turn only is asked for it again and again. */
@@ -909,11 +936,13 @@ static inline void rp_look_at_sleep(unsigned slept_ms) {
     if (slept_ms > 300 && rp.woken)
         rp_seen(RP_UNWOKEN, "the loop sleeps although it was woken");
     if (slept_ms > 5 && rp.mode >= 0 &&
-        (rp.mode == ETALON_RUN_NO_WAIT || rp.callbacks >= rp.asked || !rp_anything()))
+        (rp.stopped || rp.mode == ETALON_RUN_NO_WAIT || rp.callbacks >= rp.asked ||
+         (rp.mode != RP_UNTIL_STOPPED && !rp_anything())))
         rp_seen(RP_WAITS, "a run waits although %s",
-                rp.mode == ETALON_RUN_NO_WAIT ? "it was asked not to"
-                : !rp_anything()              ? "nothing is in use"
-                                              : "enough callbacks were called");
+                rp.stopped                      ? "it was stopped"
+                : rp.mode == ETALON_RUN_NO_WAIT ? "it was asked not to"
+                : !rp_anything()                ? "nothing is in use"
+                                                : "enough callbacks were called");
 }
 
 static inline void *rp_watch(void *unused) {

@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Shows that `etalon check` asks loops that are built in other ways than Etalon's, passes those that
+# are lawful, and finds what is wrong with others. Called by tests/run.
+#
+#   tests/suites/kit/ways.sh [ETALON]        (build/default/etalon)
+#
+# Builds kit/ways_subject.c for each way, with each fault, and adapters of loops that are installed.
+# Prints the test-anything protocol.
+cd "$(dirname "$0")/../../.." || exit 2
+etalon=$(realpath "${1:-build/default/etalon}")
+work=build/test/ways
+rm -rf "$work" && mkdir -p "$work" || exit 2
+. tests/suites/tap.sh
+
+compiled() { # compiled SOURCE OBJECT [OPTION…]
+    local source=$1 object=$2
+    shift 2
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O1 -w -shared -fPIC -Ifuzz/driver "$source" -o "$object" "$@"
+}
+
+# lawful WAYS CASES: all cases, so many of which are asked at least, and random programs pass.
+lawful() {
+    local object=$work/$1.so output status
+    compiled tests/suites/kit/ways_subject.c "$object" -DWAYS="$1" || return
+    output=$("$etalon" check --strict --random 100 --seed 5 "$object" 2>&1 </dev/null)
+    status=$?
+    [ $status -eq 0 ] && [ "$(sed -n 's/^ways .*: \([0-9]*\) cases asked.*/\1/p' \
+        <<<"$output")" -ge "$2" ]
+    report_said "$1: nothing is blamed, and $2 cases are asked" $? "$output"
+}
+
+# broken WAYS FAULT PATTERN CASE…: the case fails by what matches.
+broken() {
+    local object=$work/$2.so pattern=$3 ways=$1 fault=$2 cases=() output
+    shift 3
+    for name in "$@"; do cases+=(--case "$name"); done
+    compiled tests/suites/kit/ways_subject.c "$object" -DWAYS="$ways" -DFAULT="$fault" || return
+    output=$("$etalon" check --tap - --watchdog 3 "${cases[@]}" "$object" 2>&1 </dev/null)
+    [ $? -eq 1 ] && grep -qE -- "$pattern" <<<"$output"
+    report_said "$ways, $fault: $pattern" $? "$output"
+}
+
+# shown WAYS FAULT CASE: … and so it does without Etalon.
+shown() {
+    local source=$work/$2-shown.c adapter=$work/$2.adapter.c build output
+    sed "s,Build: -DWAYS=0,Build: -w -DWAYS='$1' -DFAULT=$2," tests/suites/kit/ways_subject.c \
+        >"$adapter"
+    output=$("$etalon" reproduce -o "$source" "$3" "$adapter" 2>&1) &&
+        build=$(sed -n 's/^ \* Build: [^ ]* repro.c \(.*\) -o repro \*\/$/\1/p' "$source") &&
+        output+=$(eval "${CC:-cc} -O1 '$source' -o '${source%.c}' $build" 2>&1) &&
+        output+=$(timeout 100 "${source%.c}" 2>&1)
+    report_said "$1, $2 is shown without Etalon, by $3" $? "$output"
+}
+
+# Adapters of loops that are installed, changed so that they offer another way.
+# installed NAME LIBRARY FAILURES CASES SED…: so many cases pass at least, and none fails otherwise.
+installed() {
+    local name=$1 library=$2 failures=$3 cases=$4 adapter=$work/$1.c output others
+    shift 4
+    if ! pkg-config --exists "$library" 2>/dev/null && [ "$library" != libev ]; then
+        skip "$name" 'the loop is not installed'
+        return
+    fi
+    sed "$@" >"$adapter"
+    # shellcheck disable=SC2046 # a list of words
+    compiled "$adapter" "$work/$name.so" $(pkg-config --cflags --libs "$library" 2>/dev/null ||
+        echo -lev)
+    output=$("$etalon" check --tap - --random 100 "$work/$name.so" 2>&1)
+    others=$(sed -n '/^not ok/,/^#   /{ s/^#   \(it crashes: \)\{0,1\}\([A-Z0-9a-z/-]*\).*/\2/p }' \
+        <<<"$output" | grep -vxE -- "$failures")
+    [ "$(grep -c '^ok [^#]*$' <<<"$output")" -ge "$cases" ] && [ -z "$others" ]
+    report_said "$name: $cases cases pass, and what fails is what fails otherwise" $? \
+        "$others
+$output"
+}
+
+# ---- a run that goes on until it is stopped ------------------------------------------------------
+
+lawful 0 120
+lawful UNTIL_STOPPED 55
+broken UNTIL_STOPPED RETURNS_WHEN_DONE \
+    'ET-RUN-6/[a-z]*: the run returns; expected: no return before a stop' until-stopped
+broken UNTIL_STOPPED RETURNS_WHEN_WOKEN 'ET-RUN-6/woken' until-stopped
+broken UNTIL_STOPPED IGNORES_A_STOP 'ET-STOP-2: the loop waits' timers-sorted
+broken UNTIL_STOPPED STAYS_STOPPED 'ET-RUN-6/early' until-stopped
+shown UNTIL_STOPPED RETURNS_WHEN_DONE until-stopped
+shown UNTIL_STOPPED IGNORES_A_STOP timers-sorted
+shown UNTIL_STOPPED STAYS_STOPPED until-stopped
+
+sed 's/^    \.stop = stop,$//' tests/suites/kit/ways_subject.c >"$work/no_stop.c" &&
+    compiled "$work/no_stop.c" "$work/no_stop.so" -DWAYS=UNTIL_STOPPED
+output=$("$etalon" check --case timer-zero "$work/no_stop.so" 2>&1)
+[ $? -eq 2 ] && grep -q "offers what needs the function 'stop', which is null" <<<"$output"
+report_said 'a run until it is stopped needs a stop' $? "$output"
+
+# GLib's:
+installed g_main_loop_run glib-2.0 'ET-EXPIRE-2|SIGTRAP' 55 '
+    s/^    g_main_context_iteration(.*/    g_main_loop_run(main_loop);/
+    s/^struct subject {/static GMainLoop *main_loop;\n\n&/
+    s/^    s->context = g_main_context_new();/&\n\
+    main_loop = g_main_loop_new(s->context, FALSE);/
+    s/^    g_main_context_unref(s->context);/    g_main_loop_unref(main_loop);\n&/
+    s/^static const char \*version(void) {/static void quit(void *self) {\n\
+    g_main_loop_quit(main_loop);\n}\n\n&/
+    s/^    \.run = run,/&\n    .stop = quit,/
+    s/ETALON_OFFERS_NO_WAIT |/ETALON_OFFERS_UNTIL_STOPPED |/
+    s/ETALON_OFFERS_ONCE |//
+    s/| ETALON_OFFERS_TURN | ETALON_OFFERS_HOSTED//' tests/kit/adapters/glib.c
+
+plan
