@@ -324,7 +324,7 @@ static void begin(struct promise *p, struct promise_completion *of) {
     of->unbegun = true;
     of->ends_before = p->ends;
     of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled =
-        of->carries = false;
+        of->carries = of->leaving = of->left = false;
     of->ready = of->had = of->found = of->stood = 0;
     of->new_file = waits(of) && has_moved(p, of->fd);
     of->order = ++p->orders;
@@ -370,10 +370,28 @@ static void end(struct promise *p, unsigned c, enum promise_ended how) {
     of->use = PROMISE_DEAD;
     of->ended = (uint8_t)how;
     of->due = PROMISE_NOT_DUE;
+    of->leaving = false;
     p->alone = 0;
     for (unsigned d = 0; p->has_cancels && d < p->completions; d++)
         if (p->completion[d].operation == ET_CANCEL && p->completion[d].target == c)
             p->completion[d].idle_seen = true;
+}
+
+/* ET-LINGER-2: a turn has ended, or another one begins, unless the loop is stopped. */
+static void let_leave(struct promise *p, bool begins) {
+    bool any = !p->run.was_stopped && p->run.mode != PROMISE_UNKNOWN;
+    bool whole = any && !p->run.stopped && !p->run.failed;
+    if (begins)
+        p->whole_turns += whole;
+    else if (any && !whole) /* the last one was not */
+        p->whole_turns--;
+    for (unsigned c = 0; p->settings.deletes_later && c < p->completions; c++) {
+        struct promise_completion *of = &p->completion[c];
+        if (!of->leaving || p->whole_turns < of->left_turn + (begins ? 3 : 2))
+            continue;
+        end(p, c, (enum promise_ended)of->ended);
+        of->left = true;
+    }
 }
 
 /* ---- submissions ----------------------------------------------------------------------------- */
@@ -498,6 +516,8 @@ static void on_submission(struct step *s, uint64_t c) {
             blame(s, senseless_verdict(s), c);
     } else if (of->use == PROMISE_PERHAPS)
         return;
+    else if (of->left)
+        blame(s, PROMISE_LINGER_2, c);
     else if (poolless && e->result != -EOPNOTSUPP)
         blame(s, PROMISE_ADD_6, c);
     else if (!e->pool)
@@ -520,7 +540,8 @@ static void on_reset(struct step *s) {
     const struct event *e = s->e;
     struct promise *p = s->p;
     struct promise_completion *of = known(p, e->c) ? &p->completion[e->c] : NULL;
-    bool perhaps = of != NULL && of->use == PROMISE_PERHAPS && of->operation == ET_TIMER;
+    bool perhaps =
+        of != NULL && of->use == PROMISE_PERHAPS && of->operation == ET_TIMER && !of->leaving;
     bool free_carrier = e->by == EVENT_NOBODY || (known(p, e->by) && e->by != e->c &&
                                                   p->completion[e->by].use == PROMISE_DEAD);
     if (e->by == e->c && e->result < 0)
@@ -562,7 +583,7 @@ static void on_delete(struct step *s) {
         blame(s, of->use == PROMISE_IN_USE ? PROMISE_DELETE_3 : PROMISE_DELETE_1, c);
         return;
     }
-    if (of->use == PROMISE_DEAD)
+    if (of->use == PROMISE_DEAD || of->leaving)
         return;
     bool lingers =
         (p->settings.lingers || of->pool) && has_descriptor(of) && of->operation != ET_POLL;
@@ -575,6 +596,11 @@ static void on_delete(struct step *s) {
     end(p, c, PROMISE_DELETED);
     if (lingers)
         of->use = PROMISE_PERHAPS;
+    else if (p->settings.deletes_later) {
+        of->use = PROMISE_PERHAPS;
+        of->has_callback = of->leaving = true; /* it counts for none that is called */
+        of->left_turn = p->whole_turns;
+    }
     if (in_run(p))
         p->run.something = true;
     else
@@ -958,14 +984,14 @@ static void check_due(struct step *s) {
             blame(s, overlooked(&p->completion[c], false), c);
 }
 
-/* How many completions are or may be in use; *timer: the definite one with the earliest deadline.
- */
+/* How many completions are or may be in use, but for those whose deletion waits for a turn alone;
+ * *timer: the definite one with the earliest deadline. */
 static unsigned count_used(const struct promise *p, const struct promise_completion **timer) {
     unsigned used = 0;
     *timer = NULL;
     for (unsigned c = 0; c < p->completions; c++) {
         const struct promise_completion *of = &p->completion[c];
-        used += of->use != PROMISE_DEAD;
+        used += of->use != PROMISE_DEAD && !of->leaving;
         if (of->use == PROMISE_IN_USE && of->operation == ET_TIMER &&
             (*timer == NULL || of->latest_ns < (*timer)->latest_ns))
             *timer = of;
@@ -1102,6 +1128,7 @@ static void on_woken(struct step *s) {
         p->loop_ns = p->wait_began_ns;
     p->turns++;
     p->epoch++;
+    let_leave(p, true);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
@@ -1143,6 +1170,7 @@ static void on_run(struct step *s) {
     p->turns++;
     p->spins = p->alone = 0;
     p->epoch++;
+    let_leave(p, true);
 }
 
 /* Why a run may have returned too early: a verdict's kinds, in this order in promise.def. */
@@ -1230,6 +1258,7 @@ static void on_end(struct step *s) {
         check_return(s);
     p->run.number = 0;
     p->callbacks = 0;
+    let_leave(p, false);
 }
 
 static void on_stop(struct promise *p) {
@@ -1324,6 +1353,7 @@ static void on_says_in_use(struct step *s) {
         blame(s,
               says && p->callbacks > 0 && p->in_callback == s->e->c ? PROMISE_CALL_1
               : says && p->fresh                                    ? PROMISE_INIT_2
+              : says && of->left                                    ? PROMISE_LINGER_2
                                                                     : PROMISE_STATE_2,
               s->e->c);
 }

@@ -80,6 +80,7 @@ struct promise_settings {
     bool no_pool;        /* what has a pool mark is refused */
     bool keeps;          /* a notification that comes while nothing waits ends the next wait */
     bool lingers;        /* ET-LINGER-1: a deleted operation may stay in use silently */
+    bool deletes_later;  /* ET-LINGER-2: and so may whatever is deleted, until the next turn */
     /* EVENT_NOW says the loop time whenever it has changed, with all of its nanoseconds: then the
      * deadlines are known, too; and an async is named by its descriptor, which may be closed */
     bool exact;
@@ -120,6 +121,8 @@ struct promise_completion {
     bool idle_seen;    /* of a cancel: its target was not in use at some moment since */
     bool late_seen;    /* of a cancel: it may have been too late for it at some moment since */
     bool told_slow;    /* ET-WAIT-4 was told of this episode */
+    bool leaving;      /* it was deleted, and that may not have taken effect yet (ET-LINGER-2) */
+    bool left;         /* … but has by now */
     bool may_be_cancelled; /* by a cancel that was deleted, and lingers */
     uint8_t overtaking;    /* the oldest of `ends` */
     bool addressed;        /* its try may have been unanswered although it was ready */
@@ -134,6 +137,7 @@ struct promise_completion {
     uint64_t set_ns, set_epoch;      /* the clock, and which passage of the loop, when it was set */
     uint64_t order, set_order;       /* of submission, of setting a deadline; from 1 on */
     uint64_t turn, set_turn;         /* in which turn that was */
+    uint64_t left_turn;              /* … and, of the whole ones, in which it was deleted */
     uint64_t called_in;              /* the number of the run that called it last, or 0 */
     uint64_t by_callback_of;         /* the number of the run whose callback submitted it, or 0 */
     uint64_t due_since, due_step;    /* how many episodes had ended with a result; which event */
@@ -189,6 +193,7 @@ struct promise {
     uint64_t said_ms;     /* what `now` said last */
     uint64_t epoch;       /* passages of the loop, in which it may have updated its time */
     uint64_t turns, orders, runs, ends, steps;
+    uint64_t whole_turns; /* without those that a stop has cut short */
     /* What is due is worked out anew where an event may change it, and once the clock has come so
      * far. Of what has never been there nobody need be looked for. */
     uint64_t look_at_ns;

@@ -49,7 +49,7 @@
  * `size` tells, and a bit that needs a member beyond it counts as not set. Anything else makes a
  * new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of
  * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28; then the
- * bit 56 with its mode of run. */
+ * bit 56 with its mode of run, and the bit 57. */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 
@@ -177,6 +177,10 @@ extern "C" {
  * in their place, and makes the stop itself, as a program of such a loop does: in the last callback
  * that it asks for, or in that after which nothing is in use */
 #define ETALON_OFFERS_UNTIL_STOPPED (UINT64_C(1) << 56)
+/* remove, where that takes effect with the next turn: until then the callback does not come, but
+ * state may say that the completion is in use, and its number is not used again (ET-LINGER-2); with
+ * ETALON_OFFERS_CHECKED that is refused by -EBUSY */
+#define ETALON_OFFERS_DELETES_LATER (UINT64_C(1) << 57)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 

@@ -69,6 +69,7 @@ static const struct {
     {ETALON_OFFERS_ROUNDS, "rounds"},
     {ETALON_OFFERS_DESCRIPTOR_LIMIT, "descriptor_limit"},
     {ETALON_OFFERS_UNTIL_STOPPED, "until_stopped"},
+    {ETALON_OFFERS_DELETES_LATER, "deletes_later"},
 };
 
 const char *capability_name(unsigned bit) {
@@ -98,6 +99,7 @@ static const struct {
     {"ET-DELETE-1", ETALON_OFFERS_DELETE},
     {"ET-DELETE-3", ETALON_OFFERS_DELETE},
     {"ET-DELETE-4", ETALON_OFFERS_DELETE},
+    {"ET-LINGER-2", ETALON_OFFERS_DELETE | ETALON_OFFERS_DELETES_LATER},
     {"ET-TIMER-1", ETALON_OFFERS_TIMERS},
     {"ET-TIMER-4", ETALON_OFFERS_CHECKED},
     {"ET-RESET-1", ETALON_OFFERS_RESET},

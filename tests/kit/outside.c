@@ -298,8 +298,8 @@ static void run_hosted(const struct command *command) {
 static bool closes_early(const struct command *command) {
     int fd = descriptor(command->kind == COMMAND_DUP ? command->other : command->d);
     for (unsigned c = 0; c < COUNT && fd >= 0; c++)
-        if (observer.item[c].in_use && waits_on(&observer.item[c]) && observer.item[c].d.fd == fd &&
-            !offers(ETALON_OFFERS_CLOSED_EARLY))
+        if ((observer.item[c].in_use || is_leaving(c)) && waits_on(&observer.item[c]) &&
+            observer.item[c].d.fd == fd && !offers(ETALON_OFFERS_CLOSED_EARLY))
             return true;
     return false;
 }
@@ -407,7 +407,7 @@ static bool may_be_forgotten(unsigned c) {
         if (observer.item[k].in_use && observer.item[k].d.operation == ET_CANCEL &&
             observer.item[k].d.target == c)
             return false;
-    return !observer.item[c].in_use && offers(ETALON_OFFERS_FORGET) &&
+    return !observer.item[c].in_use && !is_leaving(c) && offers(ETALON_OFFERS_FORGET) &&
            (!tells_states() || ask_state(c) == ETALON_DEAD);
 }
 
@@ -423,10 +423,20 @@ static bool of_carrier(const struct command *command) {
            (targets && command->other < COUNT && is_carrying(command->other));
 }
 
+/* It is about to be used again, which the loop leaves undefined before its deletion has taken
+ * effect. */
+static bool of_leaving(const struct command *command) {
+    bool uses = command->kind <= COMMAND_CANCEL && command->kind != COMMAND_DELETE;
+    uses = uses || command->kind == COMMAND_DESCRIBE || command->kind == COMMAND_ASYNC_WAIT;
+    return uses && !offers(ETALON_OFFERS_CHECKED) && is_leaving(command->c);
+}
+
 static void run_command(const struct command *command) {
     observer.commands++;
     if (of_carrier(command))
         LACKS("needs carriers (rounds)");
+    if (of_leaving(command))
+        LACKS("needs a deletion that takes effect at once (deletes_later)");
     switch ((enum command_kind)command->kind) {
     case COMMAND_SUBMIT:
     case COMMAND_ADD:

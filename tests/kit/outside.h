@@ -334,6 +334,8 @@ int ask_state(unsigned c);
 void settle_unseen(void);
 /* It carries a reset, or may: the subject says that it is in use, and nobody submitted it. */
 bool is_carrying(unsigned c);
+/* It was deleted, and that may not have taken effect yet. */
+bool is_leaving(unsigned c);
 /* The subject is asked which completions are in use, and what time it is. */
 void ask_in_use(void);
 /* … or only c, where asking of all would take a long program too long. */

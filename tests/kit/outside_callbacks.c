@@ -86,7 +86,8 @@ static bool is_undefined(unsigned c, uint64_t serial) {
     bool otherwise = i->redescribed || (i->serial != serial && !i->in_use);
     const char *why = otherwise && !offers(ETALON_OFFERS_READD)
                           ? "needs a description that changes before a rearm (readd)"
-                      : !i->in_use ? undefined_submission(c, true)
+                      : is_leaving(c) ? "needs a deletion that takes effect at once (deletes_later)"
+                      : !i->in_use    ? undefined_submission(c, true)
                       : !offers(ETALON_OFFERS_CHECKED)
                           ? "needs misuse to be refused: a rearm of what is in use again (checked)"
                           : NULL;

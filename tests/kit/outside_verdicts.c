@@ -106,7 +106,8 @@ struct promise_settings outside_settings(void) {
                                  .tells = tells_states(),
                                  .has_turn = offers(ETALON_OFFERS_TURN),
                                  .no_pool = !offers(ETALON_OFFERS_POOL),
-                                 .lingers = (subject->offers >> 33 & 0xff) != 0};
+                                 .lingers = (subject->offers >> 33 & 0xff) != 0,
+                                 .deletes_later = offers(ETALON_OFFERS_DELETES_LATER)};
     for (unsigned v = 0; v < PROMISE_VERDICTS; v++) {
         char name[40];
         name_failure(name, v);

@@ -236,7 +236,7 @@ static const char *incomplete(const struct etalon_subject *s) {
         {ETALON_OFFERS_TIMERS, s->timer != NULL, "timer"},
         {ETALON_OFFERS_RESET, s->timer_reset != NULL, "timer_reset"},
         {ETALON_OFFERS_CANCEL, s->cancel != NULL, "cancel"},
-        {ETALON_OFFERS_DELETE, s->remove != NULL, "remove"},
+        {ETALON_OFFERS_DELETE | ETALON_OFFERS_DELETES_LATER, s->remove != NULL, "remove"},
         {ETALON_OFFERS_READD, s->submit != NULL, "submit"},
         {ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE, s->run != NULL,
          "run"},

@@ -251,6 +251,7 @@ static const struct shown {
     {"ET-INIT-2", "RP_REFUSED"},
     {"ET-DEINIT-2", "RP_REFUSED"},
     {"ET-STATE-2", "RP_STATE"},
+    {"ET-LINGER-2", "RP_STATE"},
     {"ET-TIME-1", "RP_TIME"},
     {"ET-TIME-2", "RP_TIME"},
     {"ET-TIME-3", "RP_TIME"},

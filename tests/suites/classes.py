@@ -134,6 +134,28 @@ def until_stopped(keeps="et_async_wait(&etalon_loop.loop, &kept, &keeper, NULL, 
     )
 
 
+def deletes_later(tells="told == ET_DELETING", refuses="tells(c) == ET_DELETING",
+                  removes="et_loop_delete(&etalon_loop.loop, etalon_completion(c));"):
+    """Etalon's adapter as one of a loop whose deletions take effect with the next turn: what is
+    deleting is said to be in use, and its number refused."""
+    return (
+        offering("DELETES_LATER | ETALON_OFFERS_IN_USE", "STATE"),
+        (ADAPTER, "static int init(",
+         "static bool ever[COUNT];\n\nstatic int tells(uint32_t c) {\n"
+         "    return (int)et_completion_state(etalon_completion(c));\n}\n\n"
+         f"static bool refuses(uint32_t c) {{\n    return {refuses};\n}}\n\nstatic int init("),
+        *((ADAPTER, f"    return et_loop_{call}(&etalon_loop.loop, etalon_completion(c){end}",
+           f"    if (refuses(c))\n        return -EBUSY;\n    return et_loop_{call}("
+           f"&etalon_loop.loop, etalon_completion(c){end}")
+          for call, end in (("add", ");"), ("timer", ", delay"), ("timer_reset", ", completion"),
+                            ("cancel", ", completion"))),
+        (ADAPTER, "    return et_loop_delete(&etalon_loop.loop, etalon_completion(c));",
+         f"    ever[c] = ever[c] || tells(c) != ET_DEAD;\n    return {removes}"),
+        (ADAPTER, "    return (int)et_completion_state(etalon_completion(c));\n}\n\nstatic int run",
+         f"    int told = tells(c);\n    return {tells} ? ET_ACTIVE : told;\n}}\n\nstatic int run"),
+    )
+
+
 def refuses_datagrams(error):
     """Each send on a datagram socket ends with this error, and is not made."""
     return ("operations.c",
@@ -306,6 +328,18 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
      *until_stopped(stops="if (stops++ % 2 == 1)\n        et_loop_stop(&etalon_loop.loop);")),
     ("a loop that was stopped does not run again", "until-stopped", "ET-RUN-6",
      *until_stopped(clears="")),
+    *[(f"deletions take effect with the next turn, which is no fault: {case}", case, None,
+       *deletes_later())
+      for case in ("deleted-for-the-next-turn", "timer-deletes-expired-timer",
+                   "poll-deleted-in-the-batch", "done-when-the-last-is-deleted")],
+    ("a deletion takes no effect with the next turn", "deleted-for-the-next-turn", "ET-DELETE-4",
+     *deletes_later(removes="etalon_completion(c)->operation != ET_TIMER\n"
+                    "               ? et_loop_delete(&etalon_loop.loop, etalon_completion(c))\n"
+                    "               : 0;")),
+    ("what was deleted is said to be in use for good", "deleted-for-the-next-turn", "ET-LINGER-2",
+     *deletes_later(tells="told == ET_DELETING || ever[c]")),
+    ("what was deleted is never to be used again", "deleted-for-the-next-turn", "ET-TIMER-1",
+     *deletes_later(refuses="ever[c]")),
     ("files by a thread, which is no fault", "places-in-a-file", None, *BY_A_THREAD),
     ("a pread is made at the beginning", "places-in-a-file", "ET-OP-6", *BY_A_THREAD,
      ("pool.c", "c->pread.length, c->pread.offset);", "c->pread.length, 0);")),

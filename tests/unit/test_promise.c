@@ -1055,6 +1055,88 @@ static void test_turns_that_bring_nothing(void **state) {
     ended();
 }
 
+/* ET-LINGER-2: until the second turn after its deletion has ended. */
+static void test_deleted_for_the_next_turn(void **state) {
+    (void)state;
+    settings.deletes_later = true;
+    begin_anew();
+    timer(A, 5);
+    add(B, ET_POLL, 3);
+    LAWFUL(EVENT_DELETE, .c = A);
+    LAWFUL(EVENT_DELETE, .c = A); /* which makes it no later */
+    is_in_use(A, true);
+    LAWFUL(TIMER(A, 1, -EBUSY));
+    cancel(A, C);
+    run(ET_RUN_ONCE);
+    is_in_use(A, true);
+    called(C, -ENOENT);
+    BREAKS(DELETE_4, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    polled();
+    is_in_use(A, true);
+    ended();
+    BREAKS(LINGER_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    BREAKS(LINGER_2, TIMER(A, 1, -EBUSY));
+    LAWFUL(EVENT_DELETE, .c = A);
+    timer(A, 3);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = A, .result = 0);
+    LAWFUL(EVENT_DELETE, .c = B);
+    LAWFUL(RESET(A, EVENT_NOBODY, 7, 0));
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(EVENT_DELETE, .c = A);
+    is_in_use(A, false); /* at once, too */
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    LAWFUL(RESET(A, EVENT_NOBODY, 7, 0));
+    LAWFUL(EVENT_DELETE, .c = A);
+    polled();
+    polled();
+    is_in_use(A, true);
+    polled(); /* a third turn begins */
+    BREAKS(LINGER_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    ended();
+    timer(A, 3);
+    LAWFUL(EVENT_DELETE, .c = A);
+    LAWFUL(RESET(A, EVENT_NOBODY, 7, 0)); /* as a timer that is dead */
+    LAWFUL(EVENT_DELETE, .c = A);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    BREAKS(WAIT_1_IDLE, EVENT_SLEEP);
+    woken();
+    ended();
+}
+
+/* … where turns that a stop cuts short do not count. */
+static void test_deleted_in_a_loop_that_is_stopped(void **state) {
+    (void)state;
+    settings.deletes_later = true;
+    settings.stays_stopped = false;
+    begin_anew();
+    timer(A, 5);
+    LAWFUL(EVENT_DELETE, .c = A);
+    for (unsigned i = 0; i < 3; i++) {
+        run(ET_RUN_NO_WAIT);
+        LAWFUL(EVENT_STOP);
+        polled();
+        ended();
+        LAWFUL(EVENT_RUN, .mode = -1);
+        LAWFUL(EVENT_END, .result = -EINVAL);
+        is_in_use(A, true);
+    }
+    run(ET_RUN_NO_WAIT);
+    wait_for(0);
+    LAWFUL(EVENT_WOKEN, .result = -ENOMEM);
+    LAWFUL(EVENT_END, .result = -ENOMEM);
+    is_in_use(A, true);
+    settings.stays_stopped = true;
+    p.settings = settings;
+    LAWFUL(EVENT_STOP);
+    for (unsigned i = 0; i < 3; i++) {
+        run(ET_RUN_NO_WAIT);
+        ended();
+        is_in_use(A, true);
+    }
+}
+
 /* ET-RUN-6: whatever is in use, and whatever has ended its waits. */
 static void test_runs_until_stopped(void **state) {
     (void)state;
@@ -2768,6 +2850,8 @@ static const struct CMUnitTest tests[] = {
     TEST(test_runs_that_go_on_long_enough),
     TEST(test_turns),
     TEST(test_turns_that_bring_nothing),
+    TEST(test_deleted_for_the_next_turn),
+    TEST(test_deleted_in_a_loop_that_is_stopped),
     TEST(test_runs_until_stopped),
     TEST(test_modes),
     TEST(test_a_run_in_a_callback),

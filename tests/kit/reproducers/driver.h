@@ -81,6 +81,7 @@ struct rp_address {
 
 struct rp_item {
     int in_use, ever, deleted, is_timer, is_async, in_this_run;
+    unsigned deleted_after; /* how many runs */
     uint32_t userdata, operation, async;
     unsigned serial;
     int fd;
@@ -113,7 +114,7 @@ static struct {
     uint64_t time_min, now_ms, work, since;
     int mode;          /* of the run in progress, or -1 */
     const char *wakes; /* of a run until it is stopped: 'w' for each step of the world that wakes */
-    unsigned callbacks, all_callbacks, asked;
+    unsigned callbacks, all_callbacks, asked, runs;
     int stopped, woken;
     volatile int turn_over; /* what a turn may sleep for is over */
     uint64_t told_until;    /* how long a host was told to wait, since the last run */
@@ -349,12 +350,18 @@ static inline int rp_answer(int result, const char *call) {
     return result;
 }
 
+/* It was deleted, which takes effect with the next turn. */
+static inline int rp_leaves(unsigned c) {
+    return (etalon_subject.offers & ETALON_OFFERS_DELETES_LATER) != 0 && rp.item[c].deleted &&
+           rp.runs <= rp.item[c].deleted_after;
+}
+
 static inline void rp_check_states(void) {
     const uint64_t bits = ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE;
     for (unsigned c = 0; c < RP_COUNT && (etalon_subject.offers & bits) != 0; c++) {
         int state = etalon_subject.state(rp.self, c);
         int in_use = state == ETALON_ADDING || state == ETALON_ACTIVE;
-        if (rp.item[c].ever && in_use != rp.item[c].in_use)
+        if (rp.item[c].ever && in_use != rp.item[c].in_use && !rp_leaves(c))
             rp_seen(RP_STATE, "the loop says that c%u is %s", c,
                     in_use ? "in use, which it is not" : "not in use, which it is");
     }
@@ -390,7 +397,7 @@ static inline void rp_started(unsigned c, int result, const char *call) {
 
 static inline void rp_timer(unsigned c, uint64_t delay_ms, enum etalon_subject_action (*body)(void),
                             const char *call) {
-    if (rp.item[c].in_use)
+    if (rp.item[c].in_use || rp_leaves(c))
         return;
     struct rp_item *i = rp_start(c, body);
     i->is_timer = 1;
@@ -405,7 +412,7 @@ static inline void rp_timer(unsigned c, uint64_t delay_ms, enum etalon_subject_a
 
 static inline void rp_reset(unsigned c, uint32_t carrier, uint64_t delay_ms,
                             enum etalon_subject_action (*body)(void), const char *call) {
-    if (rp.item[c].in_use && !rp.item[c].is_timer)
+    if ((rp.item[c].in_use && !rp.item[c].is_timer) || rp_leaves(c))
         return;
     struct rp_item *i = rp_start(c, body);
     i->is_timer = 1;
@@ -472,7 +479,7 @@ static inline void rp_submit(unsigned c, uint32_t operation, int fd, uint32_t ev
 
 static inline int rp_may_start(unsigned c, int fd) {
     int many = (etalon_subject.offers & ETALON_OFFERS_MANY_POLLS) != 0;
-    return !rp.item[c].in_use && fd >= 0 && (many || !rp_polled(fd));
+    return !rp.item[c].in_use && !rp_leaves(c) && fd >= 0 && (many || !rp_polled(fd));
 }
 
 /* Accepts on the listener `from`; the connection becomes the descriptor `into`, if that is free. */
@@ -553,6 +560,8 @@ static inline void rp_cancel(unsigned c, uint32_t target, enum etalon_subject_ac
 static inline void rp_delete(unsigned c, const char *call) {
     int was = rp.item[c].in_use;
     rp.item[c].in_use = 0;
+    if (was)
+        rp.item[c].deleted_after = rp.runs + (rp.mode >= 0);
     rp.item[c].deleted = was || rp.item[c].deleted;
     if (rp_answer(etalon_subject.remove(rp.self, c), call) != 0)
         rp.item[c].in_use = was;
@@ -560,7 +569,7 @@ static inline void rp_delete(unsigned c, const char *call) {
 }
 
 static inline void rp_forget(unsigned c) {
-    if (!rp.item[c].in_use)
+    if (!rp.item[c].in_use && !rp_leaves(c))
         etalon_subject.forget(rp.self, c);
 }
 
@@ -612,6 +621,7 @@ static inline void rp_run(int mode, unsigned asked, const char *call) {
     rp_check_work();
     rp_check_run_end(asked, due);
     rp.mode = -1;
+    rp.runs++;
     rp.woken = 0;
     rp_check_states();
 }

@@ -108,4 +108,28 @@ installed g_main_loop_run glib-2.0 'ET-EXPIRE-2|SIGTRAP' 55 '
     s/ETALON_OFFERS_ONCE |//
     s/| ETALON_OFFERS_TURN | ETALON_OFFERS_HOSTED//' tests/kit/adapters/glib.c
 
+# ---- deletions that take effect with the next turn -----------------------------------------------
+
+lawful LATER 115
+lawful 'LATER|UNTIL_STOPPED' 50
+broken LATER CALLS_DELETED 'ET-DELETE-4' deleted-for-the-next-turn
+broken LATER NEVER_FREES 'ET-LINGER-2: c[0-9] is in use, expected not in use' \
+    deleted-for-the-next-turn
+broken LATER SLEEPS_BEFORE_IT_FREES 'ET-WAIT-1/idle' done-when-the-last-is-deleted
+shown LATER CALLS_DELETED deleted-for-the-next-turn
+shown LATER NEVER_FREES deleted-for-the-next-turn
+
+# libuv's handles, which are closed: their memory is the loop's until the callback of uv_close.
+installed uv_close libuv 'ET-(CALL-4|RESET-4|EXPIRE-4|RUN-5|HOST-2)(/[a-z]*)?' 120 '
+    s/^static void on_closed/static unsigned closing[COUNT];\n\n&/
+    s/^static int remove_watcher/static void on_removed(uv_handle_t *handle) {\n\
+    struct watcher *w = handle->data;\n    closing[w->c]--;\n    free(w);\n}\n\n&/
+    s/^    let_go(of, c);/    struct self *self = of;\n    struct watcher *w = self->watcher[c];\n\
+    if (w == NULL || w->kind == ASYNC) {\n        let_go(of, c);\n        return 0;\n    }\n\
+    self->watcher[c] = NULL;\n    if (w->kind == TIMER)\n        self->timers[c] = NULL;\n\
+    closing[c]++;\n    uv_close(\&w->handle, on_removed);/
+    s/^    const struct watcher \*w = ((struct self \*)of)->watcher\[c\];/&\n\
+    if (closing[c] > 0)\n        return ETALON_ACTIVE;/
+    s/ETALON_OFFERS_DELETE |/& ETALON_OFFERS_DELETES_LATER |/' tests/kit/adapters/libuv.c
+
 plan

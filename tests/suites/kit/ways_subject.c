@@ -18,6 +18,7 @@
 #define NEVER UINT64_MAX
 
 #define UNTIL_STOPPED 1 /* it has no other run, and a stop ends the run in progress */
+#define LATER         2 /* its deletions take effect at the beginning of the next turn */
 #ifndef WAYS
 #define WAYS 0
 #endif
@@ -32,6 +33,10 @@ enum fault {
     RETURNS_WHEN_WOKEN,
     IGNORES_A_STOP,
     STAYS_STOPPED,
+    /* of a deletion that takes effect with the next turn */
+    CALLS_DELETED,
+    NEVER_FREES,
+    SLEEPS_BEFORE_IT_FREES, /* with nothing in use */
 };
 
 enum kind { TIMER, POLL };
@@ -40,7 +45,7 @@ static struct {
     const struct etalon_subject_host *host;
     struct completion {
         enum kind kind;
-        int used, fd, events;
+        int used, leaves, fd, events;
         uint64_t deadline, delay_ms, order;
         uint32_t userdata;
     } completion[COUNT];
@@ -98,9 +103,17 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
 }
 
 static int remove_completion(void *self, uint32_t c) {
+    struct completion *of = &loop.completion[c];
     (void)self;
-    loop.completion[c].used = 0;
+    of->leaves = (of->used || of->leaves) && (WAYS & LATER) != 0;
+    of->used = FAULT == CALLS_DELETED && of->used;
     return 0;
+}
+
+static void free_what_leaves(void) {
+    for (uint32_t c = 0; c < COUNT; c++)
+        if (loop.completion[c].leaves && FAULT != NEVER_FREES)
+            loop.completion[c].leaves = loop.completion[c].used = 0;
 }
 
 static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_ms,
@@ -111,7 +124,7 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
 
 static int state(void *self, uint32_t c) {
     (void)self;
-    return loop.completion[c].used ? ETALON_ACTIVE : ETALON_DEAD;
+    return loop.completion[c].used || loop.completion[c].leaves ? ETALON_ACTIVE : ETALON_DEAD;
 }
 
 static void call(uint32_t c, int64_t result) {
@@ -130,7 +143,8 @@ static void call(uint32_t c, int64_t result) {
 
 static int anything(void) {
     for (uint32_t c = 0; c < COUNT; c++)
-        if (loop.completion[c].used)
+        if (loop.completion[c].used ||
+            (FAULT == SLEEPS_BEFORE_IT_FREES && loop.completion[c].leaves))
             return 1;
     return 0;
 }
@@ -199,10 +213,16 @@ static void serve_polls(const struct pollfd *fds) {
 static void turn(int waits) {
     struct pollfd fds[COUNT + 1];
     uint64_t count, orders = loop.orders;
+    if (FAULT != SLEEPS_BEFORE_IT_FREES && FAULT != CALLS_DELETED)
+        free_what_leaves();
     sleep_for(fds, waits ? limit() : 0);
+    if (FAULT == SLEEPS_BEFORE_IT_FREES)
+        free_what_leaves();
     loop.woken = read(loop.wakeup, &count, sizeof count) == sizeof count;
     serve_timers(orders);
     serve_polls(fds);
+    if (FAULT == CALLS_DELETED)
+        free_what_leaves();
 }
 
 static int run(void *self, uint32_t mode) {
@@ -245,10 +265,11 @@ ETALON_SUBJECT = {
     .size = sizeof(struct etalon_subject),
     .name = "ways",
     .notes = "A small loop that is built in another way.",
-    .offers = RUNS | ETALON_OFFERS_STOP | ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET |
-              ETALON_OFFERS_RESET_ALONE | ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM |
-              ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET |
-              ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_WAKEUP,
+    .offers = RUNS | ((WAYS & LATER) != 0 ? ETALON_OFFERS_DELETES_LATER : 0) | ETALON_OFFERS_STOP |
+              ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
+              ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_IN_USE |
+              ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
+              ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_WAKEUP,
     .init = init,
     .deinit = deinit,
     .submit = submit,
