@@ -324,7 +324,7 @@ static void begin(struct promise *p, struct promise_completion *of) {
     of->unbegun = true;
     of->ends_before = p->ends;
     of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled =
-        of->carries = of->leaving = of->left = false;
+        of->carries = of->leaving = of->left = of->repeated = false;
     of->ready = of->had = of->found = of->stood = 0;
     of->new_file = waits(of) && has_moved(p, of->fd);
     of->order = ++p->orders;
@@ -731,7 +731,11 @@ static void check_close(struct step *s, unsigned c) {
 static void check_timer(struct step *s, unsigned c) {
     const struct promise_completion *of = &s->p->completion[c];
     if (s->p->clock_ns < of->earliest_ns)
-        blame(s, of->reset ? PROMISE_RESET_4 : PROMISE_EXPIRE_4, c);
+        blame(s,
+              of->reset      ? PROMISE_RESET_4
+              : of->repeated ? PROMISE_REPEAT_1
+                             : PROMISE_EXPIRE_4,
+              c);
     if (s->e->result != 0)
         blame(s, PROMISE_EXPIRE_1_RESULT, c);
 }
@@ -771,14 +775,16 @@ static void check_timers(struct step *s, unsigned c, const struct promise_comple
     const struct promise *p = s->p;
     const struct promise_completion *of = &p->completion[c];
     uint64_t slack = p->settings.slack_ns;
-    /* The loop time does not go back: of two, the one that was set first was set no later. */
+    /* The loop time does not go back: of two, the one that was set first was set no later; but one
+     * that is repeated may count from before. */
     bool earlier = later(d->latest_ns, slack) < of->earliest_ns ||
-                   (d->set_order < of->set_order && of->delay_ms > d->delay_ms &&
+                   (d->set_order < of->set_order && !of->repeated && of->delay_ms > d->delay_ms &&
                     (of->delay_ms - d->delay_ms > FARTHEST / MS_NS ||
                      (of->delay_ms - d->delay_ms) * MS_NS > slack));
     bool equal = d->delay_ms == of->delay_ms && d->set_ns == of->set_ns &&
                  d->set_epoch == of->set_epoch && d->set_order < of->set_order && !d->reset &&
-                 !of->reset && !d->either_place && !of->either_place;
+                 !of->reset && !d->either_place && !of->either_place && !d->repeated &&
+                 !of->repeated;
     if (d->set_turn == p->turns || of->set_turn == p->turns)
         return;
     if (earlier)
@@ -929,6 +935,13 @@ static void on_callback(struct step *s) {
     let_stand(p);
 }
 
+/* ET-REPEAT-1: from its former deadline on, or from anything since. */
+static void repeat(struct promise_completion *of, uint64_t former_ns) {
+    uint64_t at = later_ms(former_ns, of->delay_ms);
+    of->earliest_ns = at < of->earliest_ns ? at : of->earliest_ns;
+    of->repeated = true;
+}
+
 static void on_returned(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
@@ -938,11 +951,14 @@ static void on_returned(struct step *s) {
         struct promise_completion *of = &p->completion[e->c];
         bool described = (e->has & EVENT_HAS_DESCRIPTION) != 0;
         bool refused = described && (is_senseless(s, e->c) || (e->pool && p->settings.no_pool));
+        uint64_t former_ns = of->earliest_ns;
         if (described)
             describe(p, of, e);
         if (!refused) { /* ET-CALL-3 */
             begin(p, of);
             of->orphaned = e->forgiven && waits(of);
+            if (p->settings.repeats && of->operation == ET_TIMER)
+                repeat(of, former_ns);
         }
     }
     p->callbacks -= p->callbacks > 0;

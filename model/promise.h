@@ -80,6 +80,7 @@ struct promise_settings {
     bool no_pool;        /* what has a pool mark is refused */
     bool keeps;          /* a notification that comes while nothing waits ends the next wait */
     bool lingers;        /* ET-LINGER-1: a deleted operation may stay in use silently */
+    bool repeats;        /* ET-REPEAT-1: a rearmed timer may count from its former deadline */
     bool deletes_later;  /* ET-LINGER-2: and so may whatever is deleted, until the next turn */
     /* EVENT_NOW says the loop time whenever it has changed, with all of its nanoseconds: then the
      * deadlines are known, too; and an async is named by its descriptor, which may be closed */
@@ -116,6 +117,7 @@ struct promise_completion {
     bool new_file;     /* its number had come to name another file before it was submitted */
     bool either_place; /* set anew before it had begun: it keeps its place, or takes a new one */
     bool reset;        /* the deadline was moved in this episode */
+    bool repeated;     /* a timer: by a rearm, of a loop that repeats */
     bool carries;      /* it carries a reset, or did last, and ends silently */
     bool async;        /* it waits on the async fd */
     bool idle_seen;    /* of a cancel: its target was not in use at some moment since */

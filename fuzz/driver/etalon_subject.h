@@ -49,7 +49,7 @@
  * `size` tells, and a bit that needs a member beyond it counts as not set. Anything else makes a
  * new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of
  * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28; then the
- * bit 56 with its mode of run, and the bit 57. */
+ * bit 56 with its mode of run, and the bits 57 to 59. */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 
@@ -181,6 +181,14 @@ extern "C" {
  * state may say that the completion is in use, and its number is not used again (ET-LINGER-2); with
  * ETALON_OFFERS_CHECKED that is refused by -EBUSY */
 #define ETALON_OFFERS_DELETES_LATER (UINT64_C(1) << 57)
+/* ETALON_REARM, by the callback of a timer and of nothing else; of no meaning beside REARM */
+#define ETALON_OFFERS_REARM_TIMERS (UINT64_C(1) << 58)
+/* ETALON_REARM of a timer is the loop's own repetition: a timer of an interval, which is its delay,
+ * goes on by itself until its callback ends it. The next deadline counts from the former one, from
+ * the time of the callback, or from any time between (ET-REPEAT-1). The adapter starts each timer
+ * as such a one, and stops it where the callback returns ETALON_DISARM; while that runs the number
+ * is not in use, as ever. Includes REARM_TIMERS */
+#define ETALON_OFFERS_REPEATS (UINT64_C(1) << 59)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 

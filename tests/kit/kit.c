@@ -70,6 +70,8 @@ static const struct {
     {ETALON_OFFERS_DESCRIPTOR_LIMIT, "descriptor_limit"},
     {ETALON_OFFERS_UNTIL_STOPPED, "until_stopped"},
     {ETALON_OFFERS_DELETES_LATER, "deletes_later"},
+    {ETALON_OFFERS_REARM_TIMERS, "rearm_timers"},
+    {ETALON_OFFERS_REPEATS, "repeats"},
 };
 
 const char *capability_name(unsigned bit) {
@@ -102,6 +104,7 @@ static const struct {
     {"ET-LINGER-2", ETALON_OFFERS_DELETE | ETALON_OFFERS_DELETES_LATER},
     {"ET-TIMER-1", ETALON_OFFERS_TIMERS},
     {"ET-TIMER-4", ETALON_OFFERS_CHECKED},
+    {"ET-REPEAT-1", ETALON_OFFERS_TIMERS | ETALON_OFFERS_REPEATS},
     {"ET-RESET-1", ETALON_OFFERS_RESET},
     {"ET-RESET-3", ETALON_OFFERS_RESET},
     {"ET-RESET-4", ETALON_OFFERS_RESET},
@@ -196,6 +199,8 @@ static bool judged(const struct etalon_subject *subject, const char *clause) {
         return true;
     if ((offers & ETALON_OFFERS_STATE) != 0)
         offers |= ETALON_OFFERS_IN_USE;
+    if ((offers & (ETALON_OFFERS_REARM_TIMERS | ETALON_OFFERS_REPEATS)) != 0)
+        offers |= ETALON_OFFERS_REARM;
     return clause_seen_from_outside(clause, &needs) && (offers & needs) == needs;
 }
 
@@ -321,15 +326,17 @@ static uint64_t command_needs(const struct command *command) {
 }
 
 /* What commands can ask for, beside what is offered by name. */
-static uint64_t offered_runs(const struct etalon_subject *subject) {
+static uint64_t can_be_asked(const struct etalon_subject *subject) {
     uint64_t offered = subject->offers;
+    if ((offered & (ETALON_OFFERS_REARM_TIMERS | ETALON_OFFERS_REPEATS)) != 0)
+        offered |= ETALON_OFFERS_REARM;               /* until something else is rearmed */
     if ((offered & ETALON_OFFERS_UNTIL_STOPPED) != 0) /* the runner stops it */
         offered |= ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK;
     return offered;
 }
 
 bool kit_can(const struct etalon_subject *subject, const struct command *command) {
-    return (command_needs(command) & ~offered_runs(subject)) == 0;
+    return (command_needs(command) & ~can_be_asked(subject)) == 0;
 }
 
 /* Who offers this can be asked for most of what there is: each second program is a bold one. */
@@ -393,7 +400,7 @@ static bool about_time(const struct trace *trace) {
 
 const char *kit_lacks(const struct etalon_subject *subject, const struct trace *trace) {
     const struct program *p = &trace->program;
-    uint64_t needed = 0, offered = offered_runs(subject);
+    uint64_t needed = 0, offered = can_be_asked(subject);
     if ((offered & ETALON_OFFERS_ONCE) != 0) /* again and again */
         offered |= ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK;
     for (unsigned i = 0; i < p->commands; i++)

@@ -84,7 +84,12 @@ static bool is_undefined(unsigned c, uint64_t serial) {
     const struct item *i = &observer.item[c];
     /* described anew, or used anew and deleted */
     bool otherwise = i->redescribed || (i->serial != serial && !i->in_use);
-    const char *why = otherwise && !offers(ETALON_OFFERS_READD)
+    bool timers =
+        i->d.operation == ET_TIMER &&
+        (observer.subject->offers & (ETALON_OFFERS_REARM_TIMERS | ETALON_OFFERS_REPEATS)) != 0;
+    const char *why = !timers && !offers(ETALON_OFFERS_REARM)
+                          ? "needs a rearm of what is no timer (rearm)"
+                      : otherwise && !offers(ETALON_OFFERS_READD)
                           ? "needs a description that changes before a rearm (readd)"
                       : is_leaving(c) ? "needs a deletion that takes effect at once (deletes_later)"
                       : !i->in_use    ? undefined_submission(c, true)

@@ -204,6 +204,7 @@ static const struct shown {
 } shown_by[] = {
     {"ET-EXPIRE-4", "RP_EARLY"},
     {"ET-RESET-4", "RP_EARLY"},
+    {"ET-REPEAT-1", "RP_EARLY"},
     {"ET-EXPIRE-2", "RP_ORDER"},
     {"ET-WAIT-2/late", "RP_LATE"},
     {"ET-WAIT-2/forever", "RP_LATE"},

@@ -156,6 +156,41 @@ def deletes_later(tells="told == ET_DELETING", refuses="tells(c) == ET_DELETING"
     )
 
 
+def repeats(beat="beat[i] += c->timer.delay_ms * 1000000;", again="action == ETALON_REARM"):
+    """Etalon's adapter as one of a loop whose timers repeat, by a beat: each deadline counts from
+    the former one."""
+    return (
+        offering("REPEATS", "READD", "RESET", "RESET_ALONE"),
+        (ADAPTER, "static enum et_action on_callback(",
+         "static uint64_t beat[COUNT];\n\n"
+         "static int timer_at(uint32_t i, void *userdata);\n\n"
+         "static enum et_action on_callback("),
+        (ADAPTER, "    /* A callback that freed the completion does not ask for a rearm. */\n",
+         "    enum et_state state = i < COUNT ? et_completion_state(c) : ET_ACTIVE;\n"
+         "    if (i < COUNT && c == etalon_completion(i) && c->operation == ET_TIMER &&\n"
+         f"        (state == ET_DEAD || state == ET_DELETING) && ({again})) {{\n"
+         f"        {beat}\n        timer_at(i, userdata);\n        return ET_DISARM;\n    }}\n"),
+        (ADAPTER, "static int timer(void *of,",
+         "static int timer_at(uint32_t i, void *userdata) {\n"
+         "    uint64_t delay = etalon_completion(i)->timer.delay_ms;\n"
+         "    uint64_t now = etalon_loop.loop.now_ns;\n"
+         "    uint64_t left = beat[i] > now ? (beat[i] - now + 999999) / 1000000 : 0;\n"
+         "    int error = et_loop_timer(&etalon_loop.loop, etalon_completion(i), left,\n"
+         "                              on_callback, userdata);\n"
+         "    etalon_completion(i)->timer.delay_ms = delay;\n    return error;\n}\n\n"
+         "static int timer(void *of,"),
+        (ADAPTER, "    return et_loop_timer(&etalon_loop.loop, etalon_completion(c), delay_ms,\n"
+         "                         callback_if(has_callback), (void *)(uintptr_t)userdata);",
+         "    uint64_t now = etalon_loop.loop.now_ns;\n"
+         "    int error = et_loop_timer(&etalon_loop.loop, etalon_completion(c), delay_ms,\n"
+         "                              callback_if(has_callback), (void *)(uintptr_t)userdata);\n"
+         "    if (error == 0)\n"
+         "        beat[c] = delay_ms > UINT64_MAX / 2000000 ? UINT64_MAX\n"
+         "                                                  : now + delay_ms * 1000000;\n"
+         "    return error;"),
+    )
+
+
 def refuses_datagrams(error):
     """Each send on a datagram socket ends with this error, and is not made."""
     return ("operations.c",
@@ -340,6 +375,15 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
      *deletes_later(tells="told == ET_DELETING || ever[c]")),
     ("what was deleted is never to be used again", "deleted-for-the-next-turn", "ET-TIMER-1",
      *deletes_later(refuses="ever[c]")),
+    *[(f"timers repeat by a beat, which is no fault: {case}", case, None, *repeats())
+      for case in ("repeated-timer", "rearmed-timer", "timer-not-early-rearmed",
+                   "until-done-is-until-all-is-done")],
+    ("a timer is repeated too soon", "repeated-timer", "ET-REPEAT-1",
+     *repeats("beat[i] += c->timer.delay_ms * 1000000 - 1500000;")),
+    ("a timer is repeated too late", "repeated-timer", "ET-WAIT-2",
+     *repeats("beat[i] += c->timer.delay_ms * 2000000;")),
+    ("a timer comes once more when its callback has ended it", "timers-sorted", "ET-STATE-3",
+     *repeats(again="action == ETALON_REARM || beat[i] % 2 == 0")),
     ("files by a thread, which is no fault", "places-in-a-file", None, *BY_A_THREAD),
     ("a pread is made at the beginning", "places-in-a-file", "ET-OP-6", *BY_A_THREAD,
      ("pool.c", "c->pread.length, c->pread.offset);", "c->pread.length, 0);")),

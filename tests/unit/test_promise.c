@@ -1055,6 +1055,48 @@ static void test_turns_that_bring_nothing(void **state) {
     ended();
 }
 
+/* ET-REPEAT-1: from its former deadline, or from anything since. */
+static void test_timers_that_repeat(void **state) {
+    (void)state;
+    settings.repeats = true;
+    settings.stays_stopped = false;
+    begin_anew();
+    timer(A, 10);
+    timer(B, 11);
+    run(ET_RUN_UNTIL_DONE);
+    slept(10);
+    clock_ns += 3 * MS; /* a busy loop */
+    LAWFUL(CALLED(A, 0));
+    clock_ns += 4 * MS; /* a slow callback */
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    called(B, 0);
+    timer(C, 1); /* later than 10 ms after the former deadline of A, perhaps */
+    polled();
+    clock_ns = START + 19 * MS;
+    called(C, 0);
+    BREAKS(REPEAT_1, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true); /* its deadline was 20 ms */
+    timer(B, 1);
+    clock_ns = START + 30 * MS;
+    LAWFUL(CALLED(A, 0)); /* before B, which was set first: it is from before that */
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    called(B, 0);
+    clock_ns = START + 42 * MS;
+    wait_for(HOUR_NS);
+    BREAKS(EXPIRE_1_WAITS, EVENT_SLEEP);
+    woken();
+    called(A, 0);
+    BREAKS(STATE_3, CALLED(A, 0)); /* its callback has ended it */
+    LAWFUL(EVENT_RETURNED, .c = A);
+    LAWFUL(EVENT_STOP);
+    ended();
+    add(D, ET_NOOP, 0); /* what is no timer has no interval */
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(CALLED(D, 0));
+    LAWFUL(EVENT_RETURNED, .c = D, .rearm = true);
+    ended();
+}
+
 /* ET-LINGER-2: until the second turn after its deletion has ended. */
 static void test_deleted_for_the_next_turn(void **state) {
     (void)state;
@@ -2850,6 +2892,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_runs_that_go_on_long_enough),
     TEST(test_turns),
     TEST(test_turns_that_bring_nothing),
+    TEST(test_timers_that_repeat),
     TEST(test_deleted_for_the_next_turn),
     TEST(test_deleted_in_a_loop_that_is_stopped),
     TEST(test_runs_until_stopped),

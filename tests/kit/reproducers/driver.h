@@ -337,6 +337,9 @@ static inline enum etalon_subject_action rp_called(uint32_t c, int64_t result, u
     else {
         i->in_use = 1;
         i->earliest = rp_later(rp.time_min, before.again.delay_ms);
+        if ((etalon_subject.offers & ETALON_OFFERS_REPEATS) != 0 && before.is_timer &&
+            rp_later(before.earliest, before.again.delay_ms) < i->earliest)
+            i->earliest = rp_later(before.earliest, before.again.delay_ms);
         i->latest = rp_later(rp_clock(), before.again.delay_ms + RP_SLACK_MS);
     }
     return action;

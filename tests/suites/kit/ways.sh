@@ -132,4 +132,68 @@ installed uv_close libuv 'ET-(CALL-4|RESET-4|EXPIRE-4|RUN-5|HOST-2)(/[a-z]*)?' 1
     if (closing[c] > 0)\n        return ETALON_ACTIVE;/
     s/ETALON_OFFERS_DELETE |/& ETALON_OFFERS_DELETES_LATER |/' tests/kit/adapters/libuv.c
 
+# ---- timers that repeat, and rearms of timers alone ----------------------------------------------
+
+lawful REPEATS 120
+lawful TIMERS_ALONE 115
+lawful 'REPEATS|TIMERS_ALONE|LATER|UNTIL_STOPPED' 45
+broken REPEATS COMES_TOO_SOON 'ET-REPEAT-1: the timer c0 fires [0-9]+ us before its deadline' \
+    repeated-timer
+broken REPEATS COMES_TOO_LATE 'ET-WAIT-2/late|ET-EXPIRE-1/waits' repeated-timer
+broken REPEATS COMES_ONCE_MORE 'ET-STATE-3' timer-zero
+broken REPEATS FORGETS_A_TIMER 'ET-EXPIRE-4' timer-sets-itself
+shown REPEATS COMES_TOO_SOON repeated-timer
+shown REPEATS COMES_ONCE_MORE timer-zero
+# What keeps a beat and does not say so is early.
+sed 's/? ETALON_OFFERS_REPEATS : 0/? 0 : 0/' tests/suites/kit/ways_subject.c >"$work/unsaid.c" &&
+    compiled "$work/unsaid.c" "$work/unsaid.so" -DWAYS=REPEATS
+output=$("$etalon" check --tap - --case timer-not-early-rearmed "$work/unsaid.so" 2>&1)
+[ $? -eq 1 ] && grep -q 'ET-EXPIRE-4' <<<"$output"
+report_said 'a beat that is not documented is blamed' $? "$output"
+output=$(compiled tests/suites/kit/ways_subject.c "$work/alone.so" -DWAYS=TIMERS_ALONE &&
+    "$etalon" check --tap - --case rearmed-timer --case rearmed-poll "$work/alone.so" 2>&1)
+grep -q '^ok .*ways/rearmed-timer$' <<<"$output" &&
+    grep -q 'rearmed-poll # SKIP not offered: needs a rearm of what is no timer' <<<"$output"
+report_said 'a rearm is asked of timers alone' $? "$output"
+
+# Timers of libuv and libev that repeat: the one counts from the turn in which the timer is called,
+# the other keeps a beat. A timer of 0 ms does not repeat, and is started again.
+installed uv_timer_repeat libuv \
+    'ET-(CALL-4|RESET-4|EXPIRE-4|REPEAT-1|RUN-5|HOST-2)(/[a-z]*)?' 125 '
+    /^static void on_timer(/,/^}/d
+    s/^static void on_poll(/static void on_timer(uv_timer_t *timer) {\n\
+    struct watcher *w = timer->data;\n    struct self *self = w->self;\n\
+    uint32_t c = w->c, uses = self->uses[c];\n    self->watcher[c] = NULL;\n\
+    int again = self->host->called(c, 0, w->userdata) == ETALON_REARM;\n\
+    if (!again || self->uses[c] != uses) {\n        if (self->watcher[c] != w)\n\
+            uv_timer_stop(timer);\n        return;\n    }\n\
+    self->watcher[c] = w;\n    if (w->delay_ms == 0)\n\
+        uv_timer_start(timer, on_timer, 0, 0);\n}\n\n&/
+    s/\(uv_timer_start(&w->timer, on_timer\), \([a-z_>-]*\), 0)/\1, \2, \2)/
+    s/ETALON_OFFERS_REARM |/& ETALON_OFFERS_REPEATS |/' tests/kit/adapters/libuv.c
+delay='(ev_tstamp)its->delay_ms \/ 1000'
+if [ -e build/subjects/libev.so ]; then
+    installed ev_timer_repeat libev 'ET-EVENT-6' 110 '
+        /^static void timer_expired(/,/^}/d
+        s/^static void io_ready(/static void timer_expired(struct ev_loop *loop, ev_timer *timer,\
+            int events) {\n    struct completion *its = timer->data;\n\
+    struct subject *s = ev_userdata(loop);\n    uint32_t c = its->number, uses = s->uses[c];\n\
+    (void)events;\n    its->called = 1;\n    int again = rearms(s, c, 0);\n\
+    if (s->uses[c] != uses)\n        return;\n    its->called = 0;\n    if (!again) {\n\
+        ev_timer_stop(loop, timer);\n    } else if (!ev_is_active(timer)) {\n\
+        ev_timer_set(timer, '"$delay, $delay"');\n        ev_timer_start(loop, timer);\n    }\n\
+}\n\n&/
+        s/^    enum kind kind;/&\n    int called; \/* now *\//
+        s/^\(    return s->completions\[c\];\)/    if (s->completions[c] != NULL) {\n\
+        s->completions[c]->called = 0;\n        if (s->completions[c]->kind == TIMER)\n\
+            ev_timer_stop(s->loop, \&s->completions[c]->timer);\n    }\n\1/
+        s/ev_timer_init(&its->timer, .*, 0\.);/\n\
+    ev_timer_init(\&its->timer, timer_expired, '"$delay, $delay"');/
+        s/^    if (its == NULL || its->kind == NOTHING)/\
+    if (its == NULL || its->kind == NOTHING || (its->kind == TIMER \&\& its->called))/
+        s/ETALON_OFFERS_REARM |/& ETALON_OFFERS_REPEATS |/' tests/kit/adapters/libev.c
+else
+    skip ev_timer_repeat 'libev is not installed'
+fi
+
 plan

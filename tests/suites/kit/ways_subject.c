@@ -19,6 +19,8 @@
 
 #define UNTIL_STOPPED 1 /* it has no other run, and a stop ends the run in progress */
 #define LATER         2 /* its deletions take effect at the beginning of the next turn */
+#define REPEATS       4 /* its timers have a beat: they count from their former deadline */
+#define TIMERS_ALONE  8 /* a callback can rearm a timer, and nothing else */
 #ifndef WAYS
 #define WAYS 0
 #endif
@@ -37,6 +39,11 @@ enum fault {
     CALLS_DELETED,
     NEVER_FREES,
     SLEEPS_BEFORE_IT_FREES, /* with nothing in use */
+    /* of a timer that repeats */
+    COMES_TOO_SOON,
+    COMES_TOO_LATE,
+    COMES_ONCE_MORE, /* after its callback has ended it */
+    FORGETS_A_TIMER, /* which its callback has started anew: it repeats the former one */
 };
 
 enum kind { TIMER, POLL };
@@ -45,7 +52,7 @@ static struct {
     const struct etalon_subject_host *host;
     struct completion {
         enum kind kind;
-        int used, leaves, fd, events;
+        int used, leaves, ghost, fd, events;
         uint64_t deadline, delay_ms, order;
         uint32_t userdata;
     } completion[COUNT];
@@ -123,8 +130,9 @@ static int timer_reset(void *self, uint32_t c, uint32_t carrier, uint64_t delay_
 }
 
 static int state(void *self, uint32_t c) {
+    const struct completion *of = &loop.completion[c];
     (void)self;
-    return loop.completion[c].used || loop.completion[c].leaves ? ETALON_ACTIVE : ETALON_DEAD;
+    return (of->used && !of->ghost) || of->leaves ? ETALON_ACTIVE : ETALON_DEAD;
 }
 
 static void call(uint32_t c, int64_t result) {
@@ -132,10 +140,21 @@ static void call(uint32_t c, int64_t result) {
     uint64_t order = of->order;
     of->used = 0;
     loop.calls++;
-    if (loop.host->called(c, result, of->userdata) != ETALON_REARM || of->order != order)
+    struct completion was = *of;
+    int rearms = loop.host->called(c, result, was.userdata) == ETALON_REARM,
+        anew = of->order != order;
+    if (anew && FAULT == FORGETS_A_TIMER && was.kind == TIMER && of->used)
+        of->deadline = later(was.deadline, was.delay_ms);
+    of->ghost = !anew && !rearms && FAULT == COMES_ONCE_MORE && was.kind == TIMER && !was.ghost;
+    rearms = rearms || of->ghost;
+    if (!rearms || anew)
         return;
     if (of->kind == TIMER)
-        of->deadline = later(loop.now, of->delay_ms);
+        of->deadline = later((WAYS & REPEATS) != 0 ? of->deadline : loop.now, of->delay_ms);
+    if (FAULT == COMES_TOO_SOON)
+        of->deadline -= of->delay_ms > 1 ? MS : 0;
+    if (FAULT == COMES_TOO_LATE)
+        of->deadline += 25 * MS + 5 * MS * loop.calls;
     start(c);
 }
 
@@ -260,6 +279,10 @@ static void wakeup(void *self) {
          ? ETALON_OFFERS_UNTIL_STOPPED                                                             \
          : ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE)
 
+#define REARMS                                                                                     \
+    (((WAYS & REPEATS) != 0 ? ETALON_OFFERS_REPEATS : 0) |                                         \
+     ((WAYS & TIMERS_ALONE) != 0 ? ETALON_OFFERS_REARM_TIMERS : ETALON_OFFERS_REARM))
+
 ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
@@ -267,9 +290,9 @@ ETALON_SUBJECT = {
     .notes = "A small loop that is built in another way.",
     .offers = RUNS | ((WAYS & LATER) != 0 ? ETALON_OFFERS_DELETES_LATER : 0) | ETALON_OFFERS_STOP |
               ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
-              ETALON_OFFERS_DELETE | ETALON_OFFERS_REARM | ETALON_OFFERS_IN_USE |
-              ETALON_OFFERS_DEINIT | ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL |
-              ETALON_OFFERS_MANY_POLLS | ETALON_OFFERS_WAKEUP,
+              ETALON_OFFERS_DELETE | REARMS | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
+              ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS |
+              ETALON_OFFERS_WAKEUP,
     .init = init,
     .deinit = deinit,
     .submit = submit,
