@@ -379,7 +379,7 @@ static void end(struct promise *p, unsigned c, enum promise_ended how) {
 
 /* ET-LINGER-2: a turn has ended, or another one begins, unless the loop is stopped. */
 static void let_leave(struct promise *p, bool begins) {
-    bool any = !p->run.was_stopped && p->run.mode != PROMISE_UNKNOWN;
+    bool any = !p->run.was_stopped && p->run.mode != PROMISE_UNKNOWN && p->depth == 0;
     bool whole = any && !p->run.stopped && !p->run.failed;
     if (begins)
         p->whole_turns += whole;
@@ -620,6 +620,7 @@ static void on_deinit(struct step *s) {
         if (p->completion[c].use != PROMISE_DEAD)
             end(p, c, PROMISE_DROPPED);
     p->run = (struct promise_run){0};
+    p->depth = 0;
     p->stopped = p->wake_pending = false;
 }
 
@@ -628,6 +629,7 @@ static void on_init(struct promise *p) {
         if (p->completion[c].use != PROMISE_DEAD)
             end(p, c, PROMISE_DROPPED);
     p->run = (struct promise_run){0};
+    p->depth = 0;
     p->stopped = p->wake_pending = false;
     p->fresh = true;
     p->said_ms = 0;
@@ -1118,7 +1120,9 @@ static void on_woken(struct step *s) {
     bool due = false;
     for (unsigned c = 0; c < p->completions; c++) {
         due = due || p->completion[c].due != PROMISE_NOT_DUE;
-        p->completion[c].had = p->completion[c].found = p->completion[c].ready;
+        const uint32_t outer = p->depth > 0 ? ~0U : 0; /* what a wait around it has found stands */
+        p->completion[c].had = (p->completion[c].had & outer) | p->completion[c].ready;
+        p->completion[c].found = (p->completion[c].found & outer) | p->completion[c].ready;
     }
     look_for_second_wait(s);
     p->run.turned =
@@ -1157,12 +1161,18 @@ static void on_run(struct step *s) {
     bool known_mode = tick || until_stopped ||
                       (e->mode >= 0 &&
                        (e->mode < ET_RUN_TURN || (e->mode == ET_RUN_TURN && p->settings.has_turn)));
-    if (in_run(p)) {
+    bool nests = in_run(p) && p->settings.nests && p->callbacks > 0 && p->depth < PROMISE_NESTED;
+    if (in_run(p) && !nests) {
         p->refused++;
         p->refused_unknown = !known_mode;
         return;
     }
-    struct promise_run run = {.number = ++p->runs, .step = p->steps, .order = p->orders};
+    struct promise_run run = {.callbacks = nests ? p->callbacks : 0,
+                              .in_callback = nests ? p->in_callback : EVENT_NOBODY,
+                              .may_end = nests && (p->run.stopped || p->run.may_end),
+                              .number = ++p->runs,
+                              .step = p->steps,
+                              .order = p->orders};
     run.mode = !known_mode                           ? PROMISE_UNKNOWN
                : !tick                               ? (uint8_t)e->mode
                : e->callbacks == 0                   ? ET_RUN_NO_WAIT
@@ -1180,6 +1190,8 @@ static void on_run(struct step *s) {
     p->something = false;
     for (unsigned c = 0; c < p->completions; c++)
         run.silent += p->completion[c].use == PROMISE_PERHAPS && !p->completion[c].has_callback;
+    if (nests)
+        p->around[p->depth++] = p->run;
     p->run = run;
     p->told_late = false;
     let_stand(p);
@@ -1219,14 +1231,14 @@ static void check_return(struct step *s) {
     bool used = false;
     for (unsigned c = 0; c < p->completions; c++)
         used = used || definite(&p->completion[c]);
-    if (p->run.stopped)
+    if (p->run.stopped || p->run.may_end)
         return;
     if (p->run.mode == ET_RUN_NO_WAIT)
         check_left(s);
     if (p->run.mode == PROMISE_UNTIL_STOPPED)
         blame(s, too_early(p, PROMISE_RUN_6_WOKEN), EVENT_NOBODY);
     if (!used || p->run.mode == PROMISE_UNTIL_STOPPED ||
-        p->run.called + p->run.silent >= p->run.asked)
+        p->run.called + p->run.silent + p->run.nested >= p->run.asked)
         return;
     if (p->run.mode == ET_RUN_TURN) {
         if (!p->run.turned && !p->run.woken && !p->run.something && !p->run.before_it)
@@ -1249,6 +1261,17 @@ static void on_refused_end(struct step *s) {
         blame(s, PROMISE_TICK_2, EVENT_NOBODY);
 }
 
+/* The run around one that has ended, in whose callback that was. */
+static void go_on_around(struct promise *p) {
+    struct promise_run inner = p->run;
+    p->run = p->around[--p->depth];
+    p->run.may_end = p->run.may_end || inner.stopped || inner.may_end;
+    p->run.nested += inner.called + inner.nested;
+    p->run.woken = p->run.woken || inner.woken;
+    p->run.interrupted = p->run.interrupted || inner.interrupted;
+    p->run.something = p->run.something || inner.something;
+}
+
 static void on_end(struct step *s) {
     struct promise *p = s->p;
     int64_t result = s->e->result;
@@ -1266,15 +1289,20 @@ static void on_end(struct step *s) {
     } else if (p->run.was_stopped) {
         if (result != 0)
             blame(s, PROMISE_TICK_1_REFUSED, EVENT_NOBODY);
-    } else if (result == -EINTR || (result < 0 && p->run.interrupted && !p->run.failed))
+    } else if (result == -EBUSY && p->depth > 0)
+        blame(s, PROMISE_RUN_7, EVENT_NOBODY);
+    else if (result == -EINTR || (result < 0 && p->run.interrupted && !p->run.failed))
         blame(s, PROMISE_WAIT_5, EVENT_NOBODY);
     else if (result != 0 && !p->run.failed)
         blame(s, PROMISE_TICK_7, EVENT_NOBODY);
     else if (result == 0)
         check_return(s);
-    p->run.number = 0;
-    p->callbacks = 0;
     let_leave(p, false);
+    p->callbacks = p->run.callbacks;
+    p->in_callback = p->run.in_callback;
+    p->run.number = 0;
+    if (p->depth > 0)
+        go_on_around(p);
 }
 
 static void on_stop(struct promise *p) {

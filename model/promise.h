@@ -75,7 +75,7 @@ struct promise_settings {
     uint32_t serves_max; /* ET-TICK-3: episodes that a run(NO_WAIT) ends at most; 0: all */
     bool stays_stopped;  /* a stop is for good; otherwise it ends the run in progress */
     bool tells;          /* whether a completion is in use: otherwise a carrier is never in use */
-    bool nests;          /* a run inside a callback is allowed */
+    bool nests;          /* ET-RUN-7: a run inside a callback is carried out */
     bool has_turn;       /* run(TURN) is a known mode */
     bool no_pool;        /* what has a pool mark is refused */
     bool keeps;          /* a notification that comes while nothing waits ends the next wait */
@@ -172,7 +172,12 @@ struct promise_run {
     bool sliced;               /* the last wait ended by itself, and nothing was due */
     bool turned;               /* a wait that could sleep has ended, or one that was woken */
     bool something, before_it; /* a deletion, or a descriptor's callback: here, in the one before */
+    bool may_end;              /* a run around it, or within it, was stopped */
+    uint32_t callbacks;        /* that were in progress when it began … */
+    uint64_t in_callback;      /* … the innermost of them */
+    uint64_t nested;           /* callbacks of runs within it, which may count for it */
 };
+#define PROMISE_NESTED        8 /* runs that are in progress around another one */
 #define PROMISE_CHAINS        (PROMISE_COMPLETIONS / 2) /* a power of 2 */
 #define PROMISE_TICKS         4                         /* tick(n), n > 1 */
 #define PROMISE_UNKNOWN       5
@@ -203,7 +208,8 @@ struct promise {
     uint32_t chain[PROMISE_CHAINS]; /* those in use, by their descriptors, once it is asked for */
     bool is_linked;
     uint32_t used; /* how many are in use, at the last look at all */
-    struct promise_run run;
+    struct promise_run run, around[PROMISE_NESTED]; /* the innermost, and those around it */
+    uint32_t depth;                                 /* how many these are */
     uint8_t refused;      /* runs inside callbacks in progress that must be refused */
     bool refused_unknown; /* the last of them had an unknown mode */
     bool waiting, slept, could_sleep, wait_coarse, wake_pending;

@@ -49,7 +49,7 @@
  * `size` tells, and a bit that needs a member beyond it counts as not set. Anything else makes a
  * new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of
  * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28; then the
- * bit 56 with its mode of run, and the bits 57 to 59. */
+ * bit 56 with its mode of run, and the bits 57 to 60. */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 
@@ -189,6 +189,8 @@ extern "C" {
  * as such a one, and stops it where the callback returns ETALON_DISARM; while that runs the number
  * is not in use, as ever. Includes REARM_TIMERS */
 #define ETALON_OFFERS_REPEATS (UINT64_C(1) << 59)
+/* run and tick inside a callback are carried out, as any others (ET-RUN-7); not beside GUARDED */
+#define ETALON_OFFERS_NESTS (UINT64_C(1) << 60)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 

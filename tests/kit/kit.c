@@ -72,6 +72,7 @@ static const struct {
     {ETALON_OFFERS_DELETES_LATER, "deletes_later"},
     {ETALON_OFFERS_REARM_TIMERS, "rearm_timers"},
     {ETALON_OFFERS_REPEATS, "repeats"},
+    {ETALON_OFFERS_NESTS, "nests"},
 };
 
 const char *capability_name(unsigned bit) {
@@ -132,6 +133,7 @@ static const struct {
     {"ET-RUN-4", ETALON_OFFERS_CHECKED},
     {"ET-RUN-5", ETALON_OFFERS_TURN},
     {"ET-RUN-6", ETALON_OFFERS_UNTIL_STOPPED},
+    {"ET-RUN-7", ETALON_OFFERS_NESTS},
     {"ET-HOST-1", ETALON_OFFERS_HOSTED},
     {"ET-HOST-2", ETALON_OFFERS_HOSTED},
     {"ET-HOST-3", ETALON_OFFERS_HOSTED | ETALON_OFFERS_STOPPED},
@@ -356,7 +358,8 @@ void random_program(struct program *program, uint64_t seed, uint64_t number,
                                           .self = subject,
                                           .careful = (offers & ETALON_OFFERS_ROUNDS) == 0 && !all,
                                           .shares = (offers & ETALON_OFFERS_MANY_POLLS) != 0,
-                                          .files = (offers & ETALON_OFFERS_FILES) != 0};
+                                          .files = (offers & ETALON_OFFERS_FILES) != 0,
+                                          .nests = (offers & ETALON_OFFERS_NESTS) != 0};
     generate_program(program, &state, NULL, 0, &can);
 }
 

@@ -36,11 +36,17 @@ static void tell_run(const struct command *command, bool tick) {
 }
 
 static void run_nested(const struct command *command, bool tick) {
-    if (!offers(ETALON_OFFERS_GUARDED))
-        LACKS("needs a run inside a callback to be refused (guarded)");
+    if (!offers(ETALON_OFFERS_GUARDED) && !offers(ETALON_OFFERS_NESTS))
+        LACKS("needs a run inside a callback to be refused, or carried out (guarded, nests)");
+    if (observer.nested == PROMISE_NESTED) /* each in a callback of the one before */
+        LACKS("needs more runs within each other than are asked for");
+    observer.nested++;
     tell_run(command, tick);
     SUBJECT(tick ? observer.subject->tick(observer.self, (uint32_t)command->value)
                  : observer.subject->run(observer.self, (uint32_t)command->value));
+    observer.nested--;
+    settle_unseen();
+    tell_ready(false);
     tell_call(command, (struct event){.kind = EVENT_END, .result = answer});
 }
 
@@ -148,7 +154,8 @@ static void run_loop(const struct command *command) {
         run_until_stopped(command, until_stopped);
         return;
     }
-    if (many && offers(ETALON_OFFERS_ONCE) && !observer.in_callback) {
+    if (many && offers(ETALON_OFFERS_ONCE) &&
+        (!observer.in_callback || offers(ETALON_OFFERS_NESTS))) {
         run_repeatedly(until_done ? UINT64_MAX : command->value);
         return;
     }

@@ -129,6 +129,7 @@ struct observation {
     unsigned commands, world_next, tokens, callbacks;
     uint64_t stop_at;    /* so many callbacks, when a run ends by a stop alone; 0: it does not */
     bool stopped_for_it; /* the loop was, by the runner */
+    unsigned nested;     /* runs that are in progress within others */
     unsigned connects;   /* that were asked for, by the program or its peers */
     struct mode mode[FILES];
     bool others[FILES];   /* numbers that were open before there was a loop */

@@ -107,6 +107,7 @@ struct promise_settings outside_settings(void) {
                                  .has_turn = offers(ETALON_OFFERS_TURN),
                                  .no_pool = !offers(ETALON_OFFERS_POOL),
                                  .lingers = (subject->offers >> 33 & 0xff) != 0,
+                                 .nests = offers(ETALON_OFFERS_NESTS),
                                  .repeats = offers(ETALON_OFFERS_REPEATS),
                                  .deletes_later = offers(ETALON_OFFERS_DELETES_LATER)};
     for (unsigned v = 0; v < PROMISE_VERDICTS; v++) {

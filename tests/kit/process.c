@@ -323,6 +323,11 @@ static const struct etalon_subject *load_subject(const char *path, char *error, 
                      outside_refuses(d->clause));
             return NULL;
         }
+    const uint64_t both = ETALON_OFFERS_GUARDED | ETALON_OFFERS_NESTS;
+    if ((s->offers & both) == both) {
+        snprintf(error, size, "offers that a run inside a callback is refused, and carried out");
+        return NULL;
+    }
     if ((s->offers & ETALON_OFFERS_ROUNDS) != 0 && (s->offers & ROUNDS_NEED) != ROUNDS_NEED) {
         snprintf(error, size,
                  "offers rounds, but not all of the calls that are judged with them (RUNNER.md)");

@@ -1270,6 +1270,123 @@ static void test_a_run_in_a_callback(void **state) {
     ended();
 }
 
+/* ET-RUN-7: one run within another. */
+static void test_runs_within_runs(void **state) {
+    (void)state;
+    settings.nests = true;
+    settings.stays_stopped = false;
+    begin_anew();
+    add(A, ET_NOOP, 0);
+    timer(C, 5);
+    run(ET_RUN_ONCE);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_ONCE);
+    slept(5); /* the run around it has its callback, this one has none yet */
+    LAWFUL(CALLED(C, 0));
+    timer(D, 5);
+    run(ET_RUN_NO_WAIT);
+    wait_for(-1);
+    BREAKS(RUN_1, EVENT_SLEEP);
+    woken();
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(RUN_7, EVENT_END, .result = -EBUSY);
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(RUN_3_EARLY, EVENT_END);
+    LAWFUL(EVENT_RETURNED, .c = C);
+    wait_for(MS);
+    BREAKS(WAIT_1_ENOUGH, EVENT_SLEEP);
+    woken();
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    wait_for(MS);
+    BREAKS(WAIT_1_ENOUGH, EVENT_SLEEP);
+    woken();
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(RUN_3_EARLY, EVENT_END);
+}
+
+static void test_callbacks_and_stops_of_inner_runs(void **state) {
+    (void)state;
+    settings.nests = true;
+    settings.stays_stopped = false;
+    begin_anew();
+    timer(D, 500);
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    LAWFUL(EVENT_TICK, .callbacks = 2);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_NO_WAIT);
+    called(B, 0);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended(); /* as both count, which they need not: */
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    LAWFUL(EVENT_TICK, .callbacks = 2);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_NO_WAIT);
+    called(B, 0);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    slept(500);
+    called(D, 0);
+    ended();
+    timer(D, 500);
+    add(A, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_STOP);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended(); /* it may end both, or the inner one: */
+    add(A, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    LAWFUL(EVENT_STOP);
+    run(ET_RUN_UNTIL_DONE);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    wait_for(MS);
+    BREAKS(STOP_2, EVENT_SLEEP);
+    woken();
+    ended();
+    for (unsigned i = 0; i <= PROMISE_NESTED; i++) {
+        add(A, ET_NOOP, 0);
+        run(ET_RUN_ONCE);
+        LAWFUL(CALLED(A, 0));
+    }
+    run(ET_RUN_ONCE); /* of more nobody keeps account */
+    LAWFUL(EVENT_END, .result = -EIO);
+    for (unsigned i = 0; i <= PROMISE_NESTED; i++) {
+        LAWFUL(EVENT_RETURNED, .c = A);
+        ended();
+    }
+}
+
+/* What a wait has found stands while another run waits within it. */
+static void test_polls_of_runs_within_runs(void **state) {
+    (void)state;
+    settings.nests = true;
+    begin_anew();
+    add(A, ET_POLL, 3);
+    add(B, ET_POLL, 4);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_READY, .c = A, .events = POLL_IN);
+    LAWFUL(EVENT_READY, .c = B, .events = POLL_IN);
+    polled();
+    LAWFUL(CALLED(A, POLL_IN));
+    LAWFUL(EVENT_READY, .c = B, .events = 0);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    called(B, POLL_IN);
+    ended();
+}
+
 static void test_result_of_a_run(void **state) {
     (void)state;
     run(ET_RUN_NO_WAIT);
@@ -2898,6 +3015,9 @@ static const struct CMUnitTest tests[] = {
     TEST(test_runs_until_stopped),
     TEST(test_modes),
     TEST(test_a_run_in_a_callback),
+    TEST(test_runs_within_runs),
+    TEST(test_callbacks_and_stops_of_inner_runs),
+    TEST(test_polls_of_runs_within_runs),
     TEST(test_result_of_a_run),
     TEST(test_stop),
     TEST(test_deinit),

@@ -198,4 +198,28 @@ else
     skip ev_timer_repeat 'libev is not installed'
 fi
 
+# ---- runs inside a callback ----------------------------------------------------------------------
+
+lawful NESTS 120
+lawful 'NESTS|REPEATS|LATER' 110
+broken NESTS REFUSES_INNER 'ET-RUN-7: .* returned -EBUSY' run-within-a-callback
+broken NESTS ENDS_BOTH 'ET-RUN-3/' run-within-a-callback
+broken NESTS IGNORES_A_STOP 'ET-STOP-2: the loop waits' stop-of-an-inner-run
+sed 's/? ETALON_OFFERS_NESTS : 0/? ETALON_OFFERS_NESTS | ETALON_OFFERS_GUARDED : 0/' \
+    tests/suites/kit/ways_subject.c >"$work/both.c" &&
+    compiled "$work/both.c" "$work/both.so" -DWAYS=NESTS
+output=$("$etalon" check --case timer-zero "$work/both.so" 2>&1)
+[ $? -eq 2 ] && grep -q 'offers that a run inside a callback is refused, and carried out' \
+    <<<"$output"
+report_said 'a run inside a callback is refused or carried out, not both' $? "$output"
+installed iterations_within glib-2.0 'ET-EXPIRE-2|SIGTRAP' 85 \
+    's/ETALON_OFFERS_TURN |/& ETALON_OFFERS_NESTS |/' tests/kit/adapters/glib.c
+if [ -e build/subjects/libev.so ]; then
+    # It calls what is pending before it makes its turn, in which it may sleep, or call that again.
+    installed ev_run_within libev 'ET-(EVENT-6|WAIT-1/enough|CALL-4/round)' 110 \
+        's/ETALON_OFFERS_REARM |/& ETALON_OFFERS_NESTS |/' tests/kit/adapters/libev.c
+else
+    skip ev_run_within 'libev is not installed'
+fi
+
 plan

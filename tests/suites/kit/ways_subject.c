@@ -17,13 +17,15 @@
 #define MS    UINT64_C(1000000)
 #define NEVER UINT64_MAX
 
-#define UNTIL_STOPPED 1 /* it has no other run, and a stop ends the run in progress */
-#define LATER         2 /* its deletions take effect at the beginning of the next turn */
-#define REPEATS       4 /* its timers have a beat: they count from their former deadline */
-#define TIMERS_ALONE  8 /* a callback can rearm a timer, and nothing else */
+#define UNTIL_STOPPED 1  /* it has no other run, and a stop ends the run in progress */
+#define LATER         2  /* its deletions take effect at the beginning of the next turn */
+#define REPEATS       4  /* its timers have a beat: they count from their former deadline */
+#define TIMERS_ALONE  8  /* a callback can rearm a timer, and nothing else */
+#define NESTS         16 /* a run inside a callback is carried out */
 #ifndef WAYS
 #define WAYS 0
 #endif
+#define HAS(way) (((WAYS) & (way)) != 0)
 #ifndef FAULT
 #define FAULT NONE
 #endif
@@ -44,6 +46,9 @@ enum fault {
     COMES_TOO_LATE,
     COMES_ONCE_MORE, /* after its callback has ended it */
     FORGETS_A_TIMER, /* which its callback has started anew: it repeats the former one */
+    /* of a run inside a callback */
+    REFUSES_INNER,
+    ENDS_BOTH, /* when the inner one has ended */
 };
 
 enum kind { TIMER, POLL };
@@ -58,7 +63,7 @@ static struct {
     } completion[COUNT];
     uint64_t now, orders, calls;
     unsigned stops;
-    int wakeup, woken, stopped, lasting;
+    int wakeup, woken, stopped, lasting, running;
 } loop;
 
 static uint64_t clock_ns(void) {
@@ -112,7 +117,7 @@ static int submit(void *self, uint32_t c, const struct etalon_subject_descriptio
 static int remove_completion(void *self, uint32_t c) {
     struct completion *of = &loop.completion[c];
     (void)self;
-    of->leaves = (of->used || of->leaves) && (WAYS & LATER) != 0;
+    of->leaves = (of->used || of->leaves) && HAS(LATER);
     of->used = FAULT == CALLS_DELETED && of->used;
     return 0;
 }
@@ -150,7 +155,7 @@ static void call(uint32_t c, int64_t result) {
     if (!rearms || anew)
         return;
     if (of->kind == TIMER)
-        of->deadline = later((WAYS & REPEATS) != 0 ? of->deadline : loop.now, of->delay_ms);
+        of->deadline = later(HAS(REPEATS) ? of->deadline : loop.now, of->delay_ms);
     if (FAULT == COMES_TOO_SOON)
         of->deadline -= of->delay_ms > 1 ? MS : 0;
     if (FAULT == COMES_TOO_LATE)
@@ -246,7 +251,11 @@ static void turn(int waits) {
 
 static int run(void *self, uint32_t mode) {
     uint64_t calls = loop.calls;
+    int outer = loop.stopped;
     (void)self;
+    if (FAULT == REFUSES_INNER && loop.running)
+        return -EBUSY;
+    loop.running++;
     loop.stopped = loop.lasting;
     loop.now = clock_ns();
     for (int over = loop.stopped; !over;) {
@@ -258,7 +267,7 @@ static int run(void *self, uint32_t mode) {
                (FAULT == RETURNS_WHEN_DONE && !anything()) ||
                (FAULT == RETURNS_WHEN_WOKEN && loop.woken);
     }
-    loop.stopped = 0;
+    loop.stopped = --loop.running > 0 && (outer || FAULT == ENDS_BOTH);
     return 0;
 }
 
@@ -275,20 +284,20 @@ static void wakeup(void *self) {
 }
 
 #define RUNS                                                                                       \
-    ((WAYS & UNTIL_STOPPED) != 0                                                                   \
-         ? ETALON_OFFERS_UNTIL_STOPPED                                                             \
-         : ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE)
+    (HAS(UNTIL_STOPPED) ? ETALON_OFFERS_UNTIL_STOPPED                                              \
+                        : ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE)
 
 #define REARMS                                                                                     \
-    (((WAYS & REPEATS) != 0 ? ETALON_OFFERS_REPEATS : 0) |                                         \
-     ((WAYS & TIMERS_ALONE) != 0 ? ETALON_OFFERS_REARM_TIMERS : ETALON_OFFERS_REARM))
+    ((HAS(REPEATS) ? ETALON_OFFERS_REPEATS : 0) |                                                  \
+     (HAS(TIMERS_ALONE) ? ETALON_OFFERS_REARM_TIMERS : ETALON_OFFERS_REARM))
 
 ETALON_SUBJECT = {
     .abi = ETALON_SUBJECT_ABI,
     .size = sizeof(struct etalon_subject),
     .name = "ways",
     .notes = "A small loop that is built in another way.",
-    .offers = RUNS | ((WAYS & LATER) != 0 ? ETALON_OFFERS_DELETES_LATER : 0) | ETALON_OFFERS_STOP |
+    .offers = RUNS | (HAS(NESTS) ? ETALON_OFFERS_NESTS : 0) |
+              (HAS(LATER) ? ETALON_OFFERS_DELETES_LATER : 0) | ETALON_OFFERS_STOP |
               ETALON_OFFERS_TIMERS | ETALON_OFFERS_RESET | ETALON_OFFERS_RESET_ALONE |
               ETALON_OFFERS_DELETE | REARMS | ETALON_OFFERS_IN_USE | ETALON_OFFERS_DEINIT |
               ETALON_OFFERS_FORGET | ETALON_OFFERS_POLL | ETALON_OFFERS_MANY_POLLS |
