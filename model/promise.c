@@ -785,8 +785,7 @@ static void check_timers(struct step *s, unsigned c, const struct promise_comple
                      (of->delay_ms - d->delay_ms) * MS_NS > slack));
     bool equal = d->delay_ms == of->delay_ms && d->set_ns == of->set_ns &&
                  d->set_epoch == of->set_epoch && d->set_order < of->set_order && !d->reset &&
-                 !of->reset && !d->either_place && !of->either_place && !d->repeated &&
-                 !of->repeated;
+                 !of->reset && !d->either_place && !of->either_place;
     if (d->set_turn == p->turns || of->set_turn == p->turns)
         return;
     if (earlier)
@@ -1157,11 +1156,11 @@ static void on_run(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
     static const uint64_t asked[] = {0, 1, EVENT_NEVER_REACHED, 1};
-    bool tick = e->kind == EVENT_TICK, until_stopped = !tick && e->mode == PROMISE_UNTIL_STOPPED;
+    bool tick = e->kind == EVENT_TICK, until_stopped = e->mode == PROMISE_UNTIL_STOPPED;
     bool known_mode = tick || until_stopped ||
                       (e->mode >= 0 &&
                        (e->mode < ET_RUN_TURN || (e->mode == ET_RUN_TURN && p->settings.has_turn)));
-    bool nests = in_run(p) && p->settings.nests && p->callbacks > 0 && p->depth < PROMISE_NESTED;
+    bool nests = in_run(p) && p->settings.nests && p->depth < PROMISE_NESTED;
     if (in_run(p) && !nests) {
         p->refused++;
         p->refused_unknown = !known_mode;
@@ -1169,7 +1168,7 @@ static void on_run(struct step *s) {
     }
     struct promise_run run = {.callbacks = nests ? p->callbacks : 0,
                               .in_callback = nests ? p->in_callback : EVENT_NOBODY,
-                              .may_end = nests && (p->run.stopped || p->run.may_end),
+                              .may_end = nests && (p->run.stopped | p->run.may_end),
                               .number = ++p->runs,
                               .step = p->steps,
                               .order = p->orders};
@@ -1235,10 +1234,11 @@ static void check_return(struct step *s) {
         return;
     if (p->run.mode == ET_RUN_NO_WAIT)
         check_left(s);
-    if (p->run.mode == PROMISE_UNTIL_STOPPED)
+    if (p->run.mode == PROMISE_UNTIL_STOPPED) {
         blame(s, too_early(p, PROMISE_RUN_6_WOKEN), EVENT_NOBODY);
-    if (!used || p->run.mode == PROMISE_UNTIL_STOPPED ||
-        p->run.called + p->run.silent + p->run.nested >= p->run.asked)
+        return;
+    }
+    if (!used || p->run.called + p->run.silent + p->run.nested >= p->run.asked)
         return;
     if (p->run.mode == ET_RUN_TURN) {
         if (!p->run.turned && !p->run.woken && !p->run.something && !p->run.before_it)
@@ -1265,11 +1265,11 @@ static void on_refused_end(struct step *s) {
 static void go_on_around(struct promise *p) {
     struct promise_run inner = p->run;
     p->run = p->around[--p->depth];
-    p->run.may_end = p->run.may_end || inner.stopped || inner.may_end;
+    p->run.may_end |= inner.stopped | inner.may_end;
     p->run.nested += inner.called + inner.nested;
-    p->run.woken = p->run.woken || inner.woken;
-    p->run.interrupted = p->run.interrupted || inner.interrupted;
-    p->run.something = p->run.something || inner.something;
+    p->run.woken |= inner.woken;
+    p->run.interrupted |= inner.interrupted;
+    p->run.something |= inner.something;
 }
 
 static void on_end(struct step *s) {

@@ -1076,12 +1076,16 @@ static void test_timers_that_repeat(void **state) {
     called(C, 0);
     BREAKS(REPEAT_1, CALLED(A, 0));
     LAWFUL(EVENT_RETURNED, .c = A, .rearm = true); /* its deadline was 20 ms */
-    timer(B, 1);
     clock_ns = START + 30 * MS;
-    LAWFUL(CALLED(A, 0)); /* before B, which was set first: it is from before that */
+    LAWFUL(CALLED(A, 0));
+    timer(B, 1);
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    polled();
+    clock_ns = START + 40 * MS;
+    LAWFUL(CALLED(A, 0)); /* before B, which was set first: it may count from before that */
     LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
     called(B, 0);
-    clock_ns = START + 42 * MS;
+    clock_ns = START + 52 * MS;
     wait_for(HOUR_NS);
     BREAKS(EXPIRE_1_WAITS, EVENT_SLEEP);
     woken();
@@ -1094,6 +1098,19 @@ static void test_timers_that_repeat(void **state) {
     run(ET_RUN_NO_WAIT);
     LAWFUL(CALLED(D, 0));
     LAWFUL(EVENT_RETURNED, .c = D, .rearm = true);
+    ended();
+    timer(A, 500);
+    cancel(A, C);
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(CALLED(A, -ECANCELED)); /* before its deadline: it counts from now */
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    called(C, 0);
+    called(D, 0);
+    ended();
+    clock_ns += 500 * MS;
+    run(ET_RUN_NO_WAIT);
+    polled();
+    called(A, 0);
     ended();
 }
 
@@ -1359,6 +1376,8 @@ static void test_callbacks_and_stops_of_inner_runs(void **state) {
         LAWFUL(CALLED(A, 0));
     }
     run(ET_RUN_ONCE); /* of more nobody keeps account */
+    add(B, ET_NOOP, 0);
+    called(B, 0);
     LAWFUL(EVENT_END, .result = -EIO);
     for (unsigned i = 0; i <= PROMISE_NESTED; i++) {
         LAWFUL(EVENT_RETURNED, .c = A);
@@ -1391,6 +1410,8 @@ static void test_result_of_a_run(void **state) {
     (void)state;
     run(ET_RUN_NO_WAIT);
     BREAKS(TICK_7, EVENT_END, .result = -EIO);
+    run(ET_RUN_NO_WAIT);
+    BREAKS(TICK_7, EVENT_END, .result = -EBUSY);
     run(ET_RUN_NO_WAIT);
     wait_for(0);
     LAWFUL(EVENT_WOKEN, .result = -EIO);
