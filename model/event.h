@@ -35,7 +35,9 @@ enum event_kind {
     EVENT_NOTIFY,     /* fd */
     EVENT_ASYNC_DEINIT,
     EVENT_TICK, /* callbacks: EVENT_NEVER_REACHED: none are enough */
-    EVENT_RUN,  /* mode, or a negative number: one that no loop knows */
+    /* mode, or a negative number: one that no loop knows. To promise_step, also
+     * PROMISE_UNTIL_STOPPED. */
+    EVENT_RUN,
 
     /* ---- what is seen during a tick, in the order in which it happens ---- */
     EVENT_END, /* of tick or run, with result; of_deinit: of a deinit that waited for the pool */

@@ -324,7 +324,7 @@ static void begin(struct promise *p, struct promise_completion *of) {
     of->unbegun = true;
     of->ends_before = p->ends;
     of->orphaned = of->reset = of->either_place = of->told_slow = of->may_be_cancelled =
-        of->carries = of->stale = false;
+        of->carries = of->stale = of->leaving = of->left = of->repeated = false;
     of->ready = of->had = of->found = of->stood = 0;
     of->new_file = waits(of) && has_moved(p, of->fd);
     of->order = ++p->orders;
@@ -370,10 +370,28 @@ static void end(struct promise *p, unsigned c, enum promise_ended how) {
     of->use = PROMISE_DEAD;
     of->ended = (uint8_t)how;
     of->due = PROMISE_NOT_DUE;
+    of->leaving = false;
     p->alone = 0;
     for (unsigned d = 0; p->has_cancels && d < p->completions; d++)
         if (p->completion[d].operation == ET_CANCEL && p->completion[d].target == c)
             p->completion[d].idle_seen = true;
+}
+
+/* ET-LINGER-2: a turn has ended, or another one begins, unless the loop is stopped. */
+static void let_leave(struct promise *p, bool begins) {
+    bool any = !p->run.was_stopped && p->run.mode != PROMISE_UNKNOWN && p->depth == 0;
+    bool whole = any && !p->run.stopped && !p->run.failed;
+    if (begins)
+        p->whole_turns += whole;
+    else if (any && !whole) /* the last one was not */
+        p->whole_turns--;
+    for (unsigned c = 0; p->settings.deletes_later && c < p->completions; c++) {
+        struct promise_completion *of = &p->completion[c];
+        if (!of->leaving || p->whole_turns < of->left_turn + (begins ? 3 : 2))
+            continue;
+        end(p, c, (enum promise_ended)of->ended);
+        of->left = true;
+    }
 }
 
 /* ---- submissions ----------------------------------------------------------------------------- */
@@ -498,6 +516,8 @@ static void on_submission(struct step *s, uint64_t c) {
             blame(s, senseless_verdict(s), c);
     } else if (of->use == PROMISE_PERHAPS)
         return;
+    else if (of->left)
+        blame(s, PROMISE_LINGER_2, c);
     else if (poolless && e->result != -EOPNOTSUPP)
         blame(s, PROMISE_ADD_6, c);
     else if (!e->pool)
@@ -520,7 +540,8 @@ static void on_reset(struct step *s) {
     const struct event *e = s->e;
     struct promise *p = s->p;
     struct promise_completion *of = known(p, e->c) ? &p->completion[e->c] : NULL;
-    bool perhaps = of != NULL && of->use == PROMISE_PERHAPS && of->operation == ET_TIMER;
+    bool perhaps =
+        of != NULL && of->use == PROMISE_PERHAPS && of->operation == ET_TIMER && !of->leaving;
     bool free_carrier = e->by == EVENT_NOBODY || (known(p, e->by) && e->by != e->c &&
                                                   p->completion[e->by].use == PROMISE_DEAD);
     if (e->by == e->c && e->result < 0)
@@ -562,7 +583,7 @@ static void on_delete(struct step *s) {
         blame(s, of->use == PROMISE_IN_USE ? PROMISE_DELETE_3 : PROMISE_DELETE_1, c);
         return;
     }
-    if (of->use == PROMISE_DEAD)
+    if (of->use == PROMISE_DEAD || of->leaving)
         return;
     bool lingers =
         (p->settings.lingers || of->pool) && has_descriptor(of) && of->operation != ET_POLL;
@@ -575,6 +596,11 @@ static void on_delete(struct step *s) {
     end(p, c, PROMISE_DELETED);
     if (lingers)
         of->use = PROMISE_PERHAPS;
+    else if (p->settings.deletes_later) {
+        of->use = PROMISE_PERHAPS;
+        of->has_callback = of->leaving = true; /* it counts for none that is called */
+        of->left_turn = p->whole_turns;
+    }
     if (in_run(p))
         p->run.something = true;
     else
@@ -594,6 +620,7 @@ static void on_deinit(struct step *s) {
         if (p->completion[c].use != PROMISE_DEAD)
             end(p, c, PROMISE_DROPPED);
     p->run = (struct promise_run){0};
+    p->depth = 0;
     p->stopped = p->wake_pending = false;
 }
 
@@ -602,6 +629,7 @@ static void on_init(struct promise *p) {
         if (p->completion[c].use != PROMISE_DEAD)
             end(p, c, PROMISE_DROPPED);
     p->run = (struct promise_run){0};
+    p->depth = 0;
     p->stopped = p->wake_pending = false;
     p->fresh = true;
     p->said_ms = 0;
@@ -705,7 +733,11 @@ static void check_close(struct step *s, unsigned c) {
 static void check_timer(struct step *s, unsigned c) {
     const struct promise_completion *of = &s->p->completion[c];
     if (s->p->clock_ns < of->earliest_ns)
-        blame(s, of->reset ? PROMISE_RESET_4 : PROMISE_EXPIRE_4, c);
+        blame(s,
+              of->reset      ? PROMISE_RESET_4
+              : of->repeated ? PROMISE_REPEAT_1
+                             : PROMISE_EXPIRE_4,
+              c);
     if (s->e->result != 0)
         blame(s, PROMISE_EXPIRE_1_RESULT, c);
 }
@@ -745,9 +777,10 @@ static void check_timers(struct step *s, unsigned c, const struct promise_comple
     const struct promise *p = s->p;
     const struct promise_completion *of = &p->completion[c];
     uint64_t slack = p->settings.slack_ns;
-    /* The loop time does not go back: of two, the one that was set first was set no later. */
+    /* The loop time does not go back: of two, the one that was set first was set no later; but one
+     * that is repeated may count from before. */
     bool earlier = later(d->latest_ns, slack) < of->earliest_ns ||
-                   (d->set_order < of->set_order && of->delay_ms > d->delay_ms &&
+                   (d->set_order < of->set_order && !of->repeated && of->delay_ms > d->delay_ms &&
                     (of->delay_ms - d->delay_ms > FARTHEST / MS_NS ||
                      (of->delay_ms - d->delay_ms) * MS_NS > slack));
     bool equal = d->delay_ms == of->delay_ms && d->set_ns == of->set_ns &&
@@ -903,6 +936,13 @@ static void on_callback(struct step *s) {
     let_stand(p);
 }
 
+/* ET-REPEAT-1: from its former deadline on, or from anything since. */
+static void repeat(struct promise_completion *of, uint64_t former_ns) {
+    uint64_t at = later_ms(former_ns, of->delay_ms);
+    of->earliest_ns = at < of->earliest_ns ? at : of->earliest_ns;
+    of->repeated = true;
+}
+
 static void on_returned(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
@@ -912,11 +952,14 @@ static void on_returned(struct step *s) {
         bool described = (e->has & EVENT_HAS_DESCRIPTION) != 0;
         bool refused = described ? is_senseless(s, e->c) || (e->pool && p->settings.no_pool)
                                  : of->operation >= ET_OPERATIONS;
+        uint64_t former_ns = of->earliest_ns;
         if (described)
             describe(p, of, e);
         if (!refused) { /* ET-CALL-3 */
             begin(p, of);
             of->orphaned = e->forgiven && waits(of);
+            if (p->settings.repeats && of->operation == ET_TIMER)
+                repeat(of, former_ns);
         }
     }
     p->callbacks -= p->callbacks > 0;
@@ -958,14 +1001,14 @@ static void check_due(struct step *s) {
             blame(s, overlooked(&p->completion[c], false), c);
 }
 
-/* How many completions are or may be in use; *timer: the definite one with the earliest deadline.
- */
+/* How many completions are or may be in use, but for those whose deletion waits for a turn alone;
+ * *timer: the definite one with the earliest deadline. */
 static unsigned count_used(const struct promise *p, const struct promise_completion **timer) {
     unsigned used = 0;
     *timer = NULL;
     for (unsigned c = 0; c < p->completions; c++) {
         const struct promise_completion *of = &p->completion[c];
-        used += of->use != PROMISE_DEAD;
+        used += of->use != PROMISE_DEAD && !of->leaving;
         if (of->use == PROMISE_IN_USE && of->operation == ET_TIMER &&
             (*timer == NULL || of->latest_ns < (*timer)->latest_ns))
             *timer = of;
@@ -1005,7 +1048,7 @@ static void on_sleep(struct step *s) {
         if (p->run.asked > 0 && p->run.called >= p->run.asked)
             blame(s, PROMISE_WAIT_1_ENOUGH, EVENT_NOBODY);
         check_due(s);
-        if (used == 0)
+        if (used == 0 && p->run.mode != PROMISE_UNTIL_STOPPED)
             blame(s, PROMISE_WAIT_1_IDLE, EVENT_NOBODY);
         if (timer != NULL)
             check_length(s, timer);
@@ -1048,7 +1091,8 @@ static void count_spin(struct step *s) {
                       ? PROMISE_EVENT_1_WAITS
                       : PROMISE_SUBMIT_8, /* it stands behind one that cannot be served */
                   c);
-    bool over = p->run.stopped || used == 0 || (p->run.asked > 0 && p->run.called >= p->run.asked);
+    bool idle = used == 0 && p->run.mode != PROMISE_UNTIL_STOPPED;
+    bool over = p->run.stopped || idle || (p->run.asked > 0 && p->run.called >= p->run.asked);
     blame(s,
           s->e->events != 0               ? PROMISE_REGISTER_5
           : p->run.mode == ET_RUN_NO_WAIT ? PROMISE_TICK_3
@@ -1075,8 +1119,10 @@ static void on_woken(struct step *s) {
     bool due = false;
     for (unsigned c = 0; c < p->completions; c++) {
         due = due || p->completion[c].due != PROMISE_NOT_DUE;
-        p->completion[c].had = p->completion[c].ready;
-        p->completion[c].found = p->completion[c].stale ? 0 : p->completion[c].ready;
+        const uint32_t outer = p->depth > 0 ? ~0U : 0; /* what a wait around it has found stands */
+        const uint32_t owed = p->completion[c].stale ? 0 : p->completion[c].ready;
+        p->completion[c].had = (p->completion[c].had & outer) | p->completion[c].ready;
+        p->completion[c].found = (p->completion[c].found & outer) | owed;
     }
     look_for_second_wait(s);
     p->run.turned =
@@ -1102,6 +1148,7 @@ static void on_woken(struct step *s) {
         p->loop_ns = p->wait_began_ns;
     p->turns++;
     p->epoch++;
+    let_leave(p, true);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------ */
@@ -1110,22 +1157,32 @@ static void on_run(struct step *s) {
     struct promise *p = s->p;
     const struct event *e = s->e;
     static const uint64_t asked[] = {0, 1, EVENT_NEVER_REACHED, 1};
-    bool tick = e->kind == EVENT_TICK;
-    bool known_mode = tick || (e->mode >= 0 && (e->mode < ET_RUN_TURN ||
-                                                (e->mode == ET_RUN_TURN && p->settings.has_turn)));
-    if (in_run(p)) {
+    bool tick = e->kind == EVENT_TICK, until_stopped = e->mode == PROMISE_UNTIL_STOPPED;
+    bool known_mode = tick || until_stopped ||
+                      (e->mode >= 0 &&
+                       (e->mode < ET_RUN_TURN || (e->mode == ET_RUN_TURN && p->settings.has_turn)));
+    bool nests = in_run(p) && p->settings.nests && p->depth < PROMISE_NESTED;
+    if (in_run(p) && !nests) {
         p->refused++;
         p->refused_unknown = !known_mode;
         return;
     }
-    struct promise_run run = {.number = ++p->runs, .step = p->steps, .order = p->orders};
+    struct promise_run run = {.callbacks = nests ? p->callbacks : 0,
+                              .in_callback = nests ? p->in_callback : EVENT_NOBODY,
+                              .may_end = nests && (p->run.stopped | p->run.may_end),
+                              .number = ++p->runs,
+                              .step = p->steps,
+                              .order = p->orders};
     run.mode = !known_mode                           ? PROMISE_UNKNOWN
                : !tick                               ? (uint8_t)e->mode
                : e->callbacks == 0                   ? ET_RUN_NO_WAIT
                : e->callbacks == 1                   ? ET_RUN_ONCE
                : e->callbacks == EVENT_NEVER_REACHED ? ET_RUN_UNTIL_DONE
                                                      : PROMISE_TICKS;
-    run.asked = tick ? e->callbacks : known_mode ? asked[e->mode] : 0;
+    run.asked = tick            ? e->callbacks
+                : until_stopped ? EVENT_NEVER_REACHED
+                : known_mode    ? asked[e->mode]
+                                : 0;
     run.stopped = run.was_stopped = p->stopped;
     run.woken = p->wake_pending;
     run.before_it = p->run.something;
@@ -1133,12 +1190,15 @@ static void on_run(struct step *s) {
     p->something = false;
     for (unsigned c = 0; c < p->completions; c++)
         run.silent += p->completion[c].use == PROMISE_PERHAPS && !p->completion[c].has_callback;
+    if (nests)
+        p->around[p->depth++] = p->run;
     p->run = run;
     p->told_late = false;
     let_stand(p);
     p->turns++;
     p->spins = p->alone = 0;
     p->epoch++;
+    let_leave(p, true);
 }
 
 /* Why a run may have returned too early: a verdict's kinds, in this order in promise.def. */
@@ -1171,11 +1231,15 @@ static void check_return(struct step *s) {
     bool used = false;
     for (unsigned c = 0; c < p->completions; c++)
         used = used || definite(&p->completion[c]);
-    if (p->run.stopped)
+    if (p->run.stopped || p->run.may_end)
         return;
     if (p->run.mode == ET_RUN_NO_WAIT)
         check_left(s);
-    if (!used || p->run.called + p->run.silent >= p->run.asked)
+    if (p->run.mode == PROMISE_UNTIL_STOPPED) {
+        blame(s, too_early(p, PROMISE_RUN_6_WOKEN), EVENT_NOBODY);
+        return;
+    }
+    if (!used || p->run.called + p->run.silent + p->run.nested >= p->run.asked)
         return;
     if (p->run.mode == ET_RUN_TURN) {
         if (!p->run.turned && !p->run.woken && !p->run.something && !p->run.before_it)
@@ -1198,6 +1262,17 @@ static void on_refused_end(struct step *s) {
         blame(s, PROMISE_TICK_2, EVENT_NOBODY);
 }
 
+/* The run around one that has ended, in whose callback that was. */
+static void go_on_around(struct promise *p) {
+    struct promise_run inner = p->run;
+    p->run = p->around[--p->depth];
+    p->run.may_end |= inner.stopped | inner.may_end;
+    p->run.nested += inner.called + inner.nested;
+    p->run.woken |= inner.woken;
+    p->run.interrupted |= inner.interrupted;
+    p->run.something |= inner.something;
+}
+
 static void on_end(struct step *s) {
     struct promise *p = s->p;
     int64_t result = s->e->result;
@@ -1215,14 +1290,20 @@ static void on_end(struct step *s) {
     } else if (p->run.was_stopped) {
         if (result != 0)
             blame(s, PROMISE_TICK_1_REFUSED, EVENT_NOBODY);
-    } else if (result == -EINTR || (result < 0 && p->run.interrupted && !p->run.failed))
+    } else if (result == -EBUSY && p->depth > 0)
+        blame(s, PROMISE_RUN_7, EVENT_NOBODY);
+    else if (result == -EINTR || (result < 0 && p->run.interrupted && !p->run.failed))
         blame(s, PROMISE_WAIT_5, EVENT_NOBODY);
     else if (result != 0 && !p->run.failed)
         blame(s, PROMISE_TICK_7, EVENT_NOBODY);
     else if (result == 0)
         check_return(s);
+    let_leave(p, false);
+    p->callbacks = p->run.callbacks;
+    p->in_callback = p->run.in_callback;
     p->run.number = 0;
-    p->callbacks = 0;
+    if (p->depth > 0)
+        go_on_around(p);
 }
 
 static void on_stop(struct promise *p) {
@@ -1317,6 +1398,7 @@ static void on_says_in_use(struct step *s) {
         blame(s,
               says && p->callbacks > 0 && p->in_callback == s->e->c ? PROMISE_CALL_1
               : says && p->fresh                                    ? PROMISE_INIT_2
+              : says && of->left                                    ? PROMISE_LINGER_2
                                                                     : PROMISE_STATE_2,
               s->e->c);
 }

@@ -75,11 +75,13 @@ struct promise_settings {
     uint32_t serves_max; /* ET-TICK-3: episodes that a run(NO_WAIT) ends at most; 0: all */
     bool stays_stopped;  /* a stop is for good; otherwise it ends the run in progress */
     bool tells;          /* whether a completion is in use: otherwise a carrier is never in use */
-    bool nests;          /* a run inside a callback is allowed */
+    bool nests;          /* ET-RUN-7: a run inside a callback is carried out */
     bool has_turn;       /* run(TURN) is a known mode */
     bool no_pool;        /* what has a pool mark is refused */
     bool keeps;          /* a notification that comes while nothing waits ends the next wait */
     bool lingers;        /* ET-LINGER-1: a deleted operation may stay in use silently */
+    bool repeats;        /* ET-REPEAT-1: a rearmed timer may count from its former deadline */
+    bool deletes_later;  /* ET-LINGER-2: and so may whatever is deleted, until the next turn */
     /* EVENT_NOW says the loop time whenever it has changed, with all of its nanoseconds: then the
      * deadlines are known, too; and an async is named by its descriptor, which may be closed */
     bool exact;
@@ -115,11 +117,14 @@ struct promise_completion {
     bool new_file;     /* its number had come to name another file before it was submitted */
     bool either_place; /* set anew before it had begun: it keeps its place, or takes a new one */
     bool reset;        /* the deadline was moved in this episode */
+    bool repeated;     /* a timer: by a rearm, of a loop that repeats */
     bool carries;      /* it carries a reset, or did last, and ends silently */
     bool async;        /* it waits on the async fd */
     bool idle_seen;    /* of a cancel: its target was not in use at some moment since */
     bool late_seen;    /* of a cancel: it may have been too late for it at some moment since */
     bool told_slow;    /* ET-WAIT-4 was told of this episode */
+    bool leaving;      /* it was deleted, and that may not have taken effect yet (ET-LINGER-2) */
+    bool left;         /* … but has by now */
     bool may_be_cancelled; /* by a cancel that was deleted, and lingers */
     uint8_t overtaking;    /* the oldest of `ends` */
     bool addressed;        /* its try may have been unanswered although it was ready */
@@ -135,6 +140,7 @@ struct promise_completion {
     uint64_t set_ns, set_epoch;      /* the clock, and which passage of the loop, when it was set */
     uint64_t order, set_order;       /* of submission, of setting a deadline; from 1 on */
     uint64_t turn, set_turn;         /* in which turn that was */
+    uint64_t left_turn;              /* … and, of the whole ones, in which it was deleted */
     uint64_t called_in;              /* the number of the run that called it last, or 0 */
     uint64_t by_callback_of;         /* the number of the run whose callback submitted it, or 0 */
     uint64_t due_since, due_step;    /* how many episodes had ended with a result; which event */
@@ -159,7 +165,7 @@ struct promise_run {
     uint64_t asked, called;
     uint64_t silent;           /* episodes without a callback that may have ended in it */
     uint64_t step, order;      /* at which event it began; what was submitted before it */
-    uint8_t mode;              /* enum et_run_mode, or PROMISE_TICKS or PROMISE_UNKNOWN */
+    uint8_t mode;              /* enum et_run_mode, or one of these that follow */
     bool stopped, was_stopped; /* the loop was stopped in it; before, for good */
     bool failed;               /* a wait has failed */
     bool full;                 /* a wait may have left out what was ready */
@@ -167,10 +173,16 @@ struct promise_run {
     bool sliced;               /* the last wait ended by itself, and nothing was due */
     bool turned;               /* a wait that could sleep has ended, or one that was woken */
     bool something, before_it; /* a deletion, or a descriptor's callback: here, in the one before */
+    bool may_end;              /* a run around it, or within it, was stopped */
+    uint32_t callbacks;        /* that were in progress when it began … */
+    uint64_t in_callback;      /* … the innermost of them */
+    uint64_t nested;           /* callbacks of runs within it, which may count for it */
 };
-#define PROMISE_CHAINS  (PROMISE_COMPLETIONS / 2) /* a power of 2 */
-#define PROMISE_TICKS   4                         /* tick(n), n > 1 */
-#define PROMISE_UNKNOWN 5
+#define PROMISE_NESTED        8 /* runs that are in progress around another one */
+#define PROMISE_CHAINS        (PROMISE_COMPLETIONS / 2) /* a power of 2 */
+#define PROMISE_TICKS         4                         /* tick(n), n > 1 */
+#define PROMISE_UNKNOWN       5
+#define PROMISE_UNTIL_STOPPED 6 /* ET-RUN-6; also the `mode` of its EVENT_RUN */
 
 struct promise {
     struct promise_settings settings;
@@ -189,6 +201,7 @@ struct promise {
     uint64_t said_ms;     /* what `now` said last */
     uint64_t epoch;       /* passages of the loop, in which it may have updated its time */
     uint64_t turns, orders, runs, ends, steps;
+    uint64_t whole_turns; /* without those that a stop has cut short */
     /* What is due is worked out anew where an event may change it, and once the clock has come so
      * far. Of what has never been there nobody need be looked for. */
     uint64_t look_at_ns;
@@ -196,7 +209,8 @@ struct promise {
     uint32_t chain[PROMISE_CHAINS]; /* those in use, by their descriptors, once it is asked for */
     bool is_linked;
     uint32_t used; /* how many are in use, at the last look at all */
-    struct promise_run run;
+    struct promise_run run, around[PROMISE_NESTED]; /* the innermost, and those around it */
+    uint32_t depth;                                 /* how many these are */
     uint8_t refused;      /* runs inside callbacks in progress that must be refused */
     bool refused_unknown; /* the last of them had an unknown mode */
     bool waiting, slept, could_sleep, wait_coarse, wake_pending;

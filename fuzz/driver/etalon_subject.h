@@ -48,8 +48,8 @@
  * leave the version as it is. The runner takes what an older adapter does not have as not offered:
  * `size` tells, and a bit that needs a member beyond it counts as not set. Anything else makes a
  * new version, which an older runner refuses. So far: the members from pool_init on, and `pool` of
- * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28;
- * then the bits 30 and 31. */
+ * the host, came after the first; then those from timeout on, and the bits 22, 23 and 28; then the
+ * bits 30 and 31, the bit 56 with its mode of run, and the bits 57 to 60. */
 #ifndef ETALON_SUBJECT_H
 #define ETALON_SUBJECT_H
 
@@ -181,6 +181,28 @@ extern "C" {
 /* init takes descriptors_max (ET-SUBMIT-5) */
 #define ETALON_OFFERS_DESCRIPTOR_LIMIT (UINT64_C(1) << 49)
 
+/* Other ways in which a loop may be built, and documents it. */
+
+/* run(UNTIL_STOPPED), and stop: goes on until a callback stops it, also when nothing is in use
+ * (ET-RUN-6). Where ONCE, UNTIL_DONE and TICK are not offered besides, the runner asks for this run
+ * in their place, and makes the stop itself, as a program of such a loop does: in the last callback
+ * that it asks for, or in that after which nothing is in use */
+#define ETALON_OFFERS_UNTIL_STOPPED (UINT64_C(1) << 56)
+/* remove, where that takes effect with the next turn: until then the callback does not come, but
+ * state may say that the completion is in use, and its number is not used again (ET-LINGER-2); with
+ * ETALON_OFFERS_CHECKED that is refused by -EBUSY */
+#define ETALON_OFFERS_DELETES_LATER (UINT64_C(1) << 57)
+/* ETALON_REARM, by the callback of a timer and of nothing else; of no meaning beside REARM */
+#define ETALON_OFFERS_REARM_TIMERS (UINT64_C(1) << 58)
+/* ETALON_REARM of a timer is the loop's own repetition: a timer of an interval, which is its delay,
+ * goes on by itself until its callback ends it. The next deadline counts from the former one, from
+ * the time of the callback, or from any time between (ET-REPEAT-1). The adapter starts each timer
+ * as such a one, and stops it where the callback returns ETALON_DISARM; while that runs the number
+ * is not in use, as ever. Includes REARM_TIMERS */
+#define ETALON_OFFERS_REPEATS (UINT64_C(1) << 59)
+/* run and tick inside a callback are carried out, as any others (ET-RUN-7); not beside GUARDED */
+#define ETALON_OFFERS_NESTS (UINT64_C(1) << 60)
+
 /* ---- words ----------------------------------------------------------------------------------- */
 
 /* The numbers are Etalon's. */
@@ -211,6 +233,7 @@ enum etalon_subject_run {
     ETALON_RUN_UNTIL_DONE,
     ETALON_RUN_TURN,
 };
+#define ETALON_RUN_UNTIL_STOPPED UINT32_MAX /* no number that a program can write */
 
 /* One operation, as the runner describes it. Members that an operation does not need are zero. */
 struct etalon_subject_description {

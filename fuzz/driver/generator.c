@@ -628,6 +628,10 @@ static void careful_body(struct careful *w, unsigned number) {
         struct command c = draw(w->state, 4) == 0 ? careful_act(w) : careful_call(w);
         put(w->draft, w->body, &c);
     }
+    if (w->subject->nests && draw(w->state, 6) == 0) {
+        struct command run = careful_turn(w);
+        put(w->draft, w->body, &run);
+    }
     if (number == 4 && can_do(w, COMMAND_STOP, 0) && draw(w->state, 3) == 0) {
         struct command stop = {.kind = COMMAND_STOP};
         put(w->draft, w->body, &stop);

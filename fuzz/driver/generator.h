@@ -15,6 +15,7 @@ struct generator_subject {
     bool careful;
     bool shares; /* several completions can wait on one descriptor */
     bool files;  /* regular files can be read and written */
+    bool nests;  /* a run inside a callback is carried out */
 };
 
 /* The number that follows in a sequence; *state is where it stands, and any value may begin it. */

@@ -70,6 +70,11 @@ static const struct {
     {ETALON_OFFERS_ASYNC_KEPT, "async_kept"},
     {ETALON_OFFERS_ROUNDS, "rounds"},
     {ETALON_OFFERS_DESCRIPTOR_LIMIT, "descriptor_limit"},
+    {ETALON_OFFERS_UNTIL_STOPPED, "until_stopped"},
+    {ETALON_OFFERS_DELETES_LATER, "deletes_later"},
+    {ETALON_OFFERS_REARM_TIMERS, "rearm_timers"},
+    {ETALON_OFFERS_REPEATS, "repeats"},
+    {ETALON_OFFERS_NESTS, "nests"},
 };
 
 const char *capability_name(unsigned bit) {
@@ -99,8 +104,10 @@ static const struct {
     {"ET-DELETE-1", ETALON_OFFERS_DELETE},
     {"ET-DELETE-3", ETALON_OFFERS_DELETE},
     {"ET-DELETE-4", ETALON_OFFERS_DELETE},
+    {"ET-LINGER-2", ETALON_OFFERS_DELETE | ETALON_OFFERS_DELETES_LATER},
     {"ET-TIMER-1", ETALON_OFFERS_TIMERS},
     {"ET-TIMER-4", ETALON_OFFERS_CHECKED},
+    {"ET-REPEAT-1", ETALON_OFFERS_TIMERS | ETALON_OFFERS_REPEATS},
     {"ET-RESET-1", ETALON_OFFERS_RESET},
     {"ET-RESET-3", ETALON_OFFERS_RESET},
     {"ET-RESET-4", ETALON_OFFERS_RESET},
@@ -127,6 +134,8 @@ static const struct {
     {"ET-RUN-3", ETALON_OFFERS_UNTIL_DONE},
     {"ET-RUN-4", ETALON_OFFERS_CHECKED},
     {"ET-RUN-5", ETALON_OFFERS_TURN},
+    {"ET-RUN-6", ETALON_OFFERS_UNTIL_STOPPED},
+    {"ET-RUN-7", ETALON_OFFERS_NESTS},
     {"ET-HOST-1", ETALON_OFFERS_HOSTED},
     {"ET-HOST-2", ETALON_OFFERS_HOSTED},
     {"ET-HOST-3", ETALON_OFFERS_HOSTED | ETALON_OFFERS_STOPPED},
@@ -194,6 +203,8 @@ static bool judged(const struct etalon_subject *subject, const char *clause) {
         return true;
     if ((offers & ETALON_OFFERS_STATE) != 0)
         offers |= ETALON_OFFERS_IN_USE;
+    if ((offers & (ETALON_OFFERS_REARM_TIMERS | ETALON_OFFERS_REPEATS)) != 0)
+        offers |= ETALON_OFFERS_REARM;
     return clause_seen_from_outside(clause, &needs) && (offers & needs) == needs;
 }
 
@@ -318,8 +329,18 @@ static uint64_t command_needs(const struct command *command) {
     }
 }
 
+/* What commands can ask for, beside what is offered by name. */
+static uint64_t can_be_asked(const struct etalon_subject *subject) {
+    uint64_t offered = subject->offers;
+    if ((offered & (ETALON_OFFERS_REARM_TIMERS | ETALON_OFFERS_REPEATS)) != 0)
+        offered |= ETALON_OFFERS_REARM;               /* until something else is rearmed */
+    if ((offered & ETALON_OFFERS_UNTIL_STOPPED) != 0) /* the runner stops it */
+        offered |= ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK;
+    return offered;
+}
+
 bool kit_can(const struct etalon_subject *subject, const struct command *command) {
-    return (command_needs(command) & ~subject->offers) == 0;
+    return (command_needs(command) & ~can_be_asked(subject)) == 0;
 }
 
 /* Who offers this can be asked for most of what there is: each second program is a bold one. */
@@ -339,7 +360,8 @@ void random_program(struct program *program, uint64_t seed, uint64_t number,
                                           .self = subject,
                                           .careful = (offers & ETALON_OFFERS_ROUNDS) == 0 && !all,
                                           .shares = (offers & ETALON_OFFERS_MANY_POLLS) != 0,
-                                          .files = (offers & ETALON_OFFERS_FILES) != 0};
+                                          .files = (offers & ETALON_OFFERS_FILES) != 0,
+                                          .nests = (offers & ETALON_OFFERS_NESTS) != 0};
     generate_program(program, &state, NULL, 0, &can);
 }
 
@@ -383,7 +405,7 @@ static bool about_time(const struct trace *trace) {
 
 const char *kit_lacks(const struct etalon_subject *subject, const struct trace *trace) {
     const struct program *p = &trace->program;
-    uint64_t needed = 0, offered = subject->offers;
+    uint64_t needed = 0, offered = can_be_asked(subject);
     if ((offered & ETALON_OFFERS_ONCE) != 0) /* again and again */
         offered |= ETALON_OFFERS_UNTIL_DONE | ETALON_OFFERS_TICK;
     for (unsigned i = 0; i < p->commands; i++)

@@ -36,12 +36,40 @@ static void tell_run(const struct command *command, bool tick) {
 }
 
 static void run_nested(const struct command *command, bool tick) {
-    if (!offers(ETALON_OFFERS_GUARDED))
-        LACKS("needs a run inside a callback to be refused (guarded)");
+    if (!offers(ETALON_OFFERS_GUARDED) && !offers(ETALON_OFFERS_NESTS))
+        LACKS("needs a run inside a callback to be refused, or carried out (guarded, nests)");
+    if (observer.nested == PROMISE_NESTED) /* each in a callback of the one before */
+        LACKS("needs more runs within each other than are asked for");
+    observer.nested++;
     tell_run(command, tick);
     SUBJECT(tick ? observer.subject->tick(observer.self, (uint32_t)command->value)
                  : observer.subject->run(observer.self, (uint32_t)command->value));
+    observer.nested--;
+    settle_unseen();
+    tell_ready(false);
     tell_call(command, (struct event){.kind = EVENT_END, .result = answer});
+}
+
+static void end_of_run(const struct command *command, int answer) {
+    settle_unseen();
+    tell_ready(false);
+    check_descriptors();
+    observer.running = false;
+    tell_call(command, (struct event){.kind = EVENT_END, .result = answer});
+}
+
+static void run_stop(void) {
+    if (!observer.running && !offers(ETALON_OFFERS_STOPPED))
+        LACKS("needs a stop that lasts, outside of run (stopped)");
+    bool before = interpose_inside(true);
+    observer.subject->stop(observer.self);
+    (void)interpose_inside(before);
+    note('c', -1, "stop");
+    TELL(EVENT_STOP);
+    if (!offers(ETALON_OFFERS_STOPPED))
+        return;
+    SUBJECT(observer.subject->stopped(observer.self));
+    TELL(EVENT_SAYS_STOPPED, .result = answer);
 }
 
 static bool anything_in_use(void) {
@@ -66,6 +94,53 @@ static void run_repeatedly(uint64_t callbacks) {
     }
 }
 
+/* ---- a run that ends by a stop alone --------------------------------------------------------- */
+
+/* How many callbacks a command asks for that such a run can serve; 0: it cannot, or the loop has a
+ * run of its own for that. */
+static uint64_t asks_until_stopped(const struct command *command) {
+    bool run = command->kind == COMMAND_RUN;
+    uint64_t other = run && command->value == ET_RUN_UNTIL_DONE ? ETALON_OFFERS_UNTIL_DONE
+                     : command->value == 1                      ? ETALON_OFFERS_ONCE
+                     : !run && command->value > 1               ? ETALON_OFFERS_TICK
+                                                                : 0;
+    bool repeats = other == ETALON_OFFERS_TICK && offers(ETALON_OFFERS_ONCE);
+    if (!offers(ETALON_OFFERS_UNTIL_STOPPED) || other == 0 || offers(other) || repeats)
+        return 0;
+    return other == ETALON_OFFERS_UNTIL_DONE ? UINT64_MAX : command->value;
+}
+
+/* In the callback in which a program of such a loop would stop it. What only a wake-up is left for
+ * it sleeps through (ET-RUN-6). */
+void stop_where_it_ends(bool is_rearmed) {
+    const struct program *p = observer.program;
+    unsigned next = p->first[PROGRAM_BODY_WORLD] + observer.world_next;
+    bool woken_yet = observer.world_next < p->count[PROGRAM_BODY_WORLD] &&
+                     p->command[next].kind == COMMAND_WAKEUP;
+    bool over = !is_rearmed && !woken_yet && !anything_in_use();
+    if (observer.stop_at == 0 || observer.promise.run.stopped)
+        return;
+    if (!over && observer.callbacks < observer.stop_at)
+        return;
+    observer.stopped_for_it = true;
+    run_stop();
+}
+
+static void run_until_stopped(const struct command *command, uint64_t asked) {
+    if (!anything_in_use())
+        LACKS("needs a run that returns when nothing is in use (until_done)");
+    if (observer.stopped_for_it && offers(ETALON_OFFERS_STOPPED))
+        LACKS("needs several runs, each of which ends by a stop (a stop that is not for good)");
+    observer.stop_at = asked > UINT64_MAX - observer.callbacks ? asked : observer.callbacks + asked;
+    observer.running = true;
+    observer.barren_waits = 0;
+    tell_ready(false);
+    TELL(EVENT_RUN, .mode = PROMISE_UNTIL_STOPPED);
+    SUBJECT(observer.subject->run(observer.self, ETALON_RUN_UNTIL_STOPPED));
+    end_of_run(command, answer);
+    observer.stop_at = 0;
+}
+
 /* tick(0) is run(NO_WAIT), tick(1) is run(ONCE) (ET-RUN-1, ET-RUN-2). */
 static void run_loop(const struct command *command) {
     static const uint64_t bits[] = {ETALON_OFFERS_NO_WAIT, ETALON_OFFERS_ONCE,
@@ -74,7 +149,13 @@ static void run_loop(const struct command *command) {
     bool many =
         (until_done && !offers(ETALON_OFFERS_UNTIL_DONE)) ||
         (command->kind == COMMAND_TICK && command->value > 1 && !offers(ETALON_OFFERS_TICK));
-    if (many && offers(ETALON_OFFERS_ONCE) && !observer.in_callback) {
+    uint64_t until_stopped = asks_until_stopped(command);
+    if (until_stopped > 0 && !observer.in_callback) {
+        run_until_stopped(command, until_stopped);
+        return;
+    }
+    if (many && offers(ETALON_OFFERS_ONCE) &&
+        (!observer.in_callback || offers(ETALON_OFFERS_NESTS))) {
         run_repeatedly(until_done ? UINT64_MAX : command->value);
         return;
     }
@@ -96,25 +177,7 @@ static void run_loop(const struct command *command) {
     tell_run(command, tick);
     SUBJECT(tick ? observer.subject->tick(observer.self, (uint32_t)command->value)
                  : observer.subject->run(observer.self, (uint32_t)command->value));
-    settle_unseen();
-    tell_ready(false);
-    check_descriptors();
-    observer.running = false;
-    tell_call(command, (struct event){.kind = EVENT_END, .result = answer});
-}
-
-static void run_stop(void) {
-    if (!observer.running && !offers(ETALON_OFFERS_STOPPED))
-        LACKS("needs a stop that lasts, outside of run (stopped)");
-    bool before = interpose_inside(true);
-    observer.subject->stop(observer.self);
-    (void)interpose_inside(before);
-    note('c', -1, "stop");
-    TELL(EVENT_STOP);
-    if (!offers(ETALON_OFFERS_STOPPED))
-        return;
-    SUBJECT(observer.subject->stopped(observer.self));
-    TELL(EVENT_SAYS_STOPPED, .result = answer);
+    end_of_run(command, answer);
 }
 
 static bool asks_as_a_host(void) {
@@ -128,6 +191,7 @@ static bool asks_as_a_host(void) {
 
 static void make_loop(void) {
     forget_all();
+    observer.stopped_for_it = false;
     observer.host =
         (struct etalon_subject_host){.size = sizeof observer.host,
                                      .called = outside_called,
@@ -241,8 +305,8 @@ static void run_hosted(const struct command *command) {
 static bool closes_early(const struct command *command) {
     int fd = descriptor(command->kind == COMMAND_DUP ? command->other : command->d);
     for (unsigned c = 0; c < COUNT && fd >= 0; c++)
-        if (observer.item[c].in_use && waits_on(&observer.item[c]) && observer.item[c].d.fd == fd &&
-            !offers(ETALON_OFFERS_CLOSED_EARLY))
+        if ((observer.item[c].in_use || is_leaving(c)) && waits_on(&observer.item[c]) &&
+            observer.item[c].d.fd == fd && !offers(ETALON_OFFERS_CLOSED_EARLY))
             return true;
     return false;
 }
@@ -353,7 +417,7 @@ static bool may_be_forgotten(unsigned c) {
         if (observer.item[k].in_use && observer.item[k].d.operation == ET_CANCEL &&
             observer.item[k].d.target == c)
             return false;
-    return !observer.item[c].in_use && offers(ETALON_OFFERS_FORGET) &&
+    return !observer.item[c].in_use && !is_leaving(c) && offers(ETALON_OFFERS_FORGET) &&
            (!tells_states() || ask_state(c) == ETALON_DEAD);
 }
 
@@ -369,10 +433,20 @@ static bool of_carrier(const struct command *command) {
            (targets && command->other < COUNT && is_carrying(command->other));
 }
 
+/* It is about to be used again, which the loop leaves undefined before its deletion has taken
+ * effect. */
+static bool of_leaving(const struct command *command) {
+    bool uses = command->kind <= COMMAND_CANCEL && command->kind != COMMAND_DELETE;
+    uses = uses || command->kind == COMMAND_DESCRIBE || command->kind == COMMAND_ASYNC_WAIT;
+    return uses && !offers(ETALON_OFFERS_CHECKED) && is_leaving(command->c);
+}
+
 static void run_command(const struct command *command) {
     observer.commands++;
     if (of_carrier(command))
         LACKS("needs carriers (rounds)");
+    if (of_leaving(command))
+        LACKS("needs a deletion that takes effect at once (deletes_later)");
     switch ((enum command_kind)command->kind) {
     case COMMAND_SUBMIT:
     case COMMAND_ADD:

@@ -132,7 +132,10 @@ struct observation {
     bool reported; /* something, by the last wait */
     uint64_t serial;
     unsigned commands, world_next, tokens, callbacks;
-    unsigned connects; /* that were asked for, by the program or its peers */
+    uint64_t stop_at;    /* so many callbacks, when a run ends by a stop alone; 0: it does not */
+    bool stopped_for_it; /* the loop was, by the runner */
+    unsigned nested;     /* runs that are in progress within others */
+    unsigned connects;   /* that were asked for, by the program or its peers */
     struct mode mode[FILES];
     bool others[FILES];   /* numbers that were open before there was a loop */
     bool to_close[FILES]; /* a close of the number was submitted, ever */
@@ -344,6 +347,8 @@ int ask_state(unsigned c);
 void settle_unseen(void);
 /* It carries a reset, or may: the subject says that it is in use, and nobody submitted it. */
 bool is_carrying(unsigned c);
+/* It was deleted, and that may not have taken effect yet. */
+bool is_leaving(unsigned c);
 /* The subject is asked which completions are in use, and what time it is. */
 void ask_in_use(void);
 /* … or only c, where asking of all would take a long program too long. */
@@ -353,6 +358,12 @@ void ask_now(void);
 void ask_states(int8_t *known);
 /* Another loop begins. */
 void forget_all(void);
+
+/* ---- outside.c ------------------------------------------------------------------------------- */
+
+/* At the end of a callback: the loop is stopped where a program would do that, as nothing else ends
+ * its run. */
+void stop_where_it_ends(bool is_rearmed);
 
 /* ---- outside_callbacks.c --------------------------------------------------------------------- */
 

@@ -88,9 +88,15 @@ static bool is_undefined(unsigned c, uint64_t serial) {
     const struct item *i = &observer.item[c];
     /* described anew, or used anew and deleted */
     bool otherwise = i->redescribed || (i->serial != serial && !i->in_use);
-    const char *why = otherwise && !offers(ETALON_OFFERS_READD)
+    bool timers =
+        i->d.operation == ET_TIMER &&
+        (observer.subject->offers & (ETALON_OFFERS_REARM_TIMERS | ETALON_OFFERS_REPEATS)) != 0;
+    const char *why = !timers && !offers(ETALON_OFFERS_REARM)
+                          ? "needs a rearm of what is no timer (rearm)"
+                      : otherwise && !offers(ETALON_OFFERS_READD)
                           ? "needs a description that changes before a rearm (readd)"
-                      : !i->in_use ? undefined_submission(c, true)
+                      : is_leaving(c) ? "needs a deletion that takes effect at once (deletes_later)"
+                      : !i->in_use    ? undefined_submission(c, true)
                       : !offers(ETALON_OFFERS_CHECKED)
                           ? "needs misuse to be refused: a rearm of what is in use again (checked)"
                           : NULL;
@@ -151,7 +157,10 @@ enum etalon_subject_action outside_called(uint32_t c, int64_t result, uint32_t u
     observer.in_callback = outer;
     if (i->moved || (action == ETALON_REARM && is_undefined(c, serial)))
         action = ETALON_DISARM; /* whoever frees a completion does not rearm it */
-    if (action == ETALON_REARM && !i->in_use && !is_carrying(c))
+    bool rearms = action == ETALON_REARM && !i->in_use && !is_carrying(c);
+    if (!outer)
+        stop_where_it_ends(rearms);
+    if (rearms)
         rearm(c, result);
     else
         TELL(EVENT_RETURNED, .c = c);

@@ -63,6 +63,10 @@ bool is_carrying(unsigned c) {
            ask_state(c) != ETALON_DEAD; /* a loop without carriers leaves it alone */
 }
 
+bool is_leaving(unsigned c) {
+    return observer.promise.completion[c].leaving;
+}
+
 void ask_now(void) {
     if (!offers(ETALON_OFFERS_NOW) || observer.self == NULL)
         return;
@@ -283,8 +287,8 @@ static void describe(const struct command *command) {
 
 static int waiter(unsigned async) {
     for (unsigned c = 0; c < COUNT; c++)
-        if (observer.item[c].in_use && observer.item[c].d.operation == ASYNC_WAIT &&
-            observer.item[c].async == async)
+        if ((observer.item[c].in_use || is_leaving(c)) &&
+            observer.item[c].d.operation == ASYNC_WAIT && observer.item[c].async == async)
             return (int)c;
     return -1;
 }
@@ -308,7 +312,7 @@ const char *undefined_submission(unsigned c, bool is_rearm) {
     if (i->d.operation == ASYNC_WAIT)
         return undefined_wait(c);
     for (unsigned k = 0; k < COUNT && waits_on(i); k++)
-        if (k != c && observer.item[k].in_use && waits_on(&observer.item[k]) &&
+        if (k != c && (observer.item[k].in_use || is_leaving(k)) && waits_on(&observer.item[k]) &&
             observer.item[k].d.fd == i->d.fd && !offers(ETALON_OFFERS_MANY_POLLS))
             return "needs several completions that wait on one descriptor (many_polls)";
     if (waits_on(i) && world_real.installed(i->d.fd) == 0 && !offers(ETALON_OFFERS_CHECKED))

@@ -106,7 +106,10 @@ struct promise_settings outside_settings(void) {
                                  .tells = tells_states(),
                                  .has_turn = offers(ETALON_OFFERS_TURN),
                                  .no_pool = !offers(ETALON_OFFERS_POOL),
-                                 .lingers = (subject->offers >> 33 & 0xff) != 0};
+                                 .lingers = (subject->offers >> 33 & 0xff) != 0,
+                                 .nests = offers(ETALON_OFFERS_NESTS),
+                                 .repeats = offers(ETALON_OFFERS_REPEATS),
+                                 .deletes_later = offers(ETALON_OFFERS_DELETES_LATER)};
     for (unsigned v = 0; v < PROMISE_VERDICTS; v++) {
         char name[40];
         name_failure(name, v);
@@ -191,7 +194,8 @@ static void say_sleep(char *text, size_t size, const struct promise_answer *a) {
 static void say_call(char *text, size_t size, const struct promise_answer *a,
                      const struct event *e) {
     const char *result = kit_result_name(e->result);
-    if (a->verdict == PROMISE_EXPIRE_4 || a->verdict == PROMISE_RESET_4)
+    if (a->verdict == PROMISE_EXPIRE_4 || a->verdict == PROMISE_RESET_4 ||
+        a->verdict == PROMISE_REPEAT_1)
         say_early(text, size, &observer.promise.completion[a->c], (unsigned)a->c);
     else if (a->verdict == PROMISE_EVENT_6 || a->verdict == PROMISE_EVENT_4_BITS ||
              a->verdict == PROMISE_EVENT_4_RESULT)

@@ -215,9 +215,12 @@ static struct etalon_subject completed(const struct etalon_subject *s) {
         subject.offers &= ~(ETALON_OFFERS_POOL | ASYNCS);
     if (s->size < END_OF(descriptor))
         subject.offers &= ~ETALON_OFFERS_HOSTED;
-    if ((subject.offers & ETALON_OFFERS_THREADS) != 0) /* the strict judge has one thread */
-        subject.offers &=
-            ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT | ETALON_OFFERS_POOL);
+    /* The strict judge has one thread; a callback beside another one is not of an inner run. */
+    if ((subject.offers & ETALON_OFFERS_THREADS) != 0)
+        subject.offers &= ~(ETALON_OFFERS_ROUNDS | ETALON_OFFERS_DESCRIPTOR_LIMIT |
+                            ETALON_OFFERS_POOL | ETALON_OFFERS_NESTS);
+    if ((subject.offers & ETALON_OFFERS_UNTIL_STOPPED) != 0)
+        subject.offers |= ETALON_OFFERS_STOP; /* what else should end it? */
     subject.slack_ms = subject.slack_ms == ETALON_EXACT                      ? 0
                        : s->size < END_OF(slack_ms) || subject.slack_ms == 0 ? 1
                                                                              : subject.slack_ms;
@@ -238,10 +241,12 @@ static const char *incomplete(const struct etalon_subject *s) {
         {ETALON_OFFERS_TIMERS, s->timer != NULL, "timer"},
         {ETALON_OFFERS_RESET, s->timer_reset != NULL, "timer_reset"},
         {ETALON_OFFERS_CANCEL, s->cancel != NULL, "cancel"},
-        {ETALON_OFFERS_DELETE, s->remove != NULL, "remove"},
+        {ETALON_OFFERS_DELETE | ETALON_OFFERS_DELETES_LATER, s->remove != NULL, "remove"},
         {ETALON_OFFERS_READD, s->submit != NULL, "submit"},
         {ETALON_OFFERS_NO_WAIT | ETALON_OFFERS_ONCE | ETALON_OFFERS_UNTIL_DONE, s->run != NULL,
          "run"},
+        {ETALON_OFFERS_UNTIL_STOPPED, s->run != NULL, "run"},
+        {ETALON_OFFERS_UNTIL_STOPPED, s->stop != NULL, "stop"},
         {ETALON_OFFERS_TICK, s->tick != NULL, "tick"},
         {ETALON_OFFERS_STOP, s->stop != NULL, "stop"},
         {ETALON_OFFERS_STOPPED, s->stopped != NULL, "stopped"},
@@ -323,6 +328,11 @@ static const struct etalon_subject *load_subject(const char *path, char *error, 
                      outside_refuses(d->clause));
             return NULL;
         }
+    const uint64_t both = ETALON_OFFERS_GUARDED | ETALON_OFFERS_NESTS;
+    if ((s->offers & both) == both) {
+        snprintf(error, size, "offers that a run inside a callback is refused, and carried out");
+        return NULL;
+    }
     if ((s->offers & ETALON_OFFERS_ROUNDS) != 0 && (s->offers & ROUNDS_NEED) != ROUNDS_NEED) {
         snprintf(error, size,
                  "offers rounds, but not all of the calls that are judged with them (RUNNER.md)");

@@ -204,6 +204,7 @@ static const struct shown {
 } shown_by[] = {
     {"ET-EXPIRE-4", "RP_EARLY"},
     {"ET-RESET-4", "RP_EARLY"},
+    {"ET-REPEAT-1", "RP_EARLY"},
     {"ET-EXPIRE-2", "RP_ORDER"},
     {"ET-WAIT-2/late", "RP_LATE"},
     {"ET-WAIT-2/forever", "RP_LATE"},
@@ -231,6 +232,8 @@ static const struct shown {
     {"ET-PROGRESS-2", "RP_STARVED"},
     {"ET-RUN-2", "RP_RETURNS"},
     {"ET-RUN-3", "RP_RETURNS"},
+    {"ET-RUN-6", "RP_RETURNS"},
+    {"ET-STOP-2", "RP_WAITS"},
     {"ET-TICK-4/spins", "RP_SPINS"},
     {"ET-TICK-4", "RP_RETURNS"},
     {"ET-WAIT-1", "RP_WAITS"},
@@ -250,6 +253,7 @@ static const struct shown {
     {"ET-INIT-2", "RP_REFUSED"},
     {"ET-DEINIT-2", "RP_REFUSED"},
     {"ET-STATE-2", "RP_STATE"},
+    {"ET-LINGER-2", "RP_STATE"},
     {"ET-TIME-1", "RP_TIME"},
     {"ET-TIME-2", "RP_TIME"},
     {"ET-TIME-3", "RP_TIME"},
@@ -399,10 +403,35 @@ static bool write_submit(FILE *out, const struct command *c, const char *text) {
     return true;
 }
 
+/* The loop has a run that ends by a stop alone, and none for this. */
+static bool is_until_stopped(const struct command *c) {
+    uint64_t offers = work.subject.offers;
+    bool until_done = c->kind == COMMAND_RUN && c->value == ET_RUN_UNTIL_DONE;
+    bool turn = c->kind == COMMAND_RUN && c->value == ET_RUN_TURN;
+    uint64_t others =
+        until_done ? ETALON_OFFERS_UNTIL_DONE : ETALON_OFFERS_ONCE | ETALON_OFFERS_TICK;
+    return (offers & ETALON_OFFERS_UNTIL_STOPPED) != 0 && (offers & others) == 0 && !turn &&
+           c->value != 0;
+}
+
+static void write_run_until_stopped(FILE *out, const struct command *c, const char *text) {
+    const struct program *p = &work.program;
+    const unsigned first = p->first[PROGRAM_BODY_WORLD];
+    if (c->kind == COMMAND_RUN && c->value == ET_RUN_UNTIL_DONE)
+        fputs("rp_run_until_stopped(UINT32_MAX, \"", out);
+    else
+        fprintf(out, "rp_run_until_stopped(%lluu, \"", (unsigned long long)c->value);
+    for (unsigned i = 0; i < p->count[PROGRAM_BODY_WORLD]; i++)
+        fputc(p->command[first + i].kind == COMMAND_WAKEUP ? 'w' : '-', out);
+    fprintf(out, "\", \"%s\");\n", text);
+}
+
 static void write_run(FILE *out, const struct command *c, const char *text) {
     uint64_t offers = work.subject.offers;
     bool until_done = c->kind == COMMAND_RUN && c->value == ET_RUN_UNTIL_DONE;
-    if (until_done && (offers & ETALON_OFFERS_UNTIL_DONE) != 0)
+    if (is_until_stopped(c))
+        write_run_until_stopped(out, c, text);
+    else if (until_done && (offers & ETALON_OFFERS_UNTIL_DONE) != 0)
         fprintf(out, "rp_run(ETALON_RUN_UNTIL_DONE, UINT32_MAX, \"%s\");\n", text);
     else if (until_done)
         fprintf(out, "rp_run_repeatedly(UINT32_MAX, \"%s\");\n", text);

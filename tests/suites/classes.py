@@ -137,6 +137,108 @@ def edge_triggered(flags):
             ("registrations.c", "{.events = events,", "{.events = events | " + flags + ","))
 
 
+OFFERS = ".offers = CALLS | OPERATIONS | THREADS | ETALON_OFFERS_ROUNDS | " \
+    "ETALON_OFFERS_DESCRIPTOR_LIMIT,"
+
+
+def offering(more, *less):
+    """The adapter's offers, without rounds, with one more and without these."""
+    without = " | ".join(f"ETALON_OFFERS_{name}" for name in less) or "0"
+    return (ADAPTER, OFFERS, ".offers = ((CALLS | OPERATIONS | THREADS) & "
+            f"~(uint64_t)({without})) |\n              ETALON_OFFERS_{more},")
+
+
+def until_stopped(keeps="et_async_wait(&etalon_loop.loop, &kept, &keeper, NULL, NULL);",
+                  goes_on="!etalon_loop.loop.stopped", stops="et_loop_stop(&etalon_loop.loop);",
+                  clears="etalon_loop.loop.stopped = false;"):
+    """Etalon's adapter as one of a loop that has one run alone, which goes on until it is stopped:
+    turns, with a wait of the loop's own that nobody ends. A stop ends the run in progress."""
+    return (
+        offering("UNTIL_STOPPED", "NO_WAIT", "ONCE", "UNTIL_DONE", "TICK", "TURN", "STOPPED",
+                 "GUARDED", "HOSTED"),
+        (ADAPTER, "static enum et_action on_callback(",
+         "static struct et_completion keeper;\nstatic struct et_async kept;\n"
+         "static unsigned calls, stops;\n\nstatic enum et_action on_callback("),
+        (ADAPTER, "    enum etalon_subject_action action =\n",
+         "    calls++;\n    enum etalon_subject_action action =\n"),
+        (ADAPTER, "    return et_loop_init(&etalon_loop.loop, &options);",
+         "    memset(&keeper, 0, sizeof keeper);\n    memset(&kept, 0, sizeof kept);\n"
+         "    int error = et_loop_init(&etalon_loop.loop, &options);\n"
+         "    if (error != 0)\n        return error;\n"
+         "    error = et_async_init(&kept);\n"
+         "    if (error != 0)\n        et_loop_deinit(&etalon_loop.loop);\n"
+         f"    else {{\n        {keeps}\n    }}\n    return error;"),
+        (ADAPTER, "    return et_loop_deinit(&etalon_loop.loop);",
+         "    int error = et_loop_deinit(&etalon_loop.loop);\n"
+         "    return error != 0 ? error : et_async_deinit(&kept);"),
+        (ADAPTER, "    return et_loop_run(&etalon_loop.loop, (enum et_run_mode)mode);",
+         "    if (mode != ETALON_RUN_UNTIL_STOPPED)\n"
+         "        return et_loop_run(&etalon_loop.loop, (enum et_run_mode)mode);\n"
+         f"    {clears}\n    int error;\n    unsigned before;\n    do {{\n"
+         "        before = calls;\n        (void)before;\n"
+         "        error = et_loop_run(&etalon_loop.loop, ET_RUN_TURN);\n"
+         f"    }} while (error == 0 && ({goes_on}));\n    return error;"),
+        (ADAPTER, "    et_loop_stop(&etalon_loop.loop);", f"    {stops}"),
+    )
+
+
+def deletes_later(tells="told == ET_DELETING", refuses="tells(c) == ET_DELETING",
+                  removes="et_loop_delete(&etalon_loop.loop, etalon_completion(c));"):
+    """Etalon's adapter as one of a loop whose deletions take effect with the next turn: what is
+    deleting is said to be in use, and its number refused."""
+    return (
+        offering("DELETES_LATER | ETALON_OFFERS_IN_USE", "STATE"),
+        (ADAPTER, "static int init(",
+         "static bool ever[COUNT];\n\nstatic int tells(uint32_t c) {\n"
+         "    return (int)et_completion_state(etalon_completion(c));\n}\n\n"
+         f"static bool refuses(uint32_t c) {{\n    return {refuses};\n}}\n\nstatic int init("),
+        *((ADAPTER, f"    return et_loop_{call}(&etalon_loop.loop, etalon_completion(c){end}",
+           f"    if (refuses(c))\n        return -EBUSY;\n    return et_loop_{call}("
+           f"&etalon_loop.loop, etalon_completion(c){end}")
+          for call, end in (("add", ");"), ("timer", ", delay"), ("timer_reset", ", completion"),
+                            ("cancel", ", completion"))),
+        (ADAPTER, "    return et_loop_delete(&etalon_loop.loop, etalon_completion(c));",
+         f"    ever[c] = ever[c] || tells(c) != ET_DEAD;\n    return {removes}"),
+        (ADAPTER, "    return (int)et_completion_state(etalon_completion(c));\n}\n\nstatic int run",
+         f"    int told = tells(c);\n    return {tells} ? ET_ACTIVE : told;\n}}\n\nstatic int run"),
+    )
+
+
+def repeats(beat="beat[i] += c->timer.delay_ms * 1000000;", again="action == ETALON_REARM"):
+    """Etalon's adapter as one of a loop whose timers repeat, by a beat: each deadline counts from
+    the former one."""
+    return (
+        offering("REPEATS", "READD", "RESET", "RESET_ALONE"),
+        (ADAPTER, "static enum et_action on_callback(",
+         "static uint64_t beat[COUNT];\n\n"
+         "static int timer_at(uint32_t i, void *userdata);\n\n"
+         "static enum et_action on_callback("),
+        (ADAPTER, "    /* A callback that freed the completion does not ask for a rearm. */\n",
+         "    enum et_state state = i < COUNT ? et_completion_state(c) : ET_ACTIVE;\n"
+         "    if (i < COUNT && c == etalon_completion(i) && c->operation == ET_TIMER &&\n"
+         f"        (state == ET_DEAD || state == ET_DELETING) && ({again})) {{\n"
+         f"        {beat}\n        timer_at(i, userdata);\n        return ET_DISARM;\n    }}\n"),
+        (ADAPTER, "static int timer(void *of,",
+         "static int timer_at(uint32_t i, void *userdata) {\n"
+         "    uint64_t delay = etalon_completion(i)->timer.delay_ms;\n"
+         "    uint64_t now = etalon_loop.loop.now_ns;\n"
+         "    uint64_t left = beat[i] > now ? (beat[i] - now + 999999) / 1000000 : 0;\n"
+         "    int error = et_loop_timer(&etalon_loop.loop, etalon_completion(i), left,\n"
+         "                              on_callback, userdata);\n"
+         "    etalon_completion(i)->timer.delay_ms = delay;\n    return error;\n}\n\n"
+         "static int timer(void *of,"),
+        (ADAPTER, "    return et_loop_timer(&etalon_loop.loop, etalon_completion(c), delay_ms,\n"
+         "                         callback_if(has_callback), (void *)(uintptr_t)userdata);",
+         "    uint64_t now = etalon_loop.loop.now_ns;\n"
+         "    int error = et_loop_timer(&etalon_loop.loop, etalon_completion(c), delay_ms,\n"
+         "                              callback_if(has_callback), (void *)(uintptr_t)userdata);\n"
+         "    if (error == 0)\n"
+         "        beat[c] = delay_ms > UINT64_MAX / 2000000 ? UINT64_MAX\n"
+         "                                                  : now + delay_ms * 1000000;\n"
+         "    return error;"),
+    )
+
+
 def refuses_datagrams(error):
     """Each send on a datagram socket ends with this error, and is not made."""
     return ("operations.c",
@@ -298,6 +400,38 @@ CLASSES = [  # name, the case that shows it, the clause that is blamed, (file, o
                    "urgent-byte-that-is-not-there.trace", "send-before-a-connect.trace")],
     *[(f"as it is: {case}", case, None)
       for case in ("orphaned-send.trace", "closed-and-closed-again.trace")],
+    *[(f"a run until it is stopped, which is no fault: {case}", case, None, *until_stopped())
+      for case in ("until-stopped", "stop-in-a-timer", "deadline-moves-nearer-in-the-wait",
+                   "wakeup-in-the-wait", "timers-sorted")],
+    ("a run until it is stopped ends as nothing is in use", "until-stopped", "ET-RUN-6",
+     *until_stopped(keeps="", goes_on="!etalon_loop.loop.stopped && etalon_loop.loop.active > 0")),
+    ("a run until it is stopped is ended by a wake-up", "until-stopped", "ET-RUN-6",
+     *until_stopped(goes_on="!etalon_loop.loop.stopped && calls != before")),
+    ("a run until it is stopped goes on after the stop", "timers-sorted", "ET-STOP-2",
+     *until_stopped(stops="if (stops++ % 2 == 1)\n        et_loop_stop(&etalon_loop.loop);")),
+    ("a loop that was stopped does not run again", "until-stopped", "ET-RUN-6",
+     *until_stopped(clears="")),
+    *[(f"deletions take effect with the next turn, which is no fault: {case}", case, None,
+       *deletes_later())
+      for case in ("deleted-for-the-next-turn", "timer-deletes-expired-timer",
+                   "poll-deleted-in-the-batch", "done-when-the-last-is-deleted")],
+    ("a deletion takes no effect with the next turn", "deleted-for-the-next-turn", "ET-DELETE-4",
+     *deletes_later(removes="etalon_completion(c)->operation != ET_TIMER\n"
+                    "               ? et_loop_delete(&etalon_loop.loop, etalon_completion(c))\n"
+                    "               : 0;")),
+    ("what was deleted is said to be in use for good", "deleted-for-the-next-turn", "ET-LINGER-2",
+     *deletes_later(tells="told == ET_DELETING || ever[c]")),
+    ("what was deleted is never to be used again", "deleted-for-the-next-turn", "ET-TIMER-1",
+     *deletes_later(refuses="ever[c]")),
+    *[(f"timers repeat by a beat, which is no fault: {case}", case, None, *repeats())
+      for case in ("repeated-timer", "rearmed-timer", "timer-not-early-rearmed",
+                   "until-done-is-until-all-is-done")],
+    ("a timer is repeated too soon", "repeated-timer", "ET-REPEAT-1",
+     *repeats("beat[i] += c->timer.delay_ms * 1000000 - 1500000;")),
+    ("a timer is repeated too late", "repeated-timer", "ET-WAIT-2",
+     *repeats("beat[i] += c->timer.delay_ms * 2000000;")),
+    ("a timer comes once more when its callback has ended it", "timers-sorted", "ET-STATE-3",
+     *repeats(again="action == ETALON_REARM || beat[i] % 2 == 0")),
     ("files by a thread, which is no fault", "places-in-a-file", None, *BY_A_THREAD),
     ("a pread is made at the beginning", "places-in-a-file", "ET-OP-6", *BY_A_THREAD,
      ("pool.c", "c->pread.length, c->pread.offset);", "c->pread.length, 0);")),

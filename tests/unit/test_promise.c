@@ -1071,6 +1071,184 @@ static void test_turns_that_bring_nothing(void **state) {
     ended();
 }
 
+/* ET-REPEAT-1: from its former deadline, or from anything since. */
+static void test_timers_that_repeat(void **state) {
+    (void)state;
+    settings.repeats = true;
+    settings.stays_stopped = false;
+    begin_anew();
+    timer(A, 10);
+    timer(B, 11);
+    run(ET_RUN_UNTIL_DONE);
+    slept(10);
+    clock_ns += 3 * MS; /* a busy loop */
+    LAWFUL(CALLED(A, 0));
+    clock_ns += 4 * MS; /* a slow callback */
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    called(B, 0);
+    timer(C, 1); /* later than 10 ms after the former deadline of A, perhaps */
+    polled();
+    clock_ns = START + 19 * MS;
+    called(C, 0);
+    BREAKS(REPEAT_1, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true); /* its deadline was 20 ms */
+    clock_ns = START + 30 * MS;
+    LAWFUL(CALLED(A, 0));
+    timer(B, 1);
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    polled();
+    clock_ns = START + 40 * MS;
+    LAWFUL(CALLED(A, 0)); /* before B, which was set first: it may count from before that */
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    called(B, 0);
+    clock_ns = START + 52 * MS;
+    wait_for(HOUR_NS);
+    BREAKS(EXPIRE_1_WAITS, EVENT_SLEEP);
+    woken();
+    called(A, 0);
+    BREAKS(STATE_3, CALLED(A, 0)); /* its callback has ended it */
+    LAWFUL(EVENT_RETURNED, .c = A);
+    LAWFUL(EVENT_STOP);
+    ended();
+    add(D, ET_NOOP, 0); /* what is no timer has no interval */
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(CALLED(D, 0));
+    LAWFUL(EVENT_RETURNED, .c = D, .rearm = true);
+    ended();
+    timer(A, 500);
+    cancel(A, C);
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(CALLED(A, -ECANCELED)); /* before its deadline: it counts from now */
+    LAWFUL(EVENT_RETURNED, .c = A, .rearm = true);
+    called(C, 0);
+    called(D, 0);
+    ended();
+    clock_ns += 500 * MS;
+    run(ET_RUN_NO_WAIT);
+    polled();
+    called(A, 0);
+    ended();
+}
+
+/* ET-LINGER-2: until the second turn after its deletion has ended. */
+static void test_deleted_for_the_next_turn(void **state) {
+    (void)state;
+    settings.deletes_later = true;
+    begin_anew();
+    timer(A, 5);
+    add(B, ET_POLL, 3);
+    LAWFUL(EVENT_DELETE, .c = A);
+    LAWFUL(EVENT_DELETE, .c = A); /* which makes it no later */
+    is_in_use(A, true);
+    LAWFUL(TIMER(A, 1, -EBUSY));
+    cancel(A, C);
+    run(ET_RUN_ONCE);
+    is_in_use(A, true);
+    called(C, -ENOENT);
+    BREAKS(DELETE_4, CALLED(A, 0));
+    LAWFUL(EVENT_RETURNED, .c = A);
+    polled();
+    is_in_use(A, true);
+    ended();
+    BREAKS(LINGER_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    BREAKS(LINGER_2, TIMER(A, 1, -EBUSY));
+    LAWFUL(EVENT_DELETE, .c = A);
+    timer(A, 3);
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = A, .result = 0);
+    LAWFUL(EVENT_DELETE, .c = B);
+    LAWFUL(RESET(A, EVENT_NOBODY, 7, 0));
+    run(ET_RUN_NO_WAIT);
+    LAWFUL(EVENT_DELETE, .c = A);
+    is_in_use(A, false); /* at once, too */
+    BREAKS(STATE_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    LAWFUL(RESET(A, EVENT_NOBODY, 7, 0));
+    LAWFUL(EVENT_DELETE, .c = A);
+    polled();
+    polled();
+    is_in_use(A, true);
+    polled(); /* a third turn begins */
+    BREAKS(LINGER_2, EVENT_SAYS_IN_USE, .c = A, .result = 1);
+    ended();
+    timer(A, 3);
+    LAWFUL(EVENT_DELETE, .c = A);
+    LAWFUL(RESET(A, EVENT_NOBODY, 7, 0)); /* as a timer that is dead */
+    LAWFUL(EVENT_DELETE, .c = A);
+    run(ET_RUN_UNTIL_DONE);
+    wait_for(-1);
+    BREAKS(WAIT_1_IDLE, EVENT_SLEEP);
+    woken();
+    ended();
+}
+
+/* … where turns that a stop cuts short do not count. */
+static void test_deleted_in_a_loop_that_is_stopped(void **state) {
+    (void)state;
+    settings.deletes_later = true;
+    settings.stays_stopped = false;
+    begin_anew();
+    timer(A, 5);
+    LAWFUL(EVENT_DELETE, .c = A);
+    for (unsigned i = 0; i < 3; i++) {
+        run(ET_RUN_NO_WAIT);
+        LAWFUL(EVENT_STOP);
+        polled();
+        ended();
+        LAWFUL(EVENT_RUN, .mode = -1);
+        LAWFUL(EVENT_END, .result = -EINVAL);
+        is_in_use(A, true);
+    }
+    run(ET_RUN_NO_WAIT);
+    wait_for(0);
+    LAWFUL(EVENT_WOKEN, .result = -ENOMEM);
+    LAWFUL(EVENT_END, .result = -ENOMEM);
+    is_in_use(A, true);
+    settings.stays_stopped = true;
+    p.settings = settings;
+    LAWFUL(EVENT_STOP);
+    for (unsigned i = 0; i < 3; i++) {
+        run(ET_RUN_NO_WAIT);
+        ended();
+        is_in_use(A, true);
+    }
+}
+
+/* ET-RUN-6: whatever is in use, and whatever has ended its waits. */
+static void test_runs_until_stopped(void **state) {
+    (void)state;
+    settings.stays_stopped = false;
+    for (unsigned kind = 0; kind < 5; kind++) {
+        begin_anew();
+        LAWFUL(EVENT_RUN, .mode = PROMISE_UNTIL_STOPPED);
+        slept(3); /* nothing is in use */
+        if (kind == 0)
+            LAWFUL(EVENT_WAKEUP);
+        wait_for(-1);
+        if (kind == 2)
+            LAWFUL(EVENT_SLEEP);
+        LAWFUL(EVENT_WOKEN, .result = kind == 1 ? -EINTR : 0, .events = kind == 4);
+        if (kind == 3) {
+            add(A, ET_POLL, 3);
+            LAWFUL(EVENT_DELETE, .c = A);
+        }
+        struct promise_answer a = TELL(EVENT_END);
+        assert_int_equal(a.verdict, PROMISE_RUN_6_WOKEN + kind);
+        assert_string_equal(a.broken, "ET-RUN-6");
+    }
+    LAWFUL(EVENT_RUN, .mode = PROMISE_UNTIL_STOPPED);
+    LAWFUL(EVENT_STOP);
+    wait_for(-1);
+    BREAKS(STOP_2, EVENT_SLEEP);
+    woken();
+    ended();
+    LAWFUL(EVENT_RUN, .mode = PROMISE_UNTIL_STOPPED); /* the next is as any other */
+    for (unsigned i = 0; i < PROMISE_WAITS_MAX; i++)
+        polled();
+    wait_for(0);
+    BREAKS(WAIT_2_SPINS, EVENT_WOKEN);
+    LAWFUL(EVENT_STOP);
+    ended();
+}
+
 static void test_modes(void **state) {
     (void)state;
     LAWFUL(EVENT_RUN, .mode = -1);
@@ -1125,10 +1303,131 @@ static void test_a_run_in_a_callback(void **state) {
     ended();
 }
 
+/* ET-RUN-7: one run within another. */
+static void test_runs_within_runs(void **state) {
+    (void)state;
+    settings.nests = true;
+    settings.stays_stopped = false;
+    begin_anew();
+    add(A, ET_NOOP, 0);
+    timer(C, 5);
+    run(ET_RUN_ONCE);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_ONCE);
+    slept(5); /* the run around it has its callback, this one has none yet */
+    LAWFUL(CALLED(C, 0));
+    timer(D, 5);
+    run(ET_RUN_NO_WAIT);
+    wait_for(-1);
+    BREAKS(RUN_1, EVENT_SLEEP);
+    woken();
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(RUN_7, EVENT_END, .result = -EBUSY);
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(RUN_3_EARLY, EVENT_END);
+    LAWFUL(EVENT_RETURNED, .c = C);
+    wait_for(MS);
+    BREAKS(WAIT_1_ENOUGH, EVENT_SLEEP);
+    woken();
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    wait_for(MS);
+    BREAKS(WAIT_1_ENOUGH, EVENT_SLEEP);
+    woken();
+    ended();
+    run(ET_RUN_UNTIL_DONE);
+    BREAKS(RUN_3_EARLY, EVENT_END);
+}
+
+static void test_callbacks_and_stops_of_inner_runs(void **state) {
+    (void)state;
+    settings.nests = true;
+    settings.stays_stopped = false;
+    begin_anew();
+    timer(D, 500);
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    LAWFUL(EVENT_TICK, .callbacks = 2);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_NO_WAIT);
+    called(B, 0);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended(); /* as both count, which they need not: */
+    add(A, ET_NOOP, 0);
+    add(B, ET_NOOP, 0);
+    LAWFUL(EVENT_TICK, .callbacks = 2);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_NO_WAIT);
+    called(B, 0);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    slept(500);
+    called(D, 0);
+    ended();
+    timer(D, 500);
+    add(A, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_STOP);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    ended(); /* it may end both, or the inner one: */
+    add(A, ET_NOOP, 0);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(CALLED(A, 0));
+    LAWFUL(EVENT_STOP);
+    run(ET_RUN_UNTIL_DONE);
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    wait_for(MS);
+    BREAKS(STOP_2, EVENT_SLEEP);
+    woken();
+    ended();
+    for (unsigned i = 0; i <= PROMISE_NESTED; i++) {
+        add(A, ET_NOOP, 0);
+        run(ET_RUN_ONCE);
+        LAWFUL(CALLED(A, 0));
+    }
+    run(ET_RUN_ONCE); /* of more nobody keeps account */
+    add(B, ET_NOOP, 0);
+    called(B, 0);
+    LAWFUL(EVENT_END, .result = -EIO);
+    for (unsigned i = 0; i <= PROMISE_NESTED; i++) {
+        LAWFUL(EVENT_RETURNED, .c = A);
+        ended();
+    }
+}
+
+/* What a wait has found stands while another run waits within it. */
+static void test_polls_of_runs_within_runs(void **state) {
+    (void)state;
+    settings.nests = true;
+    begin_anew();
+    add(A, ET_POLL, 3);
+    add(B, ET_POLL, 4);
+    run(ET_RUN_UNTIL_DONE);
+    LAWFUL(EVENT_READY, .c = A, .events = POLL_IN);
+    LAWFUL(EVENT_READY, .c = B, .events = POLL_IN);
+    polled();
+    LAWFUL(CALLED(A, POLL_IN));
+    LAWFUL(EVENT_READY, .c = B, .events = 0);
+    run(ET_RUN_NO_WAIT);
+    polled();
+    ended();
+    LAWFUL(EVENT_RETURNED, .c = A);
+    called(B, POLL_IN);
+    ended();
+}
+
 static void test_result_of_a_run(void **state) {
     (void)state;
     run(ET_RUN_NO_WAIT);
     BREAKS(TICK_7, EVENT_END, .result = -EIO);
+    run(ET_RUN_NO_WAIT);
+    BREAKS(TICK_7, EVENT_END, .result = -EBUSY);
     run(ET_RUN_NO_WAIT);
     wait_for(0);
     LAWFUL(EVENT_WOKEN, .result = -EIO);
@@ -2776,8 +3075,15 @@ static const struct CMUnitTest tests[] = {
     TEST(test_runs_that_go_on_long_enough),
     TEST(test_turns),
     TEST(test_turns_that_bring_nothing),
+    TEST(test_timers_that_repeat),
+    TEST(test_deleted_for_the_next_turn),
+    TEST(test_deleted_in_a_loop_that_is_stopped),
+    TEST(test_runs_until_stopped),
     TEST(test_modes),
     TEST(test_a_run_in_a_callback),
+    TEST(test_runs_within_runs),
+    TEST(test_callbacks_and_stops_of_inner_runs),
+    TEST(test_polls_of_runs_within_runs),
     TEST(test_result_of_a_run),
     TEST(test_stop),
     TEST(test_deinit),

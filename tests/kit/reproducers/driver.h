@@ -36,12 +36,13 @@
 #endif
 #define RP_ATTEMPTS 10
 /* A busy machine misses the moment at which a failure shows: so many, when they take no longer. */
-#define RP_MORE    60
-#define RP_MORE_S  10
-#define RP_MS      UINT64_C(1000000)
-#define RP_BACKLOG 1
-#define RP_CLIENTS 16
-#define RP_FILE    64 /* bytes of a regular file */
+#define RP_MORE          60
+#define RP_MORE_S        10
+#define RP_MS            UINT64_C(1000000)
+#define RP_BACKLOG       1
+#define RP_CLIENTS       16
+#define RP_FILE          64   /* bytes of a regular file */
+#define RP_UNTIL_STOPPED 1000 /* as the mode of a run */
 
 enum rp_check {
     RP_NOTHING,    /* all is to be well */
@@ -82,6 +83,7 @@ struct rp_address {
 
 struct rp_item {
     int in_use, ever, deleted, is_timer, is_async, in_this_run;
+    unsigned deleted_after; /* how many runs */
     uint32_t userdata, operation, async;
     unsigned serial;
     int fd;
@@ -115,7 +117,8 @@ static struct {
     uint64_t time_min, now_ms, work, since;
     volatile int mode;    /* of the run in progress, or -1 */
     volatile int calling; /* callbacks in progress */
-    unsigned callbacks, all_callbacks, asked;
+    const char *wakes; /* of a run until it is stopped: 'w' for each step of the world that wakes */
+    unsigned callbacks, all_callbacks, asked, runs;
     int stopped, woken;
     volatile int turn_over; /* what a turn may sleep for is over */
     uint64_t told_until;    /* how long a host was told to wait, since the last run */
@@ -315,8 +318,20 @@ static inline void rp_check_caller(uint32_t c) {
         rp_seen(RP_BESIDE, "c%u is called while nothing is in run", c);
     if (RP_EXPECTED == RP_BESIDE)
         nanosleep(&moment, NULL);
-    if (rp.calling > 1)
+    if (rp.calling > 1 && (etalon_subject.offers & ETALON_OFFERS_NESTS) == 0)
         rp_seen(RP_BESIDE, "c%u is called while another callback runs", c);
+}
+
+/* What goes on until it is stopped is stopped in the last callback that is asked for, or that after
+ * which nothing is in use, unless it is to be woken then. */
+static inline void rp_stop_where_it_ends(void) {
+    int woken_yet =
+        rp.world_next < rp.world_count && rp.wakes != NULL && rp.wakes[rp.world_next] == 'w';
+    if (rp.mode != RP_UNTIL_STOPPED || rp.stopped ||
+        (rp.callbacks < rp.asked && (rp_anything() || woken_yet)))
+        return;
+    rp.stopped = 1;
+    etalon_subject.stop(rp.self);
 }
 
 static inline enum etalon_subject_action rp_call(uint32_t c, int64_t result, uint32_t userdata) {
@@ -357,9 +372,14 @@ static inline enum etalon_subject_action rp_call(uint32_t c, int64_t result, uin
     rp.mode = -1; /* what the body has taken is not the loop's */
     rp_check_work();
     rp.mode = mode;
-    if (action == ETALON_REARM && !i->in_use && !i->deleted) {
+    if (!(action == ETALON_REARM && !i->in_use && !i->deleted))
+        rp_stop_where_it_ends();
+    else {
         i->in_use = 1;
         i->earliest = rp_later(rp.time_min, before.again.delay_ms);
+        if ((etalon_subject.offers & ETALON_OFFERS_REPEATS) != 0 && before.is_timer &&
+            rp_later(before.earliest, before.again.delay_ms) < i->earliest)
+            i->earliest = rp_later(before.earliest, before.again.delay_ms);
         i->latest = rp_later(rp_clock(), before.again.delay_ms + RP_SLACK_MS);
     }
     return action;
@@ -381,12 +401,18 @@ static inline int rp_answer(int result, const char *call) {
     return result;
 }
 
+/* It was deleted, which takes effect with the next turn. */
+static inline int rp_leaves(unsigned c) {
+    return (etalon_subject.offers & ETALON_OFFERS_DELETES_LATER) != 0 && rp.item[c].deleted &&
+           rp.runs <= rp.item[c].deleted_after;
+}
+
 static inline void rp_check_states(void) {
     const uint64_t bits = ETALON_OFFERS_STATE | ETALON_OFFERS_IN_USE;
     for (unsigned c = 0; c < RP_COUNT && (etalon_subject.offers & bits) != 0; c++) {
         int state = etalon_subject.state(rp.self, c);
         int in_use = state == ETALON_ADDING || state == ETALON_ACTIVE;
-        if (rp.item[c].ever && in_use != rp.item[c].in_use)
+        if (rp.item[c].ever && in_use != rp.item[c].in_use && !rp_leaves(c))
             rp_seen(RP_STATE, "the loop says that c%u is %s", c,
                     in_use ? "in use, which it is not" : "not in use, which it is");
     }
@@ -422,7 +448,7 @@ static inline void rp_started(unsigned c, int result, const char *call) {
 
 static inline void rp_timer(unsigned c, uint64_t delay_ms, enum etalon_subject_action (*body)(void),
                             const char *call) {
-    if (rp.item[c].in_use)
+    if (rp.item[c].in_use || rp_leaves(c))
         return;
     struct rp_item *i = rp_start(c, body);
     i->is_timer = 1;
@@ -437,7 +463,7 @@ static inline void rp_timer(unsigned c, uint64_t delay_ms, enum etalon_subject_a
 
 static inline void rp_reset(unsigned c, uint32_t carrier, uint64_t delay_ms,
                             enum etalon_subject_action (*body)(void), const char *call) {
-    if (rp.item[c].in_use && !rp.item[c].is_timer)
+    if ((rp.item[c].in_use && !rp.item[c].is_timer) || rp_leaves(c))
         return;
     struct rp_item *i = rp_start(c, body);
     i->is_timer = 1;
@@ -504,7 +530,7 @@ static inline void rp_submit(unsigned c, uint32_t operation, int fd, uint32_t ev
 
 static inline int rp_may_start(unsigned c, int fd) {
     int many = (etalon_subject.offers & ETALON_OFFERS_MANY_POLLS) != 0;
-    return !rp.item[c].in_use && fd >= 0 && (many || !rp_polled(fd));
+    return !rp.item[c].in_use && !rp_leaves(c) && fd >= 0 && (many || !rp_polled(fd));
 }
 
 /* Accepts on the listener `from`; the connection becomes the descriptor `into`, if that is free. */
@@ -585,6 +611,8 @@ static inline void rp_cancel(unsigned c, uint32_t target, enum etalon_subject_ac
 static inline void rp_delete(unsigned c, const char *call) {
     int was = rp.item[c].in_use;
     rp.item[c].in_use = 0;
+    if (was)
+        rp.item[c].deleted_after = rp.runs + (rp.mode >= 0);
     rp.item[c].deleted = was || rp.item[c].deleted;
     if (rp_answer(etalon_subject.remove(rp.self, c), call) != 0)
         rp.item[c].in_use = was;
@@ -592,7 +620,7 @@ static inline void rp_delete(unsigned c, const char *call) {
 }
 
 static inline void rp_forget(unsigned c) {
-    if (!rp.item[c].in_use)
+    if (!rp.item[c].in_use && !rp_leaves(c))
         etalon_subject.forget(rp.self, c);
 }
 
@@ -612,6 +640,8 @@ static inline void rp_update_now(void) {
 
 static inline void rp_check_run_end(unsigned asked, const int *due) {
     static const char *const why = "which was due when the run began";
+    if (!rp.stopped && rp.mode == RP_UNTIL_STOPPED)
+        rp_seen(RP_RETURNS, "the run returns, and nothing has stopped it");
     if (!rp.stopped && rp_anything() && rp.callbacks < asked && rp.mode != ETALON_RUN_TURN)
         rp_seen(RP_RETURNS, "the run returns after %u callback%s, and something is in use",
                 rp.callbacks, rp.callbacks == 1 ? "" : "s");
@@ -636,12 +666,22 @@ static inline void rp_run(int mode, unsigned asked, const char *call) {
     rp.mode = -1;
     rp_check_work();
     rp.mode = mode;
-    rp_answer(etalon_subject.run(rp.self, (uint32_t)mode), call);
+    rp_answer(etalon_subject.run(rp.self, mode == RP_UNTIL_STOPPED ? ETALON_RUN_UNTIL_STOPPED
+                                                                   : (uint32_t)mode),
+              call);
     rp_check_work();
     rp_check_run_end(asked, due);
     rp.mode = -1;
+    rp.runs++;
     rp.woken = 0;
     rp_check_states();
+}
+
+static inline void rp_run_until_stopped(unsigned asked, const char *wakes, const char *call) {
+    if (!rp_anything())
+        return;
+    rp.wakes = wakes;
+    rp_run(RP_UNTIL_STOPPED, asked, call);
 }
 
 /* A loop that has a run of one turn only is asked for it again and again. */
@@ -974,11 +1014,13 @@ static inline void rp_look_at_sleep(unsigned slept_ms) {
     if (slept_ms > 300 && rp.woken)
         rp_seen(RP_UNWOKEN, "the loop sleeps although it was woken");
     if (slept_ms > 5 && rp.mode >= 0 &&
-        (rp.mode == ETALON_RUN_NO_WAIT || rp.callbacks >= rp.asked || !rp_anything()))
+        (rp.stopped || rp.mode == ETALON_RUN_NO_WAIT || rp.callbacks >= rp.asked ||
+         (rp.mode != RP_UNTIL_STOPPED && !rp_anything())))
         rp_seen(RP_WAITS, "a run waits although %s",
-                rp.mode == ETALON_RUN_NO_WAIT ? "it was asked not to"
-                : !rp_anything()              ? "nothing is in use"
-                                              : "enough callbacks were called");
+                rp.stopped                      ? "it was stopped"
+                : rp.mode == ETALON_RUN_NO_WAIT ? "it was asked not to"
+                : !rp_anything()                ? "nothing is in use"
+                                                : "enough callbacks were called");
 }
 
 static inline void *rp_watch(void *unused) {
