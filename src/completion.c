@@ -164,6 +164,7 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
             loop->current = NULL; /* tells the cancel or close in progress that it was deleted */
         break;
     case PLACE_HEAP:
+    case PLACE_LEVEL:
         if (has_expired(loop, c))
             leave_expired(loop, c);
         else
@@ -173,6 +174,9 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
         assert(c->internal.partner->internal.partner == c);
         c->internal.partner->internal.partner = NULL;
         c->internal.partner = NULL;
+        if (c->internal.wait_next == NULL)
+            break;
+        eti_heap_remove(loop->timers, c);
         break;
     case PLACE_IN:
     case PLACE_OUT:
@@ -295,17 +299,25 @@ void eti_end_lingering(struct et_loop *loop, struct et_completion *c) {
     loop->lingering--;
 }
 
-void eti_take_timer(struct et_loop *loop, struct et_completion *timer) {
+static void take_timer(struct et_loop *loop, struct et_completion *timer) {
     assert(timer->internal.state == ET_ACTIVE && timer->internal.operation == ET_TIMER);
     withdraw(loop, timer); /* a carrier that it has then ends without it: ET-RESET-14 */
     loop->active++;        /* it stays active */
 }
 
-void eti_restart_timer(struct et_loop *loop, struct et_completion *timer) {
-    assert(timer->internal.state == ET_ACTIVE && timer->internal.place == PLACE_NOWHERE);
-    timer->internal.place = PLACE_HEAP;
+/* In its level's ring it stays linked, so that its neighbours are not looked at: each would be a miss
+ * of the cache, and half of what a reset costs (tests/bench/README.md). */
+void eti_move_timer(struct et_loop *loop, struct et_completion *timer, uint64_t deadline_ms) {
+    const enum place place = (enum place)timer->internal.place;
+    const bool stays = place == PLACE_LEVEL && eti_heap_keeps(loop->timers, timer, deadline_ms);
+    if (!stays)
+        take_timer(loop, timer);
+    timer->internal.deadline_ms = deadline_ms;
     timer->internal.order = loop->order++;
-    eti_heap_insert(loop->timers, timer);
+    if (place == PLACE_HEAP)
+        eti_heap_insert_sorted(loop->timers, timer);
+    else if (!stays)
+        eti_heap_insert(loop->timers, timer);
 }
 
 /* The carrier is dead: its timer, if it still has one, goes back into the heap. */
@@ -318,8 +330,11 @@ static void apply_reset(struct et_loop *loop, struct et_completion *carrier) {
     assert(timer->internal.state == ET_ACTIVE && timer->internal.place == PLACE_HELD);
     assert(timer->internal.partner == carrier);
     timer->internal.partner = NULL;
-    timer->internal.place = PLACE_NOWHERE;
-    eti_restart_timer(loop, timer);
+    timer->internal.order = loop->order++;
+    if (timer->internal.wait_next != NULL) /* it has stayed linked */
+        timer->internal.place = PLACE_LEVEL;
+    else
+        eti_heap_insert(loop->timers, timer);
 }
 
 void eti_retire(struct et_loop *loop, struct et_completion *c) {
@@ -340,7 +355,11 @@ void eti_end_carrier(struct et_loop *loop, struct et_completion *c) {
 void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_completion *carrier) {
     if (carrier->internal.state == ET_DELETING)
         eti_retire(loop, carrier); /* may bring this very timer back into the heap */
-    eti_take_timer(loop, timer);
+    if (timer->internal.place !=
+        PLACE_LEVEL) { /* there it stays linked, and the heap leaves it out */
+        take_timer(loop, timer);
+        timer->internal.wait_next = NULL;
+    }
     timer->internal.place = PLACE_HELD;
     timer->internal.partner = carrier;
     carrier->operation = ET_CANCEL;
@@ -350,6 +369,13 @@ void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_compl
     carrier->internal.operation = CARRIER;
     carrier->internal.partner = timer;
     submit(loop, carrier, false);
+}
+
+void eti_set_held(struct et_loop *loop, struct et_completion *timer, uint64_t deadline_ms) {
+    assert(timer->internal.place == PLACE_HELD);
+    if (timer->internal.wait_next != NULL && !eti_heap_keeps(loop->timers, timer, deadline_ms))
+        eti_heap_remove(loop->timers, timer);
+    timer->internal.deadline_ms = deadline_ms;
 }
 
 void eti_abandon(struct et_loop *loop, struct et_completion *c) {

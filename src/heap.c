@@ -11,11 +11,18 @@
  * has the ring of the first slot melded into one pairing heap, whose root is the answer, exact, and
  * stays so until it leaves.
  *
- * When base_ms reaches a slot of a higher level, its timers move into the levels below, in their
- * order: those of one deadline are always in one slot, and so stay in the order of starting without
- * being compared. Where that is not so (timers of a melded slot that moves; those that are overdue
- * when they are inserted, all in the slot of base_ms) the slot of the lowest level is_mixed, and is
- * melded when it is taken. */
+ * Above the lowest level a timer is in no slot at first, but in its level's ring (PLACE_LEVEL, in
+ * slot 0, which no deadline there has). It stays there for as long as its deadline is of the level,
+ * whatever that is: a reset changes nothing but the timer, and looks at none of its neighbours,
+ * which could be anywhere in memory. When the earliest of the level is asked for, or its first slot
+ * is reached, the ring is spread over the slots. What was in a slot is put into one when it is
+ * reset, as it would be spread each time.
+ *
+ * When base_ms reaches a slot of a higher level, its timers move into the levels below. In the
+ * lowest, where a slot has one deadline, those that come in the order of starting stay in it without
+ * being compared. Where that is not so (timers of a melded slot that moves, or that were reset in
+ * their level's ring; those that are overdue when they are inserted, all in the slot of base_ms) the
+ * slot is_mixed, and is melded when it is taken. */
 #include "internal.h"
 
 /*@ requires \valid_read(a) && \valid_read(b) && comparable(a, b);
@@ -88,14 +95,23 @@ struct place_in_heap {
     unsigned level, slot;
 };
 
-static struct place_in_heap place_of(const struct et_heap *heap, const struct et_completion *c) {
-    uint64_t deadline_ms = c->internal.deadline_ms;
+#define UNSORTED 0 /* the slot of a level's ring: there base_ms has this digit, or a greater one */
+
+static unsigned level_of(const struct et_heap *heap, uint64_t deadline_ms) {
+    if (deadline_ms <= heap->base_ms)
+        return 0; /* overdue, or due at this moment */
+    return (63 - (unsigned)__builtin_clzll(deadline_ms ^ heap->base_ms)) / DIGIT_BITS;
+}
+
+static struct place_in_heap slot_in(const struct et_heap *heap, unsigned level,
+                                    uint64_t deadline_ms) {
     if (deadline_ms < heap->base_ms)
         deadline_ms = heap->base_ms; /* overdue */
-    /* | 1: the lowest digit if they do not differ at all */
-    unsigned highest = 63 - (unsigned)__builtin_clzll((deadline_ms ^ heap->base_ms) | 1);
-    unsigned level = highest / DIGIT_BITS;
     return (struct place_in_heap){level, deadline_ms >> level * DIGIT_BITS & (SLOTS - 1)};
+}
+
+static bool is_unsorted(struct place_in_heap at) {
+    return at.level > 0 && at.slot == UNSORTED;
 }
 
 /* Where the earliest are; something must be. */
@@ -134,10 +150,8 @@ static struct et_completion *take_ring(struct et_heap *heap, struct place_in_hea
 
 /* ---- what the loop calls --------------------------------------------------------------------- */
 
-void eti_heap_insert(struct et_heap *heap, struct et_completion *c) {
-    struct place_in_heap at = place_of(heap, c);
+static void append(struct et_heap *heap, struct place_in_heap at, struct et_completion *c) {
     struct et_completion *first = heap->first[at.level][at.slot], *last;
-    c->internal.child = NULL;
     if (first == NULL) {
         c->internal.wait_next = c->internal.wait_previous = c;
         heap->first[at.level][at.slot] = c;
@@ -153,12 +167,49 @@ void eti_heap_insert(struct et_heap *heap, struct et_completion *c) {
     first->internal.wait_previous = last->internal.wait_next = c;
 }
 
+static void put_into_slot(struct et_heap *heap, unsigned level, struct et_completion *c) {
+    c->internal.place = PLACE_HEAP;
+    c->internal.child = NULL;
+    append(heap, slot_in(heap, level, c->internal.deadline_ms), c);
+}
+
+void eti_heap_insert(struct et_heap *heap, struct et_completion *c) {
+    unsigned level = level_of(heap, c->internal.deadline_ms);
+    if (level == 0) {
+        put_into_slot(heap, 0, c);
+        return;
+    }
+    c->internal.place = PLACE_LEVEL;
+    c->internal.child = NULL;
+    append(heap, (struct place_in_heap){level, UNSORTED}, c);
+}
+
+void eti_heap_insert_sorted(struct et_heap *heap, struct et_completion *c) {
+    put_into_slot(heap, level_of(heap, c->internal.deadline_ms), c);
+}
+
+static void leave_level(struct et_heap *heap, struct et_completion *c) {
+    struct place_in_heap at = {level_of(heap, c->internal.deadline_ms), UNSORTED};
+    struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
+    if (next == c) {
+        empty(heap, at);
+    } else {
+        next->internal.wait_previous = previous;
+        previous->internal.wait_next = next;
+        if (heap->first[at.level][UNSORTED] == c)
+            heap->first[at.level][UNSORTED] = next;
+    }
+    c->internal.wait_next = c->internal.wait_previous = NULL;
+}
+
 /* c's children, melded, take its place; or else what comes after it. */
-void eti_heap_remove(struct et_heap *heap, struct et_completion *c) {
-    struct place_in_heap at = place_of(heap, c);
+static void leave_slot(struct et_heap *heap, struct et_completion *c) {
+    uint64_t deadline_ms = c->internal.deadline_ms;
+    struct place_in_heap at = slot_in(heap, level_of(heap, deadline_ms), deadline_ms);
     struct et_completion **first = &heap->first[at.level][at.slot];
     struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;
-    struct et_completion *heir = meld_siblings(c->internal.child);
+    struct et_completion *child = c->internal.child;
+    struct et_completion *heir = child != NULL ? meld_siblings(child) : NULL;
     if (heir != NULL) {
         heir->internal.wait_next = next == c ? heir : next;
         heir->internal.wait_previous = previous == c ? heir : previous;
@@ -169,10 +220,10 @@ void eti_heap_remove(struct et_heap *heap, struct et_completion *c) {
             next->internal.wait_previous = previous;
         heir = next;
     }
-    if (previous->internal.child == c)
-        previous->internal.child = heir;
-    else
+    if (previous->internal.wait_next == c)
         previous->internal.wait_next = heir;
+    else
+        previous->internal.child = heir;
     if (*first == c) {
         *first = heir;
         if (heir == c)
@@ -181,14 +232,42 @@ void eti_heap_remove(struct et_heap *heap, struct et_completion *c) {
     c->internal.child = c->internal.wait_next = c->internal.wait_previous = NULL;
 }
 
+void eti_heap_remove(struct et_heap *heap, struct et_completion *c) {
+    if (c->internal.place != PLACE_HEAP)
+        leave_level(heap, c);
+    else
+        leave_slot(heap, c);
+}
+
+bool eti_heap_keeps(const struct et_heap *heap, const struct et_completion *c,
+                    uint64_t deadline_ms) {
+    return level_of(heap, deadline_ms) == level_of(heap, c->internal.deadline_ms);
+}
+
+/* A level's ring goes into the slots, but for those that are held, which nobody may find. */
+static void spread(struct et_heap *heap, unsigned level) {
+    struct et_completion *next;
+    for (struct et_completion *c = take_ring(heap, (struct place_in_heap){level, UNSORTED});
+         c != NULL; c = next) {
+        next = c->internal.wait_next;
+        if (c->internal.place == PLACE_HELD)
+            c->internal.wait_next = c->internal.wait_previous = NULL;
+        else
+            put_into_slot(heap, level, c);
+    }
+}
+
 struct et_completion *eti_heap_first(struct et_heap *heap) {
-    if (heap->levels == 0)
-        return NULL;
-    struct place_in_heap at = first_place(heap);
-    struct et_completion **first = &heap->first[at.level][at.slot];
-    if (at.level == 0 && (heap->is_mixed >> at.slot & 1) == 0)
-        return *first;
-    return meld_ring(first);
+    while (heap->levels != 0) {
+        struct place_in_heap at = first_place(heap);
+        struct et_completion **first = &heap->first[at.level][at.slot];
+        if (at.level == 0 && (heap->is_mixed >> at.slot & 1) == 0)
+            return *first;
+        if (!is_unsorted(at))
+            return meld_ring(first);
+        spread(heap, at.level);
+    }
+    return NULL;
 }
 
 /* base_ms reaches a slot of a higher level: each of its timers goes down, as far as it can. */
@@ -204,7 +283,7 @@ static void move_down(struct et_heap *heap, struct place_in_heap at) {
                 last = last->internal.wait_next;
             last->internal.wait_next = after;
         }
-        eti_heap_insert(heap, c);
+        put_into_slot(heap, level_of(heap, c->internal.deadline_ms), c);
     }
 }
 
@@ -223,6 +302,12 @@ struct et_completion *eti_heap_take_due(struct et_heap *heap, uint64_t now_ms) {
     while (heap->levels != 0) {
         struct place_in_heap at = first_place(heap);
         unsigned shift = at.level * DIGIT_BITS;
+        if (is_unsorted(at)) {
+            if (((heap->base_ms >> shift) + 1) << shift > now_ms) /* where its first slot starts */
+                break;
+            spread(heap, at.level);
+            continue;
+        }
         uint64_t start_ms = (heap->base_ms >> shift & ~(uint64_t)(SLOTS - 1)) | at.slot;
         start_ms <<= shift;
         if (start_ms > now_ms)

@@ -45,7 +45,9 @@
 enum place {
     PLACE_NOWHERE, /* adding, or being carried out (a cancel, a close, what goes to the pool) */
     PLACE_HEAP,    /* or among those that are about to fire in this timer phase: has_expired */
-    PLACE_HELD,    /* a timer that must not fire before its carrier is processed (ET-RESET-4) */
+    PLACE_LEVEL,   /* in the heap, where a reset can leave it (heap.c) */
+    PLACE_HELD, /* a timer that must not fire before its carrier is processed (ET-RESET-4); linked
+                    * as in PLACE_LEVEL, if wait_next is not null */
     PLACE_IN,
     PLACE_OUT,
     PLACE_OTHERS, /* polls, and what waits for urgent data or for the error queue */
@@ -214,12 +216,13 @@ void eti_become_lingering(struct et_loop *loop, struct et_completion *c);
 /* Deleting to dead, silently. */
 void eti_end_lingering(struct et_loop *loop, struct et_completion *c);
 void eti_retire(struct et_loop *loop, struct et_completion *c);
-/* An active timer gets another deadline: it is taken out of wherever it is, the timers that are
- * about to fire included (ET-EXPIRE-5), and put among the others as one that was just started. */
-void eti_take_timer(struct et_loop *loop, struct et_completion *timer);
-void eti_restart_timer(struct et_loop *loop, struct et_completion *timer);
-/* An active timer is held until its carrier, which is submitted, ends (ET-RESET-4). */
+/* An active timer gets another deadline, and counts as just started. It leaves those that are about
+ * to fire, if it is among them (ET-EXPIRE-5). */
+void eti_move_timer(struct et_loop *loop, struct et_completion *timer, uint64_t deadline_ms);
+/* An active timer is held until its carrier, which is submitted, ends (ET-RESET-4), and meanwhile
+ * gets another deadline, perhaps again and again. */
 void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_completion *carrier);
+void eti_set_held(struct et_loop *loop, struct et_completion *timer, uint64_t deadline_ms);
 /* A carrier that is started or cancelled, adding to dead, without a callback. */
 void eti_end_carrier(struct et_loop *loop, struct et_completion *carrier);
 /* Any state to dead, silently, without unlinking it: the loop ends. */
@@ -249,8 +252,14 @@ void eti_renew_epoll(struct et_loop *loop);
 int eti_show_outside(struct et_loop *loop);
 void eti_hide_outside(struct et_loop *loop);
 /* ---- heap.c ---------------------------------------------------------------------------------- */
+/* c gets its place, PLACE_HEAP or PLACE_LEVEL; …_sorted: PLACE_HEAP. */
 void eti_heap_insert(struct et_heap *heap, struct et_completion *c);
+void eti_heap_insert_sorted(struct et_heap *heap, struct et_completion *c);
+/* Also one that is held, and still linked. */
 void eti_heap_remove(struct et_heap *heap, struct et_completion *c);
+/* Whether one of PLACE_LEVEL, or held and still linked, stays linked with this deadline. */
+bool eti_heap_keeps(const struct et_heap *heap, const struct et_completion *c,
+                    uint64_t deadline_ms);
 /* The earliest, or NULL. */
 struct et_completion *eti_heap_first(struct et_heap *heap);
 /* Takes out all that are due by now_ms, which must not be less than before: a list in the order of

@@ -70,15 +70,15 @@ int et_loop_timer_reset(struct et_loop *loop, struct et_completion *c,
         carrier != NULL && carrier->internal.state == ET_ADDING && c->internal.partner == carrier;
     if (carrier != NULL && !carried && eti_is_busy(carrier))
         return -EBUSY;
-    if (carrier == NULL)
-        eti_take_timer(loop, c); /* ET-RESET-13 */
-    else if (!carried)
-        eti_hold(loop, c, carrier);
-    assert(carrier == NULL || c->internal.place == PLACE_HELD);
     describe_timer(c, delay_ms, callback, userdata);
-    c->internal.deadline_ms = eti_deadline_after(loop, delay_ms);
-    if (carrier == NULL)
-        eti_restart_timer(loop, c);
+    const uint64_t deadline_ms = eti_deadline_after(loop, delay_ms);
+    if (carrier == NULL) {
+        eti_move_timer(loop, c, deadline_ms); /* ET-RESET-13 */
+        return 0;
+    }
+    if (!carried)
+        eti_hold(loop, c, carrier);
+    eti_set_held(loop, c, deadline_ms);
     return 0;
 }
 
@@ -290,6 +290,8 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options) {
         return error;
     }
     eti_update_time(loop);
+    loop->timers->base_ms =
+        loop->now_ns / NANOSECONDS_PER_MS; /* or the first ones would move down */
     eti_raise_begins(&loop->wakers);
     return 0;
 }

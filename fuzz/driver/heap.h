@@ -14,7 +14,7 @@
 struct heap_pair {
     struct et_heap heap;
     struct et_completion timer[HEAP_NUMBERS];
-    bool is_in[HEAP_NUMBERS]; /* the naive heap: what is in it */
+    bool is_in[HEAP_NUMBERS]; /* the naive heap: what is in it, and not held */
     size_t numbers, count;    /* timers that are used; that are in it */
     uint64_t now_ms, order;
 };
@@ -58,10 +58,13 @@ static inline const char *heap_check_timer(const struct et_heap *heap,
                                            unsigned slot) {
     uint64_t base = heap->base_ms, deadline = c->internal.deadline_ms;
     unsigned shift = level * DIGIT_BITS;
+    bool in_slot = level == 0 || slot > 0; /* and not in the level's ring */
     if (deadline < base)
         deadline = base;
-    if ((deadline >> shift & (SLOTS - 1)) != slot)
+    if (in_slot && (deadline >> shift & (SLOTS - 1)) != slot)
         return "a timer is in the slot of another deadline";
+    if ((c->internal.place == PLACE_HEAP) != in_slot)
+        return "a timer does not know whether it is in a slot";
     if (level < LEVELS - 1 && (deadline ^ base) >> shift >> DIGIT_BITS != 0)
         return "a timer is in too low a level";
     if (level > 0 && (deadline ^ base) >> shift == 0)
@@ -77,9 +80,12 @@ static inline const char *heap_check_tree(const struct et_heap *heap,
     const struct et_completion *c = root;
     for (;;) {
         const char *wrong = heap_check_timer(heap, c, level, slot);
-        if (wrong != NULL || ++*count > count_max)
+        *count += c->internal.place != PLACE_HELD;
+        if (wrong != NULL || *count > count_max)
             return wrong != NULL ? wrong : "more timers are in the heap than were put";
-        if (c->internal.child != NULL) {
+        if (c->internal.place != PLACE_HEAP) { /* `child` may be the carrier */
+            return NULL;
+        } else if (c->internal.child != NULL) {
             if (c->internal.child->internal.wait_previous != c)
                 return "a first child does not know its parent";
             c = c->internal.child;
@@ -148,6 +154,51 @@ static inline const char *heap_check_unused(const struct et_heap *heap) {
     return NULL;
 }
 
+/* ---- what completion.c does with a timer ----------------------------------------------------- */
+
+static inline void heap_remove(struct heap_pair *pair, size_t i) {
+    struct et_completion *c = &pair->timer[i];
+    if (pair->is_in[i] || (c->internal.place == PLACE_HELD && c->internal.wait_next != NULL))
+        eti_heap_remove(&pair->heap, c);
+    c->internal.place = PLACE_NOWHERE;
+    pair->count -= pair->is_in[i];
+    pair->is_in[i] = false;
+}
+
+/* Its carrier is submitted. */
+static inline void heap_hold(struct heap_pair *pair, size_t i) {
+    struct et_completion *c = &pair->timer[i];
+    if (!pair->is_in[i] || c->internal.place != PLACE_LEVEL) {
+        heap_remove(pair, i);
+        c->internal.wait_next = NULL; /* a list of what is due leaves it */
+    }
+    c->internal.place = PLACE_HELD;
+    c->internal.partner = &pair->timer[0];
+    pair->count -= pair->is_in[i];
+    pair->is_in[i] = false;
+}
+
+/* Started, reset, or held no longer. */
+static inline void heap_start(struct heap_pair *pair, size_t i, uint64_t deadline_ms) {
+    struct et_completion *c = &pair->timer[i];
+    bool was_in_slot = pair->is_in[i] && c->internal.place == PLACE_HEAP;
+    bool is_linked = (pair->is_in[i] && c->internal.place == PLACE_LEVEL) ||
+                     (c->internal.place == PLACE_HELD && c->internal.wait_next != NULL);
+    bool stays = is_linked && eti_heap_keeps(&pair->heap, c, deadline_ms);
+    if (!stays)
+        heap_remove(pair, i);
+    c->internal.deadline_ms = deadline_ms;
+    c->internal.order = pair->order++;
+    if (stays)
+        c->internal.place = PLACE_LEVEL, c->internal.partner = NULL;
+    else if (was_in_slot)
+        eti_heap_insert_sorted(&pair->heap, c);
+    else
+        eti_heap_insert(&pair->heap, c);
+    pair->count += !pair->is_in[i];
+    pair->is_in[i] = true;
+}
+
 /* ---- one step: NULL, or what is wrong -------------------------------------------------------- */
 
 static inline const char *heap_take(struct heap_pair *pair, uint64_t now_ms) {
@@ -161,6 +212,7 @@ static inline const char *heap_take(struct heap_pair *pair, uint64_t now_ms) {
         if (c->internal.wait_previous != before)
             return "the list of what is due is torn";
         pair->is_in[c - pair->timer] = false;
+        pair->timer[c - pair->timer].internal.place = PLACE_NOWHERE;
         pair->count--;
     }
     c = heap_naive_first(pair);
@@ -182,21 +234,15 @@ static inline const char *heap_step(struct heap_pair *pair, const uint8_t step[H
             return NULL;
         return heap_take(pair, first->internal.deadline_ms - step[3] % 2);
     case 3:
-        if (!pair->is_in[i])
-            return NULL;
-        eti_heap_remove(&pair->heap, c);
-        pair->is_in[i] = false;
-        pair->count--;
+        if (step[3] % 4 == 0 && (pair->is_in[i] || c->internal.place == PLACE_NOWHERE))
+            heap_hold(pair, i);
+        else
+            heap_remove(pair, i);
         return NULL;
-    default: /* started, or reset */
-        if (pair->is_in[i])
-            eti_heap_remove(&pair->heap, c);
-        pair->count += !pair->is_in[i];
-        c->internal.deadline_ms = step[0] % 8 == 4 ? pair->now_ms - step[3] % 8 /* overdue */
-                                                   : heap_later(pair->now_ms, distance);
-        c->internal.order = pair->order++;
-        eti_heap_insert(&pair->heap, c);
-        pair->is_in[i] = true;
+    default:
+        heap_start(pair, i,
+                   step[0] % 8 == 4 ? pair->now_ms - step[3] % 8 /* overdue */
+                                    : heap_later(pair->now_ms, distance));
         return NULL;
     }
 }

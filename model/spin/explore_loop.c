@@ -636,6 +636,11 @@ static unsigned char name(int fd) {
     return fd < 0 || fd >= DESCRIPTORS_MAX ? (unsigned char)fd : explore_name[fd];
 }
 
+static bool is_in_heap(const struct et_completion *c) {
+    return c->internal.state == ET_ACTIVE &&
+           (c->internal.place == PLACE_HEAP || c->internal.place == PLACE_LEVEL);
+}
+
 #define OWN_BYTES 9
 
 /* What of a completion names no other one. What a dead one was has no consequences: every call on
@@ -655,7 +660,8 @@ static void own_state(unsigned i, unsigned char *to) {
     bool rearms = BOUND && called && explore_head->bound[i] == m->description.userdata;
     bool same_userdata = called && (uint32_t)(uintptr_t)c->userdata == m->description.userdata;
     to[1] = (unsigned char)(c->operation | m->is_carrier << 5 | rearms << 6 | same_userdata << 7);
-    to[2] = (unsigned char)((active ? c->internal.place : 0) |
+    const uint8_t place = is_in_heap(c) ? PLACE_HEAP : c->internal.place;
+    to[2] = (unsigned char)((active ? place : 0) |
                             (!active && c->operation != ET_CANCEL && c->internal.trusted) << 3 |
                             (c->callback != NULL) << 4 | m->description.has_callback << 5);
     to[2] = (unsigned char)(to[2] | (driver.model.refused >> i & 1) << 6 |
@@ -685,14 +691,15 @@ static unsigned char *links_of(unsigned char *to, unsigned i, const uint8_t *pla
     const struct model_completion *m = &driver.model.completion[i];
     const struct et_completion *c = etalon_completion(i);
     bool dead = m->state == ET_DEAD && c->internal.state == ET_DEAD;
-    bool in_heap = c->internal.state == ET_ACTIVE && c->internal.place == PLACE_HEAP;
+    bool in_heap = is_in_heap(c), held = c->internal.place == PLACE_HELD;
     *to++ = dead || in_heap ? ABSENT : place_of(place, c->internal.partner);
     *to++ = dead || c->operation != ET_CANCEL ? ABSENT : position(place, m->description.target);
     *to++ = dead ? ABSENT
                  : (unsigned char)(position(place, m->carrier) << 4 |
                                    (position(place, m->carries) & 0xf));
-    *to++ = c->internal.state == ET_ACTIVE && !in_heap ? place_of(place, c->internal.wait_next)
-                                                       : ABSENT;
+    *to++ = c->internal.state == ET_ACTIVE && !in_heap && !held
+                ? place_of(place, c->internal.wait_next)
+                : ABSENT;
     return to;
 }
 
@@ -1186,8 +1193,7 @@ static int ends_badly(const struct command *command);
 static size_t timers_in_heap(void) {
     size_t count = 0;
     for (unsigned i = 0; i < COMPLETIONS; i++)
-        count += etalon_completion(i)->internal.state == ET_ACTIVE &&
-                 etalon_completion(i)->internal.place == PLACE_HEAP;
+        count += is_in_heap(etalon_completion(i));
     return count;
 }
 

@@ -44,11 +44,11 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
     ("a re-added completion is not taken from the deletions", "completion.c",
      "if (c->internal.state == ET_DELETING)\n        eti_retire(loop, c); /* ET-ADD-4 */", ""),
     ("a reset timer keeps its old deadline", "loop.c",
-     "c->internal.deadline_ms = eti_deadline_after(loop, delay_ms);\n    if (carrier == NULL)",
-     "if (carrier == NULL)"),
+     "const uint64_t deadline_ms = eti_deadline_after(loop, delay_ms);\n    if (carrier == NULL)",
+     "const uint64_t deadline_ms = c->internal.deadline_ms;\n    if (carrier == NULL)"),
     ("a reset timer is not held back", "completion.c",
      "timer->internal.place = PLACE_HELD;\n",
-     "timer->internal.place = PLACE_HEAP;\n    eti_heap_insert(loop->timers, timer);\n"),
+     "if (timer->internal.wait_next == NULL)\n        eti_heap_insert(loop->timers, timer);\n"),
     ("the timeout is rounded down", "kernel_phase.c",
      "uint64_t left_ns = left_ms * NANOSECONDS_PER_MS - now_ns % NANOSECONDS_PER_MS;",
      "uint64_t left_ns = (left_ms - 1) * NANOSECONDS_PER_MS;"),
@@ -128,15 +128,14 @@ FAULTS = [  # name, file, what stands there, what the fault makes of it
      "    if (now_ns > loop"),
     ("a deleted carrier forgets its reset", "completion.c",
      "if (c->internal.operation == CARRIER)\n        apply_reset(loop, c); /* ET-RESET-9 */", ""),
-    ("a timer that is moved at once keeps its place", "loop.c",
-     "eti_restart_timer(loop, c);",
-     "{\n        c->internal.place = PLACE_HEAP;\n        eti_heap_insert(loop->timers, c);\n"
-     "    }"),
+    ("a timer that is moved at once keeps its place", "completion.c",
+     "timer->internal.order = loop->order++;\n    if (place == PLACE_HEAP)",
+     "if (place == PLACE_HEAP)"),
     ("a reset without a carrier leaves it to one that is at work", "loop.c",
-     "if (carrier == NULL)\n        eti_take_timer(loop, c); /* ET-RESET-13 */",
-     "if (carrier == NULL && c->internal.place == PLACE_HELD)\n"
-     "        carrier = c->internal.partner;\n    else if (carrier == NULL)\n"
-     "        eti_take_timer(loop, c);"),
+     "        eti_move_timer(loop, c, deadline_ms); /* ET-RESET-13 */\n",
+     "        if (c->internal.place == PLACE_HELD)\n"
+     "            eti_set_held(loop, c, deadline_ms);\n        else\n"
+     "            eti_move_timer(loop, c, deadline_ms);\n"),
     ("a timer may carry its own reset", "loop.c",
      "if (error != 0 || carrier == c)\n        return error != 0 ? error : -EINVAL;",
      "if (error != 0)\n        return error;\n    if (carrier == c)\n        carrier = NULL;"),

@@ -25,14 +25,7 @@ static void must_hold(const char *wrong) {
 }
 
 static void start(size_t i, uint64_t deadline_ms) {
-    struct et_completion *c = &pair.timer[i];
-    if (pair.is_in[i])
-        eti_heap_remove(&pair.heap, c);
-    pair.count += !pair.is_in[i];
-    pair.is_in[i] = true;
-    c->internal.deadline_ms = deadline_ms;
-    c->internal.order = pair.order++;
-    eti_heap_insert(&pair.heap, c);
+    heap_start(&pair, i, deadline_ms);
     must_hold(NULL);
 }
 
@@ -131,6 +124,84 @@ static void equal_deadlines_keep_the_order_of_starting(void **state) {
     }
 }
 
+/* A reset leaves a timer where it is linked while its deadline is of the same level, so that nothing
+ * but this timer is touched; then it comes last among its equals all the same. */
+static void a_reset_within_its_level_touches_no_other_timer(void **state) {
+    (void)state;
+    heap_pair_begin(&pair, 5, 0);
+    for (size_t i = 0; i < 5; i++)
+        start(i, 5000);
+    const struct heap_pair before = pair;
+    start(1, 9000);
+    start(3, 4096);
+    start(1, 5000);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(pair.timer[i].internal.place, PLACE_LEVEL);
+        if (i != 1 && i != 3)
+            assert_memory_equal(&pair.timer[i], &before.timer[i], sizeof pair.timer[i]);
+    }
+    assert_memory_equal(&pair.heap, &before.heap, sizeof pair.heap);
+    first_is(3);
+    assert_int_equal(pair.timer[1].internal.place, PLACE_HEAP);
+    start(1, 5000); /* was in a slot, and is put into one */
+    assert_int_equal(pair.timer[1].internal.place, PLACE_HEAP);
+    must_hold(heap_take(&pair, 5000)); /* which asks for 3, 0, 2, 4, 1 */
+    assert_int_equal(pair.count, 0);
+}
+
+static void a_reset_to_another_level_leaves_the_ring(void **state) {
+    (void)state;
+    heap_pair_begin(&pair, 3, 0);
+    for (size_t i = 0; i < 3; i++)
+        start(i, 5000);
+    start(0, 70);
+    start(2, 300000);
+    start(1, 63);
+    first_is(1);
+    must_hold(heap_take(&pair, 70));
+    assert_int_equal(pair.count, 1);
+    first_is(2);
+}
+
+/* It stays linked until its level's ring is spread; nobody finds it, and it holds nobody up. */
+static void what_is_held_is_not_found(void **state) {
+    (void)state;
+    heap_pair_begin(&pair, 3, 0);
+    for (size_t i = 0; i < 3; i++) {
+        start(i, 5000);
+        heap_hold(&pair, i);
+        must_hold(NULL);
+        assert_non_null(pair.timer[i].internal.wait_next);
+    }
+    start(1, 6000); /* its carrier has ended, and it is where it was */
+    first_is(1);
+    assert_null(pair.timer[0].internal.wait_next);
+    assert_null(pair.timer[2].internal.wait_next);
+    start(0, 5500);
+    first_is(0);
+    heap_hold(&pair, 1);
+    assert_null(pair.timer[1].internal.wait_next); /* it was in a slot */
+    must_hold(heap_take(&pair, YEAR_MS));
+    assert_int_equal(pair.count, 0);
+}
+
+static void a_level_may_hold_nothing_but_what_is_held(void **state) {
+    (void)state;
+    heap_pair_begin(&pair, 2, 0);
+    for (size_t i = 0; i < 2; i++) {
+        start(i, 5000);
+        heap_hold(&pair, i);
+    }
+    assert_null(eti_heap_first(&pair.heap));
+    must_hold(NULL);
+    start(0, 5000);
+    heap_hold(&pair, 0);
+    must_hold(heap_take(&pair, 4095)); /* where the level's first slot is not reached */
+    assert_non_null(pair.timer[0].internal.wait_next);
+    must_hold(heap_take(&pair, 4096));
+    assert_null(pair.timer[0].internal.wait_next);
+}
+
 /* Started later than its deadline: what has a delay of 0 and waits for its round. */
 static void the_overdue_fire_by_their_deadlines(void **state) {
     (void)state;
@@ -181,6 +252,10 @@ int main(void) {
         cmocka_unit_test(the_earliest_is_exact_when_it_is_always_the_one_that_moves),
         cmocka_unit_test(the_earliest_is_exact_as_deadlines_become_earlier),
         cmocka_unit_test(equal_deadlines_keep_the_order_of_starting),
+        cmocka_unit_test(a_reset_within_its_level_touches_no_other_timer),
+        cmocka_unit_test(a_reset_to_another_level_leaves_the_ring),
+        cmocka_unit_test(what_is_held_is_not_found),
+        cmocka_unit_test(a_level_may_hold_nothing_but_what_is_held),
         cmocka_unit_test(the_overdue_fire_by_their_deadlines),
         cmocka_unit_test(a_clock_that_jumps_by_years),
         cmocka_unit_test(the_last_millisecond_there_is),

@@ -1009,6 +1009,33 @@ static void ET_RESET_4_does_not_fire_in_the_round_that_was_about_to(void **state
     EXPECT({&c[1], 0});
 }
 
+#define HELD_MS 70 /* not in the lowest level of the heap */
+
+static enum et_action note_and_hold_first(struct et_loop *l, struct et_completion *x,
+                                          int64_t result, void *userdata) {
+    note(l, x, result, userdata);
+    results[0] = et_loop_timer_reset(l, &c[0], &c[8], HELD_MS, note, NULL);
+    return ET_DISARM;
+}
+
+/* The heap leaves it linked, and comes across it when its deadline is reached. */
+static void ET_RESET_4_does_not_fire_when_its_deadline_passes_while_it_is_held(void **state) {
+    (void)state;
+    submit_timer(&c[0], HELD_MS);
+    submit_timer(&c[1], HELD_MS);
+    run(ET_RUN_NO_WAIT);
+    submit_noop(&c[2]);
+    c[2].callback = note_and_hold_first;
+    sleep_ms(HELD_MS + 10);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[2], 0}, {&c[1], 0});
+    assert_int_equal(results[0], 0);
+    EXPECT_STATE(&c[0], ET_ACTIVE);
+    EXPECT_STATE(&c[8], ET_ADDING);
+    run(ET_RUN_NO_WAIT);
+    EXPECT({&c[0], 0});
+}
+
 static void ET_RESET_12_carrier_is_the_timer(void **state) {
     (void)state;
     for (int i = 0; i < 3; i++) {
@@ -2311,6 +2338,7 @@ static const struct CMUnitTest tests[] = {
     TEST(ET_EXPIRE_2_many_timers_deleted_and_reset),
     TEST(ET_RESET_4_does_not_fire_before_the_new_deadline),
     TEST(ET_RESET_4_does_not_fire_in_the_round_that_was_about_to),
+    TEST(ET_RESET_4_does_not_fire_when_its_deadline_passes_while_it_is_held),
     TEST(ET_RESET_12_carrier_is_the_timer),
     TEST(ET_RESET_13_moved_at_once),
     TEST(ET_RESET_13_moved_by_a_timer_that_fires),
