@@ -71,6 +71,15 @@ struct et_private {
     uint16_t events; /* of a poll */
     struct et_loop *loop;
     union {
+        uint64_t deadline_ms; /* of a timer */
+        int64_t result;       /* of a pool thread's system call; what an async's wait has read */
+    };
+    union {
+        uint32_t round; /* in which it joined the submissions */
+        uint64_t order; /* of starting: of timers, and of those that wait on a descriptor */
+        struct et_completion *pooled_previous;
+    };
+    union {
         struct et_completion *next;      /* in a queue of the loop or the pool, or handed over */
         struct et_completion *wait_next; /* of a descriptor, of the heap or of `expired` */
     };
@@ -82,16 +91,7 @@ struct et_private {
         struct et_completion *partner;     /* timer and carrier; a cancel's target */
         struct et_completion *pooled_next; /* in the loop's list of what the pool has */
     };
-    union {
-        uint64_t deadline_ms; /* of a timer */
-        int64_t result;       /* of a pool thread's system call; what an async's wait has read */
-    };
-    union {
-        uint64_t order; /* of starting: of timers, and of those that wait on a descriptor */
-        struct et_completion *pooled_previous;
-    };
     int fd;
-    uint32_t round; /* in which it joined the submissions */
 };
 
 /* What the operations take, each in the member of its name. C++ wants these outside the union. */
