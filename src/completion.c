@@ -46,20 +46,6 @@ int eti_check_loop(const struct et_loop *loop) {
     return eti_is_inherited(loop->process) ? -ECHILD : 0; /* ET-FORK-3 */
 }
 
-int eti_check_use(const struct et_loop *loop, const struct et_completion *c) {
-    if (!eti_is_ours(loop))
-        return eti_check_loop(loop);
-    return c != NULL && (c->internal.state == ET_DEAD || c->internal.loop == loop) ? 0 : -EINVAL;
-}
-
-bool eti_is_lingering(const struct et_completion *c) {
-    return c->internal.state == ET_DELETING && c->internal.place == PLACE_POOL;
-}
-
-bool eti_is_busy(const struct et_completion *c) {
-    return c->internal.state == ET_ADDING || c->internal.state == ET_ACTIVE || eti_is_lingering(c);
-}
-
 enum et_state et_completion_state(const struct et_completion *c) {
     return c == NULL ? ET_DEAD : (enum et_state)c->internal.state;
 }

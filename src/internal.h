@@ -27,6 +27,7 @@
 #endif
 #include "etalon.h"
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
@@ -185,13 +186,8 @@ void eti_append(struct et_completion **head, struct et_completion **tail, struct
             back(without(l, c));
     ensures c->internal.next == \null == c->internal.previous; */
 void eti_unlink(struct et_completion **head, struct et_completion **tail, struct et_completion *c);
-/* 0, or why no call on this loop, or on this completion of it, makes sense: -EINVAL, -ECHILD. */
+/* 0, or why no call on this loop makes sense: -EINVAL, -ECHILD. */
 int eti_check_loop(const struct et_loop *loop);
-int eti_check_use(const struct et_loop *loop, const struct et_completion *c);
-/* Deleting, but a pool thread has it, or has handed it over (ET-POOL-8). */
-bool eti_is_lingering(const struct et_completion *c);
-/* Adding, active, or lingering: it cannot be submitted now. */
-bool eti_is_busy(const struct et_completion *c);
 /* What et_loop_add does with a timer, without looking again at what et_loop_timer has looked at. */
 void eti_add_timer(struct et_loop *loop, struct et_completion *c);
 /*@ requires \valid_read(loop) && loop->now_ns <= INT64_MAX;
@@ -283,6 +279,20 @@ static inline bool eti_is_initialised(const struct et_loop *loop) {
  * returned there. Whoever has called a callback asks before going on (ET-FORK-5). */
 static inline bool eti_is_ours(const struct et_loop *loop) {
     return eti_is_initialised(loop) && !eti_is_inherited(loop->process);
+}
+/* 0, or why no call on this loop, or on this completion of it, makes sense: -EINVAL, -ECHILD. */
+static inline int eti_check_use(const struct et_loop *loop, const struct et_completion *c) {
+    if (!eti_is_ours(loop))
+        return eti_check_loop(loop);
+    return c != NULL && (c->internal.state == ET_DEAD || c->internal.loop == loop) ? 0 : -EINVAL;
+}
+/* Deleting, but a pool thread has it, or has handed it over (ET-POOL-8). */
+static inline bool eti_is_lingering(const struct et_completion *c) {
+    return c->internal.state == ET_DELETING && c->internal.place == PLACE_POOL;
+}
+/* Adding, active, or lingering: it cannot be submitted now. */
+static inline bool eti_is_busy(const struct et_completion *c) {
+    return c->internal.state == ET_ADDING || c->internal.state == ET_ACTIVE || eti_is_lingering(c);
 }
 /* ---- linux.c --------------------------------------------------------------------------------- */
 /* epoll_pwait2(2), where the C library has none: musl, and glibc before 2.35. */
