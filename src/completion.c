@@ -136,6 +136,23 @@ static void leave_expired(struct et_loop *loop, struct et_completion *c) {
         next->internal.wait_previous = previous;
 }
 
+/* Out of the heap, or of those that are about to fire. */
+static inline void leave_timers(struct et_loop *loop, struct et_completion *timer) {
+    if (has_expired(loop, timer))
+        leave_expired(loop, timer);
+    else
+        eti_heap_remove(loop->timers, timer);
+}
+
+/* ET-RESET-10: the carrier ends without a timer to put back. */
+static inline void leave_carrier(struct et_loop *loop, struct et_completion *timer) {
+    assert(timer->internal.partner->internal.partner == timer);
+    timer->internal.partner->internal.partner = NULL;
+    timer->internal.partner = NULL;
+    if (timer->internal.wait_next != NULL)
+        eti_heap_remove(loop->timers, timer);
+}
+
 /* Takes an adding or active completion out of wherever it is linked, before its state changes. */
 static void withdraw(struct et_loop *loop, struct et_completion *c) {
     if (c->internal.state == ET_ADDING) {
@@ -150,20 +167,8 @@ static void withdraw(struct et_loop *loop, struct et_completion *c) {
             loop->current = NULL; /* tells the cancel or close in progress that it was deleted */
         break;
     case PLACE_HEAP:
-    case PLACE_LEVEL:
-        if (has_expired(loop, c))
-            leave_expired(loop, c);
-        else
-            eti_heap_remove(loop->timers, c);
-        break;
-    case PLACE_HELD: /* ET-RESET-10: the carrier ends without a timer to put back */
-        assert(c->internal.partner->internal.partner == c);
-        c->internal.partner->internal.partner = NULL;
-        c->internal.partner = NULL;
-        if (c->internal.wait_next == NULL)
-            break;
-        eti_heap_remove(loop->timers, c);
-        break;
+    case PLACE_LEVEL: leave_timers(loop, c); break;
+    case PLACE_HELD: leave_carrier(loop, c); break;
     case PLACE_IN:
     case PLACE_OUT:
     case PLACE_OTHERS: eti_stop_waiting(loop, c); break;
@@ -285,19 +290,16 @@ void eti_end_lingering(struct et_loop *loop, struct et_completion *c) {
     loop->lingering--;
 }
 
-static void take_timer(struct et_loop *loop, struct et_completion *timer) {
-    assert(timer->internal.state == ET_ACTIVE && timer->internal.operation == ET_TIMER);
-    withdraw(loop, timer); /* a carrier that it has then ends without it: ET-RESET-14 */
-    loop->active++;        /* it stays active */
-}
-
 /* In its level's ring it stays linked, so that its neighbours are not looked at: each would be a miss
  * of the cache, and half of what a reset costs (tests/bench/README.md). */
 void eti_move_timer(struct et_loop *loop, struct et_completion *timer, uint64_t deadline_ms) {
     const enum place place = (enum place)timer->internal.place;
     const bool stays = place == PLACE_LEVEL && eti_heap_keeps(loop->timers, timer, deadline_ms);
-    if (!stays)
-        take_timer(loop, timer);
+    assert(timer->internal.state == ET_ACTIVE && timer->internal.operation == ET_TIMER);
+    if (place == PLACE_HELD)
+        leave_carrier(loop, timer); /* ET-RESET-14 */
+    else if (!stays)
+        leave_timers(loop, timer);
     timer->internal.deadline_ms = deadline_ms;
     timer->internal.order = loop->order++;
     if (place == PLACE_HEAP)
@@ -341,11 +343,13 @@ void eti_end_carrier(struct et_loop *loop, struct et_completion *c) {
 void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_completion *carrier) {
     if (carrier->internal.state == ET_DELETING)
         eti_retire(loop, carrier); /* may bring this very timer back into the heap */
-    if (timer->internal.place !=
-        PLACE_LEVEL) { /* there it stays linked, and the heap leaves it out */
-        take_timer(loop, timer);
+    assert(timer->internal.state == ET_ACTIVE && timer->internal.operation == ET_TIMER);
+    if (timer->internal.place == PLACE_HELD) {
+        leave_carrier(loop, timer); /* ET-RESET-11 */
+    } else if (timer->internal.place == PLACE_HEAP) {
+        leave_timers(loop, timer);
         timer->internal.wait_next = NULL;
-    }
+    } /* and in its level's ring it stays linked, where the heap leaves it out */
     timer->internal.place = PLACE_HELD;
     timer->internal.partner = carrier;
     carrier->operation = ET_CANCEL;
