@@ -290,8 +290,8 @@ void eti_end_lingering(struct et_loop *loop, struct et_completion *c) {
     loop->lingering--;
 }
 
-/* In its level's ring it stays linked, so that its neighbours are not looked at: each would be a miss
- * of the cache, and half of what a reset costs (tests/bench/README.md). */
+/* In its level's ring it stays linked, so that its neighbours are not looked at: each would be a
+ * miss of the cache, and both half of what a reset costs (tests/bench/README.md). */
 void eti_move_timer(struct et_loop *loop, struct et_completion *timer, uint64_t deadline_ms) {
     const enum place place = (enum place)timer->internal.place;
     const bool stays = place == PLACE_LEVEL && eti_heap_keeps(loop->timers, timer, deadline_ms);

@@ -11,18 +11,18 @@
  * has the ring of the first slot melded into one pairing heap, whose root is the answer, exact, and
  * stays so until it leaves.
  *
- * Above the lowest level a timer is in no slot at first, but in its level's ring (PLACE_LEVEL, in
+ * Above the lowest level a timer is in no slot at first, but in its level's ring (PLACE_LEVEL; in
  * slot 0, which no deadline there has). It stays there for as long as its deadline is of the level,
  * whatever that is: a reset changes nothing but the timer, and looks at none of its neighbours,
- * which could be anywhere in memory. When the earliest of the level is asked for, or its first slot
+ * which may be anywhere in memory. When the earliest of the level is asked for, or its first slot
  * is reached, the ring is spread over the slots. What was in a slot is put into one when it is
- * reset, as it would be spread each time.
+ * reset: otherwise it would be spread each time.
  *
- * When base_ms reaches a slot of a higher level, its timers move into the levels below. In the
- * lowest, where a slot has one deadline, those that come in the order of starting stay in it without
+ * When base_ms reaches a slot of a higher level, its timers move into the levels below. A slot of
+ * the lowest level has one deadline, and those that come in the order of starting stay so without
  * being compared. Where that is not so (timers of a melded slot that moves, or that were reset in
- * their level's ring; those that are overdue when they are inserted, all in the slot of base_ms) the
- * slot is_mixed, and is melded when it is taken. */
+ * their level's ring; those that are overdue when they are inserted, all in the slot of base_ms)
+ * the slot is_mixed, and is melded when it is taken. */
 #include "internal.h"
 
 /*@ requires \valid_read(a) && \valid_read(b) && comparable(a, b);

@@ -290,8 +290,8 @@ int et_loop_init(struct et_loop *loop, const struct et_options *options) {
         return error;
     }
     eti_update_time(loop);
-    loop->timers->base_ms =
-        loop->now_ns / NANOSECONDS_PER_MS; /* or the first ones would move down */
+    /* Or the first timers would move down from the level in which the present is. */
+    loop->timers->base_ms = loop->now_ns / NANOSECONDS_PER_MS;
     eti_raise_begins(&loop->wakers);
     return 0;
 }

@@ -124,8 +124,8 @@ static void equal_deadlines_keep_the_order_of_starting(void **state) {
     }
 }
 
-/* A reset leaves a timer where it is linked while its deadline is of the same level, so that nothing
- * but this timer is touched; then it comes last among its equals all the same. */
+/* A reset leaves a timer where it is linked while its deadline is of the same level, so that no
+ * other is touched; and it comes last among its equals all the same. */
 static void a_reset_within_its_level_touches_no_other_timer(void **state) {
     (void)state;
     heap_pair_begin(&pair, 5, 0);
