@@ -322,7 +322,7 @@ static void apply_reset(struct et_loop *loop, struct et_completion *carrier) {
     if (timer->internal.wait_next != NULL) /* it has stayed linked */
         timer->internal.place = PLACE_LEVEL;
     else
-        eti_heap_insert(loop->timers, timer);
+        eti_heap_insert_sorted(loop->timers, timer);
 }
 
 void eti_retire(struct et_loop *loop, struct et_completion *c) {
@@ -363,9 +363,13 @@ void eti_hold(struct et_loop *loop, struct et_completion *timer, struct et_compl
 
 void eti_set_held(struct et_loop *loop, struct et_completion *timer, uint64_t deadline_ms) {
     assert(timer->internal.place == PLACE_HELD);
-    if (timer->internal.wait_next != NULL && !eti_heap_keeps(loop->timers, timer, deadline_ms))
+    const bool moves =
+        timer->internal.wait_next != NULL && !eti_heap_keeps(loop->timers, timer, deadline_ms);
+    if (moves)
         eti_heap_remove(loop->timers, timer);
     timer->internal.deadline_ms = deadline_ms;
+    if (moves)
+        eti_heap_insert_held(loop->timers, timer);
 }
 
 void eti_abandon(struct et_loop *loop, struct et_completion *c) {

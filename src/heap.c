@@ -188,6 +188,12 @@ void eti_heap_insert_sorted(struct et_heap *heap, struct et_completion *c) {
     put_into_slot(heap, level_of(heap, c->internal.deadline_ms), c);
 }
 
+void eti_heap_insert_held(struct et_heap *heap, struct et_completion *c) {
+    unsigned level = level_of(heap, c->internal.deadline_ms);
+    if (level > 0)
+        append(heap, (struct place_in_heap){level, UNSORTED}, c);
+}
+
 static void leave_level(struct et_heap *heap, struct et_completion *c) {
     struct place_in_heap at = {level_of(heap, c->internal.deadline_ms), UNSORTED};
     struct et_completion *next = c->internal.wait_next, *previous = c->internal.wait_previous;

@@ -251,6 +251,8 @@ void eti_hide_outside(struct et_loop *loop);
 /* c gets its place, PLACE_HEAP or PLACE_LEVEL; …_sorted: PLACE_HEAP. */
 void eti_heap_insert(struct et_heap *heap, struct et_completion *c);
 void eti_heap_insert_sorted(struct et_heap *heap, struct et_completion *c);
+/* Links one that is held in its level's ring, if it has one: see PLACE_HELD. */
+void eti_heap_insert_held(struct et_heap *heap, struct et_completion *c);
 /* Also one that is held, and still linked. */
 void eti_heap_remove(struct et_heap *heap, struct et_completion *c);
 /* Whether one of PLACE_LEVEL, or held and still linked, stays linked with this deadline. */

@@ -178,10 +178,22 @@ static inline void heap_hold(struct heap_pair *pair, size_t i) {
     pair->is_in[i] = false;
 }
 
+/* It is held, and gets another deadline. */
+static inline void heap_set_held(struct heap_pair *pair, size_t i, uint64_t deadline_ms) {
+    struct et_completion *c = &pair->timer[i];
+    bool moves = c->internal.wait_next != NULL && !eti_heap_keeps(&pair->heap, c, deadline_ms);
+    if (moves)
+        eti_heap_remove(&pair->heap, c);
+    c->internal.deadline_ms = deadline_ms;
+    if (moves)
+        eti_heap_insert_held(&pair->heap, c);
+}
+
 /* Started, reset, or held no longer. */
 static inline void heap_start(struct heap_pair *pair, size_t i, uint64_t deadline_ms) {
     struct et_completion *c = &pair->timer[i];
-    bool was_in_slot = pair->is_in[i] && c->internal.place == PLACE_HEAP;
+    bool was_in_slot = (pair->is_in[i] && c->internal.place == PLACE_HEAP) ||
+                       (c->internal.place == PLACE_HELD && c->internal.wait_next == NULL);
     bool is_linked = (pair->is_in[i] && c->internal.place == PLACE_LEVEL) ||
                      (c->internal.place == PLACE_HELD && c->internal.wait_next != NULL);
     bool stays = is_linked && eti_heap_keeps(&pair->heap, c, deadline_ms);
@@ -239,6 +251,11 @@ static inline const char *heap_step(struct heap_pair *pair, const uint8_t step[H
         else
             heap_remove(pair, i);
         return NULL;
+    case 5:
+        if (c->internal.place == PLACE_HELD && step[3] % 2 == 0) {
+            heap_set_held(pair, i, heap_later(pair->now_ms, distance));
+            return NULL;
+        } /* fallthrough */
     default:
         heap_start(pair, i,
                    step[0] % 8 == 4 ? pair->now_ms - step[3] % 8 /* overdue */

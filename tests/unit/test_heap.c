@@ -185,6 +185,26 @@ static void what_is_held_is_not_found(void **state) {
     assert_int_equal(pair.count, 0);
 }
 
+static void what_is_held_is_linked_where_it_will_be(void **state) {
+    (void)state;
+    heap_pair_begin(&pair, 2, 0);
+    start(0, 5000);
+    start(1, 300000);
+    heap_hold(&pair, 0);
+    heap_set_held(&pair, 0, 400000);
+    must_hold(NULL);
+    assert_ptr_equal(pair.timer[0].internal.wait_next, &pair.timer[1]);
+    start(0, 400000);
+    assert_int_equal(pair.timer[0].internal.place, PLACE_LEVEL);
+    heap_hold(&pair, 0);
+    heap_set_held(&pair, 0, 1); /* which anybody would find */
+    must_hold(NULL);
+    assert_null(pair.timer[0].internal.wait_next);
+    start(0, 400000); /* as it was in a slot, or would be */
+    assert_int_equal(pair.timer[0].internal.place, PLACE_HEAP);
+    first_is(1);
+}
+
 static void a_level_may_hold_nothing_but_what_is_held(void **state) {
     (void)state;
     heap_pair_begin(&pair, 2, 0);
@@ -194,6 +214,7 @@ static void a_level_may_hold_nothing_but_what_is_held(void **state) {
     }
     assert_null(eti_heap_first(&pair.heap));
     must_hold(NULL);
+    heap_remove(&pair, 0);
     start(0, 5000);
     heap_hold(&pair, 0);
     must_hold(heap_take(&pair, 4095)); /* where the level's first slot is not reached */
@@ -255,6 +276,7 @@ int main(void) {
         cmocka_unit_test(a_reset_within_its_level_touches_no_other_timer),
         cmocka_unit_test(a_reset_to_another_level_leaves_the_ring),
         cmocka_unit_test(what_is_held_is_not_found),
+        cmocka_unit_test(what_is_held_is_linked_where_it_will_be),
         cmocka_unit_test(a_level_may_hold_nothing_but_what_is_held),
         cmocka_unit_test(the_overdue_fire_by_their_deadlines),
         cmocka_unit_test(a_clock_that_jumps_by_years),
