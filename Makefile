@@ -277,6 +277,11 @@ $B/wrapped.o $B/many/wrapped.o:
 		$(compiler) -r -nostdlib $(if $(findstring -flto,$(flags)),$@.native,$(filter %.o,$^)) \
 		@$(wrap) -o $@
 
+# What the search by Spin links with its own files, and wraps (model/spin/explore.sh).
+$B/explored.o: $(checker:%.c=$B/%.o) $(loop:%.c=$B/%.o) $B/fuzz/world/wrap.o $(wrap)
+	$(call say,link)
+	$(Q)$(compiler) -r -nostdlib $(filter %.o,$^) -o $@
+
 # ---- programs ------------------------------------------------------------------------------------
 
 $B/etalon: $(tool:%.c=$B/$(many)%.o) $(checker:%.c=$B/$(many)%.o) $B/$(many)wrapped.o $(extra) \
@@ -737,12 +742,12 @@ liveness:
 dispatch:
 	@model/spin/run.sh
 
-## explore: every program of SCOPE=default on loop and model (20 minutes); SWARM=n writes n jobs
-explore: $B/etalon
+## explore: every program of SCOPE=default on loop and model (2 minutes); SWARM=n writes n jobs
+explore: $B/etalon $B/explored.o
 	@SWARM='$(SWARM)' EXPLORE_DEFINES='$(EXPLORE_DEFINES)' model/spin/explore.sh $(SCOPE)
 
 ## explore-sound: the search with and without abstraction, 4 or 5 commands deep: the same is seen
-explore-sound: $B/etalon
+explore-sound: $B/etalon $B/explored.o
 	@model/spin/explore_sound.sh small:5:14 closes:4:134 times:4:14 refusals:4 single:4 \
 		waits:4:14 copies:4 sends:5:12
 

@@ -68,12 +68,8 @@ mkdir -p "$work" "$(dirname "$report")"
 # build NAME OPTIONS…: compiles pan into $work/NAME. Only what the loop and the kernel call is
 # wrapped, not what pan itself calls.
 build() {
-    local name=$1 parts
+    local name=$1
     shift
-    parts=$(printf "$objects/%s.o " model/model model/program model/promise model/trace \
-        model/words fuzz/world/wrap fuzz/world/kernel fuzz/world/virtual_time \
-        fuzz/driver/lockstep fuzz/driver/refine fuzz/driver/inspect fuzz/driver/etalon_loop &&
-        printf "$objects/%s " src/*.c | sed 's/\.c /.o /g')
     (
         cd "$work" || exit 1
         test -f pan.c || { cp "$source/explore.pml" . && spin -a explore.pml; } || exit 1
@@ -83,7 +79,7 @@ build() {
                 gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wconversion -Werror $defines \
                     -c "$source/$file.c" || exit 1
             done
-            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o $parts \
+            gcc -r -nostdlib -o loop.o explore_loop.o explore_kernel.o "$objects/explored.o" \
                 "@$objects/wrap.flags" ||
                 exit 1
         fi

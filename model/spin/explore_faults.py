@@ -23,6 +23,7 @@ import broken  # noqa: E402
 import faults  # noqa: E402
 
 WORK = ROOT / "build/explore-faults"
+OBJECTS = ["build/default/etalon", "build/default/explored.o"]
 SCOPES = {  # where the small scope does not suffice
     "no generation check": "copies",
     "the timeout is rounded down": "waits",
@@ -85,7 +86,7 @@ def search(fault):
     """The report, and the trace's length in commands and what replaying it says; None where nothing
     was found."""
     texts = broken.texts_of(fault[0], fault[1:])
-    broken.inject(WORK, fault[0], texts, ["build/default/etalon"])
+    broken.inject(WORK, fault[0], texts, OBJECTS)
     scope = SCOPES.get(fault[0], "small")
     report = WORK / "report.json"
     environment = {
@@ -124,7 +125,7 @@ def main():
             print(f"no scope  {fault[0]:58} {OUTSIDE[fault[0]]}")
     chosen = [fault for fault in chosen if fault[0] not in OUTSIDE]
     chosen.sort(key=lambda fault: fault[0] in SCOPES)  # what the small scope shows comes first
-    subprocess.run(["make", "-s", "build/default/etalon"], cwd=ROOT, check=True,
+    subprocess.run(["make", "-s", *OBJECTS], cwd=ROOT, check=True,
                    stdout=subprocess.DEVNULL)
     broken.copy_tree(WORK, ["default"])
     rows, found = [], 0
