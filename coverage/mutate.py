@@ -269,7 +269,8 @@ def checks(options):
     found.append(Check("corpus", [tool], [tool, "replay", "--quiet", *corpus], 1))
     found.append(Check("both kernels", [tool], [tool, "compare", "--random", "300", "--output",
                                                "build/compared"], 2))
-    found.append(Check("explore small", [tool, "build/default/explored.o"], ["model/spin/explore.sh", "small"], 3))
+    found.append(Check("explore small", [tool, "build/default/explored.o"],
+                       ["model/spin/explore.sh", "small"], 3))
     if options.fuzz_seconds > 0:
         flags = (ROOT / "fuzz/libfuzzer.flags").read_text().split()
         found.append(Check("fuzzing", [harness],
