@@ -55,6 +55,10 @@ def reduced(full):
             if is_random(result["case"]):
                 entry["program"] = result["program"]
         results.setdefault(result["subject"], {})[result["case"]] = entry
+    for name, entries in results.items():  # by name, in whichever order they were named and ran
+        results[name] = dict(
+            sorted(entries.items(),
+                   key=lambda item: (is_random(item[0]), "" if is_random(item[0]) else item[0])))
     subjects = [{key: subject[key]
                  for key in ("name", "version", "claim", "slack_ms", "offers", "differences")}
                 for subject in full["subjects"]]
@@ -112,9 +116,8 @@ def matrix(results):
         "", "The cases in which anybody differs (ok: pass, ~: not strict, empty: not offered):", "",
         "| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"
     ]
-    cases = list(
-        dict.fromkeys(
-            case for name in names for case in results["results"][name] if not is_random(case)))
+    cases = sorted(
+        {case for name in names for case in results["results"][name] if not is_random(case)})
     for case in cases:
         verdicts = [
             results["results"][name].get(case, {"verdict": "not_offered"})["verdict"]
