@@ -447,7 +447,7 @@ clean:
 ## test-long: run the tests of which `make test` has only a sample (about 10 minutes)
 test test-long: build/node/installed build/seeds.made build/committed.made build/parsers.made \
 	subjects all $(addprefix $B/,replay stress tests/unit/test_operations \
-	tests/bench/timers-etalon)
+	tests/bench/timers-etalon explored.o)
 	@$(MAKE) $(addprefix build/asan/,etalon replay stress $(unit) $(examples))
 	@$(MAKE) build/fuzz/harness build/fuzz/toy build/fuzz/heap
 	@$(MAKE) build/fuzz-seen/harness

@@ -13,6 +13,7 @@ import collections
 import hashlib
 import os
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -501,6 +502,12 @@ def integrity(content):
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
+def slim(html):
+    """Without the quotes that HTML does not need: a page of one loop is to stay below 2 MB."""
+    return re.sub(r"<[a-z][^<>]*>",
+                  lambda tag: re.sub(r'="(-?[A-Za-z0-9_.]+)"(?=[ >])', r"=\1", tag[0]), html)
+
+
 def render_page(data):
     report = Report(data)
     style = (HERE / "report.css").read_text(encoding="utf-8")
@@ -521,13 +528,13 @@ def render_page(data):
         facts.insert(0, f'{text(data["subjects"][0]["name"])} '
                         f'{text(clip(data["subjects"][0]["version"], 80))}')
     alone = len(report.subjects) == 1 and any(r["verdict"] in DIFFERS for r in data["results"])
-    return PAGE.format(differences=render_differences(report), filtered=" checked" if alone else "",
-                       style=style, script=script, style_hash=integrity(style),
+    return PAGE.format(differences=slim(render_differences(report)),
+                       filtered=" checked" if alone else "", style=style, script=script, style_hash=integrity(style),
                        script_hash=integrity(script), icon=ICON, etalon=text(data["etalon"]),
                        spec=text(data["spec"]), lead=lead, legend=render_legend(), totals=totals,
                        notes=notes, facts="".join(f"<span>{fact}</span> " for fact in facts),
-                       matrix=render_matrix(report), cases=render_case_list(report),
-                       sheets="".join(sheets))
+                       matrix=slim(render_matrix(report)), cases=slim(render_case_list(report)),
+                       sheets=slim("".join(sheets)))
 
 
 def write_whole(path, content):

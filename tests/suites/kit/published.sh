@@ -40,7 +40,7 @@ for subject in build/subjects/*.so; do
     bytes=$(wc -c <"$page")
     [ "$bytes" -lt 2000000 ]
     report_said '… and has less than 2 MB' $? "$bytes bytes"
-    output=$(sed -n 's/.*<span class="version">\([^<]*\)<.*class="share">\([^<]*\)<.*/\1 \2/p' \
+    output=$(sed -n 's/.*<span class="version">\([^<]*\)<.*class="*share"*>\([^<]*\)<.*/\1 \2/p' \
         "$page")
     grep -qE '^[0-9][0-9a-z.-]* [0-9]+ of [0-9]+ asked, [0-9]+ %$' <<<"$output"
     report_said '… and its version, and the share of what was asked' $? "$output"

@@ -531,7 +531,7 @@ const broken = async () => {
     (text) =>
       text
         .replace("<main>", '<main hidden id="x">')
-        .replaceAll('class="paper"', 'class="paper" hidden'),
+        .replaceAll('class=paper', 'class="paper" hidden'),
     opens,
   );
   await spoil(
