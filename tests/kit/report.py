@@ -529,7 +529,8 @@ def render_page(data):
                         f'{text(clip(data["subjects"][0]["version"], 80))}')
     alone = len(report.subjects) == 1 and any(r["verdict"] in DIFFERS for r in data["results"])
     return PAGE.format(differences=slim(render_differences(report)),
-                       filtered=" checked" if alone else "", style=style, script=script, style_hash=integrity(style),
+                       filtered=" checked" if alone else "",
+                       style=style, script=script, style_hash=integrity(style),
                        script_hash=integrity(script), icon=ICON, etalon=text(data["etalon"]),
                        spec=text(data["spec"]), lead=lead, legend=render_legend(), totals=totals,
                        notes=notes, facts="".join(f"<span>{fact}</span> " for fact in facts),
