@@ -805,6 +805,13 @@ static bool due_target(struct model *m, unsigned c) {
     return due_callback(m, target, -ECANCELED, ON_CANCELLED, clause);
 }
 
+/* The loop makes this close itself, and so knows that no registration stands. */
+static void forget_vouched(struct model *m, int fd) {
+    for (unsigned i = 0; i < m->completions; i++)
+        if (m->completion[i].vouches == fd)
+            m->completion[i].vouches = -1;
+}
+
 /* The submission phase is in the midst of an operation that it has started. */
 static bool due_current(struct model *m) {
     unsigned c = m->tick.current;
@@ -821,6 +828,7 @@ static bool due_current(struct model *m) {
         unsigned first = first_of(m, waiting_on(m, of->description.fd, WAITING));
         if (first != MODEL_NONE)
             return due_callback(m, first, -ECANCELED, ON_CANCELLED, "ET-CLOSE-1");
+        forget_vouched(m, of->description.fd);
         if (!of->description.pool_mark)
             return due(m, DUE_TRY, "ET-CLOSE-2");
         join_pool(m, c);
@@ -869,10 +877,6 @@ static void start(struct model *m, unsigned c) {
     m->active++;
     if ((kinds & WAITING) != 0)
         forget_useless(m, of->description.fd);
-    for (unsigned i = 0; of->operation == ET_CLOSE && i < m->completions; i++)
-        /* the loop knows of this close itself */
-        if (m->completion[i].vouches == of->description.fd)
-            m->completion[i].vouches = -1;
     m->tick.current = (model_index)c;
     if (of->operation == ET_CONNECT || of->operation == ET_SHUTDOWN)
         m->tick.step = STEP_TRY;

@@ -1186,18 +1186,21 @@ static void on_run(struct step *s) {
     run.stopped = run.was_stopped = p->stopped;
     run.woken = p->wake_pending;
     run.before_it = p->run.something;
-    run.something = p->something;
+    run.something =
+        p->something || (!known_mode && p->run.something); /* refused: no turn is made */
     p->something = false;
     for (unsigned c = 0; c < p->completions; c++)
         run.silent += p->completion[c].use == PROMISE_PERHAPS && !p->completion[c].has_callback;
     if (nests)
         p->around[p->depth++] = p->run;
     p->run = run;
+    p->spins = p->alone = 0;
+    p->epoch++;
+    if (!known_mode)
+        return;
     p->told_late = false;
     let_stand(p);
     p->turns++;
-    p->spins = p->alone = 0;
-    p->epoch++;
     let_leave(p, true);
 }
 

@@ -49,6 +49,13 @@ MENDS = [
      "bool acts = failure == 0 || comes_true(failure, op, fd);", "bool acts = failure == 0;"),
     ("a second wait is owed the second notification", "model/promise.c",
      "        if (other->async && other != of)\n            return false;\n", ""),
+    ("a close that is started is known to be made", "model/model.c",
+     "    m->tick.current = (model_index)c;\n    if (of->operation == ET_CONNECT ||",
+     "    m->tick.current = (model_index)c;\n    if (of->operation == ET_CLOSE)\n"
+     "        forget_vouched(m, of->description.fd);\n    if (of->operation == ET_CONNECT ||"),
+    ("a run that is refused is a turn", "model/promise.c",
+     "run.something = p->something || (!known_mode && p->run.something);",
+     "run.something = p->something;"),
     ("a poll goes before what was reported before it was ready", "model/promise.c",
      "of->turn != p->turns && other->found != 0)", "of->turn != p->turns && other->ready != 0)"),
 ]
