@@ -1186,8 +1186,8 @@ static void on_run(struct step *s) {
     run.stopped = run.was_stopped = p->stopped;
     run.woken = p->wake_pending;
     run.before_it = p->run.something;
-    run.something =
-        p->something || (!known_mode && p->run.something); /* refused: no turn is made */
+    /* what is refused makes no turn */
+    run.something = p->something || (!known_mode && p->run.something);
     p->something = false;
     for (unsigned c = 0; c < p->completions; c++)
         run.silent += p->completion[c].use == PROMISE_PERHAPS && !p->completion[c].has_callback;
