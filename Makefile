@@ -640,7 +640,7 @@ soak:
 .PHONY: designs faults faults-fuzzed faults-outside faults-adapter thread-faults explore-faults
 
 ## faults: break each clause of the law, and show the case that blames it (5 minutes), JOBS=n
-faults: $B/etalon
+faults: $B/etalon $(unit:%=$B/%)
 	@JOBS='$(JOBS)' CC='$(CC)' tests/suites/bites.py
 
 ## faults-fuzzed: break the loop, one fault at a time: which cases, and how fast fuzzing, find it
