@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop of a hundred lines, for `etalon check`. Build: tests/kit/examples/tiny_loop.c
+/* The loop of a hundred lines, for `etalon check`.
+ * Build: -I tests/kit/examples tests/kit/examples/tiny_loop.c
  *
  * A completion is a watcher.
  *
