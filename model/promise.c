@@ -387,6 +387,8 @@ static void let_leave(struct promise *p, bool begins) {
         p->whole_turns--;
     for (unsigned c = 0; p->settings.deletes_later && c < p->completions; c++) {
         struct promise_completion *of = &p->completion[c];
+        if (of->left_turn > p->whole_turns) /* in the one that was not */
+            of->left_turn = p->whole_turns;
         if (!of->leaving || p->whole_turns < of->left_turn + (begins ? 3 : 2))
             continue;
         end(p, c, (enum promise_ended)of->ended);

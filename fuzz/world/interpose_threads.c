@@ -104,9 +104,10 @@ static void link_waiter(struct waiter *w) {
 
 static void unlink_waiter(const struct waiter *w) {
     struct waiter **at = &all.waiters;
-    while (*at != w)
+    while (*at != NULL && *at != w) /* interpose_threads_end has left none */
         at = &(*at)->next;
-    *at = w->next;
+    if (*at != NULL)
+        *at = w->next;
 }
 
 static uint64_t earliest(void) {
@@ -272,13 +273,16 @@ void interpose_tell_together(const pthread_cond_t *condition, bool is_for_all) {
     pthread_mutex_unlock(&conditions);
 }
 
-static void end_condition_wait(const struct condition_wait *wait) {
+/* Returns whether it was told, perhaps as its time had come already: then another was not. */
+static bool end_condition_wait(const struct condition_wait *wait) {
     INTERPOSE_REAL(lock)(&conditions);
     struct condition_wait **at = &condition_waits;
     while (*at != wait)
         at = &(*at)->next;
     *at = wait->next;
+    bool told = wait->told;
     pthread_mutex_unlock(&conditions);
+    return told;
 }
 
 int interpose_await_together(pthread_cond_t *condition, pthread_mutex_t *mutex,
@@ -292,11 +296,11 @@ int interpose_await_together(pthread_cond_t *condition, pthread_mutex_t *mutex,
     pthread_mutex_unlock(&conditions);
     pthread_mutex_unlock(mutex);
     interpose_enter_runner();
-    int64_t ready = interpose_wait_together(timeout_ns, look_condition, &wait, false);
+    (void)interpose_wait_together(timeout_ns, look_condition, &wait, false);
     interpose_leave_runner();
-    end_condition_wait(&wait);
+    bool told = end_condition_wait(&wait);
     int error = interpose_lock_together(mutex);
-    return error != 0 ? error : ready > 0 ? 0 : ETIMEDOUT;
+    return error != 0 ? error : told ? 0 : ETIMEDOUT;
 }
 
 /* ---- beginning and end ----------------------------------------------------------------------- */

@@ -907,6 +907,7 @@ static void write_state(unsigned char *state, const uint8_t *order,
     uint8_t place[COUNT];
     uint32_t generation[DESCRIPTORS];
     unsigned char buffer[1024], *to = buffer;
+    static_assert(EXPLORE_STATE + WITHIN_BYTES <= sizeof buffer, "any state has room");
     memset(buffer, 0, written.size);
     for (unsigned i = 0; i < COMPLETIONS; i++)
         place[order[i]] = (uint8_t)i;

@@ -1181,6 +1181,31 @@ static void test_deleted_for_the_next_turn(void **state) {
 }
 
 /* … where turns that a stop cuts short do not count. */
+/* The turn of the deletion counts for nothing, whether or not it is whole. */
+static void test_deleted_and_stopped_in_one_turn(void **state) {
+    (void)state;
+    for (int stops = 0; stops <= 1; stops++) {
+        settings.deletes_later = true;
+        settings.stays_stopped = false;
+        begin_anew();
+        timer(A, 500);
+        add(B, ET_NOOP, 0);
+        run(ET_RUN_NO_WAIT);
+        LAWFUL(CALLED(B, 0));
+        LAWFUL(EVENT_DELETE, .c = A);
+        if (stops)
+            LAWFUL(EVENT_STOP);
+        LAWFUL(EVENT_RETURNED, .c = B);
+        ended();
+        run(ET_RUN_NO_WAIT);
+        ended();
+        is_in_use(A, true);
+        run(ET_RUN_NO_WAIT);
+        ended();
+        BREAKS(LINGER_2, EVENT_SAYS_IN_USE, .c = A, .result = true);
+    }
+}
+
 static void test_deleted_in_a_loop_that_is_stopped(void **state) {
     (void)state;
     settings.deletes_later = true;
@@ -3077,6 +3102,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_turns_that_bring_nothing),
     TEST(test_timers_that_repeat),
     TEST(test_deleted_for_the_next_turn),
+    TEST(test_deleted_and_stopped_in_one_turn),
     TEST(test_deleted_in_a_loop_that_is_stopped),
     TEST(test_runs_until_stopped),
     TEST(test_modes),
